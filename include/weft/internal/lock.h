@@ -1,0 +1,79 @@
+// Layer os. What guards a short critical section that OS threads share?
+//
+// `Lock` is a mutex of four bytes. It blocks the *OS thread*, so nothing suspends, waits or calls user code while it is
+// held; a virtual thread that has to wait uses `weft::Mutex` instead.
+//
+//   std::lock_guard guard(lock_);
+//
+// Members: `lock()`, `try_lock()`, `unlock()`. Not recursive. Any thread; the one that locked unlocks. All are
+// `noexcept`, allocate nothing and leave `errno` alone.
+//
+// Lifetime: a thread that holds the lock, or knows that nobody else is going to lock it, may unlock it and destroy it
+// at once, even while the previous holder is still within its `unlock()`. That holder touches no memory after its
+// exchange: all that may follow is a futex wake, which only names the address. If the memory has been reused for
+// another futex word, its waiter sees one spurious wake-up, which every futex wait of Weft tolerates; if it has been
+// unmapped, the kernel says EFAULT, which is ignored.
+//
+// Memory ordering: what a thread did before `unlock()` happens before what the next holder does after `lock()`, or
+// after a `try_lock()` that gave true.
+//
+// State of the word, and who moves it:
+//
+//   | state      | meaning                          | next                                                       |
+//   |------------|----------------------------------|------------------------------------------------------------|
+//   | kFree      | nobody holds it                  | kHeld by lock, try_lock; kContended by LockSlow            |
+//   | kHeld      | held, nobody sleeps              | kFree by unlock; kContended by LockSlow                    |
+//   | kContended | held, somebody may be asleep     | kFree by unlock, which then wakes one                      |
+//
+// Cost: two locked instructions a critical section when free. A waiter spins for about a microsecond and then sleeps
+// in the kernel.
+//
+// Rejected: std::mutex, 40 bytes, and glibc's may touch the mutex after the release; absl::Mutex, 8 bytes, about which
+// ThreadSanitizer reports false races when it was built without it; a spin lock, which loses its whole time slice when
+// the holder is preempted. (U. Drepper, "Futexes Are Tricky", mutex2.)
+#ifndef WEFT_INTERNAL_LOCK_H_
+#define WEFT_INTERNAL_LOCK_H_
+
+#include <cstdint>
+
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+
+class Lock {
+ public:
+  constexpr Lock() noexcept = default;
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+  void lock() noexcept {
+    if (!try_lock()) LockSlow();
+  }
+
+  [[nodiscard]] bool try_lock() noexcept {
+    uint32_t expected = kFree;
+    // [lock/1] acquire: pairs with [lock/2]. Weaker, the critical section could see the previous one half done. On
+    // failure nothing is read under the lock, so relaxed.
+    return word_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+  void unlock() noexcept {
+    // [lock/2] release: pairs with [lock/1] and [lock/3]. An exchange, for it must learn whether somebody sleeps in the
+    // same step that frees the lock: afterwards the word may be gone.
+    if (word_.exchange(kFree, std::memory_order_release) == kContended) WakeOne(word_);
+  }
+
+ private:
+  enum : uint32_t { kFree = 0, kHeld = 1, kContended = 2 };
+
+  void LockSlow() noexcept;
+  static void WakeOne(Atomic<uint32_t>& word) noexcept;  // uses the address only
+
+  Atomic<uint32_t> word_{kFree};
+};
+
+static_assert(sizeof(Lock) == 4);
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_LOCK_H_

@@ -1,0 +1,46 @@
+// Layer os. What time is it?
+//
+// A `Clock` gives nanoseconds that never go back, counted from a point of its own: compare its values with each other
+// only. `Clock::Real()` is CLOCK_MONOTONIC, and the deadlines that `FutexWait` and the kernel take are on it; a test
+// gives a runtime a clock of its own, which it moves by hand.
+//
+// Lifetime: the real clock lives as long as the process. Any thread may ask any clock.
+// Cost of the real clock: about 50 ns on a virtual machine, no syscall.
+#ifndef WEFT_LIB_OS_CLOCK_H_
+#define WEFT_LIB_OS_CLOCK_H_
+
+#include <time.h>
+
+#include <cstdint>
+
+namespace weft::internal {
+
+class Clock {
+ public:
+  // Nanoseconds since the clock's own zero, never less than before.
+  virtual int64_t NowNanos() noexcept = 0;
+
+  static Clock& Real() noexcept;
+
+ protected:
+  ~Clock() = default;  // a clock is owned under its own type
+};
+
+class MonotonicClock final : public Clock {
+ public:
+  int64_t NowNanos() noexcept override {
+    constexpr int64_t kNanosPerSecond = 1'000'000'000;
+    timespec now;
+    ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail: the clock exists and the address is good
+    return now.tv_sec * kNanosPerSecond + now.tv_nsec;
+  }
+};
+
+inline Clock& Clock::Real() noexcept {
+  static constinit MonotonicClock clock;
+  return clock;
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_OS_CLOCK_H_

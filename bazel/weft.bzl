@@ -1,0 +1,103 @@
+"""The rules that Weft's own packages are written with."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
+load("//bazel:layers.bzl", "users_of")
+
+# Inside this repository a public header is found where it lies, so that the
+# compiler's messages name the file itself. Users get the same headers through
+# //:weft, which carries the include path along.
+_ROOT = Label("//bazel:weft.bzl").workspace_root
+_COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include"]
+
+def _lone_headers_impl(ctx):
+    sources = []
+    for header in ctx.files.hdrs:
+        path = header.owner.package + "/" + header.owner.name
+        if path.startswith("include/"):
+            path = path[len("include/"):]
+        source = ctx.actions.declare_file("%s/%s.cc" % (ctx.label.name, path))
+
+        # Twice, so that a missing include guard shows as well.
+        ctx.actions.write(source, "#include \"{0}\"\n#include \"{0}\"\n".format(path))
+        sources.append(source)
+    return [DefaultInfo(files = depset(sources))]
+
+_lone_headers = rule(
+    implementation = _lone_headers_impl,
+    attrs = {"hdrs": attr.label_list(allow_files = True)},
+)
+
+def _visibility():
+    component = native.package_name().split("/")[1:]
+
+    # What lies deeper than lib/COMPONENT belongs to that component alone.
+    users = users_of(component[0]) if len(component) == 1 else [component[0]]
+    return ["//lib/%s:__subpackages__" % user for user in users] + [
+        "//:__pkg__",
+        "//benchmarks:__subpackages__",
+        "//tests:__subpackages__",
+    ]
+
+def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts = [], **kwargs):
+    """A component of Weft, or a part of one.
+
+    Visible to the layers that may use it (bazel/layers.bzl). Every header is
+    also compiled alone, by :NAME_lone_headers, which //... includes.
+
+    Args:
+      name: the target's name.
+      public_hdrs: headers that users see, as paths below include/weft.
+      hdrs: headers of this package, included as "lib/PACKAGE/FILE.h".
+      srcs: sources, and headers that only they include.
+      deps: what the headers and sources include, and nothing else.
+      copts: further compiler flags.
+      **kwargs: as in cc_library.
+    """
+    headers = ["//include/weft:" + header for header in public_hdrs] + hdrs
+    cc_library(
+        name = name,
+        srcs = srcs,
+        hdrs = headers,
+        copts = _COPTS + copts,
+        visibility = kwargs.pop("visibility", _visibility()),
+        deps = deps,
+        **kwargs
+    )
+
+    if not headers:
+        return
+
+    # A library of its own with the same headers, because layering_check looks
+    # only at the headers of the library that is being compiled.
+    _lone_headers(
+        name = name + "_lone_headers_srcs",
+        testonly = kwargs.get("testonly", False),
+        hdrs = headers,
+    )
+    cc_library(
+        name = name + "_lone_headers",
+        testonly = kwargs.get("testonly", False),
+        srcs = [name + "_lone_headers_srcs"],
+        hdrs = headers,
+        copts = _COPTS + copts,
+        tags = kwargs.get("tags", []) + ["lone_headers"],
+        deps = deps,
+    )
+
+def weft_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
+    """A GoogleTest program with Weft's main, which asserts the census after every test."""
+    cc_test(
+        name = name,
+        size = size,
+        srcs = srcs,
+        copts = _COPTS + copts,
+        deps = deps + [
+            "//tests:test_main",
+            "@com_google_googletest//:gtest",
+        ],
+        **kwargs
+    )
+
+def weft_binary(name, copts = [], **kwargs):
+    """A program that looks inside Weft, such as a benchmark; an example is a plain cc_binary."""
+    cc_binary(name = name, copts = _COPTS + copts, **kwargs)

@@ -1,0 +1,21 @@
+// Which compilers Weft can be trusted with; every public header reaches this one.
+//
+// GCC 12 accepts Weft and then miscompiles the coroutines written with it. These are ordinary programs:
+//   co_await Aggregate{...}                    the aggregate's members are destroyed twice
+//   Aggregate a{co_await x, co_await y};       heap corruption
+//   co_await x && co_await y                   never ends
+//   co_await f({a, b})                         does not compile
+// and deep symmetric transfer overflows the stack below -O2 and under sanitizers. A refusal is the only safe answer:
+// nothing that a library can do protects the frames of its users.
+#ifndef WEFT_INTERNAL_COMPILER_H_
+#define WEFT_INTERNAL_COMPILER_H_
+
+#if defined(__GNUC__) && !defined(__clang__)
+#error "Weft refuses GCC: GCC 12 miscompiles ordinary coroutines (aggregates and initializer lists inside co_await expressions, co_await a && co_await b). Compile with clang 19 or newer."
+#elif !defined(__clang__) || __clang_major__ < 19
+#error "Weft needs clang 19 or newer: no other compiler has been tried with its coroutines."
+#elif __cplusplus < 202002L
+#error "Weft needs C++20: compile with -std=c++20."
+#endif
+
+#endif  // WEFT_INTERNAL_COMPILER_H_

@@ -1,0 +1,160 @@
+"""Reads the #include lines of lib/ and include/ and the BUILD files beside them.
+
+The order of the layers is that of bazel/layers.bzl, which also gives every
+package its visibility. This check sees what visibility cannot: a header that is
+in no rule, an include that compiles because a target two layers up happens to
+be on the path, a public header that includes a private one.
+"""
+import ast
+import os
+import re
+
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
+_SOURCE = (".h", ".cc")
+# How the backends of lib/io are named; only lib/io itself may know them.
+_BACKEND = re.compile(r"lib/io/(uring|epoll)")
+_COMPILER = "weft/internal/compiler.h"
+
+
+def _read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _call_arguments(build_file, rule):
+    """The literal keyword arguments of each call of `rule`: BUILD files parse as Python."""
+    for node in ast.walk(ast.parse(_read(build_file))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == rule:
+            arguments = {}
+            for keyword in node.keywords:
+                try:
+                    arguments[keyword.arg] = ast.literal_eval(keyword.value)
+                except ValueError:  # a glob or a select, which this check does not look into
+                    continue
+            yield arguments
+
+
+class Tree:
+    """The source tree below `root`, and what is wrong with it."""
+
+    def __init__(self, root):
+        self._root = root
+        layers = {}
+        for node in ast.parse(_read(self._path("bazel/layers.bzl"))).body:
+            if isinstance(node, ast.Assign):
+                layers[node.targets[0].id] = ast.literal_eval(node.value)
+        self._layer = {name: rank for rank, names in enumerate(layers["LAYERS"]) for name in names}
+        self._apart = layers["APART"]
+        self._owners = {}  # public header, as it is included -> components that list it
+        for build_file in self._files("lib", ("BUILD.bazel",)):
+            for arguments in _call_arguments(self._path(build_file), "weft_library"):
+                for header in arguments.get("public_hdrs", []):
+                    self._owners.setdefault("weft/" + header, []).append(build_file.split("/")[1])
+
+    def _path(self, name):
+        return os.path.join(self._root, name)
+
+    def _files(self, top, endings):
+        found = []
+        for directory, directories, names in os.walk(self._path(top)):
+            if top == "tests" and directory == self._path(top):
+                directories.remove("consumer") if "consumer" in directories else None
+            found += [os.path.relpath(os.path.join(directory, name), self._root)
+                      for name in names if name.endswith(endings)]
+        return sorted(found)
+
+    def _includes(self, path):
+        return _INCLUDE.findall(_read(self._path(path)))
+
+    def _public_headers(self):
+        return [path[len("include/"):] for path in self._files("include", (".h",))]
+
+    def layer_violations(self):
+        """Includes that go up, sideways where components are kept apart, or into a backend."""
+        for path in self._files("lib", _SOURCE) + self._files("include", _SOURCE):
+            public = path.startswith("include/")
+            if public:
+                components = self._owners.get(path[len("include/"):], [])
+            else:
+                components = [path.split("/")[1]]
+            for included in self._includes(path):
+                if public and included.startswith("lib/"):
+                    yield "%s: a public header includes the private %s" % (path, included)
+                if _BACKEND.match(included) and not path.startswith("lib/io/"):
+                    yield "%s: only lib/io knows its backends, and %s is one" % (path, included)
+                if included.startswith("lib/"):
+                    targets = [included.split("/")[1]]
+                else:
+                    targets = self._owners.get(included, [])
+                for component in components:
+                    for target in targets:
+                        reason = self._refusal(component, target)
+                        if reason:
+                            yield "%s: includes %s, but %s" % (path, included, reason)
+
+    def _refusal(self, component, target):
+        for name in (component, target):
+            if name not in self._layer:
+                return "lib/%s has no place in bazel/layers.bzl" % name
+        if self._layer[target] > self._layer[component]:
+            return "lib/%s lies above lib/%s" % (target, component)
+        if target in self._apart.get(component, []):
+            return "lib/%s knows nothing of lib/%s" % (component, target)
+        return None
+
+    def unknown_components(self):
+        """Directories of lib/ without a layer."""
+        for name in sorted(os.listdir(self._path("lib"))):
+            if os.path.isdir(self._path("lib/" + name)) and name not in self._layer:
+                yield "lib/%s has no place in bazel/layers.bzl" % name
+
+    def ownership_violations(self):
+        """Public headers that no component lists, and those that two do."""
+        for header in self._public_headers():
+            owners = self._owners.get(header, [])
+            if header == "weft/weft.h":
+                continue
+            if not owners:
+                yield "include/%s is in no weft_library's public_hdrs" % header
+            if len(owners) > 1:
+                yield "include/%s is in the public_hdrs of %s" % (header, " and of ".join(owners))
+
+    def orphans(self):
+        """Sources that their package's BUILD file does not name: nothing builds them."""
+        for top in ("lib", "tests", "benchmarks", "examples"):
+            for path in self._files(top, _SOURCE):
+                package = os.path.dirname(path)
+                while package and not os.path.exists(self._path(package + "/BUILD.bazel")):
+                    package = os.path.dirname(package)
+                if not package:
+                    yield "%s is in no package" % path
+                elif '"%s"' % os.path.relpath(path, package) not in _read(self._path(package + "/BUILD.bazel")):
+                    yield "%s is not named in %s/BUILD.bazel" % (path, package)
+
+    def umbrella_violations(self):
+        """Public headers that weft.h lacks. internal/, ext/ and testing/ are not for every user."""
+        umbrella = self._path("include/weft/weft.h")
+        if not os.path.exists(umbrella):
+            yield "include/weft/weft.h is missing"
+            return
+        included = self._includes("include/weft/weft.h")
+        for header in self._public_headers():
+            if header.split("/")[1] in ("internal", "ext", "testing", "weft.h"):
+                continue
+            if header not in included:
+                yield "include/weft/weft.h does not include %s" % header
+
+    def unguarded_headers(self):
+        """Public headers through which no path leads to the compiler check."""
+        graph = {header: self._includes("include/" + header) for header in self._public_headers()}
+        for header in graph:
+            if header.startswith("weft/internal/"):
+                continue
+            seen, todo = set(), [header]
+            while todo:
+                at = todo.pop()
+                if at not in seen:
+                    seen.add(at)
+                    todo += graph.get(at, [])
+            if _COMPILER not in seen:
+                yield "include/%s does not reach %s" % (header, _COMPILER)

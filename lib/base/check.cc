@@ -8,24 +8,20 @@
 namespace weft::internal {
 
 struct CheckFailure::Message {
-  std::ostringstream text;
-  bool has_sentence = false;
+  std::string head;  // "file:line: CHECK failed: condition"
+  std::ostringstream sentence;
 };
 
 CheckFailure::CheckFailure(const char* file, int line, const char* condition) : message_(new Message) {
-  message_->text << file << ':' << line << ": CHECK failed: " << condition;
+  message_->head = std::string(file) + ":" + std::to_string(line) + ": CHECK failed: " + condition;
 }
 
-std::ostream& CheckFailure::stream() {
-  if (!message_->has_sentence) message_->text << ": ";
-  message_->has_sentence = true;
-  return message_->text;
-}
+std::ostream& CheckFailure::stream() { return message_->sentence; }
 
 CheckFailure::~CheckFailure() {
-  message_->text << '\n';
+  const std::string sentence = message_->sentence.str();
+  const std::string line = message_->head + (sentence.empty() ? "" : ": ") + sentence + "\n";
   // One call, so that the lines of two threads do not mix. The process ends here: nothing is freed.
-  const std::string line = message_->text.str();
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
   std::abort();

@@ -1,0 +1,73 @@
+#include "lib/os/syscalls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace weft::internal {
+
+// The wrappers are for the variadic ones, those that the C library lacks, and those whose parameters differ.
+constinit const Syscalls kRealSyscalls = {
+    .close = ::close,
+    .read = ::read,
+    .write = ::write,
+    .readv = ::readv,
+    .writev = ::writev,
+    .fcntl = [](int fd, int command, long argument) { return ::fcntl(fd, command, argument); },
+    .eventfd = ::eventfd,
+    .pipe2 = ::pipe2,
+    .socket = ::socket,
+    .socketpair = ::socketpair,
+    .bind = ::bind,
+    .listen = ::listen,
+    .accept4 = ::accept4,
+    .connect = ::connect,
+    .recv = ::recv,
+    .send = ::send,
+    .recvmsg = ::recvmsg,
+    .sendmsg = ::sendmsg,
+    .shutdown = ::shutdown,
+    .setsockopt = ::setsockopt,
+    .getsockopt = ::getsockopt,
+    .getsockname = ::getsockname,
+    .getpeername = ::getpeername,
+    .openat = [](int directory, const char* path, int flags,
+                 mode_t mode) { return ::openat(directory, path, flags, mode); },
+    .pread = ::pread,
+    .pwrite = ::pwrite,
+    .preadv2 = ::preadv2,
+    .fsync = ::fsync,
+    .fdatasync = ::fdatasync,
+    .ftruncate = ::ftruncate,
+    .fstat = ::fstat,
+    .unlinkat = ::unlinkat,
+    .renameat = ::renameat,
+    .mkdirat = ::mkdirat,
+    .epoll_create1 = ::epoll_create1,
+    .epoll_ctl = ::epoll_ctl,
+    .epoll_pwait2 = [](int epoll, epoll_event* events, int max,
+                       const timespec* timeout) { return ::epoll_pwait2(epoll, events, max, timeout, nullptr); },
+    .epoll_wait = ::epoll_wait,
+    .io_uring_setup = [](unsigned, unsigned) { return 0; },
+    .io_uring_enter = [](int) { return 0; },
+    .pthread_create = ::pthread_create,
+    .membarrier = [](int command,
+                     unsigned flags) { return static_cast<int>(::syscall(SYS_membarrier, command, flags, 0)); },
+};
+
+namespace syscalls_internal {
+constinit Atomic<const Syscalls*> current{&kRealSyscalls};
+}  // namespace syscalls_internal
+
+ScopedSyscalls::ScopedSyscalls(const Syscalls& table) noexcept
+    // [syscalls/2] release: pairs with [syscalls/1]; it publishes the table. acquire: the previous guard's table.
+    : previous_(syscalls_internal::current.exchange(&table, std::memory_order_acq_rel)) {}
+
+ScopedSyscalls::~ScopedSyscalls() {
+  // [syscalls/2] as above.
+  syscalls_internal::current.store(previous_, std::memory_order_release);
+}
+
+}  // namespace weft::internal

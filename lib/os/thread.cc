@@ -1,0 +1,48 @@
+#include "lib/os/thread.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "absl/status/status.h"
+#include "lib/os/syscalls.h"
+#include "weft/internal/check.h"
+
+namespace weft::internal {
+
+Thread::~Thread() { WEFT_CHECK(!joinable_) << "the OS thread '" << name_ << "' is destroyed before it was joined"; }
+
+absl::Status Thread::Start(std::string_view name, Function function, void* argument) {
+  WEFT_CHECK(!joinable_) << "the OS thread '" << name_ << "' is started a second time, as '" << name << "'";
+  name = name.substr(0, kMaxNameBytes);
+  *std::copy(name.begin(), name.end(), name_) = '\0';
+  function_ = function;
+  argument_ = argument;
+  const int error = Sys().pthread_create(&handle_, nullptr, &Thread::Run, this);
+  if (error != 0) {
+    const std::string message = "cannot start the OS thread '" + std::string(name_) + "': errno " +
+                                std::to_string(error) + " of pthread_create";
+    // EAGAIN is a limit on threads here, not, as elsewhere, a descriptor that is not ready.
+    return error == EAGAIN ? absl::ResourceExhaustedError(message) : absl::ErrnoToStatus(error, message);
+  }
+  joinable_ = true;
+  return absl::OkStatus();
+}
+
+void Thread::Join() noexcept {
+  WEFT_CHECK(joinable_) << "Join() of an OS thread that does not run";
+  const int error = ::pthread_join(handle_, nullptr);
+  WEFT_CHECK(error == 0) << "Join() of the OS thread '" << name_ << "' failed with errno " << error
+                         << "; a thread cannot join itself";
+  joinable_ = false;
+}
+
+void* Thread::Run(void* self) noexcept {
+  auto* thread = static_cast<Thread*>(self);
+  // The only possible failure is a name that is too long, and it is not.
+  ::pthread_setname_np(::pthread_self(), thread->name_);
+  thread->function_(thread->argument_);
+  return nullptr;
+}
+
+}  // namespace weft::internal

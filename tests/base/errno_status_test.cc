@@ -1,0 +1,75 @@
+// Goal: an errno survives the way into an absl::Status and back, and the code is one that a caller can act on.
+// Method: every number that the C library can name goes through the table.
+#include "weft/internal/errno_status.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "gtest/gtest.h"
+
+namespace weft::internal {
+namespace {
+
+TEST(ErrnoStatusTest, EveryErrnoOfLinuxHasACodeAndComesBack) {
+  int known = 0;
+  for (int error = 1; error < 4096; ++error) {
+    const char* const name = ::strerrorname_np(error);
+    if (name == nullptr) continue;
+    ++known;
+    EXPECT_EQ(ErrnoName(error), std::string(name).compare("ENOTSUP") == 0 ? "EOPNOTSUPP" : name);
+    const absl::Status status = ErrnoToStatus(error, "test");
+    EXPECT_FALSE(status.ok()) << name;
+    EXPECT_NE(status.code(), absl::StatusCode::kUnknown) << name;
+    EXPECT_EQ(status.code(), ErrnoToCode(error)) << name;
+    EXPECT_EQ(ErrnoOf(status), error) << name;
+  }
+  EXPECT_GT(known, 130);
+}
+
+TEST(ErrnoStatusTest, AnUnknownNumberIsKeptToo) {
+  const absl::Status status = ErrnoToStatus(4000, "ioctl");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(status.message(), "ioctl: errno 4000");
+  EXPECT_EQ(ErrnoOf(status), 4000);
+}
+
+TEST(ErrnoStatusTest, TheMessageNamesTheActionTheTextAndTheSymbol) {
+  const absl::Status status = ErrnoToStatus(EMFILE, "accept on 127.0.0.1:8080");
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(), "accept on 127.0.0.1:8080: Too many open files (EMFILE)");
+}
+
+TEST(ErrnoStatusTest, ZeroIsOk) {
+  EXPECT_TRUE(ErrnoToStatus(0, "nothing").ok());
+  EXPECT_EQ(ErrnoToCode(0), absl::StatusCode::kOk);
+  EXPECT_EQ(ErrnoOf(absl::OkStatus()), 0);
+}
+
+TEST(ErrnoStatusTest, AStatusThatCarriesNoErrnoGivesZero) {
+  absl::Status status = absl::InternalError("no payload");
+  EXPECT_EQ(ErrnoOf(status), 0);
+  for (const char* payload : {"", "x", "-5", "12x"}) {
+    status.SetPayload("weft.dev/errno", absl::Cord(payload));
+    EXPECT_EQ(ErrnoOf(status), 0) << payload;
+  }
+}
+
+TEST(ErrnoStatusTest, CommonErrorsHaveTheCodesThatCallersDecideOn) {
+  EXPECT_EQ(ErrnoToCode(EAGAIN), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrnoToCode(ECONNREFUSED), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrnoToCode(ECONNRESET), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrnoToCode(EADDRNOTAVAIL), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrnoToCode(EADDRINUSE), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ErrnoToCode(ECANCELED), absl::StatusCode::kCancelled);
+  EXPECT_EQ(ErrnoToCode(ETIMEDOUT), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(ErrnoToCode(EPERM), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(ErrnoToCode(ENOSYS), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(ErrnoToCode(ENOMEM), absl::StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace weft::internal

@@ -98,6 +98,16 @@ def weft_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
         **kwargs
     )
 
+def weft_test_library(name, copts = [], **kwargs):
+    """What several tests share."""
+    cc_library(
+        name = name,
+        testonly = True,
+        copts = _COPTS + copts,
+        visibility = ["//tests:__subpackages__"],
+        **kwargs
+    )
+
 def weft_binary(name, copts = [], **kwargs):
     """A program that looks inside Weft, such as a benchmark; an example is a plain cc_binary."""
     cc_binary(name = name, copts = _COPTS + copts, **kwargs)

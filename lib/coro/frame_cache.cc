@@ -1,0 +1,426 @@
+#include "weft/internal/frame_cache.h"
+
+#include <sanitizer/asan_interface.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <new>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/check.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+namespace {
+
+constexpr size_t kGranuleBytes = 16;
+constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class c serves blocks of 16 * c bytes
+
+// What is cut into blocks. 64 KiB holds 372 frames of 176 bytes; a class that is used once costs a thread a batch of
+// it.
+constexpr size_t kSlabBytes = 64 * 1024;
+
+// What moves between a thread and the pool at once. More pays the lock less often, and lets more memory lie idle: a
+// thread keeps at most two batches of each class that it uses.
+constexpr size_t kBatchBytes = 8 * 1024;
+constexpr int kMinBatchBlocks = 8;
+constexpr int kMaxBatchBlocks = 128;
+
+// A block that nobody uses. Its last two members count in the first block of a batch in the pool only.
+struct FreeBlock {
+  FreeBlock* next;
+  FreeBlock* next_batch;
+  int64_t count;
+};
+constexpr size_t kMinClass = (sizeof(FreeBlock) + kGranuleBytes - 1) / kGranuleBytes;
+
+constexpr size_t ClassOf(size_t size) { return std::max(kMinClass, (size + kGranuleBytes - 1) / kGranuleBytes); }
+constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
+constexpr int BatchBlocks(size_t size_class) {
+  return std::clamp(static_cast<int>(kBatchBytes / BlockBytes(size_class)), kMinBatchBlocks, kMaxBatchBlocks);
+}
+
+// Blocks in lists are poisoned; these two are the only ones that look into one.
+FreeBlock* Open(void* block) {
+  ASAN_UNPOISON_MEMORY_REGION(block, sizeof(FreeBlock));
+  return static_cast<FreeBlock*>(block);
+}
+void Close(FreeBlock* block, size_t size_class) {
+  ASAN_POISON_MEMORY_REGION(block, BlockBytes(size_class));
+  static_cast<void>(block);
+  static_cast<void>(size_class);
+}
+
+// The list of one class in one thread. Only that thread writes; `count` is atomic for the census.
+struct FreeList {
+  FreeBlock* head = nullptr;
+  Atomic<int32_t> count{0};
+  int32_t limit = 0;  // blocks; a longer list is moved on. 0 sends every free to the slow path
+};
+
+struct Batch {
+  FreeBlock* head = nullptr;
+  int64_t count = 0;
+};
+
+// What belongs to one OS thread. Counters are written by that thread alone, with a relaxed load and store, and read
+// by the census.
+struct FrameCache {
+  FreeList lists[kClasses];
+  Batch reserves[kClasses];              // a full batch, so that a list at its limit does not go back and forth
+  Atomic<int64_t> taken[kClasses] = {};  // blocks that came into the list, less those that were moved on
+  Atomic<int64_t> large_frames{0};
+  Atomic<int64_t> large_bytes{0};
+  char* slab_cursor = nullptr;
+  char* slab_end = nullptr;
+  // Guarded by registry.lock.
+  FrameCache* next = nullptr;
+  bool in_use = false;
+};
+
+struct Slab {
+  Slab* next;
+  uint64_t padding;  // keeps the first block aligned
+};
+static_assert(sizeof(Slab) % kGranuleBytes == 0);
+
+struct Pool {
+  Lock lock;
+  FreeBlock* batches = nullptr;
+};
+
+struct Registry {
+  Lock lock;
+  FrameCache* caches = nullptr;  // one for each thread of the busiest moment; never freed
+  Slab* slabs = nullptr;         // keeps them reachable for leak checkers
+};
+
+constinit Pool pools[kClasses];
+constinit Registry registry;
+
+// For threads that have no cache of their own: those that are past the end of their thread_locals, and those for which
+// there was no memory.
+constinit Lock shared_lock;
+constinit FrameCache shared_cache;
+
+// Before the first use and after the thread's end: lists that are empty and take nothing, so that the fast path needs
+// no test of its own.
+constinit FrameCache no_cache_yet;
+constinit FrameCache cache_gone;
+
+// initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
+[[gnu::tls_model("initial-exec")]] constinit thread_local FrameCache* this_cache = &no_cache_yet;
+
+// relaxed throughout: counters of one writer; whoever wants an exact census is ordered after the writer by other means.
+void Add(Atomic<int64_t>& counter, int64_t n) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+void PushBatch(size_t size_class, Batch batch) noexcept {
+  if (batch.head == nullptr) return;
+  FreeBlock* first = Open(batch.head);
+  Pool& pool = pools[size_class];
+  std::lock_guard guard(pool.lock);
+  first->count = batch.count;
+  first->next_batch = pool.batches;
+  pool.batches = first;
+  Close(first, size_class);
+}
+
+Batch PopBatch(size_t size_class) noexcept {
+  Pool& pool = pools[size_class];
+  std::lock_guard guard(pool.lock);
+  if (pool.batches == nullptr) return {};
+  FreeBlock* first = Open(pool.batches);
+  const Batch batch = {.head = first, .count = first->count};
+  pool.batches = first->next_batch;
+  Close(first, size_class);
+  return batch;
+}
+
+bool AddSlab(FrameCache& cache) noexcept {
+  void* memory = ::operator new(kSlabBytes, std::nothrow);
+  if (memory == nullptr) return false;
+  auto* slab = static_cast<Slab*>(memory);
+  cache.slab_cursor = static_cast<char*>(memory) + sizeof(Slab);
+  cache.slab_end = static_cast<char*>(memory) + kSlabBytes;
+  std::lock_guard guard(registry.lock);
+  slab->next = registry.slabs;
+  registry.slabs = slab;
+  return true;
+}
+
+// Cuts a batch of neighbours, so that frames made in a row lie in a row. What is left of the old slab, less than one
+// block, is lost.
+Batch Carve(FrameCache& cache, size_t size_class) noexcept {
+  const size_t bytes = BlockBytes(size_class);
+  if (static_cast<size_t>(cache.slab_end - cache.slab_cursor) < bytes && !AddSlab(cache)) return {};
+  const size_t fit = static_cast<size_t>(cache.slab_end - cache.slab_cursor) / bytes;
+  const auto count = static_cast<int64_t>(std::min(fit, static_cast<size_t>(BatchBlocks(size_class))));
+  FreeBlock* head = nullptr;
+  for (int64_t i = count - 1; i >= 0; --i) {
+    auto* block = reinterpret_cast<FreeBlock*>(cache.slab_cursor + i * static_cast<int64_t>(bytes));
+    block->next = head;
+    head = block;
+    Close(block, size_class);
+  }
+  cache.slab_cursor += count * static_cast<int64_t>(bytes);
+  return {.head = head, .count = count};
+}
+
+// Fills the empty list of a class.
+bool Refill(FrameCache& cache, size_t size_class) noexcept {
+  FreeList& list = cache.lists[size_class];
+  Batch batch = cache.reserves[size_class];
+  cache.reserves[size_class] = {};
+  if (batch.head == nullptr) batch = PopBatch(size_class);
+  if (batch.head == nullptr) batch = Carve(cache, size_class);
+  if (batch.head == nullptr) return false;
+  list.head = batch.head;
+  list.count.store(static_cast<int32_t>(batch.count), std::memory_order_relaxed);
+  Add(cache.taken[size_class], batch.count);
+  return true;
+}
+
+// Moves the whole list of a class on: to the reserve, and what was there to the pool.
+void Spill(FrameCache& cache, size_t size_class) noexcept {
+  FreeList& list = cache.lists[size_class];
+  PushBatch(size_class, cache.reserves[size_class]);
+  const int32_t count = list.count.load(std::memory_order_relaxed);
+  cache.reserves[size_class] = {.head = list.head, .count = count};
+  list.head = nullptr;
+  list.count.store(0, std::memory_order_relaxed);
+  Add(cache.taken[size_class], -count);
+}
+
+// A block of a list that is not empty.
+void* TakeHead(FreeList& list, size_t size) noexcept {
+  FreeBlock* block = Open(list.head);
+  list.head = block->next;
+  list.count.store(list.count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  ASAN_UNPOISON_MEMORY_REGION(block, size);
+  static_cast<void>(size);
+  return block;
+}
+
+void PutHead(FreeList& list, void* frame, size_t size_class) noexcept {
+  FreeBlock* block = Open(frame);
+  block->next = list.head;
+  list.head = block;
+  list.count.store(list.count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  Close(block, size_class);
+}
+
+bool IsFull(const FreeList& list) noexcept { return list.count.load(std::memory_order_relaxed) >= list.limit; }
+
+void SetLimits(FrameCache& cache) noexcept {
+  for (size_t c = kMinClass; c < kClasses; ++c) cache.lists[c].limit = BatchBlocks(c);
+}
+
+// The calling thread's own cache goes back when the thread ends.
+struct ReturnCacheAtThreadExit {
+  bool armed = false;
+  ~ReturnCacheAtThreadExit() {
+    FrameCache* cache = this_cache;
+    this_cache = &cache_gone;
+    for (size_t c = kMinClass; c < kClasses; ++c) {
+      Spill(*cache, c);
+      PushBatch(c, cache->reserves[c]);
+      cache->reserves[c] = {};
+    }
+    // The slab's rest stays with the cache, for the thread that uses it next.
+    std::lock_guard guard(registry.lock);
+    cache->in_use = false;
+  }
+};
+
+FrameCache* FindOrMakeCache() noexcept {
+  {
+    std::lock_guard guard(registry.lock);
+    for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) {
+      if (cache->in_use) continue;
+      cache->in_use = true;
+      return cache;
+    }
+  }
+  auto* cache = new (std::nothrow) FrameCache;
+  if (cache == nullptr) return nullptr;
+  SetLimits(*cache);
+  cache->in_use = true;
+  std::lock_guard guard(registry.lock);
+  cache->next = registry.caches;
+  registry.caches = cache;
+  return cache;
+}
+
+// Gives the calling thread a cache, where it can have one; nullptr otherwise.
+FrameCache* OwnCache() noexcept {
+  if (this_cache == &cache_gone) return nullptr;
+  if (this_cache != &no_cache_yet) return this_cache;
+  FrameCache* cache = FindOrMakeCache();
+  if (cache == nullptr) return nullptr;
+  thread_local ReturnCacheAtThreadExit at_exit;
+  at_exit.armed = true;
+  this_cache = cache;
+  return cache;
+}
+
+void* AllocateFrom(FrameCache& cache, size_t size) noexcept {
+  if (size > kMaxCachedFrameBytes) {
+    void* frame = ::operator new(size, std::nothrow);
+    if (frame == nullptr) return nullptr;
+    Add(cache.large_frames, 1);
+    Add(cache.large_bytes, static_cast<int64_t>(size));
+    return frame;
+  }
+  const size_t size_class = ClassOf(size);
+  FreeList& list = cache.lists[size_class];
+  if (list.head == nullptr && !Refill(cache, size_class)) return nullptr;
+  return TakeHead(list, size);
+}
+
+void FreeInto(FrameCache& cache, void* frame, size_t size) noexcept {
+  if (size > kMaxCachedFrameBytes) {
+    Add(cache.large_frames, -1);
+    Add(cache.large_bytes, -static_cast<int64_t>(size));
+    ::operator delete(frame);
+    return;
+  }
+  const size_t size_class = ClassOf(size);
+  FreeList& list = cache.lists[size_class];
+  if (IsFull(list)) Spill(cache, size_class);
+  PutHead(list, frame, size_class);
+}
+
+// ---- Faults.
+
+struct Fault {
+  Atomic<bool> installed{false};
+  Lock lock;
+  int64_t allocations = 0;
+  ScopedFrameFault::Options options;
+};
+constinit Fault fault;
+
+bool AllocationIsToFail() noexcept {
+  // relaxed: the test that installs a fault starts what is to fail afterwards.
+  if (!fault.installed.load(std::memory_order_relaxed)) return false;
+  std::lock_guard guard(fault.lock);
+  const int64_t allocation = ++fault.allocations;
+  return allocation >= fault.options.first && allocation - fault.options.first < fault.options.times;
+}
+
+[[gnu::noinline]] void* AllocateSlow(size_t size) noexcept {
+  if (AllocationIsToFail()) return nullptr;
+  if (FrameCache* cache = OwnCache(); cache != nullptr) return AllocateFrom(*cache, size);
+  std::lock_guard guard(shared_lock);
+  SetLimits(shared_cache);
+  return AllocateFrom(shared_cache, size);
+}
+
+[[gnu::noinline]] void FreeSlow(void* frame, size_t size) noexcept {
+  // Not OwnCache(): a free allocates nothing.
+  if (this_cache != &no_cache_yet && this_cache != &cache_gone) return FreeInto(*this_cache, frame, size);
+  std::lock_guard guard(shared_lock);
+  SetLimits(shared_cache);
+  FreeInto(shared_cache, frame, size);
+}
+
+[[gnu::noinline]] void* AllocateSlowOrThrow(size_t size) {
+  void* frame = AllocateSlow(size);
+#ifdef __cpp_exceptions
+  if (frame == nullptr) throw std::bad_alloc();
+#endif
+  return frame;
+}
+
+// The list that has a block for `size`, or nullptr: take the slow path.
+[[gnu::always_inline]] inline FreeList* FastList(size_t size) noexcept {
+  if (size > kMaxCachedFrameBytes || fault.installed.load(std::memory_order_relaxed)) [[unlikely]]
+    return nullptr;
+  FreeList& list = this_cache->lists[ClassOf(size)];
+  return list.head != nullptr ? &list : nullptr;
+}
+
+// Calls visit(live blocks, bytes a block) for all there is.
+template <class Visit>
+void ForEachCount(Visit visit) noexcept {
+  auto visit_cache = [&](const FrameCache& cache) {
+    for (size_t c = kMinClass; c < kClasses; ++c) {
+      visit(cache.taken[c].load(std::memory_order_relaxed) - cache.lists[c].count.load(std::memory_order_relaxed),
+            static_cast<int64_t>(BlockBytes(c)));
+    }
+  };
+  visit_cache(shared_cache);
+  std::lock_guard guard(registry.lock);
+  for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) visit_cache(*cache);
+}
+
+// The sum of a counter of large frames over all caches.
+int64_t SumOfLarge(Atomic<int64_t> FrameCache::* counter) noexcept {
+  int64_t sum = (shared_cache.*counter).load(std::memory_order_relaxed);
+  std::lock_guard guard(registry.lock);
+  for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) {
+    sum += (cache->*counter).load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+}  // namespace
+
+[[gnu::noinline]] void* AllocateFrame(size_t size) {
+  FreeList* list = FastList(size);
+  if (list == nullptr) [[unlikely]]
+    return AllocateSlowOrThrow(size);
+  return TakeHead(*list, size);
+}
+
+[[gnu::noinline]] void* AllocateFrameNoThrow(size_t size) noexcept {
+  FreeList* list = FastList(size);
+  if (list == nullptr) [[unlikely]]
+    return AllocateSlow(size);
+  return TakeHead(*list, size);
+}
+
+[[gnu::noinline]] void FreeFrame(void* frame, size_t size) noexcept {
+  if (size > kMaxCachedFrameBytes) [[unlikely]]
+    return FreeSlow(frame, size);
+  const size_t size_class = ClassOf(size);
+  FreeList& list = this_cache->lists[size_class];
+  if (IsFull(list)) [[unlikely]]
+    return FreeSlow(frame, size);
+  PutHead(list, frame, size_class);
+}
+
+bool PrepareFrameCache() noexcept { return OwnCache() != nullptr; }
+
+int64_t LiveFrames() noexcept {
+  int64_t frames = SumOfLarge(&FrameCache::large_frames);
+  ForEachCount([&](int64_t live, int64_t) { frames += live; });
+  return frames;
+}
+
+int64_t LiveFrameBytes() noexcept {
+  int64_t bytes = SumOfLarge(&FrameCache::large_bytes);
+  ForEachCount([&](int64_t live, int64_t block_bytes) { bytes += live * block_bytes; });
+  return bytes;
+}
+
+ScopedFrameFault::ScopedFrameFault(Options options) {
+  WEFT_CHECK(options.first >= 1) << "allocations count from 1";
+  std::lock_guard guard(fault.lock);
+  WEFT_CHECK(!fault.installed.load(std::memory_order_relaxed)) << "two frame faults at once";
+  fault.allocations = 0;
+  fault.options = options;
+  fault.installed.store(true, std::memory_order_relaxed);
+}
+
+ScopedFrameFault::~ScopedFrameFault() { fault.installed.store(false, std::memory_order_relaxed); }
+
+int64_t ScopedFrameFault::allocations() const noexcept {
+  std::lock_guard guard(fault.lock);
+  return fault.allocations;
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,179 @@
+// The frame cache. Goal: memory is used again, wherever it is freed, and never twice at once; failure is reported as
+// promised; the census is exact. Method: every size, threads that free what others made, and faults.
+#include "weft/internal/frame_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace weft::internal {
+namespace {
+
+class FrameCacheTest : public testing::Test {
+ protected:
+  ~FrameCacheTest() override {
+    EXPECT_EQ(LiveFrames(), frames_before_);
+    EXPECT_EQ(LiveFrameBytes(), bytes_before_);
+  }
+
+  const int64_t frames_before_ = LiveFrames();
+  const int64_t bytes_before_ = LiveFrameBytes();
+};
+
+TEST_F(FrameCacheTest, GivesAlignedMemoryOfEverySizeThatOverlapsNothing) {
+  std::vector<std::pair<unsigned char*, size_t>> frames;
+  for (size_t size = 1; size <= 1200; ++size) {
+    auto* frame = static_cast<unsigned char*>(AllocateFrame(size));
+    ASSERT_NE(frame, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(frame) % 16, 0u);
+    std::memset(frame, static_cast<int>(size & 0xff), size);
+    frames.emplace_back(frame, size);
+  }
+  EXPECT_EQ(LiveFrames() - frames_before_, 1200);
+  for (auto [frame, size] : frames) {
+    for (size_t i = 0; i < size; ++i)
+      ASSERT_EQ(frame[i], size & 0xff) << "a frame of " << size << " bytes was overwritten";
+    FreeFrame(frame, size);
+  }
+}
+
+TEST_F(FrameCacheTest, TheFrameFreedLastIsUsedFirst) {
+  void* first = AllocateFrame(176);
+  void* second = AllocateFrame(176);
+  FreeFrame(first, 176);
+  FreeFrame(second, 176);
+  EXPECT_EQ(AllocateFrame(170), second) << "the same class";
+  EXPECT_EQ(AllocateFrame(176), first);
+  FreeFrame(first, 176);
+  FreeFrame(second, 170);
+}
+
+TEST_F(FrameCacheTest, CountsBytesByTheBlock) {
+  void* small = AllocateFrame(100);
+  EXPECT_EQ(LiveFrameBytes() - bytes_before_, 112);
+  void* large = AllocateFrame(5000);
+  EXPECT_EQ(LiveFrameBytes() - bytes_before_, 5112);
+  EXPECT_EQ(LiveFrames() - frames_before_, 2);
+  FreeFrame(small, 100);
+  FreeFrame(large, 5000);
+}
+
+TEST_F(FrameCacheTest, FramesFreedOnAnotherThreadComeBack) {
+  constexpr int kRounds = 200;
+  constexpr int kFrames = 500;
+  std::set<void*> seen;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<void*> frames;
+    for (int i = 0; i < kFrames; ++i) frames.push_back(AllocateFrame(208));
+    seen.insert(frames.begin(), frames.end());
+    std::thread([&] {
+      for (void* frame : frames) FreeFrame(frame, 208);
+    }).join();
+  }
+  // Without the pool it would be kRounds * kFrames.
+  EXPECT_LT(seen.size(), 3u * kFrames);
+}
+
+TEST_F(FrameCacheTest, AThreadThatOnlyFreesKeepsABoundedNumber) {
+  std::vector<void*> frames;
+  for (int i = 0; i < 10'000; ++i) frames.push_back(AllocateFrame(64));
+  std::thread([&] {
+    ASSERT_TRUE(PrepareFrameCache());
+    for (void* frame : frames) FreeFrame(frame, 64);
+    // Still in this thread: all but two batches are for others to take.
+    std::set<void*> freed(frames.begin(), frames.end());
+    std::thread([&] {
+      std::vector<void*> again;
+      for (int i = 0; i < 9'000; ++i) again.push_back(AllocateFrame(64));
+      int reused = 0;
+      for (void* frame : again) reused += static_cast<int>(freed.count(frame));
+      EXPECT_EQ(reused, 9'000);
+      for (void* frame : again) FreeFrame(frame, 64);
+    }).join();
+  }).join();
+}
+
+TEST_F(FrameCacheTest, ThreadsThatPassFramesOnNeverShareOne) {
+  // Two threads, each frees what the other has made in the round before.
+  constexpr int kRounds = 300;
+  constexpr int kFrames = 64;
+  std::vector<unsigned char*> made[2];
+  std::vector<unsigned char*> received[2];
+  auto work = [&](int self) {
+    for (unsigned char* frame : received[self]) {
+      for (int i = 0; i < 48; ++i) ASSERT_EQ(frame[i], 1 - self);
+      FreeFrame(frame, 48);
+    }
+    received[self].clear();
+    for (int i = 0; i < kFrames; ++i) {
+      auto* frame = static_cast<unsigned char*>(AllocateFrame(48));
+      std::memset(frame, self, 48);
+      made[self].push_back(frame);
+    }
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    std::thread other([&] { work(1); });
+    work(0);
+    other.join();
+    received[0].swap(made[1]);
+    received[1].swap(made[0]);
+  }
+  for (auto& frames : received) {
+    for (unsigned char* frame : frames) FreeFrame(frame, 48);
+  }
+}
+
+struct FreesAtThreadExit {
+  void* frame = nullptr;
+  ~FreesAtThreadExit() {
+    FreeFrame(frame, 96);
+    void* another = AllocateFrame(96);
+    FreeFrame(another, 96);
+  }
+};
+thread_local FreesAtThreadExit frees_at_thread_exit;
+
+TEST_F(FrameCacheTest, WorksInDestructorsThatRunAfterTheThreadsListsAreGone) {
+  std::thread([] {
+    frees_at_thread_exit.frame = nullptr;  // constructed before the lists, so destroyed after them
+    frees_at_thread_exit.frame = AllocateFrame(96);
+  }).join();
+}
+
+TEST_F(FrameCacheTest, TheChosenAllocationsFailAndTheNextOnesDoNot) {
+  for (size_t size : {size_t{48}, size_t{4096}}) {
+    ScopedFrameFault fault({.first = 2, .times = 2});
+    void* first = AllocateFrameNoThrow(size);
+    EXPECT_NE(first, nullptr);
+    EXPECT_EQ(AllocateFrameNoThrow(size), nullptr);
+    EXPECT_EQ(AllocateFrameNoThrow(size), nullptr);
+    void* last = AllocateFrameNoThrow(size);
+    EXPECT_NE(last, nullptr);
+    EXPECT_EQ(fault.allocations(), 4);
+    FreeFrame(first, size);
+    FreeFrame(last, size);
+  }
+}
+
+#ifdef __cpp_exceptions
+TEST_F(FrameCacheTest, FailureThrowsBadAllocWhereThereAreExceptions) {
+  ScopedFrameFault fault({.times = ScopedFrameFault::kForever});
+  EXPECT_THROW(static_cast<void>(AllocateFrame(48)), std::bad_alloc);
+  EXPECT_THROW(static_cast<void>(AllocateFrame(4800)), std::bad_alloc);
+}
+#else
+TEST_F(FrameCacheTest, FailureIsNullWhereThereAreNoExceptions) {
+  ScopedFrameFault fault({.times = ScopedFrameFault::kForever});
+  EXPECT_EQ(AllocateFrame(48), nullptr);
+  EXPECT_EQ(AllocateFrame(4800), nullptr);
+}
+#endif
+
+}  // namespace
+}  // namespace weft::internal

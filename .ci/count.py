@@ -3,8 +3,8 @@
 
 Usage: count.py EVENTS_FILE EXIT_STATUS
 Prints "PASSED FAILED". A target that was not built, or whose test ended without a
-verdict on a case of its own, counts as one failure; so does a failed command that
-left no other trace.
+verdict on a case of its own, counts as one failure; so does a command that failed
+without any other trace, or that ran nothing at all.
 """
 import json
 import sys
@@ -50,7 +50,7 @@ def main():
                 # A failed test has its own event, and its target is complete.
                 if not event.get("completed", {}).get("success", False):
                     failed += 1
-    if status != 0 and failed == 0:
+    if failed == 0 and (status != 0 or passed == 0):
         failed = 1
     print(passed, failed)
 

@@ -59,6 +59,8 @@ int TimerWheel::FireExpired(int64_t now_ns, int max) noexcept {
   int64_t moves_left = kMovesPerFire * max;
   int fired = 0;
   std::lock_guard guard(lock_);
+  if (in_fire_expired_) return 0;
+  in_fire_expired_ = true;
   while (fired < max) {
     if (moving_ >= 0) {
       if (moves_left <= 0) break;
@@ -82,6 +84,7 @@ int TimerWheel::FireExpired(int64_t now_ns, int max) noexcept {
     }
   }
   PublishNext();
+  in_fire_expired_ = false;
   return fired;
 }
 

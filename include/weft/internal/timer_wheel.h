@@ -4,19 +4,20 @@
 //
 //   struct Sleeper : TimerNode { ... };
 //   sleeper.fire = [](TimerNode* node) noexcept { Wake(static_cast<Sleeper*>(node)->thread); };
-//   wheel.Insert(sleeper, deadline_ns);       // the owner
-//   wheel.FireExpired(clock.NowNanos(), 64);  // the owner, now and then; at NextDeadline() at the latest
-//   wheel.Cancel(sleeper);                    // any thread
+//   wheel.Insert(sleeper, deadline_ns);
+//   wheel.FireExpired(clock.NowNanos(), 64);  // now and then; at NextDeadline() at the latest
+//   wheel.Cancel(sleeper);
 //
 // Time is cut into ticks of 2^18 ns, about 0.26 ms. A timer never fires early: its deadline is rounded up to a tick,
 // and that tick must have come. So the wheel itself makes a timer at most one tick late. Any int64 is a deadline: one
 // that has passed counts as the wheel's current tick, and one in the last tick of the clock (the year 2262) never
 // comes. Timers fire in the order of their ticks, and within a tick in the order of their insertion.
 //
-// Who may call. One owner at a time calls `Insert`, `FireExpired` and `NextDeadline`; the wheel may pass to another
-// owner if the two are ordered. Any thread calls `Cancel` and `armed`. Fire functions run in `FireExpired` on the
-// owner's OS thread, one after the other, with no lock held: they may call Insert and Cancel, on the node that is
-// firing too. They do not call FireExpired.
+// Who may call. As a rule one carrier inserts and fires, and any thread cancels; but every function may be called by
+// any thread, so that an idle carrier can fire what belongs to one that computes. Fire functions run one after the
+// other, on the OS thread of the caller of `FireExpired`, with no lock held: they may call Insert and Cancel, on the
+// node that is firing too. A FireExpired that finds another one running, or is called by a fire function, leaves the
+// work to it and gives 0.
 //
 // Lifetime of a node. It is not touched by the wheel before `Insert`, and not after one of
 //  * `Cancel` has returned, whatever it gave;
@@ -95,20 +96,20 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
   ~TimerWheel();  // no timer is armed
 
-  // Arms `node` to fire when `deadline_ns` has passed. The owner; O(1).
+  // Arms `node` to fire when `deadline_ns` has passed. O(1).
   void Insert(TimerNode& node, int64_t deadline_ns) noexcept;
 
-  // Any thread; O(1). See the preface.
+  // O(1), but for the wait that `cancel_waits` asks for. See the preface.
   bool Cancel(TimerNode& node) noexcept;
 
-  // Fires up to `max` timers whose tick has come, and gives their number. The owner. It may stop before that, to keep
+  // Fires up to `max` timers whose tick has come, and gives their number. It may stop before that, to keep
   // the time it takes within `max`: as long as NextDeadline() is not after `now_ns`, there is more to do.
   int FireExpired(int64_t now_ns, int max) noexcept;
 
   // When FireExpired has to be called next: never more than one tick after the earliest deadline, often before it, and
-  // kNoDeadline if nothing is armed. The owner; one load. (Another thread's Cancel may move it to later.)
+  // kNoDeadline if nothing is armed. One load; other threads may move it meanwhile.
   int64_t NextDeadline() const noexcept {
-    // relaxed: it orders nothing. The owner's own changes are seen, and a Cancel that is not seen yet costs a look.
+    // relaxed: it orders nothing. The caller's own changes are seen, and a Cancel that is not seen yet costs a look.
     return next_deadline_ns_.load(std::memory_order_relaxed);
   }
 
@@ -152,6 +153,7 @@ class TimerWheel {
   void AwaitFireEnd() noexcept;  // lock_ is released while it waits
 
   Lock lock_;
+  bool in_fire_expired_ = false;
   uint32_t waiting_ = 0;               // threads in Cancel that wait for the end of a fire
   const TimerNode* firing_ = nullptr;  // the node whose fire function runs, if its Cancel waits
   pthread_t firing_thread_ = {};       // the OS thread that `firing_` runs on

@@ -1,0 +1,99 @@
+// Layer io. How do all carriers of a runtime share one epoll descriptor?
+//
+// Every socket is registered once, edge-triggered, for both directions, when an operation on it first has to wait;
+// there is no epoll_ctl per operation. Any driver may fetch any event, and completes the operation that it finds,
+// wherever it was started. So a carrier that computes holds back nothing, as long as somebody looks.
+//
+// Who looks. At most one driver, the poller, sleeps in epoll_wait. The others sleep on their own futex, so that an
+// event wakes one thread and a doorbell the right one.
+//   A driver that wants to wait                        A driver that rings another, X
+//   1. with `idle_lock_` held takes the role (poller   1. X.rung_ := true; if it was already, done
+//      if there is none, else parked and in the list)  2. looks at X.where_:
+//      and says so: where_ := kPolling or kParked         kRunning: nothing
+//   2. if rung_, goes to 4                                kPolling: writes to the shared doorbell
+//   3. sleeps: epoll_wait, or futex on where_             kParked: where_ := kRunning, wakes the futex
+//   4. where_ := kRunning; leaves the role
+// The stores and loads of steps 1 and 2 on both sides are sequentially consistent: at least one sees the other.
+//
+// The doorbell is level-triggered, and read by the poller alone. Edge-triggered, a busy carrier's look at the events
+// could fetch the only notice that the poller was to get. A doorbell for a poller that has left meanwhile costs the
+// next one a turn; it cannot be read away from a later poller, for that one is rung only after it has taken the role.
+//
+// Nobody is forgotten: a driver parks on its futex only while there is a poller; the role falls vacant only when its
+// holder leaves to run something. From then on the events wait for whoever polls next, which is
+//   1. the carrier that left, when it has nothing to run, or after 61 dispatches;
+//   2. any other running carrier, likewise;
+//   3. Relieve(), when the runtime notices a carrier that has not polled for long: it looks once, and if still nobody
+//   holds
+//      the role, wakes one parked driver to take it;
+//   4. on a driver's destruction, a parked driver that is woken to take the role.
+//
+// Rejected: handing the role on whenever the poller leaves. The waker pays 7 us for waking another core (io.md, section
+// 3), which at low load doubles the cost of a request; Go does not do it either. Rejected: an epoll descriptor per
+// carrier with the shared one nested in it. EPOLLEXCLUSIVE is refused for nested descriptors, so each event would wake
+// every idle carrier. Rejected: sockets bound to a carrier's own epoll descriptor. It is simpler, but a carrier that
+// computes holds back its sockets' events, and a socket does not follow a virtual thread that was stolen.
+#ifndef WEFT_LIB_IO_EPOLL_EPOLL_BACKEND_H_
+#define WEFT_LIB_IO_EPOLL_EPOLL_BACKEND_H_
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "lib/io/epoll/descriptor_table.h"
+#include "lib/io/operation_queue.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/driver.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+
+class EpollDriver;
+
+// It outlives its drivers.
+class EpollBackend final : public Backend {
+ public:
+  static absl::StatusOr<std::shared_ptr<Backend>> Create();
+  ~EpollBackend() override;
+
+  std::string_view name() const noexcept override { return "epoll"; }
+  absl::StatusOr<std::unique_ptr<Driver>> NewDriver() noexcept override;
+  void Forget(int fd) noexcept override;
+
+  // The record of `fd` if it is registered, else null.
+  Descriptor* FindRegistered(int fd) noexcept;
+
+  // The record of `fd`, registered; or null and an errno.
+  Descriptor* Register(int fd, int& error) noexcept;
+
+  // Fetches events and makes the operations that they concern end. `timeout_ns` other than 0 for the poller only.
+  void Look(int64_t timeout_ns, OperationQueue& ended) noexcept;
+
+  // The roles. True: `driver` is the poller; false: it is parked.
+  bool Enter(EpollDriver& driver) noexcept;
+  void Leave(EpollDriver& driver) noexcept;
+  // If nobody is the poller, wakes a parked driver, which then takes the role.
+  void Promote() noexcept;
+
+  // Async-signal-safe.
+  void RingPoller() noexcept;
+
+ private:
+  EpollBackend() noexcept = default;
+
+  int Wait(void* events, int max, int64_t timeout_ns) noexcept;
+
+  int epoll_ = -1;
+  int doorbell_ = -1;
+  Atomic<bool> has_pwait2_{true};  // until the kernel says ENOSYS
+  DescriptorTable table_;
+
+  Lock idle_lock_;
+  EpollDriver* poller_ = nullptr;        // idle_lock_
+  EpollDriver* first_parked_ = nullptr;  // idle_lock_; through next_parked_ and previous_parked_, newest first
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_IO_EPOLL_EPOLL_BACKEND_H_

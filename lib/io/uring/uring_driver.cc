@@ -1,0 +1,419 @@
+#include "lib/io/uring/uring_driver.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <new>
+
+#include "lib/io/kernel_order.h"
+#include "lib/os/clock.h"
+#include "lib/os/futex.h"
+#include "lib/os/syscalls.h"
+#include "weft/internal/check.h"
+#include "weft/internal/errno_status.h"
+
+namespace weft::internal {
+namespace {
+
+// Not in the header of liburing 2.3: Linux 6.15. Without it an idle process shows as 100 % iowait.
+constexpr unsigned kEnterNoIowait = 1U << 7;
+constexpr unsigned kFeatureNoIowait = 1U << 17;
+
+// What one call moves at most, as for read(2) and write(2).
+constexpr size_t kMaxTransferBytes = 0x7ffff000;
+
+// How long to wait when the kernel has no memory for a submission, which nothing announces the end of. Shorter burns
+// the CPU that could free some; longer delays the operations that wait.
+constexpr int64_t kShortageNs = 1'000'000;
+
+// The user data of entries that are not operations; an operation's is its address.
+constexpr uint64_t kIgnored = 1;
+constexpr uint64_t kDoorbell = 2;
+static_assert(alignof(Operation) > kDoorbell);
+
+uint64_t UserData(const Operation& op) noexcept { return reinterpret_cast<uintptr_t>(&op); }
+
+// A connect that the kernel gave up on without being asked goes on in the socket. `slot` set says that a poll for its
+// end stands in the ring in place of the connect.
+bool PollsForConnect(const Operation& op) noexcept { return op.slot != nullptr; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_entries, unsigned completion_entries) {
+  std::unique_ptr<UringDriver> driver(new (std::nothrow) UringDriver());
+  if (driver == nullptr) return ErrnoToStatus(ENOMEM, "allocating an io_uring driver");
+
+  io_uring_params params = {};
+  params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+  params.cq_entries = completion_entries;
+  int error = -Sys().io_uring_setup(submission_entries, params.flags);
+  if (error == 0) error = -io_uring_queue_init_params(submission_entries, &driver->ring_, &params);
+  if (error != 0) return ErrnoToStatus(error, "io_uring_setup");
+  driver->initialised_ = true;
+  // An older liburing fills this array as it submits; this driver submits by itself, in order.
+  for (unsigned i = 0; i < params.sq_entries; ++i) driver->ring_.sq.array[i] = i;
+  if ((params.features & kFeatureNoIowait) != 0) driver->no_iowait_ = kEnterNoIowait;
+  // A child that is forked must not see the ring. Refused only where the kernel has no MADV_DONTFORK.
+  error = -io_uring_ring_dontfork(&driver->ring_);
+  if (error != 0) return ErrnoToStatus(error, "io_uring: madvise(MADV_DONTFORK)");
+  // Saves 40 ns an entry. Where it is refused (16 rings a thread), ring_.enter_ring_fd stays the plain descriptor.
+  io_uring_register_ring_fd(&driver->ring_);
+
+  driver->doorbell_ = Sys().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (driver->doorbell_ < 0) return ErrnoToStatus(errno, "eventfd for the doorbell of an io_uring driver");
+  return std::unique_ptr<Driver>(std::move(driver));
+}
+
+UringDriver::~UringDriver() {
+  WEFT_CHECK(in_flight() == 0) << "an io_uring driver is destroyed with " << in_flight() << " operations in flight";
+  if (initialised_) io_uring_queue_exit(&ring_);
+  if (doorbell_ >= 0) Sys().close(doorbell_);
+}
+
+// ---- Starting and cancelling ---------------------------------------------------------------------------------------
+
+bool UringDriver::Start(Operation& op) noexcept {
+  op.driver = this;
+  op.slot = nullptr;
+  op.cancelled = false;
+  op.length = std::min(op.length, kMaxTransferBytes);
+  if (op.code == Operation::Code::kSend) {
+    // At once, whatever the size: the kernel would do the same copy inside the submission. Full buffers are the
+    // exception.
+    ssize_t sent;
+    do {
+      sent = Sys().send(op.fd, op.buffer, op.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0 || errno != EAGAIN) {
+      op.result = sent >= 0 ? static_cast<int32_t>(sent) : -errno;
+      return true;
+    }
+  }
+  AnnounceStart(op);
+  // relaxed: a count, which publishes nothing.
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
+  // relaxed: nobody but this thread knows the operation yet.
+  op.state.store(kInFlight, std::memory_order_relaxed);
+  std::lock_guard guard(lock_);
+  Submit(op);
+  return false;
+}
+
+void UringDriver::RequestCancel(Operation& op) noexcept {
+  uint8_t expected = kInFlight;
+  // relaxed: the operation travels through inbox_, which orders what has to be ordered.
+  if (!op.state.compare_exchange_strong(expected, kCancelAsked, std::memory_order_relaxed)) return;
+  // From here until PlaceCancels() has taken it out, `op` is not completed.
+  Operation* head = inbox_.load(std::memory_order_relaxed);
+  do {
+    op.link = head;
+    // [inbox/1] release: pairs with [inbox/2]. Weaker, the taker could read an old `link`.
+  } while (!inbox_.compare_exchange_weak(head, &op, std::memory_order_release, std::memory_order_relaxed));
+  Ring();
+}
+
+void UringDriver::Submit(Operation& op) noexcept {
+  // Behind those that wait already: the order of submission is the order of Start().
+  if (!waiting_.empty() || !Place(op)) waiting_.Push(op);
+}
+
+bool UringDriver::Place(Operation& op) noexcept {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) {
+    Enter(Park::kNo, 0, Caller::kHelper);
+    sqe = io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) return false;
+  }
+  switch (op.code) {
+    case Operation::Code::kReceive:
+      io_uring_prep_recv(sqe, op.fd, op.buffer, op.length, 0);
+      break;
+    case Operation::Code::kSend:
+      io_uring_prep_send(sqe, op.fd, op.buffer, op.length, MSG_NOSIGNAL);
+      break;
+    case Operation::Code::kAccept:
+      io_uring_prep_accept(sqe, op.fd, op.address, op.address_length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      break;
+    case Operation::Code::kConnect:
+      if (PollsForConnect(op)) {
+        io_uring_prep_poll_add(sqe, op.fd, POLLOUT);
+      } else {
+        io_uring_prep_connect(sqe, op.fd, op.address, *op.address_length);
+      }
+      break;
+  }
+  io_uring_sqe_set_data64(sqe, UserData(op));
+  return true;
+}
+
+void UringDriver::PlaceWaiting() noexcept {
+  while (Operation* const op = waiting_.front()) {
+    if (!Place(*op)) return;
+    waiting_.Pop();
+  }
+}
+
+void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
+  // relaxed: an empty inbox that is about to be filled is followed by a ring.
+  if (inbox_.load(std::memory_order_relaxed) != nullptr) {
+    // [inbox/2] acquire: pairs with [inbox/1].
+    Operation* taken = inbox_.exchange(nullptr, std::memory_order_acquire);
+    while (taken != nullptr) {
+      Operation* const rest = taken->link;
+      taken->link = cancels_;
+      cancels_ = taken;
+      taken = rest;
+    }
+  }
+  while (cancels_ != nullptr) {
+    Operation& op = *cancels_;
+    // relaxed: only the lock's holder moves an operation on from here.
+    if (op.state.load(std::memory_order_relaxed) == kEndedAsked) {
+      cancels_ = op.link;
+      op.state.store(kIdle, std::memory_order_relaxed);
+      ended.Push(op);
+      continue;
+    }
+    if (waiting_.Remove(op)) {
+      cancels_ = op.link;
+      op.result = -ECANCELED;
+      op.cancelled = true;
+      op.state.store(kIdle, std::memory_order_relaxed);
+      ended.Push(op);
+      continue;
+    }
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) {
+      Enter(Park::kNo, 0, Caller::kHelper);
+      sqe = io_uring_get_sqe(&ring_);
+      if (sqe == nullptr) return;
+    }
+    io_uring_prep_cancel64(sqe, UserData(op), 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, kIgnored);
+    cancels_ = op.link;
+    op.state.store(kCancelPlaced, std::memory_order_relaxed);
+  }
+}
+
+// ---- Entering the kernel -------------------------------------------------------------------------------------------
+
+UringDriver::Entered UringDriver::Enter(Park park, int64_t timeout_ns, Caller caller) noexcept {
+  for (;;) {
+    // The kernel reads entries up to the tail; release makes them whole before it moves.
+    __atomic_store_n(ring_.sq.ktail, ring_.sq.sqe_tail, __ATOMIC_RELEASE);
+    ring_.sq.sqe_head = ring_.sq.sqe_tail;
+    const unsigned to_submit = ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
+    const bool flush =
+        (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+    if (park == Park::kNo && to_submit == 0 && !flush) return Entered::kDone;
+
+    unsigned flags = park == Park::kYes || flush ? IORING_ENTER_GETEVENTS : 0;
+    timespec timeout;
+    io_uring_getevents_arg argument = {};
+    void* argument_pointer = nullptr;
+    size_t argument_size = _NSIG / 8;
+    if (park == Park::kYes) {
+      flags |= no_iowait_;
+      if (timeout_ns != kNoTimeout) {
+        timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+        argument.sigmask_sz = _NSIG / 8;
+        argument.ts = reinterpret_cast<uintptr_t>(&timeout);
+        argument_pointer = &argument;
+        argument_size = sizeof(argument);
+        flags |= IORING_ENTER_EXT_ARG;
+      }
+    }
+    // The registered descriptor belongs to the thread that registered it.
+    int ring = ring_.ring_fd;
+    if (caller == Caller::kOwner && ring_.enter_ring_fd != ring_.ring_fd) {
+      ring = ring_.enter_ring_fd;
+      flags |= IORING_ENTER_REGISTERED_RING;
+    }
+    int result = Sys().io_uring_enter(ring_.ring_fd);
+    if (result == 0) {
+      result = io_uring_enter2(static_cast<unsigned>(ring), to_submit, park == Park::kYes ? 1 : 0, flags,
+                               static_cast<sigset_t*>(argument_pointer), argument_size);
+    }
+    switch (result) {
+      case -ETIME:
+        return Entered::kTimedOut;
+      case -EINTR:
+        return Entered::kInterrupted;
+      case -EAGAIN:
+      case -EBUSY:
+        return Entered::kShort;
+      case -EBADR:
+        WEFT_CHECK(result != -EBADR) << "the kernel had no memory for completions and dropped some: io_uring is broken";
+    }
+    WEFT_CHECK(result >= 0) << "io_uring_enter failed with errno " << -result << " " << ErrnoName(-result);
+    // The kernel stops behind an entry that it refuses; that one has a completion, and the rest still waits.
+    const unsigned submitted = static_cast<unsigned>(result);
+    if (park == Park::kYes || submitted == 0 || submitted >= to_submit) return Entered::kDone;
+  }
+}
+
+bool UringDriver::PlaceDoorbell() noexcept {
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) return false;
+  // Rings that woke nobody are behind us: rung_ has them, and is looked at before the wait.
+  uint64_t rings;
+  [[maybe_unused]] const ssize_t ignored = Sys().read(doorbell_, &rings, sizeof(rings));
+  io_uring_prep_poll_multishot(sqe, doorbell_, POLLIN);
+  io_uring_sqe_set_data64(sqe, kDoorbell);
+  doorbell_armed_ = true;
+  return true;
+}
+
+void UringDriver::Reap(OperationQueue& ended) noexcept {
+  for (;;) {
+    // Read anew each time: an operation that is submitted again may enter the kernel, which adds completions.
+    const unsigned head = *ring_.cq.khead;
+    if (head == __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE)) return;
+    const io_uring_cqe cqe = ring_.cq.cqes[head & ring_.cq.ring_mask];
+    // release: the kernel may overwrite the entry from here on.
+    __atomic_store_n(ring_.cq.khead, head + 1, __ATOMIC_RELEASE);
+    if (cqe.user_data == kIgnored) continue;
+    if (cqe.user_data == kDoorbell) {
+      if ((cqe.flags & IORING_CQE_F_MORE) == 0) doorbell_armed_ = false;
+      continue;
+    }
+    Ended(*reinterpret_cast<Operation*>(static_cast<uintptr_t>(cqe.user_data)), cqe.res, ended);
+  }
+}
+
+void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) noexcept {
+  if (Retried(op, result)) return;
+  op.result = result;
+  op.cancelled = result == -ECANCELED;
+  AnnounceEnd(op);
+  uint8_t state = kInFlight;
+  // relaxed: RequestCancel() either loses here, and does nothing, or sends the operation through inbox_.
+  if (!op.state.compare_exchange_strong(state, kIdle, std::memory_order_relaxed)) {
+    if (state == kCancelAsked) {
+      op.state.store(kEndedAsked, std::memory_order_relaxed);
+      return;
+    }
+    WEFT_CHECK(state == kCancelPlaced) << "an operation ended twice";
+    op.state.store(kIdle, std::memory_order_relaxed);
+  }
+  ended.Push(op);
+}
+
+// True if `result` is none of the caller's business and the operation was submitted again. With a cancellation under
+// way such a result becomes -ECANCELED instead: a new submission could slip in behind the cancel entry.
+bool UringDriver::Retried(Operation& op, int32_t& result) noexcept {
+  const bool connect = op.code == Operation::Code::kConnect;
+  const bool retry = result == -ECANCELED || result == -EINTR ||
+                     (result == -ECONNABORTED && op.code == Operation::Code::kAccept) ||
+                     (PollsForConnect(op) && result >= 0);
+  if (!retry) return false;
+  // relaxed: if a cancellation is asked for only after this, its entry is placed behind the new submission.
+  if (op.state.load(std::memory_order_relaxed) != kInFlight) {
+    result = -ECANCELED;
+    return false;
+  }
+  // A connect is begun once; after that the socket is waited for, and then asked how it went by a second connect.
+  op.slot = connect && result < 0 ? this : nullptr;
+  Submit(op);
+  return true;
+}
+
+// ---- Polling -------------------------------------------------------------------------------------------------------
+
+int UringDriver::Poll(int64_t timeout_ns) noexcept {
+  const bool rung = TakeRing();
+  OperationQueue ended;
+  {
+    std::lock_guard guard(lock_);
+    PlaceCancels(ended);
+    PlaceWaiting();
+    if (timeout_ns > 0 && !rung && ended.empty()) {
+      WaitAndReap(timeout_ns, ended);
+    } else {
+      Enter(Park::kNo, 0, Caller::kOwner);
+      Reap(ended);
+    }
+  }
+  return Deliver(ended);
+}
+
+void UringDriver::WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcept {
+  const int64_t now_ns = Clock::Real().NowNanos();
+  const bool limited = timeout_ns < kNoTimeout - now_ns;
+  const int64_t deadline_ns = limited ? now_ns + timeout_ns : kNoTimeout;
+  for (;;) {
+    const bool armed = doorbell_armed_ || PlaceDoorbell();
+    // [doorbell/1] seq_cst: with [doorbell/2] against [doorbell/3] and [doorbell/4]. Weaker, the owner could miss the
+    // ring while the ringer misses that it parks.
+    parked_.store(true, std::memory_order_seq_cst);
+    // [doorbell/2] seq_cst: see [doorbell/1].
+    const bool rung = rung_.load(std::memory_order_seq_cst);
+    const bool ready = *ring_.cq.khead != __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);
+    const Entered entered =
+        Enter(armed && !rung && !ready ? Park::kYes : Park::kNo, limited ? timeout_ns : kNoTimeout, Caller::kOwner);
+    // relaxed: a ringer that still sees true writes to the eventfd once too often, and the next wait looks and goes on.
+    parked_.store(false, std::memory_order_relaxed);
+    Reap(ended);
+    if (TakeRing() || !ended.empty() || entered == Entered::kTimedOut) return;
+    if (limited) {
+      timeout_ns = deadline_ns - Clock::Real().NowNanos();
+      if (timeout_ns <= 0) return;
+    }
+    if (entered == Entered::kShort) {
+      Atomic<uint32_t> nobody{0};
+      FutexWait(nobody, 0, Clock::Real().NowNanos() + std::min(timeout_ns, kShortageNs));
+    }
+    PlaceWaiting();
+  }
+}
+
+int UringDriver::Relieve() noexcept {
+  if (!lock_.try_lock()) return 0;
+  OperationQueue ended;
+  PlaceCancels(ended);
+  PlaceWaiting();
+  Enter(Park::kNo, 0, Caller::kHelper);
+  Reap(ended);
+  lock_.unlock();
+  return Deliver(ended);
+}
+
+int UringDriver::Deliver(OperationQueue& ended) noexcept {
+  int delivered = 0;
+  while (Operation* const op = ended.Pop()) {
+    // relaxed: a count. Before complete(), after which neither the operation nor, for a helper, the driver may be
+    // there.
+    in_flight_.fetch_sub(1, std::memory_order_relaxed);
+    op->complete(*op);
+    ++delivered;
+  }
+  return delivered;
+}
+
+// ---- The doorbell --------------------------------------------------------------------------------------------------
+
+void UringDriver::Ring() noexcept {
+  // [doorbell/3] seq_cst: see [doorbell/1]. It also releases what was done before the ring: pairs with [doorbell/5].
+  if (rung_.exchange(true, std::memory_order_seq_cst)) return;
+  // [doorbell/4] seq_cst: see [doorbell/1].
+  if (!parked_.load(std::memory_order_seq_cst)) return;
+  const int saved_errno = errno;
+  const uint64_t one = 1;
+  // Cannot fail but by a full counter, which is a doorbell that rings.
+  [[maybe_unused]] const ssize_t ignored = Sys().write(doorbell_, &one, sizeof(one));
+  errno = saved_errno;
+}
+
+bool UringDriver::TakeRing() noexcept {
+  // relaxed: a ring that is missed here counts for the next Poll(), or is seen by [doorbell/2] before a wait.
+  if (!rung_.load(std::memory_order_relaxed)) return false;
+  // [doorbell/5] acquire: pairs with [doorbell/3]; what the ringer did before is visible after Poll().
+  return rung_.exchange(false, std::memory_order_acquire);
+}
+
+}  // namespace weft::internal

@@ -61,7 +61,7 @@ int TimerWheel::FireExpired(int64_t now_ns, int max) noexcept {
   std::lock_guard guard(lock_);
   if (in_fire_expired_) return 0;
   in_fire_expired_ = true;
-  while (fired < max) {
+  while (true) {
     if (moving_ >= 0) {
       if (moves_left <= 0) break;
       moves_left -= MoveDown(std::min(moves_left, kMovesPerHold));
@@ -77,6 +77,7 @@ int TimerWheel::FireExpired(int64_t now_ns, int max) noexcept {
     }
     tick_ = next.tick;
     if (next.slot < kSlotsPerLevel) {
+      if (fired >= max) break;
       FireOne(*slots_[next.slot].head);
       ++fired;
     } else {

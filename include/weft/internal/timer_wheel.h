@@ -37,9 +37,9 @@
 // Memory ordering. What came before `Insert` happens before `fire`. Where Cancel gives false for a node that waits,
 // what fire did happens before Cancel returns. Where it gives true, there was no fire to be ordered with.
 //
-// Cost: insert and cancel are a lock (free as a rule: 11 ns) and a few stores. A timer moves down one level at a time,
-// at most seven times in its life, when its time comes near; one that is cancelled before, as most timeouts are, never
-// moves.
+// Cost: an insert takes 10 ns, with its cancel 13, most of it the lock; a million random timers fire in 0.3 us each,
+// most of it cache misses. A timer moves down one level at a time, at most seven times in its life, when its time comes
+// near; one that is cancelled before, as most timeouts are, never moves.
 //
 // Rejected: a heap, 63 ns for an insert into a million and 160 for a cancel, where a wheel takes 3 and 40; a wheel
 // without moves down (Linux), which fires a timer late by an eighth of its length; one wheel for all carriers, the

@@ -5,8 +5,11 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/string_view.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
+#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 
@@ -20,10 +23,13 @@ absl::Status Thread::Start(std::string_view name, Function function, void* argum
   argument_ = argument;
   const int error = Sys().pthread_create(&handle_, nullptr, &Thread::Run, this);
   if (error != 0) {
-    const std::string message = "cannot start the OS thread '" + std::string(name_) + "': errno " +
-                                std::to_string(error) + " of pthread_create";
-    // EAGAIN is a limit on threads here, not, as elsewhere, a descriptor that is not ready.
-    return error == EAGAIN ? absl::ResourceExhaustedError(message) : absl::ErrnoToStatus(error, message);
+    absl::Status status = ErrnoToStatus(error, "cannot start the OS thread '" + std::string(name_) + "'");
+    if (error != EAGAIN) return status;
+    // A limit on threads here, not, as elsewhere, a descriptor that is not ready.
+    absl::Status exhausted = absl::ResourceExhaustedError(status.message());
+    status.ForEachPayload(
+        [&](absl::string_view url, const absl::Cord& payload) { exhausted.SetPayload(url, payload); });
+    return exhausted;
   }
   joinable_ = true;
   return absl::OkStatus();

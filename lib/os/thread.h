@@ -5,7 +5,7 @@
 //   ...
 //   thread.Join();
 //
-// One object is one OS thread, started once. `Start` fails with kResourceExhausted and the errno in the message where
+// One object is one OS thread, started once. `Start` fails with kResourceExhausted and the errno (ErrnoOf) where
 // the system has no further thread to give (EAGAIN; tokio #8406 hung in this case): nothing has run then, and `Start`
 // may be tried again.
 //

@@ -19,11 +19,11 @@ constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class 
 
 // What is cut into blocks. 64 KiB holds 372 frames of 176 bytes; a class that is used once costs a thread a batch of
 // it.
-constexpr size_t kSlabBytes = 64 * 1024;
+constexpr size_t kSlabBytes = size_t{64} * 1024;
 
 // What moves between a thread and the pool at once. More pays the lock less often, and lets more memory lie idle: a
 // thread keeps at most two batches of each class that it uses.
-constexpr size_t kBatchBytes = 8 * 1024;
+constexpr size_t kBatchBytes = size_t{8} * 1024;
 constexpr int kMinBatchBlocks = 8;
 constexpr int kMaxBatchBlocks = 128;
 

@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 namespace weft::internal {
+namespace {
 
 // The wrappers are for the variadic ones, those that the C library lacks, and those whose parameters differ.
-constinit const Syscalls kRealSyscalls = {
+constexpr Syscalls kRealSyscalls = {
     .close = ::close,
     .read = ::read,
     .write = ::write,
@@ -57,9 +58,13 @@ constinit const Syscalls kRealSyscalls = {
                      unsigned flags) { return static_cast<int>(::syscall(SYS_membarrier, command, flags, 0)); },
 };
 
+}  // namespace
+
 namespace syscalls_internal {
 constinit Atomic<const Syscalls*> current{&kRealSyscalls};
 }  // namespace syscalls_internal
+
+const Syscalls& RealSyscalls() noexcept { return kRealSyscalls; }
 
 ScopedSyscalls::ScopedSyscalls(const Syscalls& table) noexcept
     // [syscalls/2] release: pairs with [syscalls/1]; it publishes the table. acquire: the previous guard's table.

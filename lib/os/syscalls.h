@@ -37,6 +37,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "weft/internal/atomic.h"
 
@@ -93,13 +94,13 @@
 namespace weft::internal {
 
 struct Syscalls {
-#define WEFT_DECLARE_SYSCALL(result, name, parameters) result(*name) parameters;
+#define WEFT_DECLARE_SYSCALL(result, name, parameters) std::add_pointer_t<result parameters>(name);
   WEFT_SYSCALLS(WEFT_DECLARE_SYSCALL)
 #undef WEFT_DECLARE_SYSCALL
 };
 
 // The C library's functions.
-extern const Syscalls kRealSyscalls;
+const Syscalls& RealSyscalls() noexcept;
 
 namespace syscalls_internal {
 extern Atomic<const Syscalls*> current;

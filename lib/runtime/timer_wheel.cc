@@ -121,7 +121,7 @@ int TimerWheel::SlotFor(uint64_t tick) const noexcept {
     if (tick >> shift == tick_ >> shift) return moving_;
   }
   const uint64_t difference = tick ^ tick_;
-  const int level = difference == 0 ? 0 : (std::bit_width(difference) - 1) / kLevelBits;
+  const int level = difference == 0 ? 0 : (static_cast<int>(std::bit_width(difference)) - 1) / kLevelBits;
   const auto slot = static_cast<int>((tick >> (level * kLevelBits)) % kSlotsPerLevel);
   return level * kSlotsPerLevel + slot;
 }

@@ -38,7 +38,7 @@ namespace weft::internal {
 class Fiber {
  public:
   // Enough for tests that print; AddressSanitizer makes frames several times larger.
-  static constexpr size_t kDefaultStackBytes = 256 * 1024;
+  static constexpr size_t kDefaultStackBytes = size_t{256} * 1024;
 
   // The stack is rounded up to whole pages; below it lies a page that faults.
   explicit Fiber(std::function<void()> function, size_t stack_bytes = kDefaultStackBytes);

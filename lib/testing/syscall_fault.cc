@@ -49,7 +49,7 @@ template <size_t kIndex, auto kEntry, class Result, class... Args>
 struct Faulty<kIndex, kEntry, Result (*)(Args...)> {
   static Result Call(Args... args) {
     const int error = NextError(kIndex);
-    if (error == 0) return (kRealSyscalls.*kEntry)(args...);
+    if (error == 0) return (RealSyscalls().*kEntry)(args...);
     if constexpr (kFailure<kEntry> == Failure::kError) return error;
     if constexpr (kFailure<kEntry> == Failure::kMinusError) return -error;
     errno = error;
@@ -74,7 +74,7 @@ void ScopedSyscallFault::Install(Options options) {
   WEFT_CHECK(!fault.installed) << "two faults of the same syscall, entry " << index_ << " of the table";
   fault = {.installed = true, .calls = 0, .options = options};
   if (installed_faults++ > 0) return;
-  WEFT_CHECK(&Sys() == &kRealSyscalls) << "a fault on top of another test's table of syscalls";
+  WEFT_CHECK(&Sys() == &RealSyscalls()) << "a fault on top of another test's table of syscalls";
   // [syscalls/2] release, as in syscalls.cc.
   syscalls_internal::current.store(&kFaultySyscalls, std::memory_order_release);
 }
@@ -84,7 +84,7 @@ ScopedSyscallFault::~ScopedSyscallFault() {
   faults[index_].installed = false;
   if (--installed_faults > 0) return;
   // [syscalls/2] release, as in syscalls.cc.
-  syscalls_internal::current.store(&kRealSyscalls, std::memory_order_release);
+  syscalls_internal::current.store(&RealSyscalls(), std::memory_order_release);
 }
 
 int64_t ScopedSyscallFault::calls() const noexcept {

@@ -49,8 +49,8 @@ class ScopedSyscallFault {
   template <class Function>
   static size_t Index(Function Syscalls::* entry) noexcept {
     static_assert(sizeof(Function) == sizeof(void*), "an entry of Syscalls is a function pointer");
-    return static_cast<size_t>(reinterpret_cast<const Function*>(&(kRealSyscalls.*entry)) -
-                               reinterpret_cast<const Function*>(&kRealSyscalls));
+    return static_cast<size_t>(reinterpret_cast<const Function*>(&(RealSyscalls().*entry)) -
+                               reinterpret_cast<const Function*>(&RealSyscalls()));
   }
   void Install(Options options);
 

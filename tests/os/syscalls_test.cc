@@ -33,13 +33,13 @@ TEST(SyscallsTest, TheRealTableReachesTheKernel) {
 }
 
 TEST(SyscallsTest, ATestsTableIsInForceUntilTheEndOfItsGuard) {
-  Syscalls table = kRealSyscalls;
+  Syscalls table = RealSyscalls();
   table.eventfd = [](unsigned, int) { return 12345; };
   {
     ScopedSyscalls guard(table);
     EXPECT_EQ(Sys().eventfd(0, 0), 12345);
   }
-  EXPECT_EQ(&Sys(), &kRealSyscalls);
+  EXPECT_EQ(&Sys(), &RealSyscalls());
 }
 
 TEST(SyscallFaultTest, OnlyTheChosenCallsFailAndAllAreCounted) {

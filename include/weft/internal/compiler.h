@@ -18,4 +18,11 @@
 #error "Weft needs C++20: compile with -std=c++20."
 #endif
 
+// 1 where exceptions can be thrown and caught, 0 under -fno-exceptions. One program is built one way.
+#if defined(__cpp_exceptions)
+#define WEFT_EXCEPTIONS 1
+#else
+#define WEFT_EXCEPTIONS 0
+#endif
+
 #endif  // WEFT_INTERNAL_COMPILER_H_

@@ -1,0 +1,223 @@
+// Where a cancellation stops, and what it does not reach.
+//
+//   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));   // kDeadlineExceeded: Serve was unwound
+//   co_await weft::Shield(Release(lease));                                             // runs to its end, cancelled or not
+//
+// Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a deadline, or by
+// the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end does so at its next
+// checkpoint, which is any wait of Weft's (entered, or parked in): the frames from there to a boundary are destroyed, leaf first,
+// so destructors run and no `catch` sees it. Before that, every scope opened inside has ended its children.
+//
+// Boundaries:
+//   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
+//   CatchCancelled              stops any request that arrives while it is inside
+//   the root of the thread      stops everything: the subtask is UNAVAILABLE
+// An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is still
+// cancelled: its next checkpoint outside goes on unwinding, so a loop of WithTimeout() in a cancelled thread ends.
+//
+// Rules a user can rely on. Either an operation completes, or it is cancelled, never both: what was read or acquired is
+// delivered, and the next checkpoint cancels. After a request, nothing can be awaited but inside a Shield. Deadlines compose: the
+// earliest of all that enclose decides.
+//
+// All of these are awaited by the thread that is to be guarded; they start no other. Cost: a record in the awaiting frame, and for
+// a timeout a timer; nothing is allocated.
+#ifndef WEFT_CANCELLATION_H_
+#define WEFT_CANCELLATION_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "weft/cancel_reason.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/record.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/status_traits.h"
+#include "weft/internal/timer_wheel.h"
+#include "weft/task.h"
+
+namespace weft {
+
+namespace internal {
+template <class T>
+class TimeoutAwaiter;
+template <class T>
+class CatchAwaiter;
+template <class T>
+class ShieldAwaiter;
+}  // namespace internal
+
+// Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
+// Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first (ReasonOf() tells it from
+// a kDeadlineExceeded of the task's own). A timeout that is not positive lets the task run to its first checkpoint.
+template <class T>
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task);
+
+// same, until a point of the wall clock, converted when it is made.
+template <class T>
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task);
+
+// Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled, or
+// kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
+template <class T>
+[[nodiscard("co_await it")]] internal::CatchAwaiter<T> CatchCancelled(Task<T> task);
+
+// Awaits `task`, hiding from it the requests to what is outside. Entering and leaving are not checkpoints.
+template <class T>
+[[nodiscard("co_await it")]] internal::ShieldAwaiter<T> Shield(Task<T> task);
+
+// Is the current virtual thread asked to end? For computing that wants to stop early without a checkpoint.
+bool CancelRequested() noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+// A boundary in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes past it.
+class OpenBoundary : public Boundary {
+ public:
+  using Boundary::Boundary;
+  ~OpenBoundary() { Leave(); }
+
+ protected:
+  void Enter(PromiseBase& awaiting) noexcept;
+  void Leave() noexcept;
+  ThreadBlock* thread_ = nullptr;  // null: not entered
+};
+
+class TimeoutBoundary : public Boundary {
+ public:
+  TimeoutBoundary() noexcept : Boundary(Kind::kTimeout) {}
+  ~TimeoutBoundary() { Leave(); }
+
+ protected:
+  void Enter(PromiseBase& awaiting, absl::Duration timeout) noexcept;
+  void Leave() noexcept;
+
+ private:
+  static void Fire(TimerNode* node) noexcept;
+
+  struct Timer : TimerNode {
+    TimeoutBoundary* boundary = nullptr;
+  };
+  ThreadBlock* thread_ = nullptr;  // null: not entered
+  Timer timer_;
+};
+
+// What a boundary yields: the outcome of the task, or the cancellation that it stopped.
+template <class T>
+StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
+  if (boundary.reached) return CancelledStatus(boundary.reason);
+  if constexpr (std::is_void_v<T>) {
+    slot.Take();
+    return absl::OkStatus();
+  } else {
+    return slot.Take();
+  }
+}
+
+// The part that the three have in common: a task, not started, and its result.
+template <class T>
+class BoundedTask {
+ public:
+  using WeftAwaitable = void;
+  explicit BoundedTask(Task<T>&& task) noexcept : task_(std::move(task)) {}
+  BoundedTask(const BoundedTask&) = delete;
+  BoundedTask& operator=(const BoundedTask&) = delete;
+
+ protected:
+  std::coroutine_handle<> StartTask(PromiseBase& awaiting, const char* what) noexcept {
+    return TaskAccess::Release(std::move(task_), slot_, &awaiting, what).Handle();
+  }
+  Task<T> task_;
+  ResultSlot<T> slot_;
+};
+
+template <class T>
+class TimeoutAwaiter : public BoundedTask<T>, private TimeoutBoundary {
+ public:
+  TimeoutAwaiter(absl::Duration timeout, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), timeout_(timeout) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    Enter(awaiting.promise(), timeout_);
+    return this->StartTask(awaiting.promise(), "WithTimeout()");
+  }
+  StatusOrOf<T> await_resume() {
+    Leave();
+    return OutcomeAt(*this, this->slot_);
+  }
+
+ private:
+  absl::Duration timeout_;
+};
+
+template <class T>
+class CatchAwaiter : public BoundedTask<T>, private OpenBoundary {
+ public:
+  explicit CatchAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kCatch) {}
+
+  bool await_ready() const noexcept {
+    AtCheckpoint();
+    return false;
+  }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    if (!EnterBoundary(awaiting.promise())) return std::noop_coroutine();
+    Enter(awaiting.promise());
+    return this->StartTask(awaiting.promise(), "CatchCancelled()");
+  }
+  StatusOrOf<T> await_resume() {
+    Leave();
+    return OutcomeAt(*this, this->slot_);
+  }
+};
+
+template <class T>
+class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
+ public:
+  explicit ShieldAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kShield) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    Enter(awaiting.promise());
+    return this->StartTask(awaiting.promise(), "Shield()");
+  }
+  T await_resume() {
+    Leave();
+    return this->slot_.Take();
+  }
+};
+
+}  // namespace internal
+
+template <class T>
+internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task) {
+  return internal::TimeoutAwaiter<T>(timeout, std::move(task));
+}
+
+template <class T>
+internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task) {
+  return internal::TimeoutAwaiter<T>(deadline - absl::Now(), std::move(task));
+}
+
+template <class T>
+internal::CatchAwaiter<T> CatchCancelled(Task<T> task) {
+  return internal::CatchAwaiter<T>(std::move(task));
+}
+
+template <class T>
+internal::ShieldAwaiter<T> Shield(Task<T> task) {
+  return internal::ShieldAwaiter<T>(std::move(task));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_CANCELLATION_H_

@@ -1,0 +1,36 @@
+// Hooks by which a tool follows virtual threads: timelines, traces, tests. For people who extend Weft; weaker promise.
+//
+// The calls are made by the carriers, synchronously, from many OS threads at once; they must not block, allocate in earnest,
+// call back into Weft, or throw. Within one virtual thread they are ordered: start, then mount and unmount in turn, then end.
+//
+// Cost: one predicted branch a dispatch where no observer is set.
+#ifndef WEFT_EXT_SCHEDULING_OBSERVER_H_
+#define WEFT_EXT_SCHEDULING_OBSERVER_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace weft::ext {
+
+struct ThreadEvent {
+  uint64_t thread;        // id of the virtual thread
+  std::string_view name;  // empty if it has none; valid during the call only
+  int carrier;            // index of the carrier that makes the call; -1: not a carrier
+  int64_t time_ns;        // on the runtime's clock
+};
+
+class SchedulingObserver {
+ public:
+  virtual ~SchedulingObserver() = default;
+  virtual void OnStart(const ThreadEvent&) noexcept {}    // made runnable for the first time
+  virtual void OnMount(const ThreadEvent&) noexcept {}    // begins to run on `carrier`
+  virtual void OnUnmount(const ThreadEvent&) noexcept {}  // stops running: parked, yielded or ended
+  virtual void OnEnd(const ThreadEvent&) noexcept {}      // after its last OnUnmount()
+
+  // A virtual thread is at a checkpoint, about to look whether it is cancelled. For tests that cancel at each in turn.
+  virtual void OnCheckpoint(uint64_t thread) noexcept { static_cast<void>(thread); }
+};
+
+}  // namespace weft::ext
+
+#endif  // WEFT_EXT_SCHEDULING_OBSERVER_H_

@@ -1,0 +1,148 @@
+// A virtual thread that was forked into a scope, with its result.
+#ifndef WEFT_INTERNAL_CHILD_H_
+#define WEFT_INTERNAL_CHILD_H_
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/status_traits.h"
+#include "weft/internal/thread_block.h"
+#include "weft/outcome.h"
+#include "weft/task.h"
+
+namespace weft::internal {
+
+class ScopeBase;
+
+enum class Completion : uint8_t { kUnavailable, kSuccess, kFailed };
+
+class ChildBase : public ThreadBlock {
+ public:
+  // [child/1] acquire: pairs with [child/2].
+  Completion completion() const noexcept { return completion_.load(std::memory_order_acquire); }
+  absl::Status status() const;
+  Failure MakeFailure() const { return {id, FailureStatus(), exception()}; }
+  virtual std::exception_ptr exception() const noexcept = 0;
+
+  // CHECKs that this thread may read the result now, and that it is of that kind.
+  void CheckResultMayBeRead(const char* what, Completion wanted) const;
+
+ protected:
+  friend class ScopeBase;
+
+  // How it ended, by its result. kUnavailable: it was cancelled, and has none.
+  virtual Completion ResultKind() const noexcept = 0;
+  virtual absl::Status FailureStatus() const = 0;
+  virtual void DropResult() noexcept = 0;
+  virtual void DropClosure() noexcept {}
+
+  // [child/2] release: pairs with [child/1].
+  void Publish(Completion completion) noexcept { completion_.store(completion, std::memory_order_release); }
+
+  // Instead of a run: the scope was shut down.
+  void DropUnstarted() noexcept;
+  void OnEnd(bool cancelled) noexcept override;
+
+  uint32_t scope_serial_ = 0;  // which of its owner's scopes it was forked into
+  uint32_t round_ = 0;         // of fork and join, in that scope
+  Atomic<Completion> completion_{Completion::kUnavailable};
+};
+
+// What a Subtask<U> sees: the value, whichever way the task returned it.
+template <class U>
+class ChildOf : public ChildBase {
+ public:
+  virtual std::add_pointer_t<U> value() noexcept = 0;
+};
+
+// The child that runs a Task<T>.
+template <class T>
+class TaskChild : public ChildOf<FlatValue<T>> {
+ public:
+  using Value = FlatValue<T>;
+
+  explicit TaskChild(Task<T>&& task) noexcept { this->leaf = &TaskAccess::Release(std::move(task), slot_, nullptr, "Fork()"); }
+
+  std::add_pointer_t<Value> value() noexcept final {
+    if constexpr (std::is_void_v<Value>) {
+      return nullptr;
+    } else if constexpr (IsStatusLike<T>) {
+      return &*slot_.value();
+    } else if constexpr (std::is_reference_v<T>) {
+      return slot_.value();
+    } else {
+      return &slot_.value();
+    }
+  }
+
+  std::exception_ptr exception() const noexcept final { return slot_.has_exception() ? slot_.exception() : nullptr; }
+
+ protected:
+  TaskChild() noexcept = default;
+
+  Completion ResultKind() const noexcept final {
+    if (slot_.has_exception()) return Completion::kFailed;
+    if (!slot_.has_value()) return Completion::kUnavailable;
+    if constexpr (IsStatusLike<T>) {
+      if (!slot_.value().ok()) return Completion::kFailed;
+    }
+    return Completion::kSuccess;
+  }
+  absl::Status FailureStatus() const final {
+    if (slot_.has_exception()) return ExceptionToStatus(slot_.exception());
+    if constexpr (std::is_same_v<T, absl::Status>) {
+      return slot_.value();
+    } else if constexpr (IsStatusLike<T>) {
+      return slot_.value().status();
+    } else {
+      return absl::OkStatus();
+    }
+  }
+  void DropResult() noexcept final { slot_.Reset(); }
+
+  ResultSlot<T> slot_;
+};
+
+// The child that calls a closure and runs the Task it returns. The closure is kept until the child has ended, so that what it
+// captured is there as long as the coroutine that refers to it.
+template <class F, class T>
+class ClosureChild final : public TaskChild<T> {
+ public:
+  template <class G>
+  explicit ClosureChild(G&& closure) : closure_(std::forward<G>(closure)) {}
+  ~ClosureChild() override { DropClosure(); }
+
+ private:
+  PromiseBase* Begin() noexcept override {
+#if WEFT_EXCEPTIONS
+    try {
+      return &TaskAccess::Release(closure_(), this->slot_, nullptr, "Fork()");
+    } catch (...) {
+      this->slot_.SetException(std::current_exception());
+      return nullptr;
+    }
+#else
+    return &TaskAccess::Release(closure_(), this->slot_, nullptr, "Fork()");
+#endif
+  }
+  void DropClosure() noexcept override {
+    if (std::exchange(dropped_, true)) return;
+    closure_.~F();
+  }
+
+  union {
+    F closure_;
+  };
+  bool dropped_ = false;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_CHILD_H_

@@ -1,0 +1,82 @@
+// What awaiters, scopes and locks ask of the runtime. For the implementation of waits; users see none of it.
+//
+// A wait is written so (see sync/event.h for a whole one):
+//
+//   bool await_ready() { return AtCheckpoint() && <it is there already>; }
+//   void await_suspend(std::coroutine_handle<Promise> frame) {
+//     if (!EnterWait(frame.promise(), kKind, this)) return;   // cancelled: the carrier unwinds the thread
+//     <register; whoever grants calls Wake() once>            // do not touch `this` after it was registered
+//   }
+//
+// Each awaiter calls AtCheckpoint() exactly once, first; that is what makes it a checkpoint.
+#ifndef WEFT_INTERNAL_SCHEDULER_H_
+#define WEFT_INTERNAL_SCHEDULER_H_
+
+#include <cstdint>
+
+#include "weft/internal/driver.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
+
+namespace weft::internal {
+
+// The virtual thread mounted on this OS thread, or null. Not inlined: its value may change over a co_await.
+ThreadBlock* CurrentThread() noexcept;
+// Same, checked: "<what> outside a virtual thread; ...".
+ThreadBlock& RequireThread(const char* what) noexcept;
+
+// ---- Waits, called by the current virtual thread.
+
+// False: the awaiter must suspend: the thread is cancelled, or has had its share and is to yield.
+bool AtCheckpoint() noexcept;
+// The frame is suspended. False: the thread is cancelled and will be unwound; register nothing. True: it will park, on what
+// the caller now registers.
+bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
+// As EnterWait(), on entry to a boundary that waits for nothing itself: true if the thread goes on.
+bool EnterBoundary(PromiseBase& frame) noexcept;
+// After EnterWait(), instead of registering: what was waited for is there. The thread goes to the end of the queue.
+void YieldInstead() noexcept;
+// After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.
+void GoOnInstead() noexcept;
+// After EnterWait(): the carrier should look first for the newest child of `scope`, the depth-first order of a join.
+void HelpFirst(ScopeRecord& scope) noexcept;
+
+// Any OS thread, once per registration: the wait is over. The thread must not be touched afterwards.
+void Wake(ThreadBlock& thread) noexcept;
+// As Wake(), for a wait that ended because it was cancelled: the thread is unwound.
+void WakeCancelled(ThreadBlock& thread) noexcept;
+
+// ---- Threads.
+
+// Puts a thread that nobody else owns into a run queue: this carrier's, or the inject queue.
+void MakeRunnable(ThreadBlock& thread) noexcept;
+// Gives a new thread its id and its runtime. From here on it can be asked to end.
+void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
+// Makes a prepared thread runnable: its `leaf` is its root frame, or null if Begin() is to make it.
+void StartThread(ThreadBlock& thread) noexcept;
+// For the census: a parked thread of `runtime` has been woken.
+void CountWake(RuntimeCore& runtime) noexcept;
+
+// ---- Cancellation queue: scopes that still have children to ask. (record.h, ScopeRecord::ShutDownSome)
+void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
+// Carries on with what is queued, at most a bounded number of children; carriers do the rest between their threads. Call it
+// without locks held.
+void RunShutdowns(RuntimeCore& runtime) noexcept;
+
+// Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and nothing
+// else, until drained(scope) is true. Whoever makes it true calls RingBlocked().
+void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept;
+// The last child of a scope whose owner is in RunInsideUntilDrained() has ended.
+void RingBlocked(RuntimeCore& runtime) noexcept;
+
+// ---- Time and I/O, called by the current virtual thread.
+int64_t RuntimeNow() noexcept;  // nanoseconds on the runtime's clock
+void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
+// To take it back, from any thread: TimerWheel::Cancel(timer).
+bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier
+std::shared_ptr<Backend> RuntimeBackend() noexcept;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_SCHEDULER_H_

@@ -1,0 +1,186 @@
+// What every StructuredTaskScope has in common, whatever its policy: who may do what, and who is still running.
+//
+//   state     Fork            Join, Close     Shutdown        left by
+//   open      starts a child  waits           -> shut down    Shutdown, a policy's decision, a request to the owner
+//   shut down starts nothing  waits           nothing         Close, the destructor
+//   closed    CHECK           CHECK           CHECK           nothing
+//
+// Rounds, as in the JDK: the first Fork() after a completed Join() opens a new round; the owner may look at a subtask once a Join() of
+// its round has completed.
+#ifndef WEFT_INTERNAL_SCOPE_BASE_H_
+#define WEFT_INTERNAL_SCOPE_BASE_H_
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "weft/cancel_reason.h"
+#include "weft/internal/child.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/record.h"
+#include "weft/internal/scheduler.h"
+#include "weft/outcome.h"
+#include "weft/subtask.h"
+#include "weft/task.h"
+
+namespace weft {
+
+// For one Fork().
+struct ForkOptions {
+  std::string name;  // of the virtual thread; empty: none
+};
+
+namespace internal {
+
+struct BindingNode;
+
+// What a scope's policy does when a subtask completes.
+struct PolicyRules {
+  bool shut_down_on_failure = false;
+  bool shut_down_on_success = false;  // and keep that subtask for its result
+};
+
+class ScopeBase : public ScopeRecord {
+ public:
+  ScopeBase(const ScopeBase&) = delete;
+  ScopeBase& operator=(const ScopeBase&) = delete;
+  // A scope is a local of the coroutine that opens it: its children are found through the frame it lies in.
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+
+  // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
+  // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. The owner and every virtual thread in the
+  // tree below the scope may fork; anyone else is a CHECK, as is a fork under other scoped-value bindings than those at the scope's
+  // opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
+  template <class T>
+  Subtask<FlatValue<T>> Fork(Task<T> task, ForkOptions options = {}) {
+    return Adopt(new TaskChild<T>(std::move(task)), std::move(options));
+  }
+  // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
+  // until it has ended, so captures by value are safe.
+  template <class F>
+    requires IsTask<std::invoke_result_t<std::decay_t<F>&>>
+  Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
+    using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
+    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(options));
+  }
+
+  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait. Idempotent. The owner
+  // and the threads in the tree below.
+  void Shutdown();
+  bool IsShutdown() const noexcept;
+
+  std::string_view name() const noexcept { return name_; }
+
+  // ---- ScopeRecord.
+  void RequestShutdown(const CancelReason& reason) noexcept final;
+  bool ShutDownSome(int max) noexcept final;
+  bool AwaitDrained() noexcept final;
+  void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept final;
+
+ protected:
+  ScopeBase(PolicyRules rules, std::string name);
+  // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and nothing else.
+  ~ScopeBase();
+
+  // ---- The owner's, after a join.
+  Outcome MakeOutcome();
+  ChildBase* first_success() noexcept { return first_success_; }
+
+ private:
+  friend class ChildBase;
+  friend class ScopeWait;
+
+  template <class C>
+  auto Adopt(C* child, ForkOptions options) {
+    using U = typename C::Value;
+    child->AddRef();  // the handle's; the first reference is the run's
+    Subtask<U> subtask(child);
+    if (!options.name.empty()) child->name = std::make_unique<const std::string>(std::move(options.name));
+    StartChild(*child);
+    return subtask;
+  }
+  void StartChild(ChildBase& child);
+  void ChildEnded(ChildBase& child) noexcept;
+  void ApplyPolicy(ChildBase& child, Completion kind) noexcept;
+  void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
+
+  void CheckOwner(const char* what) const;
+  void CheckOwnerOrInside(const char* what) const;
+
+  // The parts of a join. (ScopeWait)
+  void BeginJoin(const char* what);
+  void EndJoin() noexcept { last_join_completed_ = fork_round_; }
+  void BeginClose();
+  bool Drained() noexcept;
+  static bool WithdrawJoin(ThreadBlock& thread) noexcept;
+  static bool DrainedOrRing(ScopeRecord& scope) noexcept;
+  static const WaitKind kJoinWait;
+
+  // ---- Constant.
+  const PolicyRules rules_;
+  const std::string name_;
+  const BindingNode* const bindings_;
+  const uint32_t serial_;
+
+  // ---- The owner's.
+  uint32_t fork_round_ = 0;
+  uint32_t last_join_attempted_ = 0;
+  uint32_t last_join_completed_ = 0;
+  bool closed_ = false;
+
+  // ---- Guarded by lock_. It is taken under the records lock of the owner, or of no thread; the records locks of children are taken
+  // under it.
+  mutable Lock lock_;
+  bool shut_ = false;
+  bool carrying_on_ = false;            // the shutdown has not reached all children: counted in live_, and in the cancel queue
+  bool owner_blocked_ = false;          // in the destructor: ring its carrier
+  CancelReason reason_;                 // of the shutdown
+  int64_t live_ = 0;                    // children that have not ended
+  SiblingList children_;
+  ThreadBlock* cursor_ = nullptr;       // the next child to ask
+  const ThreadBlock* spared_ = nullptr; // the child that called Shutdown()
+  ThreadBlock* waiter_ = nullptr;       // the owner, parked until live_ is zero
+  ChildBase* first_success_ = nullptr;  // counted reference
+  ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
+  uint64_t failure_count_ = 0;
+};
+
+// Parks the owner until all children have ended.
+class ScopeWait {
+ public:
+  using WeftAwaitable = void;
+
+  ScopeWait(const ScopeWait&) = delete;
+  ScopeWait& operator=(const ScopeWait&) = delete;
+
+  // A request that comes between the first two may be what ended the children.
+  bool await_ready() noexcept { return AtCheckpoint() && scope_.Drained() && !IsCancelled(*scope_.owner); }
+  template <WeftPromise Promise>
+  bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    return Suspend(frame.promise());
+  }
+
+ protected:
+  enum class Purpose : uint8_t { kJoin, kClose };
+  ScopeWait(ScopeBase& scope, Purpose purpose) : scope_(scope) {
+    purpose == Purpose::kJoin ? scope.BeginJoin("Join()") : scope.BeginClose();
+  }
+  void Finish() noexcept { scope_.EndJoin(); }
+
+ private:
+  bool Suspend(PromiseBase& frame) noexcept;
+
+  ScopeBase& scope_;
+};
+
+}  // namespace internal
+}  // namespace weft
+
+#endif  // WEFT_INTERNAL_SCOPE_BASE_H_

@@ -1,0 +1,171 @@
+// Runtime: the carriers that virtual threads run on, and how to get onto them.
+//
+//   weft::Task<absl::Status> Main() { ... co_return absl::OkStatus(); }
+//   int main() { return weft::RunMain(Main()); }
+//
+// Most programs never name a Runtime: RunMain() makes one for main(), and Run() uses a default one that starts on first use and
+// stops when the program exits. A program that wants other options, or several runtimes, makes its own.
+//
+// Each option is also an environment variable, which counts where the program leaves the option at its default. A variable with
+// an invalid value ends the program with a sentence that names the variable, the value and the range.
+//
+//   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
+//   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, those that stand in for blocked carriers included; default 256
+//   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: half of the parallelism, at least 1
+//   WEFT_IO              auto|uring|epoll
+#ifndef WEFT_RUNTIME_H_
+#define WEFT_RUNTIME_H_
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "weft/cancel_reason.h"
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/status_traits.h"
+#include "weft/task.h"
+
+namespace weft {
+
+// kAuto: io_uring where it is to be had, else epoll; says why once, on standard error. kUring: an error where it is refused.
+// kEpoll.
+using IoBackend = internal::IoBackend;
+
+struct RuntimeOptions {
+  int parallelism = 0;    // 0: WEFT_PARALLELISM, else the CPUs this process may use
+  int max_pool_size = 0;  // 0: WEFT_MAX_POOL_SIZE, else 256, or the parallelism if that is more
+  int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
+  IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as described there
+  ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
+};
+
+struct RuntimeStats {
+  int carriers = 0;              // OS threads that carry, or have carried
+  int64_t threads_alive = 0;     // virtual threads started and not ended
+  int64_t threads_started = 0;
+  int64_t mounts = 0;            // times that a virtual thread was put on a carrier
+  int64_t moves = 0;             // of these, on another carrier than the time before
+  int64_t steals = 0;            // virtual threads taken from another carrier's queue
+  int64_t pins = 0;              // destructors that had to hold their carrier until children had ended
+};
+
+namespace internal {
+template <class T>
+class RootThread;
+}  // namespace internal
+
+class Runtime {
+ public:
+  // Errors: kInvalidArgument for an option out of range, kUnavailable where the I/O backend asked for is refused (errno kept as a
+  // payload), kResourceExhausted if OS threads cannot be made.
+  static absl::StatusOr<std::unique_ptr<Runtime>> Create(RuntimeOptions options = {});
+
+  // The default runtime; started by the first call, and stopped when the program exits. An error ends the program.
+  static Runtime& Default();
+
+  // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. Not from
+  // within the runtime.
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  // Runs `task` as a virtual thread and blocks the calling OS thread until it has ended. Returns its result, or throws its
+  // exception. If it was cancelled, by the runtime's end: the status of that where T is absl::Status or absl::StatusOr, else a
+  // CHECK. Not on a carrier: there, co_await the task. Concurrent calls are fine.
+  template <class T>
+  T Run(Task<T> task);
+
+  std::string_view io_backend() const noexcept;  // "io_uring", "epoll", "none"
+  int parallelism() const noexcept;
+  RuntimeStats Stats() const noexcept;
+
+  // For the testing library.
+  internal::RuntimeCore& core() noexcept { return *core_; }
+  explicit Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept;
+
+ private:
+  std::unique_ptr<internal::RuntimeCore> core_;
+};
+
+// Runtime::Default().Run(task).
+template <class T>
+T Run(Task<T> task) {
+  return Runtime::Default().Run(std::move(task));
+}
+
+// For main(): runs `task` on a runtime of its own and makes an exit code of the result. A status that is not OK is printed on
+// standard error and gives 1; an int is the code itself; void gives 0. An exception is not caught.
+template <class T>
+int RunMain(Task<T> task, RuntimeOptions options = {});
+
+// ---------------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+// Of the calling OS thread: starts `root` and blocks until it has ended. (runtime.cc)
+void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
+void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
+int ReportMain(const absl::Status& status);
+std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
+
+template <class T>
+class RootThread final : public ThreadBlock {
+ public:
+  explicit RootThread(Task<T>&& task) noexcept { leaf = &TaskAccess::Release(std::move(task), slot_, nullptr, "Run()"); }
+
+  T RunOn(RuntimeCore& core) {
+    RunRoot(core, *this, done_);
+    if constexpr (IsStatusLike<T>) {
+      if (cancelled_) return CancelledStatus(root.reason);
+    }
+    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << root.reason.ToString() << ") and so has no result";
+    return slot_.Take();
+  }
+
+ private:
+  void OnEnd(bool cancelled) noexcept override {
+    cancelled_ = cancelled;
+    EndRoot(*this, done_);
+  }
+
+  ResultSlot<T> slot_;
+  bool cancelled_ = false;
+  Atomic<uint32_t> done_{0};
+};
+
+}  // namespace internal
+
+template <class T>
+T Runtime::Run(Task<T> task) {
+  struct Unref {
+    internal::RootThread<T>* root;
+    ~Unref() { root->Release(); }
+  };
+  Unref holder{new internal::RootThread<T>(std::move(task))};
+  holder.root->AddRef();  // the run's own
+  return holder.root->RunOn(*core_);
+}
+
+template <class T>
+int RunMain(Task<T> task, RuntimeOptions options) {
+  const std::unique_ptr<Runtime> runtime = internal::CreateOrDie(options);
+  if constexpr (std::is_void_v<T>) {
+    runtime->Run(std::move(task));
+    return 0;
+  } else if constexpr (std::is_same_v<T, int>) {
+    return runtime->Run(std::move(task));
+  } else {
+    static_assert(std::is_same_v<T, absl::Status>, "RunMain() takes a Task of absl::Status, int or void");
+    return internal::ReportMain(runtime->Run(std::move(task)));
+  }
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RUNTIME_H_

@@ -1,0 +1,131 @@
+// ScopedValue: a value that is there for everything called, and every child forked, while a binding lasts. (JEP 506)
+//
+//   weft::ScopedValue<RequestContext> kRequest;              // usually a global: the key
+//
+//   weft::ScopedBinding request(kRequest, context);          // until the end of this block
+//   co_await Handle();                                       // in there: kRequest.Get()
+//
+//   co_await weft::Where(kRequest, context).Run(Handle());   // the same for one call
+//
+// A binding belongs to the virtual thread that made it, and is found through the thread, wherever it is mounted. Children that are
+// forked inside inherit it: one pointer is copied. It is immutable; bind again, further in, to hide it for a while. Threads started
+// outside of any scope inherit nothing.
+//
+// Structure. A binding ends on its own thread, in the reverse order of binding, and with no scope open that was opened inside it. A
+// scope forks under the bindings it was opened under. Anything else is a CHECK that names both sides: it is what makes inheriting by
+// one pointer safe.
+//
+// Cost: a binding is three pointers and the value in the frame; Get() walks the bindings from the innermost.
+#ifndef WEFT_SCOPED_VALUE_H_
+#define WEFT_SCOPED_VALUE_H_
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "weft/internal/binding.h"
+#include "weft/internal/record.h"
+#include "weft/internal/thread_block.h"
+#include "weft/task.h"
+
+namespace weft {
+
+namespace internal {
+
+// The part of a ScopedBinding that does not depend on the type.
+class BindingBase {
+ public:
+  BindingBase(const BindingBase&) = delete;
+  BindingBase& operator=(const BindingBase&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+
+ protected:
+  BindingBase() = default;
+  ~BindingBase() = default;
+  void Bind(const void* key, const void* value) noexcept;
+  void Unbind() noexcept;
+
+ private:
+  BindingNode node_;
+  ThreadBlock* thread_;
+  const Record* records_;  // what the thread had open then
+};
+
+// The innermost binding of `key` on the current virtual thread, or null.
+const void* FindBinding(const void* key) noexcept;
+[[noreturn]] void DieUnbound() noexcept;
+
+}  // namespace internal
+
+template <class T>
+class ScopedValue {
+ public:
+  constexpr ScopedValue() = default;
+  ScopedValue(const ScopedValue&) = delete;
+  ScopedValue& operator=(const ScopedValue&) = delete;
+
+  // The value bound here. Valid as long as the binding: do not keep the reference beyond the call. CHECK-fails if unbound.
+  const T& Get() const {
+    const void* value = internal::FindBinding(this);
+    if (value == nullptr) internal::DieUnbound();
+    return *static_cast<const T*>(value);
+  }
+  bool IsBound() const { return internal::FindBinding(this) != nullptr; }
+  T OrElse(T otherwise) const {
+    const void* value = internal::FindBinding(this);
+    return value == nullptr ? std::move(otherwise) : *static_cast<const T*>(value);
+  }
+};
+
+template <class T>
+class [[nodiscard("a binding lasts as long as this object: give it a name")]] ScopedBinding : private internal::BindingBase {
+ public:
+  ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value) : value_(std::move(value)) { Bind(&key, &value_); }
+  ~ScopedBinding() { Unbind(); }
+
+ private:
+  const T value_;
+};
+template <class T, class V>
+ScopedBinding(const ScopedValue<T>&, V&&) -> ScopedBinding<T>;
+
+// Values to bind for one call. Made by Where(); immutable.
+template <class... T>
+class [[nodiscard("call .Run(task)")]] Carrying {
+ public:
+  template <class U>
+  Carrying<T..., U> Where(const ScopedValue<U>& key, std::type_identity_t<U> value) && {
+    return Carrying<T..., U>(std::tuple_cat(std::move(bound_), std::tuple<std::pair<const ScopedValue<U>*, U>>({&key, std::move(value)})));
+  }
+
+  // Awaits `task` under the bindings, the first outermost. Exceptions pass through.
+  template <class R>
+  Task<R> Run(Task<R> task) && {
+    return RunFrom<0>(std::move(bound_), std::move(task));
+  }
+
+  explicit Carrying(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound) : bound_(std::move(bound)) {}
+
+ private:
+  template <size_t I, class R>
+  static Task<R> RunFrom(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound, Task<R> task) {
+    if constexpr (I == sizeof...(T)) {
+      co_return co_await std::move(task);
+    } else {
+      ScopedBinding binding(*std::get<I>(bound).first, std::move(std::get<I>(bound).second));
+      co_return co_await RunFrom<I + 1>(std::move(bound), std::move(task));
+    }
+  }
+
+  std::tuple<std::pair<const ScopedValue<T>*, T>...> bound_;
+};
+
+template <class T>
+Carrying<T> Where(const ScopedValue<T>& key, std::type_identity_t<T> value) {
+  return Carrying<T>(std::tuple<std::pair<const ScopedValue<T>*, T>>({&key, std::move(value)}));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_SCOPED_VALUE_H_

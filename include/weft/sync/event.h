@@ -1,0 +1,70 @@
+// Event: virtual threads wait until somebody says that it has happened.
+//
+//   weft::Event ready;
+//   ... co_await ready.Wait();      // any number of virtual threads
+//   ... ready.Set();                // any thread, OS threads that carry nothing included
+//
+// Members: Wait(), Set(), Reset(), IsSet(). A set event stays set until Reset(): later waits do not wait.
+//
+// Lifetime: outlives its waits and the calls to it. Set() touches nothing of the event after the last waiter it wakes may have run.
+//
+// Memory ordering: what came before Set() happens before what follows a Wait() that it ended, or an IsSet() that saw it.
+//
+// Cancellation: Wait() is a checkpoint. A wait that Set() has ended is not cancelled.
+//
+// Cost: Wait() on a set event is one load; otherwise a short lock. Set() is O(waiters).
+#ifndef WEFT_SYNC_EVENT_H_
+#define WEFT_SYNC_EVENT_H_
+
+#include <coroutine>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/waiters.h"
+
+namespace weft {
+
+class Event {
+ public:
+  Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event();  // nobody waits
+
+  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread; does not block.
+  void Set() noexcept;
+  // Later waits wait again. Does not concern those that were woken.
+  void Reset() noexcept;
+  // [event/1] acquire: pairs with [event/2].
+  bool IsSet() const noexcept { return set_.load(std::memory_order_acquire); }
+
+  // co_await it.
+  auto Wait() noexcept { return Awaiter(*this); }
+
+ private:
+  class [[nodiscard("co_await the wait")]] Awaiter {
+   public:
+    using WeftAwaitable = void;
+    explicit Awaiter(Event& event) noexcept : event_(event) {}
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && event_.IsSet(); }
+    template <internal::WeftPromise Promise>
+    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      return event_.Suspend(frame.promise());
+    }
+    void await_resume() const noexcept {}
+
+   private:
+    Event& event_;
+  };
+
+  bool Suspend(internal::PromiseBase& frame) noexcept;
+  static const internal::WaitKind kWait;
+
+  internal::Waiters waiters_;
+  internal::Atomic<bool> set_{false};  // written under waiters_.lock
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SYNC_EVENT_H_

@@ -1,0 +1,89 @@
+// Mutex: one virtual thread at a time, over suspensions too.
+//
+//   weft::Mutex mutex;
+//   weft::MutexGuard guard = co_await mutex.Lock();   // unlocked by its destructor, on every path
+//   co_await WriteBoth();
+//
+// Unlike an OS mutex it parks the virtual thread, not its carrier, may be held over a co_await, and may be unlocked on another carrier
+// than the one it was locked on. Not recursive: a thread that locks it twice waits for itself.
+//
+// Fair: granted in the order of Lock().
+// Lifetime: outlives its guards and waits.
+// Memory ordering: what came before an unlock happens before what follows the next Lock().
+// Cancellation: Lock() is a checkpoint. A lock that was granted is delivered; a cancelled wait holds nothing.
+// Cost: a short lock of the OS's kind; nothing is allocated.
+#ifndef WEFT_SYNC_MUTEX_H_
+#define WEFT_SYNC_MUTEX_H_
+
+#include <coroutine>
+#include <optional>
+#include <utility>
+
+#include "weft/internal/promise.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/waiters.h"
+
+namespace weft {
+
+class Mutex;
+
+class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard {
+ public:
+  MutexGuard(MutexGuard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+  MutexGuard& operator=(MutexGuard&& other) noexcept {
+    std::swap(mutex_, other.mutex_);
+    return *this;
+  }
+  ~MutexGuard() { Unlock(); }
+
+  // Any thread. Idempotent.
+  void Unlock() noexcept;
+
+ private:
+  friend class Mutex;
+  explicit MutexGuard(Mutex* mutex) noexcept : mutex_(mutex) {}
+  Mutex* mutex_;
+};
+
+class Mutex {
+ public:
+  Mutex() = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+  ~Mutex();  // unlocked, and nobody waits
+
+  // co_await it: a MutexGuard.
+  auto Lock() noexcept { return Awaiter(*this); }
+  // A guard if the mutex is free. Any thread; does not wait.
+  std::optional<MutexGuard> TryLock() noexcept;
+
+ private:
+  friend class MutexGuard;
+  class [[nodiscard("co_await the lock")]] Awaiter {
+   public:
+    using WeftAwaitable = void;
+    explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
+    template <internal::WeftPromise Promise>
+    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      return mutex_.Suspend(frame.promise());
+    }
+    MutexGuard await_resume() const noexcept { return MutexGuard(&mutex_); }
+
+   private:
+    Mutex& mutex_;
+  };
+
+  bool Take() noexcept;
+  bool TakeLocked() noexcept { return !std::exchange(held_, true); }
+  bool Suspend(internal::PromiseBase& frame) noexcept;
+  void Unlock() noexcept;
+  static const internal::WaitKind kWait;
+
+  internal::Waiters waiters_;
+  bool held_ = false;  // guarded by waiters_.lock
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SYNC_MUTEX_H_

@@ -1,0 +1,92 @@
+// Semaphore: at most so many at a time.
+//
+//   weft::Semaphore connections(10'000);
+//   weft::Permit permit = co_await connections.Acquire();   // released by its destructor, on every path
+//
+// Members: Acquire(), TryAcquire(), available(). A Permit is movable; Release() gives it back early.
+//
+// Fair: permits are granted in the order of Acquire(); nobody overtakes a waiter.
+//
+// Lifetime: outlives its permits and waits.
+// Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
+// Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered; a cancelled wait holds none.
+// Cost: a short lock; nothing is allocated.
+#ifndef WEFT_SYNC_SEMAPHORE_H_
+#define WEFT_SYNC_SEMAPHORE_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "weft/internal/promise.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/waiters.h"
+
+namespace weft {
+
+class Semaphore;
+
+class [[nodiscard("a dropped Permit is released at once")]] Permit {
+ public:
+  Permit(Permit&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
+  Permit& operator=(Permit&& other) noexcept {
+    std::swap(semaphore_, other.semaphore_);
+    return *this;
+  }
+  ~Permit() { Release(); }
+
+  // Any thread. Idempotent.
+  void Release() noexcept;
+
+ private:
+  friend class Semaphore;
+  explicit Permit(Semaphore* semaphore) noexcept : semaphore_(semaphore) {}
+  Semaphore* semaphore_;
+};
+
+class Semaphore {
+ public:
+  // `permits` >= 0.
+  explicit Semaphore(int64_t permits);
+  Semaphore(const Semaphore&) = delete;
+  Semaphore& operator=(const Semaphore&) = delete;
+  ~Semaphore();  // nobody waits
+
+  // co_await it: a Permit.
+  auto Acquire() noexcept { return Awaiter(*this); }
+  // A permit if one is free and nobody waits. Any thread; does not wait.
+  std::optional<Permit> TryAcquire() noexcept;
+  // Permits that are free; may have changed by the time it is read.
+  int64_t available() noexcept;
+
+ private:
+  friend class Permit;
+  class [[nodiscard("co_await the permit")]] Awaiter {
+   public:
+    using WeftAwaitable = void;
+    explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && semaphore_.Take(); }
+    template <internal::WeftPromise Promise>
+    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      return semaphore_.Suspend(frame.promise());
+    }
+    Permit await_resume() const noexcept { return Permit(&semaphore_); }
+
+   private:
+    Semaphore& semaphore_;
+  };
+
+  bool Take() noexcept;
+  bool TakeLocked() noexcept;
+  bool Suspend(internal::PromiseBase& frame) noexcept;
+  void Release() noexcept;
+  static const internal::WaitKind kWait;
+
+  internal::Waiters waiters_;
+  int64_t available_;  // guarded by waiters_.lock; zero while anyone waits
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SYNC_SEMAPHORE_H_

@@ -1,0 +1,185 @@
+// Task<T>: a function call that may suspend.
+//
+//   weft::Task<int> Twice(int x) {
+//     co_await weft::Sleep(absl::Milliseconds(1));
+//     co_return 2 * x;
+//   }
+//   int four = co_await Twice(2);
+//
+// A Task is lazy (nothing runs before it is awaited or forked), move-only, and awaited once. It has no identity: it runs on
+// the virtual thread that awaits it, as a called function runs on its caller's thread. To run something at the same time as
+// something else, fork it into a scope (scope.h) or use All (all.h).
+//
+// Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call, as
+// with any function. A Task that is never awaited destroys its parameters and runs nothing. A Task is a closure too: do not
+// call a capturing lambda coroutine and let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
+//
+// Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any movable
+// type; absl::Status and absl::StatusOr are what failures without exceptions look like.
+//
+// Cancellation. Awaiting a Task is not a checkpoint; what it awaits at the leaves is. A cancelled chain of Tasks is destroyed
+// from the leaf, without unwinding the C++ stack, so destructors run and `catch` sees nothing.
+//
+// Cost. One frame from the carrier's cache (frame_cache.h), two pointers of bookkeeping in it, and two indirect jumps. A chain of a
+// million nested awaits starts, ends and is cancelled in constant stack.
+#ifndef WEFT_TASK_H_
+#define WEFT_TASK_H_
+
+#include <coroutine>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "weft/internal/promise.h"
+
+namespace weft {
+
+template <class T = void>
+class Task;
+
+namespace internal {
+template <class T>
+class TaskPromise;
+template <class T>
+class TaskAwaiter;
+struct TaskAccess;
+template <class Promise>
+std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame, const char* what) noexcept;
+}  // namespace internal
+
+template <class T>
+class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::coro_lifetimebound]] Task {
+  static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
+
+ public:
+  using promise_type = internal::TaskPromise<T>;
+  using value_type = T;
+  using WeftAwaitable = void;
+
+  Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      if (frame_) frame_.destroy();
+      frame_ = std::exchange(other.frame_, {});
+    }
+    return *this;
+  }
+  ~Task() {
+    if (frame_) frame_.destroy();
+  }
+
+  // Hands the frame over to the await. Awaiting a Task twice, or one that was moved from, is a CHECK.
+  internal::TaskAwaiter<T> operator co_await() && noexcept {
+    return internal::TaskAwaiter<T>(internal::CheckedFrame(std::exchange(frame_, {}), "co_await"));
+  }
+
+ private:
+  friend promise_type;
+  friend internal::TaskAccess;
+  explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+
+  std::coroutine_handle<promise_type> frame_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+template <class Promise>
+std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame, const char* what) noexcept {
+  WEFT_CHECK(static_cast<bool>(frame)) << what << " of a Task that was moved from or awaited before; a Task is awaited once";
+  return frame;
+}
+
+template <class A>
+concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
+                 std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
+
+// The half of the promise that does not depend on how T is returned.
+template <class T>
+class TaskPromiseBase : public PromiseBase {
+ public:
+  ResultSlot<T>* slot = nullptr;  // in the awaiter, or in the control block of the virtual thread whose root this is
+
+  void unhandled_exception() noexcept {
+#if WEFT_EXCEPTIONS
+    slot->SetException(std::current_exception());
+#endif
+  }
+
+  template <class A>
+  decltype(auto) await_transform(A&& awaitable) const noexcept {
+    static_assert(WeftAwaitable<A>, "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread");
+    static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
+    return std::forward<A>(awaitable);
+  }
+};
+
+template <class T>
+class TaskPromise final : public TaskPromiseBase<T> {
+ public:
+  Task<T> get_return_object() noexcept {
+    static_assert(alignof(TaskPromise) == alignof(PromiseBase), "PromiseBase::Handle() needs promises aligned like their base");
+    return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+  }
+  template <class U = T>
+    requires(!std::is_reference_v<T> && std::is_constructible_v<T, U&&>)
+  void return_value(U&& value) {
+    this->slot->SetValue(std::forward<U>(value));
+  }
+  void return_value(T value)
+    requires std::is_reference_v<T>
+  {
+    this->slot->SetValue(std::addressof(value));
+  }
+};
+
+template <>
+class TaskPromise<void> final : public TaskPromiseBase<void> {
+ public:
+  Task<void> get_return_object() noexcept { return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this)); }
+  void return_void() noexcept { slot->SetValue(); }
+};
+
+// Lives in the awaiting frame. Owns the frame until it is started, and the result from when it has ended.
+template <class T>
+class [[nodiscard]] TaskAwaiter {
+ public:
+  explicit TaskAwaiter(std::coroutine_handle<TaskPromise<T>> frame) noexcept : frame_(frame) {}
+  TaskAwaiter(const TaskAwaiter&) = delete;
+  TaskAwaiter& operator=(const TaskAwaiter&) = delete;
+  ~TaskAwaiter() {
+    if (frame_) frame_.destroy();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    auto frame = std::exchange(frame_, {});
+    frame.promise().parent = &awaiting.promise();
+    frame.promise().slot = &slot_;
+    return frame;
+  }
+  T await_resume() { return slot_.Take(); }
+
+ private:
+  std::coroutine_handle<TaskPromise<T>> frame_;
+  ResultSlot<T> slot_;
+};
+
+// For those who start a Task themselves: scopes, boundaries, the runtime.
+struct TaskAccess {
+  // Takes the frame, not started, with its result going to `slot`. The caller starts it or destroys it.
+  template <class T>
+  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase* parent, const char* what) noexcept {
+    TaskPromise<T>& promise = CheckedFrame(std::exchange(task.frame_, {}), what).promise();
+    promise.slot = &slot;
+    promise.parent = parent;
+    return promise;
+  }
+};
+
+}  // namespace internal
+}  // namespace weft
+
+#endif  // WEFT_TASK_H_

@@ -1,0 +1,65 @@
+// VirtualThread: who is running.
+//
+// A virtual thread is a root coroutine and whatever it awaits, with an identity: an id, perhaps a name, a state. It is started by
+// a scope's Fork() (scope.h), by All (all.h), or by Run() (runtime.h), and is mounted on one carrier after another.
+//
+//   std::cout << weft::VirtualThread::Current();   // VirtualThread[#25,loader]/runnable@carrier-3
+//
+// A VirtualThread is a handle: copying it copies the reference. It keeps the thread's control block (not its frames) alive. All
+// members may be called from any OS thread; what they say of another thread's state may have changed by the time it is read.
+#ifndef WEFT_VIRTUAL_THREAD_H_
+#define WEFT_VIRTUAL_THREAD_H_
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft {
+
+class VirtualThread {
+ public:
+  enum class State : uint8_t {
+    kRunnable,      // running, or in a queue for a carrier
+    kWaiting,       // parked until somebody wakes it
+    kTimedWaiting,  // parked until a time
+    kTerminated,
+  };
+
+  // The virtual thread that calls. CHECK-fails outside of one.
+  static VirtualThread Current();
+  // False on an OS thread that runs no virtual thread, and within callbacks of the runtime.
+  static bool HasCurrent() noexcept { return internal::CurrentThread() != nullptr; }
+
+  VirtualThread(const VirtualThread& other) noexcept : block_(other.block_) { block_->AddRef(); }
+  VirtualThread& operator=(VirtualThread other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~VirtualThread() { block_->Release(); }
+
+  uint64_t id() const noexcept { return block_->id; }  // unique in its runtime, never reused, from 1
+  std::string_view name() const noexcept { return block_->DisplayName(); }  // empty if it has none; valid as long as the handle
+  State state() const noexcept;
+  // Index of the carrier it is mounted on, or -1.
+  int carrier() const noexcept;
+
+  // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting".
+  std::string ToString() const;
+
+  friend bool operator==(const VirtualThread& a, const VirtualThread& b) noexcept { return a.block_ == b.block_; }
+  friend std::ostream& operator<<(std::ostream& out, const VirtualThread& thread) { return out << thread.ToString(); }
+
+ private:
+  explicit VirtualThread(internal::ThreadBlock* block) noexcept : block_(block) { block_->AddRef(); }
+
+  internal::ThreadBlock* block_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_VIRTUAL_THREAD_H_

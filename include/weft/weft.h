@@ -1,0 +1,20 @@
+// Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes every public header but the testing ones.
+#ifndef WEFT_WEFT_H_
+#define WEFT_WEFT_H_
+
+#include "weft/all.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/outcome.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/scoped_value.h"
+#include "weft/subtask.h"
+#include "weft/sync/event.h"
+#include "weft/sync/mutex.h"
+#include "weft/sync/semaphore.h"
+#include "weft/task.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
+
+#endif  // WEFT_WEFT_H_

@@ -1,0 +1,53 @@
+#include "weft/cancellation.h"
+
+#include "absl/time/time.h"
+#include "lib/runtime/deadline.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft {
+
+bool CancelRequested() noexcept { return internal::IsCancelled(internal::RequireThread("CancelRequested()")); }
+
+namespace internal {
+
+void OpenBoundary::Enter(PromiseBase& awaiting) noexcept {
+  thread_ = &RequireThread("a boundary of cancellation");
+  frame = &awaiting;
+  PushRecord(*thread_, *this);
+}
+
+void OpenBoundary::Leave() noexcept {
+  if (thread_ != nullptr) PopRecord(*std::exchange(thread_, nullptr), *this);
+}
+
+void TimeoutBoundary::Enter(PromiseBase& awaiting, absl::Duration timeout) noexcept {
+  thread_ = &RequireThread("WithTimeout()");
+  frame = &awaiting;
+  PushRecord(*thread_, *this);
+  if (timeout <= absl::ZeroDuration()) {
+    RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0});
+    return;
+  }
+  timer_.boundary = this;
+  timer_.fire = &Fire;
+  timer_.cancel_waits = true;  // what it touches goes away with us
+  ArmTimer(timer_, DeadlineAfter(timeout));
+}
+
+void TimeoutBoundary::Leave() noexcept {
+  if (thread_ == nullptr) return;
+  if (timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
+  PopRecord(*std::exchange(thread_, nullptr), *this);
+}
+
+void TimeoutBoundary::Fire(TimerNode* node) noexcept {
+  TimeoutBoundary& boundary = *static_cast<Timer*>(node)->boundary;
+  RuntimeCore& runtime = *boundary.thread_->runtime;
+  RequestCancel(*boundary.thread_, boundary, {CancelReason::Kind::kTimeout, 0});
+  // The rest of a large scope's children is asked by the carriers: the boundary may be waited for.
+  RunShutdowns(runtime);
+}
+
+}  // namespace internal
+}  // namespace weft

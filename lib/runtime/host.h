@@ -1,0 +1,39 @@
+// What carriers run on: OS threads in production (os_host.cc), fibers on one OS thread in a simulation (lib/testing).
+#ifndef WEFT_LIB_RUNTIME_HOST_H_
+#define WEFT_LIB_RUNTIME_HOST_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+
+class Carrier;
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  // Any thread. Begins to run carrier.Main(). An error leaves nothing behind.
+  virtual absl::Status StartCarrier(Carrier& carrier) noexcept = 0;
+
+  // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock (INT64_MAX: none).
+  virtual void Park(Carrier& carrier, int64_t deadline_ns) noexcept = 0;
+  // Any thread. Sticky: a ring before a Park() makes it return at once.
+  virtual void Ring(Carrier& carrier) noexcept = 0;
+  // The carrier itself, between two threads that it runs, and while it looks for work.
+  virtual void BetweenSteps(Carrier& carrier) noexcept = 0;
+
+  // A thread that is no carrier: waits until `done` is 1.
+  virtual void AwaitDone(Atomic<uint32_t>& done) noexcept = 0;
+  // Sets `done` to 1 and wakes who awaits it.
+  virtual void AnnounceDone(Atomic<uint32_t>& done) noexcept = 0;
+
+  // Every carrier's Main() is about to return, or has: waits for all.
+  virtual void JoinCarriers() noexcept = 0;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_HOST_H_

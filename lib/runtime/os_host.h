@@ -1,0 +1,42 @@
+// Carriers on OS threads, one each, parked in their drivers.
+#ifndef WEFT_LIB_RUNTIME_OS_HOST_H_
+#define WEFT_LIB_RUNTIME_OS_HOST_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/os/thread.h"
+#include "lib/runtime/host.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/driver.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+
+class OsHost final : public Host {
+ public:
+  // `backend` may be null: carriers then park in a futex.
+  explicit OsHost(std::shared_ptr<Backend> backend) noexcept;
+  ~OsHost() override;
+
+  absl::Status StartCarrier(Carrier& carrier) noexcept override;
+  void Park(Carrier& carrier, int64_t deadline_ns) noexcept override;
+  void Ring(Carrier& carrier) noexcept override;
+  void BetweenSteps(Carrier&) noexcept override {}
+  void AwaitDone(Atomic<uint32_t>& done) noexcept override;
+  void AnnounceDone(Atomic<uint32_t>& done) noexcept override;
+  void JoinCarriers() noexcept override;
+
+ private:
+  struct Seat;
+  static void RunCarrier(void* seat) noexcept;
+
+  const std::shared_ptr<Backend> backend_;
+  std::vector<std::unique_ptr<Seat>> seats_;  // under the runtime's pool lock; nobody else looks
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_OS_HOST_H_

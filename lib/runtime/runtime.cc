@@ -1,0 +1,184 @@
+#include "weft/runtime.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "lib/os/clock.h"
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/os_host.h"
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/check.h"
+
+namespace weft {
+namespace {
+
+constexpr int kMaxParallelism = 1024;
+constexpr int kMaxPoolSize = 32767;
+
+[[noreturn]] void Die(const std::string& sentence) {
+  std::fprintf(stderr, "weft: %s\n", sentence.c_str());
+  std::exit(EXIT_FAILURE);
+}
+
+// The variable's value, or `unset` if it is not set.
+int IntFromEnvironment(const char* name, int low, int high, int unset) {
+  const char* text = getenv(name);
+  if (text == nullptr) return unset;
+  int value = 0;
+  if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
+    Die(absl::StrCat("the environment variable ", name, " is \"", text, "\"; it must be a whole number from ", low, " to ", high));
+  }
+  return value;
+}
+
+IoBackend IoFromEnvironment() {
+  const char* text = getenv("WEFT_IO");
+  const absl::string_view value = text == nullptr ? "auto" : text;
+  if (value == "auto") return IoBackend::kAuto;
+  if (value == "uring") return IoBackend::kUring;
+  if (value == "epoll") return IoBackend::kEpoll;
+  Die(absl::StrCat("the environment variable WEFT_IO is \"", value, "\"; it must be auto, uring or epoll"));
+}
+
+int UsableCpus() {
+  cpu_set_t cpus;
+  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
+  return std::clamp(CPU_COUNT(&cpus), 1, kMaxParallelism);
+}
+
+absl::Status OutOfRange(const char* option, int value, int low, int high) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("RuntimeOptions::", option, " is ", value, "; it must be from ", low, " to ", high));
+}
+
+// Options and environment to what the runtime is given; the environment is read, and checked, in any case.
+absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
+  internal::RuntimeConfig config;
+  const int parallelism = IntFromEnvironment("WEFT_PARALLELISM", 1, kMaxParallelism, 0);
+  const int max_pool_size = IntFromEnvironment("WEFT_MAX_POOL_SIZE", 1, kMaxPoolSize, 0);
+  const int min_runnable = IntFromEnvironment("WEFT_MIN_RUNNABLE", 0, kMaxParallelism, -1);
+
+  config.parallelism = options.parallelism != 0 ? options.parallelism : parallelism != 0 ? parallelism : UsableCpus();
+  if (config.parallelism < 1 || config.parallelism > kMaxParallelism) {
+    return OutOfRange("parallelism", config.parallelism, 1, kMaxParallelism);
+  }
+  config.max_pool_size = options.max_pool_size != 0 ? options.max_pool_size
+                         : max_pool_size != 0       ? max_pool_size
+                                                    : std::max(256, config.parallelism);
+  if (config.max_pool_size < 1 || config.max_pool_size > kMaxPoolSize) {
+    return OutOfRange("max_pool_size", config.max_pool_size, 1, kMaxPoolSize);
+  }
+  config.parallelism = std::min(config.parallelism, config.max_pool_size);  // as the JDK caps it
+  config.min_runnable = options.min_runnable != -1 ? options.min_runnable
+                        : min_runnable != -1       ? min_runnable
+                                                   : std::max(config.parallelism / 2, 1);
+  if (config.min_runnable < 0 || config.min_runnable > kMaxParallelism) {
+    return OutOfRange("min_runnable", config.min_runnable, 0, kMaxParallelism);
+  }
+  config.clock = &internal::Clock::Real();
+  config.observer = options.observer;
+  return config;
+}
+
+absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeOptions& options) {
+  const IoBackend from_environment = IoFromEnvironment();
+  const IoBackend choice = options.io != IoBackend::kAuto ? options.io : from_environment;
+  if (internal::g_backend_factory == nullptr) return std::shared_ptr<internal::Backend>();
+  return internal::g_backend_factory(choice);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
+  absl::StatusOr<internal::RuntimeConfig> config = Resolve(options);
+  if (!config.ok()) return config.status();
+  absl::StatusOr<std::shared_ptr<internal::Backend>> backend = ResolveBackend(options);
+  if (!backend.ok()) return backend.status();
+  config->backend = *backend;
+  auto core = std::make_unique<internal::RuntimeCore>(*std::move(config), std::make_unique<internal::OsHost>(*backend));
+  if (absl::Status started = core->Start(); !started.ok()) return started;
+  return std::make_unique<Runtime>(std::move(core));
+}
+
+Runtime& Runtime::Default() {
+  struct Holder {
+    std::unique_ptr<Runtime> runtime = internal::CreateOrDie({});
+    // std::exit() called by a virtual thread: its own carrier cannot be waited for.
+    ~Holder() {
+      if (internal::Carrier::Current() != nullptr) static_cast<void>(runtime.release());
+    }
+  };
+  static const Holder holder;
+  return *holder.runtime;
+}
+
+Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {}
+
+Runtime::~Runtime() {
+  WEFT_CHECK(internal::Carrier::Current() == nullptr || &internal::Carrier::Current()->runtime != core_.get())
+      << "a runtime is destroyed by one of its own virtual threads";
+  core_->CancelRoots({CancelReason::Kind::kRuntimeExit, 0});
+  core_->AwaitNoRoots();
+}
+
+std::string_view Runtime::io_backend() const noexcept {
+  return core_->config.backend == nullptr ? "none" : core_->config.backend->name();
+}
+
+int Runtime::parallelism() const noexcept { return core_->config.parallelism; }
+
+RuntimeStats Runtime::Stats() const noexcept {
+  const internal::RuntimeCounts counts = core_->Counts();
+  return {.carriers = counts.carriers,
+          .threads_alive = counts.threads,
+          .threads_started = counts.started,
+          .mounts = counts.mounts,
+          .moves = counts.moves,
+          .steals = counts.steals,
+          .pins = counts.pins};
+}
+
+namespace internal {
+
+std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(options);
+  if (!runtime.ok()) Die(absl::StrCat("the runtime cannot be started: ", runtime.status().ToString()));
+  return *std::move(runtime);
+}
+
+void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
+  WEFT_CHECK(Carrier::Current() == nullptr)
+      << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
+  core.StartRoot(root);
+  core.host->AwaitDone(done);
+}
+
+void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
+  RuntimeCore& core = *root.runtime;
+  root.state.End();
+  core.RootEnded(root);
+  core.host->AnnounceDone(done);
+  root.Release();
+  core.RootGone();
+}
+
+int ReportMain(const absl::Status& status) {
+  if (status.ok()) return EXIT_SUCCESS;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return EXIT_FAILURE;
+}
+
+}  // namespace internal
+}  // namespace weft

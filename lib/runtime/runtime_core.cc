@@ -1,0 +1,278 @@
+#include "lib/runtime/runtime_core.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/os/futex.h"
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+#include "weft/virtual_thread.h"
+
+namespace weft::internal {
+
+RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> runtime_host) noexcept
+    : config(std::move(runtime_config)), host(std::move(runtime_host)) {
+  WEFT_CHECK(config.clock != nullptr && config.parallelism >= 1 && config.max_pool_size >= config.parallelism);
+  carriers_.reserve(config.max_pool_size);
+}
+
+RuntimeCore::~RuntimeCore() {
+  stopping_.store(true, std::memory_order_release);
+  for (uint32_t i = 0; i < carrier_count(); ++i) host->Ring(carrier(i));
+  host->JoinCarriers();
+}
+
+absl::Status RuntimeCore::Start() noexcept {
+  std::lock_guard guard(pool_lock_);
+  carrier_limit_.store(config.parallelism, std::memory_order_relaxed);
+  for (int i = 0; i < config.parallelism; ++i) {
+    if (absl::Status status = AddCarrier(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Under pool_lock_. The carrier is published before it runs, so that it finds itself among the others.
+absl::Status RuntimeCore::AddCarrier() noexcept {
+  const uint32_t index = static_cast<uint32_t>(carriers_.size());
+  carriers_.push_back(std::make_unique<Carrier>(*this, index));
+  absl::Status started = host->StartCarrier(*carriers_.back());
+  if (!started.ok()) {
+    carriers_.pop_back();
+    return started;
+  }
+  // Release: pairs with carrier_count(), whose callers use the carriers below it.
+  carrier_count_.store(index + 1, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+uint32_t RuntimeCore::Choose(uint32_t count) noexcept {
+  if (Carrier* carrier = Carrier::Current()) return carrier->Choose(count);
+  return config.chooser != nullptr ? config.chooser->Choose(count) : 0;
+}
+
+// ---- Roots.
+
+void RuntimeCore::StartRoot(ThreadBlock& root) noexcept {
+  live_roots_.fetch_add(1, std::memory_order_relaxed);
+  PrepareThread(root, *this);
+  {
+    std::lock_guard guard(roots_lock_);
+    roots_.PushBack(&root);
+  }
+  StartThread(root);
+}
+
+void RuntimeCore::RootEnded(ThreadBlock& root) noexcept {
+  std::lock_guard guard(roots_lock_);
+  SiblingList::Remove(&root);
+}
+
+void RuntimeCore::RootGone() noexcept {
+  // Release: pairs with AwaitNoRoots().
+  if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
+}
+
+void RuntimeCore::AwaitNoRoots() noexcept {
+  for (;;) {
+    const uint32_t left = live_roots_.load(std::memory_order_acquire);
+    if (left == 0) return;
+    FutexWait(live_roots_, left);
+  }
+}
+
+void RuntimeCore::CancelRoots(const CancelReason& reason) noexcept {
+  {
+    std::lock_guard guard(roots_lock_);
+    for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) {
+      RequestCancel(*root, root->root, reason);
+    }
+  }
+  RunShutdowns(*this);
+}
+
+// ---- The inject queue.
+
+void RuntimeCore::Inject(ThreadBlock& thread) noexcept {
+  std::lock_guard guard(inject_lock_);
+  injected_.PushBack(&thread);
+  injected_count_.store(injected_count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+ThreadBlock* RuntimeCore::TakeInjected() noexcept {
+  // Relaxed: a miss is put right by the idle protocol, whose fences order this load.
+  if (injected_count_.load(std::memory_order_relaxed) == 0) return nullptr;
+  std::lock_guard guard(inject_lock_);
+  ThreadBlock* thread = injected_.PopFront();
+  if (thread != nullptr) {
+    injected_count_.store(injected_count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  }
+  return thread;
+}
+
+ThreadBlock* RuntimeCore::TakeInjectedInside(const ScopeRecord& scope) noexcept {
+  if (injected_count_.load(std::memory_order_relaxed) == 0) return nullptr;
+  std::lock_guard guard(inject_lock_);
+  for (ThreadBlock* thread = injected_.front(); thread != nullptr; thread = injected_.Next(thread)) {
+    if (!thread->IsInside(scope)) continue;
+    ThreadQueue::Remove(thread);
+    injected_count_.store(injected_count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    return thread;
+  }
+  return nullptr;
+}
+
+// ---- Shutdowns under way.
+
+void RuntimeCore::EnqueueShutdown(ScopeRecord& scope) noexcept {
+  {
+    std::lock_guard guard(shutdown_lock_);
+    scope.next_in_cancel_queue = nullptr;
+    (shutdown_front_ == nullptr ? shutdown_front_ : shutdown_back_->next_in_cancel_queue) = &scope;
+    shutdown_back_ = &scope;
+    shutdown_pending_.store(true, std::memory_order_relaxed);
+  }
+  NotifyWork();
+}
+
+bool RuntimeCore::RunShutdownBatch(int max) noexcept {
+  if (!shutdown_pending_.load(std::memory_order_relaxed)) return false;
+  ScopeRecord* scope;
+  {
+    std::lock_guard guard(shutdown_lock_);
+    scope = shutdown_front_;
+    if (scope == nullptr) return false;
+    shutdown_front_ = scope->next_in_cancel_queue;
+    if (shutdown_front_ == nullptr) shutdown_pending_.store(false, std::memory_order_relaxed);
+  }
+  if (!scope->ShutDownSome(max)) EnqueueShutdown(*scope);
+  return true;
+}
+
+// ---- Carriers. Numbers: see runtime_core.h.
+
+Carrier* RuntimeCore::FindParked() noexcept {
+  if (parked.load(std::memory_order_relaxed) == 0) return nullptr;
+  const uint32_t count = carrier_count();
+  const uint32_t first = count > 1 ? Choose(count) : 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    Carrier& each = carrier((first + i) % count);
+    if (MayRun(each) && each.parked.load(std::memory_order_relaxed) == 1) return &each;
+  }
+  return nullptr;
+}
+
+void RuntimeCore::NotifyWork() noexcept {
+  for (;;) {
+    StoreLoadFence();                                                // [idle/2] pairs with [idle/6]
+    if (searching.load(std::memory_order_relaxed) > 0) return;       // [idle/3]
+    Carrier* idle = FindParked();                                    // [idle/4]
+    if (idle == nullptr) break;
+    int32_t none = 0;
+    if (!searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
+    if (idle->parked.exchange(0, std::memory_order_seq_cst) == 1) {
+      host->Ring(*idle);
+      return;
+    }
+    // It woke by itself, and for a moment we counted a searcher that was not there. Somebody may have relied on it: look again.
+    searching.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  // Nobody is free. Carriers that wait for children look whether one of them is among what there is.
+  if (any_blocked_.load(std::memory_order_relaxed) > 0) RingBlocked();
+}
+
+bool RuntimeCore::HasWork() noexcept {
+  if (injected_count_.load(std::memory_order_relaxed) > 0 || shutdown_pending_.load(std::memory_order_relaxed)) return true;
+  const uint32_t count = carrier_count();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (carrier(i).deque.SizeEstimate() > 0) return true;
+  }
+  return false;
+}
+
+// A carrier whose thread waits in a destructor runs nothing but that thread's children. If too few are left for the rest, a
+// spare one takes its place until it is back: the limit moves, and a carrier above it retires when it next looks.
+void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
+  if (blocked.blocked.fetch_add(1, std::memory_order_relaxed) > 0) return;  // it is counted already
+  std::lock_guard guard(pool_lock_);
+  ++blocked_;
+  any_blocked_.store(blocked_, std::memory_order_relaxed);
+  const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_));
+  const int limit = std::min(config.parallelism + spares, config.max_pool_size);
+  while (static_cast<int>(carriers_.size()) < limit) {
+    // Without a spare one the strangers wait; the children run here, so this destructor ends.
+    if (!AddCarrier().ok()) break;
+  }
+  carrier_limit_.store(limit, std::memory_order_relaxed);
+  for (uint32_t i = config.parallelism; i < carrier_count(); ++i) host->Ring(carrier(i));
+}
+
+void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
+  if (blocked.blocked.fetch_sub(1, std::memory_order_relaxed) > 1) return;
+  std::lock_guard guard(pool_lock_);
+  --blocked_;
+  any_blocked_.store(blocked_, std::memory_order_relaxed);
+  const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_));
+  carrier_limit_.store(std::min(config.parallelism + spares, config.max_pool_size), std::memory_order_relaxed);
+}
+
+void RuntimeCore::RingBlocked() noexcept {
+  const uint32_t count = carrier_count();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (carrier(i).blocked.load(std::memory_order_relaxed) > 0 && &carrier(i) != Carrier::Current()) host->Ring(carrier(i));
+  }
+}
+
+// ---- What there is.
+
+RuntimeCounts RuntimeCore::Counts() noexcept {
+  RuntimeCounts counts;
+  const auto read = [](const Atomic<int64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  counts.started = counts.threads = read(outside_starts);
+  counts.waiters = -read(outside_wakes);
+  counts.carriers = static_cast<int>(carrier_count());
+  for (int i = 0; i < counts.carriers; ++i) {
+    Carrier& each = carrier(i);
+    counts.started += read(each.counters.started);
+    counts.threads += read(each.counters.started) - read(each.counters.ended);
+    counts.waiters += read(each.counters.parks) - read(each.counters.wakes);
+    counts.mounts += read(each.counters.mounts);
+    counts.moves += read(each.counters.moves);
+    counts.steals += read(each.counters.steals);
+    counts.pins += read(each.counters.pins);
+    counts.timers += each.timers.armed();
+    if (each.driver != nullptr) counts.operations += each.driver->in_flight();
+  }
+  return counts;
+}
+
+namespace {
+
+void Describe(ThreadBlock& thread, void* out) {
+  auto& text = *static_cast<std::string*>(out);
+  absl::StrAppend(&text, "  ", DescribeThread(thread));
+  if (const WaitKind* wait = thread.wait.load(std::memory_order_relaxed)) {
+    absl::StrAppend(&text, " in ", ParkReasonName(wait->reason));
+  }
+  if (thread.home != nullptr) absl::StrAppend(&text, ", forked by #", thread.home->owner->id);
+  absl::StrAppend(&text, "\n");
+  std::lock_guard guard(thread.records_lock);
+  for (Record* at = thread.records; at != nullptr; at = at->outer) {
+    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(Describe, out);
+  }
+}
+
+}  // namespace
+
+std::string RuntimeCore::DescribeThreads() noexcept {
+  std::string text;
+  std::lock_guard guard(roots_lock_);
+  for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) Describe(*root, &text);
+  return text;
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,143 @@
+// The state that the carriers of one runtime share: who there is, what waits for a carrier, and who is idle.
+//
+// The idle protocol. "Work" is a runnable thread in a deque or in the inject queue, or a scope in the shutdown queue.
+//
+//   Whoever makes work (NotifyWork):                      A carrier without work (Carrier::Idle):
+//   1. publishes the work;                                1. counts itself out of the searchers, in `searching_`;
+//   2. fence [idle/2], pairs with [idle/6];               2. (it had searched in vain)
+//   3. if somebody searches, done: the searcher, or       5. sets its `parked` flag;
+//      who it wakes, finds it;                            6. fence [idle/6], pairs with [idle/2];
+//   4. else looks for a `parked` flag, counts a           7. looks once more at all queues; if there is work it takes
+//      searcher, takes the flag down, and rings that         its flag down itself and searches again;
+//      carrier; if the flag was gone by then, uncounts    8. parks in the driver until rung.
+//      the searcher and begins again at 2.
+//
+// No work is left with all parked: if 3 saw nobody and 4 found no flag, every carrier is running, or between its own 1 and 5,
+// and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a searcher, it will
+// come to 1 and 7, or was counted by somebody in 4, who rings it or begins again. A searcher that finds work and is the last
+// searcher notifies once more before it runs it, since others may have left their work to it under 3.
+#ifndef WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
+#define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/os/clock.h"
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/chooser.h"
+#include "lib/runtime/host.h"
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/driver.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+struct RuntimeConfig {
+  int parallelism = 1;
+  int max_pool_size = 256;
+  int min_runnable = 1;
+  Clock* clock = nullptr;                        // not null
+  Chooser* chooser = nullptr;                    // null: each carrier its own
+  ext::SchedulingObserver* observer = nullptr;   // null: none
+  std::shared_ptr<Backend> backend;              // null: no I/O
+};
+
+// The sum over all carriers, and what was done by threads that are no carriers. Exact when nothing runs.
+struct RuntimeCounts {
+  int64_t threads = 0;     // started, not ended
+  int64_t waiters = 0;     // parked
+  int64_t timers = 0;      // armed
+  int64_t operations = 0;  // in flight
+  int64_t started = 0, mounts = 0, moves = 0, steals = 0, pins = 0;
+  int carriers = 0;
+};
+
+class RuntimeCore {
+ public:
+  RuntimeCore(RuntimeConfig config, std::unique_ptr<Host> host) noexcept;
+  ~RuntimeCore();
+
+  // Starts the carriers. An error leaves none running.
+  absl::Status Start() noexcept;
+
+  // ---- Roots: virtual threads outside every scope.
+  void StartRoot(ThreadBlock& root) noexcept;
+  void RootEnded(ThreadBlock& root) noexcept;
+  void RootGone() noexcept;  // the last touch of the runtime by a root
+  void CancelRoots(const CancelReason& reason) noexcept;
+  void AwaitNoRoots() noexcept;
+
+  // ---- Runnable threads that belong to no carrier.
+  void Inject(ThreadBlock& thread) noexcept;
+  ThreadBlock* TakeInjected() noexcept;
+  ThreadBlock* TakeInjectedInside(const ScopeRecord& scope) noexcept;
+
+  // ---- Shutdowns under way.
+  void EnqueueShutdown(ScopeRecord& scope) noexcept;
+  bool RunShutdownBatch(int max) noexcept;  // true if there was one
+
+  // ---- Carriers.
+  void NotifyWork() noexcept;
+  bool HasWork() noexcept;  // any queue
+  void EnterBlocked(Carrier& carrier) noexcept;
+  void LeaveBlocked(Carrier& carrier) noexcept;
+  void RingBlocked() noexcept;
+  bool MayRun(const Carrier& carrier) const noexcept {
+    return carrier.index < carrier_limit_.load(std::memory_order_relaxed);  // a hint: a late look costs one dispatch
+  }
+  uint32_t carrier_count() const noexcept { return carrier_count_.load(std::memory_order_acquire); }
+  Carrier& carrier(uint32_t index) noexcept { return *carriers_[index]; }
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+  uint32_t Choose(uint32_t count) noexcept;
+
+  RuntimeCounts Counts() noexcept;
+  // One line a thread: what it is, and what it waits on. For deadlock reports; exact when nothing runs.
+  std::string DescribeThreads() noexcept;
+  int64_t Now() noexcept { return config.clock->NowNanos(); }
+
+  const RuntimeConfig config;
+  const std::unique_ptr<Host> host;
+  Atomic<uint64_t> next_thread_id{1};
+
+  // ---- The idle protocol's, see above.
+  Atomic<int32_t> searching{0};
+  Atomic<int32_t> parked{0};
+
+  // Wake-ups, starts and ends by threads that are no carriers.
+  Atomic<int64_t> outside_wakes{0};
+  Atomic<int64_t> outside_starts{0};
+
+ private:
+  absl::Status AddCarrier() noexcept;
+  Carrier* FindParked() noexcept;
+
+  std::vector<std::unique_ptr<Carrier>> carriers_;  // reserved for max_pool_size; grows under pool_lock_
+  Atomic<uint32_t> carrier_count_{0};
+  Atomic<uint32_t> carrier_limit_{0};
+  Atomic<bool> stopping_{false};
+  Lock pool_lock_;
+  int blocked_ = 0;  // under pool_lock_
+  Atomic<int32_t> any_blocked_{0};
+
+  Lock roots_lock_;
+  SiblingList roots_;
+  Atomic<uint32_t> live_roots_{0};
+
+  Lock inject_lock_;
+  ThreadQueue injected_;
+  Atomic<size_t> injected_count_{0};
+
+  Lock shutdown_lock_;
+  ScopeRecord* shutdown_front_ = nullptr;
+  ScopeRecord* shutdown_back_ = nullptr;
+  Atomic<bool> shutdown_pending_{false};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_RUNTIME_CORE_H_

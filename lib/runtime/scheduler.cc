@@ -1,0 +1,139 @@
+#include "weft/internal/scheduler.h"
+
+#include <cstdint>
+#include <memory>
+
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/check.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+const char* ParkReasonName(ParkReason reason) noexcept {
+  switch (reason) {
+    case ParkReason::kNone: return "nothing";
+    case ParkReason::kJoin: return "StructuredTaskScope::Join";
+    case ParkReason::kDrain: return "the end of its children";
+    case ParkReason::kSleep: return "Sleep";
+    case ParkReason::kYield: return "Yield";
+    case ParkReason::kEvent: return "Event::Wait";
+    case ParkReason::kSemaphore: return "Semaphore::Acquire";
+    case ParkReason::kMutex: return "Mutex::Lock";
+    case ParkReason::kReceive: return "Read";
+    case ParkReason::kSend: return "Write";
+    case ParkReason::kAccept: return "Accept";
+    case ParkReason::kConnect: return "Connect";
+  }
+  return "an unknown wait";
+}
+
+namespace {
+
+Carrier& RequireCarrier(const char* what) noexcept {
+  Carrier* carrier = Carrier::Current();
+  WEFT_CHECK(carrier != nullptr && carrier->current != nullptr)
+      << what << " outside a virtual thread; start one with weft::Run(task)";
+  return *carrier;
+}
+
+}  // namespace
+
+ThreadBlock* CurrentThread() noexcept {
+  Carrier* carrier = Carrier::Current();
+  return carrier == nullptr ? nullptr : carrier->current;
+}
+
+ThreadBlock& RequireThread(const char* what) noexcept { return *RequireCarrier(what).current; }
+
+bool AtCheckpoint() noexcept { return RequireCarrier("co_await of a wait").AtCheckpoint(); }
+
+bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept {
+  return Carrier::Current()->EnterWait(frame, kind, waiting_on);
+}
+
+bool EnterBoundary(PromiseBase& frame) noexcept { return Carrier::Current()->EnterBoundary(frame); }
+
+void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
+
+void GoOnInstead() noexcept { Carrier::Current()->action = Action::kEnd; }
+
+void HelpFirst(ScopeRecord& scope) noexcept { Carrier::Current()->help_first = &scope; }
+
+void MakeRunnable(ThreadBlock& thread) noexcept {
+  RuntimeCore& runtime = *thread.runtime;
+  Carrier* carrier = Carrier::Current();
+  // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
+  if (carrier != nullptr && &carrier->runtime == &runtime) {
+    carrier->Push(thread);
+  } else {
+    runtime.Inject(thread);
+  }
+  runtime.NotifyWork();
+}
+
+void Wake(ThreadBlock& thread) noexcept {
+  RuntimeCore& runtime = *thread.runtime;
+  if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
+  CountWake(runtime);
+  MakeRunnable(thread);
+}
+
+void WakeCancelled(ThreadBlock& thread) noexcept {
+  // Plain: nobody else owns the thread while its one wake-up is on the way, and Wake() publishes it.
+  thread.unwind = true;
+  Wake(thread);
+}
+
+void CountWake(RuntimeCore& runtime) noexcept {
+  Carrier* carrier = Carrier::Current();
+  if (carrier != nullptr && &carrier->runtime == &runtime) {
+    CarrierCounters::Add(carrier->counters.wakes);
+  } else {
+    runtime.outside_wakes.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
+  thread.runtime = &runtime;
+  thread.id = runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
+}
+
+void StartThread(ThreadBlock& thread) noexcept {
+  RuntimeCore& runtime = *thread.runtime;
+  Carrier* carrier = Carrier::Current();
+  const bool inside = carrier != nullptr && &carrier->runtime == &runtime;
+  if (inside) {
+    CarrierCounters::Add(carrier->counters.started);
+  } else {
+    runtime.outside_starts.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (ext::SchedulingObserver* observer = runtime.config.observer) {
+    observer->OnStart({thread.id, thread.DisplayName(), inside ? static_cast<int>(carrier->index) : -1, runtime.Now()});
+  }
+  MakeRunnable(thread);
+}
+
+void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.EnqueueShutdown(scope); }
+
+void RunShutdowns(RuntimeCore& runtime) noexcept {
+  constexpr int kMaxBatches = 16;
+  for (int i = 0; i < kMaxBatches && runtime.RunShutdownBatch(Carrier::kShutdownBatch); ++i) {
+  }
+}
+
+void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept {
+  RequireCarrier("the destruction of a scope with children").RunInsideUntilDrained(scope, drained);
+}
+
+void RingBlocked(RuntimeCore& runtime) noexcept { runtime.RingBlocked(); }
+
+int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
+
+void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->timers.Insert(timer, deadline_ns); }
+
+bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->driver->Start(operation); }
+
+std::shared_ptr<Backend> RuntimeBackend() noexcept { return RequireCarrier("I/O").runtime.config.backend; }
+
+}  // namespace weft::internal

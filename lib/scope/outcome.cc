@@ -1,0 +1,45 @@
+#include "weft/outcome.h"
+
+#include <exception>
+#include <new>
+#include <stdexcept>
+
+#include "absl/status/status.h"
+#include "weft/internal/check.h"
+
+namespace weft {
+
+absl::Status ExceptionToStatus([[maybe_unused]] const std::exception_ptr& exception) {
+  if (exception == nullptr) return absl::OkStatus();
+#if WEFT_EXCEPTIONS
+  try {
+    std::rethrow_exception(exception);
+  } catch (const StatusError& error) {
+    return error.status();
+  } catch (const std::bad_alloc& error) {
+    return absl::ResourceExhaustedError(error.what());
+  } catch (const std::invalid_argument& error) {
+    return absl::InvalidArgumentError(error.what());
+  } catch (const std::out_of_range& error) {
+    return absl::OutOfRangeError(error.what());
+  } catch (const std::exception& error) {
+    return absl::UnknownError(error.what());
+  } catch (...) {
+    return absl::UnknownError("an exception that is not a std::exception");
+  }
+#else
+  return absl::UnknownError("an exception, in a program without exceptions");
+#endif
+}
+
+void Failure::Throw() const {
+#if WEFT_EXCEPTIONS
+  if (exception != nullptr) std::rethrow_exception(exception);
+  throw StatusError(status);
+#else
+  WEFT_CHECK(false) << "virtual thread #" << thread << " failed, and exceptions are off: " << status.ToString();
+  __builtin_unreachable();
+#endif
+}
+
+}  // namespace weft

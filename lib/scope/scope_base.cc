@@ -1,0 +1,330 @@
+#include "weft/internal/scope_base.h"
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "weft/internal/check.h"
+#include "weft/internal/child.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+const WaitKind ScopeBase::kJoinWait = {ParkReason::kJoin, /*timed=*/false, &ScopeBase::WithdrawJoin,
+                                       /*cancel_wins=*/true};
+
+ScopeBase::ScopeBase(PolicyRules rules, std::string name)
+    : ScopeRecord(&RequireThread("opening a StructuredTaskScope")),
+      rules_(rules),
+      name_(std::move(name)),
+      bindings_(owner->bindings),
+      serial_(++owner->scopes_opened) {
+  reason_ = PushRecord(*owner, *this);
+  shut_ = static_cast<bool>(reason_);
+}
+
+ScopeBase::~ScopeBase() {
+  CheckOwner("the destruction of a StructuredTaskScope");
+  bool live;
+  {
+    std::lock_guard guard(lock_);
+    live = live_ > 0;
+    if (live) ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
+  }
+  if (live) {
+    RunShutdowns(*owner->runtime);
+    RunInsideUntilDrained(*this, &DrainedOrRing);
+  }
+  PopRecord(*owner, *this);
+  if (first_success_ != nullptr) first_success_->Release();
+  while (ThreadBlock* child = failed_.PopFront()) child->Release();
+}
+
+// ---- Who may.
+
+void ScopeBase::CheckOwner(const char* what) const {
+  ThreadBlock& self = RequireThread(what);
+  WEFT_CHECK(&self == owner) << what << " by " << DescribeThread(self) << "; the scope is owned by " << DescribeThread(*owner);
+}
+
+void ScopeBase::CheckOwnerOrInside(const char* what) const {
+  ThreadBlock& self = RequireThread(what);
+  WEFT_CHECK(&self == owner || self.IsInside(*this))
+      << what << " by " << DescribeThread(self) << "; the scope is owned by " << DescribeThread(*owner)
+      << ", and the caller is not in the tree below it";
+}
+
+// ---- Children.
+
+void ScopeBase::StartChild(ChildBase& child) {
+  CheckOwnerOrInside("Fork()");
+  ThreadBlock& self = *CurrentThread();
+  WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
+  WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
+                                         << " under other scoped-value bindings than those the scope was opened under by "
+                                         << DescribeThread(*owner);
+  child.home = this;
+  child.bindings = bindings_;
+  child.scope_serial_ = serial_;
+  PrepareThread(child, *self.runtime);
+  const bool cancelled = IsCancelled(self);  // a cancelled thread starts nothing
+  bool started;
+  {
+    std::lock_guard guard(lock_);
+    if (&self == owner && fork_round_ == last_join_completed_) ++fork_round_;
+    child.round_ = fork_round_;
+    started = !shut_ && !cancelled;
+    if (started) {
+      children_.PushBack(&child);
+      ++live_;
+    }
+  }
+  if (started) {
+    StartThread(child);
+  } else {
+    child.DropUnstarted();
+  }
+}
+
+// On the carrier on which the child has ended; the last touch of the scope.
+void ScopeBase::ChildEnded(ChildBase& child) noexcept {
+  RuntimeCore& runtime = *child.runtime;
+  child.DropClosure();
+  const Completion kind = child.ResultKind();
+  bool shut_by_child = false;
+  bool kept = false;
+  {
+    std::lock_guard guard(lock_);
+    const bool was_shut = shut_;
+    if (kind == Completion::kFailed) {
+      kept = ++failure_count_ <= 1 + Outcome::kMaxSuppressed;
+      if (kept) {
+        child.AddRef();
+        failed_.PushBack(&child);
+      }
+    }
+    if (!shut_ && kind != Completion::kUnavailable) {
+      child.Publish(kind);
+      ApplyPolicy(child, kind);
+    }
+    shut_by_child = shut_ && !was_shut;
+    if (cursor_ == &child) cursor_ = children_.Next(&child);
+    SiblingList::Remove(&child);
+  }
+  // What the result's destructor touches may be the owner's: it has run before the owner can go on.
+  if (!kept && child.completion() == Completion::kUnavailable) child.DropResult();
+  child.Release();
+
+  ThreadBlock* waiter = nullptr;
+  bool ring = false;
+  {
+    std::lock_guard guard(lock_);
+    if (--live_ == 0) {
+      waiter = std::exchange(waiter_, nullptr);
+      ring = owner_blocked_;
+    }
+  }
+  if (waiter != nullptr) Wake(*waiter);
+  if (ring) RingBlocked(runtime);
+  if (shut_by_child) RunShutdowns(runtime);
+}
+
+void ScopeBase::ApplyPolicy(ChildBase& child, Completion kind) noexcept {
+  if (kind == Completion::kFailed && rules_.shut_down_on_failure) {
+    ShutLocked({CancelReason::Kind::kSiblingFailed, child.id}, nullptr);
+  }
+  if (kind == Completion::kSuccess && rules_.shut_down_on_success) {
+    child.AddRef();
+    first_success_ = &child;
+    ShutLocked({CancelReason::Kind::kSiblingSucceeded, child.id}, nullptr);
+  }
+}
+
+// ---- Shutdown.
+
+// Under lock_. The children are asked by whoever drains the cancel queue, some at a time.
+void ScopeBase::ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept {
+  if (shut_) return;
+  shut_ = true;
+  reason_ = reason;
+  spared_ = spare;
+  cursor_ = children_.front();
+  if (cursor_ == nullptr) return;
+  carrying_on_ = true;
+  ++live_;
+  EnqueueShutdown(*owner->runtime, *this);
+}
+
+void ScopeBase::Shutdown() {
+  CheckOwnerOrInside("Shutdown()");
+  WEFT_CHECK(!closed_) << "Shutdown() of a scope that is closed";
+  ThreadBlock& self = *CurrentThread();
+  {
+    std::lock_guard guard(lock_);
+    ShutLocked({CancelReason::Kind::kShutdown, self.id}, &self);
+  }
+  RunShutdowns(*self.runtime);
+}
+
+void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
+  std::lock_guard guard(lock_);
+  // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
+  if (shut_ && spared_ != nullptr) {
+    spared_ = nullptr;
+    if (!carrying_on_ && !children_.empty()) {
+      carrying_on_ = true;
+      ++live_;
+      cursor_ = children_.front();
+      reason_ = reason;
+      EnqueueShutdown(*owner->runtime, *this);
+    } else if (carrying_on_) {
+      cursor_ = children_.front();
+    }
+    return;
+  }
+  ShutLocked(reason, nullptr);
+}
+
+bool ScopeBase::IsShutdown() const noexcept {
+  std::lock_guard guard(lock_);
+  return shut_;
+}
+
+bool ScopeBase::ShutDownSome(int max) noexcept {
+  RuntimeCore& runtime = *owner->runtime;
+  ThreadBlock* waiter = nullptr;
+  bool ring = false;
+  {
+    std::lock_guard guard(lock_);
+    for (int i = 0; i < max && cursor_ != nullptr; ++i) {
+      ThreadBlock* child = cursor_;
+      cursor_ = children_.Next(child);
+      if (child != spared_) RequestCancel(*child, child->root, reason_);
+    }
+    if (cursor_ != nullptr) return false;
+    carrying_on_ = false;
+    if (--live_ == 0) {
+      waiter = std::exchange(waiter_, nullptr);
+      ring = owner_blocked_;
+    }
+  }
+  if (waiter != nullptr) Wake(*waiter);
+  if (ring) RingBlocked(runtime);
+  return true;
+}
+
+// ---- Waiting.
+
+bool ScopeBase::Drained() noexcept {
+  std::lock_guard guard(lock_);
+  return live_ == 0;
+}
+
+bool ScopeBase::AwaitDrained() noexcept {
+  std::lock_guard guard(lock_);
+  if (live_ == 0) return false;
+  waiter_ = owner;
+  return true;
+}
+
+bool ScopeBase::DrainedOrRing(ScopeRecord& record) noexcept {
+  auto& scope = static_cast<ScopeBase&>(record);
+  std::lock_guard guard(scope.lock_);
+  scope.owner_blocked_ = true;
+  return scope.live_ == 0;
+}
+
+bool ScopeBase::WithdrawJoin(ThreadBlock& thread) noexcept {
+  auto& scope = *static_cast<ScopeBase*>(thread.waiting_on);
+  std::lock_guard guard(scope.lock_);
+  return std::exchange(scope.waiter_, nullptr) != nullptr;
+}
+
+void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
+  std::lock_guard guard(lock_);
+  for (ThreadBlock* child = children_.front(); child != nullptr; child = children_.Next(child)) visit(*child, argument);
+}
+
+void ScopeBase::BeginJoin(const char* what) {
+  CheckOwner(what);
+  WEFT_CHECK(!closed_) << what << " of a scope that is closed, by " << DescribeThread(*owner);
+  last_join_attempted_ = fork_round_;
+}
+
+void ScopeBase::BeginClose() {
+  CheckOwner("Close()");
+  last_join_attempted_ = fork_round_;
+  closed_ = true;
+  {
+    std::lock_guard guard(lock_);
+    ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
+  }
+  RunShutdowns(*owner->runtime);
+}
+
+bool ScopeWait::Suspend(PromiseBase& frame) noexcept {
+  if (!EnterWait(frame, ScopeBase::kJoinWait, &scope_)) return true;
+  if (!scope_.AwaitDrained()) {
+    // Looked at once more: what ended the children may be what cancels us.
+    if (!EnterBoundary(frame)) return true;
+    GoOnInstead();
+    return false;
+  }
+  HelpFirst(scope_);
+  return true;
+}
+
+// Nobody else changes the list: all children have ended.
+Outcome ScopeBase::MakeOutcome() {
+  std::vector<Failure> failures;
+  for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
+    failures.push_back(static_cast<ChildBase*>(child)->MakeFailure());
+  }
+  return Outcome(std::move(failures), failure_count_);
+}
+
+// ---- A child's own.
+
+void ChildBase::DropUnstarted() noexcept {
+  if (leaf != nullptr) leaf->Handle().destroy();
+  DropClosure();
+  state.End();
+  Release();
+}
+
+void ChildBase::OnEnd(bool) noexcept {
+  state.End();
+  static_cast<ScopeBase*>(home)->ChildEnded(*this);
+}
+
+absl::Status ChildBase::status() const {
+  switch (completion()) {
+    case Completion::kUnavailable: return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
+    case Completion::kSuccess: return absl::OkStatus();
+    case Completion::kFailed: return FailureStatus();
+  }
+  return absl::OkStatus();
+}
+
+void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const {
+  // The owner: only after a join of the round. The scope is looked for among what this thread has open; if it is not there, it was
+  // closed, and all has ended.
+  if (ThreadBlock* self = CurrentThread()) {
+    for (Record* at = self->records; at != nullptr; at = at->outer) {
+      if (at != home) continue;
+      const auto& scope = *static_cast<const ScopeBase*>(home);
+      if (scope.serial_ != scope_serial_) break;  // another scope, at the address of ours
+      WEFT_CHECK(round_ <= scope.last_join_completed_)
+          << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is " << DescribeThread(*this);
+    }
+  }
+  const Completion found = completion();
+  constexpr const char* kNames[] = {"UNAVAILABLE (cancelled, not started, or not ended)", "SUCCESS", "FAILED"};
+  WEFT_CHECK(found == wanted) << what << " of a subtask that is " << kNames[static_cast<int>(found)] << ", not "
+                              << kNames[static_cast<int>(wanted)] << ": " << DescribeThread(*this)
+                              << (found == Completion::kFailed ? ": " + FailureStatus().ToString() : std::string());
+}
+
+}  // namespace weft::internal

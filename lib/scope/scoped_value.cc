@@ -1,0 +1,44 @@
+#include "weft/scoped_value.h"
+
+#include "weft/internal/binding.h"
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+void BindingBase::Bind(const void* key, const void* value) noexcept {
+  thread_ = &RequireThread("binding a ScopedValue");
+  records_ = thread_->records;
+  node_ = {key, value, thread_->bindings};
+  thread_->bindings = &node_;
+}
+
+void BindingBase::Unbind() noexcept {
+  ThreadBlock& self = RequireThread("the end of a ScopedBinding");
+  WEFT_CHECK(&self == thread_) << "a ScopedBinding of " << DescribeThread(*thread_) << " is ended by " << DescribeThread(self);
+  WEFT_CHECK(self.bindings == &node_) << "a ScopedBinding of " << DescribeThread(self)
+                                      << " is ended while one that was made later is not; end them in the reverse order";
+  // The address of a binding may be used again; that nothing opened inside is left open is checked by itself.
+  WEFT_CHECK(self.records == records_) << "a ScopedBinding of " << DescribeThread(self)
+                                       << " is ended while a scope that was opened under it is still open";
+  self.bindings = node_.outer;
+}
+
+const void* FindBinding(const void* key) noexcept {
+  ThreadBlock* self = CurrentThread();
+  if (self == nullptr) return nullptr;
+  for (const BindingNode* at = self->bindings; at != nullptr; at = at->outer) {
+    if (at->key == key) return at->value;
+  }
+  return nullptr;
+}
+
+void DieUnbound() noexcept {
+  ThreadBlock* self = CurrentThread();
+  WEFT_CHECK(false) << "ScopedValue::Get() of a value that is not bound on "
+                    << (self == nullptr ? std::string("this OS thread, which runs no virtual thread") : DescribeThread(*self));
+  __builtin_unreachable();
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,49 @@
+#include "weft/sync/mutex.h"
+
+#include <mutex>
+#include <optional>
+
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/waiters.h"
+
+namespace weft {
+
+const internal::WaitKind Mutex::kWait = {internal::ParkReason::kMutex, /*timed=*/false, &internal::Waiters::Withdraw};
+
+Mutex::~Mutex() {
+  std::lock_guard guard(waiters_.lock);
+  WEFT_CHECK(!held_) << "a Mutex is destroyed while it is locked";
+}
+
+std::optional<MutexGuard> Mutex::TryLock() noexcept {
+  if (!Take()) return std::nullopt;
+  return MutexGuard(this);
+}
+
+bool Mutex::Take() noexcept {
+  std::lock_guard guard(waiters_.lock);
+  return TakeLocked();
+}
+
+bool Mutex::Suspend(internal::PromiseBase& frame) noexcept {
+  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(); });
+}
+
+// Stays held if somebody waits: it is handed over.
+void Mutex::Unlock() noexcept {
+  internal::ThreadBlock* next;
+  {
+    std::lock_guard guard(waiters_.lock);
+    next = waiters_.Grant();
+    if (next == nullptr) held_ = false;
+  }
+  if (next != nullptr) internal::Wake(*next);
+}
+
+void MutexGuard::Unlock() noexcept {
+  if (mutex_ != nullptr) std::exchange(mutex_, nullptr)->Unlock();
+}
+
+}  // namespace weft

@@ -1,0 +1,66 @@
+#include "weft/sync/semaphore.h"
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/waiters.h"
+
+namespace weft {
+
+const internal::WaitKind Semaphore::kWait = {internal::ParkReason::kSemaphore, /*timed=*/false, &internal::Waiters::Withdraw};
+
+Semaphore::Semaphore(int64_t permits) : available_(permits) {
+  WEFT_CHECK(permits >= 0) << "a Semaphore of " << permits << " permits; it needs 0 or more";
+}
+
+Semaphore::~Semaphore() {
+  std::lock_guard guard(waiters_.lock);
+  WEFT_CHECK(waiters_.queue.empty()) << "a Semaphore is destroyed while " << internal::DescribeThread(*waiters_.queue.front())
+                                     << " waits for it";
+}
+
+std::optional<Permit> Semaphore::TryAcquire() noexcept {
+  if (!Take()) return std::nullopt;
+  return Permit(this);
+}
+
+int64_t Semaphore::available() noexcept {
+  std::lock_guard guard(waiters_.lock);
+  return available_;
+}
+
+bool Semaphore::Take() noexcept {
+  std::lock_guard guard(waiters_.lock);
+  return TakeLocked();
+}
+
+bool Semaphore::TakeLocked() noexcept {
+  if (available_ == 0) return false;
+  --available_;
+  return true;
+}
+
+bool Semaphore::Suspend(internal::PromiseBase& frame) noexcept {
+  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(); });
+}
+
+// Hands the permit to the first waiter, so that nobody overtakes it.
+void Semaphore::Release() noexcept {
+  internal::ThreadBlock* next;
+  {
+    std::lock_guard guard(waiters_.lock);
+    next = waiters_.Grant();
+    if (next == nullptr) ++available_;
+  }
+  if (next != nullptr) internal::Wake(*next);
+}
+
+void Permit::Release() noexcept {
+  if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->Release();
+}
+
+}  // namespace weft

@@ -52,8 +52,8 @@ absl::Status ExceptionToStatus(const std::exception_ptr& exception);
 // How one subtask failed.
 struct Failure {
   uint64_t thread = 0;             // id of its virtual thread
-  absl::Status status;             // not OK
-  std::exception_ptr exception{};  // what it threw; null if it returned the status
+  absl::Status status = {};        // not OK
+  std::exception_ptr exception = {};  // what it threw; null if it returned the status
 
   // Throws the exception, or the status as a StatusError. Where exceptions are off: a CHECK that prints the status.
   [[noreturn]] void Throw() const;

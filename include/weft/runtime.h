@@ -68,6 +68,8 @@ class Runtime {
 
   // The default runtime; started by the first call, and stopped when the program exits. An error ends the program.
   static Runtime& Default();
+  // Stops it, if it was started, as its destructor would; the next use starts another. For tests.
+  static void StopDefault();
 
   // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. Not from
   // within the runtime.
@@ -80,6 +82,10 @@ class Runtime {
   // CHECK. Not on a carrier: there, co_await the task. Concurrent calls are fine.
   template <class T>
   T Run(Task<T> task);
+
+  // As Run(), but a task that was cancelled gives the status of that.
+  template <class T>
+  internal::StatusOrOf<T> TryRun(Task<T> task);
 
   std::string_view io_backend() const noexcept;  // "io_uring", "epoll", "none"
   int parallelism() const noexcept;
@@ -119,13 +125,20 @@ class RootThread final : public ThreadBlock {
  public:
   explicit RootThread(Task<T>&& task) noexcept { leaf = &TaskAccess::Release(std::move(task), slot_, nullptr, "Run()"); }
 
-  T RunOn(RuntimeCore& core) {
+  // Result is T, or StatusOrOf<T>.
+  template <class Result>
+  Result RunOn(RuntimeCore& core) {
     RunRoot(core, *this, done_);
-    if constexpr (IsStatusLike<T>) {
+    if constexpr (IsStatusLike<Result>) {
       if (cancelled_) return CancelledStatus(root.reason);
     }
     WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << root.reason.ToString() << ") and so has no result";
-    return slot_.Take();
+    if constexpr (std::is_void_v<T> && !std::is_void_v<Result>) {
+      slot_.Take();
+      return absl::OkStatus();
+    } else {
+      return slot_.Take();
+    }
   }
 
  private:
@@ -141,15 +154,29 @@ class RootThread final : public ThreadBlock {
 
 }  // namespace internal
 
-template <class T>
-T Runtime::Run(Task<T> task) {
+namespace internal {
+
+template <class Result, class T>
+Result RunAsRoot(RuntimeCore& core, Task<T> task) {
   struct Unref {
-    internal::RootThread<T>* root;
+    RootThread<T>* root;
     ~Unref() { root->Release(); }
   };
-  Unref holder{new internal::RootThread<T>(std::move(task))};
+  Unref holder{new RootThread<T>(std::move(task))};
   holder.root->AddRef();  // the run's own
-  return holder.root->RunOn(*core_);
+  return holder.root->template RunOn<Result>(core);
+}
+
+}  // namespace internal
+
+template <class T>
+T Runtime::Run(Task<T> task) {
+  return internal::RunAsRoot<T>(*core_, std::move(task));
+}
+
+template <class T>
+internal::StatusOrOf<T> Runtime::TryRun(Task<T> task) {
+  return internal::RunAsRoot<internal::StatusOrOf<T>>(*core_, std::move(task));
 }
 
 template <class T>

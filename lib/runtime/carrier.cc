@@ -69,15 +69,8 @@ bool Carrier::Step() noexcept {
   return true;
 }
 
-void Carrier::FireTimers() noexcept {
-  // Somebody else's turn: an idle carrier does it for us, or we for it (RelieveOthers).
-  if (!timers_turn_.try_lock()) return;
-  timers.FireExpired(runtime.Now(), kTimersPerLook);
-  timers_turn_.unlock();
-}
-
 void Carrier::Look() noexcept {
-  FireTimers();
+  timers.FireExpired(runtime.Now(), kTimersPerLook);
   if (driver != nullptr) driver->Poll(0);
 }
 
@@ -89,6 +82,15 @@ ThreadBlock* Carrier::NextThread() noexcept {
   }
   if (tick_ % kDispatchesPerLook == 0) {
     if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
+  }
+  if (runtime.config.chooser != nullptr) {
+    // A simulation: the order is not promised, so others are tried as well.
+    if (Choose(4) == 0) {
+      if (ThreadBlock* thread = StealFromOthers()) return thread;
+    }
+    if (Choose(4) == 0) {
+      if (ThreadBlock* thread = deque.Pop()) return thread;
+    }
   }
   if (ThreadBlock* thread = TakeOldest()) return thread;
   if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
@@ -339,7 +341,7 @@ void Carrier::Idle() noexcept {
   runtime.parked.fetch_sub(1, std::memory_order_seq_cst);
   // Taken down by somebody else: we were counted as a searcher.
   if (parked.exchange(0, std::memory_order_seq_cst) == 0) searching_ = true;
-  FireTimers();
+  timers.FireExpired(runtime.Now(), kTimersPerLook);
   RelieveOthers();
 }
 
@@ -385,7 +387,7 @@ void Carrier::RelieveOthers() noexcept {
     Carrier& other = runtime.carrier(i);
     const int64_t since = other.mounted_since.load(std::memory_order_relaxed);
     if (&other == this || since == 0 || now - since < kReliefNanos) continue;
-    other.FireTimers();
+    other.timers.FireExpired(now, kTimersPerLook);
     if (other.driver != nullptr) other.driver->Relieve();
   }
 }

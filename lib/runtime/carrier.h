@@ -15,7 +15,6 @@
 #include "lib/runtime/chooser.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/driver.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/timer_wheel.h"
 
@@ -103,7 +102,6 @@ class Carrier {
   ThreadBlock* TakeOldest() noexcept;
   ThreadBlock* StealFromOthers() noexcept;
   void Look() noexcept;  // timers, completions
-  void FireTimers() noexcept;
   void RunThread(ThreadBlock& thread) noexcept;
   void Mount(ThreadBlock& thread) noexcept;
   void Unmount(ThreadBlock& thread) noexcept;
@@ -120,7 +118,6 @@ class Carrier {
   void RelieveOthers() noexcept;
   ThreadBlock* TakeInside(const ScopeRecord& scope) noexcept;
 
-  Lock timers_turn_;  // held by whoever fires this carrier's timers
   XorShiftChooser chooser_;
   uint32_t tick_ = 0;
   int ready_budget_ = 0;

@@ -21,6 +21,7 @@ struct OsHost::Seat {
   Thread thread;
   absl::Status driver_status;
   Atomic<uint32_t> ready{0};
+  Atomic<uint32_t> left{0};
 };
 
 OsHost::OsHost(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
@@ -55,7 +56,10 @@ void OsHost::RunCarrier(void* argument) noexcept {
   seat.host.AnnounceDone(seat.ready);
   if (!runs) return;
   seat.carrier.Main();
-  seat.carrier.driver.reset();  // by its owner
+  // A driver is destroyed by its owner, and not before nobody can ring it: another carrier, or who stops the runtime.
+  seat.host.AnnounceDone(seat.left);
+  seat.host.AwaitDone(seat.host.all_left_);
+  seat.carrier.driver.reset();
 }
 
 void OsHost::Park(Carrier& carrier, int64_t deadline_ns) noexcept {
@@ -91,6 +95,8 @@ void OsHost::AnnounceDone(Atomic<uint32_t>& done) noexcept {
 }
 
 void OsHost::JoinCarriers() noexcept {
+  for (std::unique_ptr<Seat>& seat : seats_) AwaitDone(seat->left);
+  AnnounceDone(all_left_);
   for (std::unique_ptr<Seat>& seat : seats_) seat->thread.Join();
   seats_.clear();
 }

@@ -34,6 +34,7 @@ class OsHost final : public Host {
   static void RunCarrier(void* seat) noexcept;
 
   const std::shared_ptr<Backend> backend_;
+  Atomic<uint32_t> all_left_{0};  // no carrier runs any more: nobody rings
   std::vector<std::unique_ptr<Seat>> seats_;  // under the runtime's pool lock; nobody else looks
 };
 

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
+#include "weft/internal/lock.h"
 
 namespace weft {
 namespace {
@@ -99,6 +102,18 @@ absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeO
   return internal::g_backend_factory(choice);
 }
 
+constinit internal::Lock default_lock;
+constinit Runtime* default_runtime = nullptr;  // under default_lock
+
+void StopDefaultRuntime() {
+  Runtime* runtime;
+  {
+    std::lock_guard guard(default_lock);
+    runtime = std::exchange(default_runtime, nullptr);
+  }
+  delete runtime;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
@@ -113,15 +128,15 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
 }
 
 Runtime& Runtime::Default() {
-  struct Holder {
-    std::unique_ptr<Runtime> runtime = internal::CreateOrDie({});
-    // std::exit() called by a virtual thread: its own carrier cannot be waited for.
-    ~Holder() {
-      if (internal::Carrier::Current() != nullptr) static_cast<void>(runtime.release());
-    }
-  };
-  static const Holder holder;
-  return *holder.runtime;
+  std::lock_guard guard(default_lock);
+  if (default_runtime == nullptr) {
+    default_runtime = internal::CreateOrDie({}).release();
+    [[maybe_unused]] static const int registered = std::atexit([] {
+      // std::exit() called by a virtual thread: its own carrier cannot be waited for.
+      if (internal::Carrier::Current() == nullptr) StopDefaultRuntime();
+    });
+  }
+  return *default_runtime;
 }
 
 Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {}
@@ -132,6 +147,8 @@ Runtime::~Runtime() {
   core_->CancelRoots({CancelReason::Kind::kRuntimeExit, 0});
   core_->AwaitNoRoots();
 }
+
+void Runtime::StopDefault() { StopDefaultRuntime(); }
 
 std::string_view Runtime::io_backend() const noexcept {
   return core_->config.backend == nullptr ? "none" : core_->config.backend->name();

@@ -15,16 +15,40 @@
 
 namespace weft::internal {
 
+namespace {
+
+constinit Lock all_runtimes_lock;
+constinit RuntimeCore* all_runtimes = nullptr;
+
+}  // namespace
+
 RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> runtime_host) noexcept
     : config(std::move(runtime_config)), host(std::move(runtime_host)) {
   WEFT_CHECK(config.clock != nullptr && config.parallelism >= 1 && config.max_pool_size >= config.parallelism);
   carriers_.reserve(config.max_pool_size);
+  std::lock_guard guard(all_runtimes_lock);
+  next_runtime_ = std::exchange(all_runtimes, this);
 }
 
 RuntimeCore::~RuntimeCore() {
+  {
+    std::lock_guard guard(all_runtimes_lock);
+    RuntimeCore** at = &all_runtimes;
+    while (*at != this) at = &(*at)->next_runtime_;
+    *at = next_runtime_;
+  }
   stopping_.store(true, std::memory_order_release);
   for (uint32_t i = 0; i < carrier_count(); ++i) host->Ring(carrier(i));
   host->JoinCarriers();
+  const RuntimeCounts left = Counts();
+  WEFT_CHECK(left.threads == 0 && left.waiters == 0 && left.timers == 0)
+      << "a runtime ends with " << left.threads << " virtual threads, " << left.waiters << " waiters, " << left.timers
+      << " timers left";
+}
+
+void RuntimeCore::ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept {
+  std::lock_guard guard(all_runtimes_lock);
+  for (RuntimeCore* at = all_runtimes; at != nullptr; at = at->next_runtime_) visit(*at, argument);
 }
 
 absl::Status RuntimeCore::Start() noexcept {

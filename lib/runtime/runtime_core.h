@@ -96,6 +96,8 @@ class RuntimeCore {
   uint32_t Choose(uint32_t count) noexcept;
 
   RuntimeCounts Counts() noexcept;
+  // Every runtime that there is, under a lock: for the census.
+  static void ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept;
   // One line a thread: what it is, and what it waits on. For deadlock reports; exact when nothing runs.
   std::string DescribeThreads() noexcept;
   int64_t Now() noexcept { return config.clock->NowNanos(); }
@@ -123,6 +125,8 @@ class RuntimeCore {
   Lock pool_lock_;
   int blocked_ = 0;  // under pool_lock_
   Atomic<int32_t> any_blocked_{0};
+
+  RuntimeCore* next_runtime_ = nullptr;  // in the list of all, under its lock
 
   Lock roots_lock_;
   SiblingList roots_;

@@ -33,7 +33,7 @@ namespace weft {
 
 // For one Fork().
 struct ForkOptions {
-  std::string name;  // of the virtual thread; empty: none
+  std::string name = {};  // of the virtual thread; empty: none
 };
 
 namespace internal {

@@ -1,0 +1,79 @@
+// Simulation: a runtime whose carriers are fibers on the calling OS thread, whose time is virtual, and whose every decision comes
+// from a seed.
+//
+//   weft::testing::Simulation simulation({.carriers = 2, .seed = 7});
+//   EXPECT_EQ(simulation.Run(Main()), 42);      // a Sleep of an hour takes no time
+//
+// The same seed gives the same run: the same threads on the same carriers in the same order at the same virtual times, which
+// trace_hash() sums up. Other seeds give other orders: run a test under many. What is simulated is the order of dispatches, wake-ups
+// and steals, at the granularity of a thread's turn; within a turn, code runs as on one carrier.
+//
+// Time stands still while a virtual thread can run, and jumps to the next timer when all are parked. When all are parked with no timer
+// and no I/O, nothing will ever happen: that is a deadlock, and ends the run at once with a report of who waits on what.
+//
+// I/O is real, on the backend asked for; time advances only when the kernel has nothing to say for a moment. Runs with I/O are
+// repeatable as far as the kernel is.
+#ifndef WEFT_TESTING_SIMULATION_H_
+#define WEFT_TESTING_SIMULATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/status_traits.h"
+#include "weft/runtime.h"
+#include "weft/task.h"
+
+namespace weft::testing {
+
+struct SimulationOptions {
+  int carriers = 1;
+  uint64_t seed = 1;
+  int max_pool_size = 64;
+  int min_runnable = 1;
+  std::optional<IoBackend> io = std::nullopt;   // none: no I/O
+  ext::SchedulingObserver* observer = nullptr;  // told of everything, beside the trace
+  // Called with the report of a deadlock; every virtual thread is then asked to end. None: the report is printed and the process
+  // ends.
+  std::function<void(const std::string& report)> on_deadlock = nullptr;
+};
+
+class Simulation {
+ public:
+  explicit Simulation(SimulationOptions options = {});
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  // As Runtime::Run(): runs `task` to its end, on this OS thread. May be repeated.
+  template <class T>
+  T Run(Task<T> task) {
+    return runtime().Run(std::move(task));
+  }
+  // Same, where the task may end by being cancelled: then the status of that.
+  template <class T>
+  internal::StatusOrOf<T> TryRun(Task<T> task) {
+    return runtime().TryRun(std::move(task));
+  }
+
+  Runtime& runtime() noexcept;
+  absl::Duration now() const noexcept;      // virtual time since the simulation began
+  uint64_t trace_hash() const noexcept;     // of everything that happened so far
+  uint64_t dispatches() const noexcept;     // turns of virtual threads so far
+
+ private:
+  class Trace;
+  class Host;
+  std::unique_ptr<Trace> trace_;
+  std::unique_ptr<Runtime> runtime_;
+  Host* host_ = nullptr;  // the runtime's
+};
+
+}  // namespace weft::testing
+
+#endif  // WEFT_TESTING_SIMULATION_H_

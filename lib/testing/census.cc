@@ -1,0 +1,51 @@
+#include "weft/testing/census.h"
+
+#include <dirent.h>
+
+#include <ostream>
+
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/check.h"
+#include "weft/internal/frame_cache.h"
+
+namespace weft::testing {
+namespace {
+
+int64_t OpenDescriptors() {
+  DIR* directory = opendir("/proc/self/fd");
+  WEFT_CHECK(directory != nullptr) << "/proc/self/fd cannot be read";
+  int64_t count = 0;
+  while (readdir(directory) != nullptr) ++count;
+  closedir(directory);
+  return count - 3;  // ".", "..", and the directory itself
+}
+
+}  // namespace
+
+Census Census::Take() {
+  Census census;
+  internal::RuntimeCore::ForEach(
+      [](internal::RuntimeCore& runtime, void* argument) {
+        auto& sum = *static_cast<Census*>(argument);
+        runtime.AwaitNoRoots();
+        const internal::RuntimeCounts counts = runtime.Counts();
+        ++sum.runtimes;
+        sum.virtual_threads += counts.threads;
+        sum.waiters += counts.waiters;
+        sum.timers += counts.timers;
+        sum.operations += counts.operations;
+      },
+      &census);
+  census.frames = internal::LiveFrames();
+  census.frame_bytes = internal::LiveFrameBytes();
+  census.descriptors = OpenDescriptors();
+  return census;
+}
+
+std::ostream& operator<<(std::ostream& out, const Census& census) {
+  return out << census.runtimes << " runtimes, " << census.virtual_threads << " virtual threads, " << census.frames << " frames ("
+             << census.frame_bytes << " bytes), " << census.waiters << " waiters, " << census.timers << " timers, "
+             << census.operations << " operations, " << census.descriptors << " descriptors";
+}
+
+}  // namespace weft::testing

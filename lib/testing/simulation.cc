@@ -1,0 +1,242 @@
+#include "weft/testing/simulation.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "lib/os/clock.h"
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/chooser.h"
+#include "lib/runtime/host.h"
+#include "lib/runtime/runtime_core.h"
+#include "lib/testing/fiber.h"
+#include "weft/internal/check.h"
+#include "weft/internal/driver.h"
+
+namespace weft::testing {
+
+using internal::Atomic;
+using internal::Carrier;
+using internal::Fiber;
+
+namespace {
+
+class VirtualClock final : public internal::Clock {
+ public:
+  int64_t NowNanos() noexcept override { return now_ns_; }
+  void AdvanceTo(int64_t time_ns) noexcept { now_ns_ = std::max(now_ns_, time_ns); }
+
+ private:
+  int64_t now_ns_ = 1;  // 0 stands for "not mounted"
+};
+
+}  // namespace
+
+// Folds every event into one number, and passes it on.
+class Simulation::Trace final : public ext::SchedulingObserver {
+ public:
+  explicit Trace(ext::SchedulingObserver* next) : next_(next) {}
+
+  void OnStart(const ext::ThreadEvent& event) noexcept override {
+    Fold(1, event);
+    if (next_ != nullptr) next_->OnStart(event);
+  }
+  void OnMount(const ext::ThreadEvent& event) noexcept override {
+    Fold(2, event);
+    ++dispatches;
+    if (next_ != nullptr) next_->OnMount(event);
+  }
+  void OnUnmount(const ext::ThreadEvent& event) noexcept override {
+    Fold(3, event);
+    if (next_ != nullptr) next_->OnUnmount(event);
+  }
+  void OnEnd(const ext::ThreadEvent& event) noexcept override {
+    Fold(4, event);
+    if (next_ != nullptr) next_->OnEnd(event);
+  }
+  void OnCheckpoint(uint64_t thread) noexcept override {
+    Fold(5, {thread, {}, 0, 0});
+    if (next_ != nullptr) next_->OnCheckpoint(thread);
+  }
+
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  uint64_t dispatches = 0;
+
+ private:
+  void Fold(uint64_t kind, const ext::ThreadEvent& event) noexcept {
+    for (uint64_t word : {kind, event.thread, static_cast<uint64_t>(event.carrier), static_cast<uint64_t>(event.time_ns)}) {
+      hash = (hash ^ word) * 1099511628211u;
+    }
+  }
+
+  ext::SchedulingObserver* const next_;
+};
+
+// One fiber a carrier. Whoever waits for something on the OS thread itself, drives them.
+class Simulation::Host final : public internal::Host {
+ public:
+  Host(std::shared_ptr<internal::Backend> backend, uint64_t seed, std::function<void(const std::string&)> on_deadlock)
+      : chooser(seed), backend_(std::move(backend)), on_deadlock_(std::move(on_deadlock)) {}
+
+  absl::Status StartCarrier(Carrier& carrier) noexcept override {
+    if (backend_ != nullptr) {
+      absl::StatusOr<std::unique_ptr<internal::Driver>> driver = backend_->NewDriver();
+      if (!driver.ok()) return driver.status();
+      carrier.driver = *std::move(driver);
+    }
+    seats_.push_back(std::make_unique<Seat>(carrier));
+    return absl::OkStatus();
+  }
+
+  void Park(Carrier& carrier, int64_t deadline_ns) noexcept override {
+    Seat& seat = *seats_[carrier.index];
+    if (!seat.rung) {
+      seat.parked = true;
+      seat.deadline_ns = deadline_ns;
+      Fiber::SwitchBack();
+      seat.parked = false;
+    }
+    seat.rung = false;
+    if (carrier.driver != nullptr) carrier.driver->Poll(0);
+  }
+  void Ring(Carrier& carrier) noexcept override { seats_[carrier.index]->rung = true; }
+  void BetweenSteps(Carrier&) noexcept override { Fiber::SwitchBack(); }
+
+  void AwaitDone(Atomic<uint32_t>& done) noexcept override {
+    while (done.load(std::memory_order_relaxed) == 0) RunOne();
+  }
+  void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
+
+  void JoinCarriers() noexcept override {
+    for (bool running = true; running;) {
+      running = false;
+      for (std::unique_ptr<Seat>& seat : seats_) {
+        if (seat->fiber.done()) continue;
+        running = true;
+        Enter(*seat);
+      }
+    }
+    for (std::unique_ptr<Seat>& seat : seats_) seat->carrier.driver.reset();
+    seats_.clear();
+  }
+
+  internal::RuntimeCore* core = nullptr;
+  VirtualClock clock;
+  internal::XorShiftChooser chooser;
+
+ private:
+  struct Seat {
+    explicit Seat(Carrier& seated) : carrier(seated), fiber([this] { carrier.Main(); }) {}
+    Carrier& carrier;
+    Fiber fiber;
+    bool parked = false;
+    bool rung = false;
+    int64_t deadline_ns = INT64_MAX;
+  };
+
+  bool CanRun(const Seat& seat) noexcept {
+    return !seat.fiber.done() && (!seat.parked || seat.rung || seat.deadline_ns <= clock.NowNanos());
+  }
+
+  void Enter(Seat& seat) {
+    Carrier::SetCurrent(&seat.carrier);
+    seat.fiber.SwitchTo();
+    Carrier::SetCurrent(nullptr);
+  }
+
+  void RunOne() {
+    uint32_t able = 0;
+    for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
+    if (able == 0) return Advance();
+    uint32_t chosen = chooser.Choose(able);
+    for (std::unique_ptr<Seat>& seat : seats_) {
+      if (CanRun(*seat) && chosen-- == 0) return Enter(*seat);
+    }
+  }
+
+  // All are parked: the kernel first, then time.
+  void Advance() {
+    constexpr int64_t kKernelPatienceNanos = 200'000;
+    int64_t next = INT64_MAX;
+    int64_t in_flight = 0;
+    for (std::unique_ptr<Seat>& seat : seats_) {
+      next = std::min(next, seat->deadline_ns);
+      if (seat->carrier.driver != nullptr) in_flight += seat->carrier.driver->in_flight();
+    }
+    if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
+    if (next != INT64_MAX) return clock.AdvanceTo(next);
+    if (in_flight == 0) Deadlock();
+  }
+
+  // True if something came.
+  bool PollAll(int64_t patience_ns) {
+    bool came = false;
+    for (int64_t timeout : {int64_t{0}, patience_ns}) {
+      for (std::unique_ptr<Seat>& seat : seats_) {
+        if (seat->carrier.driver == nullptr || (timeout > 0 && seat->carrier.driver->in_flight() == 0)) continue;
+        Carrier::SetCurrent(&seat->carrier);
+        if (seat->carrier.driver->Poll(timeout) > 0) {
+          came = true;
+          seat->rung = true;
+        }
+        Carrier::SetCurrent(nullptr);
+        if (came && timeout > 0) return true;
+      }
+      if (came) return true;
+    }
+    return false;
+  }
+
+  void Deadlock() {
+    const std::string report =
+        absl::StrCat("deadlock: all virtual threads are parked, with no timer and no I/O\n", core->DescribeThreads());
+    WEFT_CHECK(on_deadlock_ != nullptr && !std::exchange(deadlocked_, true)) << report;
+    on_deadlock_(report);
+    core->CancelRoots({CancelReason::Kind::kRuntimeExit, 0});
+    deadlocked_ = false;
+  }
+
+  const std::shared_ptr<internal::Backend> backend_;
+  const std::function<void(const std::string&)> on_deadlock_;
+  bool deadlocked_ = false;
+  std::vector<std::unique_ptr<Seat>> seats_;
+};
+
+Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trace>(options.observer)) {
+  std::shared_ptr<internal::Backend> backend;
+  if (options.io.has_value()) {
+    WEFT_CHECK(internal::g_backend_factory != nullptr) << "a simulation with I/O needs //lib/io linked in";
+    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::g_backend_factory(*options.io);
+    WEFT_CHECK(made.ok()) << made.status().ToString();
+    backend = *std::move(made);
+  }
+  auto host = std::make_unique<Host>(backend, options.seed, std::move(options.on_deadlock));
+  host_ = host.get();
+  internal::RuntimeConfig config;
+  config.parallelism = options.carriers;
+  config.max_pool_size = std::max(options.max_pool_size, options.carriers);
+  config.min_runnable = options.min_runnable;
+  config.clock = &host_->clock;
+  config.chooser = &host_->chooser;
+  config.observer = trace_.get();
+  config.backend = std::move(backend);
+  auto core = std::make_unique<internal::RuntimeCore>(std::move(config), std::move(host));
+  host_->core = core.get();
+  const absl::Status started = core->Start();
+  WEFT_CHECK(started.ok()) << started.ToString();
+  runtime_ = std::make_unique<Runtime>(std::move(core));
+}
+
+Simulation::~Simulation() = default;
+
+Runtime& Simulation::runtime() noexcept { return *runtime_; }
+absl::Duration Simulation::now() const noexcept { return absl::Nanoseconds(host_->clock.NowNanos() - 1); }
+uint64_t Simulation::trace_hash() const noexcept { return trace_->hash; }
+uint64_t Simulation::dispatches() const noexcept { return trace_->dispatches; }
+
+}  // namespace weft::testing

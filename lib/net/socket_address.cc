@@ -1,0 +1,75 @@
+#include "weft/net/socket_address.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace weft::net {
+namespace {
+
+absl::Status Invalid(absl::string_view text, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not a socket address: ", why));
+}
+
+}  // namespace
+
+absl::StatusOr<SocketAddress> SocketAddress::Parse(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == absl::string_view::npos) return Invalid(text, "it has no port, as in \"127.0.0.1:8080\"");
+  std::string host(text.substr(0, colon));
+  uint32_t port = 0;
+  if (!absl::SimpleAtoi(text.substr(colon + 1), &port) || port > 65535) {
+    return Invalid(text, "the port must be a number from 0 to 65535");
+  }
+  SocketAddress address;
+  if (!host.empty() && host.front() == '[') {
+    if (host.back() != ']') return Invalid(text, "the bracket is not closed, as in \"[::1]:8080\"");
+    host = host.substr(1, host.size() - 2);
+    address.storage_.v6.sin6_family = AF_INET6;
+    address.storage_.v6.sin6_port = htons(static_cast<uint16_t>(port));
+    if (inet_pton(AF_INET6, host.c_str(), &address.storage_.v6.sin6_addr) != 1) {
+      return Invalid(text, "what is in brackets must be an IPv6 address");
+    }
+    return address;
+  }
+  if (host.find(':') != std::string::npos) return Invalid(text, "an IPv6 address goes in brackets, as in \"[::1]:8080\"");
+  address.storage_.v4 = {};
+  address.storage_.v4.sin_family = AF_INET;
+  address.storage_.v4.sin_port = htons(static_cast<uint16_t>(port));
+  if (!host.empty() && inet_pton(AF_INET, host.c_str(), &address.storage_.v4.sin_addr) != 1) {
+    return Invalid(text, "the host must be a numeric address; names are not looked up");
+  }
+  return address;
+}
+
+absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_t size) {
+  SocketAddress address;
+  if ((from->sa_family != AF_INET && from->sa_family != AF_INET6) || size > sizeof(address.storage_)) {
+    return absl::InvalidArgumentError(absl::StrCat("address family ", from->sa_family, " is neither IPv4 nor IPv6"));
+  }
+  std::memcpy(&address.storage_, from, size);
+  return address;
+}
+
+uint16_t SocketAddress::port() const noexcept {
+  return ntohs(family() == AF_INET ? storage_.v4.sin_port : storage_.v6.sin6_port);
+}
+
+std::string SocketAddress::ToString() const {
+  char host[INET6_ADDRSTRLEN] = {};
+  if (family() == AF_INET) {
+    inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof(host));
+    return absl::StrCat(host, ":", port());
+  }
+  inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof(host));
+  return absl::StrCat("[", host, "]:", port());
+}
+
+}  // namespace weft::net

@@ -1,0 +1,119 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "lib/os/syscalls.h"
+#include "weft/internal/errno_status.h"
+#include "weft/internal/socket.h"
+#include "weft/net/socket_address.h"
+#include "weft/net/tcp_listener.h"
+#include "weft/net/tcp_stream.h"
+#include "weft/task.h"
+
+namespace weft::net {
+namespace {
+
+using internal::ErrnoToStatus;
+using internal::Socket;
+using internal::Sys;
+
+// One operation's length is an int32_t, as its result is.
+constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
+
+void SetOption(int fd, int level, int option) noexcept {
+  const int on = 1;
+  // What fails here makes a connection slower, not wrong.
+  Sys().setsockopt(fd, level, option, &on, sizeof(on));
+}
+
+absl::StatusOr<Socket> NewTcpSocket(const SocketAddress& address) {
+  const int fd = Sys().socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) return ErrnoToStatus(errno, "socket");
+  return Socket(fd);
+}
+
+}  // namespace
+
+// ---- TcpListener.
+
+absl::StatusOr<TcpListener> TcpListener::Bind(absl::string_view address, ListenOptions options) {
+  absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
+  if (!parsed.ok()) return parsed.status();
+  return Bind(*parsed, options);
+}
+
+absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, ListenOptions options) {
+  absl::StatusOr<Socket> socket = NewTcpSocket(address);
+  if (!socket.ok()) return socket.status();
+  SetOption(socket->fd(), SOL_SOCKET, SO_REUSEADDR);
+  if (options.reuse_port) SetOption(socket->fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (Sys().bind(socket->fd(), address.data(), address.size()) != 0) {
+    return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
+  }
+  if (Sys().listen(socket->fd(), options.backlog) != 0) {
+    return ErrnoToStatus(errno, absl::StrCat("listen on ", address.ToString()));
+  }
+  return TcpListener(*std::move(socket));
+}
+
+// ---- TcpStream.
+
+TcpStream TcpStream::Accepted(int fd) noexcept {
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
+  return TcpStream(Socket(fd));
+}
+
+Task<absl::StatusOr<TcpStream>> TcpStream::Connect(absl::string_view address) {
+  absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
+  if (!parsed.ok()) return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> { co_return status; }(parsed.status());
+  return Connect(*parsed);
+}
+
+Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
+  absl::StatusOr<Socket> socket = NewTcpSocket(address);
+  if (!socket.ok()) co_return socket.status();
+  SetOption(socket->fd(), IPPROTO_TCP, TCP_NODELAY);
+  socket->Attach("Connect()");
+  const int32_t result = co_await internal::ConnectAwaiter(socket->fd(), address);
+  if (result < 0) co_return ErrnoToStatus(-result, absl::StrCat("connect to ", address.ToString()));
+  co_return TcpStream(*std::move(socket));
+}
+
+Task<absl::Status> TcpStream::ReadExactly(absl::Span<char> buffer) {
+  while (!buffer.empty()) {
+    absl::StatusOr<size_t> got = co_await Read(buffer.first(std::min(buffer.size(), kMaxBytesAtOnce)));
+    if (!got.ok()) co_return got.status();
+    if (*got == 0) co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
+    buffer.remove_prefix(*got);
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> TcpStream::Write(absl::string_view data) {
+  socket_.Attach("Write()");
+  while (!data.empty()) {
+    const int32_t sent = co_await internal::SendAwaiter(socket_.fd(), data.data(), std::min(data.size(), kMaxBytesAtOnce));
+    if (sent < 0) co_return ErrnoToStatus(-sent, "write");
+    data.remove_prefix(static_cast<size_t>(sent));
+  }
+  co_return absl::OkStatus();
+}
+
+absl::Status TcpStream::ShutdownWrite() {
+  if (Sys().shutdown(socket_.fd(), SHUT_WR) != 0) return ErrnoToStatus(errno, "shutdown");
+  return absl::OkStatus();
+}
+
+void TcpStream::Shutdown() noexcept { Sys().shutdown(socket_.fd(), SHUT_RDWR); }
+
+}  // namespace weft::net

@@ -81,6 +81,7 @@ bool UringDriver::Start(Operation& op) noexcept {
   op.slot = nullptr;
   op.cancelled = false;
   op.length = std::min(op.length, kMaxTransferBytes);
+  AnnounceStart(op);
   if (op.code == Operation::Code::kSend) {
     // At once, whatever the size: the kernel would do the same copy inside the submission. Full buffers are the
     // exception.
@@ -93,7 +94,6 @@ bool UringDriver::Start(Operation& op) noexcept {
       return true;
     }
   }
-  AnnounceStart(op);
   // relaxed: a count, which publishes nothing.
   in_flight_.fetch_add(1, std::memory_order_relaxed);
   // relaxed: nobody but this thread knows the operation yet.

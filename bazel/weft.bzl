@@ -108,6 +108,20 @@ def weft_test_library(name, copts = [], **kwargs):
         **kwargs
     )
 
+def python_test(name, src, data = [], args = [], size = "small", **kwargs):
+    """A test written in Python, run from the root of the runfiles.
+
+    Bazel 4's py_test asks for a `python`, which Debian does not have.
+    """
+    native.sh_test(
+        name = name,
+        size = size,
+        srcs = ["//bazel:python_test.sh"],
+        args = ["$(location %s)" % src] + args,
+        data = [src] + data,
+        **kwargs
+    )
+
 def weft_binary(name, copts = [], **kwargs):
     """A program that looks inside Weft, such as a benchmark; an example is a plain cc_binary."""
     cc_binary(name = name, copts = _COPTS + copts, **kwargs)

@@ -27,7 +27,8 @@ Census Census::Take() {
   internal::RuntimeCore::ForEach(
       [](internal::RuntimeCore& runtime, void* argument) {
         auto& sum = *static_cast<Census*>(argument);
-        runtime.AwaitNoRoots();
+        // A virtual thread that takes the census is itself such a root, or under one.
+        if (internal::Carrier::Current() == nullptr) runtime.AwaitNoRoots();
         const internal::RuntimeCounts counts = runtime.Counts();
         ++sum.runtimes;
         sum.virtual_threads += counts.threads;

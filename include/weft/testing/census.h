@@ -4,7 +4,7 @@
 //   ...
 //   EXPECT_EQ(weft::testing::Census::Take(), before);
 //
-// Exact when nothing runs: Take() first waits until the last threads that Run() has waited for are wholly gone.
+// Exact when nothing runs: called outside of virtual threads, Take() first waits until all that Run() started are wholly gone.
 #ifndef WEFT_TESTING_CENSUS_H_
 #define WEFT_TESTING_CENSUS_H_
 

@@ -1,0 +1,51 @@
+// A payload that knows how many of it there are, and takes note of a life that ends twice.
+#ifndef WEFT_TESTS_SUPPORT_COUNTED_H_
+#define WEFT_TESTS_SUPPORT_COUNTED_H_
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace weft::testing {
+
+class Counted {
+ public:
+  explicit Counted(int value = 0) noexcept : value_(value) { Begin(); }
+  Counted(const Counted& other) noexcept : value_(other.value_) { Begin(); }
+  Counted(Counted&& other) noexcept : value_(std::exchange(other.value_, kMovedFrom)) { Begin(); }
+  Counted& operator=(const Counted& other) noexcept {
+    value_ = other.value_;
+    return *this;
+  }
+  Counted& operator=(Counted&& other) noexcept {
+    value_ = std::exchange(other.value_, kMovedFrom);
+    return *this;
+  }
+  ~Counted() {
+    if (self_ != this) bad.fetch_add(1);
+    self_ = nullptr;
+    alive.fetch_sub(1);
+  }
+
+  int value() const noexcept { return value_; }
+
+  static constexpr int kMovedFrom = -1000;
+
+  static inline std::atomic<int64_t> alive{0};
+  static inline std::atomic<int64_t> made{0};
+  static inline std::atomic<int64_t> bad{0};  // destroyed where none lived
+
+ private:
+  void Begin() noexcept {
+    self_ = this;
+    alive.fetch_add(1);
+    made.fetch_add(1);
+  }
+
+  int value_;
+  Counted* self_;
+};
+
+}  // namespace weft::testing
+
+#endif  // WEFT_TESTS_SUPPORT_COUNTED_H_

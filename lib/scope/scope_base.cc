@@ -20,7 +20,7 @@ ScopeBase::ScopeBase(PolicyRules rules, std::string name)
       rules_(rules),
       name_(std::move(name)),
       bindings_(owner->bindings),
-      serial_(++owner->scopes_opened) {
+      serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
   reason_ = PushRecord(*owner, *this);
   shut_ = static_cast<bool>(reason_);
 }
@@ -253,9 +253,8 @@ void ScopeBase::BeginJoin(const char* what) {
   last_join_attempted_ = fork_round_;
 }
 
-void ScopeBase::BeginClose() {
-  CheckOwner("Close()");
-  last_join_attempted_ = fork_round_;
+void ScopeBase::BeginClose(const char* what) {
+  BeginJoin(what);
   closed_ = true;
   {
     std::lock_guard guard(lock_);

@@ -50,7 +50,7 @@ class ChildBase : public ThreadBlock {
   void DropUnstarted() noexcept;
   void OnEnd(bool cancelled) noexcept override;
 
-  uint32_t scope_serial_ = 0;  // which of its owner's scopes it was forked into
+  uint64_t scope_serial_ = 0;  // the scope it was forked into: its address may be used again, this is not
   uint32_t round_ = 0;         // of fork and join, in that scope
   Atomic<Completion> completion_{Completion::kUnavailable};
 };

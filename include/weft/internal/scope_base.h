@@ -117,7 +117,7 @@ class ScopeBase : public ScopeRecord {
   // The parts of a join. (ScopeWait)
   void BeginJoin(const char* what);
   void EndJoin() noexcept { last_join_completed_ = fork_round_; }
-  void BeginClose();
+  void BeginClose(const char* what);
   bool Drained() noexcept;
   static bool WithdrawJoin(ThreadBlock& thread) noexcept;
   static bool DrainedOrRing(ScopeRecord& scope) noexcept;
@@ -127,7 +127,7 @@ class ScopeBase : public ScopeRecord {
   const PolicyRules rules_;
   const std::string name_;
   const BindingNode* const bindings_;
-  const uint32_t serial_;
+  const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
 
   // ---- The owner's.
   uint32_t fork_round_ = 0;
@@ -170,7 +170,7 @@ class ScopeWait {
  protected:
   enum class Purpose : uint8_t { kJoin, kClose };
   ScopeWait(ScopeBase& scope, Purpose purpose) : scope_(scope) {
-    purpose == Purpose::kJoin ? scope.BeginJoin("Join()") : scope.BeginClose();
+    purpose == Purpose::kJoin ? scope.BeginJoin("Join()") : scope.BeginClose("Close()");
   }
   void Finish() noexcept { scope_.EndJoin(); }
 

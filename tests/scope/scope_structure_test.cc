@@ -301,5 +301,30 @@ TEST(ScopeStructureTest, AHandleIsNotTakenForOneOfAnotherThreadsScopeAtTheSameAd
   });
 }
 
+// A regression: a thread of a nested scope was a stranger to the scope that its own owner had opened around it.
+//   1. owner: opens `outer`, and then `inner`
+//   2. child of `inner`: forks into `outer`
+//   3. its own child, in a scope further in: forks into `outer` too
+TEST(ScopeStructureTest, AThreadOfANestedScopeForksIntoTheOuterOne) {
+  Simulate([]() -> Task<void> {
+    std::optional<Subtask<int>> near;
+    std::optional<Subtask<int>> far;
+    AwaitAll outer;
+    AwaitAll inner;
+    inner.Fork([&]() -> Task<void> {
+      near.emplace(outer.Fork(Give(1)));
+      AwaitAll own;
+      own.Fork([&]() -> Task<void> {
+        far.emplace(outer.Fork(Give(2)));
+        co_return;
+      });
+      (co_await own.Join()).IgnoreFailures();
+    });
+    (co_await inner.Join()).IgnoreFailures();
+    (co_await outer.Join()).IgnoreFailures();
+    EXPECT_EQ(near->get() + far->get(), 3);
+  });
+}
+
 }  // namespace
 }  // namespace weft

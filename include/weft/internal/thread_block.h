@@ -95,10 +95,14 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
     if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
-  // Is the thread in `scope`, or in a scope that is (transitively) inside it?
+  // Is the thread in `scope`, or in a scope that is inside it: nested in it by the same owner, or opened by a thread of it, and so
+  // on? What encloses a scope does not change while it is open, and it is open while it has a thread.
   bool IsInside(const ScopeRecord& scope) const noexcept {
-    for (const ScopeRecord* at = home; at != nullptr; at = at->owner->home) {
+    for (const ScopeRecord* at = home; at != nullptr;) {
       if (at == &scope) return true;
+      const Record* outer = at->outer;
+      while (outer != nullptr && outer->kind != Record::Kind::kScope) outer = outer->outer;
+      at = outer != nullptr ? static_cast<const ScopeRecord*>(outer) : at->owner->home;
     }
     return false;
   }

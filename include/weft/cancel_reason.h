@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "weft/internal/compiler.h"
 
 namespace weft {
 

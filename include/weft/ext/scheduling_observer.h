@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "weft/internal/compiler.h"
+
 namespace weft::ext {
 
 struct ThreadEvent {

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <ostream>
 
+#include "weft/internal/compiler.h"
+
 namespace weft::testing {
 
 struct Census {

@@ -1,0 +1,196 @@
+// Goal: cancelled at any checkpoint, a tree of virtual threads three levels deep, with every kind of wait there is,
+// ends as promised. Method: see every_checkpoint.h. Errors are statuses here; every_checkpoint_throw_test.cc has the
+// tree that throws.
+#include "tests/cancel/every_checkpoint.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+class EveryCheckpointTest : public ::testing::TestWithParam<const char*> {};
+
+Task<int> Third(EveryCheckpoint& test, Event& go) {
+  Witness local;
+  test.UserCode();
+  co_await go.Wait();
+  test.UserCode();
+  co_await Yield();
+  test.UserCode();
+  co_await Sleep(absl::Milliseconds(3));
+  test.UserCode();
+  co_return 1;
+}
+
+Task<void> ReleaseSlowly(EveryCheckpoint& test) {
+  Witness local;
+  EveryCheckpoint::Shielded shielded(test);
+  co_await Sleep(absl::Milliseconds(2));
+  test.UserCode();
+  co_await Yield();
+  test.UserCode();
+}
+
+// The second level, locks and times.
+Task<absl::Status> Locks(EveryCheckpoint& test, Mutex& mutex, Semaphore& semaphore) {
+  Witness local;
+  Event go;
+  test.UserCode();
+  {
+    MutexGuard guard = co_await mutex.Lock();
+    test.UserCode();
+    co_await Sleep(absl::Milliseconds(1));
+    test.UserCode();
+  }
+  Permit permit = co_await semaphore.Acquire();
+  test.UserCode();
+  ShutdownOnFailure scope;
+  auto third = scope.Fork(Third(test, go));
+  scope.Fork([&test, &go, kept = Witness()]() -> Task<void> {
+    co_await Sleep(absl::Milliseconds(2));
+    test.UserCode();
+    go.Set();
+  });
+  test.UserCode();
+  co_await Shield(ReleaseSlowly(test));
+  // No UserCode() here: the shield is over, and its end is not a checkpoint, so a cancelled thread may still be
+  // running.
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  if (!joined.ok()) co_return joined;
+  co_return *third == 1 ? absl::OkStatus() : absl::InternalError("not one");
+}
+
+// The second level, boundaries and scopes that end early.
+Task<absl::Status> Boundaries(EveryCheckpoint& test, Event& never) {
+  Witness local;
+  auto wait = [](EveryCheckpoint& inner, Event& event) -> Task<void> {
+    Witness witness;
+    co_await event.Wait();
+    inner.UserCode();
+  };
+  test.UserCode();
+  absl::Status late = co_await WithTimeout(absl::Milliseconds(2), wait(test, never));
+  test.UserCode();
+  if (ReasonOf(late).kind != CancelReason::Kind::kTimeout) co_return absl::InternalError("no timeout");
+  absl::StatusOr<int> caught = co_await CatchCancelled(Third(test, never));
+  // Cancelled and caught: the rest is for this thread to end, at its next checkpoint.
+  if (caught.ok()) co_return absl::InternalError("the event was never set");
+  co_await Yield();
+  test.UserCode();
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> EarlyExits(EveryCheckpoint& test, Event& never) {
+  Witness local;
+  auto sleep = [](EveryCheckpoint& inner, int ms) -> Task<int> {
+    Witness witness;
+    co_await Sleep(absl::Milliseconds(ms));
+    inner.UserCode();
+    co_return ms;
+  };
+  test.UserCode();
+  auto [a, b] = co_await All(sleep(test, 1), sleep(test, 2));
+  test.UserCode();
+  {
+    ShutdownOnSuccess<int> fastest;
+    fastest.Fork(sleep(test, a));
+    fastest.Fork(sleep(test, 1000 * b));
+    int won = (co_await fastest.Join()).value();
+    test.UserCode();
+    if (won != 1) co_return absl::InternalError("the slower one won");
+  }
+  {
+    ShutdownOnFailure failing;
+    failing.Fork([&never]() -> Task<void> { co_await never.Wait(); });
+    failing.Fork([&test, &sleep]() -> Task<absl::Status> {
+      co_await sleep(test, 1);
+      co_return absl::DataLossError("as planned");
+    });
+    absl::Status joined = co_await failing.Join();
+    test.UserCode();
+    if (joined.code() != absl::StatusCode::kDataLoss) co_return absl::InternalError("not as planned");
+  }
+  ShutdownOnFailure scope;
+  scope.Fork(sleep(test, 1000));
+  co_return co_await scope.Close(absl::OkStatus());
+}
+
+// The second level, sockets: accept, connect, reads and, with more bytes than the kernel buffers, writes that wait.
+Task<absl::Status> Serve(EveryCheckpoint& test, net::TcpListener& listener, size_t bytes) {
+  Witness local;
+  test.UserCode();
+  absl::StatusOr<net::TcpStream> stream = co_await listener.Accept();
+  test.UserCode();
+  if (!stream.ok()) co_return stream.status();
+  std::vector<char> buffer(bytes);
+  if (absl::Status read = co_await stream->ReadExactly(absl::MakeSpan(buffer)); !read.ok()) co_return read;
+  test.UserCode();
+  co_return co_await stream->Write("thanks");
+}
+
+Task<absl::Status> Visit(EveryCheckpoint& test, net::SocketAddress address, size_t bytes) {
+  Witness local;
+  test.UserCode();
+  absl::StatusOr<net::TcpStream> stream = co_await net::TcpStream::Connect(address);
+  test.UserCode();
+  if (!stream.ok()) co_return stream.status();
+  const std::string data(bytes / 4, 'x');
+  for (int i = 0; i < 4; ++i) {
+    if (absl::Status sent = co_await stream->Write(data); !sent.ok()) co_return sent;
+    test.UserCode();
+  }
+  char thanks[6];
+  absl::Status read = co_await stream->ReadExactly(absl::MakeSpan(thanks));
+  test.UserCode();
+  co_return read;
+}
+
+Task<absl::Status> Root(EveryCheckpoint& test) {
+  Witness local;
+  Mutex mutex;
+  Semaphore semaphore(1);
+  Event never;
+  net::TcpListener small = net::TcpListener::Bind("127.0.0.1:0").value();
+  net::TcpListener large = net::TcpListener::Bind("127.0.0.1:0").value();
+
+  ShutdownOnFailure scope;
+  test.UserCode();
+  for (int i = 0; i < 2; ++i) scope.Fork(Locks(test, mutex, semaphore));
+  scope.Fork(EarlyExits(test, never));
+  // One port each: the kernel does not say in which order it takes connections.
+  scope.Fork(Serve(test, small, 4'000));
+  scope.Fork(Visit(test, *small.local_address(), 4'000));
+  scope.Fork(Serve(test, large, 8'000'000));
+  scope.Fork(Visit(test, *large.local_address(), 8'000'000));
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  if (!joined.ok()) co_return joined;
+
+  // CatchCancelled never ends by itself here, so it has a deadline of its own.
+  absl::Status bounded = co_await WithTimeout(absl::Milliseconds(20), Boundaries(test, never));
+  if (ReasonOf(bounded).kind != CancelReason::Kind::kTimeout)
+    co_return absl::InternalError("Boundaries() ended by itself");
+  co_return absl::OkStatus();
+}
+
+TEST_P(EveryCheckpointTest, ACancelledTreeRunsNoCodeBeyondItsNextCheckpoint) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      const int count = EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Root);
+      EXPECT_GE(count, 60);
+      RecordProperty("checkpoints", count);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, EveryCheckpointTest, ::testing::Values("io_uring", "epoll"));
+
+}  // namespace
+}  // namespace weft::testing

@@ -276,6 +276,25 @@ TEST_P(DriverTest, ASendRacedByACancellerSaysExactlyWhatWasSent) {
   attacker.join();
 }
 
+// Sweeps the moment of the ring over the moments of going to sleep; a ring that falls between a last look and the
+// sleep, and is lost there, is the end of the test.
+TEST_P(DriverTest, ARingAtAnyMomentOfGoingToSleepEndsThePoll) {
+  constexpr int kRounds = 10'000;
+  Atomic<int> round{0};
+  std::thread ringer([&] {
+    for (int i = 1; i <= kRounds; ++i) {
+      while (round.load(std::memory_order_acquire) < i) CpuRelax();
+      for (int pause = i % 61; pause > 0; --pause) CpuRelax();
+      driver_->Ring();
+    }
+  });
+  for (int i = 1; i <= kRounds; ++i) {
+    round.store(i, std::memory_order_release);
+    ASSERT_EQ(driver_->Poll(Driver::kNoTimeout), 0);
+  }
+  ringer.join();
+}
+
 // A token that travels between the owners of several drivers: each hop is a ring, and a lost one would be the end. The
 // sockets are busy meanwhile, on all drivers.
 TEST_P(DriverTest, RingsAmongManyDriversAreNotLostWhileSocketsAreBusy) {

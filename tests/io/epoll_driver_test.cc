@@ -137,6 +137,47 @@ TEST_F(EpollDriverTest, ManyEventsAtOnceEndEachOperationOnce) {
   EXPECT_EQ(driver->in_flight(), 0);
 }
 
+// A driver whose poll falls into the middle of another one's receive.
+struct EdgeInTheGap {
+  Driver* poller = nullptr;
+  int peer = -1;
+};
+EdgeInTheGap gap;
+
+//  1. The first driver's receive says EAGAIN.
+//  2. The byte arrives; the second driver fetches the edge, and finds no waiter.
+//  3. The first driver makes the receive a waiter. No further edge will come.
+// What has to happen in 3: it learns of the edge, and tries again.
+TEST_F(EpollDriverTest, AnEdgeBetweenTheTryAndTheWaitIsNotLost) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const std::unique_ptr<Driver> other = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation first;  // registers the socket
+  first.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(driver->Start(first));
+  driver->RequestCancel(first);
+  PollUntilDone(*driver, first);
+
+  gap = {.poller = other.get(), .peer = pair.b.get()};
+  static Syscalls syscalls = RealSyscalls();
+  syscalls.recv = [](int fd, void* to, size_t size, int flags) {
+    const ssize_t result = RealSyscalls().recv(fd, to, size, flags);
+    if (result >= 0 || gap.poller == nullptr) return result;
+    const EdgeInTheGap now = gap;
+    gap = {};
+    EXPECT_EQ(RealSyscalls().send(now.peer, "x", 1, 0), 1);
+    EXPECT_EQ(now.poller->Poll(0), 0);
+    errno = EAGAIN;
+    return result;
+  };
+  const ScopedSyscalls scoped(syscalls);
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  EXPECT_TRUE(driver->Start(op));
+  EXPECT_EQ(op.result, 1);
+}
+
 // ---- Answers of the kernel -----------------------------------------------------------------------------------------
 
 TEST_F(EpollDriverTest, WithoutEpollPwait2TimesAreRoundedUpToMilliseconds) {

@@ -91,6 +91,20 @@ TEST_F(UringDriverTest, MoreOperationsThanTheQueuesHoldAreNoConcernOfTheCaller) 
   }
 }
 
+TEST_F(UringDriverTest, CompletionsThatOverflowedTheQueueAreSeenWithoutWaitingToo) {
+  Make({.submission_entries = 64, .completion_entries = 64});
+  Crowd crowd(300);
+  crowd.Start(*driver_);
+  driver_->Poll(0);
+  crowd.Send();
+  int delivered = 0;
+  for (int looks = 0; delivered < 300; ++looks) {
+    ASSERT_LT(looks, 100'000);
+    delivered += driver_->Poll(0);
+  }
+  crowd.ExpectAllReceived(*driver_);
+}
+
 TEST_F(UringDriverTest, ADoorbellWhosePollWasEndedByAFullCompletionQueueIsArmedAgain) {
   Make({.submission_entries = 4, .completion_entries = 4});
   Crowd crowd(64);
@@ -182,6 +196,21 @@ TEST_F(UringDriverTest, AnIoUringEnterThatFailsForAWhileDelaysAndLosesNothing) {
     EXPECT_GT(fault.calls(), 21);
     driver_ = nullptr;
   }
+}
+
+TEST_F(UringDriverTest, WhatTheKernelHadNoMemoryForIsSubmittedWithinTheSamePoll) {
+  Make({.submission_entries = 2, .completion_entries = 4});
+  Crowd crowd(12);
+  ASSERT_EQ(::send(crowd.pairs[11].b.get(), "x", 1, 0), 1);
+  {
+    const ScopedSyscallFault fault(&Syscalls::io_uring_enter, {.times = 20, .error = EAGAIN});
+    crowd.Start(*driver_);
+    EXPECT_EQ(driver_->Poll(Driver::kNoTimeout), 1);
+    EXPECT_GT(fault.calls(), 20);
+  }
+  EXPECT_EQ(crowd.ops[11].ends, 1);
+  for (int i = 0; i < 11; ++i) ASSERT_EQ(::send(crowd.pairs[i].b.get(), "x", 1, 0), 1);
+  crowd.ExpectAllReceived(*driver_);
 }
 
 // The descriptors of this process's rings.

@@ -33,13 +33,15 @@ struct Operation {
 
   // What to do; written before Start(), read-only after it.
   Code code = Code::kReceive;
-  int fd = -1;
+  int fd = -1;                            // in non-blocking mode for kAccept and kConnect
   void* buffer = nullptr;                 // kReceive, kSend (which only reads it)
   size_t length = 0;                      // kReceive, kSend; bytes
   sockaddr* address = nullptr;            // kAccept (output, may be null), kConnect (input)
   socklen_t* address_length = nullptr;    // kAccept (in/out, may be null), kConnect (input)
-  // Called once, from Poll() on the thread that polls, when an operation that Start() left pending has ended. The operation
-  // may be destroyed before it returns. Must not block.
+  // Called once, when an operation that Start() left pending has ended: from a Poll() or Relieve() of any driver of the
+  // backend, on the thread that makes it. That may be another thread than Start()'s, and so before Start() has returned: the
+  // caller of Start() touches the operation no more unless the answer was true. The operation may be destroyed before
+  // complete() returns. Must not block.
   void (*complete)(Operation&) noexcept = nullptr;
 
   // The outcome: bytes (0 is the end of the stream), the accepted descriptor (non-blocking, close-on-exec), 0 of a connect,
@@ -53,7 +55,7 @@ struct Operation {
   Atomic<uint8_t> state{0};
   Operation* next = nullptr;              // in the queue or list of the driver that holds it
   Operation* link = nullptr;              // io_uring: next in the inbox of cancellations; epoll: the waiter before
-  void* slot = nullptr;
+  void* slot = nullptr;                   // epoll: the queue it waits in; io_uring: set while a connect is followed by a poll
 };
 
 class Driver {
@@ -67,7 +69,8 @@ class Driver {
   virtual bool Start(Operation& op) noexcept = 0;
 
   // Any OS thread, at most once per operation, after Start() returned false. The caller guarantees that `op` is not
-  // destroyed while this call runs (even though complete() may be called meanwhile). complete() will come soon.
+  // destroyed while this call runs (even though complete() may be called meanwhile), nor the driver. complete() will come
+  // soon.
   virtual void RequestCancel(Operation& op) noexcept = 0;
 
   // Owner. Delivers what has ended; if nothing has and nobody rang, waits for a completion, a Ring(), or `timeout_ns` from
@@ -75,7 +78,8 @@ class Driver {
   virtual int Poll(int64_t timeout_ns) noexcept = 0;
 
   // Any OS thread; async-signal-safe. Makes the current Poll(), or else the next one, return without waiting. Sticky: rings
-  // before a Poll() are not lost; many rings are one.
+  // before a Poll() are not lost; many rings are one. What was done before a Ring() happens before the return of the Poll()
+  // that it ends. The driver is not destroyed meanwhile.
   virtual void Ring() noexcept = 0;
 
   // Any OS thread, while the owner computes and so does not Poll(): hands to the kernel what the owner has started and

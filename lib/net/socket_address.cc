@@ -18,14 +18,23 @@ absl::Status Invalid(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not a socket address: ", why));
 }
 
+// Digits only: SimpleAtoi() would also take blanks and signs. False if it is no port.
+bool ParsePort(absl::string_view text, uint32_t& port) {
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+  }
+  return absl::SimpleAtoi(text, &port) && port <= 65535;
+}
+
 }  // namespace
 
 absl::StatusOr<SocketAddress> SocketAddress::Parse(absl::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos) return Invalid(text, "it has no port, as in \"127.0.0.1:8080\"");
   std::string host(text.substr(0, colon));
+  if (host.find('\0') != std::string::npos) return Invalid(text, "it contains a zero byte");
   uint32_t port = 0;
-  if (!absl::SimpleAtoi(text.substr(colon + 1), &port) || port > 65535) {
+  if (!ParsePort(text.substr(colon + 1), port)) {
     return Invalid(text, "the port must be a number from 0 to 65535");
   }
   SocketAddress address;
@@ -53,6 +62,9 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_
   SocketAddress address;
   if ((from->sa_family != AF_INET && from->sa_family != AF_INET6) || size > sizeof(address.storage_)) {
     return absl::InvalidArgumentError(absl::StrCat("address family ", from->sa_family, " is neither IPv4 nor IPv6"));
+  }
+  if (size < (from->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6))) {
+    return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too short for its family"));
   }
   std::memcpy(&address.storage_, from, size);
   return address;

@@ -703,7 +703,7 @@ TEST_P(ScopeTest, AScopeOpenedByACancelledThreadIsShutFromTheStart) {
     scope.Fork([&]() -> Task<void> {
       shielded.Make();
       co_await Shield([](Event& event) -> Task<void> { co_await event.Wait(); }(gate));
-      EXPECT_TRUE(CancelRequested());
+      co_await testing::UntilAsked();
       AwaitAll inner;
       EXPECT_TRUE(inner.IsShutdown());
       auto child = inner.Fork([&started]() -> Task<int> {

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "weft/cancellation.h"
 #include "weft/runtime.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
@@ -110,6 +111,11 @@ inline Task<void> Forever() {
 inline Task<void> Forever(Introduction& introduction) {
   introduction.Make();
   co_await Forever();
+}
+
+// Until the current thread is asked to end, at no checkpoint: a request takes its time down the tree.
+inline Task<void> UntilAsked() {
+  while (!CancelRequested()) co_await Shield([]() -> Task<void> { co_await Yield(); }());
 }
 
 }  // namespace weft::testing

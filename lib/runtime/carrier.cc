@@ -223,7 +223,12 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
   for (;;) {
     switch (thread.state.Park(thread.seen)) {
       case ThreadState::ParkOutcome::kParked: return AfterPark::kGone;
-      case ThreadState::ParkOutcome::kNotified: break;
+      case ThreadState::ParkOutcome::kNotified:
+        if (deque.SizeEstimate() == 0) break;
+        // Woken already, but others wait for this carrier: it has had its turn.
+        CarrierCounters::Add(counters.wakes);
+        Push(thread);
+        return AfterPark::kGone;
       case ThreadState::ParkOutcome::kRequested: {
         // A request came between the look on entry and now; whoever brought it left it to us.
         std::lock_guard guard(thread.records_lock);

@@ -1,5 +1,7 @@
 #include "lib/runtime/runtime_core.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -37,6 +39,8 @@ RuntimeCore::~RuntimeCore() {
     while (*at != this) at = &(*at)->next_runtime_;
     *at = next_runtime_;
   }
+  // [outside/2] acquire: pairs with [outside/1]. No thread is left, so no call can begin; those under way take no time.
+  while (outside_calls_.load(std::memory_order_acquire) != 0) sched_yield();
   stopping_.store(true, std::memory_order_release);
   for (uint32_t i = 0; i < carrier_count(); ++i) host->Ring(carrier(i));
   host->JoinCarriers();

@@ -65,6 +65,28 @@ class RuntimeCore {
   // Starts the carriers. An error leaves none running.
   absl::Status Start() noexcept;
 
+  // Held by a wake-up that is not made by one of the carriers: what it woke may end the runtime before the call is over.
+  class OutsideCall {
+   public:
+    explicit OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
+      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_add(1, std::memory_order_relaxed);  // still parked: still there
+    }
+    OutsideCall(const OutsideCall&) = delete;
+    OutsideCall& operator=(const OutsideCall&) = delete;
+    ~OutsideCall() {
+      // [outside/1] release: pairs with [outside/2] in the destructor. The last touch.
+      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_sub(1, std::memory_order_release);
+    }
+
+   private:
+    RuntimeCore* const runtime_;
+  };
+  // Is the caller one of this runtime's carriers?
+  bool OnCarrier() const noexcept {
+    const Carrier* carrier = Carrier::Current();
+    return carrier != nullptr && &carrier->runtime == this;
+  }
+
   // ---- Roots: virtual threads outside every scope.
   void StartRoot(ThreadBlock& root) noexcept;
   void RootEnded(ThreadBlock& root) noexcept;
@@ -113,6 +135,7 @@ class RuntimeCore {
   // Wake-ups, starts and ends by threads that are no carriers.
   Atomic<int64_t> outside_wakes{0};
   Atomic<int64_t> outside_starts{0};
+  Atomic<int64_t> outside_calls_{0};  // OutsideCalls that are alive
 
  private:
   absl::Status AddCarrier() noexcept;

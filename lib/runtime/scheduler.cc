@@ -74,6 +74,7 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
 
 void Wake(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
+  const RuntimeCore::OutsideCall call(runtime);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
   CountWake(runtime);
   MakeRunnable(thread);
@@ -102,7 +103,7 @@ void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
 void StartThread(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
   Carrier* carrier = Carrier::Current();
-  const bool inside = carrier != nullptr && &carrier->runtime == &runtime;
+  const bool inside = runtime.OnCarrier();
   if (inside) {
     CarrierCounters::Add(carrier->counters.started);
   } else {

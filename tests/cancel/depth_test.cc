@@ -1,0 +1,136 @@
+// Depth. Goal: chains of a million awaits, and of a hundred thousand nested scopes, start, end and are cancelled in
+// constant stack. Method: simulations, whose carriers have stacks of 256 KiB; the same on real carriers.
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+constexpr int kAwaits = 1'000'000;
+constexpr int kScopes = 100'000;
+
+class DepthTest : public testing::OnBoth {
+ protected:
+  // Once, not under every seed.
+  template <class T>
+  static absl::StatusOr<T> RunOnce(Task<T> task) {
+    if (simulated()) {
+      testing::Simulation simulation({.carriers = carriers()});
+      return simulation.TryRun(std::move(task));
+    }
+    auto runtime = Runtime::Create({.parallelism = carriers()});
+    return (*runtime)->TryRun(std::move(task));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Some, DepthTest,
+                         ::testing::Values(testing::Place{true, 1}, testing::Place{true, 2}, testing::Place{false, 2}),
+                         ::testing::PrintToStringParamName());
+
+Task<int> Await(int depth, absl::Duration park) {
+  if (depth == 0) {
+    if (park > absl::ZeroDuration()) co_await Sleep(park);
+    co_return 0;
+  }
+  co_return 1 + co_await Await(depth - 1, park);
+}
+
+TEST_P(DepthTest, AMillionNestedAwaitsReturn) { EXPECT_EQ(*RunOnce(Await(kAwaits, absl::ZeroDuration())), kAwaits); }
+
+TEST_P(DepthTest, AMillionNestedAwaitsParkAndReturn) {
+  EXPECT_EQ(*RunOnce(Await(kAwaits, absl::Milliseconds(1))), kAwaits);
+}
+
+TEST_P(DepthTest, AMillionNestedAwaitsAreCancelled) {
+  const absl::StatusOr<int> cancelled = RunOnce([]() -> Task<int> {
+    const absl::StatusOr<int> late =
+        co_await WithTimeout(absl::Milliseconds(1), Await(kAwaits, absl::InfiniteDuration()));
+    co_return ReasonOf(late.status()).kind == CancelReason::Kind::kTimeout ? 1 : 0;
+  }());
+  EXPECT_EQ(*cancelled, 1);
+}
+
+// Every level is a boundary of its own.
+Task<int> AwaitInTime(int depth) {
+  if (depth == 0) {
+    co_await Yield();
+    co_return 0;
+  }
+  co_return 1 + *co_await WithTimeout(absl::InfiniteDuration(), AwaitInTime(depth - 1));
+}
+
+TEST_P(DepthTest, AThousandNestedTimeoutsReturn) { EXPECT_EQ(*RunOnce(AwaitInTime(1000)), 1000); }
+
+Task<int> Fork(int depth, absl::Duration park) {
+  if (depth == 0) {
+    if (park > absl::ZeroDuration()) co_await Sleep(park);
+    co_return 0;
+  }
+  ShutdownOnFailure scope;
+  auto child = scope.Fork(Fork(depth - 1, park));
+  (co_await scope.Join()).IgnoreFailures();
+  co_return 1 + *child;
+}
+
+TEST_P(DepthTest, AHundredThousandNestedScopesReturn) {
+  EXPECT_EQ(*RunOnce(Fork(kScopes, absl::ZeroDuration())), kScopes);
+}
+
+TEST_P(DepthTest, AHundredThousandNestedScopesAreCancelled) {
+  const absl::StatusOr<int> cancelled = RunOnce([]() -> Task<int> {
+    ShutdownOnFailure scope;
+    testing::Introduction deepest;
+    auto chain = scope.Fork([&deepest]() -> Task<int> {
+      struct Nest {
+        static Task<int> Down(int depth, testing::Introduction& here) {
+          if (depth == 0) {
+            co_await testing::Forever(here);
+            co_return 0;
+          }
+          ShutdownOnFailure inner;
+          auto child = inner.Fork(Down(depth - 1, here));
+          (co_await inner.Join()).IgnoreFailures();
+          co_return 1 + *child;
+        }
+      };
+      return Nest::Down(kScopes, deepest);
+    });
+    co_await deepest.AwaitParked();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    co_return chain.state() == Subtask<int>::State::kUnavailable ? 1 : 0;
+  }());
+  EXPECT_EQ(*cancelled, 1);
+}
+
+// Not one of a hundred thousand frames is left by a failure at the bottom.
+TEST_P(DepthTest, AFailureClimbsAHundredThousandScopes) {
+  struct Nest {
+    static Task<absl::Status> Down(int depth) {
+      if (depth == 0) co_return absl::DataLossError("at the bottom");
+      ShutdownOnFailure inner;
+      inner.Fork(Down(depth - 1));
+      co_return co_await inner.Join();
+    }
+  };
+  const absl::StatusOr<int> failed = RunOnce([]() -> Task<int> {
+    const absl::Status status = co_await Nest::Down(kScopes);
+    co_return status == absl::DataLossError("at the bottom") ? 1 : 0;
+  }());
+  EXPECT_EQ(*failed, 1);
+}
+
+}  // namespace
+}  // namespace weft

@@ -32,7 +32,7 @@ struct ListenOptions {
 
 class TcpListener {
  public:
-  // Errors: kInvalidArgument for an address that does not parse, kAlreadyExists for one in use (EADDRINUSE), and others by errno.
+  // Errors: kInvalidArgument for an address that does not parse, kFailedPrecondition for one in use (EADDRINUSE), and others by errno.
   // SO_REUSEADDR is set, so that a server may be started again at once.
   static absl::StatusOr<TcpListener> Bind(absl::string_view address, ListenOptions options = {});
   static absl::StatusOr<TcpListener> Bind(const SocketAddress& address, ListenOptions options = {});

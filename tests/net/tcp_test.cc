@@ -1,0 +1,332 @@
+// Goal: TcpListener and TcpStream keep their contract, whichever backend and however many carriers. Method: on_backends.h.
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/net/on_backends.h"
+#include "weft/internal/errno_status.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::ErrnoOf;
+using net::SocketAddress;
+using net::TcpListener;
+using net::TcpStream;
+
+class TcpTest : public OnBackends {};
+WEFT_ON_BACKENDS(TcpTest);
+
+TcpListener Listen() { return TcpListener::Bind("127.0.0.1:0").value(); }
+
+struct Connected {
+  TcpStream client;
+  TcpStream server;
+};
+
+Task<Connected> Connect() {
+  TcpListener listener = Listen();
+  const SocketAddress address = *listener.local_address();
+  ShutdownOnFailure scope;
+  auto client = scope.Fork(TcpStream::Connect(address));
+  auto server = scope.Fork([&listener]() -> Task<absl::StatusOr<TcpStream>> { co_return co_await listener.Accept(); });
+  absl::Status joined = co_await scope.Join();
+  EXPECT_TRUE(joined.ok()) << joined;
+  co_return Connected{std::move(client).get(), std::move(server).get()};
+}
+
+Task<std::string> ReadToEnd(TcpStream& stream) {
+  std::string all;
+  char buffer[1000];
+  for (;;) {
+    absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(buffer));
+    EXPECT_TRUE(got.ok()) << got.status();
+    if (!got.ok() || *got == 0) co_return all;
+    all.append(buffer, *got);
+  }
+}
+
+TEST_P(TcpTest, WhatIsWrittenIsReadUntilTheEndOfTheStream) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE((co_await client.Write("hello ")).ok());
+    EXPECT_TRUE((co_await client.Write("world")).ok());
+    EXPECT_TRUE(client.ShutdownWrite().ok());
+    EXPECT_EQ(co_await ReadToEnd(server), "hello world");
+    EXPECT_TRUE((co_await server.Write("and back")).ok());
+    server.Close();
+    EXPECT_EQ(co_await ReadToEnd(client), "and back");
+  });
+}
+
+TEST_P(TcpTest, AWriteOfMoreThanTheKernelBuffersSendsAllOfIt) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    std::string data(20'000'000, ' ');
+    for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 31 % 251);
+    ShutdownOnFailure scope;
+    scope.Fork([&]() -> Task<absl::Status> {
+      absl::Status sent = co_await client.Write(data);
+      if (sent.ok()) sent = client.ShutdownWrite();
+      co_return sent;
+    });
+    std::string received(data.size(), '\0');
+    absl::Status read = co_await server.ReadExactly(absl::MakeSpan(received.data(), received.size()));
+    EXPECT_TRUE(read.ok()) << read;
+    EXPECT_TRUE(received == data);
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TcpTest, OneThreadReadsWhileAnotherWrites) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    constexpr int kRounds = 200;
+    ShutdownOnFailure scope;
+    scope.Fork([&server]() -> Task<absl::Status> {
+      char buffer[64];
+      for (;;) {
+        absl::StatusOr<size_t> got = co_await server.Read(absl::MakeSpan(buffer));
+        if (!got.ok() || *got == 0) co_return got.status();
+        if (absl::Status sent = co_await server.Write({buffer, *got}); !sent.ok()) co_return sent;
+      }
+    });
+    scope.Fork([&client]() -> Task<absl::Status> {
+      for (int i = 0; i < kRounds; ++i) {
+        if (absl::Status sent = co_await client.Write("ping"); !sent.ok()) co_return sent;
+      }
+      co_return absl::OkStatus();
+    });
+    std::vector<char> back(4 * kRounds);
+    EXPECT_TRUE((co_await client.ReadExactly(absl::MakeSpan(back))).ok());
+    EXPECT_TRUE(client.ShutdownWrite().ok());
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TcpTest, ManyConnectionsAtOnce) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kConnections = 100;
+    TcpListener listener = Listen();
+    const SocketAddress address = *listener.local_address();
+    ShutdownOnFailure scope;
+    scope.Fork([&listener]() -> Task<absl::Status> {
+      ShutdownOnFailure connections;
+      for (int i = 0; i < kConnections; ++i) {
+        absl::StatusOr<TcpStream> stream = co_await listener.Accept();
+        if (!stream.ok()) co_return stream.status();
+        connections.Fork([s = *std::move(stream)]() mutable -> Task<absl::Status> {
+          char byte;
+          if (absl::Status read = co_await s.ReadExactly({&byte, 1}); !read.ok()) co_return read;
+          co_return co_await s.Write({&byte, 1});
+        });
+      }
+      co_return co_await connections.Join();
+    });
+    for (int i = 0; i < kConnections; ++i) {
+      scope.Fork([address, i]() -> Task<absl::Status> {
+        absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+        if (!stream.ok()) co_return stream.status();
+        const char sent = static_cast<char>(i);
+        if (absl::Status written = co_await stream->Write({&sent, 1}); !written.ok()) co_return written;
+        char back;
+        if (absl::Status read = co_await stream->ReadExactly({&back, 1}); !read.ok()) co_return read;
+        co_return back == sent ? absl::OkStatus() : absl::DataLossError("another byte");
+      });
+    }
+    absl::Status joined = co_await scope.Join();
+    EXPECT_TRUE(joined.ok()) << joined;
+  });
+}
+
+TEST_P(TcpTest, ACancelledReadLosesNothing) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    std::string got;
+    ShutdownOnFailure scope;
+    scope.Fork([&client]() -> Task<absl::Status> {
+      for (char c = 'a'; c <= 'z'; ++c) {
+        if (absl::Status sent = co_await client.Write({&c, 1}); !sent.ok()) co_return sent;
+        co_await Sleep(absl::Milliseconds(1));
+      }
+      co_return client.ShutdownWrite();
+    });
+    // Each attempt has about the time that a byte takes: some are cancelled, some deliver, and every byte arrives once.
+    bool ended = false;
+    while (!ended) {
+      auto read = [](TcpStream& stream, std::string& into) -> Task<absl::StatusOr<bool>> {
+        char buffer[16];
+        absl::StatusOr<size_t> n = co_await stream.Read(absl::MakeSpan(buffer));
+        if (!n.ok()) co_return n.status();
+        into.append(buffer, *n);
+        co_return *n == 0;
+      };
+      absl::StatusOr<bool> end = co_await WithTimeout(absl::Microseconds(900), read(server, got));
+      if (end.ok()) {
+        ended = *end;
+      } else {
+        EXPECT_EQ(ReasonOf(end.status()).kind, CancelReason::Kind::kTimeout) << end.status();
+      }
+    }
+    EXPECT_EQ(got, "abcdefghijklmnopqrstuvwxyz");
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TcpTest, ACancelledAcceptLeavesTheListenerAsItWas) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    auto accept = [](TcpListener& from) -> Task<absl::StatusOr<TcpStream>> { co_return co_await from.Accept(); };
+    for (int i = 0; i < 3; ++i) {
+      absl::StatusOr<TcpStream> none = co_await WithTimeout(absl::Milliseconds(1), accept(listener));
+      EXPECT_EQ(ReasonOf(none.status()).kind, CancelReason::Kind::kTimeout);
+    }
+    absl::StatusOr<TcpStream> client = co_await TcpStream::Connect(*listener.local_address());
+    EXPECT_TRUE(client.ok()) << client.status();
+    EXPECT_TRUE((co_await listener.Accept()).ok());
+  });
+}
+
+TEST_P(TcpTest, AScopeThatIsShutDownEndsReadsWritesAndAccepts) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    auto [client, server] = co_await Connect();
+    AwaitAll scope;
+    scope.Fork([&listener]() -> Task<void> { (co_await listener.Accept()).IgnoreError(); });
+    scope.Fork([&server]() -> Task<void> { co_await ReadToEnd(server); });
+    scope.Fork([&server]() -> Task<void> {
+      const std::string data(100'000'000, 'x');  // more than the kernel takes
+      (co_await server.Write(data)).IgnoreError();
+    });
+    for (int i = 0; i < 10; ++i) co_await Yield();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(TcpTest, NobodyListensIsAStatusWithTheErrno) {
+  Everywhere([]() -> Task<void> {
+    SocketAddress address = *Listen().local_address();  // closed again
+    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+    EXPECT_EQ(stream.status().code(), absl::StatusCode::kUnavailable) << stream.status();
+    EXPECT_EQ(ErrnoOf(stream.status()), ECONNREFUSED);
+  });
+}
+
+TEST_P(TcpTest, APeerThatResetsIsAStatusWithTheErrno) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE((co_await client.Write("unread")).ok());
+    char byte;
+    EXPECT_TRUE((co_await server.ReadExactly({&byte, 1})).ok());
+    server.Close();  // with bytes that nobody read: a reset
+    char buffer[8];
+    absl::StatusOr<size_t> got = co_await client.Read(absl::MakeSpan(buffer));
+    EXPECT_EQ(ErrnoOf(got.status()), ECONNRESET) << got.status();
+    EXPECT_EQ(ErrnoOf(co_await client.Write("to nobody")), EPIPE);
+  });
+}
+
+TEST_P(TcpTest, AStreamThatEndsEarlyIsOutOfRange) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE((co_await client.Write("abc")).ok());
+    client.Close();
+    char buffer[8];
+    absl::Status read = co_await server.ReadExactly(absl::MakeSpan(buffer));
+    EXPECT_EQ(read.code(), absl::StatusCode::kOutOfRange) << read;
+  });
+}
+
+TEST_P(TcpTest, ShutdownEndsTheReadOfAnotherThread) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    AwaitAll scope;
+    scope.Fork([&client]() -> Task<void> { EXPECT_EQ(co_await ReadToEnd(client), ""); });
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    client.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(TcpTest, WithoutDescriptorsAnAcceptIsResourceExhaustedAndTheNextOneWorks) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    absl::StatusOr<TcpStream> client = co_await TcpStream::Connect(*listener.local_address());
+    EXPECT_TRUE(client.ok()) << client.status();
+    if (GetParam().io == IoBackend::kEpoll) {
+      const internal::ScopedSyscallFault fault(&internal::Syscalls::accept4, {.first = 1, .times = 1, .error = EMFILE});
+      absl::StatusOr<TcpStream> none = co_await listener.Accept();
+      EXPECT_EQ(none.status().code(), absl::StatusCode::kResourceExhausted) << none.status();
+      EXPECT_EQ(ErrnoOf(none.status()), EMFILE);
+    }
+    EXPECT_TRUE((co_await listener.Accept()).ok());
+  });
+}
+
+TEST_P(TcpTest, Ipv6WorksTheSame) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = TcpListener::Bind("[::1]:0").value();
+    absl::StatusOr<TcpStream> client = co_await TcpStream::Connect(listener.local_address()->ToString());
+    EXPECT_TRUE(client.ok()) << client.status();
+    if (!client.ok()) co_return;
+    TcpStream server = (co_await listener.Accept()).value();
+    EXPECT_EQ(server.peer_address()->ToString(), client->local_address()->ToString());
+    EXPECT_TRUE((co_await client->Write("six")).ok());
+    client->Close();
+    EXPECT_EQ(co_await ReadToEnd(server), "six");
+  });
+}
+
+TEST_P(TcpTest, AStreamMayMoveToAnotherThreadBetweenOperations) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE((co_await client.Write("one")).ok());
+    ShutdownOnFailure scope;
+    auto moved = scope.Fork([c = std::move(client)]() mutable -> Task<TcpStream> {
+      co_await Yield();
+      EXPECT_TRUE((co_await c.Write("two")).ok());
+      co_return std::move(c);
+    });
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    moved->Close();
+    EXPECT_EQ(co_await ReadToEnd(server), "onetwo");
+  });
+}
+
+TEST(TcpListenerTest, APortInUseIsAFailedPrecondition) {
+  TcpListener first = Listen();
+  absl::StatusOr<TcpListener> second = TcpListener::Bind(first.local_address()->ToString());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition) << second.status();
+  EXPECT_EQ(ErrnoOf(second.status()), EADDRINUSE);
+}
+
+TEST(TcpListenerTest, AnAddressThatDoesNotParseIsInvalid) {
+  EXPECT_EQ(TcpListener::Bind("localhost:80").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TcpStreamDeathTest, AnOperationOnAClosedStreamIsRefused) {
+  EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 TcpListener listener = Listen();
+                 listener.Close();
+                 (co_await listener.Accept()).IgnoreError();
+               }()),
+               "Accept\\(\\) on a socket that is closed or was moved from");
+}
+
+TEST(TcpStreamDeathTest, ASimulationWithoutIoSaysSo) {
+  EXPECT_DEATH(Simulation().Run([]() -> Task<void> {
+                 TcpListener listener = Listen();
+                 (co_await listener.Accept()).IgnoreError();
+               }()),
+               "Accept\\(\\) on a runtime without I/O");
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -76,11 +76,9 @@ class OnBoth : public ::testing::TestWithParam<Place> {
                                              ::weft::testing::Place{false, 2}, ::weft::testing::Place{false, 4}), \
                            ::testing::PrintToStringParamName())
 
-// Yields until `thread` waits for something.
+// Yields until `thread` waits for something, or has ended.
 inline Task<void> UntilParked(VirtualThread thread) {
-  while (thread.state() != VirtualThread::State::kWaiting && thread.state() != VirtualThread::State::kTimedWaiting) {
-    co_await Yield();
-  }
+  while (thread.state() == VirtualThread::State::kRunnable) co_await Yield();
 }
 
 // Where a thread says who it is, for another that waits to hear.

@@ -1,0 +1,114 @@
+"""Goal: README.md and HACKING.md show and name only what is there.
+
+Method: the checks of docs.py over the source tree, each one preceded by a small
+made-up tree that breaks its rule, so that a check which has gone blind fails.
+"""
+import os
+import tempfile
+import unittest
+
+from tests.style.docs import Docs
+
+# A link in the runfiles, whose end lies in the source tree: the pages may name any file of it.
+_ROOT = os.path.dirname(os.path.dirname(os.path.realpath("bazel/layers.bzl")))
+
+_EXAMPLE = "void F() {\n  //! [body]\n  G();\n  if (true) {\n    H();\n  }\n  //! [body]\n}\n"
+_TREE = {
+    "README.md": "| `WEFT_IO` | `auto`, `epoll` |\n",
+    ".bazelrc": "build:asan --copt=-g\n",
+    "include/weft/runtime.h": "//   WEFT_IO              auto|epoll\n// A rule\n//   in two lines.\n",
+    "examples/BUILD.bazel": 'cc_binary(\n    name = "a",\n    srcs = ["a.cc"],\n)\n',
+    "examples/a.cc": _EXAMPLE,
+    "tests/consumer/WORKSPACE": 'local_repository(\n    name = "weft",\n)\n',
+}
+
+
+class DocsTest(unittest.TestCase):
+    maxDiff = None
+
+    def _docs(self, hacking, files):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        for name, text in {**_TREE, "HACKING.md": hacking, **files}.items():
+            path = os.path.join(directory.name, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return Docs(directory.name)
+
+    def _finds(self, check, hacking, files, *parts):
+        found = list(getattr(self._docs(hacking, files), check)())
+        self.assertEqual(len(found), 1, found)
+        for part in parts:
+            self.assertIn(part, found[0])
+
+    def _allows(self, check, hacking):
+        self._nothing(getattr(self._docs(hacking, {}), check)())
+
+    def _nothing(self, found):
+        self.assertEqual("\n".join(found), "")
+
+    def test_a_changed_block_is_found(self):
+        self._finds("changed_blocks", "```cpp\nG();\nif (true) {\n  I();\n}\n```\n", {}, "[body]", "-  H();", "+  I();")
+
+    def test_a_block_of_an_example_is_allowed(self):
+        self._allows("changed_blocks", "```cpp\nG();\nif (true) {\n  H();\n}\n```\n")
+
+    def test_a_part_of_a_region_is_not_the_region(self):
+        self._finds("changed_blocks", "```cpp\nG();\n```\n", {}, "[body]")
+
+    def test_every_block_is_that_of_an_example(self):
+        self._nothing(Docs(_ROOT).changed_blocks())
+
+    def test_a_mark_without_its_pair_is_found(self):
+        self._finds("broken_regions", "", {"examples/a.cc": "//! [body]\n"}, "examples/a.cc", "pairs")
+
+    def test_a_marked_example_that_nothing_compiles_is_found(self):
+        self._finds("broken_regions", "", {"examples/b.cc": _EXAMPLE}, "examples/b.cc")
+
+    def test_every_marked_example_is_compiled(self):
+        self._nothing(Docs(_ROOT).broken_regions())
+
+    def test_a_changed_quotation_is_found(self):
+        self._finds("changed_quotations", "```text\nA rule\nin three lines.\n```\n", {}, "in three lines")
+
+    def test_a_changed_build_file_is_found(self):
+        self._finds("changed_quotations", '```starlark\nname = "woof",\n```\n', {}, "woof")
+
+    def test_quotations_are_allowed_whatever_their_indentation(self):
+        self._allows("changed_quotations", '```text\n  A rule\nin two lines.\n```\n```starlark\nname = "weft",\n```\n')
+
+    def test_every_quotation_is_in_the_sources(self):
+        self._nothing(Docs(_ROOT).changed_quotations())
+
+    def test_a_missing_file_is_found(self):
+        self._finds("missing_names", "See `lib/base/a.cc`.\n", {}, "lib/base/a.cc")
+
+    def test_a_missing_target_is_found(self):
+        self._finds("missing_names", "```sh\nrun //examples:b\n```\n", {}, "//examples:b")
+
+    def test_a_missing_configuration_is_found(self):
+        self._finds("missing_names", "`--config=tsan`\n", {}, "tsan")
+
+    def test_what_is_there_may_be_named(self):
+        self._allows("missing_names", "`examples/a.cc`, `a.cc`, `weft/runtime.h`, `examples/`, `//examples:a`, `//...`, "
+                                      "`--config=asan`, `std::mutex`, `/proc`, `x / y`\n")
+
+    def test_every_name_is_of_something(self):
+        self._nothing(Docs(_ROOT).missing_names())
+
+    def test_an_unknown_variable_is_found(self):
+        self._finds("variable_violations", "", {"README.md": _TREE["README.md"] + "`WEFT_EYE`\n"}, "WEFT_EYE")
+
+    def test_a_variable_that_is_not_told_of_is_found(self):
+        self._finds("variable_violations", "", {"README.md": ""}, "WEFT_IO")
+
+    def test_a_variable_with_another_range_is_found(self):
+        self._finds("variable_violations", "", {"README.md": "| `WEFT_IO` | `auto` |\n"}, "WEFT_IO", "auto|epoll")
+
+    def test_the_variables_of_the_readme_are_those_of_the_runtime(self):
+        self._nothing(Docs(_ROOT).variable_violations())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -341,7 +341,7 @@ void Carrier::Idle() noexcept {
   runtime.parked.fetch_add(1, std::memory_order_seq_cst);
   StoreLoadFence();                                             // [idle/6] pairs with [idle/2]
   if (!runtime.HasWork() && !runtime.stopping() && runtime.MayRun(*this)) {  // [idle/7]
-    runtime.host->Park(*this, ParkDeadline());                  // [idle/8]
+    ParkUntil(ParkDeadline());                                  // [idle/8]
   }
   runtime.parked.fetch_sub(1, std::memory_order_seq_cst);
   // Taken down by somebody else: we were counted as a searcher.
@@ -367,17 +367,26 @@ void Carrier::Retire() noexcept {
     runtime.NotifyWork();
     return;
   }
-  runtime.host->Park(*this, timers.NextDeadline());
+  ParkUntil(timers.NextDeadline());
 }
 
+void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
+  asleep.store(true, std::memory_order_relaxed);
+  runtime.host->Park(*this, deadline_ns);
+  asleep.store(false, std::memory_order_relaxed);
+}
+
+// While anybody is awake, and so may be about to compute for long, an idle carrier comes back in time to see whether it does.
+// Who goes to sleep says so before it looks at the others: of two that do so at once, at least the second sees the first, and of
+// those that sleep without a limit, the last to look saw all others asleep.
 int64_t Carrier::ParkDeadline() noexcept {
-  int64_t deadline = timers.NextDeadline();
-  const int64_t now = runtime.Now();
+  asleep.store(true, std::memory_order_relaxed);
+  StoreLoadFence();
+  const int64_t deadline = timers.NextDeadline();
   const uint32_t count = runtime.carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
-    // Somebody runs: come back in time to see whether it still does.
-    if (i != index && runtime.carrier(i).mounted_since.load(std::memory_order_relaxed) != 0) {
-      deadline = std::min(deadline, now + kReliefNanos);
+    if (i != index && !runtime.carrier(i).asleep.load(std::memory_order_relaxed)) {
+      return std::min(deadline, runtime.Now() + kReliefNanos);
     }
   }
   return deadline;
@@ -442,7 +451,7 @@ void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRec
     } else {
       Look();
       // The last child rings, as does whoever injects a thread while no carrier is free; a ring before this is not lost.
-      if (deque.SizeEstimate() == 0 && !drained(scope)) runtime.host->Park(*this, timers.NextDeadline());
+      if (deque.SizeEstimate() == 0 && !drained(scope)) ParkUntil(timers.NextDeadline());
     }
     runtime.host->BetweenSteps(*this);
   }

@@ -88,6 +88,7 @@ class Carrier {
   // ---- Shared.
   WorkStealingDeque<ThreadBlock> deque;
   Atomic<uint32_t> parked{0};        // 1: about to park or parked; whoever takes it to 0 has woken the carrier
+  Atomic<bool> asleep{false};         // parked, and serving its timers and operations there
   Atomic<uint32_t> rung{0};          // for hosts without a driver
   Atomic<uint32_t> blocked{0};       // depth of RunInsideUntilDrained()
   Atomic<int64_t> mounted_since{0};  // when the current thread was mounted; 0: none
@@ -115,6 +116,7 @@ class Carrier {
   void Retire() noexcept;
   ThreadBlock* Search() noexcept;
   int64_t ParkDeadline() noexcept;
+  void ParkUntil(int64_t deadline_ns) noexcept;
   void RelieveOthers() noexcept;
   ThreadBlock* TakeInside(const ScopeRecord& scope) noexcept;
 

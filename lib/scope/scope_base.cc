@@ -15,14 +15,28 @@ namespace weft::internal {
 const WaitKind ScopeBase::kJoinWait = {ParkReason::kJoin, /*timed=*/false, &ScopeBase::WithdrawJoin,
                                        /*cancel_wins=*/true};
 
+const ScopeRecord::Operations ScopeBase::kOperations = {
+    .request_shutdown = [](ScopeRecord& scope, const CancelReason& reason) noexcept {
+      static_cast<ScopeBase&>(scope).RequestShutdown(reason);
+    },
+    .shut_down_some = [](ScopeRecord& scope, int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
+    .await_drained = [](ScopeRecord& scope) noexcept { return static_cast<ScopeBase&>(scope).AwaitDrained(); },
+    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
+      static_cast<ScopeBase&>(scope).ForEachChild(visit, argument);
+    },
+};
+
 ScopeBase::ScopeBase(PolicyRules rules, std::string name)
-    : ScopeRecord(&RequireThread("opening a StructuredTaskScope")),
+    : ScopeRecord(&RequireThread("opening a StructuredTaskScope"), kOperations),
       rules_(rules),
       name_(std::move(name)),
       bindings_(owner->bindings),
       serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
-  reason_ = PushRecord(*owner, *this);
-  shut_ = static_cast<bool>(reason_);
+  // From here on others may shut it.
+  if (const CancelReason reason = PushRecord(*owner, *this)) {
+    std::lock_guard guard(lock_);
+    ShutLocked(reason, nullptr);
+  }
 }
 
 ScopeBase::~ScopeBase() {

@@ -330,6 +330,31 @@ TEST_P(ScopeExitTest, ARequestThatComesMeanwhileIsDeliveredAtTheNextCheckpoint) 
   });
 }
 
+// A regression: a request that came while a scope was being opened was forgotten by it, and one that came while it was being opened or
+// closed called a virtual function of an object whose class was just changing.
+//   1. owner: opens a scope; it is in the owner's list from the middle of its constructor to the middle of its destructor
+//   2. another carrier: asks the owner to end, and shuts all scopes in the list
+//   3. owner: goes on with the constructor, or the destructor
+TEST_P(ScopeExitTest, ARequestThatComesWhileAScopeIsOpenedOrClosedIsKept) {
+  EverywherePinned(0, []() -> Task<void> {
+    for (int i = 0; i < 20; ++i) {
+      AwaitAll scope;
+      Event opening;
+      scope.Fork([&opening]() -> Task<void> {
+        opening.Set();
+        for (bool asked = false; !asked; co_await Shield([]() -> Task<void> { co_await Yield(); }())) {
+          asked = CancelRequested();
+          AwaitAll inner;
+          EXPECT_TRUE(inner.IsShutdown() || !asked);
+        }
+      });
+      co_await opening.Wait();
+      scope.Shutdown();
+      (co_await scope.Join()).IgnoreFailures();
+    }
+  });
+}
+
 TEST(ScopeExitSimulationTest, OneCarrierAndNoSpareIsEnoughForChildrenThatEndByThemselves) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     testing::Simulation simulation({.carriers = 1, .seed = seed, .max_pool_size = 1});

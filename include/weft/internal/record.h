@@ -40,25 +40,39 @@ struct Boundary : Record {
   CancelReason reason;           // of the request, and then of the unwinding
 };
 
-// A record with children: other virtual threads, which must have ended before it is popped.
+// A record with children: other virtual threads, which must have ended before it is popped. Others call it from the moment it is pushed
+// until it is popped, both of which happen while an object of a class that derives from it is being made or destroyed; so it has a
+// table of its own instead of virtual functions, which change at those moments.
 class ScopeRecord : public Record {
  public:
   // Any thread, under the owner's records lock. Starts no more children and asks those there are to end. Idempotent.
-  virtual void RequestShutdown(const CancelReason& reason) noexcept = 0;
+  void RequestShutdown(const CancelReason& reason) noexcept { operations_.request_shutdown(*this, reason); }
   // Carries a shutdown on to at most `max` children; false if there are more. Called by whoever drains the runtime's cancel
   // queue, until it returns true, which is the last touch.
-  virtual bool ShutDownSome(int max) noexcept = 0;
+  bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
   // The owner, parking: arranges that it is woken when the last child has ended; false if that is so already.
-  virtual bool AwaitDrained() noexcept = 0;
+  bool AwaitDrained() noexcept { return operations_.await_drained(*this); }
   // For dumps: calls visit(child, argument) for every child that has not ended, under the scope's lock.
-  virtual void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept = 0;
+  void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
+    operations_.for_each_child(*this, visit, argument);
+  }
 
   ThreadBlock* const owner;
   ScopeRecord* next_in_cancel_queue = nullptr;
 
  protected:
-  explicit ScopeRecord(ThreadBlock* owning_thread) noexcept : Record(Kind::kScope), owner(owning_thread) {}
+  struct Operations {
+    void (*request_shutdown)(ScopeRecord& scope, const CancelReason& reason) noexcept;
+    bool (*shut_down_some)(ScopeRecord& scope, int max) noexcept;
+    bool (*await_drained)(ScopeRecord& scope) noexcept;
+    void (*for_each_child)(ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
+  };
+  ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
+      : Record(Kind::kScope), owner(owning_thread), operations_(operations) {}
   ~ScopeRecord() = default;
+
+ private:
+  const Operations& operations_;
 };
 
 }  // namespace weft::internal

@@ -78,12 +78,6 @@ class ScopeBase : public ScopeRecord {
 
   std::string_view name() const noexcept { return name_; }
 
-  // ---- ScopeRecord.
-  void RequestShutdown(const CancelReason& reason) noexcept final;
-  bool ShutDownSome(int max) noexcept final;
-  bool AwaitDrained() noexcept final;
-  void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept final;
-
  protected:
   ScopeBase(PolicyRules rules, std::string name);
   // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and nothing else.
@@ -110,6 +104,13 @@ class ScopeBase : public ScopeRecord {
   void ChildEnded(ChildBase& child) noexcept;
   void ApplyPolicy(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
+
+  // ---- The operations of the ScopeRecord.
+  static const Operations kOperations;
+  void RequestShutdown(const CancelReason& reason) noexcept;
+  bool ShutDownSome(int max) noexcept;
+  bool AwaitDrained() noexcept;
+  void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
   void CheckOwner(const char* what) const;
   void CheckOwnerOrInside(const char* what) const;

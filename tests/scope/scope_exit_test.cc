@@ -330,9 +330,10 @@ TEST_P(ScopeExitTest, ARequestThatComesMeanwhileIsDeliveredAtTheNextCheckpoint) 
   });
 }
 
-// A regression: a request that came while a scope was being opened was forgotten by it, and one that came while it was being opened or
-// closed called a virtual function of an object whose class was just changing.
-//   1. owner: opens a scope; it is in the owner's list from the middle of its constructor to the middle of its destructor
+// A regression: a request that came while a scope was being opened was forgotten by it, and one that came while it was
+// being opened or closed called a virtual function of an object whose class was just changing.
+//   1. owner: opens a scope; it is in the owner's list from the middle of its constructor to the middle of its
+//   destructor
 //   2. another carrier: asks the owner to end, and shuts all scopes in the list
 //   3. owner: goes on with the constructor, or the destructor
 TEST_P(ScopeExitTest, ARequestThatComesWhileAScopeIsOpenedOrClosedIsKept) {

@@ -31,7 +31,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/promise.h"
@@ -58,7 +57,7 @@ class ShieldAwaiter;
 template <class T>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task);
 
-// same, until a point of the wall clock, converted when it is made.
+// Same, until a point of the wall clock (weft::Now()), converted when it is made.
 template <class T>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task);
 
@@ -205,7 +204,7 @@ internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task) {
 
 template <class T>
 internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task) {
-  return internal::TimeoutAwaiter<T>(deadline - absl::Now(), std::move(task));
+  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task));
 }
 
 template <class T>

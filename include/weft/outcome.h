@@ -7,8 +7,8 @@
 //   (co_await scope.Join()).ThrowIfFailed();
 //   (co_await scope.Join()).IgnoreFailures();
 //
-// A subtask fails by throwing, or by returning a status that is not OK. The first failure decides; the others are kept as
-// suppressed(), up to kMaxSuppressed, and counted beyond. One mapping leads from each style to the other:
+// A subtask fails by throwing, or by returning a status that is not OK. The first failure decides; the others are kept
+// behind it in failures(), up to kMaxSuppressed, and counted beyond. One mapping leads from each style to the other:
 //
 //   exception as a status                                   status as an exception
 //   std::bad_alloc                  kResourceExhausted      weft::StatusError, whose status() it is

@@ -30,7 +30,7 @@
 //
 // Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the owner. A scope
 // cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening. Misuse is a CHECK that names both
-// sides: "Fork() by VirtualThread[#7,b]; the scope is owned by VirtualThread[#3,a]".
+// sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by VirtualThread[#3,a]/waiting, and ...".
 //
 // Memory ordering, for any scope: the owner's actions before Fork() happen before the child's; all of a child's actions happen before
 // Join() returns.

@@ -3,7 +3,7 @@
 //   co_await weft::Sleep(absl::Milliseconds(10));
 //
 // The virtual thread is parked; its carrier runs others. A sleep never ends early, and late by at most one tick of the timer wheel
-// (0.27 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has passed, gives the carrier to
+// (0.26 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has passed, gives the carrier to
 // whoever waits for it, as Yield() does.
 //
 // Cancellation: a checkpoint. A cancelled sleep ends at once.
@@ -81,7 +81,9 @@ inline internal::SleepAwaiter Sleep(absl::Duration duration) noexcept { return i
 // Lets every virtual thread that waits for this carrier run first. A checkpoint.
 inline internal::YieldAwaiter Yield() noexcept { return {}; }
 
-// The time on the runtime's clock since some fixed point; in a simulation, virtual time. Called on a virtual thread.
+// The wall clock's time, and the time since some fixed point on a clock that nobody sets. In a simulation both are virtual: use them,
+// rather than absl::Now(), in code that is to be simulated. Called on a virtual thread.
+inline absl::Time Now() noexcept { return absl::FromUnixNanos(internal::RuntimeWallNow()); }
 inline absl::Duration MonotonicNow() noexcept { return absl::Nanoseconds(internal::RuntimeNow()); }
 
 }  // namespace weft

@@ -20,6 +20,9 @@ class Clock {
   // Nanoseconds since the clock's own zero, never less than before.
   virtual int64_t NowNanos() noexcept = 0;
 
+  // Nanoseconds since 1970-01-01 UTC, which people may set back and forth.
+  virtual int64_t WallNanos() noexcept = 0;
+
   static Clock& Real() noexcept;
 
  protected:
@@ -29,9 +32,15 @@ class Clock {
 class MonotonicClock final : public Clock {
  public:
   int64_t NowNanos() noexcept override {
+    return Read(CLOCK_MONOTONIC);
+  }
+  int64_t WallNanos() noexcept override { return Read(CLOCK_REALTIME); }
+
+ private:
+  static int64_t Read(clockid_t clock) noexcept {
     constexpr int64_t kNanosPerSecond = 1'000'000'000;
     timespec now;
-    ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail: the clock exists and the address is good
+    ::clock_gettime(clock, &now);  // cannot fail: the clock exists and the address is good
     return now.tv_sec * kNanosPerSecond + now.tv_nsec;
   }
 };

@@ -64,7 +64,7 @@ absl::Status RuntimeCore::Start() noexcept {
   return absl::OkStatus();
 }
 
-// Under pool_lock_. The carrier is published before it runs, so that it finds itself among the others.
+// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque.
 absl::Status RuntimeCore::AddCarrier() noexcept {
   const uint32_t index = static_cast<uint32_t>(carriers_.size());
   carriers_.push_back(std::make_unique<Carrier>(*this, index));
@@ -237,6 +237,7 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
   for (uint32_t i = config.parallelism; i < carrier_count(); ++i) host->Ring(carrier(i));
+  StoreLoadFence();  // pairs with [idle/2]: who makes work sees that we are blocked, or we see the work
 }
 
 void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {

@@ -93,6 +93,8 @@ class RuntimeCore {
   void RootGone() noexcept;  // the last touch of the runtime by a root
   void CancelRoots(const CancelReason& reason) noexcept;
   void AwaitNoRoots() noexcept;
+  // Acquire: what ended roots did happens before a false.
+  bool HasRoots() const noexcept { return live_roots_.load(std::memory_order_acquire) != 0; }
 
   // ---- Runnable threads that belong to no carrier.
   void Inject(ThreadBlock& thread) noexcept;

@@ -131,6 +131,8 @@ void RingBlocked(RuntimeCore& runtime) noexcept { runtime.RingBlocked(); }
 
 int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
 
+int64_t RuntimeWallNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos(); }
+
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->timers.Insert(timer, deadline_ns); }
 
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->driver->Start(operation); }

@@ -269,7 +269,6 @@ void ScopeBase::BeginJoin(const char* what) {
 
 void ScopeBase::BeginClose(const char* what) {
   BeginJoin(what);
-  closed_ = true;
   {
     std::lock_guard guard(lock_);
     ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
@@ -277,16 +276,13 @@ void ScopeBase::BeginClose(const char* what) {
   RunShutdowns(*owner->runtime);
 }
 
-bool ScopeWait::Suspend(PromiseBase& frame) noexcept {
-  if (!EnterWait(frame, ScopeBase::kJoinWait, &scope_)) return true;
-  if (!scope_.AwaitDrained()) {
-    // Looked at once more: what ended the children may be what cancels us.
-    if (!EnterBoundary(frame)) return true;
-    GoOnInstead();
-    return false;
+void ScopeWait::Suspend(PromiseBase& frame) noexcept {
+  if (!EnterWait(frame, ScopeBase::kJoinWait, &scope_)) return;
+  if (scope_.AwaitDrained()) {
+    HelpFirst(scope_);
+  } else if (EnterBoundary(frame)) {  // looked at once more: what ended the children may be what cancels us
+    YieldInstead();
   }
-  HelpFirst(scope_);
-  return true;
 }
 
 // Nobody else changes the list: all children have ended.

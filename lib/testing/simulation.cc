@@ -29,6 +29,8 @@ namespace {
 class VirtualClock final : public internal::Clock {
  public:
   int64_t NowNanos() noexcept override { return now_ns_; }
+  // Every simulation begins at the same moment: 2020-01-01 UTC.
+  int64_t WallNanos() noexcept override { return 1'577'836'800'000'000'000 + now_ns_; }
   void AdvanceTo(int64_t time_ns) noexcept { now_ns_ = std::max(now_ns_, time_ns); }
 
  private:

@@ -71,7 +71,8 @@ void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scop
 void RingBlocked(RuntimeCore& runtime) noexcept;
 
 // ---- Time and I/O, called by the current virtual thread.
-int64_t RuntimeNow() noexcept;  // nanoseconds on the runtime's clock
+int64_t RuntimeNow() noexcept;      // nanoseconds on the runtime's clock
+int64_t RuntimeWallNow() noexcept;  // same, since 1970-01-01 UTC
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
 // To take it back, from any thread: TimerWheel::Cancel(timer).
 bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier

@@ -118,6 +118,11 @@ class ScopeBase : public ScopeRecord {
   // The parts of a join. (ScopeWait)
   void BeginJoin(const char* what);
   void EndJoin() noexcept { last_join_completed_ = fork_round_; }
+  // Until then it is only shut down: a thread in the tree that forks meanwhile starts nothing, and is not at fault.
+  void EndClose() noexcept {
+    EndJoin();
+    closed_ = true;
+  }
   void BeginClose(const char* what);
   bool Drained() noexcept;
   static bool WithdrawJoin(ThreadBlock& thread) noexcept;
@@ -164,21 +169,22 @@ class ScopeWait {
   // A request that comes between the first two may be what ended the children.
   bool await_ready() noexcept { return AtCheckpoint() && scope_.Drained() && !IsCancelled(*scope_.owner); }
   template <WeftPromise Promise>
-  bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    return Suspend(frame.promise());
+  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    Suspend(frame.promise());
   }
 
  protected:
   enum class Purpose : uint8_t { kJoin, kClose };
-  ScopeWait(ScopeBase& scope, Purpose purpose) : scope_(scope) {
+  ScopeWait(ScopeBase& scope, Purpose purpose) : scope_(scope), purpose_(purpose) {
     purpose == Purpose::kJoin ? scope.BeginJoin("Join()") : scope.BeginClose("Close()");
   }
-  void Finish() noexcept { scope_.EndJoin(); }
+  void Finish() noexcept { purpose_ == Purpose::kJoin ? scope_.EndJoin() : scope_.EndClose(); }
 
  private:
-  bool Suspend(PromiseBase& frame) noexcept;
+  void Suspend(PromiseBase& frame) noexcept;
 
   ScopeBase& scope_;
+  const Purpose purpose_;
 };
 
 }  // namespace internal

@@ -93,8 +93,8 @@ class ThreadState {
       const bool claim = interrupt && Snapshot{word}.phase() == Phase::kParked;
       uint32_t next = (word | kRequested) + kOneRequest;
       if (claim) next = WithPhase(next, Phase::kCancelling);
-      // [thread/4] acquire: pairs with [thread/1]. Release: a thread that sees the flag takes the records lock, which orders
-      // the rest; this is for Park() failing, whose caller does the same. // Relaxed would do; kept with its pair.
+      // [thread/4] acquire: pairs with [thread/1]. Release: to keep what Wake() released before; who sees the flag takes the
+      // records lock, which orders the request itself.
       if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
         return claim ? RequestOutcome::kClaimed : RequestOutcome::kNotParked;
       }

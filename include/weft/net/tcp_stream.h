@@ -15,7 +15,7 @@
 // Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or kAborted, by errno;
 // SIGPIPE is never raised.
 //
-// Cancellation: every operation is a checkpoint. What was read is delivered; a Write() that is cancelled may have sent a part.
+// Cancellation: every operation on at least one byte is a checkpoint. What was read is delivered; a Write() that is cancelled may have sent a part.
 //
 // Cost: no allocation for a Read(); one frame for a Write().
 #ifndef WEFT_NET_TCP_STREAM_H_

@@ -117,7 +117,7 @@ class EveryCheckpoint : public ext::SchedulingObserver {
 
   void Request() {
     if (std::exchange(requested_, true)) return;
-    scope_->RequestShutdown({CancelReason::Kind::kShutdown, 0});
+    static_cast<internal::ScopeRecord*>(scope_)->RequestShutdown({CancelReason::Kind::kShutdown, 0});
     internal::RunShutdowns(*internal::CurrentThread()->runtime);
   }
 

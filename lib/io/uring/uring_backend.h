@@ -24,8 +24,9 @@ class UringBackend final : public Backend {
     // Submissions that one io_uring_enter can carry, a power of two. More only saves calls; 64 bytes each.
     unsigned submission_entries = 256;
     // Completions that fit before the kernel has to queue them aside, which costs an allocation each and stops
-    // multishot polls, a power of two. 16 bytes each.
-    unsigned completion_entries = 4096;
+    // multishot polls, a power of two. 16 bytes each. Unprivileged processes may lock 8 MiB as a rule, all rings together:
+    // with these sizes that is 200 rings.
+    unsigned completion_entries = 1024;
   };
 
   static absl::StatusOr<std::shared_ptr<Backend>> Create(Options options);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -43,6 +44,32 @@ bool PollsForConnect(const Operation& op) noexcept { return op.slot != nullptr; 
 
 }  // namespace
 
+namespace {
+
+// The kernel gives a closed ring's locked memory back some time after the close. A process that has just closed rings, as one that
+// stops a runtime and starts another does, waits for that before it takes ENOMEM for an answer.
+Atomic<bool> closed_a_ring{false};
+constexpr int kMaxWaitsForMemory = 100;
+constexpr timespec kWaitForMemory = {.tv_sec = 0, .tv_nsec = 10'000'000};
+
+// Returns an errno.
+int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params) noexcept {
+  for (int waits = 0;; ++waits) {
+    io_uring_params tried = params;
+    int error = -Sys().io_uring_setup(submission_entries, tried.flags);
+    if (error == 0) error = -io_uring_queue_init_params(submission_entries, &ring, &tried);
+    // relaxed: a hint, which orders nothing.
+    if (error == ENOMEM && waits < kMaxWaitsForMemory && closed_a_ring.load(std::memory_order_relaxed)) {
+      nanosleep(&kWaitForMemory, nullptr);
+      continue;
+    }
+    params = tried;
+    return error;
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_entries, unsigned completion_entries) {
   std::unique_ptr<UringDriver> driver(new (std::nothrow) UringDriver());
   if (driver == nullptr) return ErrnoToStatus(ENOMEM, "allocating an io_uring driver");
@@ -50,8 +77,7 @@ absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_
   io_uring_params params = {};
   params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
   params.cq_entries = completion_entries;
-  int error = -Sys().io_uring_setup(submission_entries, params.flags);
-  if (error == 0) error = -io_uring_queue_init_params(submission_entries, &driver->ring_, &params);
+  int error = SetUp(submission_entries, driver->ring_, params);
   if (error != 0) return ErrnoToStatus(error, "io_uring_setup");
   driver->initialised_ = true;
   // An older liburing fills this array as it submits; this driver submits by itself, in order.
@@ -70,7 +96,10 @@ absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_
 
 UringDriver::~UringDriver() {
   WEFT_CHECK(in_flight() == 0) << "an io_uring driver is destroyed with " << in_flight() << " operations in flight";
-  if (initialised_) io_uring_queue_exit(&ring_);
+  if (initialised_) {
+    io_uring_queue_exit(&ring_);
+    closed_a_ring.store(true, std::memory_order_relaxed);
+  }
   if (doorbell_ >= 0) Sys().close(doorbell_);
 }
 

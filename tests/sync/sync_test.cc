@@ -1,0 +1,404 @@
+// Event, Semaphore, Mutex. Goal: who waits is served in order, is woken once, and what was granted is never lost,
+// whoever is cancelled meanwhile. Method: the same bodies in simulations and on carriers; OS threads of their own for
+// wake-ups from outside.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "lib/runtime/runtime_core.h"
+#include "tests/support/on_both.h"
+#include "weft/cancellation.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/sync/mutex.h"
+#include "weft/sync/semaphore.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::Introduction;
+
+class SyncTest : public testing::OnBoth {};
+WEFT_ON_BOTH(SyncTest);
+
+// ---- Event.
+
+TEST_P(SyncTest, SetWakesAllAndLaterWaitsDoNotWait) {
+  Everywhere([]() -> Task<void> {
+    Event event;
+    EXPECT_FALSE(event.IsSet());
+    std::atomic<int> woken{0};
+    AwaitAll scope;
+    for (int i = 0; i < 5; ++i) {
+      Introduction waiting;
+      scope.Fork([&]() -> Task<void> {
+        waiting.Make();
+        co_await event.Wait();
+        ++woken;
+      });
+      co_await waiting.AwaitParked();
+    }
+    EXPECT_EQ(woken, 0);
+    event.Set();
+    event.Set();
+    EXPECT_TRUE(event.IsSet());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(woken, 5);
+    co_await event.Wait();
+  });
+}
+
+TEST_P(SyncTest, AResetEventIsWaitedForAgain) {
+  Everywhere([]() -> Task<void> {
+    Event event;
+    event.Set();
+    event.Reset();
+    EXPECT_FALSE(event.IsSet());
+    Introduction waiting;
+    std::atomic<bool> woken{false};
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      waiting.Make();
+      co_await event.Wait();
+      woken = true;
+    });
+    co_await waiting.AwaitParked();
+    EXPECT_FALSE(woken);
+    event.Set();
+    event.Reset();  // does not concern whoever was woken
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(woken);
+  });
+}
+
+TEST_P(SyncTest, ACancelledWaitLeavesTheEventToTheOthers) {
+  Everywhere([]() -> Task<void> {
+    Event event;
+    AwaitAll cancelled;
+    AwaitAll kept;
+    Introduction first, second, third;
+    kept.Fork([&]() -> Task<void> {
+      first.Make();
+      co_await event.Wait();
+    });
+    co_await first.AwaitParked();
+    auto lost = cancelled.Fork([&]() -> Task<int> {
+      second.Make();
+      co_await event.Wait();
+      co_return 1;
+    });
+    co_await second.AwaitParked();
+    auto last = kept.Fork([&]() -> Task<int> {
+      third.Make();
+      co_await event.Wait();
+      co_return 1;
+    });
+    co_await third.AwaitParked();
+    cancelled.Shutdown();
+    (co_await cancelled.Join()).IgnoreFailures();
+    event.Set();
+    EXPECT_EQ(lost.state(), Subtask<int>::State::kUnavailable);
+    (co_await kept.Join()).IgnoreFailures();
+    EXPECT_EQ(*last, 1);
+  });
+}
+
+TEST_P(SyncTest, AnEventIsSetByAnOsThreadOfItsOwn) {
+  OnEveryRuntime([](Runtime& runtime) {
+    if (simulated()) return;  // which has one OS thread
+    for (int i = 0; i < 20; ++i) {
+      Event event;
+      std::thread setter([&event] { event.Set(); });
+      runtime.Run([](Event& waited) -> Task<void> { co_await waited.Wait(); }(event));
+      setter.join();
+    }
+  });
+}
+
+// A regression: Set() went on to look for an idle carrier when the thread that it had woken had ended, and its runtime
+// with it.
+//   1. OS thread: Set() takes the waiter out, and puts it into the inject queue
+//   2. carrier: runs it to its end; main: destroys the runtime
+//   3. OS thread: looks whether a carrier is to be rung
+TEST(SyncRaceTest, ARuntimeMayGoAsSoonAsTheThreadThatAnOsThreadWokeHasEnded) {
+  for (int i = 0; i < 500; ++i) {
+    Event event;
+    std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1 + i % 2, .io = IoBackend::kEpoll});
+    std::thread setter([&event, i, core = &runtime->core()] {
+      while (core->Counts().waiters == 0) {
+      }
+      // Early, while the carrier still stands in the frame; late, when it is parked; and in between, while it searches
+      // for work and nobody needs to ring it.
+      for (int n = i % 50; n > 0; --n) (void)core->Counts();
+      event.Set();
+    });
+    runtime->Run([](Event& waited) -> Task<void> { co_await waited.Wait(); }(event));
+    runtime.reset();
+    setter.join();
+  }
+}
+
+TEST(SyncRaceTest, WakeUpsFromOsThreadsRaceWithParking) {
+  for (const int parallelism : {1, 2}) {
+    auto runtime = Runtime::Create({.parallelism = parallelism});
+    constexpr int kRounds = 3000;
+    std::vector<std::unique_ptr<Event>> ping, pong;
+    for (int i = 0; i < kRounds; ++i) {
+      ping.push_back(std::make_unique<Event>());
+      pong.push_back(std::make_unique<Event>());
+    }
+    std::thread outside([&] {
+      for (int i = 0; i < kRounds; ++i) {
+        ping[i]->Set();
+        if (i % 2 == 0) {
+          while (!pong[i]->IsSet()) std::this_thread::yield();
+        }
+      }
+    });
+    (*runtime)->Run([](auto& in, auto& out) -> Task<void> {
+      for (int i = 0; i < kRounds; ++i) {
+        co_await in[i]->Wait();
+        out[i]->Set();
+      }
+    }(ping, pong));
+    outside.join();
+  }
+}
+
+// ---- Semaphore.
+
+TEST_P(SyncTest, PermitsAreGrantedInTheOrderOfAcquire) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(1);
+    std::vector<int> order;
+    AwaitAll scope;
+    {
+      Permit permit = co_await semaphore.Acquire();
+      for (int i = 0; i < 5; ++i) {
+        Introduction waiting;
+        scope.Fork([&, i]() -> Task<void> {
+          waiting.Make();
+          Permit mine = co_await semaphore.Acquire();
+          order.push_back(i);  // one at a time
+          co_await Yield();
+        });
+        co_await waiting.AwaitParked();
+      }
+      EXPECT_FALSE(semaphore.TryAcquire().has_value());
+    }
+    EXPECT_FALSE(semaphore.TryAcquire().has_value()) << "nobody overtakes a waiter";
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+    EXPECT_EQ(semaphore.available(), 1);
+  });
+}
+
+TEST_P(SyncTest, AtMostSoManyAtATime) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(3);
+    std::atomic<int> inside{0};
+    std::atomic<int> most{0};
+    AwaitAll scope;
+    for (int i = 0; i < 30; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        Permit permit = co_await semaphore.Acquire();
+        const int now = ++inside;
+        int seen = most;
+        while (seen < now && !most.compare_exchange_weak(seen, now)) {
+        }
+        co_await Yield();
+        --inside;
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_LE(most, 3);
+    EXPECT_EQ(semaphore.available(), 3);
+  });
+}
+
+TEST_P(SyncTest, APermitIsReleasedOnceWhateverBecomesOfIt) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(2);
+    Permit a = co_await semaphore.Acquire();
+    Permit b = std::move(a);
+    EXPECT_EQ(semaphore.available(), 1);
+    b.Release();
+    b.Release();
+    EXPECT_EQ(semaphore.available(), 2);
+    std::optional<Permit> c = semaphore.TryAcquire();
+    EXPECT_EQ(semaphore.available(), 1);
+    c.reset();
+    EXPECT_EQ(semaphore.available(), 2);
+  });
+}
+
+// Waiters are cancelled while permits are handed to them.
+TEST_P(SyncTest, APermitIsNeverLostToAWaiterThatIsCancelled) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(1);
+    Mutex mutex;
+    std::atomic<int> served{0};
+    AwaitAll kept;
+    {
+      AwaitAll cancelled;
+      for (int i = 0; i < 12; ++i) {
+        auto contend = [&]() -> Task<void> {
+          for (int n = 0; n < 3; ++n) {
+            Permit permit = co_await semaphore.Acquire();
+            co_await Yield();
+            MutexGuard guard = co_await mutex.Lock();
+            ++served;
+            permit.Release();
+            co_await Yield();
+          }
+        };
+        if (i % 3 == 0) {
+          kept.Fork(contend);
+        } else {
+          cancelled.Fork(contend);
+        }
+      }
+      for (int i = 0; i < 4; ++i) co_await Yield();
+      cancelled.Shutdown();
+      (co_await cancelled.Join()).IgnoreFailures();
+    }
+    (co_await kept.Join()).IgnoreFailures();
+    EXPECT_GE(served, 12);
+    EXPECT_EQ(semaphore.available(), 1);
+    EXPECT_TRUE(mutex.TryLock().has_value());
+  });
+}
+
+TEST_P(SyncTest, AWaiterThatIsLateGetsNoPermit) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(1);
+    Permit held = co_await semaphore.Acquire();
+    const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](Semaphore& wanted) -> Task<void> {
+      Permit permit = co_await wanted.Acquire();
+    }(semaphore));
+    EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+    held.Release();
+    EXPECT_EQ(semaphore.available(), 1);
+  });
+}
+
+// ---- Mutex.
+
+TEST_P(SyncTest, OneAtATimeOverSuspensionsToo) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    int plain = 0;
+    AwaitAll scope;
+    for (int i = 0; i < 10; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        for (int n = 0; n < 5; ++n) {
+          MutexGuard guard = co_await mutex.Lock();
+          const int before = plain;
+          co_await Yield();
+          plain = before + 1;
+        }
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(plain, 50);
+    EXPECT_TRUE(mutex.TryLock().has_value());
+  });
+}
+
+TEST_P(SyncTest, AMutexIsHandedOverInTheOrderOfLock) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    std::vector<int> order;
+    AwaitAll scope;
+    MutexGuard guard = co_await mutex.Lock();
+    for (int i = 0; i < 5; ++i) {
+      Introduction waiting;
+      scope.Fork([&, i]() -> Task<void> {
+        waiting.Make();
+        MutexGuard mine = co_await mutex.Lock();
+        order.push_back(i);
+      });
+      co_await waiting.AwaitParked();
+    }
+    EXPECT_FALSE(mutex.TryLock().has_value());
+    guard.Unlock();
+    guard.Unlock();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
+  });
+}
+
+TEST_P(SyncTest, AGuardThatIsUnwoundUnlocks) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    AwaitAll scope;
+    Introduction holding;
+    scope.Fork([&]() -> Task<void> {
+      MutexGuard guard = co_await mutex.Lock();
+      co_await testing::Forever(holding);
+    });
+    co_await holding.AwaitParked();
+    EXPECT_FALSE(mutex.TryLock().has_value());
+    scope.Shutdown();
+    MutexGuard mine = co_await mutex.Lock();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// ---- Misuse.
+
+template <class Make>
+void Simulate(Make make) {
+  testing::Simulation simulation;
+  simulation.Run(make());
+}
+
+TEST(SyncDeathTest, AnEventIsDestroyedWithAWaiter) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 AwaitAll scope;
+                 Event event;
+                 scope.Fork([&event]() -> Task<void> { co_await event.Wait(); }, {.name = "waiter"});
+                 co_await Yield();
+                 co_await Yield();
+               }),
+               "an Event is destroyed while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+}
+
+TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAWaiter) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 AwaitAll scope;
+                 Semaphore semaphore(0);
+                 scope.Fork([&semaphore]() -> Task<void> { Permit permit = co_await semaphore.Acquire(); },
+                            {.name = "waiter"});
+                 co_await Yield();
+                 co_await Yield();
+               }),
+               "a Semaphore is destroyed while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+}
+
+TEST(SyncDeathTest, AMutexIsDestroyedWhileItIsLocked) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 auto mutex = std::make_unique<Mutex>();
+                 MutexGuard guard = co_await mutex->Lock();
+                 mutex.reset();
+               }),
+               "a Mutex is destroyed while it is locked");
+}
+
+TEST(SyncDeathTest, ASemaphoreOfLessThanNoPermits) {
+  EXPECT_DEATH(Semaphore(-1), "a Semaphore of -1 permits; it needs 0 or more");
+}
+
+}  // namespace
+}  // namespace weft

@@ -101,7 +101,7 @@ void RuntimeCore::RootEnded(ThreadBlock& root) noexcept {
 }
 
 void RuntimeCore::RootGone() noexcept {
-  // Release: pairs with AwaitNoRoots().
+  // Release: pairs with AwaitNoRoots(). After it the runtime may be gone: the wake-up uses the address only.
   if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
 }
 

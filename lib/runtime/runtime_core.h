@@ -90,7 +90,10 @@ class RuntimeCore {
   // ---- Roots: virtual threads outside every scope.
   void StartRoot(ThreadBlock& root) noexcept;
   void RootEnded(ThreadBlock& root) noexcept;
-  void RootGone() noexcept;  // the last touch of the runtime by a root
+  void RootGone() noexcept;  // the last touch of the runtime by a root, or by who called HoldRoots()
+  // An OS thread that is no carrier, about to make a thread runnable: keeps the runtime until it calls RootGone(). Relaxed: the thread's
+  // own root is counted still.
+  void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(const CancelReason& reason) noexcept;
   void AwaitNoRoots() noexcept;
   // Acquire: what ended roots did happens before a false.

@@ -66,10 +66,14 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
     carrier->Push(thread);
+    runtime.NotifyWork();
   } else {
+    // Once it is in the queue, the thread may end, and its root, and whoever waits for that may destroy the runtime.
+    runtime.HoldRoots();
     runtime.Inject(thread);
+    runtime.NotifyWork();
+    runtime.RootGone();
   }
-  runtime.NotifyWork();
 }
 
 void Wake(ThreadBlock& thread) noexcept {

@@ -38,7 +38,7 @@ using AllResult = std::conditional_t<(IsStatusLike<T> || ...), absl::StatusOr<st
                                      std::tuple<TupleElement<T>...>>;
 
 template <class U>
-auto TakeElement(Subtask<U>&& subtask) {
+std::conditional_t<std::is_void_v<U>, std::monostate, U> TakeElement(Subtask<U>&& subtask) {
   if constexpr (std::is_void_v<U>) {
     std::move(subtask).get();
     return std::monostate();

@@ -49,7 +49,7 @@ class Subtask {
   }
   T get() && {
     child_->CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
-    if constexpr (!std::is_void_v<T>) return std::move(*child_->value());
+    if constexpr (!std::is_void_v<T>) return static_cast<T&&>(*child_->value());  // moved out; a T& stays what it is
   }
   std::add_lvalue_reference_t<T> operator*() const { return get(); }
   auto* operator->() const

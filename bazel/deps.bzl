@@ -51,5 +51,6 @@ def weft_dependencies():
         ("com_google_googletest", "/usr", "@weft//third_party:googletest.BUILD"),
         ("com_github_google_benchmark", "/usr", "@weft//third_party:benchmark.BUILD"),
         ("llhttp", "/usr/share", "@weft//third_party:llhttp.BUILD"),
+        ("nlohmann_json", "/usr", "@weft//third_party:nlohmann_json.BUILD"),
     ]:
         _maybe(native.new_local_repository, name, path = path, build_file = build_file)

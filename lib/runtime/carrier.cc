@@ -363,11 +363,9 @@ void Carrier::Retire() noexcept {
     runtime.Inject(*thread);
     moved = true;
   }
-  if (moved) {
-    runtime.NotifyWork();
-    return;
-  }
-  ParkUntil(timers.NextDeadline());
+  if (moved) runtime.NotifyWork();
+  // Looked at again after Look(), which takes rings: who raises the limit, or stops the runtime, rings afterwards.
+  if (!runtime.MayRun(*this) && !runtime.stopping()) ParkUntil(timers.NextDeadline());
 }
 
 void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
@@ -444,14 +442,15 @@ void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRec
   runtime.EnterBlocked(*this);
   while (!drained(scope)) {
     runtime.RunShutdownBatch(kShutdownBatch);
+    // The last child rings, as does whoever injects a thread while no carrier is free. A look takes rings, so it comes before
+    // everything that a ring may be about has been looked at; one that comes later makes the park return.
+    Look();
     if (ThreadBlock* thread = TakeInside(scope)) {
       const ExceptionState exceptions = ExceptionState::SaveAndClear();
       RunThread(*thread);
       exceptions.Restore();
-    } else {
-      Look();
-      // The last child rings, as does whoever injects a thread while no carrier is free; a ring before this is not lost.
-      if (deque.SizeEstimate() == 0 && !drained(scope)) ParkUntil(timers.NextDeadline());
+    } else if (!drained(scope)) {
+      ParkUntil(timers.NextDeadline());
     }
     runtime.host->BetweenSteps(*this);
   }

@@ -1,0 +1,105 @@
+// A server: one virtual thread a connection, at most 10,000 at a time, each with its context, two seconds to be served, and a last
+// word for those it rejects.
+//
+// What it serves: for each line, how long it is and where it came from.
+#include <atomic>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "weft/weft.h"
+
+ABSL_FLAG(std::string, listen, "127.0.0.1:8080", "address to listen on; port 0 lets the kernel choose");
+
+namespace {
+
+struct RequestContext {
+  int number = 0;
+  std::string peer;
+
+  static RequestContext From(const weft::net::TcpStream& stream) {
+    static std::atomic<int> requests = 0;
+    absl::StatusOr<weft::net::SocketAddress> peer = stream.peer_address();
+    return {++requests, peer.ok() ? peer->ToString() : "somebody who has gone"};
+  }
+};
+
+void Announce(const weft::net::TcpListener& listener) {
+  absl::StatusOr<weft::net::SocketAddress> address = listener.local_address();
+  if (!address.ok()) return;
+  std::printf("listening on %s\n", address->ToString().c_str());
+  std::fflush(stdout);
+}
+
+weft::Task<absl::Status> Serve(weft::net::TcpStream& stream);
+weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why);
+
+//! [server]
+weft::ScopedValue<RequestContext> kRequest;            // immutable, inherited by forks, gone when the binding ends
+
+weft::Task<void> Handle(weft::net::TcpStream stream) {
+  weft::ScopedBinding request(kRequest, RequestContext::From(stream));
+  absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));  // kDeadlineExceeded: Serve was unwound
+  if (!done.ok()) co_await weft::Shield(Reject(stream, done));                      // runs to its end even when cancelled
+}
+
+weft::Task<absl::Status> Main() {
+  auto listener = weft::net::TcpListener::Bind(absl::GetFlag(FLAGS_listen));
+  if (!listener.ok()) co_return listener.status();
+  Announce(*listener);
+  weft::Semaphore connections(10'000);
+  weft::AwaitAll scope;                                // finished children are freed at once: a server's scope
+  absl::Status stopped;
+  while (stopped.ok()) {
+    auto permit = co_await connections.Acquire();      // released by its destructor, on every path
+    auto stream = co_await listener->Accept();
+    stopped = stream.status();
+    if (!stopped.ok()) break;
+    scope.Fork([p = std::move(permit), s = *std::move(stream)]() mutable -> weft::Task<void> {
+      co_await Handle(std::move(s));
+    });
+  }
+  (co_await scope.Join()).IgnoreFailures();            // lets requests in flight finish; Shutdown() first would cancel them
+  co_return stopped;
+}
+//! [server]
+
+weft::Task<absl::Status> Serve(weft::net::TcpStream& stream) {
+  std::string line;
+  for (char bytes[512];;) {
+    absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(bytes));
+    if (!got.ok()) co_return got.status();
+    if (*got == 0) co_return absl::OkStatus();
+    for (char byte : absl::MakeSpan(bytes, *got)) {
+      if (byte != '\n') {
+        line += byte;
+        continue;
+      }
+      const RequestContext& request = kRequest.Get();  // bound by Handle(), two calls up
+      const std::string reply =
+          absl::StrCat("request ", request.number, " from ", request.peer, ": ", line.size(), " bytes\n");
+      line.clear();
+      if (absl::Status sent = co_await stream.Write(reply); !sent.ok()) co_return sent;
+    }
+    if (line.size() > 4096) co_return absl::OutOfRangeError("a line of more than 4,096 bytes");
+  }
+}
+
+weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why) {
+  // A client that does not listen has its answer: the end of the connection.
+  (co_await stream.Write(absl::StrCat("rejected: ", why.ToString(), "\n"))).IgnoreError();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::ParseCommandLine(argc, argv);
+  return weft::RunMain(Main());  // default runtime: one carrier per CPU
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""examples/server.cc answers, rejects who says nothing for two seconds, and names a port that is in use.
+
+    server_test.py SERVER
+"""
+import re
+import socket
+import subprocess
+import sys
+import unittest
+
+_TIMEOUT_SECONDS = 60
+
+
+class ServerTest(unittest.TestCase):
+
+    def setUp(self):
+        self.server = subprocess.Popen([SERVER, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self._stop)
+        line = self.server.stdout.readline()
+        self.address = re.fullmatch(r"listening on (127\.0\.0\.1):(\d+)\n", line).groups()
+
+    def _stop(self):
+        self.server.terminate()
+        self.server.wait()
+        self.server.stdout.close()
+
+    def _connect(self):
+        connection = socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS)
+        self.addCleanup(connection.close)
+        return connection, connection.makefile("r", encoding="utf-8")
+
+    def test_lines_are_answered_with_the_context_of_the_request(self):
+        connection, lines = self._connect()
+        peer = "%s:%d" % connection.getsockname()
+        connection.sendall(b"hello\nworl")
+        self.assertEqual(lines.readline(), "request 1 from %s: 5 bytes\n" % peer)
+        connection.sendall(b"d!\n")
+        self.assertEqual(lines.readline(), "request 1 from %s: 6 bytes\n" % peer)
+        other, other_lines = self._connect()
+        other.sendall(b"\n")
+        self.assertEqual(other_lines.readline(), "request 2 from %s:%d: 0 bytes\n" % other.getsockname())
+
+    def test_who_says_nothing_is_rejected(self):
+        _, lines = self._connect()
+        self.assertRegex(lines.readline(), r"^rejected: DEADLINE_EXCEEDED")
+        self.assertEqual(lines.readline(), "")
+
+    def test_a_port_in_use_ends_the_program(self):
+        second = subprocess.run([SERVER, "--listen=%s:%s" % self.address], capture_output=True, text=True,
+                                timeout=_TIMEOUT_SECONDS, check=False)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("EADDRINUSE", second.stderr)
+
+
+if __name__ == "__main__":
+    SERVER = sys.argv.pop(1)
+    unittest.main()

@@ -1,0 +1,99 @@
+// An HTTP/1.1 client: a connection that is kept alive, and a pool of them for each upstream.
+//
+//   http::Pool orders(address, {.max_connections = 256});
+//   absl::StatusOr<http::Response> answer = co_await orders.Call(request);
+//
+// Time limits are the caller's: weft::WithTimeout. A call that is cancelled closes its connection, by which the server knows. The
+// status of a Response, 500 included, is the caller's to judge; an error here means that there was no answer.
+#ifndef WEFT_EXAMPLES_HTTP_CLIENT_H_
+#define WEFT_EXAMPLES_HTTP_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "examples/http/message.h"
+#include "examples/http/parser.h"
+#include "weft/weft.h"
+
+namespace http {
+
+// One connection, for one call at a time.
+class ClientConnection {
+ public:
+  static weft::Task<absl::StatusOr<ClientConnection>> Connect(weft::net::SocketAddress address, Limits limits = {});
+
+  // Sends the request and waits for the answer.
+  weft::Task<absl::StatusOr<Response>> Call(const Request& request);
+  // The halves of Call(): any number of requests sent, then as many responses received, is pipelining.
+  weft::Task<absl::Status> Send(const Request& request);
+  weft::Task<absl::StatusOr<Response>> Receive();
+
+  // Every call has had its answer, and the server lets the connection live.
+  bool reusable() const { return reusable_ && owed_ == 0 && unparsed_.empty(); }
+  // Some of the answer to the last call has come.
+  bool answer_begun() const { return answer_begun_; }
+
+ private:
+  ClientConnection(weft::net::TcpStream stream, std::string host, Limits limits)
+      : stream_(std::move(stream)), host_(std::move(host)), parser_(limits) {}
+
+  weft::net::TcpStream stream_;
+  std::string host_;
+  ResponseParser parser_;
+  std::string unparsed_;  // came after the end of the last response
+  int owed_ = 0;          // requests sent and not answered
+  bool reusable_ = true;
+  bool answer_begun_ = false;
+};
+
+struct PoolOptions {
+  int64_t max_connections = 256;  // in use and kept alive together; further calls wait, in their order
+  Limits limits{};
+};
+
+struct PoolStats {
+  int64_t open = 0;       // connections in use or kept alive
+  int64_t peak_open = 0;
+  int64_t opened = 0;     // ever
+  int64_t calls = 0;
+};
+
+// Connections to one upstream. Outlives its calls.
+class Pool {
+ public:
+  explicit Pool(weft::net::SocketAddress address, PoolOptions options = {});
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // Takes a kept connection, or opens one. A kept connection that turns out to have been closed by the server is replaced, once, if
+  // the request may be repeated (GET).
+  // The request outlives the call.
+  weft::Task<absl::StatusOr<Response>> Call(const Request& request);
+
+  PoolStats stats() const;
+  const weft::net::SocketAddress& address() const { return address_; }
+
+ private:
+  class Lease;
+  std::optional<ClientConnection> TakeKept();
+  weft::Task<absl::StatusOr<Response>> CallPermitted(const Request& request);
+  weft::Task<absl::StatusOr<Response>> CallOn(ClientConnection connection, const Request& request, bool* stale);
+
+  const weft::net::SocketAddress address_;
+  const PoolOptions options_;
+  weft::Semaphore permits_;  // one a connection in use; released after the connection is kept or closed
+
+  mutable std::mutex mutex_;
+  std::vector<ClientConnection> kept_;  // guarded by mutex_; the last used is the first reused
+  PoolStats stats_;                     // guarded by mutex_
+};
+
+}  // namespace http
+
+#endif  // WEFT_EXAMPLES_HTTP_CLIENT_H_

@@ -1,0 +1,83 @@
+#include "examples/http/message.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+
+namespace http {
+namespace {
+
+bool EqualIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+void AppendRest(std::string& out, const Headers& headers, size_t length, bool keep_alive) {
+  for (const auto& [name, value] : headers.fields()) absl::StrAppend(&out, name, ": ", value, "\r\n");
+  if (!keep_alive) absl::StrAppend(&out, "Connection: close\r\n");
+  absl::StrAppend(&out, "Content-Length: ", length, "\r\n\r\n");
+}
+
+}  // namespace
+
+const std::string* Headers::Find(std::string_view name) const {
+  for (const auto& field : fields_) {
+    if (EqualIgnoringCase(field.first, name)) return &field.second;
+  }
+  return nullptr;
+}
+
+std::string_view ReasonPhrase(int status) {
+  switch (status) {
+    case 100: return "Continue";
+    case 200: return "OK";
+    case 400: return "Bad Request";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+  }
+  return "Unnamed";
+}
+
+std::string Serialize(const Request& request, std::string_view host) {
+  std::string out = absl::StrCat(request.method, " ", request.target, " HTTP/1.1\r\nHost: ",
+                                 absl::string_view(host.data(), host.size()), "\r\n");
+  AppendRest(out, request.headers, request.body.size(), request.keep_alive);
+  out += request.body;
+  return out;
+}
+
+std::string Serialize(const Response& response, bool head_only) {
+  std::string out = absl::StrCat("HTTP/1.1 ", response.status, " ");
+  out += ReasonPhrase(response.status);
+  out += "\r\n";
+  AppendRest(out, response.headers, response.body.size(), response.keep_alive);
+  if (!head_only) out += response.body;
+  return out;
+}
+
+std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
+
+std::optional<std::string_view> QueryValue(std::string_view target, std::string_view name) {
+  for (size_t at = target.find('?'); at != std::string_view::npos;) {
+    const size_t begin = at + 1;
+    at = target.find('&', begin);
+    const std::string_view pair = target.substr(begin, at == std::string_view::npos ? at : at - begin);
+    const size_t equals = pair.find('=');
+    if (pair.substr(0, equals) != name) continue;
+    return equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+  }
+  return std::nullopt;
+}
+
+}  // namespace http

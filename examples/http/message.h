@@ -1,0 +1,55 @@
+// Requests and responses of HTTP/1.1, as values. How they are read is parser.h; how they are written is Serialize().
+#ifndef WEFT_EXAMPLES_HTTP_MESSAGE_H_
+#define WEFT_EXAMPLES_HTTP_MESSAGE_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace http {
+
+// Header fields in the order they came in. Names are compared without regard to case.
+class Headers {
+ public:
+  void Add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  // The first field of that name, or null. Valid until the next Add().
+  const std::string* Find(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+struct Request {
+  std::string method = "GET";
+  std::string target = "/";  // path and query
+  Headers headers{};
+  std::string body{};
+  bool keep_alive = true;
+};
+
+struct Response {
+  int status = 200;
+  Headers headers{};
+  std::string body{};
+  bool keep_alive = true;
+};
+
+// "Not Found" for 404.
+std::string_view ReasonPhrase(int status);
+
+// The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among the headers.
+std::string Serialize(const Request& request, std::string_view host);
+// `head_only`: the answer to a HEAD request, which has a Content-Length but no body.
+std::string Serialize(const Response& response, bool head_only = false);
+
+// "/user/7" of "/user/7?full=1".
+std::string_view PathOf(std::string_view target);
+// "1" for "full" in "/user/7?full=1". Nothing is unescaped.
+std::optional<std::string_view> QueryValue(std::string_view target, std::string_view name);
+
+}  // namespace http
+
+#endif  // WEFT_EXAMPLES_HTTP_MESSAGE_H_

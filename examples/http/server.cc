@@ -1,0 +1,211 @@
+#include "examples/http/server.h"
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+
+namespace http {
+namespace {
+
+// A refused client may still be sending; closing at once would reset the connection, and the answer with it. So what it sends is
+// read for a while.
+constexpr absl::Duration kLingerTimeout = absl::Seconds(2);
+constexpr size_t kLingerBytes = 16 * 1024 * 1024;
+
+// When descriptors are short, until the next look.
+constexpr absl::Duration kAcceptRetryDelay = absl::Milliseconds(10);
+
+// Counts a connection as open while it lives.
+class OpenConnection {
+ public:
+  explicit OpenConnection(ServerCounters& counters) : counters_(counters) {
+    ++counters_.connections;
+    const int64_t open = ++counters_.connections_open;
+    int64_t peak = counters_.connections_peak.load();
+    while (open > peak && !counters_.connections_peak.compare_exchange_weak(peak, open)) {
+    }
+  }
+  OpenConnection(const OpenConnection&) = delete;
+  OpenConnection& operator=(const OpenConnection&) = delete;
+  ~OpenConnection() { --counters_.connections_open; }
+
+ private:
+  ServerCounters& counters_;
+};
+
+}  // namespace
+
+// A client's connection: the bytes that have come in but are not parsed yet, and the parser.
+class Server::Connection {
+ public:
+  Connection(weft::net::TcpStream stream, Limits limits) : stream_(std::move(stream)), parser_(limits) {}
+
+  bool has_bytes() const { return begin_ < end_; }
+  RequestParser& parser() { return parser_; }
+
+  // Waits for bytes. kOutOfRange: the client has finished.
+  weft::Task<absl::Status> Fill() {
+    absl::StatusOr<size_t> got = co_await stream_.Read(absl::MakeSpan(bytes_).subspan(end_));
+    if (!got.ok()) co_return got.status();
+    if (*got == 0) co_return absl::OutOfRangeError("the client hung up");
+    end_ += *got;
+    co_return absl::OkStatus();
+  }
+
+  // Until a request is complete or refused: see parser().state().
+  weft::Task<absl::Status> ReadRequest() {
+    bool told_to_continue = false;
+    for (;;) {
+      begin_ += parser_.Feed(std::string_view(bytes_.data() + begin_, end_ - begin_));
+      if (begin_ == end_) begin_ = end_ = 0;
+      if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed) co_return absl::OkStatus();
+      if (parser_.ExpectsContinue() && !std::exchange(told_to_continue, true)) {
+        if (absl::Status sent = co_await Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
+      }
+      if (absl::Status filled = co_await Fill(); !filled.ok()) co_return filled;
+    }
+  }
+
+  // Fails when the client hangs up. Until then keeps what it sends: the requests after this one.
+  weft::Task<absl::Status> WatchForHangUp() {
+    std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
+    end_ -= std::exchange(begin_, 0);
+    while (end_ < bytes_.size()) {
+      if (absl::Status filled = co_await Fill(); !filled.ok()) co_return filled;
+    }
+    co_await weft::Sleep(absl::InfiniteDuration());  // there is no room to look any further
+    co_return absl::OkStatus();
+  }
+
+  weft::Task<absl::Status> Write(std::string bytes) { co_return co_await stream_.Write(bytes); }
+
+  // Ends our side, and reads what the client still sends until it has seen that.
+  weft::Task<void> Linger() {
+    if (!stream_.ShutdownWrite().ok()) co_return;
+    for (size_t read = 0; read < kLingerBytes;) {
+      absl::StatusOr<size_t> got = co_await stream_.Read(absl::MakeSpan(bytes_));
+      if (!got.ok() || *got == 0) co_return;
+      read += *got;
+    }
+  }
+
+ private:
+  weft::net::TcpStream stream_;
+  RequestParser parser_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  std::array<char, 1024> bytes_;  // [begin_, end_) is to be parsed; small, as every connection has one
+};
+
+Server::Server(ServerOptions options, Handler handler)
+    : options_(options), handler_(std::move(handler)), permits_(options.max_connections) {}
+
+weft::Task<absl::Status> Server::Serve(weft::net::TcpListener& listener, weft::Event& stop) {
+  weft::AwaitAll connections("connections");
+  absl::Status ended;
+  {
+    weft::ShutdownOnFailure accepting("accepting");
+    accepting.Fork([&] { return Accept(listener, connections); }, {.name = "acceptor"});
+    accepting.Fork([&]() -> weft::Task<void> {
+      co_await stop.Wait();
+      accepting.Shutdown();
+    });
+    ended = co_await accepting.Join();
+  }
+  listener.Close();
+  draining_ = true;
+  connections.Shutdown();  // unwinds those between requests: the others are shielded
+  (co_await connections.Join()).IgnoreFailures();
+  co_return ended;
+}
+
+weft::Task<absl::Status> Server::Accept(weft::net::TcpListener& listener, weft::AwaitAll& connections) {
+  for (;;) {
+    weft::Permit permit = co_await permits_.Acquire();
+    absl::StatusOr<weft::net::TcpStream> stream = co_await listener.Accept();
+    if (absl::IsAborted(stream.status())) continue;  // the client gave up in the backlog
+    if (absl::IsResourceExhausted(stream.status())) {
+      co_await weft::Sleep(kAcceptRetryDelay);
+      continue;
+    }
+    if (!stream.ok()) co_return stream.status();
+    connections.Fork([this, p = std::move(permit), s = *std::move(stream)]() mutable { return ServeConnection(std::move(s)); });
+  }
+}
+
+weft::Task<void> Server::ServeConnection(weft::net::TcpStream stream) {
+  OpenConnection open(counters_);
+  Connection connection(std::move(stream), options_.limits);
+  for (bool more = true; more;) {
+    if (!connection.has_bytes()) {
+      // Between requests: here, and only here, the drain cancels.
+      absl::Status begun = co_await weft::WithTimeout(options_.idle_timeout, connection.Fill());
+      if (!begun.ok()) co_return;  // nobody waits for an answer
+    }
+    more = co_await weft::Shield(ServeRequest(connection));
+  }
+}
+
+// Returns whether another request may follow.
+weft::Task<bool> Server::ServeRequest(Connection& connection) {
+  absl::Status read = co_await weft::WithTimeout(options_.request_timeout, connection.ReadRequest());
+  RequestParser& parser = connection.parser();
+  if (weft::ReasonOf(read).kind == weft::CancelReason::Kind::kTimeout) {
+    co_await Refuse(connection, 408, absl::StrCat("the request did not arrive within ",
+                                                  absl::FormatDuration(options_.request_timeout)));
+    co_return false;
+  }
+  if (!read.ok()) co_return false;  // the client hung up: nobody waits for an answer
+  if (parser.state() == ParserState::kFailed) {
+    co_await Refuse(connection, parser.failure().status, parser.failure().reason);
+    co_return false;
+  }
+  const Request request = parser.Take();
+  co_return co_await Handle(connection, request);
+}
+
+weft::Task<bool> Server::Handle(Connection& connection, const Request& request) {
+  ++counters_.requests;
+  std::optional<Response> response;
+  weft::Outcome outcome;
+  {
+    weft::ShutdownOnFailure scope("request");
+    scope.Fork([&]() -> weft::Task<void> {
+      response = co_await handler_(request);
+      scope.Shutdown();
+    });
+    scope.Fork([&] { return connection.WatchForHangUp(); });
+    outcome = co_await scope.Join();
+  }
+  if (!response.has_value() && outcome.exception() == nullptr) {
+    ++counters_.aborted;
+    co_return false;
+  }
+  if (!response.has_value()) {
+    response = Response{.status = 500, .body = outcome.status().ToString() + "\n"};
+  }
+  response->keep_alive = response->keep_alive && request.keep_alive && !draining_;
+  absl::Status sent = co_await weft::WithTimeout(
+      options_.write_timeout, connection.Write(Serialize(*response, /*head_only=*/request.method == "HEAD")));
+  co_return sent.ok() && response->keep_alive;
+}
+
+weft::Task<void> Server::Refuse(Connection& connection, int status, std::string reason) {
+  ++counters_.refused;
+  Response response{.status = status, .body = absl::StrCat(status, ": ", reason, "\n"), .keep_alive = false};
+  response.headers.Add("Content-Type", "text/plain");
+  absl::Status sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(Serialize(response)));
+  if (!sent.ok()) co_return;  // it has hung up
+  // A client that goes on sending for longer than that has its answer cut off.
+  (co_await weft::WithTimeout(kLingerTimeout, connection.Linger())).IgnoreError();
+}
+
+}  // namespace http

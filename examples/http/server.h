@@ -1,0 +1,79 @@
+// An HTTP/1.1 server: one virtual thread a connection, and its requests one after the other.
+//
+//   http::Server server({}, [](const http::Request& request) -> weft::Task<http::Response> { ... });
+//   absl::Status ended = co_await server.Serve(*listener, stop);     // until stop.Set(), then drains
+//
+// The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer: finishing the
+// sending half counts as hanging up. A handler that throws gives 500.
+//
+// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 505 another version. A client
+// that sends its requests without waiting (pipelining) has its answers in their order.
+//
+// Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive finish, each
+// within its time limits, and returns when all connections have ended.
+#ifndef WEFT_EXAMPLES_HTTP_SERVER_H_
+#define WEFT_EXAMPLES_HTTP_SERVER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "examples/http/message.h"
+#include "examples/http/parser.h"
+#include "weft/weft.h"
+
+namespace http {
+
+struct ServerOptions {
+  Limits limits{};
+  int64_t max_connections = 10'000;                    // more wait in the kernel's backlog
+  absl::Duration idle_timeout = absl::Seconds(60);     // between requests
+  absl::Duration request_timeout = absl::Seconds(10);  // from a request's first byte to its last
+  absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken
+};
+
+// What a server has done so far. Any thread may read.
+struct ServerCounters {
+  std::atomic<int64_t> connections = 0;       // accepted
+  std::atomic<int64_t> connections_open = 0;
+  std::atomic<int64_t> connections_peak = 0;  // open at once
+  std::atomic<int64_t> requests = 0;          // given to the handler
+  std::atomic<int64_t> aborted = 0;           // of these, cancelled because the client hung up
+  std::atomic<int64_t> refused = 0;           // answered without the handler
+};
+
+class Server {
+ public:
+  // The request stays until the handler's task has ended.
+  using Handler = std::function<weft::Task<Response>(const Request& request)>;
+
+  Server(ServerOptions options, Handler handler);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Serves until `stop` is set or accepting fails, then drains. Closes the listener. Once.
+  weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop);
+
+  const ServerCounters& counters() const { return counters_; }
+
+ private:
+  class Connection;
+
+  weft::Task<absl::Status> Accept(weft::net::TcpListener& listener, weft::AwaitAll& connections);
+  weft::Task<void> ServeConnection(weft::net::TcpStream stream);
+  weft::Task<bool> ServeRequest(Connection& connection);
+  weft::Task<bool> Handle(Connection& connection, const Request& request);
+  weft::Task<void> Refuse(Connection& connection, int status, std::string reason);
+
+  const ServerOptions options_;
+  const Handler handler_;
+  weft::Semaphore permits_;
+  std::atomic<bool> draining_ = false;
+  ServerCounters counters_;
+};
+
+}  // namespace http
+
+#endif  // WEFT_EXAMPLES_HTTP_SERVER_H_

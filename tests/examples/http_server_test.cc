@@ -1,0 +1,330 @@
+// The HTTP server, client and pool of the examples, against each other and against bytes. Goal: what the headers promise of
+// connections that live on, of clients that are slow, wrong, impatient or gone, and of the drain. Method: a server on loopback and its
+// clients in one runtime, on each backend; what has to happen first is waited for by events and counters.
+#include "examples/http/server.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "examples/http/client.h"
+#include "examples/http/message.h"
+#include "weft/weft.h"
+
+namespace http {
+namespace {
+
+using weft::Task;
+using weft::net::SocketAddress;
+using weft::net::TcpStream;
+
+constexpr absl::Duration kGuard = absl::Seconds(60);  // a test that waits for ever ends with this
+
+Task<Response> Echo(const Request& request) {
+  co_return Response{.body = absl::StrCat(request.method, " ", request.target, " ", request.body)};
+}
+
+class HttpServerTest : public testing::TestWithParam<weft::IoBackend> {
+ protected:
+  using Body = std::function<Task<void>(Server& server, SocketAddress address)>;
+
+  // Runs `body` beside a server, then drains that.
+  void WithServer(ServerOptions options, Server::Handler handler, Body body) {
+    auto runtime = weft::Runtime::Create({.parallelism = 2, .io = GetParam()});
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    EXPECT_EQ((*runtime)->io_backend(), GetParam() == weft::IoBackend::kUring ? "io_uring" : "epoll");
+    Server server(options, std::move(handler));
+    const absl::Status done = (*runtime)->Run(Serve(server, body));
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(server.counters().connections_open, 0);
+  }
+
+  // Until `counter` is `value`.
+  static Task<void> Until(const std::atomic<int64_t>& counter, int64_t value) {
+    while (counter != value) co_await weft::Yield();
+  }
+
+  // Connects, sends `bytes`, and reads until the server closes.
+  static Task<std::string> Exchange(SocketAddress address, std::string bytes) {
+    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+    if (!stream.ok()) co_return stream.status().ToString();
+    if (absl::Status sent = co_await stream->Write(bytes); !sent.ok()) co_return sent.ToString();
+    co_return co_await ReadToEnd(*stream);
+  }
+  static Task<std::string> ReadToEnd(TcpStream& stream) {
+    std::string all;
+    for (char buffer[256];;) {
+      absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(buffer));
+      if (!got.ok()) co_return absl::StrCat(all, "[", got.status().ToString(), "]");
+      if (*got == 0) co_return all;
+      all.append(buffer, *got);
+    }
+  }
+
+ private:
+  static Task<absl::Status> Serve(Server& server, Body& body) {
+    auto listener = weft::net::TcpListener::Bind("127.0.0.1:0");
+    if (!listener.ok()) co_return listener.status();
+    auto address = listener->local_address();
+    if (!address.ok()) co_return address.status();
+    weft::Event stop;
+    weft::ShutdownOnFailure scope;
+    scope.Fork(server.Serve(*listener, stop));
+    absl::Status done = co_await weft::WithTimeout(kGuard, body(server, *address));
+    stop.Set();
+    absl::Status joined = co_await scope.Join();
+    co_return done.ok() ? joined : done;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, HttpServerTest, testing::Values(weft::IoBackend::kUring, weft::IoBackend::kEpoll),
+                         [](const auto& test) { return test.param == weft::IoBackend::kUring ? "Uring" : "Epoll"; });
+
+TEST_P(HttpServerTest, AConnectionIsKeptForTheNextRequest) {
+  WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    Pool pool(address);
+    for (int i = 0; i < 3; ++i) {
+      const Request request{.method = "POST", .target = "/x", .body = std::to_string(i)};
+      absl::StatusOr<Response> response = co_await pool.Call(request);
+      EXPECT_TRUE(response.ok()) << response.status();
+      if (response.ok()) {
+        EXPECT_EQ(response->body, absl::StrCat("POST /x ", i));
+      }
+    }
+    EXPECT_EQ(pool.stats().opened, 1);
+    EXPECT_EQ(server.counters().connections, 1);
+    EXPECT_EQ(server.counters().requests, 3);
+  });
+}
+
+TEST_P(HttpServerTest, AClientThatAsksForItIsClosedAfterTheAnswer) {
+  WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
+    const std::string answer = co_await Exchange(address, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(answer, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nGET / ");
+  });
+}
+
+TEST_P(HttpServerTest, RequestsThatAreSentAtOnceAreAnsweredInTheirOrder) {
+  WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    constexpr int kRequests = 100;  // far more bytes than the server buffers
+    auto connection = co_await ClientConnection::Connect(address);
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    if (!connection.ok()) co_return;
+    for (int i = 0; i < kRequests; ++i) {
+      const Request request{.target = absl::StrCat("/", i)};
+      EXPECT_TRUE((co_await connection->Send(request)).ok());
+    }
+    for (int i = 0; i < kRequests; ++i) {
+      absl::StatusOr<Response> response = co_await connection->Receive();
+      EXPECT_TRUE(response.ok()) << response.status();
+      if (!response.ok()) co_return;
+      EXPECT_EQ(response->body, absl::StrCat("GET /", i, " "));
+    }
+    EXPECT_TRUE(connection->reusable());
+    EXPECT_EQ(server.counters().connections, 1);
+  });
+}
+
+TEST_P(HttpServerTest, ARequestMayComeByteByByte) {
+  WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
+    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+    EXPECT_TRUE(stream.ok());
+    const std::string request = "POST /slow HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
+    for (char byte : request) {
+      EXPECT_TRUE((co_await stream->Write(absl::string_view(&byte, 1))).ok());
+      co_await weft::Yield();
+    }
+    const std::string answer = co_await ReadToEnd(*stream);
+    EXPECT_TRUE(absl::EndsWith(answer, "\r\n\r\nPOST /slow body")) << answer;
+  });
+}
+
+TEST_P(HttpServerTest, WhatCannotBeServedIsAnsweredAndClosed) {
+  const ServerOptions options = {.limits = {.max_head_bytes = 2000, .max_body_bytes = 100}};
+  WithServer(options, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+        {absl::StrCat("GET /", std::string(3000, 'x'), " HTTP/1.1\r\n\r\n"), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        {absl::StrCat("GET / HTTP/1.1\r\nX: ", std::string(100'000, 'x')), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        // All of the body is sent before the answer is read: it is not lost in a reset.
+        {absl::StrCat("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", std::string(1'000'000, 'x')),
+         "HTTP/1.1 413 Content Too Large\r\n"},
+        {"GET / HTTP/2.0\r\n\r\n", "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
+    };
+    for (const auto& [request, begin] : cases) {
+      const std::string answer = co_await Exchange(address, request);
+      EXPECT_TRUE(absl::StartsWith(answer, begin)) << answer;
+      EXPECT_TRUE(absl::StrContains(answer, "\r\nConnection: close\r\n")) << answer;
+    }
+    EXPECT_EQ(server.counters().refused, static_cast<int64_t>(cases.size()));
+    EXPECT_EQ(server.counters().requests, 0);
+  });
+}
+
+TEST_P(HttpServerTest, ARequestThatDoesNotArriveInTimeIs408) {
+  WithServer({.request_timeout = absl::Milliseconds(20)}, Echo, [](Server&, SocketAddress address) -> Task<void> {
+    const std::string answer = co_await Exchange(address, "GET / HTT");
+    EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 408 Request Timeout\r\n")) << answer;
+  });
+}
+
+TEST_P(HttpServerTest, AConnectionThatStaysIdleIsClosed) {
+  WithServer({.idle_timeout = absl::Milliseconds(20)}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    EXPECT_EQ(co_await Exchange(address, ""), "");
+    EXPECT_EQ(server.counters().refused, 0);
+  });
+}
+
+TEST_P(HttpServerTest, AClientThatWaitsForContinueIsToldTo) {
+  WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
+    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+    EXPECT_TRUE(stream.ok());
+    EXPECT_TRUE((co_await stream->Write("POST / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")).ok());
+    const std::string expected = "HTTP/1.1 100 Continue\r\n\r\n";
+    std::string got(expected.size(), ' ');
+    EXPECT_TRUE((co_await stream->ReadExactly(absl::MakeSpan(got.data(), got.size()))).ok());
+    EXPECT_EQ(got, expected);
+    EXPECT_TRUE((co_await stream->Write("ok")).ok());
+    const std::string answer = co_await ReadToEnd(*stream);
+    EXPECT_TRUE(absl::EndsWith(answer, "POST / ok")) << answer;
+  });
+}
+
+TEST_P(HttpServerTest, TheHandlerIsCancelledWhenTheClientHangsUp) {
+  struct Noted {
+    weft::Event& event;
+    ~Noted() { event.Set(); }
+  };
+  weft::Event begun;
+  weft::Event unwound;
+  const auto hold = [&](const Request&) -> Task<Response> {
+    Noted noted{unwound};
+    begun.Set();
+    co_await weft::Sleep(absl::InfiniteDuration());
+    co_return Response{};
+  };
+  WithServer({}, hold, [&](Server& server, SocketAddress address) -> Task<void> {
+    Pool pool(address);
+    const Request request;
+    weft::AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { (co_await pool.Call(request)).IgnoreError(); });
+    co_await begun.Wait();
+    scope.Shutdown();  // the call is cancelled, and its connection closed
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(pool.stats().open, 0);
+    co_await unwound.Wait();
+    co_await Until(server.counters().aborted, 1);
+  });
+}
+
+TEST_P(HttpServerTest, TheDrainFinishesRequestsAndClosesIdleConnections) {
+  weft::Event begun;
+  weft::Event finish;
+  const auto handler = [&](const Request& request) -> Task<Response> {
+    if (request.target == "/idle") co_return Response{};
+    begun.Set();
+    co_await finish.Wait();
+    co_return Response{.body = "finished"};
+  };
+  auto runtime = weft::Runtime::Create({.parallelism = 2, .io = GetParam()});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  const auto main = [&]() -> Task<void> {
+    auto listener = weft::net::TcpListener::Bind("127.0.0.1:0");
+    const SocketAddress address = *listener->local_address();
+    Server server({}, handler);
+    weft::Event stop;
+    weft::AwaitAll scope;
+    auto served = scope.Fork(server.Serve(*listener, stop));
+
+    auto idle = co_await ClientConnection::Connect(address);
+    const Request quick{.target = "/idle"};
+    EXPECT_TRUE((co_await idle->Call(quick)).ok());
+    auto busy = co_await ClientConnection::Connect(address);
+    const Request slow{.target = "/slow"};
+    EXPECT_TRUE((co_await busy->Send(slow)).ok());
+    co_await begun.Wait();
+
+    stop.Set();
+    // The idle connection ends; the other one waits for its answer still.
+    const absl::StatusOr<Response> none = co_await idle->Receive();
+    EXPECT_TRUE(absl::IsUnavailable(none.status())) << none.status();
+    co_await Until(server.counters().connections_open, 1);
+    EXPECT_FALSE((co_await TcpStream::Connect(address)).ok());
+    finish.Set();
+    const absl::StatusOr<Response> answer = co_await busy->Receive();
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    if (answer.ok()) {
+      EXPECT_EQ(answer->body, "finished");
+      EXPECT_FALSE(answer->keep_alive);
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(served.status().ok()) << served.status();
+  };
+  (*runtime)->Run(main());
+}
+
+TEST_P(HttpServerTest, APoolKeepsToItsLimit) {
+  std::atomic<int> running = 0;
+  std::atomic<int> most = 0;
+  const auto handler = [&](const Request&) -> Task<Response> {
+    const int now = ++running;
+    for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+    }
+    co_await weft::Yield();
+    --running;
+    co_return Response{};
+  };
+  WithServer({}, handler, [&](Server& server, SocketAddress address) -> Task<void> {
+    constexpr int kCalls = 50;
+    constexpr int64_t kLimit = 3;
+    Pool pool(address, {.max_connections = kLimit});
+    const Request request;
+    weft::ShutdownOnFailure scope;
+    for (int i = 0; i < kCalls; ++i) scope.Fork([&]() -> Task<absl::Status> { co_return (co_await pool.Call(request)).status(); });
+    const absl::Status joined = co_await scope.Join();
+    EXPECT_TRUE(joined.ok()) << joined;
+    EXPECT_LE(most, kLimit);
+    EXPECT_LE(server.counters().connections_peak, kLimit);
+    EXPECT_LE(pool.stats().peak_open, kLimit);
+    EXPECT_EQ(pool.stats().calls, kCalls);
+  });
+}
+
+TEST_P(HttpServerTest, AKeptConnectionThatTheServerHasClosedIsReplaced) {
+  WithServer({.idle_timeout = absl::Milliseconds(5)}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    Pool pool(address);
+    const Request request;
+    EXPECT_TRUE((co_await pool.Call(request)).ok());
+    co_await Until(server.counters().connections_open, 0);
+    const absl::StatusOr<Response> again = co_await pool.Call(request);
+    EXPECT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(pool.stats().opened, 2);
+  });
+}
+
+TEST_P(HttpServerTest, AServerThatIsNotThereIsUnavailable) {
+  WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
+    auto gone = weft::net::TcpListener::Bind("127.0.0.1:0");
+    Pool pool(*gone->local_address());
+    gone->Close();
+    const Request request;
+    const absl::StatusOr<Response> response = co_await pool.Call(request);
+    EXPECT_TRUE(absl::IsUnavailable(response.status())) << response.status();
+    EXPECT_EQ(pool.stats().open, 0);
+  });
+}
+
+}  // namespace
+}  // namespace http

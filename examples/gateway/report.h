@@ -1,0 +1,19 @@
+// What had to hold, whether it held, and the whole of it as text.
+#ifndef WEFT_EXAMPLES_GATEWAY_REPORT_H_
+#define WEFT_EXAMPLES_GATEWAY_REPORT_H_
+
+#include <string>
+
+#include "nlohmann/json.hpp"
+
+namespace gateway {
+
+// Adds to `report` "checks": [{"what": ..., "held": true, "found": ...}, ...] and "ok": whether all held.
+void Judge(nlohmann::json& report);
+
+// For people.
+std::string ToText(const nlohmann::json& report);
+
+}  // namespace gateway
+
+#endif  // WEFT_EXAMPLES_GATEWAY_REPORT_H_

@@ -1,0 +1,55 @@
+// SIGTERM and SIGINT as a weft::Event.
+//
+//   int main() {
+//     gateway::Termination termination;      // first: the threads that are started later inherit the blocked signals
+//     ... co_await termination.event().Wait();
+//   }
+#ifndef WEFT_EXAMPLES_GATEWAY_TERMINATION_H_
+#define WEFT_EXAMPLES_GATEWAY_TERMINATION_H_
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <thread>
+
+#include "weft/weft.h"
+
+namespace gateway {
+
+class Termination {
+ public:
+  Termination() : waiter_([this, blocked = Block()] { Wait(blocked); }) {}
+  Termination(const Termination&) = delete;
+  Termination& operator=(const Termination&) = delete;
+  ~Termination() {
+    // If no signal has come, this is the one that ends the wait.
+    pthread_kill(waiter_.native_handle(), SIGTERM);
+    waiter_.join();
+  }
+
+  weft::Event& event() { return event_; }
+
+  // In the calling thread and those it starts.
+  static sigset_t Block() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+  }
+
+ private:
+  void Wait(const sigset_t& signals) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    event_.Set();
+  }
+
+  weft::Event event_;
+  std::thread waiter_;
+};
+
+}  // namespace gateway
+
+#endif  // WEFT_EXAMPLES_GATEWAY_TERMINATION_H_

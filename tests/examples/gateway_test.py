@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""The gateway as its users see it: the main job with its report, error answers, and the drain, on both I/O backends.
+
+    gateway_test.py GATEWAY
+
+What has to come first is waited for by asking the services' own counters; nothing sleeps.
+"""
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+_TIMEOUT_SECONDS = 120
+# Descriptors that are left for requests: 304, with what the gateway keeps for itself.
+_DESCRIPTORS = 1200
+_REQUESTS = 304
+_MAX_UPSTREAM_CONNECTIONS = 256
+_SERVICES = ("users", "orders", "payments")
+
+
+def _exchange(address, request):
+    """Sends bytes, and reads until the server closes."""
+    with socket.create_connection(address, timeout=_TIMEOUT_SECONDS) as connection:
+        connection.sendall(request)
+        return _read_to_end(connection)
+
+
+def _read_to_end(connection):
+    answer = b""
+    while True:
+        got = connection.recv(65536)
+        if not got:
+            return answer.decode()
+        answer += got
+
+
+def _status(answer):
+    return int(re.match(r"HTTP/1\.1 (\d+) ", answer).group(1))
+
+
+def _body(answer):
+    return json.loads(answer.partition("\r\n\r\n")[2])
+
+
+def _request(target, method="GET", headers=""):
+    return ("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n" % (method, target, headers)).encode()
+
+
+class Backend:
+    """The tests, once for each backend."""
+
+    IO = None
+    NAME = None
+
+    def _environment(self):
+        return dict(os.environ, WEFT_IO=self.IO)
+
+    def _run(self, *flags, **options):
+        return subprocess.run([GATEWAY, *flags], env=self._environment(), capture_output=True, text=True,
+                              timeout=_TIMEOUT_SECONDS, check=False, **options)
+
+    def _serve(self):
+        """Starts --serve; the addresses and process ids by name."""
+        self.process = subprocess.Popen([GATEWAY, "--serve"], env=self._environment(), stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self._stop)
+        self.addresses, self.pids = {}, {}
+        for name in _SERVICES + ("gateway",):
+            line = self.process.stdout.readline()
+            match = re.fullmatch(r"(\w+) +http://(127\.0\.0\.1):(\d+) pid (\d+)\n", line)
+            self.assertTrue(match, line)
+            self.assertEqual(match.group(1), name)
+            self.addresses[name] = (match.group(2), int(match.group(3)))
+            self.pids[name] = int(match.group(4))
+
+    def _stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def _error_line(self):
+        """The next line on standard error that is not about why epoll was chosen."""
+        while True:
+            line = self.process.stderr.readline()
+            if not line.startswith("weft: "):
+                return line
+
+    def _ask(self, name, target, method="GET", headers=""):
+        return _exchange(self.addresses[name], _request(target, method, headers))
+
+    def _drain(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=_TIMEOUT_SECONDS)
+        self.assertEqual(self.process.returncode, 0, errors)
+
+    def test_the_main_job_holds_and_says_so_in_json(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "report.json")
+            done = self._run("--json=" + path, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS)))
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            with open(path, encoding="utf-8") as file:
+                report = json.load(file)
+        self.assertIs(report["ok"], True)
+        self.assertEqual([check for check in report["checks"] if not check["held"]], [])
+        self.assertGreaterEqual(len(report["checks"]), 14)
+        self.assertEqual(report["io_backend"], self.NAME)
+
+        parallel = report["parallel_calls"]
+        self.assertEqual(len(parallel["calls_ms"]), 20)
+        self.assertGreaterEqual(min(parallel["calls_ms"]), 700)
+        self.assertLessEqual(parallel["total_ms"] - max(parallel["calls_ms"]), 50)
+        self.assertGreaterEqual(parallel["moves"], 1)
+        for call in range(20):
+            self.assertRegex(done.stdout, r"  call-%02d +\|[ .0-9]+\| \d+@" % call)
+
+        failed = report["fan_out"]["failed"]
+        self.assertEqual(failed["aborted"], {"users": 1, "orders": 1, "payments": 0})
+        self.assertEqual(set(failed["answer"]["cancelled"]), {"users", "orders"})
+        self.assertIn("the payments database is down", done.stdout)
+
+        run = report["in_flight"]
+        self.assertEqual((run["requests"], run["in_flight_at_once"], run["answered_well"]), (_REQUESTS,) * 3)
+        self.assertEqual(set(run["upstream_connections_peak"].values()), {_MAX_UPSTREAM_CONNECTIONS})
+        self.assertEqual(set(run["held"].values()), {_MAX_UPSTREAM_CONNECTIONS})
+        for number in ("requests_per_s", "p50_ms", "p99_ms", "carriers", "rss_bytes_per_request"):
+            self.assertGreater(run[number], 0, number)
+        self.assertEqual(report["thread_per_connection"]["answered_well"], _REQUESTS)
+        # The lower limit is named, and the count reduced.
+        self.assertEqual(report["descriptor_limit"], _DESCRIPTORS)
+        self.assertIn("1200 open descriptors", report["reduced"])
+        self.assertIn(report["reduced"], done.stdout)
+
+    def test_a_limit_that_leaves_nothing_is_named(self):
+        done = self._run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("300 open descriptors", done.stderr)
+
+    def test_a_port_in_use_is_named(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = self._run("--serve", "--port=%d" % port)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("127.0.0.1:%d is in use by another program" % port, done.stderr)
+
+    def test_answers_to_what_is_wrong(self):
+        self._serve()
+        user = self._ask("gateway", "/user/7")
+        self.assertEqual(_status(user), 200)
+        self.assertEqual(_body(user)["id"], 7)
+        self.assertEqual(_status(self._ask("gateway", "/nowhere")), 404)
+        self.assertEqual(_status(self._ask("gateway", "/user/seven")), 404)
+        self.assertEqual(_status(self._ask("gateway", "/user/7", method="DELETE")), 405)
+        for request, status in ((b"nonsense\r\n\r\n", 400),
+                                (_request("/", headers="X: %s\r\n" % ("x" * 100000)), 431),
+                                (b"POST / HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2000000, 413)):
+            answer = _exchange(self.addresses["gateway"], request)
+            self.assertEqual(_status(answer), status)
+            self.assertIn("\r\nConnection: close\r\n", answer)
+        two = b"GET /user/1 HTTP/1.1\r\n\r\n" + _request("/user/2")
+        self.assertEqual(re.findall(r'\n{"id":(\d),', _exchange(self.addresses["gateway"], two)), ["1", "2"])
+
+        os.kill(self.pids["payments"], signal.SIGKILL)
+        self.assertIn("the payments process was ended by signal 9", self._error_line())
+        down = self._ask("gateway", "/user/7")
+        self.assertEqual(_status(down), 502)
+        self.assertIn("payments (127.0.0.1:%d)" % self.addresses["payments"][1], _body(down)["error"])
+        self._drain()
+
+    def test_a_deadline_is_a_504(self):
+        self._serve()
+        self._ask("orders", "/gate?state=closed", method="POST")
+        late = self._ask("gateway", "/user/7", headers="X-Timeout-Ms: 50\r\n")
+        self.assertEqual(_status(late), 504)
+        self._drain()
+
+    def test_sigterm_finishes_what_is_in_flight(self):
+        self._serve()
+        self._ask("users", "/gate?state=closed", method="POST")
+        with socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as idle, \
+             socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as busy:
+            busy.sendall(b"GET /user/7 HTTP/1.1\r\nX-Timeout-Ms: 100000\r\n\r\n")
+            self.assertEqual(_status(self._ask("users", "/await?counter=held&at_least=1")), 200)
+            self.process.send_signal(signal.SIGTERM)
+            self.assertEqual(_read_to_end(idle), "")  # it was between requests
+            with self.assertRaises(OSError):          # and nobody is accepted any more
+                while True:
+                    socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS).close()
+            self._ask("users", "/gate?state=open", method="POST")
+            answer = _read_to_end(busy)
+        self.assertEqual(_status(answer), 200)
+        self.assertIn("\r\nConnection: close\r\n", answer)
+        self._drain()
+
+
+class UringTest(Backend, unittest.TestCase):
+    IO = "uring"
+    NAME = "io_uring"
+
+
+class EpollTest(Backend, unittest.TestCase):
+    IO = "epoll"
+    NAME = "epoll"
+
+
+if __name__ == "__main__":
+    GATEWAY = sys.argv.pop(1)
+    unittest.main()

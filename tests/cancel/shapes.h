@@ -99,17 +99,8 @@ inline Task<int> InitializerList() {
   std::vector<Counted> three{Counted(1), co_await LeafObject(), Counted(3)};
   co_return three[0].value() + three[1].value() + three[2].value();
 }
-inline Task<int> NewArray() {
-  std::unique_ptr<Counted[]> array(new Counted[3]{Counted(1), co_await LeafObject(), Counted(3)});
-  co_return array[0].value() + array[1].value() + array[2].value();
-}
-inline Task<int> NewObject() {
-  struct Two {
-    Counted a, b;
-  };
-  std::unique_ptr<Two> two(new Two{Counted(1), co_await LeafObject()});
-  co_return two->a.value() + two->b.value();
-}
+// Not a shape: `new T{..., co_await ...}`. The memory of a new-expression whose initializer is destroyed in a suspension is freed by
+// nobody: clang emits that for exceptions only. README says so, under its limits.
 inline Task<int> RangeInitializer() {
   int sum = 0;
   for (const Counted& each : co_await LeafVector()) sum += each.value() * co_await Leaf();
@@ -242,8 +233,6 @@ inline constexpr Shape kShapes[] = {
     {"Aggregate", &Aggregate, 11},
     {"Array", &Array, 6},
     {"InitializerList", &InitializerList, 6},
-    {"NewArray", &NewArray, 6},
-    {"NewObject", &NewObject, 3},
     {"RangeInitializer", &RangeInitializer, 6},
     {"Conditional", &Conditional, 7},
     {"ConditionalTemporaries", &ConditionalTemporaries, 86},

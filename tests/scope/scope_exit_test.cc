@@ -179,7 +179,7 @@ TEST_P(ScopeExitTest, DestructorsNestThreeDeep) {
 
 // The shielded child waits for a stranger, which a spare carrier has to run.
 TEST_P(ScopeExitTest, StrangersKeepRunningMeanwhile) {
-  EverywherePinned(1, []() -> Task<void> {
+  EverywherePinned(0, []() -> Task<void> {
     AwaitAll siblings;
     Event question;
     Event answer;
@@ -206,7 +206,7 @@ TEST_P(ScopeExitTest, StrangersKeepRunningMeanwhile) {
 // Two destructors, each of which waits for what comes after the other's: only if neither runs a stranger on top of
 // itself do both end.
 TEST_P(ScopeExitTest, ADestructorNeverRunsAStrangerOnTopOfItself) {
-  EverywherePinned(1, []() -> Task<void> {
+  EverywherePinned(0, []() -> Task<void> {
     Event first_left;
     Event go;
     AwaitAll siblings;

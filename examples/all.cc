@@ -29,10 +29,12 @@ weft::Task<absl::Status> Advertise() {
 }
 
 weft::Task<void> Both(int x) {
+  // clang-format off
   //! [all]
   // Static fan-out, the fast path: each branch is a virtual thread whose control block lies in this frame.
   auto [a, b] = co_await weft::All(Left(x), Right(x));           // Task<StatusOr<..>> branches give one StatusOr<tuple>
   //! [all]
+  // clang-format on
   std::printf("left: %d; right: %s\n", a, b.c_str());
 }
 

@@ -37,10 +37,12 @@ absl::Status Check(const Request& request) {
 weft::Task<absl::Status> Order(Request request) {
   weft::ShutdownOnFailure scope;
   auto stock = scope.Fork(Stock(request));
+  // clang-format off
   //! [close]
   // Early exit in Status style: end the children first, without holding the carrier.
   if (absl::Status s = Check(request); !s.ok()) co_return co_await scope.Close(s);
   //! [close]
+  // clang-format on
   absl::Status joined = co_await scope.Join();
   if (!joined.ok()) co_return joined;
   std::printf("ordered %s, %d in stock\n", request.item.c_str(), *stock);

@@ -43,6 +43,7 @@ weft::Task<Quote> Ask(Server server, Request request) {
   co_return Quote{server.name, static_cast<int>(request.item.size()) * 100};
 }
 
+// clang-format off
 //! [fastest]
 weft::Task<Quote> Fastest(Request r) {
   weft::ShutdownOnSuccess<Quote> scope;
@@ -50,6 +51,7 @@ weft::Task<Quote> Fastest(Request r) {
   co_return (co_await scope.Join()).value();           // losers are cancelled AND have ended when Join returns
 }
 //! [fastest]
+// clang-format on
 
 weft::Task<absl::Status> Main() {
   Quote quote = co_await Fastest({"thread"});

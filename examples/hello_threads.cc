@@ -1,5 +1,5 @@
-// The seed of them all: one virtual thread more than there are CPUs, each printing itself. Each of the first holds its carrier
-// until all carriers are taken; so one of the carriers serves two, and every other one serves one.
+// The seed of them all: one virtual thread more than there are CPUs, each printing itself. Each of the first holds its
+// carrier until all carriers are taken; so one of the carriers serves two, and every other one serves one.
 #include <atomic>
 #include <cstdio>
 #include <map>
@@ -38,8 +38,8 @@ weft::Task<absl::Status> Main(int carriers) {
 
   int twice = 0;
   for (const auto& [carrier, threads] : served) twice += threads == 2;
-  std::printf("%d virtual threads, %d carriers, %d of which served two\n", carriers + 1, static_cast<int>(served.size()),
-              twice);
+  std::printf("%d virtual threads, %d carriers, %d of which served two\n", carriers + 1,
+              static_cast<int>(served.size()), twice);
   co_return absl::OkStatus();
 }
 

@@ -46,6 +46,7 @@ weft::Task<absl::StatusOr<Orders>> FetchOrders(UserId id) {
   co_return Orders{id + 2};
 }
 
+// clang-format off
 //! [load_profile]
 // Errors as values: a Task of StatusOr is flattened, a non-OK status is a failed subtask.
 weft::Task<absl::StatusOr<Profile>> LoadProfile(UserId id) {
@@ -57,6 +58,7 @@ weft::Task<absl::StatusOr<Profile>> LoadProfile(UserId id) {
   co_return Profile{*user, *orders};
 }
 //! [load_profile]
+// clang-format on
 
 weft::Task<absl::Status> Main() {
   for (UserId id : {1, 2, 404}) {

@@ -49,6 +49,7 @@ weft::Task<Orders> FetchOrdersOrThrow(UserId id) {
   co_return Orders{id + 2};
 }
 
+// clang-format off
 //! [load_profile_throw]
 // Errors as exceptions: the same scope.
 weft::Task<Profile> LoadProfileOrThrow(UserId id) {
@@ -59,6 +60,7 @@ weft::Task<Profile> LoadProfileOrThrow(UserId id) {
   co_return Profile{user.get(), orders.get()};
 }
 //! [load_profile_throw]
+// clang-format on
 
 weft::Task<absl::Status> Main() {
   for (UserId id : {1, 2, 404}) {

@@ -1,5 +1,5 @@
-// A server: one virtual thread a connection, at most 10,000 at a time, each with its context, two seconds to be served, and a last
-// word for those it rejects.
+// A server: one virtual thread a connection, at most 10,000 at a time, each with its context, two seconds to be served,
+// and a last word for those it rejects.
 //
 // What it serves: for each line, how long it is and where it came from.
 #include <atomic>
@@ -41,6 +41,7 @@ void Announce(const weft::net::TcpListener& listener) {
 weft::Task<absl::Status> Serve(weft::net::TcpStream& stream);
 weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why);
 
+// clang-format off
 //! [server]
 weft::ScopedValue<RequestContext> kRequest;            // immutable, inherited by forks, gone when the binding ends
 
@@ -70,6 +71,7 @@ weft::Task<absl::Status> Main() {
   co_return stopped;
 }
 //! [server]
+// clang-format on
 
 weft::Task<absl::Status> Serve(weft::net::TcpStream& stream) {
   std::string line;

@@ -213,7 +213,8 @@ weft::Task<absl::Status> CallOnce(InFlight& all, size_t i) {
   all.answered_at[i] = weft::MonotonicNow();
   if (!response.ok()) co_return response.status();
   if (response->status != 200) {
-    co_return absl::InternalError(absl::StrCat("GET /user/", i, " was answered ", response->status, ": ", response->body));
+    co_return absl::InternalError(
+        absl::StrCat("GET /user/", i, " was answered ", response->status, ": ", response->body));
   }
   const json answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
   all.answered_well[i] = CarriesContext(answer) && answer.value("id", int64_t{-1}) == static_cast<int64_t>(i);

@@ -23,7 +23,8 @@ constexpr int64_t kShortestCallMilliseconds = 700;
 constexpr int64_t kLongestCallMilliseconds = 1'400;
 constexpr absl::Duration kComputing = absl::Milliseconds(200);
 
-// What everything that is done for a request may want to know: bound once, inherited by every thread that the request forks.
+// What everything that is done for a request may want to know: bound once, inherited by every thread that the request
+// forks.
 struct RequestContext {
   std::string id;
 };
@@ -101,22 +102,22 @@ weft::Task<absl::StatusOr<nlohmann::json>> GatewayServer::AskService(size_t serv
   request.headers.Add("X-Request-Id", kRequest.Get().id);
   absl::StatusOr<nlohmann::json> part = co_await CallJson(pools_[service], request);
   if (part.ok()) co_return part;
-  co_return absl::Status(part.status().code(),
-                         absl::StrCat(kServiceNames[service], " (", pools_[service].address().ToString(),
-                                      "): ", part.status().message()));
+  co_return absl::Status(
+      part.status().code(),
+      absl::StrCat(kServiceNames[service], " (", pools_[service].address().ToString(), "): ", part.status().message()));
 }
 
 // ---- Twenty calls, and a picture of them.
 
-// Twenty calls, of which one computes when it has its answer. It holds its carrier meanwhile, so another that waits on the same
-// carrier has to be resumed on a different one.
+// Twenty calls, of which one computes when it has its answer. It holds its carrier meanwhile, so another that waits on
+// the same carrier has to be resumed on a different one.
 class GatewayServer::DashboardCalls {
  public:
   explicit DashboardCalls(GatewayServer& gateway) : gateway_(gateway) {}
 
   static int64_t Milliseconds(size_t call) {
-    return kShortestCallMilliseconds +
-           (kLongestCallMilliseconds - kShortestCallMilliseconds) * static_cast<int64_t>(call) / int64_t{kDashboardCalls - 1};
+    return kShortestCallMilliseconds + (kLongestCallMilliseconds - kShortestCallMilliseconds) *
+                                           static_cast<int64_t>(call) / int64_t{kDashboardCalls - 1};
   }
 
   weft::Task<absl::Status> Run(size_t call) {
@@ -144,8 +145,8 @@ class GatewayServer::DashboardCalls {
     double took_ms = 0;
   };
 
-  // The first call that shares its carrier with a later one computes until that one has its answer: 20 calls on fewer carriers, so
-  // there is one. The last call of all is left out, so that the total is not about computing.
+  // The first call that shares its carrier with a later one computes until that one has its answer: 20 calls on fewer
+  // carriers, so there is one. The last call of all is left out, so that the total is not about computing.
   void Compute(size_t call) {
     const int carrier = weft::VirtualThread::Current().carrier();
     for (size_t later = call + 1; later + 1 < kDashboardCalls; ++later) {

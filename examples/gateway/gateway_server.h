@@ -1,6 +1,7 @@
 // The gateway: one request from outside becomes several to the services behind.
 //
-//   GET /user/7        asks users, orders and payments at once. X-Timeout-Ms: how long it may take (2,000 unless said otherwise).
+//   GET /user/7        asks users, orders and payments at once. X-Timeout-Ms: how long it may take (2,000 unless said
+//   otherwise).
 //                      502 if one of them fails, and then the other two are cancelled; 504 if the time is up
 //   GET /dashboard     twenty calls of 700 to 1,400 ms at once, and a timeline of the virtual threads that made them
 //   GET /await?counter=in_flight&at_least=N    answers when so many requests for /user/ are in flight at once
@@ -39,7 +40,9 @@ class GatewayServer {
                 http::ServerOptions options);
 
   // Until `stop` is set; then drains.
-  weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) { return server_.Serve(listener, stop); }
+  weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) {
+    return server_.Serve(listener, stop);
+  }
 
  private:
   class DashboardCalls;

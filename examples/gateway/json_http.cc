@@ -25,7 +25,9 @@ http::Response JsonResponse(int status, const nlohmann::json& body) {
   return response;
 }
 
-http::Response ErrorResponse(int status, std::string_view what) { return JsonResponse(status, {{"error", std::string(what)}}); }
+http::Response ErrorResponse(int status, std::string_view what) {
+  return JsonResponse(status, {{"error", std::string(what)}});
+}
 
 std::optional<int64_t> IdAfter(std::string_view path, std::string_view prefix) {
   if (!path.starts_with(prefix)) return std::nullopt;

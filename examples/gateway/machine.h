@@ -16,7 +16,8 @@ int64_t OsThreads();
 // Raises the soft limit of open descriptors to the hard one, for this process and those it starts. Returns the limit.
 int64_t RaiseDescriptorLimit();
 
-// How many OS threads, up to `wanted`, this process can have at once beside those it has: starts them, and ends them again.
+// How many OS threads, up to `wanted`, this process can have at once beside those it has: starts them, and ends them
+// again.
 int64_t TryOsThreads(int64_t wanted);
 
 // The stack of each thread that the baseline starts. Only what is touched takes memory.

@@ -1,15 +1,16 @@
-// Three HTTP services and a gateway in front of them, each a process on loopback, and a client that puts them through the work that
-// virtual threads exist for. Ends by itself with a report; exit status 0 if everything held that had to.
+// Three HTTP services and a gateway in front of them, each a process on loopback, and a client that puts them through
+// the work that virtual threads exist for. Ends by itself with a report; exit status 0 if everything held that had to.
 //
 //   gateway                      the whole of it
 //   gateway --json FILE          the report also as JSON
 //   gateway --serve --port=8080  no client: listens until SIGTERM or Ctrl-C, then drains
 //
-// Ten thousand requests in flight over at most 256 upstream connections: each of the 10,000 is a connection of its own from the client to
-// the gateway, on which a request has been sent and not answered. The gateway has read all of them, forked the three calls of each, and
-// counts them as in flight. The calls compete for 256 connections to each service; HTTP/1.1 carries one exchange at a time, so each
-// service holds the replies of 256 of them, and the others wait for a connection, parked, in the gateway. Nothing is let go, by any
-// service, until the gateway has counted all 10,000 and every service has said that its 256 are there.
+// Ten thousand requests in flight over at most 256 upstream connections: each of the 10,000 is a connection of its own
+// from the client to the gateway, on which a request has been sent and not answered. The gateway has read all of them,
+// forked the three calls of each, and counts them as in flight. The calls compete for 256 connections to each service;
+// HTTP/1.1 carries one exchange at a time, so each service holds the replies of 256 of them, and the others wait for a
+// connection, parked, in the gateway. Nothing is let go, by any service, until the gateway has counted all 10,000 and
+// every service has said that its 256 are there.
 #include <pthread.h>
 #include <signal.h>
 
@@ -58,7 +59,8 @@ ABSL_FLAG(bool, baseline, true, "measure one OS thread a connection as well");
 
 // Of the processes that this program starts.
 ABSL_FLAG(std::string, role, "", "users, orders, payments, gateway, client or threads; empty: all of it");
-ABSL_FLAG(std::string, upstreams, "", "addresses of users, orders and payments, with commas (roles gateway, client, threads)");
+ABSL_FLAG(std::string, upstreams, "",
+          "addresses of users, orders and payments, with commas (roles gateway, client, threads)");
 ABSL_FLAG(std::string, target, "", "address of the gateway (role client)");
 ABSL_FLAG(std::string, measure, "all", "all, or in_flight alone (role client)");
 ABSL_FLAG(int, report_fd, -1, "where to report to; -1: standard output");
@@ -84,7 +86,8 @@ int Fail(const absl::Status& status) {
 
 absl::StatusOr<std::array<weft::net::SocketAddress, kServices>> Upstreams() {
   const std::vector<std::string> texts = absl::StrSplit(absl::GetFlag(FLAGS_upstreams), ',');
-  if (texts.size() != kServices) return absl::InvalidArgumentError("--upstreams takes three addresses: users,orders,payments");
+  if (texts.size() != kServices)
+    return absl::InvalidArgumentError("--upstreams takes three addresses: users,orders,payments");
   std::vector<weft::net::SocketAddress> addresses;
   for (const std::string& text : texts) {
     absl::StatusOr<weft::net::SocketAddress> address = weft::net::SocketAddress::Parse(text);
@@ -102,8 +105,8 @@ absl::StatusOr<weft::net::TcpListener> Listen(uint16_t port) {
   // Weft's I/O errors bear their errno.
   const absl::optional<absl::Cord> error = listener.status().GetPayload("weft.dev/errno");
   if (error.has_value() && *error == absl::StrCat(EADDRINUSE)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(address, " is in use by another program; choose another port with --port, or 0 for any that is free"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        address, " is in use by another program; choose another port with --port, or 0 for any that is free"));
   }
   return listener;
 }
@@ -140,8 +143,8 @@ int RunGateway() {
   Timeline timeline;
   // One carrier computes for a while, and threads are to move to another: so at least two, whatever the CPUs.
   const int carriers = std::max(2, static_cast<int>(std::thread::hardware_concurrency()));
-  absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime =
-      weft::Runtime::Create({.parallelism = std::getenv("WEFT_PARALLELISM") == nullptr ? carriers : 0, .observer = &timeline});
+  absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime = weft::Runtime::Create(
+      {.parallelism = std::getenv("WEFT_PARALLELISM") == nullptr ? carriers : 0, .observer = &timeline});
   if (!runtime.ok()) return Fail(runtime.status());
   GatewayServer server(**runtime, timeline, *upstreams, ServerOptions());
   absl::Status served = (*runtime)->Run(ListenAndServe(server, absl::GetFlag(FLAGS_port), termination.event()));
@@ -252,19 +255,21 @@ absl::StatusOr<json> RunClientProcess(std::vector<std::string> arguments) {
 
 // The same with one OS thread a connection; {"skipped": why} where that cannot be.
 json MeasureThreads(const Running& running, int64_t requests) {
-  absl::StatusOr<Listening> threads = StartServer("threads", {running.upstreams, absl::StrCat("--requests=", requests)});
+  absl::StatusOr<Listening> threads =
+      StartServer("threads", {running.upstreams, absl::StrCat("--requests=", requests)});
   if (!threads.ok()) return {{"skipped", threads.status().ToString()}};
   const int64_t possible = threads->report["os_threads"];
   const int64_t reduced = std::min(requests, possible);
   if (reduced < 1) return {{"skipped", "this machine lets a process have no more OS threads"}};
-  absl::StatusOr<json> report = RunClientProcess({running.upstreams, absl::StrCat("--target=", threads->address), "--measure=in_flight",
-                                                  absl::StrCat("--requests=", reduced)});
+  absl::StatusOr<json> report = RunClientProcess({running.upstreams, absl::StrCat("--target=", threads->address),
+                                                  "--measure=in_flight", absl::StrCat("--requests=", reduced)});
   if (!report.ok()) return {{"skipped", absl::StrCat("it failed: ", report.status().message())}};
-  if (absl::Status ended = Drain(threads->process); !ended.ok()) return {{"skipped", absl::StrCat("it failed: ", ended.message())}};
+  if (absl::Status ended = Drain(threads->process); !ended.ok())
+    return {{"skipped", absl::StrCat("it failed: ", ended.message())}};
   json result = (*report)["in_flight"];
   if (reduced < requests) {
-    result["reduced"] = absl::StrCat("this machine lets a process have ", possible, " OS threads more: ", reduced, " requests instead of ",
-                                     requests);
+    result["reduced"] = absl::StrCat("this machine lets a process have ", possible, " OS threads more: ", reduced,
+                                     " requests instead of ", requests);
   }
   return result;
 }
@@ -287,27 +292,29 @@ int RunMainJob() {
   const int64_t limit = RaiseDescriptorLimit();
   const int64_t requests = std::min(wanted, limit - kReservedDescriptors);
   if (requests < 1) {
-    return Fail(absl::ResourceExhaustedError(
-        absl::StrCat("the limit of ", limit, " open descriptors (ulimit -n) leaves none for requests; ", kReservedDescriptors + 1,
-                     " are the least")));
+    return Fail(absl::ResourceExhaustedError(absl::StrCat("the limit of ", limit,
+                                                          " open descriptors (ulimit -n) leaves none for requests; ",
+                                                          kReservedDescriptors + 1, " are the least")));
   }
   absl::StatusOr<Running> running = StartAll();
   if (!running.ok()) return Fail(running.status());
-  absl::StatusOr<json> measured = RunClientProcess({running->upstreams, absl::StrCat("--target=", running->gateway[0].address),
-                                                    absl::StrCat("--requests=", requests)});
+  absl::StatusOr<json> measured =
+      RunClientProcess({running->upstreams, absl::StrCat("--target=", running->gateway[0].address),
+                        absl::StrCat("--requests=", requests)});
   if (!measured.ok()) return Fail(measured.status());
   json report = *std::move(measured);
   report["cpus"] = std::thread::hardware_concurrency();
   report["descriptor_limit"] = limit;
   if (requests < wanted) {
-    report["reduced"] = absl::StrCat("the limit of ", limit, " open descriptors a process (ulimit -n) allows ", requests,
-                                     " requests instead of ", wanted);
+    report["reduced"] = absl::StrCat("the limit of ", limit, " open descriptors a process (ulimit -n) allows ",
+                                     requests, " requests instead of ", wanted);
   }
   // The gateway ends first: while it drains it needs the services. They then serve the baseline.
   report["drained"]["gateway"] = Drain(running->gateway[0].process).ToString();
   report["thread_per_connection"] =
       absl::GetFlag(FLAGS_baseline) ? MeasureThreads(*running, requests) : json{{"skipped", "not asked for"}};
-  for (Listening& service : running->services) report["drained"][service.process.name()] = Drain(service.process).ToString();
+  for (Listening& service : running->services)
+    report["drained"][service.process.name()] = Drain(service.process).ToString();
   Judge(report);
   std::fputs(ToText(report).c_str(), stdout);
   if (const int status = WriteJson(report); status != 0) return status;
@@ -321,7 +328,8 @@ int RunServe() {
   absl::StatusOr<Running> running = StartAll();
   if (!running.ok()) return Fail(running.status());
   for (const Listening& service : running->services) {
-    std::printf("%-8s http://%s pid %d\n", service.process.name().c_str(), service.address.c_str(), service.process.pid());
+    std::printf("%-8s http://%s pid %d\n", service.process.name().c_str(), service.address.c_str(),
+                service.process.pid());
   }
   const std::string& address = running->gateway[0].address;
   std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains\n", address.c_str(),

@@ -104,7 +104,8 @@ absl::Status Process::Judge(int status) {
 void WriteReport(int report_fd, const nlohmann::json& report) {
   const std::string line = report.dump() + "\n";
   for (size_t written = 0; written < line.size();) {
-    const ssize_t wrote = write(report_fd < 0 ? STDOUT_FILENO : report_fd, line.data() + written, line.size() - written);
+    const ssize_t wrote =
+        write(report_fd < 0 ? STDOUT_FILENO : report_fd, line.data() + written, line.size() - written);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0) return;  // nobody listens any more
     written += static_cast<size_t>(wrote);

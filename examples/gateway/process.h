@@ -17,12 +17,14 @@ namespace gateway {
 // A child process. Movable; the destructor kills and reaps what still runs.
 class Process {
  public:
-  // Starts this program again with `arguments` and --report_fd=N, N being the pipe it reports on. It gets SIGTERM if this process
-  // dies. The calling process has one thread.
+  // Starts this program again with `arguments` and --report_fd=N, N being the pipe it reports on. It gets SIGTERM if
+  // this process dies. The calling process has one thread.
   static absl::StatusOr<Process> Start(std::string name, std::vector<std::string> arguments);
 
   Process(Process&& other) noexcept
-      : name_(std::move(other.name_)), pid_(std::exchange(other.pid_, -1)), report_fd_(std::exchange(other.report_fd_, -1)) {}
+      : name_(std::move(other.name_)),
+        pid_(std::exchange(other.pid_, -1)),
+        report_fd_(std::exchange(other.report_fd_, -1)) {}
   Process& operator=(Process&& other) noexcept {
     std::swap(name_, other.name_);
     std::swap(pid_, other.pid_);

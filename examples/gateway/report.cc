@@ -68,20 +68,25 @@ void JudgeParallelCalls(const json& parallel, Checks& checks) {
 
 void JudgeFanOut(const json& fan_out, Checks& checks) {
   const json& well = fan_out["well"];
-  checks.Add("a user is put together from three services", well["status"] == 200, absl::StrCat("status ", well["status"].get<int>()));
-  checks.Add("the request's scoped value reached all three calls", well["carries_context"] == true, well["answer"].dump());
+  checks.Add("a user is put together from three services", well["status"] == 200,
+             absl::StrCat("status ", well["status"].get<int>()));
+  checks.Add("the request's scoped value reached all three calls", well["carries_context"] == true,
+             well["answer"].dump());
 
   const json& failed = fan_out["failed"];
   const json& answer = failed["answer"];
-  checks.Add("a service that fails is a 502 with the reason", failed["status"] == 502 && answer.value("error", "").starts_with("payments"),
-             answer.value("error", ""));
+  checks.Add("a service that fails is a 502 with the reason",
+             failed["status"] == 502 && answer.value("error", "").starts_with("payments"), answer.value("error", ""));
   checks.Add("the other two calls were cancelled",
-             answer["cancelled"].contains("users") && answer["cancelled"].contains("orders") && answer["cancelled"].size() == 2,
+             answer["cancelled"].contains("users") && answer["cancelled"].contains("orders") &&
+                 answer["cancelled"].size() == 2,
              answer["cancelled"].dump());
-  checks.Add("the services counted the requests that were given up", AllAre(failed["aborted"], 1, 1, 0), ByService(failed["aborted"]));
+  checks.Add("the services counted the requests that were given up", AllAre(failed["aborted"], 1, 1, 0),
+             ByService(failed["aborted"]));
 
   const json& late = fan_out["late"];
-  checks.Add("a deadline is a 504, and cancels all three calls", late["status"] == 504 && AllAre(late["aborted"], 1, 1, 1),
+  checks.Add("a deadline is a 504, and cancels all three calls",
+             late["status"] == 504 && AllAre(late["aborted"], 1, 1, 1),
              absl::StrCat("status ", late["status"].get<int>(), "; given up: ", ByService(late["aborted"])));
 }
 
@@ -91,21 +96,24 @@ void JudgeInFlight(const json& run, int64_t requests, Checks& checks) {
   checks.Add(absl::StrCat(requests, " requests are in flight at once"), at_once >= requests, absl::StrCat(at_once));
   checks.Add("all of them are answered, and well", well == requests, absl::StrCat(well));
   checks.Add(absl::StrCat("a service sees at most ", kMaxUpstreamConnections, " connections of the gateway"),
-             AtMost(run["upstream_connections_peak"], kMaxUpstreamConnections), ByService(run["upstream_connections_peak"]));
+             AtMost(run["upstream_connections_peak"], kMaxUpstreamConnections),
+             ByService(run["upstream_connections_peak"]));
 }
 
 void AppendRun(std::string& text, const char* title, const json& run) {
-  absl::StrAppendFormat(&text, "  %-26s %9d %9.2f %11.0f %9.1f %9.1f %8d %10d %13d\n", title, run["requests"].get<int64_t>(),
-                        run["answered_s"].get<double>(), run["requests_per_s"].get<double>(), run["p50_ms"].get<double>(),
-                        run["p99_ms"].get<double>(), run["os_threads"].get<int64_t>(),
-                        run["rss_bytes_per_request"].get<int64_t>(), run["kernel_stack_bytes_per_request"].get<int64_t>());
+  absl::StrAppendFormat(&text, "  %-26s %9d %9.2f %11.0f %9.1f %9.1f %8d %10d %13d\n", title,
+                        run["requests"].get<int64_t>(), run["answered_s"].get<double>(),
+                        run["requests_per_s"].get<double>(), run["p50_ms"].get<double>(), run["p99_ms"].get<double>(),
+                        run["os_threads"].get<int64_t>(), run["rss_bytes_per_request"].get<int64_t>(),
+                        run["kernel_stack_bytes_per_request"].get<int64_t>());
 }
 
 void AppendParallelCalls(std::string& text, const json& parallel) {
   absl::StrAppendFormat(&text, "1. Twenty calls at once: slowest %.1f ms, all %.1f ms; %d moves between %d carriers\n",
                         parallel["slowest_ms"].get<double>(), parallel["total_ms"].get<double>(),
                         parallel["moves"].get<int64_t>(), parallel["carriers"].get<int>());
-  for (const std::string& line : Timeline::Draw(parallel["timeline"], kTimelineColumns)) absl::StrAppend(&text, "  ", line, "\n");
+  for (const std::string& line : Timeline::Draw(parallel["timeline"], kTimelineColumns))
+    absl::StrAppend(&text, "  ", line, "\n");
 }
 
 void AppendFanOut(std::string& text, const json& fan_out) {
@@ -113,13 +121,15 @@ void AppendFanOut(std::string& text, const json& fan_out) {
   for (const char* part : {"well", "failed", "late"}) {
     const json& exchange = fan_out[part];
     const json& answer = exchange["answer"];
-    absl::StrAppendFormat(&text, "  %s -> %d %s\n", exchange["request"].get<std::string>(), exchange["status"].get<int>(),
+    absl::StrAppendFormat(&text, "  %s -> %d %s\n", exchange["request"].get<std::string>(),
+                          exchange["status"].get<int>(),
                           answer.contains("error") ? answer["error"].get<std::string>() : answer.dump());
     if (!answer.contains("cancelled")) continue;
     for (const auto& [service, why] : answer["cancelled"].items()) {
       absl::StrAppendFormat(&text, "    the call to %s was cancelled: %s\n", service, why.get<std::string>());
     }
-    absl::StrAppendFormat(&text, "    requests given up, as the services count them: %s\n", ByService(exchange["aborted"]));
+    absl::StrAppendFormat(&text, "    requests given up, as the services count them: %s\n",
+                          ByService(exchange["aborted"]));
   }
 }
 
@@ -135,7 +145,8 @@ void AppendInFlight(std::string& text, const json& report) {
                         run["virtual_threads"].get<int64_t>(), run["filled_s"].get<double>());
   absl::StrAppendFormat(&text, "  %-26s %9s %9s %11s %9s %9s %8s %10s %13s\n", "from letting go", "requests", "seconds",
                         "requests/s", "p50 ms", "p99 ms", "threads", "RSS bytes", "kernel stack");
-  absl::StrAppendFormat(&text, "  %-26s %9s %9s %11s %9s %9s %8s %10s %13s\n", "", "", "", "", "", "", "", "a request", "a request");
+  absl::StrAppendFormat(&text, "  %-26s %9s %9s %11s %9s %9s %8s %10s %13s\n", "", "", "", "", "", "", "", "a request",
+                        "a request");
   AppendRun(text, "virtual threads", run);
   const json& threaded = report["thread_per_connection"];
   if (threaded.contains("skipped")) {
@@ -161,15 +172,16 @@ void Judge(json& report) {
 }
 
 std::string ToText(const json& report) {
-  std::string text = absl::StrFormat("Weft gateway: %d CPUs, %s, at most %d descriptors a process\n\n", report["cpus"].get<int>(),
-                                     report["io_backend"].get<std::string>(), report["descriptor_limit"].get<int64_t>());
+  std::string text =
+      absl::StrFormat("Weft gateway: %d CPUs, %s, at most %d descriptors a process\n\n", report["cpus"].get<int>(),
+                      report["io_backend"].get<std::string>(), report["descriptor_limit"].get<int64_t>());
   AppendParallelCalls(text, report["parallel_calls"]);
   AppendFanOut(text, report["fan_out"]);
   AppendInFlight(text, report);
   absl::StrAppend(&text, "\nWhat had to hold\n");
   for (const json& check : report["checks"]) {
-    absl::StrAppendFormat(&text, "  %s  %s: %s\n", check["held"].get<bool>() ? "held  " : "FAILED", check["what"].get<std::string>(),
-                          check["found"].get<std::string>());
+    absl::StrAppendFormat(&text, "  %s  %s: %s\n", check["held"].get<bool>() ? "held  " : "FAILED",
+                          check["what"].get<std::string>(), check["found"].get<std::string>());
   }
   return text;
 }

@@ -47,7 +47,8 @@ weft::Task<http::Response> Service::Handle(const http::Request& request) {
   if (const std::optional<int64_t> id = IdAfter(path, record_prefix_)) co_return co_await Record(request, *id);
   if (path == "/work") {
     const std::optional<int64_t> ms = NumberInQuery(request.target, "ms");
-    if (!ms.has_value() || *ms > kMaxWorkMilliseconds) co_return ErrorResponse(400, "ms=0..60000 is missing in the query");
+    if (!ms.has_value() || *ms > kMaxWorkMilliseconds)
+      co_return ErrorResponse(400, "ms=0..60000 is missing in the query");
     co_await weft::Sleep(absl::Milliseconds(*ms));
     co_return JsonResponse(200, {{"service", name_}, {"ms", *ms}});
   }
@@ -73,10 +74,9 @@ weft::Task<http::Response> Service::Record(const http::Request& request, int64_t
   }
   answered.Set();
   const std::string* request_id = request.headers.Find("X-Request-Id");
-  co_return JsonResponse(200, {{"service", name_},
-                               {"id", id},
-                               {"count", id % 10 + 1},
-                               {"request", request_id == nullptr ? "" : *request_id}});
+  co_return JsonResponse(
+      200,
+      {{"service", name_}, {"id", id}, {"count", id % 10 + 1}, {"request", request_id == nullptr ? "" : *request_id}});
 }
 
 http::Response Service::SetGate(const http::Request& request) {

@@ -8,7 +8,8 @@
 //   GET  /await?counter=aborted&at_least=1  ... when so many requests for records have been given up by those who asked
 //   GET  /stats
 //
-// A handler whose client hangs up is cancelled: the counter of aborted requests is counted up by the destructor of a local.
+// A handler whose client hangs up is cancelled: the counter of aborted requests is counted up by the destructor of a
+// local.
 #ifndef WEFT_EXAMPLES_GATEWAY_SERVICE_H_
 #define WEFT_EXAMPLES_GATEWAY_SERVICE_H_
 
@@ -29,7 +30,9 @@ class Service {
   Service(std::string name, http::ServerOptions options);
 
   // Until `stop` is set; then drains.
-  weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) { return server_.Serve(listener, stop); }
+  weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) {
+    return server_.Serve(listener, stop);
+  }
 
  private:
   weft::Task<http::Response> Handle(const http::Request& request);
@@ -40,7 +43,7 @@ class Service {
   const std::string name_;
   const std::string record_prefix_;  // "/users/"
   http::Server server_;
-  weft::Event gate_;                  // set: open
+  weft::Event gate_;  // set: open
   std::atomic<bool> fail_held_ = false;
   WatchedCounter held_;
   WatchedCounter aborted_;

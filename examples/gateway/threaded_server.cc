@@ -192,8 +192,8 @@ class ThreadedServer {
     return ErrorResponse(404, "no such page");
   }
 
-  // Sends the three requests, and then waits for the three answers: they overlap without further threads. Connections are taken in
-  // one order by all, so nobody waits in a circle.
+  // Sends the three requests, and then waits for the three answers: they overlap without further threads. Connections
+  // are taken in one order by all, so nobody waits in a circle.
   http::Response User(int64_t id) {
     const std::string request_id = absl::StrCat("t", ++next_request_);
     std::array<std::optional<BlockingConnection>, kServices> connections;
@@ -296,7 +296,8 @@ absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstr
     const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return Errno("accept");
     // The client sees its connection closed, and reports it.
-    if (absl::Status started = server.Start(fd); !started.ok()) std::fprintf(stderr, "%s\n", started.ToString().c_str());
+    if (absl::Status started = server.Start(fd); !started.ok())
+      std::fprintf(stderr, "%s\n", started.ToString().c_str());
   }
   server.AwaitEnd();
   return absl::OkStatus();

@@ -1,5 +1,5 @@
-// The gateway's main job with one OS thread a connection and blocking calls, to be measured beside the other: GET /user/{id}, /await
-// and /stats, answered as GatewayServer does. Time limits and cancellation are left out.
+// The gateway's main job with one OS thread a connection and blocking calls, to be measured beside the other: GET
+// /user/{id}, /await and /stats, answered as GatewayServer does. Time limits and cancellation are left out.
 #ifndef WEFT_EXAMPLES_GATEWAY_THREADED_SERVER_H_
 #define WEFT_EXAMPLES_GATEWAY_THREADED_SERVER_H_
 
@@ -13,8 +13,8 @@
 
 namespace gateway {
 
-// Listens on a loopback port of the kernel's choosing, announces it, and serves until SIGTERM, which has to be blocked in the calling
-// thread. Returns when the clients have closed all connections.
+// Listens on a loopback port of the kernel's choosing, announces it, and serves until SIGTERM, which has to be blocked
+// in the calling thread. Returns when the clients have closed all connections.
 absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstreams,
                            const std::function<void(uint16_t port)>& announce);
 

@@ -82,7 +82,8 @@ std::vector<std::string> Timeline::Draw(const nlohmann::json& threads, int colum
   }
   const double column_ms = end_ms / columns;
   std::vector<std::string> lines = {absl::StrFormat(
-      "one column is %.0f ms; a digit: mounted on that carrier; then each stretch as carrier@begin+length in ms", column_ms)};
+      "one column is %.0f ms; a digit: mounted on that carrier; then each stretch as carrier@begin+length in ms",
+      column_ms)};
   for (const auto& thread : threads) {
     std::string picture(static_cast<size_t>(columns), ' ');
     std::string list;
@@ -96,8 +97,10 @@ std::vector<std::string> Timeline::Draw(const nlohmann::json& threads, int colum
       };
       const size_t first = column(begin_ms);
       const size_t last = column(begin_ms + length_ms);
-      if (at < first) std::fill(picture.begin() + static_cast<ptrdiff_t>(at), picture.begin() + static_cast<ptrdiff_t>(first), '.');
-      std::fill(picture.begin() + static_cast<ptrdiff_t>(first), picture.begin() + static_cast<ptrdiff_t>(last) + 1, Digit(carrier));
+      if (at < first)
+        std::fill(picture.begin() + static_cast<ptrdiff_t>(at), picture.begin() + static_cast<ptrdiff_t>(first), '.');
+      std::fill(picture.begin() + static_cast<ptrdiff_t>(first), picture.begin() + static_cast<ptrdiff_t>(last) + 1,
+                Digit(carrier));
       at = last + 1;
       absl::StrAppendFormat(&list, " %d@%.2f+%.2f", carrier, begin_ms, length_ms);
     }

@@ -22,7 +22,8 @@ namespace gateway {
 
 class Timeline final : public weft::ext::SchedulingObserver {
  public:
-  // Threads with a name are recorded, others not. Between Start() and Stop(); both on one thread, repeatedly if need be.
+  // Threads with a name are recorded, others not. Between Start() and Stop(); both on one thread, repeatedly if need
+  // be.
   void Start(int64_t now_ns);
   // [{"thread": "call-07", "stretches": [{"carrier": 0, "begin_ms": 0.2, "length_ms": 0.1}, ...]}, ...], by name.
   nlohmann::json Stop(int64_t now_ns);

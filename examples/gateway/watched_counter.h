@@ -61,9 +61,9 @@ class WatchedCounter {
   };
 
   mutable std::mutex mutex_;
-  int64_t value_ = 0;              // guarded by mutex_
-  int64_t peak_ = 0;               // guarded by mutex_
-  std::vector<Waiter*> waiters_;   // guarded by mutex_
+  int64_t value_ = 0;             // guarded by mutex_
+  int64_t peak_ = 0;              // guarded by mutex_
+  std::vector<Waiter*> waiters_;  // guarded by mutex_
 };
 
 // One more in the counter, for as long as this lives.

@@ -9,7 +9,8 @@
 
 namespace http {
 
-weft::Task<absl::StatusOr<ClientConnection>> ClientConnection::Connect(weft::net::SocketAddress address, Limits limits) {
+weft::Task<absl::StatusOr<ClientConnection>> ClientConnection::Connect(weft::net::SocketAddress address,
+                                                                       Limits limits) {
   absl::StatusOr<weft::net::TcpStream> stream = co_await weft::net::TcpStream::Connect(address);
   if (!stream.ok()) co_return stream.status();
   co_return ClientConnection(*std::move(stream), address.ToString(), limits);

@@ -3,8 +3,9 @@
 //   http::Pool orders(address, {.max_connections = 256});
 //   absl::StatusOr<http::Response> answer = co_await orders.Call(request);
 //
-// Time limits are the caller's: weft::WithTimeout. A call that is cancelled closes its connection, by which the server knows. The
-// status of a Response, 500 included, is the caller's to judge; an error here means that there was no answer.
+// Time limits are the caller's: weft::WithTimeout. A call that is cancelled closes its connection, by which the server
+// knows. The status of a Response, 500 included, is the caller's to judge; an error here means that there was no
+// answer.
 #ifndef WEFT_EXAMPLES_HTTP_CLIENT_H_
 #define WEFT_EXAMPLES_HTTP_CLIENT_H_
 
@@ -58,9 +59,9 @@ struct PoolOptions {
 };
 
 struct PoolStats {
-  int64_t open = 0;       // connections in use or kept alive
+  int64_t open = 0;  // connections in use or kept alive
   int64_t peak_open = 0;
-  int64_t opened = 0;     // ever
+  int64_t opened = 0;  // ever
   int64_t calls = 0;
 };
 
@@ -71,9 +72,8 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Takes a kept connection, or opens one. A kept connection that turns out to have been closed by the server is replaced, once, if
-  // the request may be repeated (GET).
-  // The request outlives the call.
+  // Takes a kept connection, or opens one. A kept connection that turns out to have been closed by the server is
+  // replaced, once, if the request may be repeated (GET). The request outlives the call.
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
 
   PoolStats stats() const;

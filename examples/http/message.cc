@@ -10,9 +10,8 @@ namespace http {
 namespace {
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 void AppendRest(std::string& out, const Headers& headers, size_t length, bool keep_alive) {
@@ -32,26 +31,39 @@ const std::string* Headers::Find(std::string_view name) const {
 
 std::string_view ReasonPhrase(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
+    case 100:
+      return "Continue";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
   }
   return "Unnamed";
 }
 
 std::string Serialize(const Request& request, std::string_view host) {
-  std::string out = absl::StrCat(request.method, " ", request.target, " HTTP/1.1\r\nHost: ",
-                                 absl::string_view(host.data(), host.size()), "\r\n");
+  std::string out = absl::StrCat(request.method, " ", request.target,
+                                 " HTTP/1.1\r\nHost: ", absl::string_view(host.data(), host.size()), "\r\n");
   AppendRest(out, request.headers, request.body.size(), request.keep_alive);
   out += request.body;
   return out;

@@ -40,7 +40,8 @@ struct Response {
 // "Not Found" for 404.
 std::string_view ReasonPhrase(int status);
 
-// The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among the headers.
+// The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among
+// the headers.
 std::string Serialize(const Request& request, std::string_view host);
 // `head_only`: the answer to a HEAD request, which has a Content-Length but no body.
 std::string Serialize(const Response& response, bool head_only = false);

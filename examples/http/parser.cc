@@ -8,7 +8,8 @@
 
 namespace http {
 
-// What llhttp calls while it executes. A callback that has failed the parser returns HPE_USER, which ends the execution.
+// What llhttp calls while it executes. A callback that has failed the parser returns HPE_USER, which ends the
+// execution.
 struct Parser::Callbacks {
   static Parser& Of(llhttp_t* llhttp) { return *static_cast<Parser*>(llhttp->data); }
 
@@ -110,7 +111,8 @@ size_t Parser::Feed(std::string_view bytes) {
     std::string_view rest = bytes.substr(consumed);
     switch (state_) {
       case ParserState::kComplete:
-      case ParserState::kFailed: return consumed;
+      case ParserState::kFailed:
+        return consumed;
       case ParserState::kIdle:
       case ParserState::kHead: {
         // No more than the head may hold; so a head that is still incomplete after that is too long.
@@ -124,7 +126,9 @@ size_t Parser::Feed(std::string_view bytes) {
         }
         break;
       }
-      case ParserState::kBody: consumed += Execute(rest); break;
+      case ParserState::kBody:
+        consumed += Execute(rest);
+        break;
     }
   }
   return consumed;

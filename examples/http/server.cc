@@ -15,8 +15,8 @@
 namespace http {
 namespace {
 
-// A refused client may still be sending; closing at once would reset the connection, and the answer with it. So what it sends is
-// read for a while.
+// A refused client may still be sending; closing at once would reset the connection, and the answer with it. So what it
+// sends is read for a while.
 constexpr absl::Duration kLingerTimeout = absl::Seconds(2);
 constexpr size_t kLingerBytes = 16 * 1024 * 1024;
 
@@ -66,7 +66,8 @@ class Server::Connection {
     for (;;) {
       begin_ += parser_.Feed(std::string_view(bytes_.data() + begin_, end_ - begin_));
       if (begin_ == end_) begin_ = end_ = 0;
-      if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed) co_return absl::OkStatus();
+      if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed)
+        co_return absl::OkStatus();
       if (parser_.ExpectsContinue() && !std::exchange(told_to_continue, true)) {
         if (absl::Status sent = co_await Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
       }
@@ -137,7 +138,8 @@ weft::Task<absl::Status> Server::Accept(weft::net::TcpListener& listener, weft::
       continue;
     }
     if (!stream.ok()) co_return stream.status();
-    connections.Fork([this, p = std::move(permit), s = *std::move(stream)]() mutable { return ServeConnection(std::move(s)); });
+    connections.Fork(
+        [this, p = std::move(permit), s = *std::move(stream)]() mutable { return ServeConnection(std::move(s)); });
   }
 }
 
@@ -159,8 +161,8 @@ weft::Task<bool> Server::ServeRequest(Connection& connection) {
   absl::Status read = co_await weft::WithTimeout(options_.request_timeout, connection.ReadRequest());
   RequestParser& parser = connection.parser();
   if (weft::ReasonOf(read).kind == weft::CancelReason::Kind::kTimeout) {
-    co_await Refuse(connection, 408, absl::StrCat("the request did not arrive within ",
-                                                  absl::FormatDuration(options_.request_timeout)));
+    co_await Refuse(connection, 408,
+                    absl::StrCat("the request did not arrive within ", absl::FormatDuration(options_.request_timeout)));
     co_return false;
   }
   if (!read.ok()) co_return false;  // the client hung up: nobody waits for an answer

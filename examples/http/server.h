@@ -3,14 +3,14 @@
 //   http::Server server({}, [](const http::Request& request) -> weft::Task<http::Response> { ... });
 //   absl::Status ended = co_await server.Serve(*listener, stop);     // until stop.Set(), then drains
 //
-// The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer: finishing the
-// sending half counts as hanging up. A handler that throws gives 500.
+// The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer:
+// finishing the sending half counts as hanging up. A handler that throws gives 500.
 //
-// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 505 another version. A client
-// that sends its requests without waiting (pipelining) has its answers in their order.
+// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 505 another
+// version. A client that sends its requests without waiting (pipelining) has its answers in their order.
 //
-// Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive finish, each
-// within its time limits, and returns when all connections have ended.
+// Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive
+// finish, each within its time limits, and returns when all connections have ended.
 #ifndef WEFT_EXAMPLES_HTTP_SERVER_H_
 #define WEFT_EXAMPLES_HTTP_SERVER_H_
 
@@ -36,7 +36,7 @@ struct ServerOptions {
 
 // What a server has done so far. Any thread may read.
 struct ServerCounters {
-  std::atomic<int64_t> connections = 0;       // accepted
+  std::atomic<int64_t> connections = 0;  // accepted
   std::atomic<int64_t> connections_open = 0;
   std::atomic<int64_t> connections_peak = 0;  // open at once
   std::atomic<int64_t> requests = 0;          // given to the handler

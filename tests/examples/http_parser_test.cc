@@ -1,7 +1,5 @@
-// The HTTP parsers of the examples. Goal: messages come out whole however their bytes are split, and limits hold exactly.
-// Method: each input is fed whole, and again byte by byte, and gives the same.
-#include "examples/http/parser.h"
-
+// The HTTP parsers of the examples. Goal: messages come out whole however their bytes are split, and limits hold
+// exactly. Method: each input is fed whole, and again byte by byte, and gives the same.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "examples/http/message.h"
+#include "examples/http/parser.h"
 
 namespace http {
 namespace {
@@ -45,7 +44,8 @@ class HttpParserTest : public testing::TestWithParam<size_t> {
   static Parsed Parse(std::string_view bytes) { return http::Parse(bytes, GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(BytesAtOnce, HttpParserTest, testing::Values(1, 2, 7, 1'000'000), testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(BytesAtOnce, HttpParserTest, testing::Values(1, 2, 7, 1'000'000),
+                         testing::PrintToStringParamName());
 
 TEST_P(HttpParserTest, ARequestWithoutABody) {
   const Parsed parsed = Parse("GET /user/7?full=1 HTTP/1.1\r\nHost: localhost\r\nX-Empty:\r\n\r\n");
@@ -64,8 +64,9 @@ TEST_P(HttpParserTest, ARequestWithoutABody) {
 }
 
 TEST_P(HttpParserTest, ABodyByItsLengthAndABodyInChunks) {
-  for (const char* request : {"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
-                              "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"}) {
+  for (const char* request :
+       {"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"}) {
     const Parsed parsed = Parse(request);
     ASSERT_EQ(parsed.requests.size(), 1u) << request;
     EXPECT_EQ(parsed.requests[0].body, "hello");
@@ -75,7 +76,8 @@ TEST_P(HttpParserTest, ABodyByItsLengthAndABodyInChunks) {
 }
 
 TEST_P(HttpParserTest, RequestsInARowAreParsedOneByOne) {
-  const Parsed parsed = Parse("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx\r\nGET /3 HTTP/1.1\r\n\r\nGET /4");
+  const Parsed parsed =
+      Parse("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx\r\nGET /3 HTTP/1.1\r\n\r\nGET /4");
   ASSERT_EQ(parsed.requests.size(), 3u);
   EXPECT_EQ(parsed.requests[0].target, "/1");
   EXPECT_EQ(parsed.requests[1].target, "/2");
@@ -99,8 +101,8 @@ TEST_P(HttpParserTest, WhetherTheConnectionLives) {
 }
 
 TEST_P(HttpParserTest, WhatIsNotHttpIs400) {
-  for (const char* request : {"\x16\x03\x01\x02", "GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "NONSENSE / HTTP/1.1\r\n\r\n",
-                              "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+  for (const char* request : {"\x16\x03\x01\x02", "GET\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+                              "NONSENSE / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
                               "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
                               "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                               "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n"}) {
@@ -148,7 +150,9 @@ TEST_P(HttpParserTest, ABodyThatIsAnnouncedTooLargeIs413BeforeItComes) {
 }
 
 TEST_P(HttpParserTest, ChunksThatAddUpToTooMuchAre413) {
-  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n9\r\n123456789\r\n0\r\n\r\n").status, 413);
+  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n9\r\n123456789\r\n0\r\n\r\n")
+                .status,
+            413);
 }
 
 TEST_P(HttpParserTest, AnotherVersionIs505) {

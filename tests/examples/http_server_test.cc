@@ -1,8 +1,7 @@
-// The HTTP server, client and pool of the examples, against each other and against bytes. Goal: what the headers promise of
-// connections that live on, of clients that are slow, wrong, impatient or gone, and of the drain. Method: a server on loopback and its
-// clients in one runtime, on each backend; what has to happen first is waited for by events and counters.
-#include "examples/http/server.h"
-
+// The HTTP server, client and pool of the examples, against each other and against bytes. Goal: what the headers
+// promise of connections that live on, of clients that are slow, wrong, impatient or gone, and of the drain. Method: a
+// server on loopback and its clients in one runtime, on each backend; what has to happen first is waited for by events
+// and counters.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -21,6 +20,7 @@
 #include "absl/types/span.h"
 #include "examples/http/client.h"
 #include "examples/http/message.h"
+#include "examples/http/server.h"
 #include "weft/weft.h"
 
 namespace http {
@@ -156,8 +156,10 @@ TEST_P(HttpServerTest, WhatCannotBeServedIsAnsweredAndClosed) {
   WithServer(options, Echo, [](Server& server, SocketAddress address) -> Task<void> {
     const std::vector<std::pair<std::string, std::string>> cases = {
         {"nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
-        {absl::StrCat("GET /", std::string(3000, 'x'), " HTTP/1.1\r\n\r\n"), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
-        {absl::StrCat("GET / HTTP/1.1\r\nX: ", std::string(100'000, 'x')), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        {absl::StrCat("GET /", std::string(3000, 'x'), " HTTP/1.1\r\n\r\n"),
+         "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        {absl::StrCat("GET / HTTP/1.1\r\nX: ", std::string(100'000, 'x')),
+         "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
         // All of the body is sent before the answer is read: it is not lost in a reset.
         {absl::StrCat("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", std::string(1'000'000, 'x')),
          "HTTP/1.1 413 Content Too Large\r\n"},
@@ -191,7 +193,9 @@ TEST_P(HttpServerTest, AClientThatWaitsForContinueIsToldTo) {
   WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
     absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
     EXPECT_TRUE(stream.ok());
-    EXPECT_TRUE((co_await stream->Write("POST / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")).ok());
+    EXPECT_TRUE((co_await stream->Write(
+                     "POST / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"))
+                    .ok());
     const std::string expected = "HTTP/1.1 100 Continue\r\n\r\n";
     std::string got(expected.size(), ' ');
     EXPECT_TRUE((co_await stream->ReadExactly(absl::MakeSpan(got.data(), got.size()))).ok());
@@ -292,7 +296,8 @@ TEST_P(HttpServerTest, APoolKeepsToItsLimit) {
     Pool pool(address, {.max_connections = kLimit});
     const Request request;
     weft::ShutdownOnFailure scope;
-    for (int i = 0; i < kCalls; ++i) scope.Fork([&]() -> Task<absl::Status> { co_return (co_await pool.Call(request)).status(); });
+    for (int i = 0; i < kCalls; ++i)
+      scope.Fork([&]() -> Task<absl::Status> { co_return (co_await pool.Call(request)).status(); });
     const absl::Status joined = co_await scope.Join();
     EXPECT_TRUE(joined.ok()) << joined;
     EXPECT_LE(most, kLimit);

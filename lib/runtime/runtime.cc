@@ -178,8 +178,10 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
   WEFT_CHECK(Carrier::Current() == nullptr)
       << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
+  core.HoldRoots();  // another OS thread may destroy the runtime, which ends the root, before we have come to wait for that
   core.StartRoot(root);
   core.host->AwaitDone(done);
+  core.RootGone();
 }
 
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {

@@ -91,8 +91,8 @@ class RuntimeCore {
   void StartRoot(ThreadBlock& root) noexcept;
   void RootEnded(ThreadBlock& root) noexcept;
   void RootGone() noexcept;  // the last touch of the runtime by a root, or by who called HoldRoots()
-  // An OS thread that is no carrier, about to make a thread runnable: keeps the runtime until it calls RootGone(). Relaxed: the thread's
-  // own root is counted still.
+  // An OS thread that is no carrier, about to start a root or to wake a thread: keeps the runtime until it calls RootGone(). Relaxed: the
+  // runtime is not being destroyed yet, or a root of it is counted still.
   void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(const CancelReason& reason) noexcept;
   void AwaitNoRoots() noexcept;

@@ -120,7 +120,11 @@ TEST(RunDeathTest, AWaitOutsideAVirtualThread) {
 
 // ---- The end of a runtime.
 
-TEST(RuntimeEndTest, AskTheThreadsThatRunToEndAndWaitsForThem) {
+// Also a regression: a caller of Run() was not waited for.
+//   1. caller: starts its root
+//   2. main: destroys the runtime, which ends the root
+//   3. caller: begins to wait for that, on a host that is gone
+TEST(RuntimeEndTest, AsksTheThreadsThatRunToEndAndWaitsForThem) {
   for (int round = 0; round < 20; ++round) {
     std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1 + round % 2});
     std::vector<std::thread> callers;

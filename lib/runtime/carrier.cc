@@ -22,7 +22,7 @@ thread_local Carrier* current_carrier = nullptr;
 }  // namespace
 
 Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index) noexcept
-    : runtime(core), index(carrier_index), timers(core.Now()), chooser_(carrier_index + 1) {}
+    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), chooser_(carrier_index + 1) {}
 
 Carrier::~Carrier() = default;
 
@@ -70,8 +70,13 @@ bool Carrier::Step() noexcept {
 }
 
 void Carrier::Look() noexcept {
-  timers.FireExpired(runtime.Now(), kTimersPerLook);
+  const int64_t now = runtime.Now();
+  timers.FireExpired(now, kTimersPerLook);
   if (driver != nullptr) driver->Poll(0);
+  if (now - relieved_ns_ >= kReliefIntervalNanos) {
+    relieved_ns_ = now;
+    RelieveOthers(now);
+  }
 }
 
 // A join helps its own children, newest first: depth-first, with few threads alive and a warm cache. Otherwise oldest first,
@@ -143,16 +148,15 @@ void Carrier::Mount(ThreadBlock& thread) noexcept {
   const uint32_t last = thread.mounted.load(std::memory_order_relaxed);
   if (last != 0 && last != index + 1) CarrierCounters::Add(counters.moves);
   thread.mounted.store((index + 1) | ThreadBlock::kMountedBit, std::memory_order_relaxed);
-  const int64_t now = runtime.Now();
-  mounted_since.store(now, std::memory_order_relaxed);
+  running.store(true, std::memory_order_relaxed);
   if (ext::SchedulingObserver* observer = runtime.config.observer) {
-    observer->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), now});
+    observer->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
   }
 }
 
 void Carrier::Unmount(ThreadBlock& thread) noexcept {
   thread.mounted.store(index + 1, std::memory_order_relaxed);
-  mounted_since.store(0, std::memory_order_relaxed);
+  running.store(false, std::memory_order_relaxed);
   current = nullptr;
   if (ext::SchedulingObserver* observer = runtime.config.observer) {
     observer->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
@@ -346,8 +350,7 @@ void Carrier::Idle() noexcept {
   runtime.parked.fetch_sub(1, std::memory_order_seq_cst);
   // Taken down by somebody else: we were counted as a searcher.
   if (parked.exchange(0, std::memory_order_seq_cst) == 0) searching_ = true;
-  timers.FireExpired(runtime.Now(), kTimersPerLook);
-  RelieveOthers();
+  Look();
 }
 
 // There are as many carriers running as there should be: this one keeps serving its timers and its operations, and leaves the
@@ -384,23 +387,29 @@ int64_t Carrier::ParkDeadline() noexcept {
   const uint32_t count = runtime.carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (i != index && !runtime.carrier(i).asleep.load(std::memory_order_relaxed)) {
-      return std::min(deadline, runtime.Now() + kReliefNanos);
+      return std::min(deadline, runtime.Now() + (relieving_ ? kReliefIntervalNanos : kReliefNanos));
     }
   }
   return deadline;
 }
 
-// A carrier that computes serves neither its timers nor its completions; an idle one does it in its place.
-void Carrier::RelieveOthers() noexcept {
+// A carrier that computes serves neither its timers nor its completions; an idle one does it in its place. One that has mounted
+// nothing new since it was last seen, and was running both times, has been running that one thread all the while.
+void Carrier::RelieveOthers(int64_t now) noexcept {
+  relieving_ = false;
   const uint32_t count = runtime.carrier_count();
-  if (count < 2) return;
-  const int64_t now = runtime.Now();
   for (uint32_t i = 0; i < count; ++i) {
     Carrier& other = runtime.carrier(i);
-    const int64_t since = other.mounted_since.load(std::memory_order_relaxed);
-    if (&other == this || since == 0 || now - since < kReliefNanos) continue;
-    other.timers.FireExpired(now, kTimersPerLook);
-    if (other.driver != nullptr) other.driver->Relieve();
+    if (&other == this || !other.running.load(std::memory_order_relaxed)) continue;
+    Sighting& sighting = sightings_[i];
+    const int64_t mounts = other.counters.mounts.load(std::memory_order_relaxed);
+    if (sighting.mounts != mounts) {
+      sighting = {mounts, now};
+    } else if (now - sighting.time_ns >= kReliefNanos) {
+      relieving_ = true;
+      other.timers.FireExpired(now, kTimersPerLook);
+      if (other.driver != nullptr) other.driver->Relieve();
+    }
   }
 }
 
@@ -436,7 +445,6 @@ ThreadBlock* Carrier::TakeInside(const ScopeRecord& scope) noexcept {
 
 void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept {
   ThreadBlock* const outer = current;
-  const int64_t outer_since = mounted_since.load(std::memory_order_relaxed);
   const int outer_budget = ready_budget_;
   CarrierCounters::Add(counters.pins);
   runtime.EnterBlocked(*this);
@@ -458,7 +466,7 @@ void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRec
   current = outer;
   action = Action::kEnd;
   ready_budget_ = outer_budget;
-  mounted_since.store(outer_since, std::memory_order_relaxed);
+  running.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace weft::internal

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "lib/lockfree/work_stealing_deque.h"
@@ -52,8 +53,11 @@ class Carrier {
   static constexpr int kShutdownBatch = 64;
   // Timers fired in one look; more are due at once, and are fired in the next.
   static constexpr int kTimersPerLook = 1024;
-  // A carrier that runs one thread for longer than this has its timers and completions served by an idle one (Go's bound).
-  static constexpr int64_t kReliefNanos = 10'000'000;
+  // A carrier that runs one thread has its timers and completions served by an idle one within twice this time: the idle one has
+  // to see it twice (Go's bound is 10 ms as well).
+  static constexpr int64_t kReliefNanos = 5'000'000;
+  // How often it then does so, and how often a carrier looks at the others at most.
+  static constexpr int64_t kReliefIntervalNanos = 1'000'000;
 
   Carrier(RuntimeCore& runtime, uint32_t index) noexcept;
   ~Carrier();
@@ -91,7 +95,7 @@ class Carrier {
   Atomic<bool> asleep{false};         // parked, and serving its timers and operations there
   Atomic<uint32_t> rung{0};          // for hosts without a driver
   Atomic<uint32_t> blocked{0};       // depth of RunInsideUntilDrained()
-  Atomic<int64_t> mounted_since{0};  // when the current thread was mounted; 0: none
+  Atomic<bool> running{false};       // a thread is mounted
   CarrierCounters counters;
 
  private:
@@ -117,9 +121,17 @@ class Carrier {
   ThreadBlock* Search() noexcept;
   int64_t ParkDeadline() noexcept;
   void ParkUntil(int64_t deadline_ns) noexcept;
-  void RelieveOthers() noexcept;
+  void RelieveOthers(int64_t now) noexcept;
   ThreadBlock* TakeInside(const ScopeRecord& scope) noexcept;
 
+  // What this carrier, when idle, saw of the others.
+  struct Sighting {
+    int64_t mounts = -1;
+    int64_t time_ns = 0;
+  };
+  std::vector<Sighting> sightings_;
+  int64_t relieved_ns_ = 0;
+  bool relieving_ = false;  // some carrier computes, and has its duties done by us
   XorShiftChooser chooser_;
   uint32_t tick_ = 0;
   int ready_budget_ = 0;

@@ -182,6 +182,7 @@ TEST_P(SyncTest, PermitsAreGrantedInTheOrderOfAcquire) {
   Everywhere([]() -> Task<void> {
     Semaphore semaphore(1);
     std::vector<int> order;
+    Event looked;
     AwaitAll scope;
     {
       Permit permit = co_await semaphore.Acquire();
@@ -191,13 +192,14 @@ TEST_P(SyncTest, PermitsAreGrantedInTheOrderOfAcquire) {
           waiting.Make();
           Permit mine = co_await semaphore.Acquire();
           order.push_back(i);  // one at a time
-          co_await Yield();
+          co_await looked.Wait();
         });
         co_await waiting.AwaitParked();
       }
       EXPECT_FALSE(semaphore.TryAcquire().has_value());
     }
     EXPECT_FALSE(semaphore.TryAcquire().has_value()) << "nobody overtakes a waiter";
+    looked.Set();
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
     EXPECT_EQ(semaphore.available(), 1);

@@ -308,14 +308,32 @@ TEST_P(HttpServerTest, APoolKeepsToItsLimit) {
 }
 
 TEST_P(HttpServerTest, AKeptConnectionThatTheServerHasClosedIsReplaced) {
-  WithServer({.idle_timeout = absl::Milliseconds(5)}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
-    Pool pool(address);
+  WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
+    // A server that lets its client believe that the connection lives.
+    auto listener = weft::net::TcpListener::Bind("127.0.0.1:0");
+    weft::Event closed;
+    weft::AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      for (int i = 0; i < 2; ++i) {
+        absl::StatusOr<TcpStream> stream = co_await listener->Accept();
+        EXPECT_TRUE(stream.ok()) << stream.status();
+        char bytes[256];
+        EXPECT_TRUE((co_await stream->Read(absl::MakeSpan(bytes))).ok());
+        EXPECT_TRUE((co_await stream->Write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")).ok());
+        stream->Close();
+        closed.Set();
+      }
+    });
+    Pool pool(*listener->local_address());
     const Request request;
-    EXPECT_TRUE((co_await pool.Call(request)).ok());
-    co_await Until(server.counters().connections_open, 0);
-    const absl::StatusOr<Response> again = co_await pool.Call(request);
-    EXPECT_TRUE(again.ok()) << again.status();
+    for (int i = 0; i < 2; ++i) {
+      const absl::StatusOr<Response> response = co_await pool.Call(request);
+      EXPECT_TRUE(response.ok()) << response.status();
+      EXPECT_EQ(pool.stats().open, 1);
+      co_await closed.Wait();
+    }
     EXPECT_EQ(pool.stats().opened, 2);
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 

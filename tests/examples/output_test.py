@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-_BACKEND_NOTICE = re.compile(r"^weft: WEFT_IO=auto: .*\n", re.MULTILINE)
+_BACKEND_NOTICE = re.compile(r"^weft: .*; using epoll\n", re.MULTILINE)
 _TIME_LIMIT_SECONDS = 60
 
 

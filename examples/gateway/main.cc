@@ -102,9 +102,7 @@ absl::StatusOr<std::array<weft::net::SocketAddress, kServices>> Upstreams() {
 absl::StatusOr<weft::net::TcpListener> Listen(uint16_t port) {
   const std::string address = absl::StrCat("127.0.0.1:", port);
   absl::StatusOr<weft::net::TcpListener> listener = weft::net::TcpListener::Bind(address);
-  // Weft's I/O errors bear their errno.
-  const absl::optional<absl::Cord> error = listener.status().GetPayload("weft.dev/errno");
-  if (error.has_value() && *error == absl::StrCat(EADDRINUSE)) {
+  if (weft::ErrnoOf(listener.status()) == EADDRINUSE) {
     return absl::FailedPreconditionError(absl::StrCat(
         address, " is in use by another program; choose another port with --port, or 0 for any that is free"));
   }

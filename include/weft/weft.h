@@ -5,6 +5,7 @@
 #include "weft/all.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/errno.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"

@@ -160,7 +160,7 @@ Task<absl::Status> Root(EveryCheckpoint& test) {
 
   ShutdownOnFailure scope;
   test.UserCode();
-  for (int i = 0; i < 2; ++i) scope.Fork(Locks(test, mutex, semaphore));
+  for (int i = 0; i < 4; ++i) scope.Fork(Locks(test, mutex, semaphore));
   scope.Fork(EarlyExits(test, never));
   // One port each: the kernel does not say in which order it takes connections.
   scope.Fork(Serve(test, small, 4'000));

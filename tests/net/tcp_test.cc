@@ -9,13 +9,11 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
-#include "weft/internal/errno_status.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
 namespace {
 
-using internal::ErrnoOf;
 using net::SocketAddress;
 using net::TcpListener;
 using net::TcpStream;

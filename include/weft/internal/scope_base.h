@@ -71,8 +71,8 @@ class ScopeBase : public ScopeRecord {
     return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(options));
   }
 
-  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait. Idempotent. The owner
-  // and the threads in the tree below.
+  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even until all have
+  // been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the tree below.
   void Shutdown();
   bool IsShutdown() const noexcept;
 

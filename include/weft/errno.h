@@ -1,0 +1,16 @@
+// The errno behind a status of Weft's I/O.
+#ifndef WEFT_ERRNO_H_
+#define WEFT_ERRNO_H_
+
+#include "absl/status/status.h"
+#include "weft/internal/compiler.h"
+#include "weft/internal/errno_status.h"
+
+namespace weft {
+
+// The errno that `status` bears, as in `ErrnoOf(stream.status()) == ECONNREFUSED`; 0 if it bears none.
+inline int ErrnoOf(const absl::Status& status) { return internal::ErrnoOf(status); }
+
+}  // namespace weft
+
+#endif  // WEFT_ERRNO_H_

@@ -37,7 +37,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
-#include "absl/types/optional.h"
 #include "examples/gateway/client.h"
 #include "examples/gateway/gateway_server.h"
 #include "examples/gateway/machine.h"

@@ -320,12 +320,9 @@ bool Carrier::EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_
 
 // ---- Having nothing to run.
 
-ThreadBlock* Carrier::Search() noexcept {
-  for (int round = 0; round < kSearchRounds; ++round) {
-    if (runtime.HasWork()) return nullptr;  // Step() takes it
-    CpuRelax();
-  }
-  return nullptr;
+// Spins until there is something in a queue, or for long enough; Step() looks then.
+void Carrier::Search() noexcept {
+  for (int round = 0; round < kSearchRounds && !runtime.HasWork(); ++round) CpuRelax();
 }
 
 // Numbers: see runtime_core.h.
@@ -335,7 +332,7 @@ void Carrier::Idle() noexcept {
     searching_ = true;
     runtime.searching.fetch_add(1, std::memory_order_seq_cst);
     Search();
-    return;  // Step() looks at everything once more
+    return;
   }
   if (searching_) {
     searching_ = false;

@@ -36,7 +36,6 @@ struct CarrierCounters {
   Atomic<int64_t> moves{0};    // mounts on another carrier than the time before
   Atomic<int64_t> steals{0};
   Atomic<int64_t> pins{0};     // times that a destructor had to wait for children
-  Atomic<int64_t> timers{0};   // armed less ended
 
   static void Add(Atomic<int64_t>& counter, int64_t n = 1) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // one writer
@@ -118,7 +117,7 @@ class Carrier {
   AfterUnwind Unwind(ThreadBlock& thread) noexcept;
   void Idle() noexcept;
   void Retire() noexcept;
-  ThreadBlock* Search() noexcept;
+  void Search() noexcept;
   int64_t ParkDeadline() noexcept;
   void ParkUntil(int64_t deadline_ns) noexcept;
   void RelieveOthers(int64_t now) noexcept;

@@ -2,28 +2,47 @@
 //
 //   auto [a, b] = co_await weft::All(Left(x), Right(x));
 //
+//   std::vector<weft::Task<absl::StatusOr<Quote>>> asked;
+//   for (const Server& server : servers) asked.push_back(Ask(server));
+//   absl::StatusOr<std::vector<Quote>> quotes = co_await weft::All(std::move(asked));
+//
 // Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it returns. The first
 // failure cancels the others; when they have ended, it is the result.
 //
-//   branches                                        co_await All(...) gives
-//   none returns a status                           std::tuple<T...>, or throws the first exception
-//   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>; an exception is thrown
+//   branches                                        co_await All(...) gives          of a vector
+//   none returns a status                           std::tuple<T...>, or throws the  std::vector<T>, of void nothing
+//                                                   first exception
+//   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>  absl::StatusOr<std::vector<T>>, of absl::Status
+//                                                   an exception is thrown           an absl::Status
 //
-// A branch of void or absl::Status has std::monostate in the tuple.
+// A branch of void or absl::Status has std::monostate in the tuple. What All() gives can be awaited once, or passed where a Task is
+// expected: to Fork(), WithTimeout(), Shield(), Run().
 //
 // Cancellation: a checkpoint; cancelled, it cancels the branches and waits for them.
+//
+// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a vector in one allocation), the first branch runs
+// at once in the caller's place, and each one begins where the last one ended, unless another carrier has taken it by then.
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/internal/all_scope.h"
+#include "weft/internal/frame_cache.h"
+#include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
-#include "weft/scope.h"
 #include "weft/task.h"
 
 namespace weft {
@@ -37,36 +56,185 @@ template <class... T>
 using AllResult = std::conditional_t<(IsStatusLike<T> || ...), absl::StatusOr<std::tuple<TupleElement<T>...>>,
                                      std::tuple<TupleElement<T>...>>;
 
-template <class U>
-std::conditional_t<std::is_void_v<U>, std::monostate, U> TakeElement(Subtask<U>&& subtask) {
-  if constexpr (std::is_void_v<U>) {
-    std::move(subtask).get();
+template <class T>
+using AllVectorResult = std::conditional_t<
+    std::is_void_v<FlatValue<T>>, T,
+    std::conditional_t<IsStatusLike<T>, absl::StatusOr<std::vector<TupleElement<T>>>, std::vector<TupleElement<T>>>>;
+
+// The value of a branch that succeeded.
+template <class T>
+TupleElement<T> TakeElement(ResultSlot<T>& slot) {
+  WEFT_DCHECK(slot.has_value()) << "a branch of All ended without a result, and nothing was cancelled";
+  if constexpr (std::is_void_v<FlatValue<T>>) {
     return std::monostate();
+  } else if constexpr (IsStatusLike<T>) {
+    return *std::move(slot.value());
   } else {
-    return std::move(subtask).get();
+    return slot.Take();
   }
 }
+
+// How a branch failed: throws its exception, or gives its status.
+template <class T>
+absl::Status TakeFailure(ResultSlot<T>& slot) {
+  if (slot.has_exception()) {
+#if WEFT_EXCEPTIONS
+    std::rethrow_exception(slot.exception());
+#endif
+  }
+  if constexpr (std::is_same_v<T, absl::Status>) {
+    return std::move(slot.value());
+  } else if constexpr (IsStatusLike<T>) {
+    return std::move(slot.value()).status();
+  }
+  return absl::OkStatus();
+}
+
+template <class... T>
+Task<AllResult<T...>> AllAsTask(Task<T>... tasks);
+template <class T>
+Task<AllVectorResult<T>> AllAsTask(std::vector<Task<T>> tasks);
+
+template <class... T>
+class [[nodiscard("co_await it")]] AllAwaiter {
+ public:
+  using WeftAwaitable = void;
+
+  explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  AllAwaiter(const AllAwaiter&) = delete;
+  AllAwaiter& operator=(const AllAwaiter&) = delete;
+  ~AllAwaiter() {}
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    return Begin(awaiting.promise(), std::index_sequence_for<T...>());
+  }
+  AllResult<T...> await_resume() { return Collect(std::index_sequence_for<T...>()); }
+
+  Task<AllResult<T...>> AsTask() && {
+    return std::apply([](auto&... task) { return AllAsTask(std::move(task)...); }, tasks_);
+  }
+
+ private:
+  template <size_t... I>
+  std::coroutine_handle<> Begin(PromiseBase& awaiting, std::index_sequence<I...>) noexcept {
+    PromiseBase* const roots[] = {&TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
+    return AllScope::Begin(&scope_, branches_, roots, sizeof...(T), awaiting);
+  }
+  template <size_t... I>
+  AllResult<T...> Collect(std::index_sequence<I...>) {
+    if (const int32_t failed = scope_.first_failure(); failed >= 0) [[unlikely]] {
+      absl::Status failure;
+      ((static_cast<int32_t>(I) == failed ? void(failure = TakeFailure(std::get<I>(slots_))) : void()), ...);
+      if constexpr ((IsStatusLike<T> || ...)) return failure;
+    }
+    return std::tuple<TupleElement<T>...>(TakeElement(std::get<I>(slots_))...);
+  }
+
+  std::tuple<Task<T>...> tasks_;
+  std::tuple<ResultSlot<T>...> slots_;
+  // Nothing of these is to be destroyed: whoever ends the last branch closes the scope, and a branch that has ended owns nothing.
+  union {
+    AllScope scope_;
+  };
+  union {
+    BranchBlock branches_[sizeof...(T)];
+  };
+};
+
+template <>
+class [[nodiscard("co_await it")]] AllAwaiter<> {
+ public:
+  using WeftAwaitable = void;
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  std::tuple<> await_resume() const noexcept { return {}; }
+};
+
+template <class T>
+class [[nodiscard("co_await it")]] AllVectorAwaiter {
+ public:
+  using WeftAwaitable = void;
+
+  explicit AllVectorAwaiter(std::vector<Task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
+  AllVectorAwaiter(const AllVectorAwaiter&) = delete;
+  AllVectorAwaiter& operator=(const AllVectorAwaiter&) = delete;
+  ~AllVectorAwaiter() {
+    if (branches_ == nullptr) return;
+    for (size_t i = 0; i < count_; ++i) slots()[i].~ResultSlot<T>();
+    FreeFrame(branches_, Bytes());
+  }
+
+  bool await_ready() const noexcept { return tasks_.empty(); }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) {
+    count_ = tasks_.size();
+    branches_ = static_cast<BranchBlock*>(AllocateOrDie(Bytes(), "the branches of All"));
+    PromiseBase** const roots = reinterpret_cast<PromiseBase**>(slots() + count_);
+    for (size_t i = 0; i < count_; ++i) {
+      auto* slot = new (slots() + i) ResultSlot<T>;
+      roots[i] = &TaskAccess::Release(std::move(tasks_[i]), *slot, "All()");
+    }
+    return AllScope::Begin(&scope_, branches_, roots, static_cast<int32_t>(count_), awaiting.promise());
+  }
+  AllVectorResult<T> await_resume() {
+    if (count_ > 0 && scope_.first_failure() >= 0) [[unlikely]] {
+      absl::Status failure = TakeFailure(slots()[scope_.first_failure()]);
+      if constexpr (IsStatusLike<T>) return failure;
+    }
+    if constexpr (std::is_same_v<T, absl::Status>) {
+      return absl::OkStatus();
+    } else if constexpr (!std::is_void_v<T>) {
+      std::vector<TupleElement<T>> values;
+      values.reserve(count_);
+      for (size_t i = 0; i < count_; ++i) values.push_back(TakeElement(slots()[i]));
+      return values;
+    }
+  }
+
+  Task<AllVectorResult<T>> AsTask() && { return AllAsTask(std::move(tasks_)); }
+
+ private:
+  // One allocation: the control blocks, the results, and the roots, which are needed for a moment only.
+  static_assert(alignof(ResultSlot<T>) <= alignof(BranchBlock));
+  size_t Bytes() const noexcept { return count_ * (sizeof(BranchBlock) + sizeof(ResultSlot<T>) + sizeof(PromiseBase*)); }
+  ResultSlot<T>* slots() noexcept { return reinterpret_cast<ResultSlot<T>*>(branches_ + count_); }
+
+  std::vector<Task<T>> tasks_;
+  size_t count_ = 0;
+  BranchBlock* branches_ = nullptr;
+  union {
+    AllScope scope_;  // nothing to destroy: whoever ends the last branch closes it
+  };
+};
 
 }  // namespace internal
 
 template <class... T>
-Task<internal::AllResult<T...>> All(Task<T>... tasks) {
-  ShutdownOnFailure scope;
-  std::tuple<Subtask<internal::FlatValue<T>>...> subtasks{scope.Fork(std::move(tasks))...};
-  const Outcome outcome = co_await scope.Join();
-  if constexpr ((internal::IsStatusLike<T> || ...)) {
-    if (!outcome.ok()) {
-      if (outcome.exception() != nullptr) outcome.ThrowIfFailed();
-      co_return outcome.status();
-    }
-  } else {
-    outcome.ThrowIfFailed();
-  }
-  co_return std::apply(
-      [](auto&... subtask) { return std::tuple<internal::TupleElement<T>...>(internal::TakeElement(std::move(subtask))...); },
-      subtasks);
+internal::AllAwaiter<T...> All(Task<T>... tasks) {
+  return internal::AllAwaiter<T...>(std::move(tasks)...);
 }
 
+// All tasks of a vector; its results are in the same order. A void task, or one that gives a status, has no result.
+template <class T>
+internal::AllVectorAwaiter<T> All(std::vector<Task<T>> tasks) {
+  static_assert(!std::is_reference_v<T>, "All() of a vector cannot give references; return pointers");
+  return internal::AllVectorAwaiter<T>(std::move(tasks));
+}
+
+namespace internal {
+
+template <class... T>
+Task<AllResult<T...>> AllAsTask(Task<T>... tasks) {
+  co_return co_await All(std::move(tasks)...);
+}
+template <class T>
+Task<AllVectorResult<T>> AllAsTask(std::vector<Task<T>> tasks) {
+  co_return co_await All(std::move(tasks));
+}
+
+}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_ALL_H_

@@ -131,7 +131,7 @@ class BoundedTask {
 
  protected:
   std::coroutine_handle<> StartTask(PromiseBase& awaiting, const char* what) noexcept {
-    return TaskAccess::Release(std::move(task_), slot_, &awaiting, what).Handle();
+    return TaskAccess::Release(std::move(task_), slot_, awaiting, what).Handle();
   }
   Task<T> task_;
   ResultSlot<T> slot_;
@@ -215,6 +215,24 @@ internal::CatchAwaiter<T> CatchCancelled(Task<T> task) {
 template <class T>
 internal::ShieldAwaiter<T> Shield(Task<T> task) {
   return internal::ShieldAwaiter<T>(std::move(task));
+}
+
+// The same for what becomes a Task.
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto WithTimeout(absl::Duration timeout, A&& awaitable) {
+  return WithTimeout(timeout, std::move(awaitable).AsTask());
+}
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto WithDeadline(absl::Time deadline, A&& awaitable) {
+  return WithDeadline(deadline, std::move(awaitable).AsTask());
+}
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto CatchCancelled(A&& awaitable) {
+  return CatchCancelled(std::move(awaitable).AsTask());
+}
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto Shield(A&& awaitable) {
+  return Shield(std::move(awaitable).AsTask());
 }
 
 }  // namespace weft

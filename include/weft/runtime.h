@@ -87,6 +87,16 @@ class Runtime {
   template <class T>
   internal::StatusOrOf<T> TryRun(Task<T> task);
 
+  // The same for what becomes a Task. (all.h)
+  template <internal::BecomesTask A>
+  auto Run(A&& awaitable) {
+    return Run(std::move(awaitable).AsTask());
+  }
+  template <internal::BecomesTask A>
+  auto TryRun(A&& awaitable) {
+    return TryRun(std::move(awaitable).AsTask());
+  }
+
   std::string_view io_backend() const noexcept;  // "io_uring", "epoll", "none"
   int parallelism() const noexcept;
   RuntimeStats Stats() const noexcept;
@@ -123,7 +133,10 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
 template <class T>
 class RootThread final : public ThreadBlock {
  public:
-  explicit RootThread(Task<T>&& task) noexcept { leaf = &TaskAccess::Release(std::move(task), slot_, nullptr, "Run()"); }
+  // One reference is the caller's of Run(), the other the run's.
+  explicit RootThread(Task<T>&& task) noexcept : ThreadBlock(/*references=*/2) {
+    leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Run()");
+  }
 
   // Result is T, or StatusOrOf<T>.
   template <class Result>
@@ -142,8 +155,8 @@ class RootThread final : public ThreadBlock {
   }
 
  private:
-  void OnEnd(bool cancelled) noexcept override {
-    cancelled_ = cancelled;
+  void OnEnd(Ending ending) noexcept override {
+    cancelled_ = ending == Ending::kCancelled;
     EndRoot(*this, done_);
   }
 
@@ -163,7 +176,6 @@ Result RunAsRoot(RuntimeCore& core, Task<T> task) {
     ~Unref() { root->Release(); }
   };
   Unref holder{new RootThread<T>(std::move(task))};
-  holder.root->AddRef();  // the run's own
   return holder.root->template RunOn<Result>(core);
 }
 

@@ -31,6 +31,7 @@
 #include <utility>
 
 #include "weft/internal/promise.h"
+#include "weft/internal/status_traits.h"
 
 namespace weft {
 
@@ -48,7 +49,7 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
 }  // namespace internal
 
 template <class T>
-class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::coro_lifetimebound]] Task {
+class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::coro_lifetimebound]] [[clang::trivial_abi]] Task {
   static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
 
  public:
@@ -85,9 +86,14 @@ class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never r
 
 namespace internal {
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void DieOfEmptyTask(const char* what) noexcept {
+  WEFT_CHECK(false) << what << " of a Task that was moved from or awaited before; a Task is awaited once";
+  __builtin_unreachable();
+}
+
 template <class Promise>
 std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame, const char* what) noexcept {
-  WEFT_CHECK(static_cast<bool>(frame)) << what << " of a Task that was moved from or awaited before; a Task is awaited once";
+  if (!frame) [[unlikely]] DieOfEmptyTask(what);
   return frame;
 }
 
@@ -95,11 +101,22 @@ template <class A>
 concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
                  std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
 
+// What is not a Task, but becomes one where a Task is expected: what All() gives.
+template <class A>
+concept BecomesTask = requires(A&& a) { std::move(a).AsTask(); } && !std::is_lvalue_reference_v<A>;
+
 // The half of the promise that does not depend on how T is returned.
 template <class T>
 class TaskPromiseBase : public PromiseBase {
  public:
   ResultSlot<T>* slot = nullptr;  // in the awaiter, or in the control block of the virtual thread whose root this is
+
+  // The frame has ended: did it fail, by throwing or by a status?
+  bool Succeeded() const noexcept {
+    if (!slot->has_value()) return false;
+    if constexpr (IsStatusLike<T>) return slot->value().ok();
+    return true;
+  }
 
   void unhandled_exception() noexcept {
 #if WEFT_EXCEPTIONS
@@ -156,7 +173,7 @@ class [[nodiscard]] TaskAwaiter {
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
     auto frame = std::exchange(frame_, {});
-    frame.promise().parent = &awaiting.promise();
+    frame.promise().SetParent(awaiting.promise());
     frame.promise().slot = &slot_;
     return frame;
   }
@@ -171,10 +188,23 @@ class [[nodiscard]] TaskAwaiter {
 struct TaskAccess {
   // Takes the frame, not started, with its result going to `slot`. The caller starts it or destroys it.
   template <class T>
-  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase* parent, const char* what) noexcept {
+  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, const char* what) noexcept {
     TaskPromise<T>& promise = CheckedFrame(std::exchange(task.frame_, {}), what).promise();
     promise.slot = &slot;
-    promise.parent = parent;
+    return promise;
+  }
+  // As the frame that `awaiting` awaits.
+  template <class T>
+  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase& awaiting, const char* what) noexcept {
+    TaskPromise<T>& promise = Release(std::move(task), slot, what);
+    promise.SetParent(awaiting);
+    return promise;
+  }
+  // As the root of `thread`.
+  template <class T>
+  static TaskPromise<T>& ReleaseAsRoot(Task<T>&& task, ResultSlot<T>& slot, ThreadBlock* thread, const char* what) noexcept {
+    TaskPromise<T>& promise = Release(std::move(task), slot, what);
+    promise.MakeRoot(thread);
     return promise;
   }
 };

@@ -5,8 +5,10 @@
 //
 //   std::cout << weft::VirtualThread::Current();   // VirtualThread[#25,loader]/runnable@carrier-3
 //
-// A VirtualThread is a handle: copying it copies the reference. It keeps the thread's control block (not its frames) alive. All
+// A VirtualThread is a handle: copying it copies the reference. It may outlive the thread, and keeps nothing of it but its id and name. All
 // members may be called from any OS thread; what they say of another thread's state may have changed by the time it is read.
+//
+// Cost. The first handle to a thread allocates a small record, which all later ones share; an id alone costs nothing.
 #ifndef WEFT_VIRTUAL_THREAD_H_
 #define WEFT_VIRTUAL_THREAD_H_
 
@@ -35,15 +37,15 @@ class VirtualThread {
   // False on an OS thread that runs no virtual thread, and within callbacks of the runtime.
   static bool HasCurrent() noexcept { return internal::CurrentThread() != nullptr; }
 
-  VirtualThread(const VirtualThread& other) noexcept : block_(other.block_) { block_->AddRef(); }
+  VirtualThread(const VirtualThread& other) noexcept : identity_(other.identity_) { identity_->AddRef(); }
   VirtualThread& operator=(VirtualThread other) noexcept {
-    std::swap(block_, other.block_);
+    std::swap(identity_, other.identity_);
     return *this;
   }
-  ~VirtualThread() { block_->Release(); }
+  ~VirtualThread() { identity_->Release(); }
 
-  uint64_t id() const noexcept { return block_->id; }  // unique in its runtime, never reused, from 1
-  std::string_view name() const noexcept { return block_->DisplayName(); }  // empty if it has none; valid as long as the handle
+  uint64_t id() const noexcept { return identity_->id; }  // unique in its runtime, never reused, from 1
+  std::string_view name() const noexcept { return identity_->name; }  // empty if it has none; valid as long as the handle
   State state() const noexcept;
   // Index of the carrier it is mounted on, or -1.
   int carrier() const noexcept;
@@ -51,13 +53,13 @@ class VirtualThread {
   // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting".
   std::string ToString() const;
 
-  friend bool operator==(const VirtualThread& a, const VirtualThread& b) noexcept { return a.block_ == b.block_; }
+  friend bool operator==(const VirtualThread& a, const VirtualThread& b) noexcept { return a.identity_ == b.identity_; }
   friend std::ostream& operator<<(std::ostream& out, const VirtualThread& thread) { return out << thread.ToString(); }
 
  private:
-  explicit VirtualThread(internal::ThreadBlock* block) noexcept : block_(block) { block_->AddRef(); }
+  explicit VirtualThread(internal::ThreadIdentity& identity) noexcept : identity_(&identity) { identity_->AddRef(); }
 
-  internal::ThreadBlock* block_;
+  internal::ThreadIdentity* identity_;
 };
 
 }  // namespace weft

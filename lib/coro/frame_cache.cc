@@ -369,6 +369,12 @@ int64_t SumOfLarge(Atomic<int64_t> FrameCache::* counter) noexcept {
 
 }  // namespace
 
+[[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;
+void DieOutOfMemory(size_t size, const char* what) noexcept {
+  WEFT_CHECK(false) << "out of memory for " << what << " of " << size << " bytes";
+  __builtin_unreachable();
+}
+
 [[gnu::noinline]] void* AllocateFrame(size_t size) {
   FreeList* list = FastList(size);
   if (list == nullptr) [[unlikely]]

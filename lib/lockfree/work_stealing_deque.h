@@ -5,9 +5,11 @@
 //
 //   deque.Push(item)      owner. False: it was full and no memory was there to grow; nothing has changed.
 //   deque.Pop()           owner. The newest, or nullptr.
+//   deque.Newest()        owner. What Pop() would give if nobody stole it meanwhile.
 //   deque.TakeOldest()    owner. The oldest, or nullptr: Steal() without its fence and without losing.
-//   deque.Steal()         any thread, the owner too. The oldest; or kEmpty; or kLost: somebody else took it, look
-//   again. deque.SizeEstimate()  any thread. Exact for the owner while nobody steals.
+//   deque.Steal()         any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
+//   deque.SizeEstimate()  any thread. Exact for the owner while nobody steals.
+//   deque.PublishFence()  owner, after Push(), before it looks whether anybody sleeps: a fence against RevokeBias().
 //
 // Lifetime: nobody may be inside when it is destroyed. The owner may change if the two are ordered.
 //
@@ -17,8 +19,9 @@
 // Progress: no operation waits for another. Push, Pop and TakeOldest are wait-free but for growth, Steal never loops:
 // with kLost some other take has succeeded.
 //
-// Cost: Push is two stores; Pop one locked instruction (5.4 ns), on an empty deque none; TakeOldest and Steal one
-// compare-and-swap.
+// Cost: Push is two stores. Pop is a store and three loads while the deque is biased to its owner, which it is until somebody steals;
+// then one locked instruction (5.4 ns) for as long as there are thieves. On an empty deque it has none. TakeOldest is one compare-and-swap,
+// and of a single item a Pop. Steal is two locked instructions and a compare-and-swap; the first one after a quiet spell, a system call.
 //
 // ---- Why it is right
 //
@@ -56,9 +59,22 @@
 //    wins. If it sees top_ > b, the item is gone. TakeOldest needs no fence: the owner compares with its own bottom_,
 //    which nobody else writes.
 //
+// D. While the deque is biased, the owner's half of the duel C has no fence, because nobody is there to duel with.
+//    A thief announces itself in thieves_, fence [deque/11], and looks at bias_. If it is not kNone, it makes it kRevoked, makes the owner
+//    pass a fence (HeavyFence), and sets it to kNone. Only then does it look at bottom_.
+//    Owner: [deque/6] stores bottom_ = b, light fence, loads bias_; kBiased, it takes item b without further ado.
+//    Either the owner's forced fence comes before its load of bias_, which then gives kRevoked or kNone, and it goes on to C; or it comes
+//    after the store at 6, and the thief, whose loads follow the fence, sees bottom_ = b and leaves that item alone. That a second thief finds
+//    kRevoked says nothing about whether the fence was passed, so it forces one of its own.
+//    The owner takes the bias back after a quiet spell: it stores kBiased, fence [deque/11], and looks at thieves_. If it sees one, it
+//    stores kNone and nothing has happened. If it sees none, every later thief's fence comes after, and sees kBiased. While it is biased
+//    nobody but the owner moves top_, so a deque that it finds not empty stays so.
+//    A thief costs the owner about as much as 2,000 fences, so the owner waits for that many pops in which nobody has come.
+//
 // An empty deque can be told from top_ >= bottom_ without the fence, because top_ never goes back.
 //
-// Rejected: a fence that publishes the slot, as in the paper (ThreadSanitizer cannot follow it, and the release stores
+// Rejected: a part of the deque that only the owner sees, published when it next looks at a flag: a thief got 0 of 100 items while the owner
+// computed. A fence that publishes the slot, as in the paper (ThreadSanitizer cannot follow it, and the release stores
 // are free on x86-64); a release store of bottom_ in Pop in place of the fence, which a model checker refuted after 269
 // executions; Steal looping on kLost, which hides contention from whoever picks the victim.
 // (D. Chase and Y. Lev, SPAA 2005; N. M. Le et al., "Correct and Efficient Work-Stealing for Weak Memory Models", PPoPP
@@ -102,6 +118,7 @@ class WorkStealingDeque {
       : initial_capacity_(initial_capacity) {
     WEFT_CHECK(std::has_single_bit(initial_capacity) && initial_capacity >= 2 && initial_capacity <= kMaxCapacity)
         << "the capacity of a deque is a power of two from 2 on; it is " << initial_capacity;
+    if (!FencesAreAsymmetric()) bias_.store(Bias::kNone, std::memory_order_relaxed);
     // relaxed: nobody else knows the deque yet.
     array_.store(MakeArray(initial_capacity, nullptr), std::memory_order_relaxed);
   }
@@ -134,16 +151,94 @@ class WorkStealingDeque {
     return true;
   }
 
+  [[nodiscard]] T* Newest() noexcept {
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only the owner writes it
+    // relaxed: a hint; Pop() decides.
+    if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
+    return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
+  }
+
   [[nodiscard]] T* Pop() noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only the owner writes it
     // relaxed: top_ only grows, so a value from the past that says empty is true now.
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
-    // [deque/6] release: pairs with [deque/3], see A. Half of the duel C.
+    // [deque/6] release: pairs with [deque/3], see A. Half of the duels C and D.
     bottom_.store(bottom, std::memory_order_release);
+    BiasFence();
+    if (bias_.load(std::memory_order_relaxed) == Bias::kBiased) [[likely]] {
+      return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
+    }
+    return PopAmongThieves(bottom);
+  }
+
+  [[nodiscard]] T* TakeOldest() noexcept {
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);  // relaxed: only the owner writes it
+    Array* array = array_.load(std::memory_order_relaxed);           // relaxed: only the owner writes it
+    // relaxed: the compare-and-swap decides.
+    int64_t top = top_.load(std::memory_order_relaxed);
+    if (top + 1 == bottom) return Pop();  // the oldest is the newest
+    while (top < bottom) {
+      // relaxed: the owner's own store.
+      T* item = array->slot(top).load(std::memory_order_relaxed);
+      if (TakeTop(top)) return item;
+    }
+    return nullptr;
+  }
+
+  Stolen Steal() noexcept {
+    // relaxed: top_ only grows; a deque that has become less empty since will be looked at again by who needs to know.
+    if (top_.load(std::memory_order_relaxed) >= bottom_.load(std::memory_order_relaxed)) return {StealOutcome::kEmpty, nullptr};
+    if (RevokeBias()) {
+      HeavyFence();
+      BiasRevoked();
+    }
+    const Stolen stolen = StealAnnounced();
+    Leave();
+    return stolen;
+  }
+
+  // A full fence in effect, against whoever revokes the bias before it looks into the deque.
+  void PublishFence() noexcept {
+    BiasFence();
+    if (bias_.load(std::memory_order_relaxed) != Bias::kBiased) StoreLoadFence();
+  }
+
+  // Any other thread, which then looks into the deque without taking: the parts of Steal() that make the owner's pushes visible. After
+  // true it calls HeavyFence(), which serves any number of deques, and BiasRevoked(). Leave() in any case.
+  [[nodiscard]] bool RevokeBias() noexcept {
+    // [deque/11] relaxed: the fence orders it. Half of the duel D.
+    thieves_.fetch_add(kVisit + kInside, std::memory_order_relaxed);
+    StoreLoadFence();
+    if (bias_.load(std::memory_order_relaxed) == Bias::kNone) return false;
+    bias_.store(Bias::kRevoked, std::memory_order_relaxed);
+    return true;
+  }
+  void BiasRevoked() noexcept { bias_.store(Bias::kNone, std::memory_order_relaxed); }
+  // [deque/12] release: pairs with [deque/13]. Weaker, the owner could be biased while a thief's compare-and-swap is to come.
+  void Leave() noexcept { thieves_.fetch_sub(kInside, std::memory_order_release); }
+
+  size_t SizeEstimate() const noexcept {
+    // relaxed: a number to look at. top_ first, so that the difference errs on the large side.
+    const int64_t top = top_.load(std::memory_order_relaxed);
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
+    return bottom > top ? static_cast<size_t>(bottom - top) : 0;
+  }
+
+ private:
+  enum class Bias : uint8_t { kNone, kBiased, kRevoked };
+  // Pops without a visit of a thief after which the owner takes the bias back.
+  static constexpr int kQuietSpell = 2048;
+  // thieves_: how many are inside, and above that how many have ever come.
+  static constexpr uint64_t kInside = 1;
+  static constexpr uint64_t kVisit = uint64_t{1} << 32;
+
+  // The rest of Pop(): bottom_ is lowered.
+  [[gnu::noinline]] T* PopAmongThieves(int64_t bottom) noexcept {
     StoreLoadFence();
     // [deque/7] relaxed: the fence orders it; it reads no data.
     int64_t top = top_.load(std::memory_order_relaxed);
     Array* array = array_.load(std::memory_order_relaxed);
+    CountQuiet();
     if (top < bottom) return array->slot(bottom).load(std::memory_order_relaxed);  // relaxed: the owner's own store
     T* item = nullptr;
     if (top == bottom) {
@@ -156,20 +251,8 @@ class WorkStealingDeque {
     return item;
   }
 
-  [[nodiscard]] T* TakeOldest() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);  // relaxed: only the owner writes it
-    Array* array = array_.load(std::memory_order_relaxed);           // relaxed: only the owner writes it
-    // relaxed: the compare-and-swap decides.
-    int64_t top = top_.load(std::memory_order_relaxed);
-    while (top < bottom) {
-      // relaxed: the owner's own store.
-      T* item = array->slot(top).load(std::memory_order_relaxed);
-      if (TakeTop(top)) return item;
-    }
-    return nullptr;
-  }
-
-  Stolen Steal() noexcept {
+  // Between RevokeBias() and Leave().
+  Stolen StealAnnounced() noexcept {
     // [deque/8] relaxed: the fence orders it; it reads no data. Half of the duel C.
     int64_t top = top_.load(std::memory_order_relaxed);
     StoreLoadFence();
@@ -184,14 +267,23 @@ class WorkStealingDeque {
     return {StealOutcome::kStolen, item};
   }
 
-  size_t SizeEstimate() const noexcept {
-    // relaxed: a number to look at. top_ first, so that the difference errs on the large side.
-    const int64_t top = top_.load(std::memory_order_relaxed);
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    return bottom > top ? static_cast<size_t>(bottom - top) : 0;
+  // The owner, in a pop that pays for thieves.
+  void CountQuiet() noexcept {
+    // relaxed: a count to look at.
+    const uint64_t visits = thieves_.load(std::memory_order_relaxed) / kVisit;
+    if (visits != quiet_since_) {
+      quiet_since_ = visits;
+      quiet_pops_ = 0;
+    } else if (++quiet_pops_ >= kQuietSpell) {
+      quiet_pops_ = 0;
+      if (!FencesAreAsymmetric()) return;
+      bias_.store(Bias::kBiased, std::memory_order_relaxed);
+      StoreLoadFence();  // [deque/11]
+      // [deque/13] acquire: pairs with [deque/12]. Half of the duel D.
+      if (thieves_.load(std::memory_order_acquire) % kVisit != 0) bias_.store(Bias::kNone, std::memory_order_relaxed);
+    }
   }
 
- private:
   struct Array {
     Array* older;  // retired: a thief may still be reading it
     int64_t capacity;
@@ -240,12 +332,16 @@ class WorkStealingDeque {
 
   // ---- Written by whoever takes the oldest.
   alignas(kCacheLineSize) Atomic<int64_t> top_{0};
+  Atomic<uint64_t> thieves_{0};
 
   // ---- Written by the owner, read by thieves.
   alignas(kCacheLineSize) Atomic<int64_t> bottom_{0};
   Atomic<Array*> array_{nullptr};
+  Atomic<Bias> bias_{Bias::kBiased};  // kRevoked and kNone by thieves
 
   // ---- The owner's alone.
+  int quiet_pops_ = 0;        // since the last visit
+  uint64_t quiet_since_ = 0;  // visits by then
   int64_t known_top_ = 0;  // top_ was at least this
   const size_t initial_capacity_;
 };

@@ -15,28 +15,27 @@ namespace {
 // Spinning costs about what one wake-up across processors does, some tens of microseconds.
 constexpr int kSearchRounds = 100;
 
-constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, [](ThreadBlock&) noexcept { return false; }};
+constexpr bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
 
-thread_local Carrier* current_carrier = nullptr;
+// Waiting for children. While an unwinding does so; in a join that ends with them, because what cancels the owner there shuts the scope as well;
+// and in one that can be interrupted.
+constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/false, /*for_children=*/true};
+constexpr WaitKind kParkedJoinWait = {
+    ParkReason::kJoin, /*timed=*/false,
+    [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
+    /*cancel_wins=*/true};
 
 }  // namespace
 
+constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/true,
+                                      /*for_children=*/true};
+
+constinit thread_local Carrier* current_carrier = nullptr;
+
 Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index) noexcept
-    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), chooser_(carrier_index + 1) {}
+    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), observer_(core.config.observer), chooser_(carrier_index + 1) {}
 
 Carrier::~Carrier() = default;
-
-// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may be on
-// two OS threads, and the compiler must not keep the address of the variable, or its value.
-[[gnu::noinline]] Carrier* Carrier::Current() noexcept {
-  asm volatile("");
-  return current_carrier;
-}
-
-[[gnu::noinline]] void Carrier::SetCurrent(Carrier* carrier) noexcept {
-  asm volatile("");
-  current_carrier = carrier;
-}
 
 uint32_t Carrier::Choose(uint32_t count) noexcept {
   return runtime.config.chooser != nullptr ? runtime.config.chooser->Choose(count) : chooser_.Choose(count);
@@ -70,7 +69,7 @@ bool Carrier::Step() noexcept {
 }
 
 void Carrier::Look() noexcept {
-  const int64_t now = runtime.Now();
+  const int64_t now = looked_ns_ = runtime.Now();
   timers.FireExpired(now, kTimersPerLook);
   if (driver != nullptr) driver->Poll(0);
   if (now - relieved_ns_ >= kReliefIntervalNanos) {
@@ -79,12 +78,9 @@ void Carrier::Look() noexcept {
   }
 }
 
-// A join helps its own children, newest first: depth-first, with few threads alive and a warm cache. Otherwise oldest first,
-// which is fair; every so often the inject queue goes first, so that nothing in it starves.
+// Oldest first, which is fair; every so often the inject queue goes first, so that nothing in it starves. (A join begins its own children newest
+// first, in its owner's place: depth-first, with few threads alive and a warm cache.)
 ThreadBlock* Carrier::NextThread() noexcept {
-  if (help_first != nullptr) {
-    if (ThreadBlock* child = NewestChildOf(*std::exchange(help_first, nullptr))) return child;
-  }
   if (tick_ % kDispatchesPerLook == 0) {
     if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
   }
@@ -102,13 +98,6 @@ ThreadBlock* Carrier::NextThread() noexcept {
   Look();
   if (ThreadBlock* thread = TakeOldest()) return thread;
   return StealFromOthers();
-}
-
-ThreadBlock* Carrier::NewestChildOf(const ScopeRecord& scope) noexcept {
-  ThreadBlock* thread = deque.Pop();
-  if (thread == nullptr || thread->home == &scope) return thread;
-  Push(*thread);
-  return nullptr;
 }
 
 ThreadBlock* Carrier::TakeOldest() noexcept {
@@ -134,84 +123,127 @@ ThreadBlock* Carrier::StealFromOthers() noexcept {
   return nullptr;
 }
 
-void Carrier::Push(ThreadBlock& thread) noexcept {
-  // The deque could not grow: memory is short. The inject queue needs none.
-  if (!deque.Push(&thread)) runtime.Inject(thread);
+// A carrier takes ids by the thousand; the rest of the last thousand, if it does not suffice, is given up.
+uint64_t Carrier::TakeIds(int32_t count) noexcept {
+  constexpr uint64_t kIds = 1024;
+  const uint64_t taken = std::max<uint64_t>(kIds, count);
+  const uint64_t first = runtime.next_thread_id.fetch_add(taken, std::memory_order_relaxed);
+  next_id_ = first + count;
+  end_of_ids_ = first + taken;
+  return first;
 }
+
+void Carrier::NotifyPushed() noexcept {
+  deque.PublishFence();
+  runtime.NotifyFenced();
+}
+
+// The deque could not grow: memory is short. The inject queue needs none.
+void Carrier::InjectInstead(ThreadBlock& thread) noexcept { runtime.Inject(thread); }
 
 // ---- Running a thread.
 
-void Carrier::Mount(ThreadBlock& thread) noexcept {
-  current = &thread;
-  ready_budget_ = kReadyBudget;
-  CarrierCounters::Add(counters.mounts);
-  const uint32_t last = thread.mounted.load(std::memory_order_relaxed);
+inline void Carrier::CountMove(const ThreadBlock& thread) noexcept {
+  const uint32_t last = thread.mounted.load(std::memory_order_relaxed) & ~ThreadBlock::kMountedBit;
   if (last != 0 && last != index + 1) CarrierCounters::Add(counters.moves);
-  thread.mounted.store((index + 1) | ThreadBlock::kMountedBit, std::memory_order_relaxed);
+}
+
+void Carrier::Mount(ThreadBlock& thread) noexcept {
+  CountMove(thread);
   running.store(true, std::memory_order_relaxed);
-  if (ext::SchedulingObserver* observer = runtime.config.observer) {
-    observer->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
-  }
+  SwitchTo(thread);
 }
 
 void Carrier::Unmount(ThreadBlock& thread) noexcept {
   thread.mounted.store(index + 1, std::memory_order_relaxed);
-  running.store(false, std::memory_order_relaxed);
   current = nullptr;
-  if (ext::SchedulingObserver* observer = runtime.config.observer) {
-    observer->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
-  }
+  if (observer_ != nullptr) ObserveUnmount(thread);
 }
 
-void Carrier::End(ThreadBlock& thread, bool cancelled) noexcept {
-  Unmount(thread);
-  CarrierCounters::Add(counters.ended);
-  if (ext::SchedulingObserver* observer = runtime.config.observer) {
-    observer->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
-  }
-  thread.OnEnd(cancelled);
+void Carrier::ObserveStart(const ThreadBlock& thread) noexcept {
+  observer_->OnStart({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+void Carrier::ObserveMount(const ThreadBlock& thread) noexcept {
+  observer_->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+void Carrier::ObserveUnmount(const ThreadBlock& thread) noexcept {
+  observer_->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+void Carrier::ObserveEnd(const ThreadBlock& thread) noexcept {
+  observer_->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
 }
 
-void Carrier::RunThread(ThreadBlock& thread) noexcept {
-  Mount(thread);
-  if (!std::exchange(thread.started, true)) {
-    if (IsCancelled(thread)) {
-      thread.unwind = true;  // a child that is cancelled before its first run is never started
-    } else if (thread.leaf == nullptr && (thread.leaf = thread.Begin()) == nullptr) {
-      return End(thread, /*cancelled=*/false);
-    }
-  }
-  EndWait(thread);
-  for (;;) {
-    if (thread.unwind) {
-      switch (Unwind(thread)) {
-        case AfterUnwind::kParked: return;
-        case AfterUnwind::kAtBoundary: continue;
-        case AfterUnwind::kAtRoot: action = Action::kEnd; break;
-      }
-      End(thread, /*cancelled=*/true);
-      return;
-    }
-    action = Action::kEnd;  // unless the thread says otherwise before it suspends
-    thread.leaf->Handle().resume();
+// A thread that yields with nobody waiting goes on.
+bool Carrier::YieldsToNobody() noexcept {
+  if (runtime.config.chooser != nullptr || deque.SizeEstimate() > 0 || ++tick_ % kDispatchesPerLook == 0) return false;
+  ready_budget_ = kReadyBudget;
+  CarrierCounters::Add(counters.mounts);
+  return true;
+}
+
+void Carrier::RunThread(ThreadBlock& first) noexcept {
+  RunChain(first);
+  running.store(false, std::memory_order_relaxed);
+}
+
+// Runs `first`, and whatever runs in its place.
+void Carrier::RunChain(ThreadBlock& first) noexcept {
+  in_place_since_ns_ = 0;
+  for (std::coroutine_handle<> next = MountFirst(first);;) {
+    next.resume();
+    ThreadBlock* const thread = current;  // one may have run in another's place
     switch (action) {
-      case Action::kEnd:
-        End(thread, /*cancelled=*/false);
-        return;
+      case Action::kGone: return;
       case Action::kYield:
-        Unmount(thread);
-        Push(thread);
-        runtime.NotifyWork();
+        if (YieldsToNobody()) {
+          next = thread->leaf->Handle();
+          continue;
+        }
+        Unmount(*thread);
+        Push(*thread);
+        NotifyPushed();
         return;
       case Action::kUnwind:
-        thread.unwind = true;
+        thread->unwind = true;
+        next = GoOn(*thread);
         continue;
       case Action::kPark:
-        if (Park(thread) == AfterPark::kGone) return;
-        EndWait(thread);
+        if (Park(*thread) == AfterPark::kGone) return;
+        next = GoOn(*thread);
         continue;
     }
   }
+}
+
+std::coroutine_handle<> Carrier::MountFirst(ThreadBlock& thread) noexcept {
+  Mount(thread);
+  if (!std::exchange(thread.started, true)) {
+    if (IsToEndUnstarted(thread)) {
+      thread.unwind = true;
+    } else if (thread.leaf == nullptr && (thread.leaf = thread.Begin()) == nullptr) {
+      return EndThread(thread, ThreadBlock::Ending::kFailed);
+    }
+  }
+  return GoOn(thread);
+}
+
+// A child that is cancelled before its first run is never started. It need not have been asked: its scope may not know it.
+bool Carrier::IsToEndUnstarted(ThreadBlock& thread) noexcept {
+  if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
+  return thread.state.Observe().requested() && IsCancelled(thread);
+}
+
+// The wait of the thread is over, or it is to be unwound: gives what runs.
+std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
+  EndWait(thread);
+  while (thread.unwind) {
+    switch (Unwind(thread)) {
+      case AfterUnwind::kLeft: return Leave();
+      case AfterUnwind::kAtBoundary: continue;
+      case AfterUnwind::kAtRoot: return EndThread(thread, ThreadBlock::Ending::kCancelled);
+    }
+  }
+  return thread.leaf->Handle();
 }
 
 void Carrier::EndWait(ThreadBlock& thread) noexcept {
@@ -253,26 +285,28 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
 Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
   Boundary* target = nullptr;
   for (bool drained = false; !drained;) {
-    drained = true;
-    ScopeRecord* scope = nullptr;
     {
       std::lock_guard guard(thread.records_lock);
       // Found again after each drain: a request to something further out may have come meanwhile.
       target = FindTarget(thread);
       WEFT_CHECK(target != nullptr) << "virtual thread #" << thread.id << " is unwound, but nothing was requested";
-      for (Record* at = thread.records; at != nullptr && at != target; at = at->outer) {
+      for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && at != target; at = at->outer) {
         if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target->reason);
       }
-      thread.seen = thread.state.Observe();
     }
     runtime.RunShutdownBatch(kShutdownBatch);
-    for (Record* at = thread.records; at != nullptr && at != target; at = at->outer) {
+    drained = true;
+    for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && at != target; at = at->outer) {
       if (at->kind != Record::Kind::kScope) continue;
-      scope = static_cast<ScopeRecord*>(at);
+      auto& scope = *static_cast<ScopeRecord*>(at);
+      if (scope.children.Drained()) continue;
       thread.wait.store(&kDrainWait, std::memory_order_relaxed);
-      thread.waiting_on = scope;
-      if (!scope->AwaitDrained()) continue;
-      if (Park(thread) == AfterPark::kGone) return AfterUnwind::kParked;
+      scope.owner_parked = false;
+      Unmount(thread);
+      CarrierCounters::Add(counters.parks);
+      if (!scope.children.Wait()) return AfterUnwind::kLeft;
+      CarrierCounters::Add(counters.wakes);
+      Mount(thread);
       drained = false;
       break;
     }
@@ -280,7 +314,7 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
   PromiseBase* const stop = target->frame;
   thread.unwinding = true;
   for (PromiseBase* frame = thread.leaf; frame != stop;) {
-    PromiseBase* parent = frame->parent;
+    PromiseBase* parent = frame->parent();
     frame->Handle().destroy();
     frame = parent;
   }
@@ -292,22 +326,167 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
   return AfterUnwind::kAtBoundary;
 }
 
-// ---- Called by the mounted thread.
+// ---- One in another's place.
 
-bool Carrier::AtCheckpoint() noexcept {
-  if (ext::SchedulingObserver* observer = runtime.config.observer) observer->OnCheckpoint(current->id);
-  // Relaxed: a request that is not seen here makes Park() fail, or is seen by the next checkpoint.
-  return --ready_budget_ > 0 && !current->state.Observe().requested();
+std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  return Carrier::Current()->EndFrame(thread, succeeded);
 }
 
-bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
+// What follows is what an All costs, written out for the case that nothing special has happened: a branch has run in its owner's place, and has
+// succeeded. EndThread() does the same for all cases.
+std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  if (!succeeded || !thread.holds_count || !thread.in_frame || observer_ != nullptr ||
+      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+    return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
+  }
+  CarrierCounters::Add(counters.ended);
+  thread.state.End();
+  ScopeRecord& scope = *thread.home;
+  scope.children.EndLocal();
+  return ContinueJoin(scope);
+}
+
+// All but the count of its scope.
+void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+  CarrierCounters::Add(counters.ended);
+  if (observer_ != nullptr) [[unlikely]] {
+    ObserveUnmount(thread);
+    ObserveEnd(thread);
+  }
+  if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
+    identity->ThreadEnded();
+    if (thread.in_frame) identity->Release();
+  }
+  if (thread.in_frame && ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
+  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
+  thread.OnEnd(ending);
+}
+
+std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+  ScopeRecord* const scope = thread.home;
+  const bool holds_count = thread.holds_count;
+  Finish(thread, ending);
+  if (scope == nullptr) return Leave();
+  if (!holds_count) return CountEnd(*scope);
+  scope->children.EndLocal();
+  return ContinueJoin(*scope);
+}
+
+std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
+  switch (scope.children.End()) {
+    case JoinCount::Last::kNo: return Leave();
+    case JoinCount::Last::kRing: runtime.RingBlocked(); return Leave();  // the scope may be gone
+    case JoinCount::Last::kResume: break;
+  }
+  if (scope.owner_parked) {
+    Wake(*scope.owner);
+    return Leave();
+  }
+  if (!CompleteJoin(scope)) return Leave();
+  // In a destructor that waits, the owner may be no descendant of what is waited for.
+  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace()) return ResumeOwner(scope);
+  CarrierCounters::Add(counters.wakes);
+  MakeRunnable(*scope.owner);
+  return Leave();
+}
+
+bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
+  ThreadBlock& owner = *scope.owner;
+  if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
+  if (!PopRecord(owner, scope)) [[likely]] return true;
+  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other can come.
+  return scope.children.Drained() || scope.children.Wait();
+}
+
+inline std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept {
+  ThreadBlock& owner = *scope.owner;
+  CarrierCounters::Add(counters.wakes);
+  CountMove(owner);
+  SwitchTo(owner);
+  owner.wait.store(nullptr, std::memory_order_relaxed);
+  // As EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
+  if (!owner.state.Observe().requested() && !owner.unwind) [[likely]] return owner.leaf->Handle();
+  if (owner.unwind || IsCancelled(owner)) {
+    action = Action::kUnwind;
+    return std::noop_coroutine();
+  }
+  return owner.leaf->Handle();
+}
+
+// Who holds the count has nothing left to begin.
+inline std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
+  if (scope.children.Drained() || scope.children.Wait()) [[likely]] {
+    if (CompleteJoin(scope)) [[likely]] return ResumeOwner(scope);
+  }
+  return Leave();
+}
+
+std::coroutine_handle<> Carrier::LeaveJoin(ScopeRecord& scope) noexcept { return CloseJoin(scope); }
+
+std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
+  while (scope.children.MayHaveLocal() && MayBeginInPlace()) {
+    ThreadBlock* const child = deque.Pop();
+    if (child == nullptr) break;
+    if (child->home != &scope || child->started || scope.shut() || child->state.Observe().requested()) [[unlikely]] {
+      Push(*child);  // for a turn of its own
+      break;
+    }
+    SwitchTo(*child);
+    child->started = child->holds_count = true;
+    if (child->leaf != nullptr) [[likely]] return child->leaf->Handle();
+    child->leaf = child->Begin();
+    if (child->leaf != nullptr) return child->leaf->Handle();
+    Finish(*child, ThreadBlock::Ending::kFailed);
+    scope.children.EndLocal();
+  }
+  return CloseJoin(scope);
+}
+
+bool Carrier::RefillInPlaceBudget() noexcept {
+  if (runtime.config.chooser != nullptr) {
+    in_place_budget_ = 1;
+    return Choose(2) == 0;
+  }
+  in_place_budget_ = kInPlacePerLook;
+  const int64_t now = runtime.Now();
+  if (in_place_since_ns_ == 0) in_place_since_ns_ = now;
+  if (now - looked_ns_ < kInPlaceLookNanos) return true;
+  Look();
+  runtime.RunShutdownBatch(kShutdownBatch);
+  return now - in_place_since_ns_ < kInPlaceMaxNanos;
+}
+
+std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
   ThreadBlock& thread = *current;
-  thread.leaf = &frame;
-  thread.seen = thread.state.Observe();
-  if (!thread.seen.requested() || !IsCancelled(thread)) return true;
+  const bool may_go_on = AtCheckpoint();
+  const bool drained = scope.children.Drained();
+  // After the look at the children: what ended them may be what cancels us.
+  if (!EnterBoundary(frame)) return std::noop_coroutine();
+  if (drained) {
+    if (may_go_on) return frame.Handle();
+    action = Action::kYield;
+    return std::noop_coroutine();
+  }
+  if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
+    // Every request that would unwind this join shuts the scope as well: it ends when the children do.
+    EnterJoin(scope);
+    return ContinueJoin(scope);
+  }
+  // Something was opened after the scope, up to which the thread may be unwound while the children go on.
+  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+  thread.waiting_on = &scope;
+  scope.owner_parked = true;
+  if (!scope.children.Wait()) {
+    action = Action::kPark;
+    return std::noop_coroutine();
+  }
+  EndWait(thread);
+  if (!thread.unwind) return frame.Handle();
   action = Action::kUnwind;
-  return false;
+  return std::noop_coroutine();
 }
+
+// ---- Called by the mounted thread.
 
 bool Carrier::EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept {
   ThreadBlock& thread = *current;
@@ -323,6 +502,22 @@ bool Carrier::EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_
 // Spins until there is something in a queue, or for long enough; Step() looks then.
 void Carrier::Search() noexcept {
   for (int round = 0; round < kSearchRounds && !runtime.HasWork(); ++round) CpuRelax();
+}
+
+// The other carriers' half of the fences at [idle/2], for those that make none: what they have pushed is seen below, and what they push from now on
+// is pushed by somebody who sees that we are parked.
+void Carrier::ForcePublication() noexcept {
+  const uint32_t count = runtime.carrier_count();
+  bool biased = false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i != index) biased |= runtime.carrier(i).deque.RevokeBias();
+  }
+  if (biased) HeavyFence();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i == index) continue;
+    if (biased) runtime.carrier(i).deque.BiasRevoked();
+    runtime.carrier(i).deque.Leave();
+  }
 }
 
 // Numbers: see runtime_core.h.
@@ -341,6 +536,7 @@ void Carrier::Idle() noexcept {
   parked.store(1, std::memory_order_seq_cst);                   // [idle/5]
   runtime.parked.fetch_add(1, std::memory_order_seq_cst);
   StoreLoadFence();                                             // [idle/6] pairs with [idle/2]
+  ForcePublication();
   if (!runtime.HasWork() && !runtime.stopping() && runtime.MayRun(*this)) {  // [idle/7]
     ParkUntil(ParkDeadline());                                  // [idle/8]
   }
@@ -440,12 +636,18 @@ ThreadBlock* Carrier::TakeInside(const ScopeRecord& scope) noexcept {
   return found;
 }
 
-void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept {
+void Carrier::RunInsideUntilDrained(ScopeRecord& scope) noexcept {
+  CarrierCounters::Add(counters.pins);
+  const bool drained = scope.children.Block();
+  if (!drained) RunInsideUntilRung(scope);
+  scope.children.Unblock();
+}
+
+void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
   ThreadBlock* const outer = current;
   const int outer_budget = ready_budget_;
-  CarrierCounters::Add(counters.pins);
   runtime.EnterBlocked(*this);
-  while (!drained(scope)) {
+  while (!scope.children.BlockedDrained()) {
     runtime.RunShutdownBatch(kShutdownBatch);
     // The last child rings, as does whoever injects a thread while no carrier is free. A look takes rings, so it comes before
     // everything that a ring may be about has been looked at; one that comes later makes the park return.
@@ -454,14 +656,13 @@ void Carrier::RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRec
       const ExceptionState exceptions = ExceptionState::SaveAndClear();
       RunThread(*thread);
       exceptions.Restore();
-    } else if (!drained(scope)) {
+    } else if (!scope.children.BlockedDrained()) {
       ParkUntil(timers.NextDeadline());
     }
     runtime.host->BetweenSteps(*this);
   }
   runtime.LeaveBlocked(*this);
   current = outer;
-  action = Action::kEnd;
   ready_budget_ = outer_budget;
   running.store(true, std::memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #ifndef WEFT_LIB_RUNTIME_CARRIER_H_
 #define WEFT_LIB_RUNTIME_CARRIER_H_
 
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"
+#include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/driver.h"
 #include "weft/internal/thread_block.h"
@@ -22,15 +24,19 @@
 namespace weft::internal {
 
 class RuntimeCore;
+class Carrier;
 
-// What the resumed thread asks of its carrier, by the time resume() returns.
-enum class Action : uint8_t { kEnd, kPark, kYield, kUnwind };
+// initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local Carrier* current_carrier;
+
+// What is to become of the thread that is mounted by the time resume() returns. kGone: none is, it is somebody else's or has ended.
+enum class Action : uint8_t { kGone, kPark, kYield, kUnwind };
 
 // Counts for the census and for statistics: written by one carrier, read by anyone. Not for control.
 struct CarrierCounters {
   Atomic<int64_t> started{0};  // threads made runnable for the first time
   Atomic<int64_t> ended{0};
-  Atomic<int64_t> parks{0};
+  Atomic<int64_t> parks{0};    // ... or waits for children
   Atomic<int64_t> wakes{0};    // of parked threads
   Atomic<int64_t> mounts{0};
   Atomic<int64_t> moves{0};    // mounts on another carrier than the time before
@@ -42,12 +48,20 @@ struct CarrierCounters {
   }
 };
 
+// How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends with them.
+extern const WaitKind kJoinWait;
+
 class Carrier {
  public:
   // Dispatches between two looks at the inject queue, the timers and the driver (design.md, "Scheduling").
   static constexpr int kDispatchesPerLook = 61;
   // Operations that were ready at once, in one turn of a thread, after which it yields.
   static constexpr int kReadyBudget = 64;
+  // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions are looked after,
+  // after kInPlaceMaxNanos in a row other threads get a turn.
+  static constexpr int kInPlacePerLook = 61;
+  static constexpr int64_t kInPlaceLookNanos = 200'000;
+  static constexpr int64_t kInPlaceMaxNanos = 1'000'000;
   // Children asked to end in one step, so that a large scope's shutdown does not hold up timers and I/O.
   static constexpr int kShutdownBatch = 64;
   // Timers fired in one look; more are due at once, and are fired in the next.
@@ -61,10 +75,10 @@ class Carrier {
   Carrier(RuntimeCore& runtime, uint32_t index) noexcept;
   ~Carrier();
 
-  // The carrier on this OS thread, or null.
-  static Carrier* Current() noexcept;
+  // The carrier on this OS thread, or null. Not for code that is inlined into coroutines: they may go on elsewhere.
+  static Carrier* Current() noexcept { return current_carrier; }
   // For hosts that switch carriers on one OS thread.
-  static void SetCurrent(Carrier* carrier) noexcept;
+  static void SetCurrent(Carrier* carrier) noexcept { current_carrier = carrier; }
 
   // Runs threads until the runtime stops.
   void Main() noexcept;
@@ -73,18 +87,49 @@ class Carrier {
   bool AtCheckpoint() noexcept;
   bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
-  void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept;
+  bool EnterJoinOf(PromiseBase& frame) noexcept;
+  void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
-  // Puts a runnable thread into the deque.
-  void Push(ThreadBlock& thread) noexcept;
+  // ---- Threads that run one in another's place, without a turn through Main(). These give what runs next on this stack.
+
+  // The frame of the mounted thread is suspended, and waits for the children of `scope`.
+  std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
+  // The frame of the mounted thread is suspended, and waits for `scope`, whose children are these. They begin, the first one in its place.
+  template <class Branch>
+  std::coroutine_handle<> BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept;
+  // The root frame of the mounted thread is gone.
+  std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
+  std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
+  // Who holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the count to the others.
+  std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
+  bool MayBeginInPlace() noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(); }
+  // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
+  static bool CompleteJoin(ScopeRecord& scope) noexcept;
+
+  // The first of `count` ids for new threads, unique in the runtime, and in order on one carrier.
+  uint64_t NextThreadIds(int32_t count) noexcept {
+    next_id_ += count;
+    return next_id_ <= end_of_ids_ ? next_id_ - count : TakeIds(count);
+  }
+  // The thread is unmounted, and somebody else's from now on.
+  std::coroutine_handle<> Leave() noexcept {
+    current = nullptr;
+    action = Action::kGone;
+    return std::noop_coroutine();
+  }
+
+  // Puts a runnable thread into the deque; NotifyPushed() then tells whoever is idle.
+  void Push(ThreadBlock& thread) noexcept {
+    if (!deque.Push(&thread)) [[unlikely]] InjectInstead(thread);
+  }
+  void NotifyPushed() noexcept;
 
   uint32_t Choose(uint32_t count) noexcept;
 
   RuntimeCore& runtime;
   const uint32_t index;
   ThreadBlock* current = nullptr;
-  Action action = Action::kEnd;
-  ScopeRecord* help_first = nullptr;  // the next dispatch looks for its newest child
+  Action action = Action::kGone;
   std::unique_ptr<Driver> driver;     // null: no I/O
   TimerWheel timers;
 
@@ -102,21 +147,41 @@ class Carrier {
 
   bool Step() noexcept;
   ThreadBlock* NextThread() noexcept;
-  ThreadBlock* NewestChildOf(const ScopeRecord& scope) noexcept;
   ThreadBlock* TakeOldest() noexcept;
   ThreadBlock* StealFromOthers() noexcept;
   void Look() noexcept;  // timers, completions
-  void RunThread(ThreadBlock& thread) noexcept;
+  void RunThread(ThreadBlock& first) noexcept;
+  void RunChain(ThreadBlock& first) noexcept;
   void Mount(ThreadBlock& thread) noexcept;
   void Unmount(ThreadBlock& thread) noexcept;
-  void End(ThreadBlock& thread, bool cancelled) noexcept;
+  void InjectInstead(ThreadBlock& thread) noexcept;
+  void ObserveStart(const ThreadBlock& thread) noexcept;
+  void ObserveMount(const ThreadBlock& thread) noexcept;
+  void ObserveUnmount(const ThreadBlock& thread) noexcept;
+  void ObserveEnd(const ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> MountFirst(ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> GoOn(ThreadBlock& thread) noexcept;
+  bool IsToEndUnstarted(ThreadBlock& thread) noexcept;
+  bool YieldsToNobody() noexcept;
+  void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
+  void EnterJoin(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> LeaveJoin(ScopeRecord& scope) noexcept;
+  void CountMove(const ThreadBlock& thread) noexcept;
+  void SwitchTo(ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
+  bool RefillInPlaceBudget() noexcept;
+  uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
   void EndWait(ThreadBlock& thread) noexcept;
-  enum class AfterUnwind : uint8_t { kParked, kAtBoundary, kAtRoot };
+  enum class AfterUnwind : uint8_t { kLeft, kAtBoundary, kAtRoot };
   AfterUnwind Unwind(ThreadBlock& thread) noexcept;
   void Idle() noexcept;
   void Retire() noexcept;
+  void ForcePublication() noexcept;
+  void RunInsideUntilRung(ScopeRecord& scope) noexcept;
   void Search() noexcept;
   int64_t ParkDeadline() noexcept;
   void ParkUntil(int64_t deadline_ns) noexcept;
@@ -130,12 +195,81 @@ class Carrier {
   };
   std::vector<Sighting> sightings_;
   int64_t relieved_ns_ = 0;
+  int64_t looked_ns_ = 0;
+  int64_t in_place_since_ns_ = 0;  // 0: not looked at the clock since the last turn through Main()
+  int in_place_budget_ = 1;
+  uint64_t next_id_ = 1;
+  uint64_t end_of_ids_ = 0;
   bool relieving_ = false;  // some carrier computes, and has its duties done by us
+  ext::SchedulingObserver* const observer_;
   XorShiftChooser chooser_;
   uint32_t tick_ = 0;
   int ready_budget_ = 0;
   bool searching_ = false;
 };
+
+// ---- The fast path of fork and join.
+
+// The mounted thread waits for its children, and is nobody's until they have ended.
+inline void Carrier::EnterJoin(ScopeRecord& scope) noexcept {
+  CarrierCounters::Add(counters.parks);
+  current->wait.store(&kJoinWait, std::memory_order_relaxed);
+  scope.owner_parked = false;
+  if (observer_ != nullptr) [[unlikely]] ObserveUnmount(*current);
+}
+
+// Mounts a thread while the carrier runs on.
+inline void Carrier::SwitchTo(ThreadBlock& thread) noexcept {
+  current = &thread;
+  ready_budget_ = kReadyBudget;
+  CarrierCounters::Add(counters.mounts);
+  thread.mounted.store((index + 1) | ThreadBlock::kMountedBit, std::memory_order_relaxed);
+  if (observer_ != nullptr) [[unlikely]] ObserveMount(thread);
+}
+
+inline bool Carrier::AtCheckpoint() noexcept {
+  if (observer_ != nullptr) [[unlikely]] observer_->OnCheckpoint(current->id);
+  ThreadState::Snapshot seen = current->state.Observe();
+  if (seen.unregistered()) [[unlikely]] {
+    current->home->Register(*current);
+    seen = current->state.Observe();
+  }
+  // A request that is not seen here makes Park() fail, or is seen by the next checkpoint.
+  return --ready_budget_ > 0 && !seen.requested();
+}
+
+// AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
+inline bool Carrier::EnterJoinOf(PromiseBase& frame) noexcept {
+  current->leaf = &frame;
+  if (observer_ == nullptr && !current->state.Observe().attention()) [[likely]] return true;
+  AtCheckpoint();
+  return EnterBoundary(frame);
+}
+
+inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
+  ThreadBlock& thread = *current;
+  thread.leaf = &frame;
+  thread.seen = thread.state.Observe();
+  if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]] return true;
+  action = Action::kUnwind;
+  return false;
+}
+
+template <class Branch>
+[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept {
+  EnterJoin(scope);
+  const bool in_place = MayBeginInPlace() && !scope.shut();
+  CarrierCounters::Add(counters.started, count);
+  if (observer_ != nullptr) [[unlikely]] {
+    for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);
+  }
+  for (int32_t i = count - 1; i >= (in_place ? 1 : 0); --i) Push(branches[i]);
+  NotifyPushed();
+  if (!in_place) [[unlikely]] return LeaveJoin(scope);
+  SwitchTo(branches[0]);
+  branches[0].started = branches[0].holds_count = true;
+  return branches[0].leaf->Handle();
+}
 
 }  // namespace weft::internal
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/os/futex.h"
+#include "lib/os/membarrier.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 #include "weft/virtual_thread.h"
@@ -26,6 +27,7 @@ constinit RuntimeCore* all_runtimes = nullptr;
 
 RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> runtime_host) noexcept
     : config(std::move(runtime_config)), host(std::move(runtime_host)) {
+  EnableAsymmetricFences();
   WEFT_CHECK(config.clock != nullptr && config.parallelism >= 1 && config.max_pool_size >= config.parallelism);
   carriers_.reserve(config.max_pool_size);
   std::lock_guard guard(all_runtimes_lock);
@@ -250,6 +252,7 @@ void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
 }
 
 void RuntimeCore::RingBlocked() noexcept {
+  StoreLoadFence();  // pairs with that of EnterBlocked(): who is blocked by now is rung, or sees what we have done
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).blocked.load(std::memory_order_relaxed) > 0 && &carrier(i) != Carrier::Current()) host->Ring(carrier(i));
@@ -289,8 +292,8 @@ void Describe(ThreadBlock& thread, void* out) {
   }
   if (thread.home != nullptr) absl::StrAppend(&text, ", forked by #", thread.home->owner->id);
   absl::StrAppend(&text, "\n");
-  std::lock_guard guard(thread.records_lock);
-  for (Record* at = thread.records; at != nullptr; at = at->outer) {
+  const RecordsWatch watch(thread);
+  for (Record* at = thread.records.load(std::memory_order_acquire); at != nullptr; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(Describe, out);
   }
 }

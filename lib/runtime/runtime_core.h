@@ -110,6 +110,12 @@ class RuntimeCore {
 
   // ---- Carriers.
   void NotifyWork() noexcept;
+  void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
+    // relaxed: the fence orders them.
+    if (searching.load(std::memory_order_relaxed) > 0) return;  // [idle/3]
+    if (parked.load(std::memory_order_relaxed) == 0 && any_blocked_.load(std::memory_order_relaxed) == 0) [[likely]] return;  // [idle/4]
+    NotifyWork();
+  }
   bool HasWork() noexcept;  // any queue
   void EnterBlocked(Carrier& carrier) noexcept;
   void LeaveBlocked(Carrier& carrier) noexcept;

@@ -39,7 +39,10 @@ Carrier& RequireCarrier(const char* what) noexcept {
 
 }  // namespace
 
-ThreadBlock* CurrentThread() noexcept {
+// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may be on
+// two OS threads, and the compiler must not keep the address of the variable, or its value.
+[[gnu::noinline]] ThreadBlock* CurrentThread() noexcept {
+  asm volatile("");
   Carrier* carrier = Carrier::Current();
   return carrier == nullptr ? nullptr : carrier->current;
 }
@@ -56,9 +59,27 @@ bool EnterBoundary(PromiseBase& frame) noexcept { return Carrier::Current()->Ent
 
 void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
 
-void GoOnInstead() noexcept { Carrier::Current()->action = Action::kEnd; }
+void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
 
-void HelpFirst(ScopeRecord& scope) noexcept { Carrier::Current()->help_first = &scope; }
+std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
+  return RequireCarrier("co_await of a join").AwaitChildren(scope, frame);
+}
+
+void EndCounted(ScopeRecord& scope) noexcept {
+  ThreadBlock& owner = *scope.owner;
+  RuntimeCore& runtime = *owner.runtime;
+  switch (scope.children.End()) {
+    case JoinCount::Last::kNo: return;
+    case JoinCount::Last::kRing: return runtime.RingBlocked();  // the scope may be gone
+    case JoinCount::Last::kResume: break;
+  }
+  if (scope.owner_parked) {
+    Wake(owner);
+  } else if (Carrier::CompleteJoin(scope)) {
+    CountWake(runtime);
+    MakeRunnable(owner);
+  }
+}
 
 void MakeRunnable(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
@@ -66,7 +87,7 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
     carrier->Push(thread);
-    runtime.NotifyWork();
+    carrier->NotifyPushed();
   } else {
     // Once it is in the queue, the thread may end, and its root, and whoever waits for that may destroy the runtime.
     runtime.HoldRoots();
@@ -101,7 +122,9 @@ void CountWake(RuntimeCore& runtime) noexcept {
 
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
   thread.runtime = &runtime;
-  thread.id = runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
+  Carrier* const carrier = Carrier::Current();
+  thread.id = carrier != nullptr && &carrier->runtime == &runtime ? carrier->NextThreadIds(1)
+                                                                  : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
 }
 
 void StartThread(ThreadBlock& thread) noexcept {
@@ -127,11 +150,9 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
   }
 }
 
-void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept {
-  RequireCarrier("the destruction of a scope with children").RunInsideUntilDrained(scope, drained);
+void RunInsideUntilDrained(ScopeRecord& scope) noexcept {
+  RequireCarrier("the destruction of a scope with children").RunInsideUntilDrained(scope);
 }
-
-void RingBlocked(RuntimeCore& runtime) noexcept { runtime.RingBlocked(); }
 
 int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
 

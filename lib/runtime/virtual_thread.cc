@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/internal/scheduler.h"
@@ -18,6 +19,11 @@ VirtualThread::State StateOf(const internal::ThreadBlock& block) noexcept {
       const internal::WaitKind* wait = block.wait.load(std::memory_order_relaxed);
       return wait != nullptr && wait->timed ? VirtualThread::State::kTimedWaiting : VirtualThread::State::kWaiting;
     }
+    case Phase::kActive: {
+      // It waits for its children, and whoever ends last resumes it.
+      const internal::WaitKind* wait = block.wait.load(std::memory_order_relaxed);
+      return wait != nullptr && wait->for_children ? VirtualThread::State::kWaiting : VirtualThread::State::kRunnable;
+    }
     default: return VirtualThread::State::kRunnable;
   }
 }
@@ -33,6 +39,7 @@ const char* StateName(VirtualThread::State state) noexcept {
 }
 
 int CarrierOf(const internal::ThreadBlock& block) noexcept {
+  if (StateOf(block) == VirtualThread::State::kWaiting) return -1;
   const uint32_t mounted = block.mounted.load(std::memory_order_relaxed);
   if ((mounted & internal::ThreadBlock::kMountedBit) == 0) return -1;
   return static_cast<int>((mounted & ~internal::ThreadBlock::kMountedBit) - 1);
@@ -42,22 +49,49 @@ int CarrierOf(const internal::ThreadBlock& block) noexcept {
 
 namespace internal {
 
-std::string DescribeThread(const ThreadBlock& thread) {
-  std::string text = absl::StrCat("VirtualThread[#", thread.id);
-  if (thread.name != nullptr) absl::StrAppend(&text, ",", *thread.name);
-  absl::StrAppend(&text, "]/", StateName(StateOf(thread)));
-  if (const int carrier = CarrierOf(thread); carrier >= 0) absl::StrAppend(&text, "@carrier-", carrier);
+namespace {
+
+std::string Describe(uint64_t id, std::string_view name, VirtualThread::State state, int carrier) {
+  std::string text = absl::StrCat("VirtualThread[#", id);
+  if (!name.empty()) text.append(",").append(name);
+  absl::StrAppend(&text, "]/", StateName(state));
+  if (carrier >= 0) absl::StrAppend(&text, "@carrier-", carrier);
   return text;
+}
+
+}  // namespace
+
+std::string DescribeThread(const ThreadBlock& thread) {
+  return Describe(thread.id, thread.DisplayName(), StateOf(thread), CarrierOf(thread));
+}
+
+ThreadIdentity& ThreadBlock::Identity(std::string name) {
+  ThreadIdentity* known = identity.load(std::memory_order_relaxed);
+  if (known == nullptr) {
+    known = new ThreadIdentity(*this, id, std::move(name));
+    identity.store(known, std::memory_order_release);
+  }
+  return *known;
 }
 
 }  // namespace internal
 
-VirtualThread VirtualThread::Current() { return VirtualThread(&internal::RequireThread("VirtualThread::Current()")); }
+VirtualThread VirtualThread::Current() {
+  return VirtualThread(internal::RequireThread("VirtualThread::Current()").Identity());
+}
 
-VirtualThread::State VirtualThread::state() const noexcept { return StateOf(*block_); }
+VirtualThread::State VirtualThread::state() const noexcept {
+  return identity_->With([](const internal::ThreadBlock* thread) { return thread == nullptr ? State::kTerminated : StateOf(*thread); });
+}
 
-int VirtualThread::carrier() const noexcept { return CarrierOf(*block_); }
+int VirtualThread::carrier() const noexcept {
+  return identity_->With([](const internal::ThreadBlock* thread) { return thread == nullptr ? -1 : CarrierOf(*thread); });
+}
 
-std::string VirtualThread::ToString() const { return internal::DescribeThread(*block_); }
+std::string VirtualThread::ToString() const {
+  return identity_->With([&](const internal::ThreadBlock* thread) {
+    return thread == nullptr ? internal::Describe(id(), name(), State::kTerminated, -1) : internal::DescribeThread(*thread);
+  });
+}
 
 }  // namespace weft

@@ -12,15 +12,14 @@
 
 namespace weft::internal {
 
-const WaitKind ScopeBase::kJoinWait = {ParkReason::kJoin, /*timed=*/false, &ScopeBase::WithdrawJoin,
-                                       /*cancel_wins=*/true};
-
 const ScopeRecord::Operations ScopeBase::kOperations = {
     .request_shutdown = [](ScopeRecord& scope, const CancelReason& reason) noexcept {
       static_cast<ScopeBase&>(scope).RequestShutdown(reason);
     },
     .shut_down_some = [](ScopeRecord& scope, int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
-    .await_drained = [](ScopeRecord& scope) noexcept { return static_cast<ScopeBase&>(scope).AwaitDrained(); },
+    .register_child = [](ScopeRecord& scope, ThreadBlock& child) noexcept {
+      static_cast<ScopeBase&>(scope).Register(static_cast<ChildBase&>(child));
+    },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
       static_cast<ScopeBase&>(scope).ForEachChild(visit, argument);
     },
@@ -41,15 +40,13 @@ ScopeBase::ScopeBase(PolicyRules rules, std::string name)
 
 ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
-  bool live;
-  {
-    std::lock_guard guard(lock_);
-    live = live_ > 0;
-    if (live) ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
-  }
-  if (live) {
+  if (!children.Drained()) {
+    {
+      std::lock_guard guard(lock_);
+      ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
+    }
     RunShutdowns(*owner->runtime);
-    RunInsideUntilDrained(*this, &DrainedOrRing);
+    RunInsideUntilDrained(*this);
   }
   PopRecord(*owner, *this);
   if (first_success_ != nullptr) first_success_->Release();
@@ -72,9 +69,10 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 
 // ---- Children.
 
-void ScopeBase::StartChild(ChildBase& child) {
-  CheckOwnerOrInside("Fork()");
-  ThreadBlock& self = *CurrentThread();
+void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
+  ThreadBlock& self = RequireThread("Fork()");
+  const bool by_owner = &self == owner;
+  if (!by_owner) CheckOwnerOrInside("Fork()");
   WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
   WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
                                          << " under other scoped-value bindings than those the scope was opened under by "
@@ -82,92 +80,95 @@ void ScopeBase::StartChild(ChildBase& child) {
   child.home = this;
   child.bindings = bindings_;
   child.scope_serial_ = serial_;
+  // No other thread is in the tree when a round begins.
+  if (by_owner && fork_round_ == last_join_completed_) ++fork_round_;
+  child.round_ = fork_round_;
   PrepareThread(child, *self.runtime);
-  const bool cancelled = IsCancelled(self);  // a cancelled thread starts nothing
-  bool started;
-  {
-    std::lock_guard guard(lock_);
-    if (&self == owner && fork_round_ == last_join_completed_) ++fork_round_;
-    child.round_ = fork_round_;
-    started = !shut_ && !cancelled;
-    if (started) {
-      children_.PushBack(&child);
-      ++live_;
-    }
-  }
-  if (started) {
-    StartThread(child);
+  if (!options.name.empty()) child.Identity(std::move(options.name));
+  // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
+  if (shut() || IsCancelled(self)) return child.DropUnstarted();
+  if (by_owner) {
+    children.AddLocal();
   } else {
-    child.DropUnstarted();
+    children.Add();
   }
+  StartThread(child);
 }
 
-// On the carrier on which the child has ended; the last touch of the scope.
+// On the carrier on which the child has ended, which then counts it.
 void ScopeBase::ChildEnded(ChildBase& child) noexcept {
   RuntimeCore& runtime = *child.runtime;
   child.DropClosure();
   const Completion kind = child.ResultKind();
   bool shut_by_child = false;
   bool kept = false;
-  {
+  const bool registered = !child.state.Observe().unregistered();
+  if (!registered && kind == Completion::kSuccess && !rules_.shut_down_on_success) {
+    if (!shut()) child.Publish(kind);
+  } else if (registered || kind != Completion::kUnavailable) {
     std::lock_guard guard(lock_);
-    const bool was_shut = shut_;
+    const bool was_shut = shut_.load(std::memory_order_relaxed);
     if (kind == Completion::kFailed) {
       kept = ++failure_count_ <= 1 + Outcome::kMaxSuppressed;
       if (kept) {
-        child.AddRef();
+        child.refs.fetch_add(1, std::memory_order_relaxed);  // the scope's
         failed_.PushBack(&child);
       }
     }
-    if (!shut_ && kind != Completion::kUnavailable) {
+    if (!was_shut && kind != Completion::kUnavailable) {
       child.Publish(kind);
-      ApplyPolicy(child, kind);
+      ApplyPolicyLocked(child, kind);
     }
-    shut_by_child = shut_ && !was_shut;
-    if (cursor_ == &child) cursor_ = children_.Next(&child);
-    SiblingList::Remove(&child);
+    shut_by_child = shut_.load(std::memory_order_relaxed) && !was_shut;
+    if (registered) {
+      if (cursor_ == &child) cursor_ = children_.Next(&child);
+      SiblingList::Remove(&child);
+    }
   }
   // What the result's destructor touches may be the owner's: it has run before the owner can go on.
   if (!kept && child.completion() == Completion::kUnavailable) child.DropResult();
+  child.state.End();
   child.Release();
-
-  ThreadBlock* waiter = nullptr;
-  bool ring = false;
-  {
-    std::lock_guard guard(lock_);
-    if (--live_ == 0) {
-      waiter = std::exchange(waiter_, nullptr);
-      ring = owner_blocked_;
-    }
-  }
-  if (waiter != nullptr) Wake(*waiter);
-  if (ring) RingBlocked(runtime);
   if (shut_by_child) RunShutdowns(runtime);
 }
 
-void ScopeBase::ApplyPolicy(ChildBase& child, Completion kind) noexcept {
+void ScopeBase::ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept {
   if (kind == Completion::kFailed && rules_.shut_down_on_failure) {
     ShutLocked({CancelReason::Kind::kSiblingFailed, child.id}, nullptr);
   }
   if (kind == Completion::kSuccess && rules_.shut_down_on_success) {
-    child.AddRef();
+    child.refs.fetch_add(1, std::memory_order_relaxed);  // the scope's
     first_success_ = &child;
     ShutLocked({CancelReason::Kind::kSiblingSucceeded, child.id}, nullptr);
   }
+}
+
+// The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed it.
+void ScopeBase::Register(ChildBase& child) noexcept {
+  bool shut_already;
+  CancelReason reason;
+  {
+    std::lock_guard guard(lock_);
+    children_.PushBack(&child);
+    child.state.Registered();
+    shut_already = shut_.load(std::memory_order_relaxed) && spared_ != &child;
+    reason = reason_;
+  }
+  if (shut_already) RequestCancel(child, child.root, reason);
 }
 
 // ---- Shutdown.
 
 // Under lock_. The children are asked by whoever drains the cancel queue, some at a time.
 void ScopeBase::ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept {
-  if (shut_) return;
-  shut_ = true;
+  if (shut_.load(std::memory_order_relaxed)) return;
+  shut_.store(true, std::memory_order_relaxed);
   reason_ = reason;
   spared_ = spare;
   cursor_ = children_.front();
   if (cursor_ == nullptr) return;
   carrying_on_ = true;
-  ++live_;
+  children.Add();
   EnqueueShutdown(*owner->runtime, *this);
 }
 
@@ -185,11 +186,11 @@ void ScopeBase::Shutdown() {
 void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
   std::lock_guard guard(lock_);
   // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
-  if (shut_ && spared_ != nullptr) {
+  if (shut_.load(std::memory_order_relaxed) && spared_ != nullptr) {
     spared_ = nullptr;
     if (!carrying_on_ && !children_.empty()) {
       carrying_on_ = true;
-      ++live_;
+      children.Add();
       cursor_ = children_.front();
       reason_ = reason;
       EnqueueShutdown(*owner->runtime, *this);
@@ -201,59 +202,20 @@ void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
   ShutLocked(reason, nullptr);
 }
 
-bool ScopeBase::IsShutdown() const noexcept {
-  std::lock_guard guard(lock_);
-  return shut_;
-}
-
 bool ScopeBase::ShutDownSome(int max) noexcept {
-  RuntimeCore& runtime = *owner->runtime;
-  ThreadBlock* waiter = nullptr;
-  bool ring = false;
   {
     std::lock_guard guard(lock_);
+    CancelBatch batch(reason_);
     for (int i = 0; i < max && cursor_ != nullptr; ++i) {
-      ThreadBlock* child = cursor_;
-      cursor_ = children_.Next(child);
-      if (child != spared_) RequestCancel(*child, child->root, reason_);
+      ThreadBlock* child = std::exchange(cursor_, children_.Next(cursor_));
+      if (child != spared_) batch.Add(*child);
     }
+    batch.Request();
     if (cursor_ != nullptr) return false;
     carrying_on_ = false;
-    if (--live_ == 0) {
-      waiter = std::exchange(waiter_, nullptr);
-      ring = owner_blocked_;
-    }
   }
-  if (waiter != nullptr) Wake(*waiter);
-  if (ring) RingBlocked(runtime);
+  EndCounted(*this);
   return true;
-}
-
-// ---- Waiting.
-
-bool ScopeBase::Drained() noexcept {
-  std::lock_guard guard(lock_);
-  return live_ == 0;
-}
-
-bool ScopeBase::AwaitDrained() noexcept {
-  std::lock_guard guard(lock_);
-  if (live_ == 0) return false;
-  waiter_ = owner;
-  return true;
-}
-
-bool ScopeBase::DrainedOrRing(ScopeRecord& record) noexcept {
-  auto& scope = static_cast<ScopeBase&>(record);
-  std::lock_guard guard(scope.lock_);
-  scope.owner_blocked_ = true;
-  return scope.live_ == 0;
-}
-
-bool ScopeBase::WithdrawJoin(ThreadBlock& thread) noexcept {
-  auto& scope = *static_cast<ScopeBase*>(thread.waiting_on);
-  std::lock_guard guard(scope.lock_);
-  return std::exchange(scope.waiter_, nullptr) != nullptr;
 }
 
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
@@ -276,15 +238,6 @@ void ScopeBase::BeginClose(const char* what) {
   RunShutdowns(*owner->runtime);
 }
 
-void ScopeWait::Suspend(PromiseBase& frame) noexcept {
-  if (!EnterWait(frame, ScopeBase::kJoinWait, &scope_)) return;
-  if (scope_.AwaitDrained()) {
-    HelpFirst(scope_);
-  } else if (EnterBoundary(frame)) {  // looked at once more: what ended the children may be what cancels us
-    YieldInstead();
-  }
-}
-
 // Nobody else changes the list: all children have ended.
 Outcome ScopeBase::MakeOutcome() {
   std::vector<Failure> failures;
@@ -303,10 +256,7 @@ void ChildBase::DropUnstarted() noexcept {
   Release();
 }
 
-void ChildBase::OnEnd(bool) noexcept {
-  state.End();
-  static_cast<ScopeBase*>(home)->ChildEnded(*this);
-}
+void ChildBase::OnEnd(Ending) noexcept { static_cast<ScopeBase*>(home)->ChildEnded(*this); }
 
 absl::Status ChildBase::status() const {
   switch (completion()) {
@@ -321,7 +271,7 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
   // The owner: only after a join of the round. The scope is looked for among what this thread has open; if it is not there, it was
   // closed, and all has ended.
   if (ThreadBlock* self = CurrentThread()) {
-    for (Record* at = self->records; at != nullptr; at = at->outer) {
+    for (Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
       if (at != home) continue;
       const auto& scope = *static_cast<const ScopeBase*>(home);
       if (scope.serial_ != scope_serial_) break;  // another scope, at the address of ours

@@ -9,10 +9,13 @@
 //    fence. ThreadSanitizer cannot follow fences, and the label at the operation says what pairs with what.
 //  * `StoreLoadFence()` is for a duel only: each of two threads stores its own word, fences, and loads the word of the
 //    other; at least one of them sees the other's store. It orders nothing else that the code relies on.
+//  * `LightFence()` and `HeavyFence()` are the two sides of an uneven duel: one side runs all the time and pays next to
+//    nothing, the other is rare and pays for both. A duel between two light sides is lost.
 //  * An owner's own relaxed store does not continue a release sequence (C++20): where a reader relies on an earlier
 //    release store, every later store to that word is a release store too.
 //
-// Cost on x86-64: the fence is one locked instruction on the own stack, 5.4 ns.
+// Cost on x86-64: the fence is one locked instruction on the own stack, 5.4 ns. The light fence is a load and a branch; the
+// heavy one a system call, about 13 us while other threads of the process run, since the kernel interrupts each of them.
 // Rejected: `std::atomic_thread_fence(seq_cst)`, which clang 19 compiles to `mfence`, 21 ns; a locked instruction on
 // the word at `(%rsp)`, which would make the function's return or reload wait for it.
 #ifndef WEFT_INTERNAL_ATOMIC_H_
@@ -40,6 +43,29 @@ inline void StoreLoadFence() noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
+
+// Set once, by EnableAsymmetricFences(). (lib/os/membarrier.h)
+inline constinit std::atomic<bool> g_asymmetric_fences{false};
+
+inline bool FencesAreAsymmetric() noexcept {
+  return g_asymmetric_fences.load(std::memory_order_relaxed);  // relaxed: set before there is anybody to duel with
+}
+
+// A LightFence() where FencesAreAsymmetric() is known to hold: only the compiler is told.
+inline void BiasFence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+// The cheap side of an uneven duel: a StoreLoadFence() in effect, as long as the other side calls HeavyFence(). Where the kernel has no
+// membarrier, both are StoreLoadFence().
+inline void LightFence() noexcept {
+  if (FencesAreAsymmetric()) [[likely]] {
+    BiasFence();
+  } else {
+    StoreLoadFence();
+  }
+}
+
+// The dear side: when it returns, every other thread of the process has passed a full fence since it was called. (lib/os/membarrier.cc)
+void HeavyFence() noexcept;
 
 // Tells the core that this is a spin loop.
 inline void CpuRelax() noexcept {

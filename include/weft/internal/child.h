@@ -37,6 +37,8 @@ class ChildBase : public ThreadBlock {
  protected:
   friend class ScopeBase;
 
+  ChildBase() noexcept : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered) {}
+
   // How it ended, by its result. kUnavailable: it was cancelled, and has none.
   virtual Completion ResultKind() const noexcept = 0;
   virtual absl::Status FailureStatus() const = 0;
@@ -48,7 +50,7 @@ class ChildBase : public ThreadBlock {
 
   // Instead of a run: the scope was shut down.
   void DropUnstarted() noexcept;
-  void OnEnd(bool cancelled) noexcept override;
+  void OnEnd(Ending ending) noexcept override;
 
   uint64_t scope_serial_ = 0;  // the scope it was forked into: its address may be used again, this is not
   uint32_t round_ = 0;         // of fork and join, in that scope
@@ -68,7 +70,7 @@ class TaskChild : public ChildOf<FlatValue<T>> {
  public:
   using Value = FlatValue<T>;
 
-  explicit TaskChild(Task<T>&& task) noexcept { this->leaf = &TaskAccess::Release(std::move(task), slot_, nullptr, "Fork()"); }
+  explicit TaskChild(Task<T>&& task) noexcept { this->leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Fork()"); }
 
   std::add_pointer_t<Value> value() noexcept final {
     if constexpr (std::is_void_v<Value>) {
@@ -123,13 +125,13 @@ class ClosureChild final : public TaskChild<T> {
   PromiseBase* Begin() noexcept override {
 #if WEFT_EXCEPTIONS
     try {
-      return &TaskAccess::Release(closure_(), this->slot_, nullptr, "Fork()");
+      return &TaskAccess::ReleaseAsRoot(closure_(), this->slot_, this, "Fork()");
     } catch (...) {
       this->slot_.SetException(std::current_exception());
       return nullptr;
     }
 #else
-    return &TaskAccess::Release(closure_(), this->slot_, nullptr, "Fork()");
+    return &TaskAccess::ReleaseAsRoot(closure_(), this->slot_, this, "Fork()");
 #endif
   }
   void DropClosure() noexcept override {

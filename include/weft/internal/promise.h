@@ -1,6 +1,6 @@
 // What every Weft coroutine frame begins with, and where its result goes.
 //
-// A frame knows the frame that awaits it (`parent`) and the slot in that frame's awaiter where its result is to be put. Once
+// A frame knows the frame that awaits it, or the virtual thread whose root it is, and the slot where its result is to be put. Once
 // started, a frame belongs to itself: it destroys itself when it has ended, or is destroyed by unwinding, leaf first, along
 // the chain of parents. Nothing else destroys a started frame, so nothing is destroyed twice.
 #ifndef WEFT_INTERNAL_PROMISE_H_
@@ -8,6 +8,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <new>
@@ -21,10 +22,16 @@
 
 namespace weft::internal {
 
+[[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;  // (frame_cache.cc)
+
 // AllocateFrame(), which throws std::bad_alloc; where exceptions are off there is nobody to tell.
 inline void* AllocateOrDie(size_t size, const char* what) {
   void* memory = AllocateFrame(size);
-  WEFT_CHECK(memory != nullptr) << "out of memory for " << what << " of " << size << " bytes";
+#if !WEFT_EXCEPTIONS
+  if (memory == nullptr) [[unlikely]] DieOutOfMemory(size, what);
+#else
+  static_cast<void>(what);
+#endif
   return memory;
 }
 
@@ -86,8 +93,18 @@ class ResultSlot {
   State state_ = State::kEmpty;
 };
 
+class ThreadBlock;
+
+// The root frame of `thread` has ended and is gone; its result is in its slot. Gives what the carrier runs next on this stack. (carrier.cc)
+std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
+
 struct PromiseBase {
-  PromiseBase* parent = nullptr;  // the frame that awaits this one; null for the root of a virtual thread
+  // The frame that awaits this one; null for the root of a virtual thread.
+  PromiseBase* parent() const noexcept { return is_root() ? nullptr : reinterpret_cast<PromiseBase*>(up_); }
+  bool is_root() const noexcept { return (up_ & kRoot) != 0; }
+  ThreadBlock& thread() const noexcept { return *reinterpret_cast<ThreadBlock*>(up_ - kRoot); }  // of a root
+  void SetParent(PromiseBase& awaiting) noexcept { up_ = reinterpret_cast<uintptr_t>(&awaiting); }
+  void MakeRoot(ThreadBlock* of) noexcept { up_ = reinterpret_cast<uintptr_t>(of) + kRoot; }
 
   // Valid for every promise of Weft's: they begin with this base and are aligned like it (asserted by Task's promise).
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
@@ -97,18 +114,27 @@ struct PromiseBase {
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
-  // The frame is over: it goes away and its parent goes on. A root has no parent: its carrier does (see carrier.cc).
+  // The frame is over: it goes away and its parent goes on, or whatever the carrier has to run when a root ends.
   struct FinalAwaiter {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
-      PromiseBase* parent = ended.promise().parent;
+      const PromiseBase up = ended.promise();
+      if (up.is_root()) {
+        const bool succeeded = ended.promise().Succeeded();
+        ended.destroy();
+        return EndRootFrame(up.thread(), succeeded);
+      }
       ended.destroy();
-      return parent != nullptr ? parent->Handle() : std::noop_coroutine();
+      return up.parent()->Handle();
     }
     void await_resume() const noexcept {}
   };
   FinalAwaiter final_suspend() const noexcept { return {}; }
+
+ private:
+  static constexpr uintptr_t kRoot = 1;
+  uintptr_t up_;  // set before the frame is started
 };
 
 template <class Promise>

@@ -1,13 +1,17 @@
 // What a virtual thread has open, innermost first: scopes, and the boundaries at which a cancellation stops.
 //
 // The records of a thread lie in its own frames and form one stack. Only the thread itself (or the carrier that unwinds it)
-// pushes and pops; others, who bring a request to cancel, read. Both under the thread's records lock (thread_block.h).
+// pushes and pops, without a lock as long as nobody looks; others, who bring a request to cancel, walk the stack under the thread's records
+// lock, having made sure that the thread knows of it (thread_block.h, "Records").
 #ifndef WEFT_INTERNAL_RECORD_H_
 #define WEFT_INTERNAL_RECORD_H_
 
 #include <cstdint>
 
 #include "weft/cancel_reason.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/join_count.h"
+#include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
 
 namespace weft::internal {
@@ -26,7 +30,7 @@ struct Record {
   Record(const Record&) = delete;
   Record& operator=(const Record&) = delete;
 
-  Record* outer = nullptr;
+  Record* outer;  // once it is pushed
   const Kind kind;
 };
 
@@ -34,9 +38,9 @@ struct Record {
 struct Boundary : Record {
   explicit Boundary(Kind boundary_kind) noexcept : Record(boundary_kind) {}
 
-  PromiseBase* frame = nullptr;  // null: the root of the thread, nothing goes on
   bool requested = false;        // a request was made to this boundary itself; guarded by the records lock
   bool reached = false;          // an unwinding ended here; the thread's own
+  PromiseBase* frame = nullptr;  // null: the root of the thread, nothing goes on
   CancelReason reason;           // of the request, and then of the unwinding
 };
 
@@ -45,30 +49,47 @@ struct Boundary : Record {
 // table of its own instead of virtual functions, which change at those moments.
 class ScopeRecord : public Record {
  public:
-  // Any thread, under the owner's records lock. Starts no more children and asks those there are to end. Idempotent.
+  // Any thread, under the owner's records lock, or the owner itself. Starts no more children and asks those there are to end. Idempotent.
   void RequestShutdown(const CancelReason& reason) noexcept { operations_.request_shutdown(*this, reason); }
   // Carries a shutdown on to at most `max` children; false if there are more. Called by whoever drains the runtime's cancel
   // queue, until it returns true, which is the last touch.
   bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
-  // The owner, parking: arranges that it is woken when the last child has ended; false if that is so already.
-  bool AwaitDrained() noexcept { return operations_.await_drained(*this); }
-  // For dumps: calls visit(child, argument) for every child that has not ended, under the scope's lock.
+  // The thread `child` of this scope itself: makes it known, so that it can be asked to end; asks it at once if the scope is shut.
+  void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
+  // For dumps: calls visit(child, argument) for every child that is known and has not ended, under the scope's lock.
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
     operations_.for_each_child(*this, visit, argument);
   }
+  // Relaxed: a shutdown that is missed reaches the child when it registers.
+  bool shut() const noexcept { return shut_.load(std::memory_order_relaxed); }
 
+  const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
+  // Of the join that waits, written by the owner before it does. The owner is parked, because something that is requested inside the scope
+  // is to interrupt it; it is woken, not resumed.
+  bool owner_parked = false;
+
+ protected:
+  Atomic<bool> shut_{false};  // written under lock_
+  // Taken under the records lock of the owner, or of no thread; the records locks of children are taken under it.
+  mutable Lock lock_;
+
+ public:
   ThreadBlock* const owner;
-  ScopeRecord* next_in_cancel_queue = nullptr;
+  JoinCount children;
+  ScopeRecord* next_in_cancel_queue;  // while it is in there
 
  protected:
   struct Operations {
     void (*request_shutdown)(ScopeRecord& scope, const CancelReason& reason) noexcept;
     bool (*shut_down_some)(ScopeRecord& scope, int max) noexcept;
-    bool (*await_drained)(ScopeRecord& scope) noexcept;
+    void (*register_child)(ScopeRecord& scope, ThreadBlock& child) noexcept;
     void (*for_each_child)(ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
   };
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
-      : Record(Kind::kScope), owner(owning_thread), operations_(operations) {}
+      : Record(Kind::kScope), closes_with_join(false), owner(owning_thread), operations_(operations) {}
+  // With that many children, which are forked at once.
+  ScopeRecord(ThreadBlock* owning_thread, const Operations& operations, int32_t branches) noexcept
+      : Record(Kind::kScope), closes_with_join(true), owner(owning_thread), children(branches), operations_(operations) {}
   ~ScopeRecord() = default;
 
  private:

@@ -39,8 +39,12 @@ bool EnterBoundary(PromiseBase& frame) noexcept;
 void YieldInstead() noexcept;
 // After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.
 void GoOnInstead() noexcept;
-// After EnterWait(): the carrier should look first for the newest child of `scope`, the depth-first order of a join.
-void HelpFirst(ScopeRecord& scope) noexcept;
+
+// For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The carrier begins the
+// newest child in the thread's place, if it has one: depth-first. A checkpoint, AtCheckpoint() included.
+std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
+// What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was carried on.
+void EndCounted(ScopeRecord& scope) noexcept;
 
 // Any OS thread, once per registration: the wait is over. The thread must not be touched afterwards.
 void Wake(ThreadBlock& thread) noexcept;
@@ -65,10 +69,8 @@ void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
 void RunShutdowns(RuntimeCore& runtime) noexcept;
 
 // Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and nothing
-// else, until drained(scope) is true. Whoever makes it true calls RingBlocked().
-void RunInsideUntilDrained(ScopeRecord& scope, bool (*drained)(ScopeRecord& scope)) noexcept;
-// The last child of a scope whose owner is in RunInsideUntilDrained() has ended.
-void RingBlocked(RuntimeCore& runtime) noexcept;
+// else, until all have ended.
+void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
 // ---- Time and I/O, called by the current virtual thread.
 int64_t RuntimeNow() noexcept;      // nanoseconds on the runtime's clock

@@ -71,10 +71,16 @@ class ScopeBase : public ScopeRecord {
     return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(options));
   }
 
+  // The same for what becomes a Task. (all.h)
+  template <BecomesTask A>
+  auto Fork(A&& awaitable, ForkOptions options = {}) {
+    return Fork(std::move(awaitable).AsTask(), std::move(options));
+  }
+
   // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even until all have
   // been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the tree below.
   void Shutdown();
-  bool IsShutdown() const noexcept;
+  bool IsShutdown() const noexcept { return shut(); }
 
   std::string_view name() const noexcept { return name_; }
 
@@ -94,22 +100,20 @@ class ScopeBase : public ScopeRecord {
   template <class C>
   auto Adopt(C* child, ForkOptions options) {
     using U = typename C::Value;
-    child->AddRef();  // the handle's; the first reference is the run's
-    Subtask<U> subtask(child);
-    if (!options.name.empty()) child->name = std::make_unique<const std::string>(std::move(options.name));
-    StartChild(*child);
+    Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
+    StartChild(*child, options);
     return subtask;
   }
-  void StartChild(ChildBase& child);
+  void StartChild(ChildBase& child, ForkOptions& options);
   void ChildEnded(ChildBase& child) noexcept;
-  void ApplyPolicy(ChildBase& child, Completion kind) noexcept;
+  void ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
 
   // ---- The operations of the ScopeRecord.
   static const Operations kOperations;
   void RequestShutdown(const CancelReason& reason) noexcept;
   bool ShutDownSome(int max) noexcept;
-  bool AwaitDrained() noexcept;
+  void Register(ChildBase& child) noexcept;
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
   void CheckOwner(const char* what) const;
@@ -124,10 +128,6 @@ class ScopeBase : public ScopeRecord {
     closed_ = true;
   }
   void BeginClose(const char* what);
-  bool Drained() noexcept;
-  static bool WithdrawJoin(ThreadBlock& thread) noexcept;
-  static bool DrainedOrRing(ScopeRecord& scope) noexcept;
-  static const WaitKind kJoinWait;
 
   // ---- Constant.
   const PolicyRules rules_;
@@ -141,18 +141,12 @@ class ScopeBase : public ScopeRecord {
   uint32_t last_join_completed_ = 0;
   bool closed_ = false;
 
-  // ---- Guarded by lock_. It is taken under the records lock of the owner, or of no thread; the records locks of children are taken
-  // under it.
-  mutable Lock lock_;
-  bool shut_ = false;
-  bool carrying_on_ = false;            // the shutdown has not reached all children: counted in live_, and in the cancel queue
-  bool owner_blocked_ = false;          // in the destructor: ring its carrier
+  // ---- Guarded by lock_, as is shut_.
+  bool carrying_on_ = false;            // the shutdown has not reached all children: counted as one, and in the cancel queue
   CancelReason reason_;                 // of the shutdown
-  int64_t live_ = 0;                    // children that have not ended
-  SiblingList children_;
+  SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr; // the child that called Shutdown()
-  ThreadBlock* waiter_ = nullptr;       // the owner, parked until live_ is zero
   ChildBase* first_success_ = nullptr;  // counted reference
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   uint64_t failure_count_ = 0;
@@ -166,11 +160,10 @@ class ScopeWait {
   ScopeWait(const ScopeWait&) = delete;
   ScopeWait& operator=(const ScopeWait&) = delete;
 
-  // A request that comes between the first two may be what ended the children.
-  bool await_ready() noexcept { return AtCheckpoint() && scope_.Drained() && !IsCancelled(*scope_.owner); }
+  bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    Suspend(frame.promise());
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    return AwaitChildren(scope_, frame.promise());
   }
 
  protected:
@@ -181,8 +174,6 @@ class ScopeWait {
   void Finish() noexcept { purpose_ == Purpose::kJoin ? scope_.EndJoin() : scope_.EndClose(); }
 
  private:
-  void Suspend(PromiseBase& frame) noexcept;
-
   ScopeBase& scope_;
   const Purpose purpose_;
 };

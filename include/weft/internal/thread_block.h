@@ -1,15 +1,26 @@
 // The control block of a virtual thread: everything that is known of it, beside its frames.
 //
-// Lifetime: counted. The run holds one reference from start to end; handles (VirtualThread, Subtask) hold others.
+// Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end, a Subtask another. A
+// block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles (VirtualThread) refer to its identity
+// instead, which is made when it is first asked for.
+//
+// Records. A thread pushes and pops its records without a lock, and looks at its state word afterwards. Whoever walks them
+//   1. takes records_lock and sets a flag in the word (requested, or watched);
+//   2. unless the thread was asleep, which means that it will see the flag before it runs on: HeavyFence();
+//   3. walks.
+//   Thread: stores `records`, LightFence(), loads the word; if a flag is set, takes the lock and gives it back.
+// Either the fence at 2 comes before the thread's load, which sees the flag, and the thread does not free what it has popped before the walk
+// is over; or it comes after the thread's store, and the walk does not meet what was popped. What was pushed and is not met is found by the
+// thread, which sees the flag.
 #ifndef WEFT_INTERNAL_THREAD_BLOCK_H_
 #define WEFT_INTERNAL_THREAD_BLOCK_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/frame_cache.h"
@@ -40,6 +51,43 @@ struct WaitKind {
   // A wait that ended in a thread that is cancelled by then counts as cancelled. For joins: the same request that cancels the
   // owner ends its children, and an owner that saw them all ended would take that for the end of its work.
   bool cancel_wins = false;
+  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not in a queue.
+  bool for_children = false;
+};
+
+// What handles to a thread share, and what may outlive it. Counted.
+class ThreadIdentity {
+ public:
+  ThreadIdentity(const ThreadBlock& thread, uint64_t thread_id, std::string thread_name)
+      : id(thread_id), name(std::move(thread_name)), thread_(&thread) {}
+  ThreadIdentity(const ThreadIdentity&) = delete;
+  ThreadIdentity& operator=(const ThreadIdentity&) = delete;
+
+  const uint64_t id;
+  const std::string name;
+
+  // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
+  template <class Use>
+  auto With(Use use) const {
+    std::lock_guard guard(lock_);
+    return use(thread_);
+  }
+  void ThreadEnded() noexcept {
+    std::lock_guard guard(lock_);
+    thread_ = nullptr;
+  }
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
+  void Release() noexcept {
+    // [ref/1] acq_rel: what every holder did happens before the destruction.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ private:
+  ~ThreadIdentity() = default;
+
+  mutable Lock lock_;
+  const ThreadBlock* thread_;  // guarded by lock_
+  Atomic<uint32_t> refs_{1};
 };
 
 struct QueueTag;    // the run queue, or the waiters of what it is parked in: a thread is in one at most
@@ -50,47 +98,60 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
 
+  // The order puts what is made as zero side by side: the blocks of an All are made and gone in a few nanoseconds.
+
   // ---- Constant once started.
   RuntimeCore* runtime = nullptr;
   ScopeRecord* home = nullptr;  // the scope it was forked into; null for a root
   uint64_t id = 0;
-  std::unique_ptr<const std::string> name;
 
   // ---- The thread's own, or its carrier's while it unwinds. Others read them only after they have claimed the thread.
-  PromiseBase* leaf = nullptr;  // the frame that goes on when the thread is resumed
-  Atomic<const WaitKind*> wait{nullptr};  // what it is parked in, or was last; atomic for those who only display it
-  void* waiting_on = nullptr;
   const BindingNode* bindings = nullptr;
+  PromiseBase* leaf = nullptr;  // the frame that goes on when the thread is resumed
+  void* waiting_on;             // of `wait`
+  Atomic<const WaitKind*> wait{nullptr};  // what it is parked in, or was last; atomic for those who only display it
+  Atomic<ThreadIdentity*> identity{nullptr};  // null: nobody has asked; written by the thread, or before it starts
+  Atomic<Record*> records{nullptr};  // walked by others, see above
   uint32_t scopes_opened = 0;
   ThreadState::Snapshot seen;
-  bool started = false;
-  bool unwind = false;     // to be unwound, not resumed
-  bool unwinding = false;  // its frames are being destroyed just now
 
-  // ---- Guarded by the lock of what it waits for. (waiters.h)
-  bool granted = false;
-
-  // ---- Guarded by records_lock; only the thread itself changes `records`.
+  // ---- Guards `root`, and whoever walks the records.
   Lock records_lock;
-  Record* records = nullptr;
-  Boundary root{Record::Kind::kCatch};
 
   // ---- Shared.
-  ThreadState state;
-  Atomic<uint32_t> refs{1};
   // Index of the carrier it was last mounted on, plus one (0: never), and kMountedBit while it is. For display.
   Atomic<uint32_t> mounted{0};
+  ThreadState state;
+  Atomic<uint32_t> refs;
+
+  // ---- The thread's own again.
+  bool started = false;
+  bool unwind = false;       // to be unwound, not resumed
+  bool unwinding = false;    // its frames are being destroyed just now
+  bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
+  const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
+  bool granted = false;      // guarded by the lock of what it waits for (waiters.h)
+
+  Boundary root{Record::Kind::kCatch};
+
   static constexpr uint32_t kMountedBit = 1u << 31;
 
-  std::string_view DisplayName() const noexcept { return name == nullptr ? std::string_view() : *name; }
+  std::string_view DisplayName() const noexcept { 
+    const ThreadIdentity* known = identity.load(std::memory_order_acquire);
+    return known == nullptr ? std::string_view() : known->name;
+  }
+  // The thread itself, or who starts it.
+  ThreadIdentity& Identity(std::string name = {});
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
-  // The carrier, when the root frame has ended or been unwound. The last touch of the run.
-  virtual void OnEnd(bool cancelled) noexcept = 0;
+  // The carrier, when the root frame has ended, or has been unwound. The last touch of the run; of a scope's child it leaves the count.
+  enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
+  virtual void OnEnd(Ending ending) noexcept = 0;
 
-  void AddRef() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
   void Release() noexcept {
+    // [ref/2] acquire: pairs with [ref/1]. The last reference needs no other step: nobody is there to take one.
+    if (refs.load(std::memory_order_acquire) == 1) return delete this;
     // [ref/1] acq_rel: what every holder did happens before the destruction.
     if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
@@ -111,8 +172,14 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   static void operator delete(void* block, size_t size) noexcept { FreeFrame(block, size); }
 
  protected:
-  ThreadBlock() = default;
-  virtual ~ThreadBlock() = default;
+  explicit ThreadBlock(uint32_t references) noexcept : refs(references), in_frame(false) {}
+  ThreadBlock(uint32_t references, ThreadState::Unregistered unregistered) noexcept
+      : state(unregistered), refs(references), in_frame(false) {}
+  enum InFrame { kInFrame };
+  explicit ThreadBlock(InFrame) noexcept : refs(0), in_frame(true) {}
+  virtual ~ThreadBlock() {
+    if (ThreadIdentity* known = identity.load(std::memory_order_relaxed)) known->Release();
+  }
 };
 
 using ThreadQueue = List<ThreadBlock, QueueTag>;
@@ -124,20 +191,71 @@ std::string DescribeThread(const ThreadBlock& thread);
 // ---- Cancellation. (thread_cancel.cc)
 
 // The boundary at which an unwinding of `thread` has to stop: the outermost whose request is not hidden by a shield, or the
-// innermost kCatch inside that; null if nothing is requested. Under the records lock, or by the thread itself while it has
-// no concurrent request.
+// innermost kCatch inside that; null if nothing is requested. Under the records lock.
 Boundary* FindTarget(ThreadBlock& thread) noexcept;
 
-// The thread's own; takes the records lock only if something was requested.
-bool IsCancelled(ThreadBlock& thread) noexcept;
+// The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
+bool IsCancelledUnderAttention(ThreadBlock& thread) noexcept;
+inline bool IsCancelled(ThreadBlock& thread) noexcept {
+  return thread.state.Observe().attention() && IsCancelledUnderAttention(thread);
+}
 
 // Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `boundary` (its root, or one it has open):
 // shuts the scopes inside, and interrupts a wait. Idempotent.
 void RequestCancel(ThreadBlock& thread, Boundary& boundary, const CancelReason& reason) noexcept;
 
+// Asks several threads to end, with one fence for all of them. The caller keeps them alive.
+class CancelBatch {
+ public:
+  static constexpr int kMax = 64;
+  explicit CancelBatch(const CancelReason& reason) noexcept : reason_(reason) {}
+  CancelBatch(const CancelBatch&) = delete;
+  CancelBatch& operator=(const CancelBatch&) = delete;
+
+  void Add(ThreadBlock& thread) noexcept { threads_[count_++] = &thread; }  // at most kMax
+  void Request() noexcept;                                                  // once
+
+ private:
+  const CancelReason reason_;
+  int count_ = 0;
+  ThreadBlock* threads_[kMax];
+};
+
+// Keeps the records of `thread` from being freed, and the thread from ending, while somebody walks them.
+class RecordsWatch {
+ public:
+  explicit RecordsWatch(ThreadBlock& thread) noexcept;
+  RecordsWatch(const RecordsWatch&) = delete;
+  RecordsWatch& operator=(const RecordsWatch&) = delete;
+  ~RecordsWatch();
+
+ private:
+  ThreadBlock& thread_;
+};
+
 // The thread's own. Push says why the thread is cancelled at that moment, or kNone if it is not. Pop checks the nesting.
-CancelReason PushRecord(ThreadBlock& thread, Record& record) noexcept;
-void PopRecord(ThreadBlock& thread, Record& record) noexcept;
+CancelReason PushedUnderAttention(ThreadBlock& thread) noexcept;
+void PoppedUnderAttention(ThreadBlock& thread) noexcept;
+[[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
+
+inline CancelReason PushRecord(ThreadBlock& thread, Record& record) noexcept {
+  record.outer = thread.records.load(std::memory_order_relaxed);  // relaxed: only the thread itself writes it
+  // [records/1] release: pairs with [records/2] of those who walk.
+  thread.records.store(&record, std::memory_order_release);
+  LightFence();
+  if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]] return PushedUnderAttention(thread);
+  return {};
+}
+
+// True if somebody had looked at the records before, or was about to.
+inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
+  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]] DieOutOfOrder(thread);
+  thread.records.store(record.outer, std::memory_order_release);  // [records/1] release: as above
+  LightFence();
+  if (!thread.state.Observe().attention()) [[likely]] return false;
+  PoppedUnderAttention(thread);
+  return true;
+}
 
 }  // namespace weft::internal
 

@@ -3,7 +3,7 @@
 //   phase             who owns the thread                    edges (by)
 //   kActive           its carrier, or the queue it is in     -> kParked (Park), kNotified (Wake), kEnded (End)
 //   kNotified         its carrier, about to park in vain     -> kActive (Park)
-//   kParked           nobody: the first to claim it          -> kActive (Wake), kCancelling (Request)
+//   kParked           nobody: the first to claim it          -> kActive (Wake), kCancelling (Claim)
 //   kCancelling       who brought a request                  -> kCancellingWoken (Wake), kParked | kActive (EndCancel)
 //   kCancellingWoken  who brought a request                  -> kActive (EndCancel)
 //   kEnded            whoever holds a handle                 none
@@ -11,10 +11,17 @@
 // A thread waits in four steps: it observes the word and is not cancelled; it writes down what it waits on; it registers with
 // that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up before the last step makes
 // Park() fail, so that nobody resumes a frame that a carrier still stands in. Every registration is answered by exactly one
-// Wake(), or by a withdrawal under Request(), never by both: what is waited on decides which (a waiter is unlinked once).
+// Wake(), or by a withdrawal under Claim(), never by both: what is waited on decides which (a waiter is unlinked once).
 //
-// Beside the phase: `requested`, set while some boundary of the thread has a request that was not yet delivered, and a count of
-// requests, which makes Park() fail if one has come since the thread looked.
+// A thread that waits for its children is kActive: nobody can take it out of that wait before they have ended, so there is nothing to
+// decide, and whoever ends last resumes it. (join_count.h)
+//
+// Beside the phase: a count of requests, which makes Park() fail if one has come since the thread looked, and three flags that a thread looks
+// at, all at once, wherever it might have to do more than go on (`attention()`):
+//   requested     some boundary of the thread has a request that was not yet delivered;
+//   watched       somebody walks the thread's records: what it pops from them it may not free before it has had the records lock;
+//   unregistered  its scope does not know it yet, and so can ask it nothing: it has to make itself known before it waits, passes a
+//                 checkpoint, or opens anything.
 //
 // Memory ordering. What a thread did before it parked happens before what its waker does after Wake() returned kSchedule, and
 // the other way round through the queue that the waker puts it into.
@@ -34,12 +41,23 @@ class ThreadState {
 
   struct Snapshot {
     uint32_t word = 0;
+    bool attention() const noexcept { return (word & (kRequested | kWatched | kUnregistered)) != 0; }
     bool requested() const noexcept { return (word & kRequested) != 0; }
+    bool watched() const noexcept { return (word & kWatched) != 0; }
+    bool unregistered() const noexcept { return (word & kUnregistered) != 0; }
+    // It does not run, and will see what is written into the word before it does.
+    bool asleep() const noexcept {
+      return phase() == Phase::kParked || phase() == Phase::kCancelling || phase() == Phase::kCancellingWoken;
+    }
     Phase phase() const noexcept { return static_cast<Phase>(word & kPhaseMask); }
   };
 
-  // Relaxed: the thread's own look on entry to a wait. A request that it misses makes Park() fail.
-  Snapshot Observe() const noexcept { return {word_.load(std::memory_order_relaxed)}; }
+  ThreadState() noexcept = default;
+  enum Unregistered { kNotYetRegistered };
+  explicit ThreadState(Unregistered) noexcept : word_(kUnregistered) {}
+
+  // Acquire: who finds itself no longer watched may free what the watcher has read. A request that is missed makes Park() fail.
+  Snapshot Observe() const noexcept { return {word_.load(std::memory_order_acquire)}; }
 
   enum class [[nodiscard]] ParkOutcome { kParked, kNotified, kRequested };
 
@@ -83,25 +101,34 @@ class ThreadState {
     }
   }
 
-  enum class [[nodiscard]] RequestOutcome { kClaimed, kNotParked };
-
-  // Under the thread's records lock, after the request was written there. With `interrupt` and the thread parked, the caller
-  // has claimed it: it tries to withdraw the wait and calls EndCancel(). Otherwise the thread sees the request itself.
-  RequestOutcome Request(bool interrupt) noexcept {
+  // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was parked does not touch
+  // its records before it has seen the request; one that was not must pass a fence first (HeavyFence), unless it was watched already.
+  Snapshot Request() noexcept {
+    // Only the holder of the lock changes the flag. [thread/4] acq_rel: acquire pairs with [thread/1]; release keeps what Wake() released.
+    const bool first = !Snapshot{word_.load(std::memory_order_relaxed)}.requested();
+    return {word_.fetch_add(kOneRequest + (first ? kRequested : 0), std::memory_order_acq_rel)};
+  }
+  // After Request(), to interrupt the thread: true if it was parked and is the caller's now, who tries to withdraw its wait and calls EndCancel().
+  [[nodiscard]] bool Claim() noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
-    for (;;) {
-      const bool claim = interrupt && Snapshot{word}.phase() == Phase::kParked;
-      uint32_t next = (word | kRequested) + kOneRequest;
-      if (claim) next = WithPhase(next, Phase::kCancelling);
-      // [thread/4] acquire: pairs with [thread/1]. Release: to keep what Wake() released before; who sees the flag takes the
-      // records lock, which orders the request itself.
-      if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-        return claim ? RequestOutcome::kClaimed : RequestOutcome::kNotParked;
+    while (Snapshot{word}.phase() == Phase::kParked) {
+      // [thread/6] acquire: pairs with [thread/1]. Release: to keep what Wake() released before.
+      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), std::memory_order_acq_rel,
+                                      std::memory_order_relaxed)) {
+        return true;
       }
     }
+    return false;
   }
 
-  // After Request() returned kClaimed. True: the caller makes the thread runnable. If the wait was not withdrawn, the thread
+  // Makes the thread take its records lock before it frees a record. Acquire: as in Request(). Release: pairs with Observe().
+  Snapshot Watch() noexcept { return {word_.fetch_or(kWatched, std::memory_order_acq_rel)}; }
+  void Unwatch() noexcept { word_.fetch_and(~kWatched, std::memory_order_release); }
+
+  // The thread itself.
+  void Registered() noexcept { word_.fetch_and(~kUnregistered, std::memory_order_relaxed); }
+
+  // After Claim(). True: the caller makes the thread runnable. If the wait was not withdrawn, the thread
   // is parked again unless its Wake() has come meanwhile.
   [[nodiscard]] bool EndCancel(bool withdrawn) noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
@@ -119,14 +146,17 @@ class ThreadState {
   // The thread itself, under its records lock: nothing that was requested is left to deliver.
   void ClearRequested() noexcept { word_.fetch_and(~kRequested, std::memory_order_relaxed); }
 
-  // The carrier, once. Release: pairs with ended().
-  void End() noexcept { word_.fetch_or(static_cast<uint32_t>(Phase::kEnded), std::memory_order_release); }
+  // The carrier, once. A plain store: the phase is kActive, which nobody else leaves but by Wake(), and a request that is lost came too late.
+  // Release: pairs with ended().
+  void End() noexcept { word_.store(static_cast<uint32_t>(Phase::kEnded), std::memory_order_release); }
   bool ended() const noexcept { return Snapshot{word_.load(std::memory_order_acquire)}.phase() == Phase::kEnded; }
 
  private:
   static constexpr uint32_t kPhaseMask = 7;
   static constexpr uint32_t kRequested = 8;
-  static constexpr uint32_t kOneRequest = 16;  // the count wraps after 2^28 requests, far more than one wait can meet
+  static constexpr uint32_t kWatched = 16;
+  static constexpr uint32_t kUnregistered = 32;
+  static constexpr uint32_t kOneRequest = 64;  // the count wraps after 2^26 requests, far more than one wait can meet
 
   static constexpr uint32_t WithPhase(uint32_t word, Phase phase) noexcept {
     return (word & ~kPhaseMask) | static_cast<uint32_t>(phase);

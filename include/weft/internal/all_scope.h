@@ -1,0 +1,59 @@
+// The scope of an All, and its branches: virtual threads whose control blocks lie in the frame that awaits them.
+#ifndef WEFT_INTERNAL_ALL_SCOPE_H_
+#define WEFT_INTERNAL_ALL_SCOPE_H_
+
+#include <coroutine>
+#include <cstdint>
+
+#include "weft/cancel_reason.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/record.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+class BranchBlock final : public ThreadBlock {
+ public:
+  BranchBlock() noexcept : ThreadBlock(kInFrame) {}
+
+ private:
+  void OnEnd(Ending ending) noexcept override;
+};
+
+// Opened when its branches begin, closed by whoever ends the last of them, before the owner goes on.
+class AllScope final : public ScopeRecord {
+ public:
+  // For await_suspend: opens the scope at `scope`, makes the `count` control blocks at `branches`, and begins the threads whose unstarted root frames
+  // are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is made, and the roots are destroyed.
+  static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
+                                       PromiseBase& awaiting) noexcept;
+
+  // After the end: which branch failed first, or -1.
+  int32_t first_failure() const noexcept { return first_failure_; }
+
+ private:
+  friend class BranchBlock;
+
+  AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
+      : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
+
+  void RequestShutdown(const CancelReason& reason) noexcept;
+  bool ShutDownSome(int max) noexcept;
+  void Register(ThreadBlock& branch) noexcept;
+  void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
+  void ShutLocked(const CancelReason& reason) noexcept;
+  void BranchFailed(BranchBlock& branch) noexcept;
+  static const Operations kOperations;
+
+  BranchBlock* const branches_;
+  const int32_t count_;
+
+  // ---- Guarded by lock_.
+  int32_t first_failure_ = -1;
+  int32_t cursor_ = 0;   // the next branch to ask to end
+  CancelReason reason_;  // of the shutdown
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_ALL_SCOPE_H_

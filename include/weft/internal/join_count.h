@@ -1,0 +1,105 @@
+// How many children a scope still has, and who goes on when there are none.
+//
+// Most children are forked by the owner of a scope, and run to their end on its carrier while it waits in its join, one after another,
+// each begun where the last one ended. Counting these takes no atomic operation: `local_` belongs to one thread at a time, its *holder*.
+//
+//   The holder is the owner, except while it waits; then it is the child that runs in its place, from when that child is begun
+//   until it ends, wherever it parks and resumes meanwhile. When that child ends, the next one begun in its place holds the count; if
+//   there is nothing to begin, the holder gives the count up by Wait().
+//
+// Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the scope, and a shutdown
+// that is being carried to the children. The sum of the two is the number of what has not ended.
+//
+//   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
+//   other:  End()     2. takes one from shared_
+//
+// Whichever of these leaves kWaiting and zero has seen the last of it, and goes on as the owner, or makes it runnable: the others' parts
+// of the sum are in shared_ by then, and nobody can add one, because only what has not ended could. It happens once, for the sum reaches
+// zero once. (An exhaustive search of interleavings is in tests/model; the holder who counts locally after the owner has moved on is
+// the mutant that it kills.)
+//
+// Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does after its wait.
+//
+// Instead of waiting to be resumed the owner may hold its OS thread (a destructor): Block() adds kBlocked, and End() says that the last has
+// ended, for somebody to ring it; nothing of the scope may be touched then.
+#ifndef WEFT_INTERNAL_JOIN_COUNT_H_
+#define WEFT_INTERNAL_JOIN_COUNT_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+
+class JoinCount {
+ public:
+  explicit JoinCount(int32_t children = 0) noexcept : local_(children) {}
+
+  // ---- The holder's.
+  void AddLocal() noexcept { ++local_; }
+  void EndLocal() noexcept { --local_; }
+  // May a child be there to begin?
+  bool MayHaveLocal() const noexcept { return local_ > 0; }
+  // Nothing is left, and nobody else has anything to do with the scope any more.
+  bool Drained() noexcept {
+    // [join/1] acquire: pairs with [join/2] of those who ended.
+    const int64_t others = shared_.load(std::memory_order_acquire);
+    if (others + local_ != 0) return false;
+    if (others != 0) [[unlikely]] {
+      local_ = 0;
+      shared_.store(0, std::memory_order_relaxed);  // nobody else is there
+    }
+    return true;
+  }
+  // True: all had ended already. False: the count is nobody's until the last one ends.
+  [[nodiscard]] bool Wait() noexcept { return Merge(kWaiting); }
+  // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
+  [[nodiscard]] bool Block() noexcept { return Merge(kBlocked); }
+  bool BlockedDrained() const noexcept {
+    return shared_.load(std::memory_order_acquire) == kBlocked;  // [join/1] acquire: as above
+  }
+  void Unblock() noexcept { shared_.store(0, std::memory_order_relaxed); }  // all have ended: nobody else is there
+
+  // ---- Anybody else's, while something of the scope has not ended.
+  void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: whoever adds is inside what is counted
+  enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
+  Last End() noexcept {
+    // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
+    const int64_t left = shared_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if (left == kWaiting) {
+      shared_.store(0, std::memory_order_relaxed);  // nobody else is there
+      return Last::kResume;
+    }
+    return left == kBlocked ? Last::kRing : Last::kNo;
+  }
+  // Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be resumed.
+  [[nodiscard]] bool Withdraw() noexcept {
+    int64_t count = shared_.load(std::memory_order_relaxed);
+    do {
+      if (count < kWaiting || count == kWaiting) return false;
+      // relaxed: the owner goes on without the children.
+    } while (!shared_.compare_exchange_weak(count, count - kWaiting, std::memory_order_relaxed, std::memory_order_relaxed));
+    return true;
+  }
+
+ private:
+  static constexpr int64_t kWaiting = int64_t{1} << 40;
+  static constexpr int64_t kBlocked = int64_t{1} << 41;
+
+  bool Merge(int64_t flag) noexcept {
+    // The last touch of local_: whoever resumes the owner makes it the holder again.
+    const int64_t added = std::exchange(local_, 0) + flag;
+    // [join/3] acq_rel: as [join/2].
+    if (shared_.fetch_add(added, std::memory_order_acq_rel) + added != flag) return false;
+    if (flag == kWaiting) shared_.store(0, std::memory_order_relaxed);  // nobody else is there
+    return true;
+  }
+
+  int64_t local_;
+  Atomic<int64_t> shared_{0};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_JOIN_COUNT_H_

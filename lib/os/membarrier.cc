@@ -1,0 +1,35 @@
+#include "lib/os/membarrier.h"
+
+#include <linux/membarrier.h>
+
+#include <cerrno>
+
+#include "lib/os/syscalls.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/check.h"
+
+namespace weft::internal {
+
+void EnableAsymmetricFences() noexcept {
+  static const bool registered = [] {
+    const int saved_errno = errno;
+    const bool done = Sys().membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
+    errno = saved_errno;
+    return done;
+  }();
+  if (registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
+}
+
+void HeavyFence() noexcept {
+  // Its own side of the duel, against other heavy ones too.
+  StoreLoadFence();
+  if (!FencesAreAsymmetric()) return;
+  const int saved_errno = errno;
+  int result = Sys().membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+  // Registered, it has no error but a lack of memory for a set of processors. The slow one, milliseconds, needs none.
+  if (result != 0) result = Sys().membarrier(MEMBARRIER_CMD_GLOBAL, 0);
+  WEFT_CHECK(result == 0) << "membarrier failed with errno " << errno;
+  errno = saved_errno;
+}
+
+}  // namespace weft::internal

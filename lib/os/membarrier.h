@@ -1,0 +1,13 @@
+// Layer os. How does the dear side of an uneven duel make the cheap side's fence? (atomic.h)
+#ifndef WEFT_LIB_OS_MEMBARRIER_H_
+#define WEFT_LIB_OS_MEMBARRIER_H_
+
+namespace weft::internal {
+
+// Registers the process for membarrier(2), once. Before the first thread that duels is started; afterwards LightFence() is free,
+// unless the kernel, or a sandbox, refuses. Any thread.
+void EnableAsymmetricFences() noexcept;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_OS_MEMBARRIER_H_

@@ -1,0 +1,114 @@
+#include "weft/internal/all_scope.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <new>
+
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+
+const ScopeRecord::Operations AllScope::kOperations = {
+    .request_shutdown = [](ScopeRecord& scope, const CancelReason& reason) noexcept {
+      static_cast<AllScope&>(scope).RequestShutdown(reason);
+    },
+    .shut_down_some = [](ScopeRecord& scope, int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
+    .register_child = [](ScopeRecord& scope, ThreadBlock& child) noexcept { static_cast<AllScope&>(scope).Register(child); },
+    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
+      static_cast<AllScope&>(scope).ForEachChild(visit, argument);
+    },
+};
+
+std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
+                                        PromiseBase& awaiting) noexcept {
+  Carrier& carrier = *Carrier::Current();
+  ThreadBlock& owner = *carrier.current;
+  if (!carrier.EnterJoinOf(awaiting)) [[unlikely]] {
+    for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
+    return std::noop_coroutine();
+  }
+  AllScope& scope = *::new (place) AllScope(owner, branches, count);
+  const uint64_t first_id = carrier.NextThreadIds(count);
+  for (int32_t i = 0; i < count; ++i) {
+    BranchBlock& branch = *::new (branches + i) BranchBlock;
+    branch.runtime = owner.runtime;
+    branch.home = &scope;
+    branch.id = first_id + i;
+    branch.bindings = owner.bindings;
+    branch.leaf = roots[i];
+    roots[i]->MakeRoot(&branch);
+  }
+  if (const CancelReason reason = PushRecord(owner, scope)) [[unlikely]] scope.RequestShutdown(reason);
+  return carrier.BeginBranches(scope, branches, count);
+}
+
+void BranchBlock::OnEnd(Ending ending) noexcept {
+  if (ending == Ending::kFailed) static_cast<AllScope*>(home)->BranchFailed(*this);
+  state.End();
+}
+
+void AllScope::BranchFailed(BranchBlock& branch) noexcept {
+  RuntimeCore& core = *branch.runtime;
+  {
+    std::lock_guard guard(lock_);
+    if (shut()) return;
+    first_failure_ = static_cast<int32_t>(&branch - branches_);
+    branch.state.End();  // it need not be asked
+    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id});
+  }
+  RunShutdowns(core);
+}
+
+void AllScope::RequestShutdown(const CancelReason& reason) noexcept {
+  std::lock_guard guard(lock_);
+  ShutLocked(reason);
+}
+
+// The branches are asked by whoever drains the cancel queue, some at a time.
+void AllScope::ShutLocked(const CancelReason& reason) noexcept {
+  if (shut()) return;
+  shut_.store(true, std::memory_order_relaxed);
+  reason_ = reason;
+  if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); })) return;
+  children.Add();
+  EnqueueShutdown(*owner->runtime, *this);
+}
+
+bool AllScope::ShutDownSome(int max) noexcept {
+  {
+    std::lock_guard guard(lock_);
+    CancelBatch batch(reason_);
+    for (int i = 0; i < max && cursor_ < count_; ++i) {
+      BranchBlock& branch = branches_[cursor_++];
+      if (!branch.state.ended()) batch.Add(branch);
+    }
+    batch.Request();
+    if (cursor_ < count_) return false;
+  }
+  EndCounted(*this);
+  return true;
+}
+
+// Branches are known from the start. One that is to begin after a shutdown is asked at once.
+void AllScope::Register(ThreadBlock& branch) noexcept {
+  CancelReason reason;
+  {
+    std::lock_guard guard(lock_);
+    if (!shut()) return;
+    reason = reason_;
+  }
+  RequestCancel(branch, branch.root, reason);
+}
+
+void AllScope::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
+  std::lock_guard guard(lock_);
+  for (int32_t i = 0; i < count_; ++i) {
+    if (!branches_[i].state.ended()) visit(branches_[i], argument);
+  }
+}
+
+}  // namespace weft::internal

@@ -2,11 +2,11 @@
 #include <array>
 #include <cstdint>
 #include <tuple>
-#include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
+#include "benchmarks/work/fib.h"
 #include "benchmarks/work/matrix.h"
 #include "benchmarks/work/queens.h"
 #include "weft/weft.h"
@@ -18,13 +18,6 @@ namespace {
 
 // 832,040: some ten milliseconds, beside which the start of a carrier is nothing.
 int FibNumber() { return Size(30, 12); }
-
-constexpr int64_t Fib(int n) {
-  int64_t a = 0, b = 1;
-  for (; n > 0; --n) a = std::exchange(b, a + b);
-  return a;
-}
-constexpr int64_t FibCalls(int n) { return 2 * Fib(n + 1) - 1; }
 
 Task<int64_t> FibAll(int n) {
   if (n < 2) co_return n;
@@ -43,17 +36,19 @@ Task<int64_t> FibFork(int n) {
 
 void BM_FibAll(benchmark::State& state) {
   const int n = FibNumber();
+  state.counters["size"] = n;
   MeasureOnRuntime(state, FibCalls(n), [&](Runtime& runtime) { Holds(state, runtime.Run(FibAll(n)), Fib(n)); });
 }
 BENCHMARK(BM_FibAll)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualTime();
 
 void BM_FibFork(benchmark::State& state) {
   const int n = FibNumber();
+  state.counters["size"] = n;
   MeasureOnRuntime(state, FibCalls(n), [&](Runtime& runtime) { Holds(state, runtime.Run(FibFork(n)), Fib(n)); });
 }
 BENCHMARK(BM_FibFork)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualTime();
 
-// ---- skynet: ten children each, six levels deep: a million leaves, whose numbers are added up. An operation is a call.
+// ---- skynet: ten children each, six levels deep: a million leaves, whose numbers are added up. An operation: a call.
 
 Task<int64_t> Skynet(int64_t number, int64_t size) {
   if (size == 1) co_return number;
@@ -70,6 +65,7 @@ void BM_Skynet(benchmark::State& state) {
   const int64_t leaves = Size(1'000'000, 1'000);
   const int64_t calls = Size(1'111'111, 1'111);
   const int64_t sum = leaves * (leaves - 1) / 2;  // 499,999,500,000 of a million
+  state.counters["size"] = static_cast<double>(leaves);
   MeasureOnRuntime(state, calls, [&](Runtime& runtime) { Holds(state, runtime.Run(Skynet(0, leaves)), sum); });
 }
 BENCHMARK(BM_Skynet)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualTime();
@@ -96,7 +92,8 @@ Task<int64_t> Nqueens(int column, Board<kQueens> board) {
 template <int kQueens, int kWarmUp>
 void MeasureNqueens(benchmark::State& state) {
   Runtime& runtime = RuntimeOf(static_cast<int>(state.range(0)));
-  Holds(state, runtime.Run(Nqueens<kWarmUp>(0, {})), QueensAnswerOf<kWarmUp>().solutions);
+  runtime.Run(Nqueens<kWarmUp>(0, {}));
+  state.counters["size"] = kQueens;
   Measure(state, QueensAnswerOf<kQueens>().nodes, [&] {
     const int64_t begin = Now();
     Holds(state, runtime.Run(Nqueens<kQueens>(0, {})), QueensAnswerOf<kQueens>().solutions);
@@ -126,7 +123,9 @@ Task<void> Matmul(Product product) {
 
 void BM_Matmul(benchmark::State& state) {
   Runtime& runtime = RuntimeOf(static_cast<int>(state.range(0)));
-  Matrices matrices(Size(2048, 64));
+  const int64_t size = Size(2048, 64);
+  state.counters["size"] = static_cast<double>(size);
+  Matrices matrices(size);
   Measure(state, matrices.leaves(), [&] {
     const Product product = matrices.Begin();
     const int64_t begin = Now();

@@ -14,8 +14,8 @@ namespace {
 
 bool tiny = false;
 
-// Leaves "/manual_time" and "/iterations:N" out: a name says what is measured, BM_Skynet/carriers:2, and stays when how it is measured
-// changes. Whoever compares two runs goes by the names.
+// Leaves "/manual_time" and "/iterations:N" out: a name says what is measured, BM_Skynet/carriers:2, and stays when how
+// it is measured changes. Whoever compares two runs goes by the names.
 class ShortNames final : public benchmark::BenchmarkReporter {
  public:
   explicit ShortNames(std::unique_ptr<benchmark::BenchmarkReporter> reporter) : reporter_(std::move(reporter)) {}

@@ -110,7 +110,8 @@ Runtime& RuntimeOf(int carriers) {
 void Carriers(benchmark::internal::Benchmark* benchmark) { benchmark->ArgName("carriers")->Arg(1)->Arg(2)->Arg(4); }
 
 void Report(benchmark::State& state, int64_t nanos, int64_t operations, double floor) {
-  ReportEach(state, static_cast<double>(nanos) / static_cast<double>(state.iterations() * operations), operations, floor);
+  ReportEach(state, static_cast<double>(nanos) / static_cast<double>(state.iterations() * operations), operations,
+             floor);
 }
 
 void ReportEach(benchmark::State& state, double nanos, int64_t operations, double floor) {

@@ -1,8 +1,9 @@
 // What a parked virtual thread costs: resident memory, when very many are forked in one scope and wait for one event.
 //
-// Each measurement is made in a process of its own, for memory that was once used stays with the process and would be used again.
-// This one is forked from a process that has started no runtime, and so has one OS thread. An operation is a thread: it is forked
-// and parked. `bytes_per_thread` counts all that there is more of than before: frames, control blocks, queues, and what lies idle.
+// Each measurement is made in a process of its own, for memory that was once used stays with the process and would be
+// used again. This one is forked from a process that has started no runtime, and so has one OS thread. An operation is
+// a thread: it is forked and parked. `bytes_per_thread` counts all that there is more of than before: frames, control
+// blocks, queues, and what lies idle.
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,7 +98,8 @@ std::optional<Parked> ParkInNewProcess(From from, int64_t threads) {
   const bool complete = read(ends[0], &parked, sizeof(parked)) == sizeof(parked);
   close(ends[0]);
   int status = 0;
-  const bool ended_well = waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+  const bool ended_well =
+      waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
   if (!complete || !ended_well) return std::nullopt;
   return parked;
 }

@@ -1,4 +1,5 @@
-// From one virtual thread to the next: yielding, waking one another, and how soon an idle carrier takes what there is to do.
+// From one virtual thread to the next: yielding, waking one another, and how soon an idle carrier takes what there is
+// to do.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -45,7 +46,8 @@ Task<int> PingPong(int rounds) {
 
 void BM_PingPong(benchmark::State& state) {
   const int rounds = Size(200'000, 1'000);
-  MeasureOnRuntime(state, 2 * rounds, [&](Runtime& runtime) { Holds(state, runtime.Run(PingPong(rounds)), 2 * rounds); });
+  const int switches = 2 * rounds;
+  MeasureOnRuntime(state, switches, [&](Runtime& runtime) { Holds(state, runtime.Run(PingPong(rounds)), switches); });
 }
 BENCHMARK(BM_PingPong)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualTime();
 
@@ -58,6 +60,7 @@ constexpr int64_t kUntilParkedNanos = 500'000;
 void ComputeUntil(int64_t time) {
   while (Now() < time) internal::CpuRelax();
 }
+// [wake/2] acquire: pairs with [wake/1].
 void ComputeUntil(const internal::Atomic<int>& count, int value) {
   while (count.load(std::memory_order_acquire) != value) internal::CpuRelax();
 }
@@ -73,11 +76,12 @@ Task<std::vector<int64_t>> WakeParked(int rounds) {
   AwaitAll scope;
   scope.Fork([&]() -> Task<void> {
     for (int round = 1; round <= rounds; ++round) {
-      waits.store(round, std::memory_order_release);
+      waits.store(round, std::memory_order_relaxed);  // relaxed: only says that the wait is about to begin
       co_await wake.Wait();
       ran_at = Now();
       wake.Reset();
-      runs.store(round, std::memory_order_release);  // [wake/1] release: pairs with the acquire in ComputeUntil(), for ran_at
+      // [wake/1] release: pairs with [wake/2], for ran_at.
+      runs.store(round, std::memory_order_release);
     }
   });
   std::vector<int64_t> nanos;
@@ -160,7 +164,12 @@ void BM_StrandedLatency(benchmark::State& state) {
   state.counters["last_ns"] = MedianOf(last);
   state.counters["left_to_owner"] = static_cast<double>(left_to_owner);
 }
-BENCHMARK(BM_StrandedLatency)->ArgName("carriers")->Arg(2)->Unit(benchmark::kMicrosecond)->UseManualTime()->Iterations(11);
+BENCHMARK(BM_StrandedLatency)
+    ->ArgName("carriers")
+    ->Arg(2)
+    ->Unit(benchmark::kMicrosecond)
+    ->UseManualTime()
+    ->Iterations(11);
 
 }  // namespace
 }  // namespace weft::benchmarks

@@ -11,7 +11,8 @@ int32_t ValueOfB(int64_t row, int64_t column) { return static_cast<int32_t>((2 *
 uint64_t RowWeight(int64_t row) { return static_cast<uint64_t>(row) + 1; }
 uint64_t ColumnWeight(int64_t column) { return 2 * static_cast<uint64_t>(column) + 1; }
 
-// sum over i, j of u(i) * C(i, j) * v(j) is the sum over k of (sum over i of u(i) * A(i, k)) * (sum over j of B(k, j) * v(j)).
+// The sum over i, j of u(i) * C(i, j) * v(j) is, for C = A * B, the sum over k of
+// (sum over i of u(i) * A(i, k)) * (sum over j of B(k, j) * v(j)). Unsigned overflow takes nothing from that.
 uint64_t RightChecksum(int64_t size) {
   uint64_t sum = 0;
   for (int64_t k = 0; k < size; ++k) {
@@ -23,7 +24,7 @@ uint64_t RightChecksum(int64_t size) {
     }
     sum += of_a * of_b;
   }
-  return sum;
+  return sum % Matrices::kModulus;
 }
 
 }  // namespace
@@ -68,7 +69,7 @@ uint64_t Matrices::Checksum() const {
     for (int64_t j = 0; j < size_; ++j) row += static_cast<uint64_t>(c_[i * size_ + j]) * ColumnWeight(j);
     sum += RowWeight(i) * row;
   }
-  return sum;
+  return sum % kModulus;
 }
 
 }  // namespace weft::benchmarks

@@ -1,5 +1,6 @@
-// C = A * B, square matrices of integers, by divide and conquer: each of the four quarters of C is the sum of two products of
-// quarters. The quarters of one sum are written one after the other, so a multiplication forks four, joins, forks four, and joins.
+// C = A * B, square matrices of integers, by divide and conquer: each of the four quarters of C is the sum of two
+// products of quarters. The quarters of one sum are written one after the other, so a multiplication forks four, joins,
+// forks four, and joins.
 //
 // Squares of 32 are multiplied by loops; these are here, and the same for everybody.
 // (https://github.com/mtmucha/coros, benchmarks/coros_mat.h)
@@ -49,13 +50,17 @@ void Multiply(const Product& leaf);
 // Two matrices, whose size is a power of two, and the place for their product.
 class Matrices {
  public:
+  // So that a checksum is a number that every language, and JSON, has.
+  static constexpr uint64_t kModulus = 1'000'000'007;
+
   explicit Matrices(int64_t size);
 
   // Sets C to zero; what is to be computed then.
   Product Begin();
 
   int64_t leaves() const;
-  // A sum over C in which each place has a weight of its own; and what it has to be, known without multiplying.
+  // A sum over C in which each place has a weight of its own, modulo kModulus; and what it has to be, known without
+  // multiplying.
   uint64_t Checksum() const;
   uint64_t right_checksum() const { return right_checksum_; }
 

@@ -1,8 +1,8 @@
 // How many ways are there to put N queens on a board of N columns, so that none attacks another?
 //
-// The tree of calls that libfork's benchmark has: a node puts one more queen, and has a child for each row that is safe. It is the
-// shape of work that fork/join libraries are measured by: irregular, 27 million nodes for 14 queens, and little to do in each.
-// (https://github.com/ConorWilliams/libfork, bench/source/nqueens)
+// The tree of calls that libfork's benchmark has: a node puts one more queen, and has a child for each row that is
+// safe. It is the shape of work that fork/join libraries are measured by: irregular, 27 million nodes for 14 queens,
+// and little to do in each. (https://github.com/ConorWilliams/libfork, bench/source/nqueens)
 #ifndef WEFT_BENCHMARKS_WORK_QUEENS_H_
 #define WEFT_BENCHMARKS_WORK_QUEENS_H_
 

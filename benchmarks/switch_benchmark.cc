@@ -2,7 +2,6 @@
 // to do.
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "benchmark/benchmark.h"
@@ -116,9 +115,10 @@ void BM_WakeParked(benchmark::State& state) {
 BENCHMARK(BM_WakeParked)->ArgName("carriers")->Arg(2)->Unit(benchmark::kMicrosecond)->UseManualTime()->Iterations(5);
 
 struct Stranded {
-  int64_t first = std::numeric_limits<int64_t>::max();
+  int64_t first = 0;
   int64_t last = 0;
-  int64_t left_to_owner = 0;  // children that nobody took while their owner computed
+  int64_t started = 0;        // children
+  int64_t left_to_owner = 0;  // of these, those that nobody took while their owner computed
 };
 
 // The owner forks and computes. When do the children start, counted from the first fork?
@@ -140,7 +140,8 @@ Task<Stranded> ForkAndCompute(int children, int64_t compute_nanos) {
   ComputeUntil(begin + compute_nanos);
   (co_await scope.Join()).IgnoreFailures();
   const auto [first, last] = std::minmax_element(started.begin(), started.end());
-  co_return Stranded{*first - begin, *last - begin, left_to_owner.load(std::memory_order_relaxed)};
+  const int64_t all = std::ranges::count_if(started, [](int64_t start) { return start != 0; });
+  co_return Stranded{*first - begin, *last - begin, all, left_to_owner.load(std::memory_order_relaxed)};
 }
 
 // An operation is all of it: the time until the last child has started. `left_to_owner` is a sum; it should be none.
@@ -153,6 +154,7 @@ void BM_StrandedLatency(benchmark::State& state) {
   FloorWatch floor;
   for (auto _ : state) {
     const Stranded stranded = runtime.Run(ForkAndCompute(kChildren, compute_nanos));
+    if (!Holds(state, stranded.started, int64_t{kChildren})) return;
     first.push_back(stranded.first);
     last.push_back(stranded.last);
     left_to_owner += stranded.left_to_owner;

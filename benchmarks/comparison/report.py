@@ -44,9 +44,16 @@ def _optional(value):
 
 
 def _range(values, unit=1.0):
-    """The median, the least and the greatest."""
+    """The median, the least and the greatest; or the only one."""
+    if len(values) == 1:
+        return number(values[0] / unit)
     three = (statistics.median(values), min(values), max(values))
     return "%s (%s..%s)" % tuple(number(value / unit) for value in three)
+
+
+def _time(row, nanos):
+    """Of an operation, or of the whole where people talk of that."""
+    return _range(nanos) + " ns" if row.operations is None else _range(nanos, 1e6 / row.operations) + " ms"
 
 
 def _met(value, limit):
@@ -55,7 +62,7 @@ def _met(value, limit):
 
 def _table(headings, rows):
     lines = [headings, ["---"] * len(headings)] + rows
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 class Report:
@@ -78,7 +85,8 @@ class Report:
         rounds = "%d, ours and theirs in turn; medians, with the least and the greatest" % self._rounds
         if self._rounds < targets.ROUNDS:
             rounds += ". Fewer than %d: a trial, not a result" % targets.ROUNDS
-        facts = self._machine + [("rounds", rounds), ("F", _range(self._samples.values(OURS, "Floor", 0)) + " ns")]
+        floors = self._samples.values(OURS, "Floor", 0)
+        facts = self._machine + [("rounds", rounds), ("F", _range(floors) + " ns" if floors else "not measured")]
         facts += [("peer", "%s %s" % (peer.title, peer.version())) for peer in self._there()]
         facts += [("left out", "%s: %s" % (peer.title, peer.left_out)) for peer in self._peers if peer.left_out]
         facts += [("warning", warning) for warning in self._warnings]
@@ -100,21 +108,17 @@ class Report:
         floors = self._samples.values(OURS, row.name, carriers, "floors")
         target = row.targets.get(carriers)
         return [row.title, str(carriers), _optional(target), _range(floors), _met(statistics.median(floors), target),
-                self._whole_time(row, carriers), *self._best_peer(row.name, carriers),
+                _time(row, self._samples.values(OURS, row.name, carriers)), *self._best_peer(row, carriers),
                 *self._elsewhere(row, carriers, statistics.median(floors))]
 
-    def _whole_time(self, row, carriers):
-        nanos = self._samples.values(OURS, row.name, carriers)
-        return _range(nanos) + " ns" if row.operations is None else _range(nanos, 1e6 / row.operations) + " ms"
-
-    def _best_peer(self, name, threads):
+    def _best_peer(self, row, threads):
         """Two cells: who and how long, and against ours."""
-        medians = [(self._samples.median(peer.source, name, threads), peer.title) for peer in self._peers]
+        medians = [(self._samples.median(peer.source, row.name, threads), peer.title) for peer in self._peers]
         medians = [pair for pair in medians if pair[0] is not None]
         if not medians:
             return "", ""
         nanos, title = min(medians)
-        return "%s %s ns" % (title, number(nanos)), number(nanos / self._samples.median(OURS, name, threads))
+        return "%s %s" % (title, _time(row, [nanos])), number(nanos / self._samples.median(OURS, row.name, threads))
 
     def _elsewhere(self, row, carriers, ours):
         """Two cells: who and how many floors, and against ours."""
@@ -161,13 +165,20 @@ class Report:
             one, two, four = (self._samples.median(OURS, row.name, carriers, "floors") for carriers in (1, 2, 4))
             if None in (one, two, four):
                 continue
-            wanted = row.targets[1] / row.targets[2] if {1, 2} <= row.targets.keys() else None
+            wanted = self._wanted_ratio(row.targets)
             rows.append([row.title, number(one), number(two), number(four), number(one / two), _optional(wanted),
                          "" if wanted is None else _met(wanted, one / two),
                          number(four / two), _met(four / two, targets.OVERSUBSCRIBED_LIMIT)])
         headings = ["measure", "1 carrier", "2", "4", "1 / 2", "at least", "met",
                     "4 / 2, at most %s" % targets.OVERSUBSCRIBED_LIMIT, "met"]
         return "## From one carrier to two, and four on two processors\n\n" + _table(headings, rows) if rows else ""
+
+    @staticmethod
+    def _wanted_ratio(wanted):
+        """None where the table has one target for any number of carriers, or not both."""
+        if wanted.keys() < {1, 2} or wanted[1] == wanted[2]:
+            return None
+        return wanted[1] / wanted[2]
 
     def _configurations(self):
         """The other configurations against the optimised one."""
@@ -176,6 +187,8 @@ class Report:
             if not source.startswith("weft-") or source == OURS or name == "Floor":
                 continue
             other, ours = (self._samples.median(who, name, carriers, "floors") for who in (source, OURS))
+            if ours is None:
+                continue
             rows.append([source.removeprefix("weft-"), name, str(carriers or ""), number(ours), number(other),
                          number(other / ours), _met(other / ours, targets.CONFIGURATION_LIMIT)])
         headings = ["configuration", "measure", "carriers", "opt", "it",
@@ -212,7 +225,7 @@ class Report:
 def floor_warnings(samples, limit):
     """A sentence if the floor moved by more than `limit`."""
     values = samples.values(OURS, "Floor", 0)
-    if spread(values) > limit:
+    if values and spread(values) > limit:
         yield "F moved by %.0f %% from round to round: somebody else was computing" % (100 * spread(values))
 
 

@@ -48,7 +48,7 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(_cells(_page([_ours("Yield", 1, 11)]), "yield", "1")[4], "**no**")
 
     def test_a_whole_is_shown_in_milliseconds(self):
-        self.assertEqual(_cells(_page([_ours("Skynet", 1, 9)]), "skynet, 1M leaves", "1")[5], "10.0 (10.0..10.0) ms")
+        self.assertEqual(_cells(_page([_ours("Skynet", 1, 9)]), "skynet, 1M leaves", "1")[5], "10.0 ms")
 
     def test_the_best_peer_is_the_fastest_on_as_many_threads(self):
         page = _page([_ours("Yield", 1, 10), _ours("Yield", 1, 30, "a"), _ours("Yield", 1, 20, "b"),
@@ -71,11 +71,11 @@ class ReportTest(unittest.TestCase):
         page = _page([_ours("ParkedTask", 0, 100, bytes_per_thread=200.0),
                       _ours("ParkedTask", 0, 100, "a", bytes_per_thread=300.0)], [_Peer("a", "Ah")])
         self.assertEqual(_cells(page, "parked, from a Task, 1M in one scope, bytes a thread")[1:5],
-                         ["192", "200 (200..200)", "**no**", "Ah 300"])
+                         ["192", "200", "**no**", "Ah 300"])
 
     def test_latencies_are_in_microseconds(self):
         page = _page([_ours("StrandedLatency", 2, 90_000, first_ns=40_000, last_ns=90_000, left_to_owner=3)])
-        self.assertEqual(_cells(page, "the last of them"), ["the last of them", "100", "90.0 (90.0..90.0)", "yes"])
+        self.assertEqual(_cells(page, "the last of them"), ["the last of them", "100", "90.0", "yes"])
         self.assertIn("in all rounds: 3.", page)
 
     def test_a_peer_that_is_left_out_is_named_with_the_reason(self):

@@ -4,7 +4,6 @@ A peer that cannot be installed, built or run is left out, with the reason.
 """
 import json
 import os
-import shlex
 import subprocess
 
 from .machine import first_line
@@ -39,15 +38,18 @@ class Failed(Exception):
 
 
 def _run(command, cwd, env=None):
-    """What it prints."""
+    """What it prints. A failure names the program without its place, for it may come to stand on the page."""
+    program = os.path.basename(command[0])
     try:
         done = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
                               timeout=_TIME_LIMIT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed("%s: %s" % (shlex.join(command), error)) from error
+    except subprocess.TimeoutExpired as error:
+        raise Failed("%s took over %d s" % (program, _TIME_LIMIT_SECONDS)) from error
+    except OSError as error:
+        raise Failed("%s: %s" % (program, error.strerror)) from error
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-        raise Failed("%s ended with status %d: %s" % (shlex.join(command), done.returncode, last))
+        raise Failed("%s ended with status %d: %s" % (program, done.returncode, last))
     return done.stdout
 
 

@@ -2,7 +2,6 @@
 // closures, which cannot wait for one another except by holding their OS thread: there is no yield, no ping-pong and
 // nothing to park.
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 #include "benchmarks/peers/harness.h"

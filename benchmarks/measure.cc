@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "benchmark/benchmark.h"
-#include "lib/os/clock.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/runtime.h"
 
 namespace weft::benchmarks {
 namespace {
+
+constexpr int64_t kSampleEveryNanos = 100'000'000;
 
 // The least coroutine: frames from the cache, nothing else.
 struct Bare {
@@ -42,32 +43,54 @@ void RunBare(int64_t* count) {
   bare.handle.destroy();
 }
 
+// A sample is the median of short runs, so that one which was interrupted does not count.
+constexpr int kRunsOfSample = 11;
+constexpr int kCoroutinesOfRun = 10'000;
+
+// Adds the coroutines that have run to `count`.
+double SampleFloor(int64_t* count) {
+  std::vector<double> nanos;
+  for (int run = 0; run < kRunsOfSample; ++run) {
+    const int64_t begin = Now();
+    for (int i = 0; i < kCoroutinesOfRun; ++i) RunBare(count);
+    nanos.push_back(static_cast<double>(Now() - begin) / kCoroutinesOfRun);
+  }
+  return MedianOf(std::move(nanos));
+}
+
+// An operation is one coroutine.
 void BM_Floor(benchmark::State& state) {
+  std::vector<double> samples;
   int64_t count = 0;
-  for (auto _ : state) RunBare(&count);
+  while (state.KeepRunningBatch(kRunsOfSample * kCoroutinesOfRun)) samples.push_back(SampleFloor(&count));
   if (!Holds(state, count, static_cast<int64_t>(state.iterations()))) return;
-  state.counters["ns_per_op"] = FloorNanos();
+  state.counters["ns_per_op"] = MedianOf(samples);
   state.counters["floors"] = 1;
+  state.counters["operations"] = 1;
 }
 BENCHMARK(BM_Floor);
 
 }  // namespace
 
-double FloorNanos() {
-  static const double floor = [] {
-    constexpr int kRuns = 101;
-    constexpr int kCoroutines = 20'000;
-    std::vector<double> nanos;
-    int64_t count = 0;
-    for (int run = 0; run < kRuns; ++run) {
-      const int64_t begin = internal::Clock::Real().NowNanos();
-      for (int i = 0; i < kCoroutines; ++i) RunBare(&count);
-      nanos.push_back(static_cast<double>(internal::Clock::Real().NowNanos() - begin) / kCoroutines);
-    }
-    std::nth_element(nanos.begin(), nanos.begin() + kRuns / 2, nanos.end());
-    return nanos[kRuns / 2];
-  }();
-  return floor;
+double MedianOf(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+void FloorWatch::Look() {
+  if (Now() - sampled_at_ > kSampleEveryNanos) Sample();
+}
+
+double FloorWatch::Median() {
+  Sample();
+  return MedianOf(samples_);
+}
+
+void FloorWatch::Sample() {
+  int64_t count = 0;
+  samples_.push_back(SampleFloor(&count));
+  sampled_at_ = Now();
 }
 
 Runtime& RuntimeOf(int carriers) {
@@ -84,21 +107,17 @@ Runtime& RuntimeOf(int carriers) {
   return *runtime;
 }
 
-void Report(benchmark::State& state, double seconds, int64_t operations) {
-  const double nanos = seconds * 1e9 / static_cast<double>(state.iterations()) / static_cast<double>(operations);
+void Carriers(benchmark::internal::Benchmark* benchmark) { benchmark->ArgName("carriers")->Arg(1)->Arg(2)->Arg(4); }
+
+void Report(benchmark::State& state, int64_t nanos, int64_t operations, double floor) {
+  ReportEach(state, static_cast<double>(nanos) / static_cast<double>(state.iterations() * operations), operations,
+             floor);
+}
+
+void ReportEach(benchmark::State& state, double nanos, int64_t operations, double floor) {
   state.counters["ns_per_op"] = nanos;
-  state.counters["floors"] = nanos / FloorNanos();
+  state.counters["floors"] = nanos / floor;
+  state.counters["operations"] = static_cast<double>(operations);
 }
 
 }  // namespace weft::benchmarks
-
-int main(int argc, char** argv) {
-#ifndef NDEBUG
-  std::fprintf(stderr, "This is not an optimised build, and its times mean nothing: run it with --config=opt.\n");
-  return EXIT_FAILURE;
-#endif
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return EXIT_FAILURE;
-  benchmark::RunSpecifiedBenchmarks();
-  return EXIT_SUCCESS;
-}

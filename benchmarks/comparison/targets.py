@@ -1,0 +1,64 @@
+"""What is to be reached, as rows of the tables of results.
+
+Times are in multiples of the floor F (see benchmarks/measure.h): ratios count, not absolute times.
+"""
+import collections
+
+# The floor of the machine on which the targets were set, and what is measured `elsewhere` was measured, quiet.
+FLOOR_NANOS = 4.7
+
+
+def floors(nanos, operations=1):
+    return nanos / operations / FLOOR_NANOS
+
+
+_SKYNET, _QUEENS, _LEAVES = 1_111_111, 27_358_553, 262_144
+
+# `targets`: {carriers: floors}. `elsewhere`: {carriers: (who, nanoseconds)}, the best that is in no package registry,
+# measured once on this class of machine. `operations` is there where people talk of the whole, in milliseconds.
+TimeRow = collections.namedtuple("TimeRow", "title name targets elsewhere operations", defaults=({}, {}, None))
+
+TIME = [
+    TimeRow("fib(30), a call, `All` of two", "FibAll", {1: 1.7, 2: 1.0}, {1: ("libfork", 9.6), 2: ("libfork", 5.2)}),
+    TimeRow("fib(30), a call, `Fork` in a scope", "FibFork"),
+    TimeRow("skynet, 1M leaves", "Skynet", {1: floors(12e6, _SKYNET), 2: floors(7.5e6, _SKYNET)},
+            {1: ("citor", 11.8e6 / _SKYNET), 2: ("libfork", 9.0e6 / _SKYNET)}, _SKYNET),
+    TimeRow("nqueens(14)", "Nqueens", {2: floors(1900e6, _QUEENS)}, {2: ("libfork", 2013e6 / _QUEENS)}, _QUEENS),
+    TimeRow("matmul(2048)", "Matmul", {2: floors(560e6, _LEAVES)}, {2: ("libfork", 564e6 / _LEAVES)}, _LEAVES),
+    TimeRow("1M no-op children in one scope, a child", "ForkJoinMillion", {1: 3.4, 2: 5.3},
+            {1: ("libfork", 17), 2: ("libfork", 29)}),
+    TimeRow("1,000 no-op children, a child", "ForkJoin1000"),
+    TimeRow("10 no-op children, a child", "ForkJoin10"),
+    TimeRow("yield", "Yield", {1: 2.1}, {1: ("TooManyCooks", 15)}),
+    TimeRow("ping-pong through an event, a switch", "PingPong", {1: 6.4, 2: 17},
+            {1: ("TooManyCooks", 45), 2: ("TooManyCooks", 261)}),
+    TimeRow("cancel 100,000 parked and join, a child", "CancelParked", {1: floors(250), 2: floors(250)}),
+]
+
+# Resident memory, at most `limit` in units of `divisor`.
+MemoryRow = collections.namedtuple("MemoryRow", "title name counter limit divisor elsewhere")
+
+MEMORY = [
+    MemoryRow("parked, from a Task, 1M in one scope, bytes a thread", "ParkedTask", "bytes_per_thread", 192, 1,
+              "TooManyCooks 129 and libcoro 145, bare tasks"),
+    MemoryRow("parked, from a closure, 1M in one scope, bytes a thread", "ParkedClosure", "bytes_per_thread", 256, 1,
+              ""),
+    MemoryRow("10M parked at once, GB", "ParkedTenMillion", "rss_bytes", 2, 1e9, ""),
+]
+
+# Of two carriers, at most `limit` microseconds.
+LatencyRow = collections.namedtuple("LatencyRow", "title name counter limit")
+
+LATENCY = [
+    LatencyRow("the first of 100 children of an owner that computes starts on the idle carrier", "StrandedLatency",
+               "first_ns", 100),
+    LatencyRow("the last of them", "StrandedLatency", "last_ns", 100),
+    LatencyRow("a thread woken on one carrier runs on another that was parked", "WakeParked", "ns_per_op", None),
+]
+
+# Four carriers on two processors may be so much slower than two; a build without exceptions, than one with.
+OVERSUBSCRIBED_LIMIT = 1.2
+CONFIGURATION_LIMIT = 1.05
+
+# A result is made of at least so many rounds.
+ROUNDS = 9

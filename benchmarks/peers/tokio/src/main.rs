@@ -1,0 +1,228 @@
+// The benchmarks in Tokio: tokio::spawn for each child but the last one of fib and matmul, joins by handles; a JoinSet where there
+// are a million.
+
+mod harness;
+mod matrix;
+
+use harness::{resident_bytes, Harness, Measurement};
+use matrix::{right_checksum, Matrices, Product};
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::{yield_now, JoinSet};
+
+const FIB: i32 = 25;
+const QUEENS: usize = 11;
+const MATRIX: usize = 1024;
+const MILLION: i64 = 1_000_000;
+const ROUNDS: i64 = 200_000;
+
+// A function that calls itself and may wait has to box its future.
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+fn fib(n: i32) -> Boxed<i64> {
+    Box::pin(async move {
+        if n < 2 {
+            return n as i64;
+        }
+        let a = tokio::spawn(fib(n - 1));
+        let b = fib(n - 2).await;
+        a.await.unwrap() + b
+    })
+}
+
+fn fib_value(n: i32) -> i64 {
+    (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
+}
+
+fn skynet(number: i64, size: i64) -> Boxed<i64> {
+    Box::pin(async move {
+        if size == 1 {
+            return number;
+        }
+        let children: [_; 10] =
+            std::array::from_fn(|i| tokio::spawn(skynet(number + i as i64 * size / 10, size / 10)));
+        let mut sum = 0;
+        for child in children {
+            sum += child.await.unwrap();
+        }
+        sum
+    })
+}
+
+type Board = [i8; QUEENS];
+
+fn is_safe(board: &Board, column: usize, row: i32) -> bool {
+    (0..column).all(|before| {
+        let (distance, other) = ((column - before) as i32, board[before] as i32);
+        other != row && other != row - distance && other != row + distance
+    })
+}
+
+fn nqueens(column: usize, mut board: Board) -> Boxed<i64> {
+    Box::pin(async move {
+        if column == QUEENS {
+            return 1;
+        }
+        let mut children = Vec::with_capacity(QUEENS);
+        for row in 0..QUEENS as i32 {
+            if is_safe(&board, column, row) {
+                board[column] = row as i8;
+                children.push(tokio::spawn(nqueens(column + 1, board)));
+            }
+        }
+        let mut solutions = 0;
+        for child in children {
+            solutions += child.await.unwrap();
+        }
+        solutions
+    })
+}
+
+fn matmul(product: Product) -> Boxed<()> {
+    Box::pin(async move {
+        if product.is_leaf() {
+            return product.multiply();
+        }
+        for inner in 0..2 {
+            let [first, second, third, last] = product.quarters(inner);
+            let children = [first, second, third].map(|part| tokio::spawn(matmul(part)));
+            matmul(last).await;
+            for child in children {
+                child.await.unwrap();
+            }
+        }
+    })
+}
+
+async fn fork_and_join(children: i64) -> i64 {
+    let mut set = JoinSet::new();
+    for _ in 0..children {
+        set.spawn(async {});
+    }
+    let mut ended = 0;
+    while let Some(child) = set.join_next().await {
+        child.unwrap();
+        ended += 1;
+    }
+    ended
+}
+
+async fn yields(rounds: i64) -> i64 {
+    for _ in 0..rounds {
+        yield_now().await;
+    }
+    rounds
+}
+
+async fn play(mine: Arc<Notify>, other: Arc<Notify>) -> i64 {
+    for _ in 0..ROUNDS {
+        mine.notified().await;
+        other.notify_one();
+    }
+    ROUNDS
+}
+
+async fn ping_pong() -> i64 {
+    let (ping, pong) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    ping.notify_one();
+    let a = tokio::spawn(play(ping.clone(), pong.clone()));
+    let b = tokio::spawn(play(pong, ping));
+    a.await.unwrap() + b.await.unwrap()
+}
+
+struct Parked {
+    event: Notify,
+    arrived: AtomicI64,
+    woken: AtomicI64,
+}
+
+async fn park(parked: Arc<Parked>) {
+    parked.arrived.fetch_add(1, Ordering::Relaxed);
+    parked.event.notified().await;
+    parked.woken.fetch_add(1, Ordering::Relaxed);
+}
+
+fn measure_parked(h: &Harness, runtime: &Runtime) {
+    let m = Measurement { name: "ParkedTask", size: MILLION, operations: MILLION, right_answer: MILLION };
+    if !h.wants(m.name) {
+        return;
+    }
+    let all = Arc::new(Parked { event: Notify::new(), arrived: AtomicI64::new(0), woken: AtomicI64::new(0) });
+    let parked = all.clone();
+    let root = runtime.spawn(async move {
+        let bytes_before = resident_bytes();
+        let begin = Instant::now();
+        let mut set = JoinSet::new();
+        for _ in 0..MILLION {
+            set.spawn(park(parked.clone()));
+        }
+        while parked.arrived.load(Ordering::Relaxed) < MILLION {
+            yield_now().await;
+        }
+        let nanos = begin.elapsed().as_nanos();
+        let bytes = resident_bytes() - bytes_before;
+        while parked.woken.load(Ordering::Relaxed) < MILLION {
+            parked.event.notify_waiters(); // again for those that had arrived, but did not wait yet
+            yield_now().await;
+        }
+        while set.join_next().await.is_some() {}
+        (nanos, bytes)
+    });
+    let (nanos, bytes) = runtime.block_on(root).unwrap();
+    m.check(all.woken.load(Ordering::Relaxed));
+    h.print(&m, nanos, &format!(",\"bytes_per_thread\":{:.1}", bytes as f64 / MILLION as f64));
+}
+
+fn main() {
+    let h = Harness::new();
+    let runtime = Builder::new_multi_thread().worker_threads(h.threads).build().unwrap();
+    // As a task of its own, on a worker; block_on() itself runs on the calling thread.
+    let run = |task: Boxed<i64>| runtime.block_on(runtime.spawn(task)).unwrap();
+    // Alone, before anything else has used memory.
+    measure_parked(&h, &runtime);
+    h.measure(
+        Measurement {
+            name: "FibAll",
+            size: FIB as i64,
+            operations: 2 * fib_value(FIB + 1) - 1,
+            right_answer: fib_value(FIB),
+        },
+        || run(fib(FIB)),
+    );
+    h.measure(
+        Measurement { name: "Skynet", size: MILLION, operations: 1_111_111, right_answer: 499_999_500_000 },
+        || run(skynet(0, MILLION)),
+    );
+    h.measure(
+        Measurement { name: "Nqueens", size: QUEENS as i64, operations: 166_926, right_answer: 2_680 },
+        || run(nqueens(0, Board::default())),
+    );
+    if h.wants("Matmul") {
+        let matrices = RefCell::new(Matrices::new(MATRIX));
+        let leaves = matrices.borrow().leaves();
+        h.measure_between(
+            Measurement { name: "Matmul", size: MATRIX as i64, operations: leaves, right_answer: right_checksum(MATRIX) },
+            || matrices.borrow_mut().begin(),
+            |product| runtime.block_on(runtime.spawn(matmul(product))).unwrap(),
+            |_| matrices.borrow().checksum(),
+        );
+    }
+    h.measure(
+        Measurement { name: "ForkJoinMillion", size: MILLION, operations: MILLION, right_answer: MILLION },
+        || run(Box::pin(fork_and_join(MILLION))),
+    );
+    h.measure(
+        Measurement { name: "Yield", size: MILLION, operations: MILLION, right_answer: MILLION },
+        || run(Box::pin(yields(MILLION))),
+    );
+    h.measure(
+        Measurement { name: "PingPong", size: ROUNDS, operations: 2 * ROUNDS, right_answer: 2 * ROUNDS },
+        || run(Box::pin(ping_pong())),
+    );
+}

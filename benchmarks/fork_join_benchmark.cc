@@ -1,9 +1,11 @@
 // Fork and join at its finest: trees of calls, each of which forks some more.
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <tuple>
+#include <utility>
+#include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
 #include "benchmarks/work/fib.h"
@@ -52,13 +54,11 @@ BENCHMARK(BM_FibFork)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManual
 
 Task<int64_t> Skynet(int64_t number, int64_t size) {
   if (size == 1) co_return number;
-  ShutdownOnFailure scope;
-  absl::InlinedVector<Subtask<int64_t>, 10> children;
-  for (int64_t i = 0; i < 10; ++i) children.push_back(scope.Fork(Skynet(number + i * size / 10, size / 10)));
-  (co_await scope.Join()).IgnoreFailures();
-  int64_t sum = 0;
-  for (const auto& child : children) sum += *child;
-  co_return sum;
+  std::vector<Task<int64_t>> children;
+  children.reserve(10);
+  for (int64_t i = 0; i < 10; ++i) children.push_back(Skynet(number + i * size / 10, size / 10));
+  const std::vector<int64_t> sums = co_await All(std::move(children));
+  co_return std::accumulate(sums.begin(), sums.end(), int64_t{0});
 }
 
 void BM_Skynet(benchmark::State& state) {
@@ -75,17 +75,14 @@ BENCHMARK(BM_Skynet)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualT
 template <int kQueens>
 Task<int64_t> Nqueens(int column, Board<kQueens> board) {
   if (column == kQueens) co_return 1;
-  ShutdownOnFailure scope;
-  absl::InlinedVector<Subtask<int64_t>, kQueens> children;
+  std::vector<Task<int64_t>> children;
   for (int row = 0; row < kQueens; ++row) {
     if (!IsSafe<kQueens>(board, column, row)) continue;
     board[column] = static_cast<char>(row);
-    children.push_back(scope.Fork(Nqueens<kQueens>(column + 1, board)));
+    children.push_back(Nqueens<kQueens>(column + 1, board));
   }
-  (co_await scope.Join()).IgnoreFailures();
-  int64_t solutions = 0;
-  for (const auto& child : children) solutions += *child;
-  co_return solutions;
+  const std::vector<int64_t> solutions = co_await All(std::move(children));
+  co_return std::accumulate(solutions.begin(), solutions.end(), int64_t{0});
 }
 
 // Warmed up with a smaller board, because this one takes seconds.

@@ -175,7 +175,9 @@ void Carrier::ObserveEnd(const ThreadBlock& thread) noexcept {
 
 // A thread that yields with nobody waiting goes on.
 bool Carrier::YieldsToNobody() noexcept {
-  if (runtime.config.chooser != nullptr || deque.SizeEstimate() > 0 || ++tick_ % kDispatchesPerLook == 0) return false;
+  if (runtime.config.chooser != nullptr || observer_ != nullptr || deque.SizeEstimate() > 0) return false;
+  if ((tick_ + 1) % kDispatchesPerLook == 0) return false;
+  ++tick_;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
   return true;
@@ -384,7 +386,7 @@ std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
   }
   if (!CompleteJoin(scope)) return Leave();
   // In a destructor that waits, the owner may be no descendant of what is waited for.
-  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace()) return ResumeOwner(scope);
+  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace(scope)) return ResumeOwner(scope);
   CarrierCounters::Add(counters.wakes);
   MakeRunnable(*scope.owner);
   return Leave();
@@ -424,7 +426,7 @@ inline std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
 std::coroutine_handle<> Carrier::LeaveJoin(ScopeRecord& scope) noexcept { return CloseJoin(scope); }
 
 std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
-  while (scope.children.MayHaveLocal() && MayBeginInPlace()) {
+  while (scope.children.MayHaveLocal() && MayBeginInPlace(scope)) {
     ThreadBlock* const child = deque.Pop();
     if (child == nullptr) break;
     if (child->home != &scope || child->started || scope.shut() || child->state.Observe().requested()) [[unlikely]] {
@@ -442,7 +444,7 @@ std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
   return CloseJoin(scope);
 }
 
-bool Carrier::RefillInPlaceBudget() noexcept {
+bool Carrier::RefillInPlaceBudget(const ScopeRecord& scope) noexcept {
   if (runtime.config.chooser != nullptr) {
     in_place_budget_ = 1;
     return Choose(2) == 0;
@@ -453,7 +455,10 @@ bool Carrier::RefillInPlaceBudget() noexcept {
   if (now - looked_ns_ < kInPlaceLookNanos) return true;
   Look();
   runtime.RunShutdownBatch(kShutdownBatch);
-  return now - in_place_since_ns_ < kInPlaceMaxNanos;
+  if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
+  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may hide is at the old end,
+  // where thieves take first.)
+  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= scope.children.local();
 }
 
 std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {

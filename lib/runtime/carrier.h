@@ -58,10 +58,10 @@ class Carrier {
   // Operations that were ready at once, in one turn of a thread, after which it yields.
   static constexpr int kReadyBudget = 64;
   // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions are looked after,
-  // after kInPlaceMaxNanos in a row other threads get a turn.
+  // after kInPlaceMaxNanos in a row other threads get a turn, if there are any. More often costs memory: what a turn breaks off waits in pieces.
   static constexpr int kInPlacePerLook = 61;
   static constexpr int64_t kInPlaceLookNanos = 200'000;
-  static constexpr int64_t kInPlaceMaxNanos = 1'000'000;
+  static constexpr int64_t kInPlaceMaxNanos = 10'000'000;
   // Children asked to end in one step, so that a large scope's shutdown does not hold up timers and I/O.
   static constexpr int kShutdownBatch = 64;
   // Timers fired in one look; more are due at once, and are fired in the next.
@@ -102,7 +102,7 @@ class Carrier {
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
   // Who holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the count to the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
-  bool MayBeginInPlace() noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(); }
+  bool MayBeginInPlace(const ScopeRecord& scope) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(scope); }
   // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
@@ -123,6 +123,14 @@ class Carrier {
     if (!deque.Push(&thread)) [[unlikely]] InjectInstead(thread);
   }
   void NotifyPushed() noexcept;
+
+  // A new thread, made by the one that is mounted here.
+  void StartHere(ThreadBlock& thread) noexcept {
+    CarrierCounters::Add(counters.started);
+    if (observer_ != nullptr) [[unlikely]] ObserveStart(thread);
+    Push(thread);
+    NotifyPushed();
+  }
 
   uint32_t Choose(uint32_t count) noexcept;
 
@@ -171,7 +179,7 @@ class Carrier {
   void SwitchTo(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
-  bool RefillInPlaceBudget() noexcept;
+  bool RefillInPlaceBudget(const ScopeRecord& scope) noexcept;
   uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
@@ -258,7 +266,7 @@ inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
 template <class Branch>
 [[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept {
   EnterJoin(scope);
-  const bool in_place = MayBeginInPlace() && !scope.shut();
+  const bool in_place = MayBeginInPlace(scope) && !scope.shut();
   CarrierCounters::Add(counters.started, count);
   if (observer_ != nullptr) [[unlikely]] {
     for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);

@@ -102,6 +102,7 @@ class RuntimeCore {
   // ---- Runnable threads that belong to no carrier.
   void Inject(ThreadBlock& thread) noexcept;
   ThreadBlock* TakeInjected() noexcept;
+  bool HasInjected() const noexcept { return injected_count_.load(std::memory_order_relaxed) > 0; }  // a hint
   ThreadBlock* TakeInjectedInside(const ScopeRecord& scope) noexcept;
 
   // ---- Shutdowns under way.

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/runtime/carrier.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
@@ -70,7 +71,8 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 // ---- Children.
 
 void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
-  ThreadBlock& self = RequireThread("Fork()");
+  Carrier* const carrier = Carrier::Current();
+  ThreadBlock& self = carrier != nullptr && carrier->current != nullptr ? *carrier->current : RequireThread("Fork()");
   const bool by_owner = &self == owner;
   if (!by_owner) CheckOwnerOrInside("Fork()");
   WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
@@ -83,7 +85,8 @@ void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
   // No other thread is in the tree when a round begins.
   if (by_owner && fork_round_ == last_join_completed_) ++fork_round_;
   child.round_ = fork_round_;
-  PrepareThread(child, *self.runtime);
+  child.runtime = self.runtime;
+  child.id = carrier->NextThreadIds(1);
   if (!options.name.empty()) child.Identity(std::move(options.name));
   // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
   if (shut() || IsCancelled(self)) return child.DropUnstarted();
@@ -92,7 +95,7 @@ void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
   } else {
     children.Add();
   }
-  StartThread(child);
+  carrier->StartHere(child);
 }
 
 // On the carrier on which the child has ended, which then counts it.

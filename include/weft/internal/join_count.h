@@ -39,6 +39,8 @@ class JoinCount {
   // ---- The holder's.
   void AddLocal() noexcept { ++local_; }
   void EndLocal() noexcept { --local_; }
+  // Children that were not seen to end by the holder.
+  int64_t local() const noexcept { return local_; }
   // May a child be there to begin?
   bool MayHaveLocal() const noexcept { return local_ > 0; }
   // Nothing is left, and nobody else has anything to do with the scope any more.

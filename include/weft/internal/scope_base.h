@@ -60,7 +60,7 @@ class ScopeBase : public ScopeRecord {
   // opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
   template <class T>
   Subtask<FlatValue<T>> Fork(Task<T> task, ForkOptions options = {}) {
-    return Adopt(new TaskChild<T>(std::move(task)), std::move(options));
+    return Adopt(new TaskChild<T>(std::move(task)), options);
   }
   // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
   // until it has ended, so captures by value are safe.
@@ -68,7 +68,7 @@ class ScopeBase : public ScopeRecord {
     requires IsTask<std::invoke_result_t<std::decay_t<F>&>>
   Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
     using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
-    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(options));
+    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), options);
   }
 
   // The same for what becomes a Task. (all.h)
@@ -98,7 +98,7 @@ class ScopeBase : public ScopeRecord {
   friend class ScopeWait;
 
   template <class C>
-  auto Adopt(C* child, ForkOptions options) {
+  auto Adopt(C* child, ForkOptions& options) {
     using U = typename C::Value;
     Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
     StartChild(*child, options);

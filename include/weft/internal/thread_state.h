@@ -47,7 +47,8 @@ class ThreadState {
   // is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come since; look
   // again, with `seen` brought up to date.
   ParkOutcome Park(Snapshot& seen) noexcept {
-    uint32_t expected = seen.word;
+    // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its wake-up.
+    uint32_t expected = WithPhase(seen.word, Phase::kActive);
     // [thread/1] release: pairs with [thread/3] and [thread/4], whose callers read what the thread waits on, and its frame.
     // Failing, acquire: pairs with [thread/2], whose caller's writes the thread goes on to read.
     if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked), std::memory_order_release,

@@ -133,7 +133,8 @@ def weft_model_test(name, srcs, deps = [], copts = [], size = "medium", **kwargs
         copts = _MODEL_COPTS + copts,
         deps = deps + [
             "//lib/testing/model",
-            "@com_google_googletest//:gtest_main",
+            "//tests/model:component",
+            "@com_google_googletest//:gtest",
         ],
         **kwargs
     )

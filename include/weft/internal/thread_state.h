@@ -49,10 +49,11 @@ class ThreadState {
   ParkOutcome Park(Snapshot& seen) noexcept {
     // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its wake-up.
     uint32_t expected = WithPhase(seen.word, Phase::kActive);
-    // [thread/1] release: pairs with [thread/3] and [thread/4], whose callers read what the thread waits on, and its frame.
-    // Failing, acquire: pairs with [thread/2], whose caller's writes the thread goes on to read.
-    if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked), std::memory_order_release,
-                                      std::memory_order_acquire)) {
+    // [thread/1] release: pairs with [thread/2] and [thread/4], whose callers read what the thread waits on, and its frame.
+    // [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the thread goes on to read.
+    if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked),
+                                      WEFT_ORDER("thread/1", std::memory_order_release),
+                                      WEFT_ORDER("thread/3", std::memory_order_acquire))) {
       return ParkOutcome::kParked;
     }
     if (Snapshot{expected}.phase() == Phase::kNotified) {
@@ -77,8 +78,9 @@ class ThreadState {
         case Phase::kCancelling: next = Phase::kCancellingWoken; break;
         default: WEFT_CHECK(false) << "a virtual thread is woken twice for one wait"; return WakeOutcome::kLeft;
       }
-      // [thread/2] release: pairs with [thread/1] failing. [thread/3] acquire: pairs with [thread/1].
-      if (word_.compare_exchange_weak(word, WithPhase(word, next), std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      // [thread/2] release: pairs with [thread/3] and [thread/5]. Acquire: pairs with [thread/1] and [thread/5].
+      if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/2", std::memory_order_acq_rel),
+                                      std::memory_order_relaxed)) {
         return next == Phase::kActive ? WakeOutcome::kSchedule : WakeOutcome::kLeft;
       }
     }
@@ -96,7 +98,8 @@ class ThreadState {
       if (claim) next = WithPhase(next, Phase::kCancelling);
       // [thread/4] acquire: pairs with [thread/1]. Release: to keep what Wake() released before; who sees the flag takes the
       // records lock, which orders the request itself.
-      if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      if (word_.compare_exchange_weak(word, next, WEFT_ORDER("thread/4", std::memory_order_acq_rel),
+                                      std::memory_order_relaxed)) {
         return claim ? RequestOutcome::kClaimed : RequestOutcome::kNotParked;
       }
     }
@@ -111,7 +114,8 @@ class ThreadState {
       WEFT_DCHECK(!withdrawn || !woken) << "a withdrawn wait was woken";
       const Phase next = withdrawn || woken ? Phase::kActive : Phase::kParked;
       // [thread/5] acq_rel: stands for [thread/1] and [thread/3], which it repeats on behalf of others.
-      if (word_.compare_exchange_weak(word, WithPhase(word, next), std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/5", std::memory_order_acq_rel),
+                                      std::memory_order_relaxed)) {
         return next == Phase::kActive;
       }
     }
@@ -120,9 +124,15 @@ class ThreadState {
   // The thread itself, under its records lock: nothing that was requested is left to deliver.
   void ClearRequested() noexcept { word_.fetch_and(~kRequested, std::memory_order_relaxed); }
 
-  // The carrier, once. Release: pairs with ended().
-  void End() noexcept { word_.fetch_or(static_cast<uint32_t>(Phase::kEnded), std::memory_order_release); }
-  bool ended() const noexcept { return Snapshot{word_.load(std::memory_order_acquire)}.phase() == Phase::kEnded; }
+  // The carrier, once.
+  void End() noexcept {
+    // [thread/6] release: pairs with [thread/7].
+    word_.fetch_or(static_cast<uint32_t>(Phase::kEnded), WEFT_ORDER("thread/6", std::memory_order_release));
+  }
+  bool ended() const noexcept {
+    // [thread/7] acquire: pairs with [thread/6], before which the thread left its result.
+    return Snapshot{word_.load(WEFT_ORDER("thread/7", std::memory_order_acquire))}.phase() == Phase::kEnded;
+  }
 
  private:
   static constexpr uint32_t kPhaseMask = 7;

@@ -23,6 +23,7 @@ enum class Size { kSmall, kDefault, kNightly };
 struct Arguments {
   Size size = Size::kDefault;
   uint64_t seed = 1;
+  int64_t max_executions = 0;  // 0: as the size says
   std::string program;
   std::string schedule;
   std::string weaken;
@@ -31,6 +32,7 @@ Arguments arguments;
 
 // Of one program that cannot be exhausted, and of one weaker order in one program.
 int64_t MaxExecutions() {
+  if (arguments.max_executions != 0) return arguments.max_executions;
   switch (arguments.size) {
     case Size::kSmall:
       return 20'000;
@@ -65,6 +67,10 @@ std::string Reproduce(const Program& program, const Result& result, const std::s
 std::string SiteArgument(const Weakening& weakening) {
   return absl::StrCat(weakening.site->label, ":", OrderName(weakening.site->declared), ":", OrderName(weakening.order));
 }
+
+constexpr int kMostPreemptions = 3;
+// Of one that is needed for what the checker does not show.
+constexpr int64_t kExcusedExecutions = 100'000;
 
 struct Sum {
   int64_t executions = 0;
@@ -128,41 +134,61 @@ void Prove(const Component& component) {
   PrintRow("M1", component.name, sum, "");
 }
 
+namespace {
+
+// What fails when the order is weaker; empty: nothing.
+std::string Refute(const Component& component, int64_t max_executions, Sum& sum) {
+  // Most need few preemptions: the cheap searches of all programs first.
+  for (int preemptions = 0; preemptions <= kMostPreemptions; ++preemptions) {
+    for (const Program& program : component.programs) {
+      Options options = Sized(program.options);
+      if (!IsWanted(program) || preemptions > options.preemptions) continue;
+      options.preemptions = preemptions;
+      options.max_executions = std::min(options.max_executions, max_executions);
+      const Result result = program.explore(options);
+      sum.executions += result.executions;
+      sum.seconds += result.seconds;
+      if (!result.violation.empty()) return absl::StrCat(result.violation, " (", program.name, ")");
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
 void RefuteWeakerOrders(const Component& component) {
   if (!arguments.schedule.empty() && arguments.weaken.empty()) return;
   Sum sum;
-  int killed = 0, total = 0;
+  int killed = 0, total = 0, not_shown = 0;
   for (const Weakening& weakening : WeakeningsOf(component.name)) {
     if (!arguments.weaken.empty() && arguments.weaken != SiteArgument(weakening)) continue;
     const Weakened weakened(weakening);
     if (ReplaysOnly(component)) continue;
-    std::string found;
-    // Most need few preemptions: the cheap searches of all programs first.
-    for (int preemptions = 0; preemptions <= 3 && found.empty(); ++preemptions) {
-      for (const Program& program : component.programs) {
-        Options options = Sized(program.options);
-        if (!IsWanted(program) || preemptions > options.preemptions) continue;
-        options.preemptions = preemptions;
-        const Result result = program.explore(options);
-        sum.executions += result.executions;
-        sum.seconds += result.seconds;
-        sum.exhausted = sum.exhausted && (result.exhausted || !result.violation.empty());
-        if (result.violation.empty()) continue;
-        found = absl::StrCat(result.violation, " (", program.name, ", execution ", result.executions, ")");
-        break;
-      }
+    const auto excuse = std::find_if(component.not_shown.begin(), component.not_shown.end(),
+                                     [&](const auto& each) { return each.label == weakening.site->label; });
+    const bool excused = excuse != component.not_shown.end();
+    const std::string found = Refute(component, excused ? kExcusedExecutions : MaxExecutions(), sum);
+    std::cout << absl::StrFormat("  %-34s %s\n", weakening.Text(),
+                                 !found.empty() ? found
+                                 : excused      ? "not shown: " + excuse->why
+                                                : "SURVIVES");
+    if (excused) {
+      ++not_shown;
+      EXPECT_EQ(found, "") << weakening.Text() << " is shown after all: take it off the list";
+      continue;
     }
     ++total;
     killed += !found.empty();
-    std::cout << absl::StrFormat("  %-34s %s\n", weakening.Text(), found.empty() ? "SURVIVES" : found);
     EXPECT_NE(found, "")
         << weakening.Text()
         << ": no program fails. Either one is missing, or the order can be weaker: then weaken it, and "
            "say so there";
   }
+  if (!arguments.schedule.empty()) return;
   EXPECT_GT(total, 0) << "no site of " << component.name << " was compiled";
   sum.violations = total - killed;
-  PrintRow("M2", component.name, sum, absl::StrFormat("\"weakened\":%d,\"killed\":%d,", total, killed));
+  PrintRow("M2", component.name, sum,
+           absl::StrFormat("\"weakened\":%d,\"killed\":%d,\"not_shown\":%d,", total, killed, not_shown));
 }
 
 }  // namespace weft::internal::model
@@ -183,6 +209,9 @@ bool Parse(std::string_view argument) {
   } else if (name == "--seed") {
     arguments.seed = std::strtoull(value.c_str(), nullptr, 10);
     return arguments.seed != 0;
+  } else if (name == "--max_executions") {
+    arguments.max_executions = std::strtoll(value.c_str(), nullptr, 10);
+    return arguments.max_executions > 0;
   } else if (name == "--program") {
     arguments.program = value;
   } else if (name == "--schedule") {

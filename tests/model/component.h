@@ -19,6 +19,7 @@
 //
 // Arguments of every test here:
 //   --size=small|default|nightly   how much: small for sanitizers, nightly with one more preemption
+//   --max_executions=N             of one program that cannot be exhausted, instead
 //   --seed=N                       of what is drawn
 //   --program=NAME                 this program only
 //   --schedule=TEXT                one execution of it, with its trace
@@ -53,6 +54,13 @@ Program Of(std::string name, Options options, Arguments... arguments) {
 struct Component {
   std::string name;
   std::vector<Program> programs;
+  // Sites that are needed for something that the checker does not show (checker.h says what that is), and for what.
+  // Their weaker orders have to survive.
+  struct NotShown {
+    std::string label;
+    std::string why;
+  };
+  std::vector<NotShown> not_shown = {};
 };
 
 void Prove(const Component& component);

@@ -96,9 +96,9 @@ class ThreadState {
       const bool claim = interrupt && Snapshot{word}.phase() == Phase::kParked;
       uint32_t next = (word | kRequested) + kOneRequest;
       if (claim) next = WithPhase(next, Phase::kCancelling);
-      // [thread/4] acquire: pairs with [thread/1]. Release: to keep what Wake() released before; who sees the flag takes the
-      // records lock, which orders the request itself.
-      if (word_.compare_exchange_weak(word, next, WEFT_ORDER("thread/4", std::memory_order_acq_rel),
+      // [thread/4] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before; and who sees
+      // the flag takes the records lock, which orders the request itself.
+      if (word_.compare_exchange_weak(word, next, WEFT_ORDER("thread/4", std::memory_order_acquire),
                                       std::memory_order_relaxed)) {
         return claim ? RequestOutcome::kClaimed : RequestOutcome::kNotParked;
       }
@@ -113,7 +113,8 @@ class ThreadState {
       const bool woken = Snapshot{word}.phase() == Phase::kCancellingWoken;
       WEFT_DCHECK(!withdrawn || !woken) << "a withdrawn wait was woken";
       const Phase next = withdrawn || woken ? Phase::kActive : Phase::kParked;
-      // [thread/5] acq_rel: stands for [thread/1] and [thread/3], which it repeats on behalf of others.
+      // [thread/5] release: pairs with [thread/2]; stands for [thread/1], since the caller has looked at what the thread
+      // waits on. Acquire: pairs with [thread/2], as [thread/3] does.
       if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/5", std::memory_order_acq_rel),
                                       std::memory_order_relaxed)) {
         return next == Phase::kActive;

@@ -2,11 +2,11 @@
 #include "lib/testing/model/checker.h"
 
 #include <setjmp.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
@@ -50,6 +50,12 @@ int NthOf(Mask mask, int n) {
 
 std::string ValueText(uint64_t value) {
   return value < 1'000'000 ? absl::StrCat(value) : absl::StrCat("0x", absl::Hex(value));
+}
+
+double CpuSeconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 enum class Sleep : uint8_t { kNone, kForever, kTimed };
@@ -145,7 +151,7 @@ class Checker {
 
   void Trace(std::string what, Where where);
   std::string DescribeDeadlock() const;
-  void Finish(Result& result, std::chrono::steady_clock::time_point start);
+  void Finish(Result& result, double start);
 
   static inline constinit Checker* running_ = nullptr;
 
@@ -623,9 +629,9 @@ std::string Checker::DescribeDeadlock() const {
   return text;
 }
 
-void Checker::Finish(Result& result, std::chrono::steady_clock::time_point start) {
+void Checker::Finish(Result& result, double start) {
   result.steps = total_steps_;
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = CpuSeconds() - start;
   if (!failed_) return;
   result.violation = violation_;
   trace_.clear();
@@ -642,7 +648,7 @@ void Checker::Finish(Result& result, std::chrono::steady_clock::time_point start
 }
 
 Result Checker::Explore() {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = CpuSeconds();
   const LeaksAreIgnored ignored;
   Result result;
   if (options_.seed != 0) choices_.DrawFrom(options_.seed);
@@ -670,7 +676,7 @@ Result Checker::Explore() {
 }
 
 Result Checker::Replay(std::string_view schedule) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = CpuSeconds();
   const LeaksAreIgnored ignored;
   Result result;
   if (!choices_.Parse(schedule)) return result;

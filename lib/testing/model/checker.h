@@ -79,7 +79,7 @@ struct Options {
 struct Result {
   int64_t executions = 0;
   int64_t steps = 0;
-  double seconds = 0;
+  double seconds = 0;  // of processor time
   bool exhausted = false;  // there is no other execution within the bound
   std::string violation;   // empty: none was found
   std::string schedule;    // of the violation: for Replay()

@@ -98,6 +98,47 @@ def weft_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
         **kwargs
     )
 
+# Explorations are long: optimised in every configuration but those that say otherwise themselves.
+_MODEL_COPTS = _COPTS + ["-O2"]
+
+def weft_model_library(name, copts = [], **kwargs):
+    """A part of what is linked under the memory-model checker: compiled, like all of it, with WEFT_MODEL.
+
+    The sources of a component are named once more here, by their labels. A
+    program cannot have both this library and the component's own.
+
+    Args:
+      name: the target's name.
+      copts: further compiler flags.
+      **kwargs: as in cc_library.
+    """
+    cc_library(
+        name = name,
+        testonly = True,
+        copts = _MODEL_COPTS + copts,
+        defines = ["WEFT_MODEL"],
+        visibility = [
+            "//lib/testing:__subpackages__",
+            "//tests/model:__subpackages__",
+        ],
+        **kwargs
+    )
+
+def weft_model_test(name, srcs, deps = [], copts = [], size = "medium", **kwargs):
+    """A GoogleTest program of tests/model, which runs its subjects under the memory-model checker."""
+    cc_test(
+        name = name,
+        size = size,
+        srcs = srcs,
+        copts = _MODEL_COPTS + copts,
+        deps = deps + [
+            "//lib/testing/model",
+            "//tests/model:component",
+            "@com_google_googletest//:gtest",
+        ],
+        **kwargs
+    )
+
 def weft_test_library(name, copts = [], **kwargs):
     """What several tests share."""
     cc_library(

@@ -34,8 +34,8 @@
 //    Thief:  [deque/3] loads bottom_ > t (acquire), loads the array, reads slot t.
 //    The load at 3 sees a store of the owner's from after the push of item t: an older one that says bottom_ > t
 //    belongs to an earlier item of the same index, which the owner has popped without a compare-and-swap, and C shows
-//    that a thief that takes index t has seen that pop. Every store to bottom_ is a release, those in Pop too, so 3
-//    synchronises with the very store it has seen, whichever it was; in C++20 an owner's later relaxed store would not
+//    that a thief that takes index t has seen that pop. Every store to bottom_ that may leave items behind is a
+//    release, that in Pop too, so 3 synchronises with the very store it has seen, whichever it was; in C++20 an owner's later relaxed store would not
 //    continue the release sequence of the push. The same edge gives the thief an array at least as new as the one that
 //    item t was pushed into. An old array keeps its items for good, because the owner writes to the newest only: a
 //    thief that still reads it finds item t there.
@@ -43,14 +43,16 @@
 // B. Nobody reads a slot after the owner has used it for a later item.
 //    Thief: reads slot t, then [deque/4] compare-and-swaps top_ from t to t + 1 (release).
 //    Owner: [deque/5] loads top_ > t (acquire), writes item t + capacity into the slot.
-//    If the owner has seen t taken, the taker's read came before. A thief that reads the slot later has lost: its
+//    If the owner has seen t taken, the taker's read came before: without the pair, C++ lets it read the later item (load
+//    buffering, which the model checker does not show: this one rests on the argument alone). A thief that reads the slot later has lost: its
 //    compare-and-swap fails, and what it read is dropped.
 //
 // C. An index is taken once. Whoever takes the oldest does so by a compare-and-swap of top_; one wins. The newest,
 // which
 //    the owner takes without one, is the matter of a duel:
-//    Owner: [deque/6] stores bottom_ = b, fence, [deque/7] loads top_; takes item b without a compare-and-swap if top_
-//    < b. Thief: [deque/8] loads top_ = t, fence, [deque/3] loads bottom_; goes on if t < bottom_. Say the owner takes
+//    Owner: [deque/6] stores bottom_ = b, fence [deque/11], [deque/7] loads top_; takes item b without a
+//    compare-and-swap if top_ < b. Thief: [deque/8] loads top_ = t, fence [deque/12], [deque/3] loads bottom_; goes on if
+//    t < bottom_. Say the owner takes
 //    index b so, and a thief that has loaded top_ = b tries it as well. The thief has seen a top_ that the owner had
 //    not, so the owner's fence comes first in the order of fences. (C++20, P0668: an order of coherence between
 //    operations on the far sides of two fences orders the fences. C++11 needed a seq_cst compare-and-swap for this.) So
@@ -60,16 +62,19 @@
 //    which nobody else writes.
 //
 // D. While the deque is biased, the owner's half of the duel C has no fence, because nobody is there to duel with.
-//    A thief announces itself in thieves_, fence [deque/11], and looks at bias_. If it is not kNone, it makes it kRevoked, makes the owner
+//    A thief announces itself in thieves_, fence [deque/13], and looks at bias_. If it is not kNone, it makes it kRevoked, makes the owner
 //    pass a fence (HeavyFence), and sets it to kNone. Only then does it look at bottom_.
 //    Owner: [deque/6] stores bottom_ = b, light fence, loads bias_; kBiased, it takes item b without further ado.
 //    Either the owner's forced fence comes before its load of bias_, which then gives kRevoked or kNone, and it goes on to C; or it comes
 //    after the store at 6, and the thief, whose loads follow the fence, sees bottom_ = b and leaves that item alone. That a second thief finds
 //    kRevoked says nothing about whether the fence was passed, so it forces one of its own.
-//    The owner takes the bias back after a quiet spell: it stores kBiased, fence [deque/11], and looks at thieves_. If it sees one, it
+//    The owner takes the bias back after a quiet spell: it stores kBiased, fence [deque/14], and looks at thieves_. If it sees one, it
 //    stores kNone and nothing has happened. If it sees none, every later thief's fence comes after, and sees kBiased. While it is biased
 //    nobody but the owner moves top_, so a deque that it finds not empty stays so.
 //    A thief costs the owner about as much as 2,000 fences, so the owner waits for that many pops in which nobody has come.
+//
+// A, C and the orders that they name are checked in tests/model, for every interleaving of a few operations, with a relaxed
+// load at 8 and a release compare-and-swap at 4 as they are here.
 //
 // An empty deque can be told from top_ >= bottom_ without the fence, because top_ never goes back.
 //
@@ -138,7 +143,7 @@ class WorkStealingDeque {
     Array* array = array_.load(std::memory_order_relaxed);           // relaxed: only the owner writes it
     if (bottom - known_top_ >= CapacityOf(array)) [[unlikely]] {
       // [deque/5] acquire: pairs with [deque/4]. Weaker, a thief could still read the slot that is written below.
-      known_top_ = top_.load(std::memory_order_acquire);
+      known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
       if (bottom - known_top_ >= CapacityOf(array)) {
         array = Grow(array, bottom);
         if (array == nullptr) return false;
@@ -147,7 +152,7 @@ class WorkStealingDeque {
     // [deque/1] relaxed: [deque/2] publishes it.
     array->slot(bottom).store(item, std::memory_order_relaxed);
     // [deque/2] release: pairs with [deque/3]. Weaker, a thief could read the slot before it was written.
-    bottom_.store(bottom + 1, std::memory_order_release);
+    bottom_.store(bottom + 1, WEFT_ORDER("deque/2", std::memory_order_release));
     return true;
   }
 
@@ -163,7 +168,7 @@ class WorkStealingDeque {
     // relaxed: top_ only grows, so a value from the past that says empty is true now.
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
     // [deque/6] release: pairs with [deque/3], see A. Half of the duels C and D.
-    bottom_.store(bottom, std::memory_order_release);
+    bottom_.store(bottom, WEFT_ORDER("deque/6", std::memory_order_release));
     BiasFence();
     if (bias_.load(std::memory_order_relaxed) == Bias::kBiased) [[likely]] {
       return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
@@ -206,16 +211,19 @@ class WorkStealingDeque {
   // Any other thread, which then looks into the deque without taking: the parts of Steal() that make the owner's pushes visible. After
   // true it calls HeavyFence(), which serves any number of deques, and BiasRevoked(). Leave() in any case.
   [[nodiscard]] bool RevokeBias() noexcept {
-    // [deque/11] relaxed: the fence orders it. Half of the duel D.
+    // relaxed: the fence orders it. Half of the duel D.
     thieves_.fetch_add(kVisit + kInside, std::memory_order_relaxed);
-    StoreLoadFence();
+    // [deque/13] seq_cst: pairs with [deque/14].
+    StoreLoadFence(WEFT_ORDER("deque/13", std::memory_order_seq_cst));
     if (bias_.load(std::memory_order_relaxed) == Bias::kNone) return false;
     bias_.store(Bias::kRevoked, std::memory_order_relaxed);
     return true;
   }
   void BiasRevoked() noexcept { bias_.store(Bias::kNone, std::memory_order_relaxed); }
-  // [deque/12] release: pairs with [deque/13]. Weaker, the owner could be biased while a thief's compare-and-swap is to come.
-  void Leave() noexcept { thieves_.fetch_sub(kInside, std::memory_order_release); }
+  void Leave() noexcept {
+    // [deque/15] release: pairs with [deque/16]. Weaker, the owner could be biased while a thief's compare-and-swap is to come.
+    thieves_.fetch_sub(kInside, WEFT_ORDER("deque/15", std::memory_order_release));
+  }
 
   size_t SizeEstimate() const noexcept {
     // relaxed: a number to look at. top_ first, so that the difference errs on the large side.
@@ -234,7 +242,8 @@ class WorkStealingDeque {
 
   // The rest of Pop(): bottom_ is lowered.
   [[gnu::noinline]] T* PopAmongThieves(int64_t bottom) noexcept {
-    StoreLoadFence();
+    // [deque/11] seq_cst: pairs with [deque/12]. The middle of the duel C.
+    StoreLoadFence(WEFT_ORDER("deque/11", std::memory_order_seq_cst));
     // [deque/7] relaxed: the fence orders it; it reads no data.
     int64_t top = top_.load(std::memory_order_relaxed);
     Array* array = array_.load(std::memory_order_relaxed);
@@ -246,8 +255,8 @@ class WorkStealingDeque {
       if (!TakeTop(top)) item = nullptr;
     }
     // Empty, one way or the other.
-    // [deque/6] release: as above.
-    bottom_.store(bottom + 1, std::memory_order_release);
+    // relaxed, not load-bearing: all up to here are taken by now, so a thief that sees this store loses.
+    bottom_.store(bottom + 1, std::memory_order_relaxed);
     return item;
   }
 
@@ -255,12 +264,13 @@ class WorkStealingDeque {
   Stolen StealAnnounced() noexcept {
     // [deque/8] relaxed: the fence orders it; it reads no data. Half of the duel C.
     int64_t top = top_.load(std::memory_order_relaxed);
-    StoreLoadFence();
+    // [deque/12] seq_cst: pairs with [deque/11].
+    StoreLoadFence(WEFT_ORDER("deque/12", std::memory_order_seq_cst));
     // [deque/3] acquire: pairs with [deque/2] and [deque/6]. Weaker, the slot or the array could be read too early.
-    const int64_t bottom = bottom_.load(std::memory_order_acquire);
+    const int64_t bottom = bottom_.load(WEFT_ORDER("deque/3", std::memory_order_acquire));
     if (top >= bottom) return {StealOutcome::kEmpty, nullptr};
     // [deque/9] acquire: pairs with [deque/10]. Weaker, the copied slots of a new array could be read too early.
-    Array* array = array_.load(std::memory_order_acquire);
+    Array* array = array_.load(WEFT_ORDER("deque/9", std::memory_order_acquire));
     // relaxed: [deque/3] or [deque/9] has published it.
     T* item = array->slot(top).load(std::memory_order_relaxed);
     if (!TakeTop(top)) return {StealOutcome::kLost, nullptr};
@@ -278,9 +288,10 @@ class WorkStealingDeque {
       quiet_pops_ = 0;
       if (!FencesAreAsymmetric()) return;
       bias_.store(Bias::kBiased, std::memory_order_relaxed);
-      StoreLoadFence();  // [deque/11]
-      // [deque/13] acquire: pairs with [deque/12]. Half of the duel D.
-      if (thieves_.load(std::memory_order_acquire) % kVisit != 0) bias_.store(Bias::kNone, std::memory_order_relaxed);
+      // [deque/14] seq_cst: pairs with [deque/13]. The middle of the duel D.
+      StoreLoadFence(WEFT_ORDER("deque/14", std::memory_order_seq_cst));
+      // [deque/16] acquire: pairs with [deque/15].
+      if (thieves_.load(WEFT_ORDER("deque/16", std::memory_order_acquire)) % kVisit != 0) bias_.store(Bias::kNone, std::memory_order_relaxed);
     }
   }
 
@@ -311,7 +322,8 @@ class WorkStealingDeque {
   bool TakeTop(int64_t& top) noexcept {
     // [deque/4] release: pairs with [deque/5]. Weaker, the slot could be read after it was used again. On failure
     // nothing is read, so relaxed.
-    return top_.compare_exchange_strong(top, top + 1, std::memory_order_release, std::memory_order_relaxed);
+    return top_.compare_exchange_strong(top, top + 1, WEFT_ORDER("deque/4", std::memory_order_release),
+                                        std::memory_order_relaxed);
   }
 
   // Twice the room, with the items [known_top_, bottom). The old array stays for thieves until the end: all of them
@@ -326,7 +338,7 @@ class WorkStealingDeque {
       array->slot(i).store(old->slot(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
     // [deque/10] release: pairs with [deque/9].
-    array_.store(array, std::memory_order_release);
+    array_.store(array, WEFT_ORDER("deque/10", std::memory_order_release));
     return array;
   }
 

@@ -7,7 +7,7 @@ namespace {
 
 // How often a waiter looks before it sleeps: about a microsecond, a little less than the way into the kernel and back.
 // More wastes the core that the holder may need; less pays the kernel for critical sections of a few nanoseconds.
-constexpr int kSpins = 40;
+constexpr int kSpins = kModelChecked ? 1 : 40;
 
 }  // namespace
 
@@ -20,7 +20,9 @@ void Lock::LockSlow() noexcept {
   // From here on the word says kContended while this thread holds the lock, perhaps without a sleeper: one wake-up too
   // many, never one too few, for whoever overwrites a kContended with kFree wakes one, and that one writes it again.
   // [lock/3] acquire: pairs with [lock/2], as [lock/1] does.
-  while (word_.exchange(kContended, std::memory_order_acquire) != kFree) FutexWait(word_, kContended);
+  while (word_.exchange(kContended, WEFT_ORDER("lock/3", std::memory_order_acquire)) != kFree) {
+    FutexWait(word_, kContended);
+  }
 }
 
 void Lock::WakeOne(Atomic<uint32_t>& word) noexcept { FutexWake(word, 1); }

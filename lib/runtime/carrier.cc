@@ -59,11 +59,8 @@ bool Carrier::Step() noexcept {
   runtime.RunShutdownBatch(kShutdownBatch);
   ThreadBlock* thread = NextThread();
   if (thread == nullptr) return false;
-  if (searching_) {
-    searching_ = false;
-    // [idle] The last searcher hands on: others may have left work to it.
-    if (runtime.searching.fetch_sub(1, std::memory_order_seq_cst) == 1) runtime.NotifyWork();
-  }
+  // The last searcher hands on: others may have left work to it.
+  if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   RunThread(*thread);
   return true;
 }
@@ -525,39 +522,26 @@ void Carrier::ForcePublication() noexcept {
   }
 }
 
-// Numbers: see runtime_core.h.
+// The idle protocol: see idle_carriers.h.
 void Carrier::Idle() noexcept {
-  if (!searching_ &&
-      2 * runtime.searching.load(std::memory_order_relaxed) < static_cast<int32_t>(runtime.carrier_count())) {
-    searching_ = true;
-    runtime.searching.fetch_add(1, std::memory_order_seq_cst);
+  if (runtime.idle.BeginSearch(idle, runtime.carrier_count())) {
     Search();
     return;
   }
-  if (searching_) {
-    searching_ = false;
-    runtime.searching.fetch_sub(1, std::memory_order_seq_cst);  // [idle/1]
-  }
-  parked.store(1, std::memory_order_seq_cst);                   // [idle/5]
-  runtime.parked.fetch_add(1, std::memory_order_seq_cst);
-  StoreLoadFence();                                             // [idle/6] pairs with [idle/2]
-  ForcePublication();
-  if (!runtime.HasWork() && !runtime.stopping() && runtime.MayRun(*this)) {  // [idle/7]
-    ParkUntil(ParkDeadline());                                  // [idle/8]
-  }
-  runtime.parked.fetch_sub(1, std::memory_order_seq_cst);
-  // Taken down by somebody else: we were counted as a searcher.
-  if (parked.exchange(0, std::memory_order_seq_cst) == 0) searching_ = true;
+  runtime.idle.Park(
+      idle,
+      [this] {
+        ForcePublication();
+        return runtime.HasWork() || runtime.stopping() || !runtime.MayRun(*this);
+      },
+      [this] { ParkUntil(ParkDeadline()); });
   Look();
 }
 
 // There are as many carriers running as there should be: this one keeps serving its timers and its operations, and leaves the
 // threads that they wake to others.
 void Carrier::Retire() noexcept {
-  if (searching_) {
-    searching_ = false;
-    if (runtime.searching.fetch_sub(1, std::memory_order_seq_cst) == 1) runtime.NotifyWork();
-  }
+  if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   Look();
   bool moved = false;
   while (ThreadBlock* thread = TakeOldest()) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/lockfree/idle_carriers.h"
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"
 #include "weft/ext/scheduling_observer.h"
@@ -143,7 +144,7 @@ class Carrier {
 
   // ---- Shared.
   WorkStealingDeque<ThreadBlock> deque;
-  Atomic<uint32_t> parked{0};        // 1: about to park or parked; whoever takes it to 0 has woken the carrier
+  IdleCarriers::Member idle;
   Atomic<bool> asleep{false};         // parked, and serving its timers and operations there
   Atomic<uint32_t> rung{0};          // for hosts without a driver
   Atomic<uint32_t> blocked{0};       // depth of RunInsideUntilDrained()
@@ -213,7 +214,6 @@ class Carrier {
   XorShiftChooser chooser_;
   uint32_t tick_ = 0;
   int ready_budget_ = 0;
-  bool searching_ = false;
 };
 
 // ---- The fast path of fork and join.

@@ -183,34 +183,21 @@ bool RuntimeCore::RunShutdownBatch(int max) noexcept {
   return true;
 }
 
-// ---- Carriers. Numbers: see runtime_core.h.
+// ---- Carriers.
 
 Carrier* RuntimeCore::FindParked() noexcept {
-  if (parked.load(std::memory_order_relaxed) == 0) return nullptr;
   const uint32_t count = carrier_count();
   const uint32_t first = count > 1 ? Choose(count) : 0;
   for (uint32_t i = 0; i < count; ++i) {
     Carrier& each = carrier((first + i) % count);
-    if (MayRun(each) && each.parked.load(std::memory_order_relaxed) == 1) return &each;
+    if (MayRun(each) && each.idle.IsParked()) return &each;
   }
   return nullptr;
 }
 
 void RuntimeCore::NotifyWork() noexcept {
-  for (;;) {
-    StoreLoadFence();                                                // [idle/2] pairs with [idle/6]
-    if (searching.load(std::memory_order_relaxed) > 0) return;       // [idle/3]
-    Carrier* idle = FindParked();                                    // [idle/4]
-    if (idle == nullptr) break;
-    int32_t none = 0;
-    if (!searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
-    if (idle->parked.exchange(0, std::memory_order_seq_cst) == 1) {
-      host->Ring(*idle);
-      return;
-    }
-    // It woke by itself, and for a moment we counted a searcher that was not there. Somebody may have relied on it: look again.
-    searching.fetch_sub(1, std::memory_order_seq_cst);
-  }
+  const auto notified = idle.Notify([this] { return FindParked(); }, [this](Carrier& each) { host->Ring(each); });
+  if (notified == IdleCarriers::Notified::kSeenTo) return;
   // Nobody is free. Carriers that wait for children look whether one of them is among what there is.
   if (any_blocked_.load(std::memory_order_relaxed) > 0) RingBlocked();
 }

@@ -1,21 +1,4 @@
 // The state that the carriers of one runtime share: who there is, what waits for a carrier, and who is idle.
-//
-// The idle protocol. "Work" is a runnable thread in a deque or in the inject queue, or a scope in the shutdown queue.
-//
-//   Whoever makes work (NotifyWork):                      A carrier without work (Carrier::Idle):
-//   1. publishes the work;                                1. counts itself out of the searchers, in `searching_`;
-//   2. fence [idle/2], pairs with [idle/6];               2. (it had searched in vain)
-//   3. if somebody searches, done: the searcher, or       5. sets its `parked` flag;
-//      who it wakes, finds it;                            6. fence [idle/6], pairs with [idle/2];
-//   4. else looks for a `parked` flag, counts a           7. looks once more at all queues; if there is work it takes
-//      searcher, takes the flag down, and rings that         its flag down itself and searches again;
-//      carrier; if the flag was gone by then, uncounts    8. parks in the driver until rung.
-//      the searcher and begins again at 2.
-//
-// No work is left with all parked: if 3 saw nobody and 4 found no flag, every carrier is running, or between its own 1 and 5,
-// and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a searcher, it will
-// come to 1 and 7, or was counted by somebody in 4, who rings it or begins again. A searcher that finds work and is the last
-// searcher notifies once more before it runs it, since others may have left their work to it under 3.
 #ifndef WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 #define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 
@@ -25,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/lockfree/idle_carriers.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
@@ -112,10 +96,7 @@ class RuntimeCore {
   // ---- Carriers.
   void NotifyWork() noexcept;
   void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
-    // relaxed: the fence orders them.
-    if (searching.load(std::memory_order_relaxed) > 0) return;  // [idle/3]
-    if (parked.load(std::memory_order_relaxed) == 0 && any_blocked_.load(std::memory_order_relaxed) == 0) [[likely]] return;  // [idle/4]
-    NotifyWork();
+    if (idle.MayBeIdle() || any_blocked_.load(std::memory_order_relaxed) > 0) NotifyWork();
   }
   bool HasWork() noexcept;  // any queue
   void EnterBlocked(Carrier& carrier) noexcept;
@@ -140,9 +121,7 @@ class RuntimeCore {
   const std::unique_ptr<Host> host;
   Atomic<uint64_t> next_thread_id{1};
 
-  // ---- The idle protocol's, see above.
-  Atomic<int32_t> searching{0};
-  Atomic<int32_t> parked{0};
+  IdleCarriers idle;
 
   // Wake-ups, starts and ends by threads that are no carriers.
   Atomic<int64_t> outside_wakes{0};

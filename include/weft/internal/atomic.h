@@ -1,8 +1,8 @@
 // Layer base. Which atomics does Weft use, and which fence?
 //
 // `Atomic<T>` is `std::atomic<T>`. Every shared word of Weft is declared with it, and no other file names
-// `std::atomic`: this is the one seam through which a model checker sees all of them. A build with WEFT_MODEL takes
-// the four names from the checker instead of from here.
+// `std::atomic`: this is the one seam through which the model checker sees all of them. A build with WEFT_MODEL takes
+// the names from the checker (weft/internal/model_atomic.h, lib/testing/model) instead of from here.
 //
 // Rules for users:
 //  * Plain data is published by a release operation and read after an acquire operation on the same word, never by a
@@ -11,6 +11,9 @@
 //    other; at least one of them sees the other's store. It orders nothing else that the code relies on.
 //  * `LightFence()` and `HeavyFence()` are the two sides of an uneven duel: one side runs all the time and pays next to
 //    nothing, the other is rare and pays for both. A duel between two light sides is lost.
+//  * An order that another one pairs with is written `WEFT_ORDER("deque/2", std::memory_order_release)`, with the label
+//    of the comment that says why. It is the plain constant here. The checker weakens each in turn, and a test of the
+//    component has to fail; a fence takes its label the same way.
 //  * An owner's own relaxed store does not continue a release sequence (C++20): where a reader relies on an earlier
 //    release store, every later store to that word is a release store too.
 //
@@ -24,7 +27,7 @@
 #include <cstddef>
 
 #ifdef WEFT_MODEL
-#include "weft/internal/model_atomic.h"  // the checker's Atomic, StoreLoadFence and CpuRelax
+#include "weft/internal/model_atomic.h"  // the checker's Atomic, fences and CpuRelax
 #else
 
 #include <atomic>
@@ -34,8 +37,15 @@ namespace weft::internal {
 template <class T>
 using Atomic = std::atomic<T>;
 
+// The order at a labelled site.
+#define WEFT_ORDER(label, order) (order)
+
+// Whether loops that only wait should be short, because every round is a choice to explore.
+inline constexpr bool kModelChecked = false;
+
 // A full fence, for store-load duels only. It is invisible to ThreadSanitizer, which is right: it publishes nothing.
-inline void StoreLoadFence() noexcept {
+// The argument is there for its label.
+inline void StoreLoadFence(std::memory_order = std::memory_order_seq_cst) noexcept {
 #if defined(__x86_64__)
   // Adds 0 to a word of the own red zone, a cache line away from what the function is using.
   __asm__ __volatile__("lock addl $0, -64(%%rsp)" ::: "memory", "cc");

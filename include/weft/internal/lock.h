@@ -54,13 +54,14 @@ class Lock {
     uint32_t expected = kFree;
     // [lock/1] acquire: pairs with [lock/2]. Weaker, the critical section could see the previous one half done. On
     // failure nothing is read under the lock, so relaxed.
-    return word_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed);
+    return word_.compare_exchange_strong(expected, kHeld, WEFT_ORDER("lock/1", std::memory_order_acquire),
+                                         std::memory_order_relaxed);
   }
 
   void unlock() noexcept {
     // [lock/2] release: pairs with [lock/1] and [lock/3]. An exchange, for it must learn whether somebody sleeps in the
     // same step that frees the lock: afterwards the word may be gone.
-    if (word_.exchange(kFree, std::memory_order_release) == kContended) WakeOne(word_);
+    if (word_.exchange(kFree, WEFT_ORDER("lock/2", std::memory_order_release)) == kContended) WakeOne(word_);
   }
 
  private:

@@ -56,8 +56,11 @@ class ThreadState {
   enum Unregistered { kNotYetRegistered };
   explicit ThreadState(Unregistered) noexcept : word_(kUnregistered) {}
 
-  // Acquire: who finds itself no longer watched may free what the watcher has read. A request that is missed makes Park() fail.
-  Snapshot Observe() const noexcept { return {word_.load(std::memory_order_acquire)}; }
+  // A request that is missed makes Park() fail.
+  Snapshot Observe() const noexcept {
+    // [thread/11] acquire: pairs with [thread/10]. Who finds itself no longer watched may free what the watcher has read.
+    return {word_.load(WEFT_ORDER("thread/11", std::memory_order_acquire))};
+  }
 
   enum class [[nodiscard]] ParkOutcome { kParked, kNotified, kRequested };
 
@@ -65,11 +68,13 @@ class ThreadState {
   // is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come since; look
   // again, with `seen` brought up to date.
   ParkOutcome Park(Snapshot& seen) noexcept {
-    uint32_t expected = seen.word;
-    // [thread/1] release: pairs with [thread/3] and [thread/4], whose callers read what the thread waits on, and its frame.
-    // Failing, acquire: pairs with [thread/2], whose caller's writes the thread goes on to read.
-    if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked), std::memory_order_release,
-                                      std::memory_order_acquire)) {
+    // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its wake-up.
+    uint32_t expected = WithPhase(seen.word, Phase::kActive);
+    // [thread/1] release: pairs with [thread/2] and [thread/4], whose callers read what the thread waits on, and its frame.
+    // [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the thread goes on to read.
+    if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked),
+                                      WEFT_ORDER("thread/1", std::memory_order_release),
+                                      WEFT_ORDER("thread/3", std::memory_order_acquire))) {
       return ParkOutcome::kParked;
     }
     if (Snapshot{expected}.phase() == Phase::kNotified) {
@@ -94,8 +99,9 @@ class ThreadState {
         case Phase::kCancelling: next = Phase::kCancellingWoken; break;
         default: WEFT_CHECK(false) << "a virtual thread is woken twice for one wait"; return WakeOutcome::kLeft;
       }
-      // [thread/2] release: pairs with [thread/1] failing. [thread/3] acquire: pairs with [thread/1].
-      if (word_.compare_exchange_weak(word, WithPhase(word, next), std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      // [thread/2] release: pairs with [thread/3] and [thread/5]. Acquire: pairs with [thread/1] and [thread/5].
+      if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/2", std::memory_order_acq_rel),
+                                      std::memory_order_relaxed)) {
         return next == Phase::kActive ? WakeOutcome::kSchedule : WakeOutcome::kLeft;
       }
     }
@@ -104,16 +110,18 @@ class ThreadState {
   // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was parked does not touch
   // its records before it has seen the request; one that was not must pass a fence first (HeavyFence), unless it was watched already.
   Snapshot Request() noexcept {
-    // Only the holder of the lock changes the flag. [thread/4] acq_rel: acquire pairs with [thread/1]; release keeps what Wake() released.
+    // Only the holder of the lock changes the flag.
     const bool first = !Snapshot{word_.load(std::memory_order_relaxed)}.requested();
-    return {word_.fetch_add(kOneRequest + (first ? kRequested : 0), std::memory_order_acq_rel)};
+    // [thread/4] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before; and who sees the flag takes the records
+    // lock, which orders the request itself.
+    return {word_.fetch_add(kOneRequest + (first ? kRequested : 0), WEFT_ORDER("thread/4", std::memory_order_acquire))};
   }
   // After Request(), to interrupt the thread: true if it was parked and is the caller's now, who tries to withdraw its wait and calls EndCancel().
   [[nodiscard]] bool Claim() noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
     while (Snapshot{word}.phase() == Phase::kParked) {
-      // [thread/6] acquire: pairs with [thread/1]. Release: to keep what Wake() released before.
-      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), std::memory_order_acq_rel,
+      // [thread/8] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before.
+      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), WEFT_ORDER("thread/8", std::memory_order_acquire),
                                       std::memory_order_relaxed)) {
         return true;
       }
@@ -121,9 +129,15 @@ class ThreadState {
     return false;
   }
 
-  // Makes the thread take its records lock before it frees a record. Acquire: as in Request(). Release: pairs with Observe().
-  Snapshot Watch() noexcept { return {word_.fetch_or(kWatched, std::memory_order_acq_rel)}; }
-  void Unwatch() noexcept { word_.fetch_and(~kWatched, std::memory_order_release); }
+  // Makes the thread take its records lock before it frees a record.
+  Snapshot Watch() noexcept {
+    // [thread/9] acquire: pairs with [thread/1], for the records of a thread that is parked.
+    return {word_.fetch_or(kWatched, WEFT_ORDER("thread/9", std::memory_order_acquire))};
+  }
+  void Unwatch() noexcept {
+    // [thread/10] release: pairs with [thread/11]. What the watcher read came before the thread frees it.
+    word_.fetch_and(~kWatched, WEFT_ORDER("thread/10", std::memory_order_release));
+  }
 
   // The thread itself.
   void Registered() noexcept { word_.fetch_and(~kUnregistered, std::memory_order_relaxed); }
@@ -136,8 +150,10 @@ class ThreadState {
       const bool woken = Snapshot{word}.phase() == Phase::kCancellingWoken;
       WEFT_DCHECK(!withdrawn || !woken) << "a withdrawn wait was woken";
       const Phase next = withdrawn || woken ? Phase::kActive : Phase::kParked;
-      // [thread/5] acq_rel: stands for [thread/1] and [thread/3], which it repeats on behalf of others.
-      if (word_.compare_exchange_weak(word, WithPhase(word, next), std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      // [thread/5] release: pairs with [thread/2]; stands for [thread/1], since the caller has looked at what the thread
+      // waits on. Acquire: pairs with [thread/2], as [thread/3] does.
+      if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/5", std::memory_order_acq_rel),
+                                      std::memory_order_relaxed)) {
         return next == Phase::kActive;
       }
     }
@@ -147,9 +163,14 @@ class ThreadState {
   void ClearRequested() noexcept { word_.fetch_and(~kRequested, std::memory_order_relaxed); }
 
   // The carrier, once. A plain store: the phase is kActive, which nobody else leaves but by Wake(), and a request that is lost came too late.
-  // Release: pairs with ended().
-  void End() noexcept { word_.store(static_cast<uint32_t>(Phase::kEnded), std::memory_order_release); }
-  bool ended() const noexcept { return Snapshot{word_.load(std::memory_order_acquire)}.phase() == Phase::kEnded; }
+  void End() noexcept {
+    // [thread/6] release: pairs with [thread/7].
+    word_.store(static_cast<uint32_t>(Phase::kEnded), WEFT_ORDER("thread/6", std::memory_order_release));
+  }
+  bool ended() const noexcept {
+    // [thread/7] acquire: pairs with [thread/6], before which the thread left its result.
+    return Snapshot{word_.load(WEFT_ORDER("thread/7", std::memory_order_acquire))}.phase() == Phase::kEnded;
+  }
 
  private:
   static constexpr uint32_t kPhaseMask = 7;

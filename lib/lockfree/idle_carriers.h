@@ -1,0 +1,135 @@
+// Layer lockfree. How does no work stay behind with all carriers asleep, at the price of one fence for whoever makes
+// work?
+//
+// The idle protocol. "Work" is whatever the callers look for: a runnable thread in a deque or in the inject queue, or a
+// scope in the shutdown queue.
+//
+//   idle.Notify(find, ring)                 any thread, after it has published work
+//   idle.BeginSearch(member, carriers)      a carrier that found nothing. True: it is a searcher now, and looks again
+//   idle.EndSearch(member)                  a carrier that found something, or stops looking. True: it has to notify
+//   idle.Park(member, has_work, park)       a carrier that found nothing again
+//
+// Each carrier owns a Member, and alone calls the last three with it. This class knows nothing of queues, of carriers
+// and of how one is rung: `find()` returns a carrier that has its flag up (`member.IsParked()`) and may run, or
+// nullptr; `ring(carrier)` makes its `park()` return, also if that begins later; `has_work()` looks at everything that
+// Notify() may have been about.
+//
+//   Whoever makes work (NotifyWork):                      A carrier without work (Carrier::Idle):
+//   1. publishes the work;                                1. counts itself out of the searchers, in `searching_`;
+//   2. fence [idle/2], pairs with [idle/6];               2. (it had searched in vain)
+//   3. if somebody searches, done: the searcher, or       5. sets its `parked` flag;
+//      who it wakes, finds it;                            6. fence [idle/6], pairs with [idle/2];
+//   4. else looks for a `parked` flag, counts a           7. looks once more at all queues; if there is work it takes
+//      searcher, takes the flag down, and rings that         its flag down itself and searches again;
+//      carrier; if the flag was gone by then, uncounts    8. parks in the driver until rung.
+//      the searcher and begins again at 2.
+//
+// No work is left with all parked: if 3 saw nobody and 4 found no flag, every carrier is running, or between its own 1
+// and 5, and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a
+// searcher, it will come to 1 and 7, or was counted by somebody in 4, who rings it or begins again. A searcher that
+// finds work and is the last searcher notifies once more before it runs it, since others may have left their work to it
+// under 3.
+//
+// Lifetime: nobody may be inside when it is destroyed.
+//
+// Memory ordering: none that data could rely on. What was done before Notify() is seen by who takes the work from where
+// it was published.
+//
+// Cost: Notify with a searcher is the fence and a load.
+#ifndef WEFT_LIB_LOCKFREE_IDLE_CARRIERS_H_
+#define WEFT_LIB_LOCKFREE_IDLE_CARRIERS_H_
+
+#include <cstdint>
+
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+
+class IdleCarriers {
+ public:
+  // What one carrier has in the protocol.
+  class Member {
+   public:
+    // A hint, for find().
+    bool IsParked() const noexcept { return parked_.load(std::memory_order_relaxed) == 1; }
+
+   private:
+    friend class IdleCarriers;
+    Atomic<uint32_t> parked_{0};  // 1: about to park or parked; whoever takes it to 0 has woken the carrier
+    bool searching_ = false;      // the carrier's own: it is counted in IdleCarriers::searching_
+  };
+
+  enum class [[nodiscard]] Notified : uint8_t {
+    kSeenTo,      // somebody searches, or was rung
+    kNobodyIdle,  // every carrier that may run is awake, and looks before it parks
+  };
+
+  // `find` gives a pointer to something that has its Member as `idle`, and `ring` gets it.
+  template <class Find, class Ring>
+  Notified Notify(const Find& find, const Ring& ring) noexcept {
+    for (;;) {
+      StoreLoadFence();                                                                // [idle/2] pairs with [idle/6]
+      if (searching_.load(std::memory_order_relaxed) > 0) return Notified::kSeenTo;    // [idle/3]
+      if (parked_.load(std::memory_order_relaxed) == 0) return Notified::kNobodyIdle;  // [idle/4]
+      auto* const carrier = find();
+      if (carrier == nullptr) return Notified::kNobodyIdle;
+      int32_t none = 0;
+      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return Notified::kSeenTo;
+      if (carrier->idle.parked_.exchange(0, std::memory_order_seq_cst) == 1) {
+        ring(*carrier);
+        return Notified::kSeenTo;
+      }
+      // It woke by itself, and for a moment we counted a searcher that was not there. Somebody may have relied on it:
+      // look again.
+      searching_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+  }
+
+  // For whoever has published work and made a fence of its own that pairs with [idle/6]: is there anybody that Notify() would tell?
+  bool MayBeIdle() const noexcept {
+    return searching_.load(std::memory_order_relaxed) <= 0 && parked_.load(std::memory_order_relaxed) != 0;  // [idle/3], [idle/4]
+  }
+
+  // At most half of `carriers`, rounded up, search at once.
+  bool BeginSearch(Member& member, uint32_t carriers) noexcept {
+    if (member.searching_ || 2 * searching_.load(std::memory_order_relaxed) >= static_cast<int32_t>(carriers))
+      return false;
+    member.searching_ = true;
+    searching_.fetch_add(1, std::memory_order_seq_cst);
+    return true;
+  }
+
+  // True: it was the last searcher, to whom others may have left work. The caller notifies.
+  [[nodiscard]] bool EndSearch(Member& member) noexcept {
+    if (!member.searching_) return false;
+    member.searching_ = false;
+    return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+  }
+
+  // Returns when park() has, or without a call to it. The carrier may then be a searcher: whoever took its flag down
+  // has counted it.
+  template <class HasWork, class ParkCarrier>
+  void Park(Member& member, const HasWork& has_work, const ParkCarrier& park) noexcept {
+    if (member.searching_) {
+      member.searching_ = false;
+      searching_.fetch_sub(1, std::memory_order_seq_cst);  // [idle/1]
+    }
+    member.parked_.store(1, std::memory_order_seq_cst);  // [idle/5]
+    parked_.fetch_add(1, std::memory_order_seq_cst);
+    StoreLoadFence();   // [idle/6] pairs with [idle/2]
+    if (!has_work()) {  // [idle/7]
+      park();           // [idle/8]
+    }
+    parked_.fetch_sub(1, std::memory_order_seq_cst);
+    // Taken down by somebody else: we were counted as a searcher.
+    if (member.parked_.exchange(0, std::memory_order_seq_cst) == 0) member.searching_ = true;
+  }
+
+ private:
+  Atomic<int32_t> searching_{0};
+  Atomic<int32_t> parked_{0};  // flags that are up, or have just been taken down
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_LOCKFREE_IDLE_CARRIERS_H_

@@ -1,0 +1,105 @@
+// The work-stealing deque. Goal: an item is taken once, by one who sees what its pusher did before, and the array is
+// never read where it is not written yet. Method: an owner that does anything in any order, on a deque that holds 0, 1
+// or 2 items and has room for 2, so that every kind of full, empty and growing occurs; and thieves.
+#include <gtest/gtest.h>
+
+#include "lib/lockfree/work_stealing_deque.h"
+#include "lib/testing/model/checker.h"
+#include "tests/model/component.h"
+
+namespace weft::internal {
+namespace {
+
+using model::Cell;
+using model::Require;
+
+enum Operation { kPush, kPop, kTakeOldest, kOperations };
+
+constexpr size_t kCapacity = 2;
+
+template <int thieves, int operations>
+class Stealing {
+ public:
+  static constexpr int kThreads = 1 + thieves;
+
+  Stealing() {
+    held_ = model::Choose(kCapacity + 1);
+    for (int i = 0; i < held_; ++i) Push();
+    for (int& operation : owners_) operation = model::Choose(kOperations);
+  }
+
+  void Thread(int index) {
+    if (index == 0) {
+      for (int operation : owners_) Do(operation);
+    } else {
+      for (int i = 0; i < operations; ++i) Steal();
+    }
+  }
+
+  void Finish() {
+    while (Item* item = deque_.TakeOldest()) Take(*item);
+    for (int i = 0; i < pushed_; ++i) Require(items_[i].taken, "no item is lost");
+  }
+
+ private:
+  struct Item {
+    Cell<int> data{0};
+    Cell<bool> mine{false};  // two takers are a race
+    bool taken = false;
+  };
+
+  void Do(int operation) {
+    switch (operation) {
+      case kPush:
+        return Push();
+      case kPop:
+        if (Item* item = deque_.Pop()) Take(*item);
+        return;
+      case kTakeOldest:
+        if (Item* item = deque_.TakeOldest()) Take(*item);
+        return;
+    }
+  }
+
+  void Push() {
+    Item& item = items_[pushed_++];
+    item.data.Set(1);
+    Require(deque_.Push(&item), "there is memory");
+  }
+
+  void Steal() {
+    const auto stolen = deque_.Steal();
+    Require((stolen.outcome == StealOutcome::kStolen) == (stolen.item != nullptr), "what was stolen is an item");
+    if (stolen.item != nullptr) Take(*stolen.item);
+  }
+
+  void Take(Item& item) {
+    Require(item.data.Get() == 1, "the taker sees what its pusher did");
+    Require(!item.taken, "an item is taken once");
+    item.taken = true;
+    item.mine.Set(true);
+  }
+
+  WorkStealingDeque<Item> deque_{kCapacity};
+  Item items_[kCapacity + operations];
+  int pushed_ = 0;
+  int held_;
+  int owners_[operations];
+};
+
+const model::Component& DequeComponent() {
+  static const model::Component component = {
+      "deque",
+      {model::Of<Stealing<1, 3>>("2 threads x 3 operations", {}),
+       model::Of<Stealing<2, 2>>("3 threads x 2 operations", {})},
+      {{"deque/4", "load buffering: the thief's load of a slot and the owner's later store to it"},
+       {"deque/5", "as deque/4"}}};
+  return component;
+}
+
+TEST(DequeModelTest, EveryItemIsTakenOnceByOneWhoSeesWhatItsPusherDid) { model::Prove(DequeComponent()); }
+
+TEST(DequeModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(DequeComponent()); }
+
+}  // namespace
+}  // namespace weft::internal

@@ -33,7 +33,7 @@ constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &NotWi
 constinit thread_local Carrier* current_carrier = nullptr;
 
 Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index) noexcept
-    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), observer_(core.config.observer), chooser_(carrier_index + 1) {}
+    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), observer_(core.config.observer), mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit), chooser_(carrier_index + 1) {}
 
 Carrier::~Carrier() = default;
 
@@ -327,13 +327,13 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
 
 // ---- One in another's place.
 
+// What follows is what an All costs, written out for the case that nothing special has happened: a branch has run in its owner's place, and has
+// succeeded; the next one is where it was put, or there is none and the owner goes on. EndThread() does the same for all cases.
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
   return Carrier::Current()->EndFrame(thread, succeeded);
 }
 
-// What follows is what an All costs, written out for the case that nothing special has happened: a branch has run in its owner's place, and has
-// succeeded. EndThread() does the same for all cases.
-std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
   if (!succeeded || !thread.holds_count || !thread.in_frame || observer_ != nullptr ||
       thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
@@ -342,7 +342,38 @@ std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) n
   thread.state.End();
   ScopeRecord& scope = *thread.home;
   scope.children.EndLocal();
-  return ContinueJoin(scope);
+  if (scope.children.MayHaveLocal()) {
+    if (!MayBeginInPlace(scope)) [[unlikely]] return LeaveJoin(scope);
+    ThreadBlock* const next = deque.Pop();
+    if (next == nullptr) return LeaveJoin(scope);
+    if (!IsToBeginInPlace(*next, scope)) [[unlikely]] {
+      Push(*next);
+      return LeaveJoin(scope);
+    }
+    SwitchToUnobserved(*next);
+    next->started = next->holds_count = true;
+    return next->leaf->Handle();
+  }
+  ThreadBlock& owner = *scope.owner;
+  if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]] return LeaveJoin(scope);
+  // As CompleteJoin() and ResumeOwner().
+  if (PopRecord(owner, scope)) [[unlikely]] {
+    return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
+  }
+  CarrierCounters::Add(counters.wakes);
+  CountMove(owner);
+  SwitchToUnobserved(owner);
+  owner.wait.store(nullptr, std::memory_order_relaxed);
+  if (owner.unwind) [[unlikely]] {
+    action = Action::kUnwind;
+    return std::noop_coroutine();
+  }
+  return owner.leaf->Handle();
+}
+
+// A child that lies in the deque, for a turn in the place of its owner: it has not begun, and nothing is asked of it.
+inline bool Carrier::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
+  return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
 
 // All but the count of its scope.
@@ -426,7 +457,7 @@ std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
   while (scope.children.MayHaveLocal() && MayBeginInPlace(scope)) {
     ThreadBlock* const child = deque.Pop();
     if (child == nullptr) break;
-    if (child->home != &scope || child->started || scope.shut() || child->state.Observe().requested()) [[unlikely]] {
+    if (!IsToBeginInPlace(*child, scope)) [[unlikely]] {
       Push(*child);  // for a turn of its own
       break;
     }

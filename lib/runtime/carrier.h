@@ -171,6 +171,7 @@ class Carrier {
   std::coroutine_handle<> MountFirst(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> GoOn(ThreadBlock& thread) noexcept;
   bool IsToEndUnstarted(ThreadBlock& thread) noexcept;
+  static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
   bool YieldsToNobody() noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
   void EnterJoin(ScopeRecord& scope) noexcept;
@@ -178,6 +179,7 @@ class Carrier {
   std::coroutine_handle<> LeaveJoin(ScopeRecord& scope) noexcept;
   void CountMove(const ThreadBlock& thread) noexcept;
   void SwitchTo(ThreadBlock& thread) noexcept;
+  void SwitchToUnobserved(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
   bool RefillInPlaceBudget(const ScopeRecord& scope) noexcept;
@@ -211,6 +213,7 @@ class Carrier {
   uint64_t end_of_ids_ = 0;
   bool relieving_ = false;  // some carrier computes, and has its duties done by us
   ext::SchedulingObserver* const observer_;
+  const uint32_t mounted_here_;  // ThreadBlock::mounted of a thread that is
   XorShiftChooser chooser_;
   uint32_t tick_ = 0;
   int ready_budget_ = 0;
@@ -227,11 +230,14 @@ inline void Carrier::EnterJoin(ScopeRecord& scope) noexcept {
 }
 
 // Mounts a thread while the carrier runs on.
-inline void Carrier::SwitchTo(ThreadBlock& thread) noexcept {
+inline void Carrier::SwitchToUnobserved(ThreadBlock& thread) noexcept {
   current = &thread;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
-  thread.mounted.store((index + 1) | ThreadBlock::kMountedBit, std::memory_order_relaxed);
+  thread.mounted.store(mounted_here_, std::memory_order_relaxed);
+}
+inline void Carrier::SwitchTo(ThreadBlock& thread) noexcept {
+  SwitchToUnobserved(thread);
   if (observer_ != nullptr) [[unlikely]] ObserveMount(thread);
 }
 
@@ -271,9 +277,13 @@ template <class Branch>
   if (observer_ != nullptr) [[unlikely]] {
     for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);
   }
-  for (int32_t i = count - 1; i >= (in_place ? 1 : 0); --i) Push(branches[i]);
+  for (int32_t i = count - 1; i >= 1; --i) Push(branches[i]);
+  if (!in_place) [[unlikely]] {
+    Push(branches[0]);
+    NotifyPushed();
+    return LeaveJoin(scope);
+  }
   NotifyPushed();
-  if (!in_place) [[unlikely]] return LeaveJoin(scope);
   SwitchTo(branches[0]);
   branches[0].started = branches[0].holds_count = true;
   return branches[0].leaf->Handle();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <type_traits>
 
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
@@ -23,8 +24,10 @@ const ScopeRecord::Operations AllScope::kOperations = {
     },
 };
 
-std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
-                                        PromiseBase& awaiting) noexcept {
+// With the count known to the compiler for an All() of two.
+template <class Count>
+[[gnu::always_inline]] inline std::coroutine_handle<> AllScope::BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
+                                                                              Count count, PromiseBase& awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
   ThreadBlock& owner = *carrier.current;
   if (!carrier.EnterJoinOf(awaiting)) [[unlikely]] {
@@ -44,6 +47,14 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
   }
   if (const CancelReason reason = PushRecord(owner, scope)) [[unlikely]] scope.RequestShutdown(reason);
   return carrier.BeginBranches(scope, branches, count);
+}
+
+std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
+                                        PromiseBase& awaiting) noexcept {
+  switch (count) {
+    [[likely]] case 2: return BeginBranches(place, branches, roots, std::integral_constant<int32_t, 2>(), awaiting);
+    default: return BeginBranches(place, branches, roots, count, awaiting);
+  }
 }
 
 void BranchBlock::OnEnd(Ending ending) noexcept {

@@ -34,6 +34,9 @@ class AllScope final : public ScopeRecord {
  private:
   friend class BranchBlock;
 
+  template <class Count>
+  static std::coroutine_handle<> BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, Count count,
+                                               PromiseBase& awaiting) noexcept;
   AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
       : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
 

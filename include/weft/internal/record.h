@@ -41,7 +41,9 @@ struct Boundary : Record {
   bool requested = false;        // a request was made to this boundary itself; guarded by the records lock
   bool reached = false;          // an unwinding ended here; the thread's own
   PromiseBase* frame = nullptr;  // null: the root of the thread, nothing goes on
-  CancelReason reason;           // of the request, and then of the unwinding
+  union {
+    CancelReason reason;  // of the request, and then of the unwinding; not set before
+  };
 };
 
 // A record with children: other virtual threads, which must have ended before it is popped. Others call it from the moment it is pushed

@@ -99,10 +99,12 @@ void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
 }
 
 // On the carrier on which the child has ended, which then counts it.
-void ScopeBase::ChildEnded(ChildBase& child) noexcept {
+void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
   RuntimeCore& runtime = *child.runtime;
   child.DropClosure();
-  const Completion kind = child.ResultKind();
+  const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
+                          : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
+                                                                    : Completion::kUnavailable;
   bool shut_by_child = false;
   bool kept = false;
   const bool registered = !child.state.Observe().unregistered();
@@ -259,7 +261,7 @@ void ChildBase::DropUnstarted() noexcept {
   Release();
 }
 
-void ChildBase::OnEnd(Ending) noexcept { static_cast<ScopeBase*>(home)->ChildEnded(*this); }
+void ChildBase::OnEnd(Ending ending) noexcept { static_cast<ScopeBase*>(home)->ChildEnded(*this, ending); }
 
 absl::Status ChildBase::status() const {
   switch (completion()) {

@@ -39,8 +39,6 @@ class ChildBase : public ThreadBlock {
 
   ChildBase() noexcept : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered) {}
 
-  // How it ended, by its result. kUnavailable: it was cancelled, and has none.
-  virtual Completion ResultKind() const noexcept = 0;
   virtual absl::Status FailureStatus() const = 0;
   virtual void DropResult() noexcept = 0;
   virtual void DropClosure() noexcept {}
@@ -89,14 +87,6 @@ class TaskChild : public ChildOf<FlatValue<T>> {
  protected:
   TaskChild() noexcept = default;
 
-  Completion ResultKind() const noexcept final {
-    if (slot_.has_exception()) return Completion::kFailed;
-    if (!slot_.has_value()) return Completion::kUnavailable;
-    if constexpr (IsStatusLike<T>) {
-      if (!slot_.value().ok()) return Completion::kFailed;
-    }
-    return Completion::kSuccess;
-  }
   absl::Status FailureStatus() const final {
     if (slot_.has_exception()) return ExceptionToStatus(slot_.exception());
     if constexpr (std::is_same_v<T, absl::Status>) {

@@ -105,7 +105,7 @@ class ScopeBase : public ScopeRecord {
     return subtask;
   }
   void StartChild(ChildBase& child, ForkOptions& options);
-  void ChildEnded(ChildBase& child) noexcept;
+  void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   void ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
 

@@ -327,20 +327,25 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
 
 // ---- One in another's place.
 
-// What follows is what an All costs, written out for the case that nothing special has happened: a branch has run in its owner's place, and has
-// succeeded; the next one is where it was put, or there is none and the owner goes on. EndThread() does the same for all cases.
+// What follows is most of what fork and join cost, written out for the case that nothing special has happened: a child has run in its owner's
+// place, and has succeeded; the next one is where it was put, or there is none and the owner goes on. EndThread() does the same for all cases.
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
   return Carrier::Current()->EndFrame(thread, succeeded);
 }
 
-inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
-  if (!succeeded || !thread.holds_count || !thread.in_frame || observer_ != nullptr ||
-      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  if (!succeeded || !thread.holds_count || observer_ != nullptr || thread.identity.load(std::memory_order_relaxed) != nullptr)
+      [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
-  CarrierCounters::Add(counters.ended);
-  thread.state.End();
   ScopeRecord& scope = *thread.home;
+  CarrierCounters::Add(counters.ended);
+  if (thread.in_frame) {
+    thread.state.End();
+  } else {
+    current = nullptr;  // what a closure or a result destroys runs on no virtual thread
+    thread.OnEnd(ThreadBlock::Ending::kSucceeded);
+  }
   scope.children.EndLocal();
   if (scope.children.MayHaveLocal()) {
     if (!MayBeginInPlace(scope)) [[unlikely]] return LeaveJoin(scope);
@@ -350,12 +355,12 @@ inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succe
       Push(*next);
       return LeaveJoin(scope);
     }
-    SwitchToUnobserved(*next);
-    next->started = next->holds_count = true;
-    return next->leaf->Handle();
+    return BeginInPlace(*next, scope);
   }
   ThreadBlock& owner = *scope.owner;
-  if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]] return LeaveJoin(scope);
+  if (!scope.closes_with_join || !scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]] {
+    return LeaveJoin(scope);
+  }
   // As CompleteJoin() and ResumeOwner().
   if (PopRecord(owner, scope)) [[unlikely]] {
     return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
@@ -453,23 +458,31 @@ inline std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
 
 std::coroutine_handle<> Carrier::LeaveJoin(ScopeRecord& scope) noexcept { return CloseJoin(scope); }
 
+// The child goes on as the holder of the count, in the place of the thread that was.
+inline std::coroutine_handle<> Carrier::BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+  SwitchTo(child);
+  child.started = child.holds_count = true;
+  return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
+}
+
+std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+  child.leaf = child.Begin();
+  if (child.leaf != nullptr) return child.leaf->Handle();
+  // It threw. The others in turns of their own: one after another, they would pile up here.
+  Finish(child, ThreadBlock::Ending::kFailed);
+  scope.children.EndLocal();
+  return LeaveJoin(scope);
+}
+
 std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
-  while (scope.children.MayHaveLocal() && MayBeginInPlace(scope)) {
-    ThreadBlock* const child = deque.Pop();
-    if (child == nullptr) break;
-    if (!IsToBeginInPlace(*child, scope)) [[unlikely]] {
-      Push(*child);  // for a turn of its own
-      break;
-    }
-    SwitchTo(*child);
-    child->started = child->holds_count = true;
-    if (child->leaf != nullptr) [[likely]] return child->leaf->Handle();
-    child->leaf = child->Begin();
-    if (child->leaf != nullptr) return child->leaf->Handle();
-    Finish(*child, ThreadBlock::Ending::kFailed);
-    scope.children.EndLocal();
+  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope)) return CloseJoin(scope);
+  ThreadBlock* const child = deque.Pop();
+  if (child == nullptr) return CloseJoin(scope);
+  if (!IsToBeginInPlace(*child, scope)) [[unlikely]] {
+    Push(*child);  // for a turn of its own
+    return CloseJoin(scope);
   }
-  return CloseJoin(scope);
+  return BeginInPlace(*child, scope);
 }
 
 bool Carrier::RefillInPlaceBudget(const ScopeRecord& scope) noexcept {

@@ -126,7 +126,7 @@ class Carrier {
   void NotifyPushed() noexcept;
 
   // A new thread, made by the one that is mounted here.
-  void StartHere(ThreadBlock& thread) noexcept {
+  [[gnu::always_inline]] void StartHere(ThreadBlock& thread) noexcept {
     CarrierCounters::Add(counters.started);
     if (observer_ != nullptr) [[unlikely]] ObserveStart(thread);
     Push(thread);
@@ -171,6 +171,8 @@ class Carrier {
   std::coroutine_handle<> MountFirst(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> GoOn(ThreadBlock& thread) noexcept;
   bool IsToEndUnstarted(ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
   static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
   bool YieldsToNobody() noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;

@@ -90,8 +90,10 @@ class Stealing {
 const model::Component& DequeComponent() {
   static const model::Component component = {
       "deque",
-      {model::Of<Stealing<1, 3>>("2 threads x 3 operations", {}),
-       model::Of<Stealing<2, 2>>("3 threads x 2 operations", {})},
+      {model::Of<Stealing<1, 3>>("2 threads x 3 operations", {.preemptions = model::kUnbounded}),
+       model::Of<Stealing<2, 2>>("3 threads x 2 operations", {}),
+       model::Nightly(
+           model::Of<Stealing<2, 2>>("3 threads x 2 operations, unbounded", {.preemptions = model::kUnbounded}))},
       {{"deque/4", "load buffering: the thief's load of a slot and the owner's later store to it"},
        {"deque/5", "as deque/4"}}};
   return component;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "lib/lockfree/work_stealing_deque.h"
 #include "lib/os/futex.h"
 #include "lib/testing/model/checker.h"
 #include "tests/model/component.h"
@@ -95,6 +96,107 @@ class Idling {
   Atomic<int> queues_[makers];
   Carrier carriers_[carriers];
 };
+
+// The same with deques, whose owner makes no fence of its own while it is biased: whoever parks forces one upon it. A
+// carrier that is busy pushes into its deque, pops, and tells whom it sees; another one is idle.
+class Pushing {
+ public:
+  static constexpr int kThreads = 2;
+  static constexpr bool kMayEndWaiting = true;
+
+  // Among thieves: somebody has stolen before. Between: and with its next pop the owner takes the bias back.
+  explicit Pushing(int operations) : operations_(operations) {
+    const int start = model::Choose(3);
+    if (start >= 1) {
+      Push();
+      (void)deque_.Steal();
+    }
+    if (start == 2) {
+      Push();
+      (void)deque_.Pop();
+    }
+    for (int& item : items_) item = 0;
+  }
+
+  void Thread(int index) {
+    if (index == 1) return Carry();
+    for (int i = 0; i < operations_; ++i) {
+      if (model::Choose(2) == 0) {
+        Push();
+        deque_.PublishFence();
+        if (idle_.MayBeIdle()) Notify();
+      } else if (deque_.Pop() != nullptr) {
+        // It runs what it has taken.
+      }
+    }
+  }
+
+  void Finish() { Require(deque_.SizeEstimate() == 0, "no work is left with all other carriers parked"); }
+
+ private:
+  struct Carrier {
+    IdleCarriers::Member idle;
+    Atomic<uint32_t> rung{0};
+  };
+
+  void Push() { Require(deque_.Push(&items_[pushed_++]), "there is memory"); }
+
+  void Carry() {
+    for (;;) {
+      const auto stolen = deque_.Steal();
+      if (stolen.outcome == StealOutcome::kStolen) {
+        if (idle_.EndSearch(parked_.idle)) Notify();
+      } else if (stolen.outcome == StealOutcome::kEmpty && !idle_.BeginSearch(parked_.idle, 2)) {
+        idle_.Park(
+            parked_.idle,
+            [this] {
+              ForcePublication();
+              return deque_.SizeEstimate() > 0;
+            },
+            [this] {
+              if (parked_.rung.exchange(0, relaxed) == 0) FutexWait(parked_.rung, 0);
+              parked_.rung.exchange(0, relaxed);
+            });
+      }
+    }
+  }
+
+  // As Carrier::ForcePublication().
+  void ForcePublication() {
+    const bool biased = deque_.RevokeBias();
+    if (biased) {
+      HeavyFence();
+      deque_.BiasRevoked();
+    }
+    deque_.Leave();
+  }
+
+  void Notify() {
+    (void)idle_.Notify([this] { return parked_.idle.IsParked() ? &parked_ : nullptr; },
+                       [](Carrier& carrier) {
+                         if (carrier.rung.exchange(1, relaxed) == 0) FutexWake(carrier.rung, 1);
+                       });
+  }
+
+  const int operations_;
+  IdleCarriers idle_;
+  WorkStealingDeque<int> deque_{4};  // of the busy carrier
+  Carrier parked_;
+  int items_[8];
+  int pushed_ = 0;
+};
+
+const model::Component& PublishComponent() {
+  static const model::Component component = {
+      "publish",
+      {model::Of<Pushing>("a push", {.preemptions = 3}, 1), model::Of<Pushing>("2 operations", {}, 2),
+       model::Nightly(model::Of<Pushing>("3 operations", {}, 3))}};
+  return component;
+}
+
+TEST(PublishModelTest, NoWorkIsLeftInADequeWithAllOthersParked) { model::Prove(PublishComponent()); }
+
+TEST(PublishModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(PublishComponent()); }
 
 const model::Component& IdleComponent() {
   static const model::Component component = {

@@ -68,20 +68,21 @@ class IdleCarriers {
   template <class Find, class Ring>
   Notified Notify(const Find& find, const Ring& ring) noexcept {
     for (;;) {
-      StoreLoadFence();                                                                // [idle/2] pairs with [idle/6]
+      // [idle/2] seq_cst: pairs with [idle/6]. Weaker, neither side might see the other.
+      StoreLoadFence(WEFT_ORDER("idle/2", std::memory_order_seq_cst));
       if (searching_.load(std::memory_order_relaxed) > 0) return Notified::kSeenTo;    // [idle/3]
       if (parked_.load(std::memory_order_relaxed) == 0) return Notified::kNobodyIdle;  // [idle/4]
       auto* const carrier = find();
       if (carrier == nullptr) return Notified::kNobodyIdle;
       int32_t none = 0;
-      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return Notified::kSeenTo;
-      if (carrier->idle.parked_.exchange(0, std::memory_order_seq_cst) == 1) {
+      if (!searching_.compare_exchange_strong(none, 1, std::memory_order_relaxed)) return Notified::kSeenTo;
+      if (carrier->idle.parked_.exchange(0, std::memory_order_relaxed) == 1) {
         ring(*carrier);
         return Notified::kSeenTo;
       }
       // It woke by itself, and for a moment we counted a searcher that was not there. Somebody may have relied on it:
       // look again.
-      searching_.fetch_sub(1, std::memory_order_seq_cst);
+      searching_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
 
@@ -95,7 +96,7 @@ class IdleCarriers {
     if (member.searching_ || 2 * searching_.load(std::memory_order_relaxed) >= static_cast<int32_t>(carriers))
       return false;
     member.searching_ = true;
-    searching_.fetch_add(1, std::memory_order_seq_cst);
+    searching_.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
 
@@ -103,7 +104,7 @@ class IdleCarriers {
   [[nodiscard]] bool EndSearch(Member& member) noexcept {
     if (!member.searching_) return false;
     member.searching_ = false;
-    return searching_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+    return searching_.fetch_sub(1, std::memory_order_relaxed) == 1;
   }
 
   // Returns when park() has, or without a call to it. The carrier may then be a searcher: whoever took its flag down
@@ -112,17 +113,18 @@ class IdleCarriers {
   void Park(Member& member, const HasWork& has_work, const ParkCarrier& park) noexcept {
     if (member.searching_) {
       member.searching_ = false;
-      searching_.fetch_sub(1, std::memory_order_seq_cst);  // [idle/1]
+      searching_.fetch_sub(1, std::memory_order_relaxed);  // [idle/1]
     }
-    member.parked_.store(1, std::memory_order_seq_cst);  // [idle/5]
-    parked_.fetch_add(1, std::memory_order_seq_cst);
-    StoreLoadFence();   // [idle/6] pairs with [idle/2]
+    member.parked_.store(1, std::memory_order_relaxed);  // [idle/5]
+    parked_.fetch_add(1, std::memory_order_relaxed);
+    // [idle/6] seq_cst: pairs with [idle/2].
+    StoreLoadFence(WEFT_ORDER("idle/6", std::memory_order_seq_cst));
     if (!has_work()) {  // [idle/7]
       park();           // [idle/8]
     }
-    parked_.fetch_sub(1, std::memory_order_seq_cst);
+    parked_.fetch_sub(1, std::memory_order_relaxed);
     // Taken down by somebody else: we were counted as a searcher.
-    if (member.parked_.exchange(0, std::memory_order_seq_cst) == 0) member.searching_ = true;
+    if (member.parked_.exchange(0, std::memory_order_relaxed) == 0) member.searching_ = true;
   }
 
  private:

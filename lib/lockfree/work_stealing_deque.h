@@ -169,7 +169,8 @@ class WorkStealingDeque {
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
     // [deque/6] release: pairs with [deque/3], see A. Half of the duels C and D.
     bottom_.store(bottom, WEFT_ORDER("deque/6", std::memory_order_release));
-    BiasFence();
+    // [deque/17] light: pairs with [deque/18]. The owner's part of the duel D.
+    BiasFence(WEFT_ORDER("deque/17", std::memory_order_seq_cst));
     if (bias_.load(std::memory_order_relaxed) == Bias::kBiased) [[likely]] {
       return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
     }
@@ -194,7 +195,8 @@ class WorkStealingDeque {
     // relaxed: top_ only grows; a deque that has become less empty since will be looked at again by who needs to know.
     if (top_.load(std::memory_order_relaxed) >= bottom_.load(std::memory_order_relaxed)) return {StealOutcome::kEmpty, nullptr};
     if (RevokeBias()) {
-      HeavyFence();
+      // [deque/18] heavy: pairs with [deque/17].
+      HeavyFence(WEFT_ORDER("deque/18", std::memory_order_seq_cst));
       BiasRevoked();
     }
     const Stolen stolen = StealAnnounced();
@@ -204,8 +206,12 @@ class WorkStealingDeque {
 
   // A full fence in effect, against whoever revokes the bias before it looks into the deque.
   void PublishFence() noexcept {
-    BiasFence();
-    if (bias_.load(std::memory_order_relaxed) != Bias::kBiased) StoreLoadFence();
+    // [publish/1] light: pairs with the heavy fence of whoever revokes the bias.
+    BiasFence(WEFT_ORDER("publish/1", std::memory_order_seq_cst));
+    // [publish/2] seq_cst: pairs with [deque/13].
+    if (bias_.load(std::memory_order_relaxed) != Bias::kBiased) {
+      StoreLoadFence(WEFT_ORDER("publish/2", std::memory_order_seq_cst));
+    }
   }
 
   // Any other thread, which then looks into the deque without taking: the parts of Steal() that make the owner's pushes visible. After
@@ -235,7 +241,7 @@ class WorkStealingDeque {
  private:
   enum class Bias : uint8_t { kNone, kBiased, kRevoked };
   // Pops without a visit of a thief after which the owner takes the bias back.
-  static constexpr int kQuietSpell = 2048;
+  static constexpr int kQuietSpell = kModelChecked ? 1 : 2048;
   // thieves_: how many are inside, and above that how many have ever come.
   static constexpr uint64_t kInside = 1;
   static constexpr uint64_t kVisit = uint64_t{1} << 32;

@@ -20,7 +20,7 @@ void EnableAsymmetricFences() noexcept {
   if (registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
 }
 
-void HeavyFence() noexcept {
+void HeavyFence(std::memory_order) noexcept {
   // Its own side of the duel, against other heavy ones too.
   StoreLoadFence();
   if (!FencesAreAsymmetric()) return;

@@ -23,6 +23,7 @@ enum class Size { kSmall, kDefault, kNightly };
 struct Arguments {
   Size size = Size::kDefault;
   uint64_t seed = 1;
+  int preemptions = -1;        // -1: as the program says
   int64_t max_executions = 0;  // 0: as the size says
   std::string program;
   std::string schedule;
@@ -45,12 +46,16 @@ int64_t MaxExecutions() {
 }
 
 Options Sized(Options options) {
-  if (arguments.size == Size::kNightly) ++options.preemptions;
+  if (arguments.size == Size::kNightly && options.preemptions != kUnbounded) ++options.preemptions;
+  if (arguments.preemptions >= 0) options.preemptions = arguments.preemptions;
   options.max_executions = MaxExecutions();
   return options;
 }
 
-bool IsWanted(const Program& program) { return arguments.program.empty() || arguments.program == program.name; }
+bool IsWanted(const Program& program) {
+  if (arguments.program.empty()) return !program.nightly || arguments.size == Size::kNightly;
+  return arguments.program == program.name;
+}
 
 // How to see one violation again.
 std::string Reproduce(const Program& program, const Result& result, const std::string& weakened) {
@@ -212,6 +217,8 @@ bool Parse(std::string_view argument) {
   } else if (name == "--max_executions") {
     arguments.max_executions = std::strtoll(value.c_str(), nullptr, 10);
     return arguments.max_executions > 0;
+  } else if (name == "--preemptions") {
+    arguments.preemptions = std::atoi(value.c_str());
   } else if (name == "--program") {
     arguments.program = value;
   } else if (name == "--schedule") {

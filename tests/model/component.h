@@ -42,6 +42,7 @@ struct Program {
   Options options;
   std::function<Result(const Options& options)> explore;
   std::function<Result(const Options& options, std::string_view schedule)> replay;
+  bool nightly = false;  // too large for every day
 };
 
 // The program P with these arguments.
@@ -49,6 +50,11 @@ template <class P, class... Arguments>
 Program Of(std::string name, Options options, Arguments... arguments) {
   return {std::move(name), options, [=](const Options& used) { return Explore<P>(used, arguments...); },
           [=](const Options& used, std::string_view schedule) { return Replay<P>(used, schedule, arguments...); }};
+}
+
+inline Program Nightly(Program program) {
+  program.nightly = true;
+  return program;
 }
 
 struct Component {

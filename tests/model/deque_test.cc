@@ -13,19 +13,34 @@ namespace {
 using model::Cell;
 using model::Require;
 
-enum Operation { kPush, kPop, kTakeOldest, kOperations };
+enum Operation { kPush, kPop, kTakeOldest };
 
 constexpr size_t kCapacity = 2;
 
-template <int thieves, int operations>
+// In which state the duel of owner and thieves begins.
+enum class Start {
+  kBiased,
+  kAmongThieves,  // one was there
+  kBetween,       // one was there, and with its next pop the owner takes the bias back
+};
+
+// The owner does whatever of the first `kinds`.
+template <int thieves, int operations, int kinds>
 class Stealing {
  public:
   static constexpr int kThreads = 1 + thieves;
 
-  Stealing() {
-    held_ = model::Choose(kCapacity + 1);
-    for (int i = 0; i < held_; ++i) Push();
-    for (int& operation : owners_) operation = model::Choose(kOperations);
+  explicit Stealing(Start start) {
+    if (start != Start::kBiased) {
+      Push();
+      Steal();
+    }
+    if (start == Start::kBetween) {
+      Push();
+      Do(kPop);
+    }
+    for (int held = model::Choose(kCapacity + 1); held > 0; --held) Push();
+    for (int& operation : owners_) operation = model::Choose(kinds);
   }
 
   void Thread(int index) {
@@ -81,17 +96,21 @@ class Stealing {
   }
 
   WorkStealingDeque<Item> deque_{kCapacity};
-  Item items_[kCapacity + operations];
+  Item items_[2 + kCapacity + operations];
   int pushed_ = 0;
-  int held_;
   int owners_[operations];
 };
 
 const model::Component& DequeComponent() {
   static const model::Component component = {
       "deque",
-      {model::Of<Stealing<1, 3>>("2 threads x 3 operations", {}),
-       model::Of<Stealing<2, 2>>("3 threads x 2 operations", {})},
+      {model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, biased", {}, Start::kBiased),
+       model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, among thieves", {}, Start::kAmongThieves),
+       model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, between", {}, Start::kBetween),
+       model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, biased", {.preemptions = 1}, Start::kBiased),
+       model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, among thieves", {.preemptions = 1},
+                                    Start::kAmongThieves),
+       model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, between", {.preemptions = 1}, Start::kBetween)},
       {{"deque/4", "load buffering: the thief's load of a slot and the owner's later store to it"},
        {"deque/5", "as deque/4"}}};
   return component;

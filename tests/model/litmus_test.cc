@@ -60,8 +60,7 @@ int64_t executions = 0;
 double seconds = 0;
 
 Result Run(const Litmus& litmus) {
-  // Every interleaving: no test has more than so many steps.
-  const model::Options options = {.preemptions = 100};
+  const model::Options options = {.preemptions = model::kUnbounded};
   Result result;
   switch (litmus.threads.size()) {
     case 1:

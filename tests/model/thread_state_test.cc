@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <vector>
 
 #include "lib/testing/model/checker.h"
 #include "tests/model/component.h"
@@ -20,8 +21,9 @@ using enum std::memory_order;
 using model::Cell;
 using model::Require;
 
-// What stands around the state word in lib/runtime: a registration, which is taken back or answered once; the boundary,
-// with its lock; and the thread's body.
+// What stands around the state word in lib/runtime (thread_block.h, thread_cancel.cc, carrier.cc), step by step: a
+// registration, which is taken back or answered once; boundaries, with their lock; a record, which is open during a
+// wait and freed after it; and the thread's body.
 class WaitingThread {
  public:
   explicit WaitingThread(int waits) : waits_left_(waits) {}
@@ -30,8 +32,11 @@ class WaitingThread {
   void Run() {
     for (;;) {
       frame_.Set(frame_.Get() + 1);
-      awaiter_.Set(kGone);
       brought_.Get();
+      if (awaiter_.Get() == kWaits) {
+        awaiter_.Set(kGone);
+        Pop();
+      }
       if (unwind_.Get()) {
         unwind_.Set(false);
         Deliver();
@@ -42,9 +47,10 @@ class WaitingThread {
         return;
       }
       waits_left_.Set(waits_left_.Get() - 1);
+      Push();
+      awaiter_.Set(kWaits);
       ThreadState::Snapshot seen = state_.Observe();
       if (seen.requested() && Deliver()) continue;
-      awaiter_.Set(kWaits);
       registered_.store(1, release);
       frame_.Set(frame_.Get() + 1);  // it suspends, and may have been woken already
       if (ParkIsLast(seen)) return;
@@ -66,15 +72,48 @@ class WaitingThread {
         if (requested_.Get()) return;
         requested_.Set(true);
       }
-      if (state_.Request(/*interrupt=*/!hidden) == ThreadState::RequestOutcome::kClaimed) {
-        Require(awaiter_.Get() == kWaits, "a thread that is claimed still waits");
-        const bool withdrawn = TakeRegistration();
-        if (withdrawn) unwind_.Set(true);
-        runnable = state_.EndCancel(withdrawn);
-      }
+      const ThreadState::Snapshot before = state_.Request();
+      if (!before.asleep() && !before.requested()) HeavyFence(WEFT_ORDER("records/3", seq_cst));
+      Walk();
+      if (!hidden) runnable = Interrupt();
     }
     if (runnable) Run();
   }
+
+  // By a scope that is shut down, which forces one fence for many. Such a request is never delivered: the thread ends.
+  void RequestEnd() {
+    const ThreadState::Snapshot watched = state_.Watch();
+    if (!watched.asleep() && !watched.requested()) HeavyFence(WEFT_ORDER("records/4", seq_cst));
+    bool runnable = false;
+    {
+      std::lock_guard guard(records_lock_);
+      if (!ends_.Get()) {
+        ends_.Set(true);
+        const ThreadState::Snapshot before = state_.Request();
+        if (!before.asleep() && !before.requested() && !before.watched()) HeavyFence();
+        Walk();
+        runnable = Interrupt();
+      }
+    }
+    state_.Unwatch();
+    if (runnable) Run();
+  }
+
+  // A report of who waits on what.
+  void Watch() {
+    std::lock_guard guard(records_lock_);
+    const ThreadState::Snapshot before = state_.Watch();
+    if (!before.asleep() && !before.requested()) HeavyFence(WEFT_ORDER("records/5", seq_cst));
+    Walk();
+    state_.Unwatch();
+  }
+
+  // True: a request was seen.
+  bool Open() {
+    Push();
+    return state_.Observe().requested();
+  }
+  bool was_met() const { return met_.Get(); }
 
   // Whoever has a handle.
   void Look() {
@@ -86,15 +125,49 @@ class WaitingThread {
     const bool parked = phase == ThreadState::Phase::kParked;
     Require(parked || phase == ThreadState::Phase::kEnded, "a thread is parked or has ended when nobody runs it");
     Require(parked == (registered_.load() == 1), "a thread is parked exactly while its wait is not answered");
-    Require(!parked || !requested_.Get(), "no request stays behind with the thread parked");
+    Require(!parked || !(requested_.Get() || ends_.Get()), "no request stays behind with the thread parked");
   }
 
  private:
+  enum Awaiter { kGone, kWaits };
+  enum RecordState { kFree, kOpen };
+
   bool TakeRegistration() { return registered_.exchange(0, acq_rel) == 1; }
 
+  // ---- With the records lock held.
+  void Walk() {
+    if (records_.load(acquire) != 1) return;
+    Require(record_.Get() == kOpen, "what is walked is not freed");
+    met_.Set(true);
+  }
+  bool Interrupt() {
+    if (!state_.Claim()) return false;
+    Require(awaiter_.Get() == kWaits, "a thread that is claimed still waits");
+    const bool withdrawn = TakeRegistration();
+    if (withdrawn) unwind_.Set(true);
+    return state_.EndCancel(withdrawn);
+  }
+
+  // ---- The owner's: as PushRecord() and PopRecord().
+  void Push() {
+    record_.Set(kOpen);
+    records_.store(1, release);
+    LightFence(WEFT_ORDER("records/6", seq_cst));
+    if (state_.Observe().attention()) std::lock_guard guard(records_lock_);
+  }
+  void Pop() {
+    records_.store(0, release);
+    LightFence(WEFT_ORDER("records/7", seq_cst));
+    if (state_.Observe().attention()) std::lock_guard guard(records_lock_);
+    record_.Set(kFree);
+  }
   // False: there was nothing that is not hidden.
   bool Deliver() {
     std::lock_guard guard(records_lock_);
+    if (ends_.Get()) {
+      waits_left_.Set(0);
+      return true;
+    }
     if (!requested_.Get()) return false;
     requested_.Set(false);
     state_.ClearRequested();
@@ -111,7 +184,7 @@ class WaitingThread {
         case ThreadState::ParkOutcome::kRequested: {
           std::lock_guard guard(records_lock_);
           seen = state_.Observe();
-          if (!requested_.Get() || !TakeRegistration()) continue;
+          if (!(requested_.Get() || ends_.Get()) || !TakeRegistration()) continue;
           unwind_.Set(true);
           return false;
         }
@@ -119,12 +192,15 @@ class WaitingThread {
     }
   }
 
-  enum Awaiter { kGone, kWaits };
-
   ThreadState state_;
   Lock records_lock_;
   Atomic<int> registered_{0};
+  Atomic<int> records_{0};
+  Cell<int> record_{kFree};
+  // ---- Under the lock.
+  Cell<bool> met_{false};  // the record, by somebody who walked
   Cell<bool> requested_{false};
+  Cell<bool> ends_{false};
   // ---- The owner's.
   Cell<int> frame_{0};
   Cell<int> waits_left_;
@@ -134,26 +210,21 @@ class WaitingThread {
   Cell<bool> unwind_{false};
 };
 
-enum Operation { kWake, kRequest, kRequestHidden, kOperations };
+enum Operation { kWake, kRequest, kRequestEnd, kRequestHidden, kWatch };
 
-// Thread 0 waits as often as each of the others does something to it, whatever that is.
+// Thread 0 waits as often as each of the others does something to it: whatever of the kinds from `first` to `last`.
 template <int threads, int operations>
 class Waiting {
  public:
   static constexpr int kThreads = threads;
-  Waiting() {
-    // Those that do the same in other roles are the same program.
-    int last = 0;
-    for (int i = 1; i < threads; ++i) {
-      const int combination = last + model::Choose(kCombinations - last);
-      for (int j = 0, left = combination; j < operations; ++j, left /= kOperations)
-        operations_[i - 1][j] = left % kOperations;
-      last = combination;
+  Waiting(int first, int last) {
+    for (auto& thread : operations_) {
+      for (int& operation : thread) operation = first + model::Choose(last - first + 1);
     }
   }
   void Thread(int index) {
     if (index == 0) return thread_.Run();
-    for (int i = 0; i < operations; ++i) Do(operations_[index - 1][i]);
+    for (int operation : operations_[index - 1]) Do(operation);
   }
   void Finish() { thread_.Finish(); }
 
@@ -164,13 +235,14 @@ class Waiting {
         return thread_.Wake();
       case kRequest:
         return thread_.Request(/*hidden=*/false);
+      case kRequestEnd:
+        return thread_.RequestEnd();
       case kRequestHidden:
         return thread_.Request(/*hidden=*/true);
+      case kWatch:
+        return thread_.Watch();
     }
   }
-
-  static constexpr int kCombinations =
-      operations == 3 ? kOperations * kOperations * kOperations : kOperations * kOperations;
 
   int operations_[threads - 1][operations];
   WaitingThread thread_{operations};
@@ -191,17 +263,51 @@ class Ending {
   WaitingThread thread_{1};
 };
 
+// A scope is opened while its thread is asked to end: somebody has to notice.
+class Opening {
+ public:
+  static constexpr int kThreads = 2;
+  void Thread(int index) {
+    if (index == 0) {
+      told_ = thread_.Open();
+    } else {
+      thread_.Request(/*hidden=*/true);
+    }
+  }
+  void Finish() { Require(told_ || thread_.was_met(), "who opens a scope is told of a request, or the scope is"); }
+
+ private:
+  WaitingThread thread_{1};
+  bool told_ = false;
+};
+
+std::vector<model::Program> Programs() {
+  return {
+      model::Of<Waiting<2, 2>>("2 threads x 2 operations", {.spurious_failures = 1}, kWake, kWatch),
+      model::Of<Waiting<2, 3>>("2 threads x 3 operations", {}, kWake, kWatch),
+      model::Of<Waiting<3, 1>>("3 threads x 1 operation", {}, kWake, kWatch),
+      model::Of<Waiting<3, 2>>("3 threads x 2 operations, wake-ups and requests", {.preemptions = 1}, kWake, kRequest),
+      model::Nightly(model::Of<Waiting<3, 2>>("3 threads x 2 operations", {}, kWake, kWatch)),
+      model::Of<Ending>("a look at the end", {}),
+      model::Of<Opening>("a scope is opened", {})};
+}
+
 const model::Component& ThreadStateComponent() {
-  static const model::Component component = {
-      "thread",
-      {model::Of<Waiting<2, 3>>("2 threads x 3 operations", {.spurious_failures = 1}),
-       model::Of<Waiting<3, 2>>("3 threads x 2 operations", {}), model::Of<Ending>("a look at the end", {})}};
+  static const model::Component component = {"thread", Programs()};
+  return component;
+}
+
+// The orders of those around it.
+const model::Component& RecordsComponent() {
+  static const model::Component component = {"records", Programs()};
   return component;
 }
 
 TEST(ThreadStateModelTest, OneOwnerAtATimeAndNoWakeUpOrRequestIsLost) { model::Prove(ThreadStateComponent()); }
 
 TEST(ThreadStateModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(ThreadStateComponent()); }
+
+TEST(ThreadStateModelTest, NoFenceOfThoseAroundItCouldBeWeaker) { model::RefuteWeakerOrders(RecordsComponent()); }
 
 }  // namespace
 }  // namespace weft::internal

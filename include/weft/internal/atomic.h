@@ -62,11 +62,13 @@ inline bool FencesAreAsymmetric() noexcept {
 }
 
 // A LightFence() where FencesAreAsymmetric() is known to hold: only the compiler is told.
-inline void BiasFence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+inline void BiasFence(std::memory_order = std::memory_order_seq_cst) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 // The cheap side of an uneven duel: a StoreLoadFence() in effect, as long as the other side calls HeavyFence(). Where the kernel has no
 // membarrier, both are StoreLoadFence().
-inline void LightFence() noexcept {
+inline void LightFence(std::memory_order = std::memory_order_seq_cst) noexcept {
   if (FencesAreAsymmetric()) [[likely]] {
     BiasFence();
   } else {
@@ -75,7 +77,7 @@ inline void LightFence() noexcept {
 }
 
 // The dear side: when it returns, every other thread of the process has passed a full fence since it was called. (lib/os/membarrier.cc)
-void HeavyFence() noexcept;
+void HeavyFence(std::memory_order = std::memory_order_seq_cst) noexcept;
 
 // Tells the core that this is a spin loop.
 inline void CpuRelax() noexcept {

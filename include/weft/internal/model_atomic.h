@@ -173,6 +173,12 @@ inline void LightFence(std::memory_order order = std::memory_order_seq_cst,
                        std::source_location where = std::source_location::current()) noexcept {
   model::LightFence(order, where);
 }
+// In the model the kernel has membarrier, so the two are one.
+inline bool FencesAreAsymmetric() noexcept { return true; }
+inline void BiasFence(std::memory_order order = std::memory_order_seq_cst,
+                      std::source_location where = std::source_location::current()) noexcept {
+  model::LightFence(order, where);
+}
 inline void HeavyFence(std::memory_order order = std::memory_order_seq_cst,
                        std::source_location where = std::source_location::current()) noexcept {
   model::HeavyFence(order, where);

@@ -120,9 +120,8 @@ class ThreadState {
   [[nodiscard]] bool Claim() noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
     while (Snapshot{word}.phase() == Phase::kParked) {
-      // [thread/8] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before.
-      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), WEFT_ORDER("thread/8", std::memory_order_acquire),
-                                      std::memory_order_relaxed)) {
+      // relaxed, not load-bearing: it was parked when Request() looked, since Park() fails for a request that has come in between.
+      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), std::memory_order_relaxed, std::memory_order_relaxed)) {
         return true;
       }
     }

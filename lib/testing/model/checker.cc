@@ -15,6 +15,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #if __has_feature(address_sanitizer)
 #include <sanitizer/lsan_interface.h>
@@ -27,6 +28,7 @@
 #include "lib/testing/model/choices.h"
 #include "lib/testing/model/memory.h"
 #include "lib/testing/model/sites.h"
+#include "lib/testing/model/state_set.h"
 #include "weft/internal/check.h"
 
 namespace weft::internal::model {
@@ -109,6 +111,7 @@ class Checker {
   void WriteCell(int cell) { memory_.WriteCell(thread(), cell); }
   int Choose(int count) {
     const int chosen = choices_.Choose(count);
+    memory_.Note(actor_, static_cast<uint64_t>(chosen));
     if (tracing_ && count > 1) Trace(absl::StrFormat("chooses %d of %d", chosen, count), Where());
     return chosen;
   }
@@ -130,6 +133,7 @@ class Checker {
   void RunOnce();
   void RunActor(int index);
   [[noreturn]] void ActorMain(int index);
+  [[noreturn]] void Leave();
   void Abandon(int index);
   enum class Phase : uint8_t { kConstruct, kFinish, kDestroy };
   void RunFrame(Phase phase);
@@ -146,6 +150,8 @@ class Checker {
   void StoreStep(int place, Order order);
   void PrivateStep();
   void CountStep();
+  void CutIfSeen(int next);
+  bool MakeLook();
   Mask Preempters();
   void NoteUse(int place, bool writes);
 
@@ -168,13 +174,15 @@ class Checker {
   Phase phase_ = Phase::kConstruct;
   Mask live_ = 0;  // threads that have not ended
   Mask asleep_ = 0;
-  Mask spinning_ = 0;  // between a Relax() and the next step
+  Mask spinning_ = 0;    // between a Relax() and the next step
+  bool chosen_ = false;  // the running thread was chosen, and has not taken a step since
   int preemptions_left_ = 0;
   int spurious_failures_left_ = 0;
   int spurious_wakes_left_ = 0;
   int futile_rounds_ = 0;
   int steps_ = 0;
   bool failed_ = false;
+  bool stopped_ = false;  // failed, or known from here on, or over
   std::string violation_;
 
   // ---- Learned over all executions: who uses a place, and who writes to it. What one thread alone writes, that thread
@@ -187,6 +195,20 @@ class Checker {
   Uses seen_;
   bool learned_ = false;
 
+  // ---- The states that the search has been in.
+  const bool bounded_;
+  bool remembers_ = false;
+  StateSet states_;
+  struct Look {
+    uint64_t state;
+    int depth;  // of the choices
+    int preemptions_left;
+  };
+  static constexpr uint32_t kLooksAhead = 4;
+  Look ahead_[kLooksAhead];  // a queue, from looks_made_ to looks_
+  uint32_t looks_ = 0;
+  uint32_t looks_made_ = 0;
+
   int64_t total_steps_ = 0;
   bool tracing_ = false;
   std::string trace_;
@@ -198,10 +220,13 @@ Checker::Checker(const ProgramType& type, const void* arguments, const Options& 
     : type_(type),
       arguments_(arguments),
       options_(options),
-      program_(::operator new(type.size, std::align_val_t(type.alignment))) {
+      program_(::operator new(type.size, std::align_val_t(type.alignment))),
+      bounded_(options.preemptions != kUnbounded) {
   WEFT_CHECK(running_ == nullptr) << "model::Explore() within model::Explore()";
   WEFT_CHECK(type.threads >= 1 && type.threads <= kMaxThreads)
       << "a program has 1 to " << kMaxThreads << " threads, and this one " << type.threads;
+  WEFT_CHECK(!bounded_ || (options.preemptions >= 0 && options.preemptions <= StateSet::kMaxLeft))
+      << "preemptions are 0 to " << StateSet::kMaxLeft << ", or kUnbounded; they are " << options.preemptions;
   running_ = this;
   for (int i = 0; i <= kFrame; ++i) {
     if (i < type.threads || i == kFrame) {
@@ -232,6 +257,7 @@ void Checker::ActorMain(int index) {
       live_ &= ~Bit(index);
       if (tracing_) Trace("ends", Where());
       actor_ = PickNext();
+      chosen_ = true;
     }
     actors_[index].at_start = true;
     Fiber::SwitchBack();
@@ -260,7 +286,7 @@ void Checker::RunActor(int index) {
 // Whatever stands on its stack is forgotten.
 void Checker::Abandon(int index) {
   if (actors_[index].fiber == nullptr || actors_[index].at_start) return;
-  failed_ = true;  // seen where it went to sleep
+  stopped_ = true;  // seen where it gave way
   RunActor(index);
 }
 
@@ -272,25 +298,27 @@ void Checker::RunOnce() {
   spurious_failures_left_ = options_.spurious_failures;
   spurious_wakes_left_ = options_.spurious_wakes;
   futile_rounds_ = steps_ = 0;
-  failed_ = false;
+  failed_ = stopped_ = false;
   for (Actor& actor : actors_) actor.sleep = Sleep::kNone;
 
   phase_ = Phase::kConstruct;
   RunActor(kFrame);
   const bool constructed = !failed_;
-  if (!failed_) {
+  if (!stopped_) {
     memory_.StartThreads();
     live_ = Bit(type_.threads) - 1;
-    for (int next = PickNext(); next != kNone && !failed_; next = actor_) RunActor(next);
+    chosen_ = true;
+    for (int next = PickNext(); next != kNone && !stopped_; next = actor_) RunActor(next);
   }
-  if (!failed_) {
+  if (!stopped_) {
     phase_ = Phase::kFinish;
     RunActor(kFrame);
   }
+  while (looks_made_ != looks_ && !failed_ && MakeLook()) {
+  }
+  looks_made_ = looks_;
   total_steps_ += steps_;
-  const bool failed = failed_;
   for (int i = 0; i <= kFrame; ++i) Abandon(i);
-  failed_ = failed;
   if (constructed) {
     phase_ = Phase::kDestroy;
     RunActor(kFrame);
@@ -300,11 +328,16 @@ void Checker::RunOnce() {
 
 void Checker::Fail(const std::string& violation) {
   if (!failed_) {
-    failed_ = true;
+    failed_ = stopped_ = true;
     violation_ = violation;
     if (tracing_) Trace(absl::StrCat("VIOLATION: ", violation), Where());
   }
   WEFT_CHECK(actor_ != kNone) << violation;
+  Leave();
+}
+
+// Forgets what the running actor was about.
+void Checker::Leave() {
   const int actor = actor_;
   actor_ = kNone;
   longjmp(actors_[actor].start, 1);
@@ -346,8 +379,8 @@ int Checker::PickNext() {
     if (type_.may_end_waiting) return kNone;
     Fail(DescribeDeadlock());
   }
-  const int count = std::popcount(ready | others);
-  int chosen = choices_.Choose(count);
+  if (actor_ != kNone) CutIfSeen(kNone);
+  const int chosen = choices_.Choose(std::popcount(ready | others));
   // Those that are ready come first.
   const int next =
       chosen < std::popcount(ready) ? NthOf(ready, chosen) : NthOf(others & ~ready, chosen - std::popcount(ready));
@@ -369,6 +402,7 @@ Mask Checker::Preempters() {
 // A step that makes no difference to any other thread. Its schedule says that nobody came first.
 void Checker::PrivateStep() {
   CountStep();
+  if (std::exchange(chosen_, false)) return;
   if (tracing_) choices_.NoteForced(1 + std::popcount(Preempters()));
 }
 
@@ -384,6 +418,31 @@ void Checker::StoreStep(int place, Order order) {
   is_private ? PrivateStep() : Step();
 }
 
+// Whatever comes after this state has been explored already, if the search has been here before. `next`: who runs. The
+// look is made some steps later, when the state set's memory has arrived.
+void Checker::CutIfSeen(int next) {
+  if (!remembers_ || !choices_.IsNew()) return;
+  if (looks_made_ + kLooksAhead == looks_) {
+    if (!MakeLook()) {
+      stopped_ = true;
+      Leave();
+    }
+  }
+  uint64_t state = Memory::Mix(memory_.StateHash(), bounded_ ? static_cast<uint64_t>(next + 1) : 0);
+  state = Memory::Mix(state, uint64_t{live_} << 32 | asleep_ << 16 | spinning_);
+  states_.Prefetch(state);
+  ahead_[looks_++ % kLooksAhead] = {state, choices_.depth(), bounded_ ? preemptions_left_ : 0};
+}
+
+// False: the execution has gone on in vain since the state was met. No choice after it is to be tried.
+bool Checker::MakeLook() {
+  const Look& look = ahead_[looks_made_++ % kLooksAhead];
+  if (states_.Enter(look.state, look.preemptions_left)) return true;
+  choices_.ForgetFrom(look.depth);
+  looks_made_ = looks_;
+  return false;
+}
+
 void Checker::CountStep() {
   if (++steps_ > options_.max_steps) {
     Fail(absl::StrCat("an execution has more than ", options_.max_steps, " steps: a loop that does not end"));
@@ -394,27 +453,31 @@ void Checker::CountStep() {
 void Checker::Step() {
   if (actor_ == kFrame) return;
   CountStep();
+  if (std::exchange(chosen_, false)) return;
+  CutIfSeen(actor_);
   const Mask others = Preempters();
   if (others == 0) return;
   const int chosen = choices_.Choose(1 + std::popcount(others), Choices::Kind::kSwitch);
   if (chosen == 0) return;
-  --preemptions_left_;
+  if (bounded_) --preemptions_left_;
   const int next = NthOf(others, chosen - 1);
   if ((asleep_ & Bit(next)) != 0) {
     Rouse(next, actors_[next].sleep == Sleep::kTimed ? Awoken::kTimedOut : Awoken::kSpurious);
   }
   SwitchTo(next);
+  chosen_ = false;  // the step follows
 }
 
 // Returns when the calling thread is chosen again.
 void Checker::SwitchTo(int thread) {
   const int self = actor_;
+  chosen_ = true;
   if (thread == self) return;
   actor_ = thread;
   Fiber::SwitchBack();
-  if (failed_) {  // abandoned
-    actor_ = kNone;
-    longjmp(actors_[self].start, 1);
+  if (stopped_) {  // abandoned
+    actor_ = self;
+    Leave();
   }
 }
 
@@ -424,6 +487,7 @@ void Checker::Rouse(int thread, Awoken awoken) {
   asleep_ &= ~Bit(thread);
   actors_[thread].sleep = Sleep::kNone;
   actors_[thread].awoken = awoken;
+  memory_.Note(thread, static_cast<uint64_t>(awoken));
   if (awoken == Awoken::kSpurious) --spurious_wakes_left_;
 }
 
@@ -525,6 +589,7 @@ bool Checker::CompareExchange(int place, uint64_t& expected, uint64_t desired, b
 void Checker::FenceStep(const char* name, Order order, Where where) {
   Step();
   memory_.Fence(thread(), order);
+  memory_.Note(actor_, 0);
   if (tracing_) Trace(absl::StrCat(name, " ", OrderName(order)), where);
   Site::latest = nullptr;
 }
@@ -545,6 +610,7 @@ void Checker::HeavyFence(Order order, Where where) {
       Step();
       const int interrupted = NthOf(left, choices_.Choose(std::popcount(left)));
       memory_.ForceFence(interrupted);
+      memory_.Note(actor_, static_cast<uint64_t>(interrupted));
       if (tracing_) Trace(absl::StrCat("heavy fence reaches thread ", interrupted), where);
       left &= ~Bit(interrupted);
     }
@@ -557,6 +623,7 @@ void Checker::Relax(Where where) {
   CountStep();
   if (tracing_) Trace("relaxes", where);
   memory_.Relax(actor_);
+  memory_.Note(actor_, 0);
   spinning_ |= Bit(actor_);
   const int self = actor_;
   GiveWay();
@@ -569,6 +636,7 @@ FutexOutcome Checker::Wait(int place, uint32_t expected, bool timed) {
   Step();
   memory_.LightFence(actor_);
   memory_.LookAt(actor_, place);
+  memory_.Note(actor_, memory_.LatestId(place));
   memory_.Relax(actor_);  // what the kernel has seen changed, the caller sees some time
   if (memory_.Latest(place) != expected) {
     if (tracing_) Trace(absl::StrFormat("futex wait #%d: it is not %u", place, expected), Where());
@@ -594,6 +662,7 @@ void Checker::WakeUp(int place, int count) {
   if (actor_ == kFrame) return;
   Step();
   memory_.LightFence(actor_);
+  memory_.Note(actor_, 0);
   Mask sleepers = 0;
   for (Mask left = asleep_; left != 0; left &= left - 1) {
     const int i = std::countr_zero(left);
@@ -603,6 +672,7 @@ void Checker::WakeUp(int place, int count) {
   for (; count > 0 && sleepers != 0; --count) {
     const int woken = NthOf(sleepers, count >= std::popcount(sleepers) ? 0 : choices_.Choose(std::popcount(sleepers)));
     Rouse(woken, Awoken::kRung);
+    memory_.Note(actor_, static_cast<uint64_t>(woken));
     sleepers &= ~Bit(woken);
   }
 }
@@ -632,6 +702,7 @@ std::string Checker::DescribeDeadlock() const {
 void Checker::Finish(Result& result, double start) {
   result.steps = total_steps_;
   result.seconds = CpuSeconds() - start;
+  remembers_ = false;
   if (!failed_) return;
   result.violation = violation_;
   trace_.clear();
@@ -651,6 +722,7 @@ Result Checker::Explore() {
   const double start = CpuSeconds();
   const LeaksAreIgnored ignored;
   Result result;
+  remembers_ = options_.seed == 0;
   if (options_.seed != 0) choices_.DrawFrom(options_.seed);
   while (result.executions < options_.max_executions) {
     if (options_.seed != 0) choices_.Clear();
@@ -663,6 +735,7 @@ Result Checker::Explore() {
       if (options_.seed != 0) continue;
       result.executions = 0;
       choices_.Clear();
+      states_.Clear();
       continue;
     }
     if (options_.seed != 0) continue;

@@ -62,7 +62,11 @@
 
 namespace weft::internal::model {
 
+// Preemptions that are not counted.
+inline constexpr int kUnbounded = 1000;
+
 struct Options {
+  // At most 6, or kUnbounded.
   int preemptions = 2;
   // An exploration that is not over by then stops, and says so.
   int64_t max_executions = 10'000'000;
@@ -79,7 +83,7 @@ struct Options {
 struct Result {
   int64_t executions = 0;
   int64_t steps = 0;
-  double seconds = 0;  // of processor time
+  double seconds = 0;      // of processor time
   bool exhausted = false;  // there is no other execution within the bound
   std::string violation;   // empty: none was found
   std::string schedule;    // of the violation: for Replay()

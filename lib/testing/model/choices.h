@@ -35,6 +35,11 @@ class Choices {
       AppendText(chosen_[depth_], count);
     return chosen_[depth_++];
   }
+  // Whether the next choice is a new one, and not a repetition on the way to where the last execution is left.
+  bool IsNew() const { return depth_ == length_; }
+  int depth() const { return depth_; }
+  // Of the choice at this depth and those after it, no other alternative is to be tried.
+  void ForgetFrom(int depth) { length_ = depth; }
   // There was a choice, known to make no difference, and 0 was taken.
   void NoteForced(int count) {
     if (count > 1 && writes_text_) AppendText(0, count);

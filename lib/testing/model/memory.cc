@@ -9,6 +9,15 @@ void Memory::Reset() {
   place_count_ = 0;
   cell_count_ = 0;
   order_ = View();
+  order_hash_ = 0;
+  for (int i = 0; i <= kMaxThreads; ++i) histories_[i] = static_cast<uint64_t>(i);
+}
+
+// Which stores the view knows.
+uint64_t Memory::Ids(const View& view) const {
+  uint64_t hash = 0;
+  for (int i = 0; i < place_count_; ++i) hash = Mix(hash, places_[i].stores[view.at[i]].id);
+  return hash;
 }
 
 void Memory::StartThreads() {
@@ -35,7 +44,9 @@ int Memory::Create(int thread, uint64_t value) {
   record.creator = static_cast<int8_t>(thread);
   record.created = thread == kNobody ? 0 : threads_[thread].now.clock(thread);
   for (uint8_t& used : record.used) used = 0;
-  record.stores[0] = {value, false, View()};
+  const int historian = thread == kNobody ? kMaxThreads : thread;
+  Note(historian, static_cast<uint64_t>(place_count_));
+  record.stores[0] = {value, histories_[historian], false, View()};
   return place_count_++;
 }
 
@@ -78,7 +89,11 @@ void Memory::TakeUp(int thread, int place, int position, Order order) {
   } else {
     reader.acquired.Join(store.released);
   }
-  if (order == Order::seq_cst) order_.at[place] = std::max<uint8_t>(order_.at[place], static_cast<uint8_t>(position));
+  if (order == Order::seq_cst) {
+    order_.at[place] = std::max<uint8_t>(order_.at[place], static_cast<uint8_t>(position));
+    order_hash_ = Ids(order_);
+  }
+  Note(thread, store.id);
   LookAt(thread, place);
   last_position_ = position;
 }
@@ -134,7 +149,14 @@ void Memory::Put(int thread, int place, int position, uint64_t value, Order orde
   store.released.at[place] = static_cast<uint8_t>(position);
   if (modifies) store.released.Join(record.stores[position - 1].released);
   ++record.count;
-  if (order == Order::seq_cst) order_.at[place] = static_cast<uint8_t>(position);
+  // Its neighbours, for where it lies in modification order.
+  Note(thread, record.stores[position - 1].id);
+  if (position + 1 < record.count) Note(thread, record.stores[position + 1].id);
+  store.id = histories_[thread];
+  if (order == Order::seq_cst) {
+    order_.at[place] = static_cast<uint8_t>(position);
+    order_hash_ = Ids(order_);
+  }
   if (Releases(order)) Tick(thread);
   last_position_ = position;
 }
@@ -204,6 +226,7 @@ bool Memory::CompareExchange(int thread, int place, uint64_t& expected, uint64_t
   const int chosen = possible[choices_.Choose(count)];
   if (chosen < 0) {
     TakeUp(thread, place, ~chosen, failure);
+    Note(thread, record.stores[~chosen].value == expected);  // for no reason
     expected = record.stores[~chosen].value;
     return false;
   }
@@ -222,6 +245,8 @@ void Memory::Fence(int thread, Order order) {
   if (order == Order::seq_cst) {
     record.now.JoinPlaces(order_);
     order_.JoinPlaces(record.now);
+    order_hash_ = Ids(order_);
+    Note(thread, Ids(record.now));
   }
   if (Releases(order)) {
     record.released = record.now;
@@ -233,6 +258,8 @@ void Memory::ForceFence(int thread) {
   ThreadRecord& record = threads_[thread];
   order_.JoinPlaces(record.light);
   record.now.JoinPlaces(order_);
+  order_hash_ = Ids(order_);
+  Note(thread, Ids(record.now));
 }
 
 // ---- Plain variables.

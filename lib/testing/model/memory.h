@@ -98,6 +98,8 @@ class Memory {
   // The store that is last in modification order.
   uint64_t Latest(int place) const { return places_[place].stores[places_[place].count - 1].value; }
 
+  uint64_t LatestId(int place) const { return places_[place].stores[places_[place].count - 1].id; }
+
   int NewCell();
   void ReadCell(int thread, int cell);
   void WriteCell(int thread, int cell);
@@ -110,6 +112,20 @@ class Memory {
   // Whether a load of what it has looked at could now return something newer.
   bool HasNews(int thread) const;
 
+  // ---- What an execution has been so far, in one number for each thread: the results of all that the thread has done.
+  // The code does the same after the same results, so two executions with the same numbers are in the same state, in
+  // whatever order the threads came to it.
+  void Note(int thread, uint64_t result) { histories_[thread] = Mix(histories_[thread], result); }
+  uint64_t StateHash() const {
+    uint64_t hash = order_hash_;
+    for (uint64_t history : histories_) hash = Mix(hash, history);
+    return hash;
+  }
+  static uint64_t Mix(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15;
+    return hash ^ hash >> 29;
+  }
+
   // ---- For traces: where the last operation came to lie, of how many.
   int last_position() const { return last_position_; }
   int count(int place) const { return places_[place].count; }
@@ -117,6 +133,7 @@ class Memory {
  private:
   struct StoreRecord {
     uint64_t value;
+    uint64_t id;    // what its thread had done by then: tells stores apart, in any order of execution
     bool modifies;  // an RMW: reads the one before
     View released;
   };
@@ -156,12 +173,15 @@ class Memory {
   void MakeRoom(int place, int position);
   int ChooseModified(int thread, int place, Order order);
   void Tick(int thread);
+  uint64_t Ids(const View& view) const;
 
   Choices& choices_;
   int place_count_ = 0;
   int cell_count_ = 0;
   int last_position_ = 0;
   View order_;
+  uint64_t order_hash_ = 0;
+  uint64_t histories_[kMaxThreads + 1];  // the last: what was done before the threads
   ThreadRecord threads_[kMaxThreads];
   PlaceRecord places_[kMaxPlaces];
   CellRecord cells_[kMaxCells];

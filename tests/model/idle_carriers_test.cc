@@ -1,0 +1,217 @@
+// The idle protocol. Goal: no work stays behind with all carriers parked. Method: makers that publish work by relaxed
+// stores and notify; carriers that take what they see, search, and park until rung, by a ring that orders nothing. An
+// execution is over when everybody sleeps or has ended; then all work must be taken.
+#include "lib/lockfree/idle_carriers.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "lib/lockfree/work_stealing_deque.h"
+#include "lib/os/futex.h"
+#include "lib/testing/model/checker.h"
+#include "tests/model/component.h"
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+namespace {
+
+using enum std::memory_order;
+using model::Require;
+
+// As the runtime uses the protocol, with numbers for work.
+template <int makers, int carriers, int items>
+class Idling {
+ public:
+  static constexpr int kThreads = makers + carriers;
+  static constexpr bool kMayEndWaiting = true;
+
+  void Thread(int index) {
+    if (index < makers) {
+      for (int i = 0; i < items; ++i) {
+        queues_[index].fetch_add(1, relaxed);
+        Notify();
+      }
+    } else {
+      Carry(carriers_[index - makers]);
+    }
+  }
+
+  void Finish() {
+    for (Atomic<int>& queue : queues_) Require(queue.load() == 0, "no work is left with all carriers parked");
+  }
+
+ private:
+  struct Carrier {
+    IdleCarriers::Member idle;
+    Atomic<uint32_t> rung{0};
+  };
+
+  void Carry(Carrier& self) {
+    for (;;) {
+      if (TakeWork()) {
+        if (idle_.EndSearch(self.idle)) Notify();
+      } else if (!idle_.BeginSearch(self.idle, carriers)) {
+        idle_.Park(self.idle, [this] { return HasWork(); }, [&self] { Sleep(self); });
+      }
+    }
+  }
+
+  bool TakeWork() {
+    for (Atomic<int>& queue : queues_) {
+      int count = queue.load(relaxed);
+      if (count > 0 && queue.compare_exchange_strong(count, count - 1, relaxed, relaxed)) return true;
+    }
+    return false;
+  }
+
+  bool HasWork() {
+    for (Atomic<int>& queue : queues_) {
+      if (queue.load(relaxed) > 0) return true;
+    }
+    return false;
+  }
+
+  void Notify() {
+    const auto find = [this]() -> Carrier* {
+      const int first = model::Choose(carriers);
+      for (int i = 0; i < carriers; ++i) {
+        Carrier& each = carriers_[(first + i) % carriers];
+        if (each.idle.IsParked()) return &each;
+      }
+      return nullptr;
+    };
+    (void)idle_.Notify(find, [](Carrier& carrier) {
+      if (carrier.rung.exchange(1, relaxed) == 0) FutexWake(carrier.rung, 1);
+    });
+  }
+
+  static void Sleep(Carrier& self) {
+    if (self.rung.exchange(0, relaxed) != 0) return;
+    FutexWait(self.rung, 0);
+    self.rung.exchange(0, relaxed);
+  }
+
+  IdleCarriers idle_;
+  Atomic<int> queues_[makers];
+  Carrier carriers_[carriers];
+};
+
+// The same with deques, whose owner makes no fence of its own while it is biased: whoever parks forces one upon it. A
+// carrier that is busy pushes into its deque, pops, and tells whom it sees; another one is idle.
+class Pushing {
+ public:
+  static constexpr int kThreads = 2;
+  static constexpr bool kMayEndWaiting = true;
+
+  // Among thieves: somebody has stolen before. Between: and with its next pop the owner takes the bias back.
+  explicit Pushing(int operations) : operations_(operations) {
+    const int start = model::Choose(3);
+    if (start >= 1) {
+      Push();
+      (void)deque_.Steal();
+    }
+    if (start == 2) {
+      Push();
+      (void)deque_.Pop();
+    }
+    for (int& item : items_) item = 0;
+  }
+
+  void Thread(int index) {
+    if (index == 1) return Carry();
+    for (int i = 0; i < operations_; ++i) {
+      if (model::Choose(2) == 0) {
+        Push();
+        deque_.PublishFence();
+        if (idle_.MayBeIdle()) Notify();
+      } else if (deque_.Pop() != nullptr) {
+        // It runs what it has taken.
+      }
+    }
+  }
+
+  void Finish() { Require(deque_.SizeEstimate() == 0, "no work is left with all other carriers parked"); }
+
+ private:
+  struct Carrier {
+    IdleCarriers::Member idle;
+    Atomic<uint32_t> rung{0};
+  };
+
+  void Push() { Require(deque_.Push(&items_[pushed_++]), "there is memory"); }
+
+  void Carry() {
+    for (;;) {
+      const auto stolen = deque_.Steal();
+      if (stolen.outcome == StealOutcome::kStolen) {
+        if (idle_.EndSearch(parked_.idle)) Notify();
+      } else if (stolen.outcome == StealOutcome::kEmpty && !idle_.BeginSearch(parked_.idle, 2)) {
+        idle_.Park(
+            parked_.idle,
+            [this] {
+              ForcePublication();
+              return deque_.SizeEstimate() > 0;
+            },
+            [this] {
+              if (parked_.rung.exchange(0, relaxed) == 0) FutexWait(parked_.rung, 0);
+              parked_.rung.exchange(0, relaxed);
+            });
+      }
+    }
+  }
+
+  // As Carrier::ForcePublication().
+  void ForcePublication() {
+    const bool biased = deque_.RevokeBias();
+    if (biased) {
+      HeavyFence();
+      deque_.BiasRevoked();
+    }
+    deque_.Leave();
+  }
+
+  void Notify() {
+    (void)idle_.Notify([this] { return parked_.idle.IsParked() ? &parked_ : nullptr; },
+                       [](Carrier& carrier) {
+                         if (carrier.rung.exchange(1, relaxed) == 0) FutexWake(carrier.rung, 1);
+                       });
+  }
+
+  const int operations_;
+  IdleCarriers idle_;
+  WorkStealingDeque<int> deque_{4};  // of the busy carrier
+  Carrier parked_;
+  int items_[8];
+  int pushed_ = 0;
+};
+
+const model::Component& PublishComponent() {
+  static const model::Component component = {
+      "publish",
+      {model::Of<Pushing>("a push", {.preemptions = 3}, 1), model::Of<Pushing>("2 operations", {}, 2),
+       model::Nightly(model::Of<Pushing>("3 operations", {}, 3))}};
+  return component;
+}
+
+TEST(PublishModelTest, NoWorkIsLeftInADequeWithAllOthersParked) { model::Prove(PublishComponent()); }
+
+TEST(PublishModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(PublishComponent()); }
+
+const model::Component& IdleComponent() {
+  static const model::Component component = {
+      "idle",
+      {model::Of<Idling<1, 1, 3>>("a maker of 3 and a carrier", {.spurious_wakes = 1}),
+       model::Of<Idling<2, 1, 1>>("2 makers and a carrier", {}),
+       model::Of<Idling<1, 2, 1>>("a maker and 2 carriers", {}),
+       model::Nightly(model::Of<Idling<2, 1, 2>>("2 makers of 2 and a carrier", {})),
+       model::Nightly(model::Of<Idling<1, 2, 2>>("a maker of 2 and 2 carriers", {}))}};
+  return component;
+}
+
+TEST(IdleCarriersModelTest, NoWorkIsLeftWithAllCarriersParked) { model::Prove(IdleComponent()); }
+
+TEST(IdleCarriersModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(IdleComponent()); }
+
+}  // namespace
+}  // namespace weft::internal

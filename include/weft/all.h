@@ -9,19 +9,19 @@
 // Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it returns. The first
 // failure cancels the others; when they have ended, it is the result.
 //
-//   branches                                        co_await All(...) gives          of a vector
-//   none returns a status                           std::tuple<T...>, or throws the  std::vector<T>, of void nothing
-//                                                   first exception
-//   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>  absl::StatusOr<std::vector<T>>, of absl::Status
-//                                                   an exception is thrown           an absl::Status
+//   branches                                        co_await All(...) gives
+//   none returns a status                           std::tuple<T...>, or throws the first exception
+//   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>; an exception is thrown
+//   a vector of tasks of T, of absl::StatusOr<T>    std::vector<T>, absl::StatusOr<std::vector<T>>
+//   a vector of tasks of void, of absl::Status      nothing, absl::Status
 //
 // A branch of void or absl::Status has std::monostate in the tuple. What All() gives can be awaited once, or passed where a Task is
 // expected: to Fork(), WithTimeout(), Shield(), Run().
 //
 // Cancellation: a checkpoint; cancelled, it cancels the branches and waits for them.
 //
-// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a vector in one allocation), the first branch runs
-// at once in the caller's place, and each one begins where the last one ended, unless another carrier has taken it by then.
+// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a vector in one allocation), the first
+// branch runs at once in the caller's place, and each one begins where the last one ended, unless another carrier has taken it by then.
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 

@@ -64,7 +64,8 @@ class JoinCount {
   void Unblock() noexcept { shared_.store(0, std::memory_order_relaxed); }  // all have ended: nobody else is there
 
   // ---- Anybody else's, while something of the scope has not ended.
-  void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: whoever adds is inside what is counted
+  // relaxed: whoever adds is inside what is counted.
+  void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
     // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
@@ -79,7 +80,7 @@ class JoinCount {
   [[nodiscard]] bool Withdraw() noexcept {
     int64_t count = shared_.load(std::memory_order_relaxed);
     do {
-      if (count < kWaiting || count == kWaiting) return false;
+      if (count <= kWaiting) return false;
       // relaxed: the owner goes on without the children.
     } while (!shared_.compare_exchange_weak(count, count - kWaiting, std::memory_order_relaxed, std::memory_order_relaxed));
     return true;

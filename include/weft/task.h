@@ -49,7 +49,10 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
 }  // namespace internal
 
 template <class T>
-class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::coro_lifetimebound]] [[clang::trivial_abi]] Task {
+class [[nodiscard(
+    "co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::
+                                                                                coro_lifetimebound]] [[clang::
+                                                                                                           trivial_abi]] Task {
   static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
 
  public:
@@ -93,7 +96,8 @@ namespace internal {
 
 template <class Promise>
 std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame, const char* what) noexcept {
-  if (!frame) [[unlikely]] DieOfEmptyTask(what);
+  if (!frame) [[unlikely]]
+    DieOfEmptyTask(what);
   return frame;
 }
 
@@ -195,14 +199,16 @@ struct TaskAccess {
   }
   // As the frame that `awaiting` awaits.
   template <class T>
-  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase& awaiting, const char* what) noexcept {
+  static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase& awaiting,
+                                 const char* what) noexcept {
     TaskPromise<T>& promise = Release(std::move(task), slot, what);
     promise.SetParent(awaiting);
     return promise;
   }
   // As the root of `thread`.
   template <class T>
-  static TaskPromise<T>& ReleaseAsRoot(Task<T>&& task, ResultSlot<T>& slot, ThreadBlock* thread, const char* what) noexcept {
+  static TaskPromise<T>& ReleaseAsRoot(Task<T>&& task, ResultSlot<T>& slot, ThreadBlock* thread,
+                                       const char* what) noexcept {
     TaskPromise<T>& promise = Release(std::move(task), slot, what);
     promise.MakeRoot(thread);
     return promise;

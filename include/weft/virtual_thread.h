@@ -1,12 +1,14 @@
 // VirtualThread: who is running.
 //
-// A virtual thread is a root coroutine and whatever it awaits, with an identity: an id, perhaps a name, a state. It is started by
-// a scope's Fork() (scope.h), by All (all.h), or by Run() (runtime.h), and is mounted on one carrier after another.
+// A virtual thread is a root coroutine and whatever it awaits, with an identity: an id, perhaps a name, a state. It is
+// started by a scope's Fork() (scope.h), by All (all.h), or by Run() (runtime.h), and is mounted on one carrier after
+// another.
 //
 //   std::cout << weft::VirtualThread::Current();   // VirtualThread[#25,loader]/runnable@carrier-3
 //
-// A VirtualThread is a handle: copying it copies the reference. It may outlive the thread, and keeps nothing of it but its id and name. All
-// members may be called from any OS thread; what they say of another thread's state may have changed by the time it is read.
+// A VirtualThread is a handle: copying it copies the reference. It may outlive the thread, and keeps nothing of it but
+// its id and name. All members may be called from any OS thread; what they say of another thread's state may have
+// changed by the time it is read.
 //
 // Cost. The first handle to a thread allocates a small record, which all later ones share; an id alone costs nothing.
 #ifndef WEFT_VIRTUAL_THREAD_H_
@@ -45,7 +47,9 @@ class VirtualThread {
   ~VirtualThread() { identity_->Release(); }
 
   uint64_t id() const noexcept { return identity_->id; }  // unique in its runtime, never reused, from 1
-  std::string_view name() const noexcept { return identity_->name; }  // empty if it has none; valid as long as the handle
+  std::string_view name() const noexcept {
+    return identity_->name;
+  }  // empty if it has none; valid as long as the handle
   State state() const noexcept;
   // Index of the carrier it is mounted on, or -1.
   int carrier() const noexcept;

@@ -19,9 +19,10 @@
 // Progress: no operation waits for another. Push, Pop and TakeOldest are wait-free but for growth, Steal never loops:
 // with kLost some other take has succeeded.
 //
-// Cost: Push is two stores. Pop is a store and three loads while the deque is biased to its owner, which it is until somebody steals;
-// then one locked instruction (5.4 ns) for as long as there are thieves. On an empty deque it has none. TakeOldest is one compare-and-swap,
-// and of a single item a Pop. Steal is two locked instructions and a compare-and-swap; the first one after a quiet spell, a system call.
+// Cost: Push is two stores. Pop is a store and three loads while the deque is biased to its owner, which it is until
+// somebody steals; then one locked instruction (5.4 ns) for as long as there are thieves. On an empty deque it has
+// none. TakeOldest is one compare-and-swap, and of a single item a Pop. Steal is two locked instructions and a
+// compare-and-swap; the first one after a quiet spell, a system call.
 //
 // ---- Why it is right
 //
@@ -35,53 +36,53 @@
 //    The load at 3 sees a store of the owner's from after the push of item t: an older one that says bottom_ > t
 //    belongs to an earlier item of the same index, which the owner has popped without a compare-and-swap, and C shows
 //    that a thief that takes index t has seen that pop. Every store to bottom_ that may leave items behind is a
-//    release, that in Pop too, so 3 synchronises with the very store it has seen, whichever it was; in C++20 an owner's later relaxed store would not
-//    continue the release sequence of the push. The same edge gives the thief an array at least as new as the one that
-//    item t was pushed into. An old array keeps its items for good, because the owner writes to the newest only: a
-//    thief that still reads it finds item t there.
+//    release, that in Pop too, so 3 synchronises with the very store it has seen, whichever it was; in C++20 an owner's
+//    later relaxed store would not continue the release sequence of the push. The same edge gives the thief an array at
+//    least as new as the one that item t was pushed into. An old array keeps its items for good, because the owner
+//    writes to the newest only: a thief that still reads it finds item t there.
 //
 // B. Nobody reads a slot after the owner has used it for a later item.
 //    Thief: reads slot t, then [deque/4] compare-and-swaps top_ from t to t + 1 (release).
 //    Owner: [deque/5] loads top_ > t (acquire), writes item t + capacity into the slot.
-//    If the owner has seen t taken, the taker's read came before: without the pair, C++ lets it read the later item (load
-//    buffering, which the model checker does not show: this one rests on the argument alone). A thief that reads the slot later has lost: its
-//    compare-and-swap fails, and what it read is dropped.
+//    If the owner has seen t taken, the taker's read came before: without the pair, C++ lets it read the later item
+//    (load buffering, which the model checker does not show: this one rests on the argument alone). A thief that reads
+//    the slot later has lost: its compare-and-swap fails, and what it read is dropped.
 //
 // C. An index is taken once. Whoever takes the oldest does so by a compare-and-swap of top_; one wins. The newest,
 // which
 //    the owner takes without one, is the matter of a duel:
 //    Owner: [deque/6] stores bottom_ = b, fence [deque/11], [deque/7] loads top_; takes item b without a
-//    compare-and-swap if top_ < b. Thief: [deque/8] loads top_ = t, fence [deque/12], [deque/3] loads bottom_; goes on if
-//    t < bottom_. Say the owner takes
-//    index b so, and a thief that has loaded top_ = b tries it as well. The thief has seen a top_ that the owner had
-//    not, so the owner's fence comes first in the order of fences. (C++20, P0668: an order of coherence between
-//    operations on the far sides of two fences orders the fences. C++11 needed a seq_cst compare-and-swap for this.) So
-//    the load at 3 sees the store at 6 or a later one: bottom_ = b, and the thief finds nothing, or the bottom_ of a
-//    later push at the same index, and the thief takes that item. If the owner sees top_ = b, both swap top_, and one
-//    wins. If it sees top_ > b, the item is gone. TakeOldest needs no fence: the owner compares with its own bottom_,
-//    which nobody else writes.
+//    compare-and-swap if top_ < b. Thief: [deque/8] loads top_ = t, fence [deque/12], [deque/3] loads bottom_; goes on
+//    if t < bottom_. Say the owner takes index b so, and a thief that has loaded top_ = b tries it as well. The thief
+//    has seen a top_ that the owner had not, so the owner's fence comes first in the order of fences. (C++20, P0668: an
+//    order of coherence between operations on the far sides of two fences orders the fences. C++11 needed a seq_cst
+//    compare-and-swap for this.) So the load at 3 sees the store at 6 or a later one: bottom_ = b, and the thief finds
+//    nothing, or the bottom_ of a later push at the same index, and the thief takes that item. If the owner sees top_ =
+//    b, both swap top_, and one wins. If it sees top_ > b, the item is gone. TakeOldest needs no fence: the owner
+//    compares with its own bottom_, which nobody else writes.
 //
 // D. While the deque is biased, the owner's half of the duel C has no fence, because nobody is there to duel with.
-//    A thief announces itself in thieves_, fence [deque/13], and looks at bias_. If it is not kNone, it makes it kRevoked, makes the owner
-//    pass a fence (HeavyFence), and sets it to kNone. Only then does it look at bottom_.
+//    A thief announces itself in thieves_, fence [deque/13], and looks at bias_. If it is not kNone, it makes it
+//    kRevoked, makes the owner pass a fence (HeavyFence), and sets it to kNone. Only then does it look at bottom_.
 //    Owner: [deque/6] stores bottom_ = b, light fence, loads bias_; kBiased, it takes item b without further ado.
-//    Either the owner's forced fence comes before its load of bias_, which then gives kRevoked or kNone, and it goes on to C; or it comes
-//    after the store at 6, and the thief, whose loads follow the fence, sees bottom_ = b and leaves that item alone. That a second thief finds
-//    kRevoked says nothing about whether the fence was passed, so it forces one of its own.
-//    The owner takes the bias back after a quiet spell: it stores kBiased, fence [deque/14], and looks at thieves_. If it sees one, it
-//    stores kNone and nothing has happened. If it sees none, every later thief's fence comes after, and sees kBiased. While it is biased
-//    nobody but the owner moves top_, so a deque that it finds not empty stays so.
-//    A thief costs the owner about as much as 2,000 fences, so the owner waits for that many pops in which nobody has come.
+//    Either the owner's forced fence comes before its load of bias_, which then gives kRevoked or kNone, and it goes on
+//    to C; or it comes after the store at 6, and the thief, whose loads follow the fence, sees bottom_ = b and leaves
+//    that item alone. That a second thief finds kRevoked says nothing about whether the fence was passed, so it forces
+//    one of its own. The owner takes the bias back after a quiet spell: it stores kBiased, fence [deque/14], and looks
+//    at thieves_. If it sees one, it stores kNone and nothing has happened. If it sees none, every later thief's fence
+//    comes after, and sees kBiased. While it is biased nobody but the owner moves top_, so a deque that it finds not
+//    empty stays so. A thief costs the owner about as much as 2,000 fences, so the owner waits for that many pops in
+//    which nobody has come.
 //
-// A, C and the orders that they name are checked in tests/model, for every interleaving of a few operations, with a relaxed
-// load at 8 and a release compare-and-swap at 4 as they are here.
+// A, C and the orders that they name are checked in tests/model, for every interleaving of a few operations, with a
+// relaxed load at 8 and a release compare-and-swap at 4 as they are here.
 //
 // An empty deque can be told from top_ >= bottom_ without the fence, because top_ never goes back.
 //
-// Rejected: a part of the deque that only the owner sees, published when it next looks at a flag: a thief got 0 of 100 items while the owner
-// computed. A fence that publishes the slot, as in the paper (ThreadSanitizer cannot follow it, and the release stores
-// are free on x86-64); a release store of bottom_ in Pop in place of the fence, which a model checker refuted after 269
-// executions; Steal looping on kLost, which hides contention from whoever picks the victim.
+// Rejected: a part of the deque that only the owner sees, published when it next looks at a flag: a thief got 0 of 100
+// items while the owner computed. A fence that publishes the slot, as in the paper (ThreadSanitizer cannot follow it,
+// and the release stores are free on x86-64); a release store of bottom_ in Pop in place of the fence, which a model
+// checker refuted after 269 executions; Steal looping on kLost, which hides contention from whoever picks the victim.
 // (D. Chase and Y. Lev, SPAA 2005; N. M. Le et al., "Correct and Efficient Work-Stealing for Weak Memory Models", PPoPP
 // 2013.)
 #ifndef WEFT_LIB_LOCKFREE_WORK_STEALING_DEQUE_H_
@@ -193,7 +194,8 @@ class WorkStealingDeque {
 
   Stolen Steal() noexcept {
     // relaxed: top_ only grows; a deque that has become less empty since will be looked at again by who needs to know.
-    if (top_.load(std::memory_order_relaxed) >= bottom_.load(std::memory_order_relaxed)) return {StealOutcome::kEmpty, nullptr};
+    if (top_.load(std::memory_order_relaxed) >= bottom_.load(std::memory_order_relaxed))
+      return {StealOutcome::kEmpty, nullptr};
     if (RevokeBias()) {
       // [deque/18] heavy: pairs with [deque/17].
       HeavyFence(WEFT_ORDER("deque/18", std::memory_order_seq_cst));
@@ -214,8 +216,9 @@ class WorkStealingDeque {
     }
   }
 
-  // Any other thread, which then looks into the deque without taking: the parts of Steal() that make the owner's pushes visible. After
-  // true it calls HeavyFence(), which serves any number of deques, and BiasRevoked(). Leave() in any case.
+  // Any other thread, which then looks into the deque without taking: the parts of Steal() that make the owner's pushes
+  // visible. After true it calls HeavyFence(), which serves any number of deques, and BiasRevoked(). Leave() in any
+  // case.
   [[nodiscard]] bool RevokeBias() noexcept {
     // relaxed: the fence orders it. Half of the duel D.
     thieves_.fetch_add(kVisit + kInside, std::memory_order_relaxed);
@@ -227,7 +230,8 @@ class WorkStealingDeque {
   }
   void BiasRevoked() noexcept { bias_.store(Bias::kNone, std::memory_order_relaxed); }
   void Leave() noexcept {
-    // [deque/15] release: pairs with [deque/16]. Weaker, the owner could be biased while a thief's compare-and-swap is to come.
+    // [deque/15] release: pairs with [deque/16]. Weaker, the owner could be biased while a thief's compare-and-swap is
+    // to come.
     thieves_.fetch_sub(kInside, WEFT_ORDER("deque/15", std::memory_order_release));
   }
 
@@ -297,7 +301,8 @@ class WorkStealingDeque {
       // [deque/14] seq_cst: pairs with [deque/13]. The middle of the duel D.
       StoreLoadFence(WEFT_ORDER("deque/14", std::memory_order_seq_cst));
       // [deque/16] acquire: pairs with [deque/15].
-      if (thieves_.load(WEFT_ORDER("deque/16", std::memory_order_acquire)) % kVisit != 0) bias_.store(Bias::kNone, std::memory_order_relaxed);
+      if (thieves_.load(WEFT_ORDER("deque/16", std::memory_order_acquire)) % kVisit != 0)
+        bias_.store(Bias::kNone, std::memory_order_relaxed);
     }
   }
 

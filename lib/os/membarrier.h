@@ -4,8 +4,8 @@
 
 namespace weft::internal {
 
-// Registers the process for membarrier(2), once. Before the first thread that duels is started; afterwards LightFence() is free,
-// unless the kernel, or a sandbox, refuses. Any thread.
+// Registers the process for membarrier(2), once. Before the first thread that duels is started; afterwards LightFence()
+// is free, unless the kernel, or a sandbox, refuses. Any thread.
 void EnableAsymmetricFences() noexcept;
 
 }  // namespace weft::internal

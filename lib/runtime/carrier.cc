@@ -17,9 +17,10 @@ constexpr int kSearchRounds = 100;
 
 constexpr bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
 
-// Waiting for children. While an unwinding does so; in a join that ends with them, because what cancels the owner there shuts the scope as well;
-// and in one that can be interrupted.
-constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/false, /*for_children=*/true};
+// Waiting for children. While an unwinding does so; in a join that ends with them, because what cancels the owner there
+// shuts the scope as well; and in one that can be interrupted.
+constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/false,
+                                 /*for_children=*/true};
 constexpr WaitKind kParkedJoinWait = {
     ParkReason::kJoin, /*timed=*/false,
     [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
@@ -33,7 +34,13 @@ constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &NotWi
 constinit thread_local Carrier* current_carrier = nullptr;
 
 Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index) noexcept
-    : runtime(core), index(carrier_index), timers(core.Now()), sightings_(core.config.max_pool_size), observer_(core.config.observer), mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit), chooser_(carrier_index + 1) {}
+    : runtime(core),
+      index(carrier_index),
+      timers(core.Now()),
+      sightings_(core.config.max_pool_size),
+      observer_(core.config.observer),
+      mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit),
+      chooser_(carrier_index + 1) {}
 
 Carrier::~Carrier() = default;
 
@@ -75,8 +82,8 @@ void Carrier::Look() noexcept {
   }
 }
 
-// Oldest first, which is fair; every so often the inject queue goes first, so that nothing in it starves. (A join begins its own children newest
-// first, in its owner's place: depth-first, with few threads alive and a warm cache.)
+// Oldest first, which is fair; every so often the inject queue goes first, so that nothing in it starves. (A join
+// begins its own children newest first, in its owner's place: depth-first, with few threads alive and a warm cache.)
 ThreadBlock* Carrier::NextThread() noexcept {
   if (tick_ % kDispatchesPerLook == 0) {
     if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
@@ -192,7 +199,8 @@ void Carrier::RunChain(ThreadBlock& first) noexcept {
     next.resume();
     ThreadBlock* const thread = current;  // one may have run in another's place
     switch (action) {
-      case Action::kGone: return;
+      case Action::kGone:
+        return;
       case Action::kYield:
         if (YieldsToNobody()) {
           next = thread->leaf->Handle();
@@ -226,7 +234,8 @@ std::coroutine_handle<> Carrier::MountFirst(ThreadBlock& thread) noexcept {
   return GoOn(thread);
 }
 
-// A child that is cancelled before its first run is never started. It need not have been asked: its scope may not know it.
+// A child that is cancelled before its first run is never started. It need not have been asked: its scope may not know
+// it.
 bool Carrier::IsToEndUnstarted(ThreadBlock& thread) noexcept {
   if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
   return thread.state.Observe().requested() && IsCancelled(thread);
@@ -237,9 +246,12 @@ std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
   EndWait(thread);
   while (thread.unwind) {
     switch (Unwind(thread)) {
-      case AfterUnwind::kLeft: return Leave();
-      case AfterUnwind::kAtBoundary: continue;
-      case AfterUnwind::kAtRoot: return EndThread(thread, ThreadBlock::Ending::kCancelled);
+      case AfterUnwind::kLeft:
+        return Leave();
+      case AfterUnwind::kAtBoundary:
+        continue;
+      case AfterUnwind::kAtRoot:
+        return EndThread(thread, ThreadBlock::Ending::kCancelled);
     }
   }
   return thread.leaf->Handle();
@@ -327,15 +339,16 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
 
 // ---- One in another's place.
 
-// What follows is most of what fork and join cost, written out for the case that nothing special has happened: a child has run in its owner's
-// place, and has succeeded; the next one is where it was put, or there is none and the owner goes on. EndThread() does the same for all cases.
+// What follows is most of what fork and join cost, written out for the case that nothing special has happened: a child
+// has run in its owner's place, and has succeeded; the next one is where it was put, or there is none and the owner
+// goes on. EndThread() does the same for all cases.
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
   return Carrier::Current()->EndFrame(thread, succeeded);
 }
 
 [[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
-  if (!succeeded || !thread.holds_count || observer_ != nullptr || thread.identity.load(std::memory_order_relaxed) != nullptr)
-      [[unlikely]] {
+  if (!succeeded || !thread.holds_count || observer_ != nullptr ||
+      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
   ScopeRecord& scope = *thread.home;
@@ -348,7 +361,8 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
   }
   scope.children.EndLocal();
   if (scope.children.MayHaveLocal()) {
-    if (!MayBeginInPlace(scope)) [[unlikely]] return LeaveJoin(scope);
+    if (!MayBeginInPlace(scope)) [[unlikely]]
+      return LeaveJoin(scope);
     ThreadBlock* const next = deque.Pop();
     if (next == nullptr) return LeaveJoin(scope);
     if (!IsToBeginInPlace(*next, scope)) [[unlikely]] {
@@ -358,7 +372,8 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
     return BeginInPlace(*next, scope);
   }
   ThreadBlock& owner = *scope.owner;
-  if (!scope.closes_with_join || !scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]] {
+  if (!scope.closes_with_join || !scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope)
+      [[unlikely]] {
     return LeaveJoin(scope);
   }
   // As CompleteJoin() and ResumeOwner().
@@ -409,9 +424,13 @@ std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::End
 
 std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
   switch (scope.children.End()) {
-    case JoinCount::Last::kNo: return Leave();
-    case JoinCount::Last::kRing: runtime.RingBlocked(); return Leave();  // the scope may be gone
-    case JoinCount::Last::kResume: break;
+    case JoinCount::Last::kNo:
+      return Leave();
+    case JoinCount::Last::kRing:
+      runtime.RingBlocked();
+      return Leave();  // the scope may be gone
+    case JoinCount::Last::kResume:
+      break;
   }
   if (scope.owner_parked) {
     Wake(*scope.owner);
@@ -428,8 +447,10 @@ std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
 bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
-  if (!PopRecord(owner, scope)) [[likely]] return true;
-  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other can come.
+  if (!PopRecord(owner, scope)) [[likely]]
+    return true;
+  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other
+  // can come.
   return scope.children.Drained() || scope.children.Wait();
 }
 
@@ -440,7 +461,8 @@ inline std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept
   SwitchTo(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);
   // As EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
-  if (!owner.state.Observe().requested() && !owner.unwind) [[likely]] return owner.leaf->Handle();
+  if (!owner.state.Observe().requested() && !owner.unwind) [[likely]]
+    return owner.leaf->Handle();
   if (owner.unwind || IsCancelled(owner)) {
     action = Action::kUnwind;
     return std::noop_coroutine();
@@ -451,7 +473,8 @@ inline std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept
 // Who holds the count has nothing left to begin.
 inline std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
   if (scope.children.Drained() || scope.children.Wait()) [[likely]] {
-    if (CompleteJoin(scope)) [[likely]] return ResumeOwner(scope);
+    if (CompleteJoin(scope)) [[likely]]
+      return ResumeOwner(scope);
   }
   return Leave();
 }
@@ -497,8 +520,8 @@ bool Carrier::RefillInPlaceBudget(const ScopeRecord& scope) noexcept {
   Look();
   runtime.RunShutdownBatch(kShutdownBatch);
   if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
-  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may hide is at the old end,
-  // where thieves take first.)
+  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
+  // hide is at the old end, where thieves take first.)
   return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= scope.children.local();
 }
 
@@ -550,8 +573,8 @@ void Carrier::Search() noexcept {
   for (int round = 0; round < kSearchRounds && !runtime.HasWork(); ++round) CpuRelax();
 }
 
-// The other carriers' half of the fences at [idle/2], for those that make none: what they have pushed is seen below, and what they push from now on
-// is pushed by somebody who sees that we are parked.
+// The other carriers' half of the fences at [idle/2], for those that make none: what they have pushed is seen below,
+// and what they push from now on is pushed by somebody who sees that we are parked.
 void Carrier::ForcePublication() noexcept {
   const uint32_t count = runtime.carrier_count();
   bool biased = false;

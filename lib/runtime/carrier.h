@@ -30,7 +30,8 @@ class Carrier;
 // initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local Carrier* current_carrier;
 
-// What is to become of the thread that is mounted by the time resume() returns. kGone: none is, it is somebody else's or has ended.
+// What is to become of the thread that is mounted by the time resume() returns. kGone: none is, it is somebody else's
+// or has ended.
 enum class Action : uint8_t { kGone, kPark, kYield, kUnwind };
 
 // Counts for the census and for statistics: written by one carrier, read by anyone. Not for control.
@@ -49,7 +50,8 @@ struct CarrierCounters {
   }
 };
 
-// How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends with them.
+// How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends
+// with them.
 extern const WaitKind kJoinWait;
 
 class Carrier {
@@ -58,8 +60,9 @@ class Carrier {
   static constexpr int kDispatchesPerLook = 61;
   // Operations that were ready at once, in one turn of a thread, after which it yields.
   static constexpr int kReadyBudget = 64;
-  // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions are looked after,
-  // after kInPlaceMaxNanos in a row other threads get a turn, if there are any. More often costs memory: what a turn breaks off waits in pieces.
+  // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions
+  // are looked after, after kInPlaceMaxNanos in a row other threads get a turn, if there are any. More often costs
+  // memory: what a turn breaks off waits in pieces.
   static constexpr int kInPlacePerLook = 61;
   static constexpr int64_t kInPlaceLookNanos = 200'000;
   static constexpr int64_t kInPlaceMaxNanos = 10'000'000;
@@ -91,19 +94,24 @@ class Carrier {
   bool EnterJoinOf(PromiseBase& frame) noexcept;
   void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
-  // ---- Threads that run one in another's place, without a turn through Main(). These give what runs next on this stack.
+  // ---- Threads that run one in another's place, without a turn through Main(). These give what runs next on this
+  // stack.
 
   // The frame of the mounted thread is suspended, and waits for the children of `scope`.
   std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
-  // The frame of the mounted thread is suspended, and waits for `scope`, whose children are these. They begin, the first one in its place.
+  // The frame of the mounted thread is suspended, and waits for `scope`, whose children are these. They begin, the
+  // first one in its place.
   template <class Branch>
   std::coroutine_handle<> BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept;
   // The root frame of the mounted thread is gone.
   std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
-  // Who holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the count to the others.
+  // Who holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the count to
+  // the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
-  bool MayBeginInPlace(const ScopeRecord& scope) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(scope); }
+  bool MayBeginInPlace(const ScopeRecord& scope) noexcept {
+    return --in_place_budget_ > 0 || RefillInPlaceBudget(scope);
+  }
   // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
@@ -121,14 +129,16 @@ class Carrier {
 
   // Puts a runnable thread into the deque; NotifyPushed() then tells whoever is idle.
   void Push(ThreadBlock& thread) noexcept {
-    if (!deque.Push(&thread)) [[unlikely]] InjectInstead(thread);
+    if (!deque.Push(&thread)) [[unlikely]]
+      InjectInstead(thread);
   }
   void NotifyPushed() noexcept;
 
   // A new thread, made by the one that is mounted here.
   [[gnu::always_inline]] void StartHere(ThreadBlock& thread) noexcept {
     CarrierCounters::Add(counters.started);
-    if (observer_ != nullptr) [[unlikely]] ObserveStart(thread);
+    if (observer_ != nullptr) [[unlikely]]
+      ObserveStart(thread);
     Push(thread);
     NotifyPushed();
   }
@@ -228,7 +238,8 @@ inline void Carrier::EnterJoin(ScopeRecord& scope) noexcept {
   CarrierCounters::Add(counters.parks);
   current->wait.store(&kJoinWait, std::memory_order_relaxed);
   scope.owner_parked = false;
-  if (observer_ != nullptr) [[unlikely]] ObserveUnmount(*current);
+  if (observer_ != nullptr) [[unlikely]]
+    ObserveUnmount(*current);
 }
 
 // Mounts a thread while the carrier runs on.
@@ -240,11 +251,13 @@ inline void Carrier::SwitchToUnobserved(ThreadBlock& thread) noexcept {
 }
 inline void Carrier::SwitchTo(ThreadBlock& thread) noexcept {
   SwitchToUnobserved(thread);
-  if (observer_ != nullptr) [[unlikely]] ObserveMount(thread);
+  if (observer_ != nullptr) [[unlikely]]
+    ObserveMount(thread);
 }
 
 inline bool Carrier::AtCheckpoint() noexcept {
-  if (observer_ != nullptr) [[unlikely]] observer_->OnCheckpoint(current->id);
+  if (observer_ != nullptr) [[unlikely]]
+    observer_->OnCheckpoint(current->id);
   ThreadState::Snapshot seen = current->state.Observe();
   if (seen.unregistered()) [[unlikely]] {
     current->home->Register(*current);
@@ -257,7 +270,8 @@ inline bool Carrier::AtCheckpoint() noexcept {
 // AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
 inline bool Carrier::EnterJoinOf(PromiseBase& frame) noexcept {
   current->leaf = &frame;
-  if (observer_ == nullptr && !current->state.Observe().attention()) [[likely]] return true;
+  if (observer_ == nullptr && !current->state.Observe().attention()) [[likely]]
+    return true;
   AtCheckpoint();
   return EnterBoundary(frame);
 }
@@ -266,13 +280,15 @@ inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
   ThreadBlock& thread = *current;
   thread.leaf = &frame;
   thread.seen = thread.state.Observe();
-  if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]] return true;
+  if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]]
+    return true;
   action = Action::kUnwind;
   return false;
 }
 
 template <class Branch>
-[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept {
+[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches,
+                                                                             int32_t count) noexcept {
   EnterJoin(scope);
   const bool in_place = MayBeginInPlace(scope) && !scope.shut();
   CarrierCounters::Add(counters.started, count);

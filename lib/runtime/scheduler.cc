@@ -39,8 +39,8 @@ Carrier& RequireCarrier(const char* what) noexcept {
 
 }  // namespace
 
-// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may be on
-// two OS threads, and the compiler must not keep the address of the variable, or its value.
+// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may
+// be on two OS threads, and the compiler must not keep the address of the variable, or its value.
 [[gnu::noinline]] ThreadBlock* CurrentThread() noexcept {
   asm volatile("");
   Carrier* carrier = Carrier::Current();
@@ -69,9 +69,12 @@ void EndCounted(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   RuntimeCore& runtime = *owner.runtime;
   switch (scope.children.End()) {
-    case JoinCount::Last::kNo: return;
-    case JoinCount::Last::kRing: return runtime.RingBlocked();  // the scope may be gone
-    case JoinCount::Last::kResume: break;
+    case JoinCount::Last::kNo:
+      return;
+    case JoinCount::Last::kRing:
+      return runtime.RingBlocked();  // the scope may be gone
+    case JoinCount::Last::kResume:
+      break;
   }
   if (scope.owner_parked) {
     Wake(owner);
@@ -123,8 +126,9 @@ void CountWake(RuntimeCore& runtime) noexcept {
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
   thread.runtime = &runtime;
   Carrier* const carrier = Carrier::Current();
-  thread.id = carrier != nullptr && &carrier->runtime == &runtime ? carrier->NextThreadIds(1)
-                                                                  : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
+  thread.id = carrier != nullptr && &carrier->runtime == &runtime
+                  ? carrier->NextThreadIds(1)
+                  : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
 }
 
 void StartThread(ThreadBlock& thread) noexcept {

@@ -60,7 +60,8 @@ void RequestCancel(ThreadBlock& thread, Boundary& boundary, const CancelReason& 
     boundary.requested = true;
     boundary.reason = reason;
     const ThreadState::Snapshot before = thread.state.Request();
-    // A thread that was asked before has been looking ever since. One that is not watched any more was let go by another watcher.
+    // A thread that was asked before has been looking ever since. One that is not watched any more was let go by
+    // another watcher.
     if (!before.asleep() && !before.requested() && (fence == Fence::kNeeded || !before.watched())) HeavyFence();
     // The outermost shield inside the boundary hides everything within it. (The root is not in the list: its end is null.)
     Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
@@ -139,8 +140,9 @@ void PoppedUnderAttention(ThreadBlock& thread) noexcept {
 }
 
 void DieOutOfOrder(const ThreadBlock& thread) noexcept {
-  WEFT_CHECK(false) << "a scope or a boundary of virtual thread #" << thread.id
-                    << " is closed while something that was opened inside it is still open; close them in the reverse order";
+  WEFT_CHECK(false)
+      << "a scope or a boundary of virtual thread #" << thread.id
+      << " is closed while something that was opened inside it is still open; close them in the reverse order";
   __builtin_unreachable();
 }
 

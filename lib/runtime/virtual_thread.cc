@@ -81,16 +81,19 @@ VirtualThread VirtualThread::Current() {
 }
 
 VirtualThread::State VirtualThread::state() const noexcept {
-  return identity_->With([](const internal::ThreadBlock* thread) { return thread == nullptr ? State::kTerminated : StateOf(*thread); });
+  return identity_->With(
+      [](const internal::ThreadBlock* thread) { return thread == nullptr ? State::kTerminated : StateOf(*thread); });
 }
 
 int VirtualThread::carrier() const noexcept {
-  return identity_->With([](const internal::ThreadBlock* thread) { return thread == nullptr ? -1 : CarrierOf(*thread); });
+  return identity_->With(
+      [](const internal::ThreadBlock* thread) { return thread == nullptr ? -1 : CarrierOf(*thread); });
 }
 
 std::string VirtualThread::ToString() const {
   return identity_->With([&](const internal::ThreadBlock* thread) {
-    return thread == nullptr ? internal::Describe(id(), name(), State::kTerminated, -1) : internal::DescribeThread(*thread);
+    return thread == nullptr ? internal::Describe(id(), name(), State::kTerminated, -1)
+                             : internal::DescribeThread(*thread);
   });
 }
 

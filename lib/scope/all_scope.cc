@@ -14,20 +14,23 @@
 namespace weft::internal {
 
 const ScopeRecord::Operations AllScope::kOperations = {
-    .request_shutdown = [](ScopeRecord& scope, const CancelReason& reason) noexcept {
-      static_cast<AllScope&>(scope).RequestShutdown(reason);
-    },
-    .shut_down_some = [](ScopeRecord& scope, int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
-    .register_child = [](ScopeRecord& scope, ThreadBlock& child) noexcept { static_cast<AllScope&>(scope).Register(child); },
-    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
-      static_cast<AllScope&>(scope).ForEachChild(visit, argument);
-    },
+    .request_shutdown =
+        [](ScopeRecord& scope, const CancelReason& reason) noexcept {
+          static_cast<AllScope&>(scope).RequestShutdown(reason);
+        },
+    .shut_down_some = [](ScopeRecord& scope,
+                         int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
+    .register_child = [](ScopeRecord& scope,
+                         ThreadBlock& child) noexcept { static_cast<AllScope&>(scope).Register(child); },
+    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
+                         void* argument) noexcept { static_cast<AllScope&>(scope).ForEachChild(visit, argument); },
 };
 
 // With the count known to the compiler for an All() of two.
 template <class Count>
-[[gnu::always_inline]] inline std::coroutine_handle<> AllScope::BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
-                                                                              Count count, PromiseBase& awaiting) noexcept {
+[[gnu::always_inline]] inline std::coroutine_handle<> AllScope::BeginBranches(AllScope* place, BranchBlock* branches,
+                                                                              PromiseBase* const* roots, Count count,
+                                                                              PromiseBase& awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
   ThreadBlock& owner = *carrier.current;
   if (!carrier.EnterJoinOf(awaiting)) [[unlikely]] {
@@ -45,15 +48,18 @@ template <class Count>
     branch.leaf = roots[i];
     roots[i]->MakeRoot(&branch);
   }
-  if (const CancelReason reason = PushRecord(owner, scope)) [[unlikely]] scope.RequestShutdown(reason);
+  if (const CancelReason reason = PushRecord(owner, scope)) [[unlikely]]
+    scope.RequestShutdown(reason);
   return carrier.BeginBranches(scope, branches, count);
 }
 
-std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
-                                        PromiseBase& awaiting) noexcept {
+std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
+                                        int32_t count, PromiseBase& awaiting) noexcept {
   switch (count) {
-    [[likely]] case 2: return BeginBranches(place, branches, roots, std::integral_constant<int32_t, 2>(), awaiting);
-    default: return BeginBranches(place, branches, roots, count, awaiting);
+    [[likely]] case 2:
+      return BeginBranches(place, branches, roots, std::integral_constant<int32_t, 2>(), awaiting);
+    default:
+      return BeginBranches(place, branches, roots, count, awaiting);
   }
 }
 
@@ -84,7 +90,8 @@ void AllScope::ShutLocked(const CancelReason& reason) noexcept {
   if (shut()) return;
   shut_.store(true, std::memory_order_relaxed);
   reason_ = reason;
-  if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); })) return;
+  if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); }))
+    return;
   children.Add();
   EnqueueShutdown(*owner->runtime, *this);
 }

@@ -14,16 +14,18 @@
 namespace weft::internal {
 
 const ScopeRecord::Operations ScopeBase::kOperations = {
-    .request_shutdown = [](ScopeRecord& scope, const CancelReason& reason) noexcept {
-      static_cast<ScopeBase&>(scope).RequestShutdown(reason);
-    },
-    .shut_down_some = [](ScopeRecord& scope, int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
-    .register_child = [](ScopeRecord& scope, ThreadBlock& child) noexcept {
-      static_cast<ScopeBase&>(scope).Register(static_cast<ChildBase&>(child));
-    },
-    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
-      static_cast<ScopeBase&>(scope).ForEachChild(visit, argument);
-    },
+    .request_shutdown =
+        [](ScopeRecord& scope, const CancelReason& reason) noexcept {
+          static_cast<ScopeBase&>(scope).RequestShutdown(reason);
+        },
+    .shut_down_some = [](ScopeRecord& scope,
+                         int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
+    .register_child =
+        [](ScopeRecord& scope, ThreadBlock& child) noexcept {
+          static_cast<ScopeBase&>(scope).Register(static_cast<ChildBase&>(child));
+        },
+    .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
+                         void* argument) noexcept { static_cast<ScopeBase&>(scope).ForEachChild(visit, argument); },
 };
 
 ScopeBase::ScopeBase(PolicyRules rules, std::string name)
@@ -148,7 +150,8 @@ void ScopeBase::ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept {
   }
 }
 
-// The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed it.
+// The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
+// it.
 void ScopeBase::Register(ChildBase& child) noexcept {
   bool shut_already;
   CancelReason reason;

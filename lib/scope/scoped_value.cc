@@ -20,8 +20,9 @@ void BindingBase::Unbind() noexcept {
   WEFT_CHECK(self.bindings == &node_) << "a ScopedBinding of " << DescribeThread(self)
                                       << " is ended while one that was made later is not; end them in the reverse order";
   // The address of a binding may be used again; that nothing opened inside is left open is checked by itself.
-  WEFT_CHECK(self.records.load(std::memory_order_relaxed) == records_) << "a ScopedBinding of " << DescribeThread(self)
-                                       << " is ended while a scope that was opened under it is still open";
+  WEFT_CHECK(self.records.load(std::memory_order_relaxed) == records_)
+      << "a ScopedBinding of " << DescribeThread(self)
+      << " is ended while a scope that was opened under it is still open";
   self.bindings = node_.outer;
 }
 

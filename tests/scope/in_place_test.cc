@@ -1,6 +1,7 @@
-// Children that run in their owner's place. Goal: what a scope and an All promise holds whether a child was begun on the spot, stolen, parked on
-// the way or broken off, in any mixture; and whoever else waits for the carrier gets its turn. Method: trees of calls whose leaves do
-// something different each time, cancelled at any moment; and long trees beside a thread that waits.
+// Children that run in their owner's place. Goal: what a scope and an All promise holds whether a child was begun on
+// the spot, stolen, parked on the way or broken off, in any mixture; and whoever else waits for the carrier gets its
+// turn. Method: trees of calls whose leaves do something different each time, cancelled at any moment; and long trees
+// beside a thread that waits.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -43,15 +44,20 @@ uint64_t Mix(uint64_t x) {
 // What a leaf does before it gives its number.
 Task<void> Pause(uint64_t which) {
   switch (Mix(which) % 8) {
-    case 0: co_await Yield(); break;
-    case 1: co_await Sleep(absl::Microseconds(Mix(which) % 50)); break;
+    case 0:
+      co_await Yield();
+      break;
+    case 1:
+      co_await Sleep(absl::Microseconds(Mix(which) % 50));
+      break;
     case 2: {
       Event set;
       set.Set();
       co_await set.Wait();
       break;
     }
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -228,9 +234,8 @@ TEST_P(InPlaceTest, AJoinOfAnOuterScopeEndsWithItsTimeoutAndTheChildrenGoOn) {
       co_await event.Wait();
       flag = true;
     }(go, done));
-    const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](AwaitAll& outer) -> Task<void> {
-      (co_await outer.Join()).IgnoreFailures();
-    }(scope));
+    const absl::Status late = co_await WithTimeout(
+        absl::Milliseconds(1), [](AwaitAll& outer) -> Task<void> { (co_await outer.Join()).IgnoreFailures(); }(scope));
     EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
     EXPECT_FALSE(done);
     EXPECT_FALSE(scope.IsShutdown());

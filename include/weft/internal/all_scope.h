@@ -23,8 +23,9 @@ class BranchBlock final : public ThreadBlock {
 // Opened when its branches begin, closed by whoever ends the last of them, before the owner goes on.
 class AllScope final : public ScopeRecord {
  public:
-  // For await_suspend: opens the scope at `scope`, makes the `count` control blocks at `branches`, and begins the threads whose unstarted root frames
-  // are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is made, and the roots are destroyed.
+  // For await_suspend: opens the scope at `scope`, makes the `count` control blocks at `branches`, and begins the
+  // threads whose unstarted root frames are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is
+  // made, and the roots are destroyed.
   static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
                                        PromiseBase& awaiting) noexcept;
 
@@ -35,8 +36,8 @@ class AllScope final : public ScopeRecord {
   friend class BranchBlock;
 
   template <class Count>
-  static std::coroutine_handle<> BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, Count count,
-                                               PromiseBase& awaiting) noexcept;
+  static std::coroutine_handle<> BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
+                                               Count count, PromiseBase& awaiting) noexcept;
   AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
       : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
 

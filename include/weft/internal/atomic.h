@@ -17,10 +17,10 @@
 //  * An owner's own relaxed store does not continue a release sequence (C++20): where a reader relies on an earlier
 //    release store, every later store to that word is a release store too.
 //
-// Cost on x86-64: the fence is one locked instruction on the own stack, 5.4 ns. The light fence is a load and a branch; the
-// heavy one a system call, about 13 us while other threads of the process run, since the kernel interrupts each of them.
-// Rejected: `std::atomic_thread_fence(seq_cst)`, which clang 19 compiles to `mfence`, 21 ns; a locked instruction on
-// the word at `(%rsp)`, which would make the function's return or reload wait for it.
+// Cost on x86-64: the fence is one locked instruction on the own stack, 5.4 ns. The light fence is a load and a branch;
+// the heavy one a system call, about 13 us while other threads of the process run, since the kernel interrupts each of
+// them. Rejected: `std::atomic_thread_fence(seq_cst)`, which clang 19 compiles to `mfence`, 21 ns; a locked instruction
+// on the word at `(%rsp)`, which would make the function's return or reload wait for it.
 #ifndef WEFT_INTERNAL_ATOMIC_H_
 #define WEFT_INTERNAL_ATOMIC_H_
 
@@ -66,8 +66,8 @@ inline void BiasFence(std::memory_order = std::memory_order_seq_cst) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-// The cheap side of an uneven duel: a StoreLoadFence() in effect, as long as the other side calls HeavyFence(). Where the kernel has no
-// membarrier, both are StoreLoadFence().
+// The cheap side of an uneven duel: a StoreLoadFence() in effect, as long as the other side calls HeavyFence(). Where
+// the kernel has no membarrier, both are StoreLoadFence().
 inline void LightFence(std::memory_order = std::memory_order_seq_cst) noexcept {
   if (FencesAreAsymmetric()) [[likely]] {
     BiasFence();
@@ -76,7 +76,8 @@ inline void LightFence(std::memory_order = std::memory_order_seq_cst) noexcept {
   }
 }
 
-// The dear side: when it returns, every other thread of the process has passed a full fence since it was called. (lib/os/membarrier.cc)
+// The dear side: when it returns, every other thread of the process has passed a full fence since it was called.
+// (lib/os/membarrier.cc)
 void HeavyFence(std::memory_order = std::memory_order_seq_cst) noexcept;
 
 // Tells the core that this is a spin loop.

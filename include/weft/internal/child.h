@@ -68,7 +68,9 @@ class TaskChild : public ChildOf<FlatValue<T>> {
  public:
   using Value = FlatValue<T>;
 
-  explicit TaskChild(Task<T>&& task) noexcept { this->leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Fork()"); }
+  explicit TaskChild(Task<T>&& task) noexcept {
+    this->leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Fork()");
+  }
 
   std::add_pointer_t<Value> value() noexcept final {
     if constexpr (std::is_void_v<Value>) {

@@ -1,27 +1,29 @@
 // How many children a scope still has, and who goes on when there are none.
 //
-// Most children are forked by the owner of a scope, and run to their end on its carrier while it waits in its join, one after another,
-// each begun where the last one ended. Counting these takes no atomic operation: `local_` belongs to one thread at a time, its *holder*.
+// Most children are forked by the owner of a scope, and run to their end on its carrier while it waits in its join, one
+// after another, each begun where the last one ended. Counting these takes no atomic operation: `local_` belongs to one
+// thread at a time, its *holder*.
 //
-//   The holder is the owner, except while it waits; then it is the child that runs in its place, from when that child is begun
-//   until it ends, wherever it parks and resumes meanwhile. When that child ends, the next one begun in its place holds the count; if
-//   there is nothing to begin, the holder gives the count up by Wait().
+//   The holder is the owner, except while it waits; then it is the child that runs in its place, from when that child
+//   is begun until it ends, wherever it parks and resumes meanwhile. When that child ends, the next one begun in its
+//   place holds the count; if there is nothing to begin, the holder gives the count up by Wait().
 //
-// Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the scope, and a shutdown
-// that is being carried to the children. The sum of the two is the number of what has not ended.
+// Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the
+// scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended.
 //
 //   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
 //   other:  End()     2. takes one from shared_
 //
-// Whichever of these leaves kWaiting and zero has seen the last of it, and goes on as the owner, or makes it runnable: the others' parts
-// of the sum are in shared_ by then, and nobody can add one, because only what has not ended could. It happens once, for the sum reaches
-// zero once. (An exhaustive search of interleavings is in tests/model; the holder who counts locally after the owner has moved on is
-// the mutant that it kills.)
+// Whichever of these leaves kWaiting and zero has seen the last of it, and goes on as the owner, or makes it runnable:
+// the others' parts of the sum are in shared_ by then, and nobody can add one, because only what has not ended could.
+// It happens once, for the sum reaches zero once. (An exhaustive search of interleavings is in tests/model; the holder
+// who counts locally after the owner has moved on is the mutant that it kills.)
 //
-// Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does after its wait.
+// Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does
+// after its wait.
 //
-// Instead of waiting to be resumed the owner may hold its OS thread (a destructor): Block() adds kBlocked, and End() says that the last has
-// ended, for somebody to ring it; nothing of the scope may be touched then.
+// Instead of waiting to be resumed the owner may hold its OS thread (a destructor): Block() adds kBlocked, and End()
+// says that the last has ended, for somebody to ring it; nothing of the scope may be touched then.
 #ifndef WEFT_INTERNAL_JOIN_COUNT_H_
 #define WEFT_INTERNAL_JOIN_COUNT_H_
 
@@ -76,13 +78,15 @@ class JoinCount {
     }
     return left == kBlocked ? Last::kRing : Last::kNo;
   }
-  // Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be resumed.
+  // Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be
+  // resumed.
   [[nodiscard]] bool Withdraw() noexcept {
     int64_t count = shared_.load(std::memory_order_relaxed);
     do {
       if (count <= kWaiting) return false;
       // relaxed: the owner goes on without the children.
-    } while (!shared_.compare_exchange_weak(count, count - kWaiting, std::memory_order_relaxed, std::memory_order_relaxed));
+    } while (
+        !shared_.compare_exchange_weak(count, count - kWaiting, std::memory_order_relaxed, std::memory_order_relaxed));
     return true;
   }
 

@@ -1,8 +1,8 @@
 // What every Weft coroutine frame begins with, and where its result goes.
 //
-// A frame knows the frame that awaits it, or the virtual thread whose root it is, and the slot where its result is to be put. Once
-// started, a frame belongs to itself: it destroys itself when it has ended, or is destroyed by unwinding, leaf first, along
-// the chain of parents. Nothing else destroys a started frame, so nothing is destroyed twice.
+// A frame knows the frame that awaits it, or the virtual thread whose root it is, and the slot where its result is to
+// be put. Once started, a frame belongs to itself: it destroys itself when it has ended, or is destroyed by unwinding,
+// leaf first, along the chain of parents. Nothing else destroys a started frame, so nothing is destroyed twice.
 #ifndef WEFT_INTERNAL_PROMISE_H_
 #define WEFT_INTERNAL_PROMISE_H_
 
@@ -28,7 +28,8 @@ namespace weft::internal {
 inline void* AllocateOrDie(size_t size, const char* what) {
   void* memory = AllocateFrame(size);
 #if !WEFT_EXCEPTIONS
-  if (memory == nullptr) [[unlikely]] DieOutOfMemory(size, what);
+  if (memory == nullptr) [[unlikely]]
+    DieOutOfMemory(size, what);
 #else
   static_cast<void>(what);
 #endif
@@ -95,7 +96,8 @@ class ResultSlot {
 
 class ThreadBlock;
 
-// The root frame of `thread` has ended and is gone; its result is in its slot. Gives what the carrier runs next on this stack. (carrier.cc)
+// The root frame of `thread` has ended and is gone; its result is in its slot. Gives what the carrier runs next on this
+// stack. (carrier.cc)
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
 
 struct PromiseBase {

@@ -1,8 +1,8 @@
 // What a virtual thread has open, innermost first: scopes, and the boundaries at which a cancellation stops.
 //
-// The records of a thread lie in its own frames and form one stack. Only the thread itself (or the carrier that unwinds it)
-// pushes and pops, without a lock as long as nobody looks; others, who bring a request to cancel, walk the stack under the thread's records
-// lock, having made sure that the thread knows of it (thread_block.h, "Records").
+// The records of a thread lie in its own frames and form one stack. Only the thread itself (or the carrier that unwinds
+// it) pushes and pops, without a lock as long as nobody looks; others, who bring a request to cancel, walk the stack
+// under the thread's records lock, having made sure that the thread knows of it (thread_block.h, "Records").
 #ifndef WEFT_INTERNAL_RECORD_H_
 #define WEFT_INTERNAL_RECORD_H_
 
@@ -51,12 +51,14 @@ struct Boundary : Record {
 // table of its own instead of virtual functions, which change at those moments.
 class ScopeRecord : public Record {
  public:
-  // Any thread, under the owner's records lock, or the owner itself. Starts no more children and asks those there are to end. Idempotent.
+  // Any thread, under the owner's records lock, or the owner itself. Starts no more children and asks those there are
+  // to end. Idempotent.
   void RequestShutdown(const CancelReason& reason) noexcept { operations_.request_shutdown(*this, reason); }
   // Carries a shutdown on to at most `max` children; false if there are more. Called by whoever drains the runtime's cancel
   // queue, until it returns true, which is the last touch.
   bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
-  // The thread `child` of this scope itself: makes it known, so that it can be asked to end; asks it at once if the scope is shut.
+  // The thread `child` of this scope itself: makes it known, so that it can be asked to end; asks it at once if the
+  // scope is shut.
   void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
   // For dumps: calls visit(child, argument) for every child that is known and has not ended, under the scope's lock.
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
@@ -66,8 +68,8 @@ class ScopeRecord : public Record {
   bool shut() const noexcept { return shut_.load(std::memory_order_relaxed); }
 
   const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
-  // Of the join that waits, written by the owner before it does. The owner is parked, because something that is requested inside the scope
-  // is to interrupt it; it is woken, not resumed.
+  // Of the join that waits, written by the owner before it does. The owner is parked, because something that is
+  // requested inside the scope is to interrupt it; it is woken, not resumed.
   bool owner_parked = false;
 
  protected:
@@ -91,7 +93,11 @@ class ScopeRecord : public Record {
       : Record(Kind::kScope), closes_with_join(false), owner(owning_thread), operations_(operations) {}
   // With that many children, which are forked at once.
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations, int32_t branches) noexcept
-      : Record(Kind::kScope), closes_with_join(true), owner(owning_thread), children(branches), operations_(operations) {}
+      : Record(Kind::kScope),
+        closes_with_join(true),
+        owner(owning_thread),
+        children(branches),
+        operations_(operations) {}
   ~ScopeRecord() = default;
 
  private:

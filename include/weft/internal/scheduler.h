@@ -40,10 +40,12 @@ void YieldInstead() noexcept;
 // After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.
 void GoOnInstead() noexcept;
 
-// For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The carrier begins the
-// newest child in the thread's place, if it has one: depth-first. A checkpoint, AtCheckpoint() included.
+// For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The
+// carrier begins the newest child in the thread's place, if it has one: depth-first. A checkpoint, AtCheckpoint()
+// included.
 std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
-// What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was carried on.
+// What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was
+// carried on.
 void EndCounted(ScopeRecord& scope) noexcept;
 
 // Any OS thread, once per registration: the wait is over. The thread must not be touched afterwards.
@@ -68,8 +70,8 @@ void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
 // without locks held.
 void RunShutdowns(RuntimeCore& runtime) noexcept;
 
-// Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and nothing
-// else, until all have ended.
+// Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and
+// nothing else, until all have ended.
 void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
 // ---- Time and I/O, called by the current virtual thread.

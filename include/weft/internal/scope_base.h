@@ -142,11 +142,11 @@ class ScopeBase : public ScopeRecord {
   bool closed_ = false;
 
   // ---- Guarded by lock_, as is shut_.
-  bool carrying_on_ = false;            // the shutdown has not reached all children: counted as one, and in the cancel queue
+  bool carrying_on_ = false;  // the shutdown has not reached all children: counted as one, and in the cancel queue
   CancelReason reason_;                 // of the shutdown
   SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
-  const ThreadBlock* spared_ = nullptr; // the child that called Shutdown()
+  const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
   ChildBase* first_success_ = nullptr;  // counted reference
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   uint64_t failure_count_ = 0;

@@ -1,17 +1,18 @@
 // The control block of a virtual thread: everything that is known of it, beside its frames.
 //
-// Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end, a Subtask another. A
-// block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles (VirtualThread) refer to its identity
-// instead, which is made when it is first asked for.
+// Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end,
+// a Subtask another. A block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles
+// (VirtualThread) refer to its identity instead, which is made when it is first asked for.
 //
-// Records. A thread pushes and pops its records without a lock, and looks at its state word afterwards. Whoever walks them
+// Records. A thread pushes and pops its records without a lock, and looks at its state word afterwards. Whoever walks
+// them
 //   1. takes records_lock and sets a flag in the word (requested, or watched);
 //   2. unless the thread was asleep, which means that it will see the flag before it runs on: HeavyFence();
 //   3. walks.
 //   Thread: stores `records`, LightFence(), loads the word; if a flag is set, takes the lock and gives it back.
-// Either the fence at 2 comes before the thread's load, which sees the flag, and the thread does not free what it has popped before the walk
-// is over; or it comes after the thread's store, and the walk does not meet what was popped. What was pushed and is not met is found by the
-// thread, which sees the flag.
+// Either the fence at 2 comes before the thread's load, which sees the flag, and the thread does not free what it has
+// popped before the walk is over; or it comes after the thread's store, and the walk does not meet what was popped.
+// What was pushed and is not met is found by the thread, which sees the flag.
 #ifndef WEFT_INTERNAL_THREAD_BLOCK_H_
 #define WEFT_INTERNAL_THREAD_BLOCK_H_
 
@@ -51,7 +52,8 @@ struct WaitKind {
   // A wait that ended in a thread that is cancelled by then counts as cancelled. For joins: the same request that cancels the
   // owner ends its children, and an owner that saw them all ended would take that for the end of its work.
   bool cancel_wins = false;
-  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not in a queue.
+  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
+  // in a queue.
   bool for_children = false;
 };
 
@@ -111,7 +113,7 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   void* waiting_on;             // of `wait`
   Atomic<const WaitKind*> wait{nullptr};  // what it is parked in, or was last; atomic for those who only display it
   Atomic<ThreadIdentity*> identity{nullptr};  // null: nobody has asked; written by the thread, or before it starts
-  Atomic<Record*> records{nullptr};  // walked by others, see above
+  Atomic<Record*> records{nullptr};           // walked by others, see above
   uint32_t scopes_opened = 0;
   ThreadState::Snapshot seen;
 
@@ -136,7 +138,7 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
 
   static constexpr uint32_t kMountedBit = 1u << 31;
 
-  std::string_view DisplayName() const noexcept { 
+  std::string_view DisplayName() const noexcept {
     const ThreadIdentity* known = identity.load(std::memory_order_acquire);
     return known == nullptr ? std::string_view() : known->name;
   }
@@ -145,7 +147,8 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
-  // The carrier, when the root frame has ended, or has been unwound. The last touch of the run; of a scope's child it leaves the count.
+  // The carrier, when the root frame has ended, or has been unwound. The last touch of the run; of a scope's child it
+  // leaves the count.
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
@@ -190,8 +193,8 @@ std::string DescribeThread(const ThreadBlock& thread);
 
 // ---- Cancellation. (thread_cancel.cc)
 
-// The boundary at which an unwinding of `thread` has to stop: the outermost whose request is not hidden by a shield, or the
-// innermost kCatch inside that; null if nothing is requested. Under the records lock.
+// The boundary at which an unwinding of `thread` has to stop: the outermost whose request is not hidden by a shield, or
+// the innermost kCatch inside that; null if nothing is requested. Under the records lock.
 Boundary* FindTarget(ThreadBlock& thread) noexcept;
 
 // The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
@@ -243,16 +246,19 @@ inline CancelReason PushRecord(ThreadBlock& thread, Record& record) noexcept {
   // [records/1] release: pairs with [records/2] of those who walk.
   thread.records.store(&record, std::memory_order_release);
   LightFence();
-  if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]] return PushedUnderAttention(thread);
+  if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]]
+    return PushedUnderAttention(thread);
   return {};
 }
 
 // True if somebody had looked at the records before, or was about to.
 inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
-  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]] DieOutOfOrder(thread);
+  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
+    DieOutOfOrder(thread);
   thread.records.store(record.outer, std::memory_order_release);  // [records/1] release: as above
   LightFence();
-  if (!thread.state.Observe().attention()) [[likely]] return false;
+  if (!thread.state.Observe().attention()) [[likely]]
+    return false;
   PoppedUnderAttention(thread);
   return true;
 }

@@ -8,23 +8,24 @@
 //   kCancellingWoken  who brought a request                  -> kActive (EndCancel)
 //   kEnded            whoever holds a handle                 none
 //
-// A thread waits in four steps: it observes the word and is not cancelled; it writes down what it waits on; it registers with
-// that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up before the last step makes
-// Park() fail, so that nobody resumes a frame that a carrier still stands in. Every registration is answered by exactly one
-// Wake(), or by a withdrawal under Claim(), never by both: what is waited on decides which (a waiter is unlinked once).
+// A thread waits in four steps: it observes the word and is not cancelled; it writes down what it waits on; it
+// registers with that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up
+// before the last step makes Park() fail, so that nobody resumes a frame that a carrier still stands in. Every
+// registration is answered by exactly one Wake(), or by a withdrawal under Claim(), never by both: what is waited on
+// decides which (a waiter is unlinked once).
 //
-// A thread that waits for its children is kActive: nobody can take it out of that wait before they have ended, so there is nothing to
-// decide, and whoever ends last resumes it. (join_count.h)
+// A thread that waits for its children is kActive: nobody can take it out of that wait before they have ended, so there
+// is nothing to decide, and whoever ends last resumes it. (join_count.h)
 //
-// Beside the phase: a count of requests, which makes Park() fail if one has come since the thread looked, and three flags that a thread looks
-// at, all at once, wherever it might have to do more than go on (`attention()`):
+// Beside the phase: a count of requests, which makes Park() fail if one has come since the thread looked, and three
+// flags that a thread looks at, all at once, wherever it might have to do more than go on (`attention()`):
 //   requested     some boundary of the thread has a request that was not yet delivered;
-//   watched       somebody walks the thread's records: what it pops from them it may not free before it has had the records lock;
-//   unregistered  its scope does not know it yet, and so can ask it nothing: it has to make itself known before it waits, passes a
-//                 checkpoint, or opens anything.
+//   watched       somebody walks the thread's records: it may free none that it pops before it has had their lock;
+//   unregistered  its scope does not know it yet, and can ask it nothing: it has to make itself known before it waits,
+//                 passes a checkpoint, or opens anything.
 //
-// Memory ordering. What a thread did before it parked happens before what its waker does after Wake() returned kSchedule, and
-// the other way round through the queue that the waker puts it into.
+// Memory ordering. What a thread did before it parked happens before what its waker does after Wake() returned
+// kSchedule, and the other way round through the queue that the waker puts it into.
 #ifndef WEFT_INTERNAL_THREAD_STATE_H_
 #define WEFT_INTERNAL_THREAD_STATE_H_
 
@@ -58,7 +59,8 @@ class ThreadState {
 
   // A request that is missed makes Park() fail.
   Snapshot Observe() const noexcept {
-    // [thread/11] acquire: pairs with [thread/10]. Who finds itself no longer watched may free what the watcher has read.
+    // [thread/11] acquire: pairs with [thread/10]. Who finds itself no longer watched may free what the watcher has
+    // read.
     return {word_.load(WEFT_ORDER("thread/11", std::memory_order_acquire))};
   }
 
@@ -68,10 +70,11 @@ class ThreadState {
   // is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come since; look
   // again, with `seen` brought up to date.
   ParkOutcome Park(Snapshot& seen) noexcept {
-    // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its wake-up.
+    // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its
+    // wake-up.
     uint32_t expected = WithPhase(seen.word, Phase::kActive);
-    // [thread/1] release: pairs with [thread/2] and [thread/4], whose callers read what the thread waits on, and its frame.
-    // [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the thread goes on to read.
+    // [thread/1] release: pairs with [thread/2] and [thread/4], whose callers read what the thread waits on, and its
+    // frame. [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the thread goes on to read.
     if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked),
                                       WEFT_ORDER("thread/1", std::memory_order_release),
                                       WEFT_ORDER("thread/3", std::memory_order_acquire))) {
@@ -107,21 +110,25 @@ class ThreadState {
     }
   }
 
-  // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was parked does not touch
-  // its records before it has seen the request; one that was not must pass a fence first (HeavyFence), unless it was watched already.
+  // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was
+  // parked does not touch its records before it has seen the request; one that was not must pass a fence first
+  // (HeavyFence), unless it was watched already.
   Snapshot Request() noexcept {
     // Only the holder of the lock changes the flag.
     const bool first = !Snapshot{word_.load(std::memory_order_relaxed)}.requested();
-    // [thread/4] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before; and who sees the flag takes the records
-    // lock, which orders the request itself.
+    // [thread/4] acquire: pairs with [thread/1]. Not release: an RMW passes on what Wake() released before; and who
+    // sees the flag takes the records lock, which orders the request itself.
     return {word_.fetch_add(kOneRequest + (first ? kRequested : 0), WEFT_ORDER("thread/4", std::memory_order_acquire))};
   }
-  // After Request(), to interrupt the thread: true if it was parked and is the caller's now, who tries to withdraw its wait and calls EndCancel().
+  // After Request(), to interrupt the thread: true if it was parked and is the caller's now, who tries to withdraw its
+  // wait and calls EndCancel().
   [[nodiscard]] bool Claim() noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
     while (Snapshot{word}.phase() == Phase::kParked) {
-      // relaxed, not load-bearing: it was parked when Request() looked, since Park() fails for a request that has come in between.
-      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), std::memory_order_relaxed, std::memory_order_relaxed)) {
+      // relaxed, not load-bearing: it was parked when Request() looked, since Park() fails for a request that has come
+      // in between.
+      if (word_.compare_exchange_weak(word, WithPhase(word, Phase::kCancelling), std::memory_order_relaxed,
+                                      std::memory_order_relaxed)) {
         return true;
       }
     }
@@ -149,8 +156,8 @@ class ThreadState {
       const bool woken = Snapshot{word}.phase() == Phase::kCancellingWoken;
       WEFT_DCHECK(!withdrawn || !woken) << "a withdrawn wait was woken";
       const Phase next = withdrawn || woken ? Phase::kActive : Phase::kParked;
-      // [thread/5] release: pairs with [thread/2]; stands for [thread/1], since the caller has looked at what the thread
-      // waits on. Acquire: pairs with [thread/2], as [thread/3] does.
+      // [thread/5] release: pairs with [thread/2]; stands for [thread/1], since the caller has looked at what the
+      // thread waits on. Acquire: pairs with [thread/2], as [thread/3] does.
       if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/5", std::memory_order_acq_rel),
                                       std::memory_order_relaxed)) {
         return next == Phase::kActive;
@@ -161,7 +168,8 @@ class ThreadState {
   // The thread itself, under its records lock: nothing that was requested is left to deliver.
   void ClearRequested() noexcept { word_.fetch_and(~kRequested, std::memory_order_relaxed); }
 
-  // The carrier, once. A plain store: the phase is kActive, which nobody else leaves but by Wake(), and a request that is lost came too late.
+  // The carrier, once. A plain store: the phase is kActive, which nobody else leaves but by Wake(), and a request that
+  // is lost came too late.
   void End() noexcept {
     // [thread/6] release: pairs with [thread/7].
     word_.store(static_cast<uint32_t>(Phase::kEnded), WEFT_ORDER("thread/6", std::memory_order_release));

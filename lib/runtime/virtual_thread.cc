@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/internal/scheduler.h"
@@ -65,10 +64,16 @@ std::string DescribeThread(const ThreadBlock& thread) {
   return Describe(thread.id, thread.DisplayName(), StateOf(thread), CarrierOf(thread));
 }
 
-ThreadIdentity& ThreadBlock::Identity(std::string name) {
+void ThreadIdentity::Bind(const ThreadBlock& thread) noexcept {
+  id = thread.id;
+  thread_ = &thread;
+}
+
+ThreadIdentity& ThreadBlock::Identity() {
   ThreadIdentity* known = identity.load(std::memory_order_relaxed);
   if (known == nullptr) {
-    known = new ThreadIdentity(*this, id, std::move(name));
+    known = new ThreadIdentity;
+    known->Bind(*this);
     identity.store(known, std::memory_order_release);
   }
   return *known;

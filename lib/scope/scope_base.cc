@@ -72,7 +72,7 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 
 // ---- Children.
 
-void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
+void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = carrier != nullptr && carrier->current != nullptr ? *carrier->current : RequireThread("Fork()");
   const bool by_owner = &self == owner;
@@ -89,7 +89,10 @@ void ScopeBase::StartChild(ChildBase& child, ForkOptions& options) {
   child.round_ = fork_round_;
   child.runtime = self.runtime;
   child.id = carrier->NextThreadIds(1);
-  if (!options.name.empty()) child.Identity(std::move(options.name));
+  if (name != nullptr) {
+    name->Bind(child);
+    child.identity.store(name, std::memory_order_release);
+  }
   // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
   if (shut() || IsCancelled(self)) return child.DropUnstarted();
   if (by_owner) {

@@ -60,7 +60,8 @@ class ScopeBase : public ScopeRecord {
   // opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
   template <class T>
   Subtask<FlatValue<T>> Fork(Task<T> task, ForkOptions options = {}) {
-    return Adopt(new TaskChild<T>(std::move(task)), options);
+    Named name = MakeName(options);
+    return Adopt(new TaskChild<T>(std::move(task)), std::move(name));
   }
   // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
   // until it has ended, so captures by value are safe.
@@ -68,7 +69,8 @@ class ScopeBase : public ScopeRecord {
     requires IsTask<std::invoke_result_t<std::decay_t<F>&>>
   Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
     using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
-    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), options);
+    Named name = MakeName(options);
+    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(name));
   }
 
   // The same for what becomes a Task. (all.h)
@@ -97,14 +99,23 @@ class ScopeBase : public ScopeRecord {
   friend class ChildBase;
   friend class ScopeWait;
 
+  // Made before the child, so that nothing is lost if memory is short.
+  struct Unref {
+    void operator()(ThreadIdentity* identity) const noexcept { identity->Release(); }
+  };
+  using Named = std::unique_ptr<ThreadIdentity, Unref>;
+  static Named MakeName(ForkOptions& options) {
+    return Named(options.name.empty() ? nullptr : new ThreadIdentity(std::move(options.name)));
+  }
+
   template <class C>
-  auto Adopt(C* child, ForkOptions& options) {
+  auto Adopt(C* child, Named name) {
     using U = typename C::Value;
     Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
-    StartChild(*child, options);
+    StartChild(*child, name.release());
     return subtask;
   }
-  void StartChild(ChildBase& child, ForkOptions& options);
+  void StartChild(ChildBase& child, ThreadIdentity* name);
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   void ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;

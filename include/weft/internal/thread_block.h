@@ -60,12 +60,14 @@ struct WaitKind {
 // What handles to a thread share, and what may outlive it. Counted.
 class ThreadIdentity {
  public:
-  ThreadIdentity(const ThreadBlock& thread, uint64_t thread_id, std::string thread_name)
-      : id(thread_id), name(std::move(thread_name)), thread_(&thread) {}
+  explicit ThreadIdentity(std::string thread_name = {}) : name(std::move(thread_name)) {}
   ThreadIdentity(const ThreadIdentity&) = delete;
   ThreadIdentity& operator=(const ThreadIdentity&) = delete;
 
-  const uint64_t id;
+  // Once: whose it is.
+  void Bind(const ThreadBlock& thread) noexcept;
+
+  uint64_t id = 0;  // from then on
   const std::string name;
 
   // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
@@ -88,7 +90,7 @@ class ThreadIdentity {
   ~ThreadIdentity() = default;
 
   mutable Lock lock_;
-  const ThreadBlock* thread_;  // guarded by lock_
+  const ThreadBlock* thread_ = nullptr;  // guarded by lock_
   Atomic<uint32_t> refs_{1};
 };
 
@@ -142,8 +144,8 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
     const ThreadIdentity* known = identity.load(std::memory_order_acquire);
     return known == nullptr ? std::string_view() : known->name;
   }
-  // The thread itself, or who starts it.
-  ThreadIdentity& Identity(std::string name = {});
+  // The thread itself. Makes it, if there is none.
+  ThreadIdentity& Identity();
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }

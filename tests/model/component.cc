@@ -77,7 +77,7 @@ constexpr int kMostPreemptions = 3;
 // Of one weaker order in one program. The latest kill comes after half a million.
 constexpr int64_t kRefutingExecutions = 4'000'000;
 // Of one that is needed for what the checker does not show.
-constexpr int64_t kExcusedExecutions = 100'000;
+constexpr int64_t kExcusedExecutions = 20'000;
 
 struct Sum {
   int64_t executions = 0;

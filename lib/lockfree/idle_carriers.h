@@ -30,6 +30,9 @@
 // finds work and is the last searcher notifies once more before it runs it, since others may have left their work to it
 // under 3.
 //
+// Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces one upon
+// them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
+//
 // Lifetime: nobody may be inside when it is destroyed.
 //
 // Memory ordering: none that data could rely on. What was done before Notify() is seen by who takes the work from where

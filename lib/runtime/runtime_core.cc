@@ -127,33 +127,12 @@ void RuntimeCore::CancelRoots(const CancelReason& reason) noexcept {
 
 // ---- The inject queue.
 
-void RuntimeCore::Inject(ThreadBlock& thread) noexcept {
-  std::lock_guard guard(inject_lock_);
-  injected_.PushBack(&thread);
-  injected_count_.store(injected_count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
+void RuntimeCore::Inject(ThreadBlock& thread) noexcept { injected_.Push(thread); }
 
-ThreadBlock* RuntimeCore::TakeInjected() noexcept {
-  // Relaxed: a miss is put right by the idle protocol, whose fences order this load.
-  if (injected_count_.load(std::memory_order_relaxed) == 0) return nullptr;
-  std::lock_guard guard(inject_lock_);
-  ThreadBlock* thread = injected_.PopFront();
-  if (thread != nullptr) {
-    injected_count_.store(injected_count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  }
-  return thread;
-}
+ThreadBlock* RuntimeCore::TakeInjected() noexcept { return injected_.Take(); }
 
 ThreadBlock* RuntimeCore::TakeInjectedInside(const ScopeRecord& scope) noexcept {
-  if (injected_count_.load(std::memory_order_relaxed) == 0) return nullptr;
-  std::lock_guard guard(inject_lock_);
-  for (ThreadBlock* thread = injected_.front(); thread != nullptr; thread = injected_.Next(thread)) {
-    if (!thread->IsInside(scope)) continue;
-    ThreadQueue::Remove(thread);
-    injected_count_.store(injected_count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    return thread;
-  }
-  return nullptr;
+  return injected_.TakeIf([&scope](const ThreadBlock& thread) { return thread.IsInside(scope); });
 }
 
 // ---- Shutdowns under way.
@@ -203,7 +182,7 @@ void RuntimeCore::NotifyWork() noexcept {
 }
 
 bool RuntimeCore::HasWork() noexcept {
-  if (injected_count_.load(std::memory_order_relaxed) > 0 || shutdown_pending_.load(std::memory_order_relaxed)) return true;
+  if (injected_.MayHave() || shutdown_pending_.load(std::memory_order_relaxed)) return true;
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).deque.SizeEstimate() > 0) return true;

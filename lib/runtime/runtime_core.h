@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "lib/lockfree/idle_carriers.h"
+#include "lib/lockfree/inject_queue.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
@@ -86,7 +87,7 @@ class RuntimeCore {
   // ---- Runnable threads that belong to no carrier.
   void Inject(ThreadBlock& thread) noexcept;
   ThreadBlock* TakeInjected() noexcept;
-  bool HasInjected() const noexcept { return injected_count_.load(std::memory_order_relaxed) > 0; }  // a hint
+  bool HasInjected() const noexcept { return injected_.MayHave(); }  // a hint
   ThreadBlock* TakeInjectedInside(const ScopeRecord& scope) noexcept;
 
   // ---- Shutdowns under way.
@@ -146,9 +147,7 @@ class RuntimeCore {
   SiblingList roots_;
   Atomic<uint32_t> live_roots_{0};
 
-  Lock inject_lock_;
-  ThreadQueue injected_;
-  Atomic<size_t> injected_count_{0};
+  InjectQueue<ThreadBlock, QueueTag> injected_;
 
   Lock shutdown_lock_;
   ScopeRecord* shutdown_front_ = nullptr;

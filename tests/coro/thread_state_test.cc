@@ -19,7 +19,8 @@ TEST(ThreadStateTest, AWakeUpBeforeParkingIsKept) {
 TEST(ThreadStateTest, ARequestBeforeParkingIsToldOnce) {
   ThreadState state;
   ThreadState::Snapshot seen = state.Observe();
-  EXPECT_EQ(state.Request(/*interrupt=*/true), ThreadState::RequestOutcome::kNotParked);
+  EXPECT_FALSE(state.Request().asleep());
+  EXPECT_FALSE(state.Claim());
   EXPECT_EQ(state.Park(seen), ThreadState::ParkOutcome::kRequested);
   EXPECT_EQ(state.Park(seen), ThreadState::ParkOutcome::kParked);
   EXPECT_TRUE(state.Observe().requested());
@@ -34,7 +35,7 @@ TEST(ThreadStateTest, ARequestBeforeParkingIsToldOnce) {
 TEST(ThreadStateTest, AWakeUpBetweenARequestAndParkingIsKept) {
   ThreadState state;
   ThreadState::Snapshot seen = state.Observe();
-  ASSERT_EQ(state.Request(/*interrupt=*/true), ThreadState::RequestOutcome::kNotParked);
+  ASSERT_FALSE(state.Request().asleep());
   ASSERT_EQ(state.Park(seen), ThreadState::ParkOutcome::kRequested);
   ASSERT_EQ(state.Wake(), ThreadState::WakeOutcome::kLeft);
   seen = state.Observe();

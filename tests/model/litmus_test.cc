@@ -55,9 +55,19 @@ class LitmusProgram {
   Variables variables_;
 };
 
-int verdicts = 0;
-int64_t executions = 0;
-double seconds = 0;
+class LitmusTest : public testing::Test {
+ protected:
+  static void TearDownTestSuite() {
+    std::printf("{\"row\":\"M3\",\"runs\":%d,\"executions\":%lld,\"violations\":%d,\"seconds\":%.3f,\"seed\":0}\n",
+                verdicts, static_cast<long long>(executions), wrong, seconds);
+  }
+
+ public:
+  static inline int verdicts = 0;
+  static inline int wrong = 0;
+  static inline int64_t executions = 0;
+  static inline double seconds = 0;
+};
 
 Result Run(const Litmus& litmus) {
   const model::Options options = {.preemptions = model::kUnbounded};
@@ -76,27 +86,30 @@ Result Run(const Litmus& litmus) {
       result = Explore<LitmusProgram<4>>(options, &litmus);
       break;
   }
-  ++verdicts;
-  executions += result.executions;
-  seconds += result.seconds;
+  ++LitmusTest::verdicts;
+  LitmusTest::executions += result.executions;
+  LitmusTest::seconds += result.seconds;
   return result;
 }
 
 testing::AssertionResult IsAllowed(const Litmus& litmus) {
   const Result result = Run(litmus);
   if (result.violation == "the outcome was found") return testing::AssertionSuccess();
+  ++LitmusTest::wrong;
   return testing::AssertionFailure() << result.executions << " executions: " << result.Report();
 }
 
 testing::AssertionResult IsForbidden(const Litmus& litmus) {
   const Result result = Run(litmus);
   if (result.violation.empty() && result.exhausted) return testing::AssertionSuccess();
+  ++LitmusTest::wrong;
   return testing::AssertionFailure() << result.executions << " executions: " << result.Report();
 }
 
 testing::AssertionResult IsARace(const Litmus& litmus) {
   const Result result = Run(litmus);
   if (result.violation.starts_with("data race")) return testing::AssertionSuccess();
+  ++LitmusTest::wrong;
   return testing::AssertionFailure() << result.executions << " executions: " << result.Report();
 }
 
@@ -123,7 +136,7 @@ Litmus StoreBuffering(Side a, Side b) {
           [](Variables& v) { return v.r[0] == 0 && v.r[1] == 0; }};
 }
 
-TEST(LitmusTest, StoreBuffering) {
+TEST_F(LitmusTest, StoreBuffering) {
   const Side kRelaxed, kReleaseAcquire = {release, kNoFence, acquire}, kSeqCst = {seq_cst, kNoFence, seq_cst};
   EXPECT_TRUE(IsAllowed(StoreBuffering(kRelaxed, kRelaxed)));
   EXPECT_TRUE(IsAllowed(StoreBuffering(kReleaseAcquire, kReleaseAcquire)));
@@ -132,7 +145,7 @@ TEST(LitmusTest, StoreBuffering) {
   EXPECT_TRUE(IsAllowed(StoreBuffering(kSeqCst, {seq_cst, kNoFence, acquire})));
 }
 
-TEST(LitmusTest, StoreBufferingWithFences) {
+TEST_F(LitmusTest, StoreBufferingWithFences) {
   const Side kFenced = {relaxed, kFullFence, relaxed};
   EXPECT_TRUE(IsForbidden(StoreBuffering(kFenced, kFenced)));
   EXPECT_TRUE(IsAllowed(StoreBuffering(kFenced, {})));
@@ -141,7 +154,7 @@ TEST(LitmusTest, StoreBufferingWithFences) {
 }
 
 // The rules 4.2 and 4.3 of [atomics.order] in C++20.
-TEST(LitmusTest, StoreBufferingOfSeqCstAccessesAgainstAFence) {
+TEST_F(LitmusTest, StoreBufferingOfSeqCstAccessesAgainstAFence) {
   const Side kFenced = {relaxed, kFullFence, relaxed};
   EXPECT_TRUE(IsForbidden(StoreBuffering(kFenced, {seq_cst, kNoFence, seq_cst})));
   EXPECT_TRUE(IsAllowed(StoreBuffering(kFenced, {seq_cst, kNoFence, relaxed})));
@@ -149,7 +162,7 @@ TEST(LitmusTest, StoreBufferingOfSeqCstAccessesAgainstAFence) {
 }
 
 // A lost wake-up of Tokio (its issue 1788) came from a seq_cst load that was meant to order a release store before it.
-TEST(LitmusTest, StoreBufferingWithAReadModifyWriteInPlaceOfTheLoad) {
+TEST_F(LitmusTest, StoreBufferingWithAReadModifyWriteInPlaceOfTheLoad) {
   const auto duel = [](bool rmw) {
     return Litmus{{[rmw](Variables& v) {
                      v.x.store(1, release);
@@ -162,7 +175,7 @@ TEST(LitmusTest, StoreBufferingWithAReadModifyWriteInPlaceOfTheLoad) {
   EXPECT_TRUE(IsForbidden(duel(true)));
 }
 
-TEST(LitmusTest, StoreBufferingWithAnAsymmetricFence) {
+TEST_F(LitmusTest, StoreBufferingWithAnAsymmetricFence) {
   const Side kLight = {relaxed, kLightFence, relaxed}, kHeavy = {relaxed, kHeavyFence, relaxed};
   EXPECT_TRUE(IsForbidden(StoreBuffering(kLight, kHeavy)));
   EXPECT_TRUE(IsForbidden(StoreBuffering(kHeavy, kHeavy)));
@@ -174,7 +187,7 @@ TEST(LitmusTest, StoreBufferingWithAnAsymmetricFence) {
 }
 
 // One heavy side against two light ones; each is interrupted at a moment of its own.
-TEST(LitmusTest, AHeavyFenceReachesEveryThread) {
+TEST_F(LitmusTest, AHeavyFenceReachesEveryThread) {
   const auto duel = [](Fence light) {
     return Litmus{
         {[](Variables& v) { v.x.store(1, relaxed), HeavyFence(), v.r[0] = v.y.load(relaxed); },
@@ -194,14 +207,14 @@ Litmus MessagePassing(Side writer, Side reader) {
           [](Variables& v) { return v.r[0] == 1 && v.r[1] == 0; }};
 }
 
-TEST(LitmusTest, MessagePassing) {
+TEST_F(LitmusTest, MessagePassing) {
   EXPECT_TRUE(IsForbidden(MessagePassing({.store = release}, {.load = acquire})));
   EXPECT_TRUE(IsAllowed(MessagePassing({}, {.load = acquire})));
   EXPECT_TRUE(IsAllowed(MessagePassing({.store = release}, {})));
   EXPECT_TRUE(IsForbidden(MessagePassing({.store = seq_cst}, {.load = seq_cst})));
 }
 
-TEST(LitmusTest, MessagePassingWithFences) {
+TEST_F(LitmusTest, MessagePassingWithFences) {
   EXPECT_TRUE(IsForbidden(MessagePassing({.fence = kReleaseFence}, {.fence = kAcquireFence})));
   EXPECT_TRUE(IsForbidden(MessagePassing({.fence = kReleaseFence}, {.load = acquire})));
   EXPECT_TRUE(IsForbidden(MessagePassing({.store = release}, {.fence = kAcquireFence})));
@@ -210,7 +223,7 @@ TEST(LitmusTest, MessagePassingWithFences) {
   EXPECT_TRUE(IsAllowed(MessagePassing({.fence = kReleaseFence}, {.fence = kReleaseFence})));
 }
 
-TEST(LitmusTest, MessagePassingOfPlainData) {
+TEST_F(LitmusTest, MessagePassingOfPlainData) {
   const auto pass = [](Order store, Order load) {
     return Litmus{{[store](Variables& v) { v.data.Set(1), v.x.store(1, store); },
                    [load](Variables& v) { v.r[0] = v.x.load(load) == 1 ? v.data.Get() : 1; }},
@@ -222,7 +235,7 @@ TEST(LitmusTest, MessagePassingOfPlainData) {
 }
 
 // A seq_cst fence orders what atomics show, and synchronises with nothing.
-TEST(LitmusTest, AFencePublishesNoPlainDataByItself) {
+TEST_F(LitmusTest, AFencePublishesNoPlainDataByItself) {
   const auto pass = [](Order load) {
     return Litmus{{[](Variables& v) { v.data.Set(1), v.x.store(1, relaxed), StoreLoadFence(), v.y.load(relaxed); },
                    [load](Variables& v) {
@@ -238,7 +251,7 @@ TEST(LitmusTest, AFencePublishesNoPlainDataByItself) {
 // ---- Others of the family.
 
 // C++20 allows it, and hardware shows it. The checker does not: steps are taken in program order.
-TEST(LitmusTest, LoadBufferingIsNotShown) {
+TEST_F(LitmusTest, LoadBufferingIsNotShown) {
   EXPECT_TRUE(IsForbidden({{[](Variables& v) { v.r[0] = v.x.load(relaxed), v.y.store(1, relaxed); },
                             [](Variables& v) { v.r[1] = v.y.load(relaxed), v.x.store(1, relaxed); }},
                            [](Variables& v) { return v.r[0] == 1 && v.r[1] == 1; }}));
@@ -251,7 +264,7 @@ Litmus IndependentReads(Order store, Fence fence, Order load) {
           [](Variables& v) { return v.r[0] == 1 && v.r[1] == 0 && v.r[2] == 1 && v.r[3] == 0; }};
 }
 
-TEST(LitmusTest, IndependentReadsOfIndependentWrites) {
+TEST_F(LitmusTest, IndependentReadsOfIndependentWrites) {
   EXPECT_TRUE(IsAllowed(IndependentReads(relaxed, kNoFence, relaxed)));
   EXPECT_TRUE(IsAllowed(IndependentReads(release, kNoFence, acquire)));
   EXPECT_TRUE(IsForbidden(IndependentReads(seq_cst, kNoFence, seq_cst)));
@@ -259,7 +272,7 @@ TEST(LitmusTest, IndependentReadsOfIndependentWrites) {
   EXPECT_TRUE(IsAllowed(IndependentReads(release, kAcqRelFence, acquire)));
 }
 
-TEST(LitmusTest, CoherenceOfReads) {
+TEST_F(LitmusTest, CoherenceOfReads) {
   EXPECT_TRUE(IsForbidden({{[](Variables& v) { v.x.store(1, relaxed); },
                             [](Variables& v) { v.r[0] = v.x.load(relaxed), v.r[1] = v.x.load(relaxed); }},
                            [](Variables& v) { return v.r[0] == 1 && v.r[1] == 0; }}));
@@ -272,7 +285,7 @@ TEST(LitmusTest, CoherenceOfReads) {
                          [](Variables& v) { return v.r[0] == 0 && v.r[1] == 1; }}));
 }
 
-TEST(LitmusTest, CoherenceOfAWriteAndARead) {
+TEST_F(LitmusTest, CoherenceOfAWriteAndARead) {
   // Own stores: a thread does not read behind them, and what it has read comes before them.
   EXPECT_TRUE(IsForbidden({{[](Variables& v) { v.x.store(1, relaxed), v.r[0] = v.x.load(relaxed); },
                             [](Variables& v) { v.x.store(2, relaxed); }},
@@ -282,7 +295,7 @@ TEST(LitmusTest, CoherenceOfAWriteAndARead) {
                            [](Variables& v) { return v.r[0] == 2 && v.x.load() == 2; }}));
 }
 
-TEST(LitmusTest, DekkersMutualExclusion) {
+TEST_F(LitmusTest, DekkersMutualExclusion) {
   const auto enter = [](Order order) {
     return Litmus{{[order](Variables& v) {
                      v.x.store(1, order);
@@ -304,7 +317,7 @@ Litmus TwoPlusTwoWrites(Order store, Fence fence) {
           [](Variables& v) { return v.x.load() == 1 && v.y.load() == 1; }};
 }
 
-TEST(LitmusTest, TwoPlusTwoWrites) {
+TEST_F(LitmusTest, TwoPlusTwoWrites) {
   EXPECT_TRUE(IsAllowed(TwoPlusTwoWrites(relaxed, kNoFence)));
   EXPECT_TRUE(IsAllowed(TwoPlusTwoWrites(release, kNoFence)));
   EXPECT_TRUE(IsForbidden(TwoPlusTwoWrites(seq_cst, kNoFence)));
@@ -312,7 +325,7 @@ TEST(LitmusTest, TwoPlusTwoWrites) {
   EXPECT_TRUE(IsAllowed(TwoPlusTwoWrites(relaxed, kAcqRelFence)));
 }
 
-TEST(LitmusTest, TheShapesRAndS) {
+TEST_F(LitmusTest, TheShapesRAndS) {
   const auto r = [](Order order, Fence fence) {
     return Litmus{{[=](Variables& v) { v.x.store(1, order), fence(), v.y.store(1, order); },
                    [=](Variables& v) {
@@ -336,7 +349,7 @@ TEST(LitmusTest, TheShapesRAndS) {
   EXPECT_TRUE(IsForbidden(s(release, acquire)));
 }
 
-TEST(LitmusTest, CausalityIsTransitive) {
+TEST_F(LitmusTest, CausalityIsTransitive) {
   const auto relay = [](Order store, Order load) {
     return Litmus{{[=](Variables& v) { v.x.store(1, relaxed), v.y.store(1, store); },
                    [=](Variables& v) {
@@ -359,7 +372,7 @@ Litmus ReleaseSequence(std::function<void(Variables&)> middle) {
           [](Variables&) { return false; }};
 }
 
-TEST(LitmusTest, ReadModifyWritesContinueAReleaseSequence) {
+TEST_F(LitmusTest, ReadModifyWritesContinueAReleaseSequence) {
   EXPECT_TRUE(IsForbidden(ReleaseSequence([](Variables& v) {
     int one = 1;
     v.x.compare_exchange_strong(one, 2, relaxed, relaxed);
@@ -369,13 +382,13 @@ TEST(LitmusTest, ReadModifyWritesContinueAReleaseSequence) {
   })));
 }
 
-TEST(LitmusTest, AStoreEndsAReleaseSequence) {
+TEST_F(LitmusTest, AStoreEndsAReleaseSequence) {
   EXPECT_TRUE(IsARace(ReleaseSequence([](Variables& v) {
     if (v.x.load(relaxed) == 1) v.x.store(2, relaxed);
   })));
 }
 
-TEST(LitmusTest, TheReleasersOwnRelaxedStoreEndsItToo) {
+TEST_F(LitmusTest, TheReleasersOwnRelaxedStoreEndsItToo) {
   const auto restore = [](Order second) {
     return Litmus{{[second](Variables& v) { v.data.Set(1), v.x.store(1, release), v.x.store(2, second); },
                    [](Variables& v) {
@@ -387,14 +400,14 @@ TEST(LitmusTest, TheReleasersOwnRelaxedStoreEndsItToo) {
   EXPECT_TRUE(IsForbidden(restore(release)));
 }
 
-TEST(LitmusTest, AReadModifyWriteIsNotSplit) {
+TEST_F(LitmusTest, AReadModifyWriteIsNotSplit) {
   const auto increment = [](Variables& v) { v.x.fetch_add(1, relaxed); };
   EXPECT_TRUE(IsForbidden({{increment, increment, increment}, [](Variables& v) { return v.x.load() != 3; }}));
   EXPECT_TRUE(IsAllowed({{increment, increment, [](Variables& v) { v.x.store(v.x.load(relaxed) + 1, relaxed); }},
                          [](Variables& v) { return v.x.load() != 3; }}));
 }
 
-TEST(LitmusTest, AReadModifyWriteMayComeBeforeAStoreThatItDoesNotKnow) {
+TEST_F(LitmusTest, AReadModifyWriteMayComeBeforeAStoreThatItDoesNotKnow) {
   const auto passing = [](Order store) {
     return Litmus{{[store](Variables& v) { v.x.store(1, relaxed), v.y.store(1, store); },
                    [](Variables& v) { v.r[0] = v.y.load(acquire), v.x.fetch_add(10, relaxed); }},
@@ -404,7 +417,7 @@ TEST(LitmusTest, AReadModifyWriteMayComeBeforeAStoreThatItDoesNotKnow) {
   EXPECT_TRUE(IsForbidden(passing(release)));
 }
 
-TEST(LitmusTest, AFailingCompareAndSwapMayReadThePast) {
+TEST_F(LitmusTest, AFailingCompareAndSwapMayReadThePast) {
   const auto fail = [](Order failure) {
     return Litmus{{[](Variables& v) { v.y.store(1, relaxed), v.x.store(1, release); },
                    [failure](Variables& v) {
@@ -659,11 +672,6 @@ TEST(CheckerTest, ChoicesCanBeDrawn) {
   EXPECT_EQ(none.violation, "");
   EXPECT_EQ(none.executions, 10'000);
   EXPECT_FALSE(none.exhausted);
-}
-
-TEST(LitmusTest, RowM3) {
-  std::printf("{\"row\":\"M3\",\"verdicts\":%d,\"runs\":%lld,\"violations\":0,\"seconds\":%.3f,\"seed\":0}\n", verdicts,
-              static_cast<long long>(executions), seconds);
 }
 
 }  // namespace

@@ -183,6 +183,7 @@ class Checker {
   int steps_ = 0;
   bool failed_ = false;
   bool stopped_ = false;  // failed, or known from here on, or over
+  bool is_cut_ = false;   // known from some step on: what the destructor says of a program in the middle is nothing
   std::string violation_;
 
   // ---- Learned over all executions: who uses a place, and who writes to it. What one thread alone writes, that thread
@@ -298,7 +299,7 @@ void Checker::RunOnce() {
   spurious_failures_left_ = options_.spurious_failures;
   spurious_wakes_left_ = options_.spurious_wakes;
   futile_rounds_ = steps_ = 0;
-  failed_ = stopped_ = false;
+  failed_ = stopped_ = is_cut_ = false;
   for (Actor& actor : actors_) actor.sleep = Sleep::kNone;
 
   phase_ = Phase::kConstruct;
@@ -317,6 +318,7 @@ void Checker::RunOnce() {
   while (looks_made_ != looks_ && !failed_ && MakeLook()) {
   }
   looks_made_ = looks_;
+  is_cut_ = stopped_ && !failed_;
   total_steps_ += steps_;
   for (int i = 0; i <= kFrame; ++i) Abandon(i);
   if (constructed) {
@@ -327,7 +329,7 @@ void Checker::RunOnce() {
 }
 
 void Checker::Fail(const std::string& violation) {
-  if (!failed_) {
+  if (!failed_ && !(is_cut_ && phase_ == Phase::kDestroy)) {
     failed_ = stopped_ = true;
     violation_ = violation;
     if (tracing_) Trace(absl::StrCat("VIOLATION: ", violation), Where());

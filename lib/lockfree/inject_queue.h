@@ -1,0 +1,70 @@
+// Layer lockfree. Where do runnable threads wait that belong to no carrier?
+//
+// A first-in, first-out queue for any number of threads on both sides, under a lock, with a count beside it that those
+// who look for work read first: most looks find nothing, and cost one load.
+//
+//   queue.Push(item)          never fails, allocates nothing
+//   queue.Take()              the oldest, or nullptr
+//   queue.TakeIf(predicate)   the oldest for which predicate(item) is true, or nullptr
+//   queue.MayHave()           a hint: a look without the lock
+//
+// Take() may miss an item that has just been pushed. Whoever pushes notifies afterwards, and whoever sleeps looks once
+// more before, with a fence on each side (idle_carriers.h); these order the count as well.
+//
+// Memory ordering: what came before `Push(item)` happens before what follows the call that gives the item.
+#ifndef WEFT_LIB_LOCKFREE_INJECT_QUEUE_H_
+#define WEFT_LIB_LOCKFREE_INJECT_QUEUE_H_
+
+#include <cstddef>
+#include <mutex>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/list.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+
+// T is an element of List<T, Tag>.
+template <class T, class Tag>
+class InjectQueue {
+ public:
+  void Push(T& item) noexcept {
+    std::lock_guard guard(lock_);
+    items_.PushBack(&item);
+    Count(1);
+  }
+
+  T* Take() noexcept {
+    return TakeIf([](const T&) { return true; });
+  }
+
+  template <class Predicate>
+  T* TakeIf(const Predicate& predicate) noexcept {
+    if (!MayHave()) return nullptr;
+    std::lock_guard guard(lock_);
+    for (T* item = items_.front(); item != nullptr; item = items_.Next(item)) {
+      if (!predicate(*item)) continue;
+      List<T, Tag>::Remove(item);
+      Count(-1);
+      return item;
+    }
+    return nullptr;
+  }
+
+  // relaxed: a miss is put right by the idle protocol.
+  bool MayHave() const noexcept { return count_.load(std::memory_order_relaxed) > 0; }
+
+ private:
+  // With the lock held. relaxed: the count publishes nothing; plain arithmetic, for only the holder writes it.
+  void Count(ptrdiff_t difference) noexcept {
+    count_.store(count_.load(std::memory_order_relaxed) + difference, std::memory_order_relaxed);
+  }
+
+  Lock lock_;
+  List<T, Tag> items_;  // guarded by lock_
+  Atomic<ptrdiff_t> count_{0};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_LOCKFREE_INJECT_QUEUE_H_

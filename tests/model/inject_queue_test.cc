@@ -1,0 +1,129 @@
+// The inject queue. Goal: an item is taken once, by one who sees what its pusher did, and none stays behind while all
+// who could take it sleep, although they look at a count without the lock. Method: threads that push and notify, and
+// carriers that take and park by the idle protocol.
+#include "lib/lockfree/inject_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "lib/lockfree/idle_carriers.h"
+#include "lib/os/futex.h"
+#include "lib/testing/model/checker.h"
+#include "tests/model/component.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/list.h"
+
+namespace weft::internal {
+namespace {
+
+using enum std::memory_order;
+using model::Cell;
+using model::Require;
+
+struct ItemTag {};
+struct Item : ListNode<ItemTag> {
+  Cell<int> data{0};
+  Cell<int> taken{0};
+};
+
+// Pushers push, and takers take, `operations` times each.
+template <int pushers, int takers, int operations>
+class Taking {
+ public:
+  static constexpr int kThreads = pushers + takers;
+
+  void Thread(int index) {
+    for (int i = 0; i < operations; ++i) {
+      if (index < pushers) {
+        Item& item = items_[index * operations + i];
+        item.data.Set(1);
+        queue_.Push(item);
+      } else {
+        const bool any = model::Choose(2) == 0;
+        Take(any ? queue_.Take() : queue_.TakeIf([this](const Item& item) { return &item != &items_[0]; }));
+      }
+    }
+  }
+
+  void Finish() {
+    Item* last = nullptr;
+    while (Item* item = queue_.Take()) {
+      Require(last == nullptr || last < item || pushers > 1, "what was pushed first comes first");
+      last = item;
+      Take(item);
+    }
+    for (Item& item : items_) Require(item.taken.Get() == 1, "every item is taken once");
+    Require(!queue_.MayHave(), "an empty queue has a count of zero");
+  }
+
+ private:
+  static void Take(Item* item) {
+    if (item == nullptr) return;
+    Require(item->data.Get() == 1, "the taker sees what the pusher did");
+    item->taken.Set(item->taken.Get() + 1);
+  }
+
+  Item items_[pushers * operations];  // outlive the queue
+  InjectQueue<Item, ItemTag> queue_;
+};
+
+class Parking {
+ public:
+  static constexpr int kThreads = 2;
+  static constexpr bool kMayEndWaiting = true;
+
+  void Thread(int index) {
+    if (index == 1) return Carry();
+    for (Item& item : items_) {
+      queue_.Push(item);
+      (void)idle_.Notify([this] { return carrier_.idle.IsParked() ? &carrier_ : nullptr; },
+                         [](Carrier& carrier) {
+                           if (carrier.rung.exchange(1, relaxed) == 0) FutexWake(carrier.rung, 1);
+                         });
+    }
+  }
+  void Finish() { Require(queue_.Take() == nullptr, "nothing is left with all carriers parked"); }
+
+ private:
+  struct Carrier {
+    IdleCarriers::Member idle;
+    Atomic<uint32_t> rung{0};
+  };
+
+  void Carry() {
+    for (;;) {
+      if (queue_.Take() != nullptr) {
+        (void)idle_.EndSearch(carrier_.idle);
+      } else if (!idle_.BeginSearch(carrier_.idle, 1)) {
+        idle_.Park(
+            carrier_.idle, [this] { return queue_.MayHave(); },
+            [this] {
+              if (carrier_.rung.exchange(0, relaxed) == 0) FutexWait(carrier_.rung, 0);
+              carrier_.rung.exchange(0, relaxed);
+            });
+      }
+    }
+  }
+
+  Item items_[2];
+  InjectQueue<Item, ItemTag> queue_;
+  IdleCarriers idle_;
+  Carrier carrier_;
+};
+
+std::vector<model::Program> Programs() {
+  return {model::Of<Taking<1, 1, 3>>("2 threads x 3 operations", {}),
+          model::Of<Taking<1, 2, 2>>("3 threads x 2 operations", {}),
+          model::Of<Taking<2, 1, 2>>("2 pushers and a taker", {}), model::Of<Parking>("with the idle protocol", {})};
+}
+
+TEST(InjectQueueModelTest, EveryItemIsTakenOnceAndNoneIsLeft) { model::Prove({"inject", Programs()}); }
+
+// It has no orders of its own: those of its lock and of the idle protocol.
+TEST(InjectQueueModelTest, NoOrderOfItsLockCouldBeWeaker) { model::RefuteWeakerOrders({"lock", Programs()}); }
+TEST(InjectQueueModelTest, NoFenceOfTheIdleProtocolCouldBeWeaker) { model::RefuteWeakerOrders({"idle", Programs()}); }
+
+}  // namespace
+}  // namespace weft::internal

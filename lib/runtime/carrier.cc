@@ -361,12 +361,13 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
   }
   scope.children.EndLocal();
   if (scope.children.MayHaveLocal()) {
-    if (!MayBeginInPlace(scope)) [[unlikely]]
+    if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
       return LeaveJoin(scope);
     ThreadBlock* const next = deque.Pop();
     if (next == nullptr) return LeaveJoin(scope);
     if (!IsToBeginInPlace(*next, scope)) [[unlikely]] {
       Push(*next);
+      NotifyPushed();
       return LeaveJoin(scope);
     }
     return BeginInPlace(*next, scope);
@@ -405,7 +406,10 @@ void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   }
   if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
     identity->ThreadEnded();
-    if (thread.in_frame) identity->Release();
+    if (thread.in_frame) {
+      thread.identity.store(nullptr, std::memory_order_relaxed);
+      identity->Release();
+    }
   }
   if (thread.in_frame && ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
   current = nullptr;  // what a closure or a result destroys runs on no virtual thread
@@ -438,7 +442,7 @@ std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
   }
   if (!CompleteJoin(scope)) return Leave();
   // In a destructor that waits, the owner may be no descendant of what is waited for.
-  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace(scope)) return ResumeOwner(scope);
+  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace(/*own=*/0)) return ResumeOwner(scope);
   CarrierCounters::Add(counters.wakes);
   MakeRunnable(*scope.owner);
   return Leave();
@@ -498,17 +502,18 @@ std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRe
 }
 
 std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
-  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope)) return CloseJoin(scope);
+  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope.children.local())) return CloseJoin(scope);
   ThreadBlock* const child = deque.Pop();
   if (child == nullptr) return CloseJoin(scope);
   if (!IsToBeginInPlace(*child, scope)) [[unlikely]] {
     Push(*child);  // for a turn of its own
+    NotifyPushed();
     return CloseJoin(scope);
   }
   return BeginInPlace(*child, scope);
 }
 
-bool Carrier::RefillInPlaceBudget(const ScopeRecord& scope) noexcept {
+bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
   if (runtime.config.chooser != nullptr) {
     in_place_budget_ = 1;
     return Choose(2) == 0;
@@ -522,7 +527,7 @@ bool Carrier::RefillInPlaceBudget(const ScopeRecord& scope) noexcept {
   if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
   // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
   // hide is at the old end, where thieves take first.)
-  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= scope.children.local();
+  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= own;
 }
 
 std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
@@ -678,12 +683,13 @@ ThreadBlock* Carrier::TakeInside(const ScopeRecord& scope) noexcept {
     }
   }
   if (found == nullptr) found = runtime.TakeInjectedInside(scope);
-  if (found == nullptr) {
-    // One of ours may lie in the deque of a carrier that computes. What is not ours goes where everybody finds it.
+  while (found == nullptr) {
+    // One of ours may lie in the deque of a carrier that computes, behind others. What is not ours goes where everybody finds it.
     ThreadBlock* thread = StealFromOthers();
-    if (thread != nullptr && thread->IsInside(scope)) {
+    if (thread == nullptr) break;
+    if (thread->IsInside(scope)) {
       found = thread;
-    } else if (thread != nullptr) {
+    } else {
       runtime.Inject(*thread);
       moved = true;
     }

@@ -109,9 +109,8 @@ class Carrier {
   // Who holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the count to
   // the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
-  bool MayBeginInPlace(const ScopeRecord& scope) noexcept {
-    return --in_place_budget_ > 0 || RefillInPlaceBudget(scope);
-  }
+  // `own`: how many children of the scope in question lie in the deque.
+  bool MayBeginInPlace(int64_t own) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(own); }
   // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
@@ -194,7 +193,7 @@ class Carrier {
   void SwitchToUnobserved(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
-  bool RefillInPlaceBudget(const ScopeRecord& scope) noexcept;
+  bool RefillInPlaceBudget(int64_t own) noexcept;
   uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
@@ -290,7 +289,7 @@ template <class Branch>
 [[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches,
                                                                              int32_t count) noexcept {
   EnterJoin(scope);
-  const bool in_place = MayBeginInPlace(scope) && !scope.shut();
+  const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
   CarrierCounters::Add(counters.started, count);
   if (observer_ != nullptr) [[unlikely]] {
     for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);

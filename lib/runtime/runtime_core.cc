@@ -205,7 +205,7 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
   for (uint32_t i = config.parallelism; i < carrier_count(); ++i) host->Ring(carrier(i));
-  StoreLoadFence();  // pairs with [idle/2]: who makes work sees that we are blocked, or we see the work
+  HeavyFence();  // pairs with [idle/2], also of those who make none: who makes work sees that we are blocked, or we see the work
 }
 
 void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {

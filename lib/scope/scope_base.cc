@@ -84,9 +84,9 @@ void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   child.home = this;
   child.bindings = bindings_;
   child.scope_serial_ = serial_;
-  // No other thread is in the tree when a round begins.
-  if (by_owner && fork_round_ == last_join_completed_) ++fork_round_;
-  child.round_ = fork_round_;
+  uint32_t round = fork_round_.load(std::memory_order_relaxed);
+  if (by_owner && round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
+  child.round_ = round;
   child.runtime = self.runtime;
   child.id = carrier->NextThreadIds(1);
   if (name != nullptr) {
@@ -237,7 +237,7 @@ void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), 
 void ScopeBase::BeginJoin(const char* what) {
   CheckOwner(what);
   WEFT_CHECK(!closed_) << what << " of a scope that is closed, by " << DescribeThread(*owner);
-  last_join_attempted_ = fork_round_;
+  last_join_attempted_ = fork_round_.load(std::memory_order_relaxed);
 }
 
 void ScopeBase::BeginClose(const char* what) {

@@ -299,5 +299,23 @@ TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnInTheMiddleOfALongTree) {
   }());
 }
 
+// A single branch is begun before it lies in the deque, and must not be taken for what lies there.
+TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnBesideALoopOfAllsOfOne) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+  runtime->Run([]() -> Task<void> {
+    bool ran = false;
+    AwaitAll scope;
+    scope.Fork([&ran]() -> Task<void> {
+      const auto nothing = []() -> Task<void> { co_return; };
+      while (!ran) co_await All(nothing());
+    });
+    scope.Fork([&ran]() -> Task<void> {
+      co_await Yield();
+      ran = true;
+    });
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
 }  // namespace
 }  // namespace weft

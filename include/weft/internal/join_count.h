@@ -14,10 +14,12 @@
 //   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
 //   other:  End()     2. takes one from shared_
 //
-// Whichever of these leaves kWaiting and zero has seen the last of it, and goes on as the owner, or makes it runnable:
-// the others' parts of the sum are in shared_ by then, and nobody can add one, because only what has not ended could.
-// It happens once, for the sum reaches zero once. (An exhaustive search of interleavings is in tests/model; the holder
-// who counts locally after the owner has moved on is the mutant that it kills.)
+// Whichever of these brings the sum to kWaiting and zero, and takes kWaiting down in the same step, goes on as the
+// owner, or makes it runnable. It happens once for each Wait(): nobody sets kWaiting but the one holder.
+//
+// Somebody may add although nothing is left: a canceller that took a child for live which has just ended, and a thread
+// of a scope nested in this one that forks into it. What they add is never overwritten, only added to, and whoever goes
+// on as the owner looks again before the scope goes away (Carrier::CompleteJoin, and the destructor).
 //
 // Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does
 // after its wait.
@@ -45,14 +47,14 @@ class JoinCount {
   int64_t local() const noexcept { return local_; }
   // May a child be there to begin?
   bool MayHaveLocal() const noexcept { return local_ > 0; }
-  // Nothing is left, and nobody else has anything to do with the scope any more.
+  // Nothing was left when it looked.
   bool Drained() noexcept {
     // [join/1] acquire: pairs with [join/2] of those who ended.
     const int64_t others = shared_.load(std::memory_order_acquire);
     if (others + local_ != 0) return false;
     if (others != 0) [[unlikely]] {
       local_ = 0;
-      shared_.store(0, std::memory_order_relaxed);  // nobody else is there
+      shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
     }
     return true;
   }
@@ -63,19 +65,15 @@ class JoinCount {
   bool BlockedDrained() const noexcept {
     return shared_.load(std::memory_order_acquire) == kBlocked;  // [join/1] acquire: as above
   }
-  void Unblock() noexcept { shared_.store(0, std::memory_order_relaxed); }  // all have ended: nobody else is there
+  void Unblock() noexcept { shared_.fetch_sub(kBlocked, std::memory_order_relaxed); }
 
-  // ---- Anybody else's, while something of the scope has not ended.
-  // relaxed: whoever adds is inside what is counted.
+  // ---- Anybody else's.
+  // relaxed: whoever adds knows by other means that the scope stays until it has ended what it adds.
   void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
-    // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
-    const int64_t left = shared_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-    if (left == kWaiting) {
-      shared_.store(0, std::memory_order_relaxed);  // nobody else is there
-      return Last::kResume;
-    }
+    const int64_t left = AddAndConclude(-1);
+    if (left == kWaiting) return Last::kResume;
     return left == kBlocked ? Last::kRing : Last::kNo;
   }
   // Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be
@@ -96,11 +94,20 @@ class JoinCount {
 
   bool Merge(int64_t flag) noexcept {
     // The last touch of local_: whoever resumes the owner makes it the holder again.
-    const int64_t added = std::exchange(local_, 0) + flag;
-    // [join/3] acq_rel: as [join/2].
-    if (shared_.fetch_add(added, std::memory_order_acq_rel) + added != flag) return false;
-    if (flag == kWaiting) shared_.store(0, std::memory_order_relaxed);  // nobody else is there
-    return true;
+    return AddAndConclude(std::exchange(local_, 0) + flag) == flag;
+  }
+
+  // Gives what the sum came to. If that is kWaiting and zero it is taken down in the same step: a shutdown that comes a moment later finds a
+  // count that nobody waits for any more.
+  int64_t AddAndConclude(int64_t added) noexcept {
+    int64_t count = shared_.load(std::memory_order_relaxed);
+    int64_t sum;
+    do {
+      sum = count + added;
+      // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
+    } while (!shared_.compare_exchange_weak(count, sum == kWaiting ? 0 : sum, std::memory_order_acq_rel,
+                                            std::memory_order_relaxed));
+    return sum;
   }
 
   int64_t local_;

@@ -132,7 +132,7 @@ class ScopeBase : public ScopeRecord {
 
   // The parts of a join. (ScopeWait)
   void BeginJoin(const char* what);
-  void EndJoin() noexcept { last_join_completed_ = fork_round_; }
+  void EndJoin() noexcept { last_join_completed_ = fork_round_.load(std::memory_order_relaxed); }
   // Until then it is only shut down: a thread in the tree that forks meanwhile starts nothing, and is not at fault.
   void EndClose() noexcept {
     EndJoin();
@@ -147,7 +147,7 @@ class ScopeBase : public ScopeRecord {
   const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
 
   // ---- The owner's.
-  uint32_t fork_round_ = 0;
+  Atomic<uint32_t> fork_round_{0};  // relaxed: threads of a scope nested in this one may fork into it
   uint32_t last_join_attempted_ = 0;
   uint32_t last_join_completed_ = 0;
   bool closed_ = false;

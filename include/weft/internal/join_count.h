@@ -28,7 +28,6 @@
 #define WEFT_INTERNAL_JOIN_COUNT_H_
 
 #include <cstdint>
-#include <utility>
 
 #include "weft/internal/atomic.h"
 
@@ -48,7 +47,7 @@ class JoinCount {
   // Nothing is left, and nobody else has anything to do with the scope any more.
   bool Drained() noexcept {
     // [join/1] acquire: pairs with [join/2] of those who ended.
-    const int64_t others = shared_.load(std::memory_order_acquire);
+    const int64_t others = shared_.load(WEFT_ORDER("join/1", std::memory_order_acquire));
     if (others + local_ != 0) return false;
     if (others != 0) [[unlikely]] {
       local_ = 0;
@@ -61,7 +60,8 @@ class JoinCount {
   // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
   [[nodiscard]] bool Block() noexcept { return Merge(kBlocked); }
   bool BlockedDrained() const noexcept {
-    return shared_.load(std::memory_order_acquire) == kBlocked;  // [join/1] acquire: as above
+    // [join/4] acquire: as [join/1].
+    return shared_.load(WEFT_ORDER("join/4", std::memory_order_acquire)) == kBlocked;
   }
   void Unblock() noexcept { shared_.store(0, std::memory_order_relaxed); }  // all have ended: nobody else is there
 
@@ -71,7 +71,7 @@ class JoinCount {
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
     // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
-    const int64_t left = shared_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    const int64_t left = shared_.fetch_sub(1, WEFT_ORDER("join/2", std::memory_order_acq_rel)) - 1;
     if (left == kWaiting) {
       shared_.store(0, std::memory_order_relaxed);  // nobody else is there
       return Last::kResume;
@@ -96,14 +96,15 @@ class JoinCount {
 
   bool Merge(int64_t flag) noexcept {
     // The last touch of local_: whoever resumes the owner makes it the holder again.
-    const int64_t added = std::exchange(local_, 0) + flag;
+    const int64_t added = local_ + flag;
+    local_ = 0;
     // [join/3] acq_rel: as [join/2].
-    if (shared_.fetch_add(added, std::memory_order_acq_rel) + added != flag) return false;
+    if (shared_.fetch_add(added, WEFT_ORDER("join/3", std::memory_order_acq_rel)) + added != flag) return false;
     if (flag == kWaiting) shared_.store(0, std::memory_order_relaxed);  // nobody else is there
     return true;
   }
 
-  int64_t local_;
+  Plain<int64_t> local_;
   Atomic<int64_t> shared_{0};
 };
 

@@ -30,8 +30,8 @@
 // finds work and is the last searcher notifies once more before it runs it, since others may have left their work to it
 // under 3.
 //
-// Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces one upon
-// them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
+// Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces
+// one upon them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
 //
 // Lifetime: nobody may be inside when it is destroyed.
 //
@@ -89,9 +89,11 @@ class IdleCarriers {
     }
   }
 
-  // For whoever has published work and made a fence of its own that pairs with [idle/6]: is there anybody that Notify() would tell?
+  // For whoever has published work and made a fence of its own that pairs with [idle/6]: is there anybody that Notify()
+  // would tell?
   bool MayBeIdle() const noexcept {
-    return searching_.load(std::memory_order_relaxed) <= 0 && parked_.load(std::memory_order_relaxed) != 0;  // [idle/3], [idle/4]
+    return searching_.load(std::memory_order_relaxed) <= 0 &&
+           parked_.load(std::memory_order_relaxed) != 0;  // [idle/3], [idle/4]
   }
 
   // At most half of `carriers`, rounded up, search at once.

@@ -365,7 +365,7 @@ class WorkStealingDeque {
   // ---- The owner's alone.
   int quiet_pops_ = 0;        // since the last visit
   uint64_t quiet_since_ = 0;  // visits by then
-  int64_t known_top_ = 0;  // top_ was at least this
+  int64_t known_top_ = 0;     // top_ was at least this
   const size_t initial_capacity_;
 };
 

@@ -37,6 +37,10 @@ namespace weft::internal {
 template <class T>
 using Atomic = std::atomic<T>;
 
+// A word that is nobody's in common, but passes from one thread to another: the checker looks for data races on it.
+template <class T>
+using Plain = T;
+
 // The order at a labelled site.
 #define WEFT_ORDER(label, order) (order)
 

@@ -30,7 +30,6 @@
 #define WEFT_INTERNAL_JOIN_COUNT_H_
 
 #include <cstdint>
-#include <utility>
 
 #include "weft/internal/atomic.h"
 
@@ -50,7 +49,7 @@ class JoinCount {
   // Nothing was left when it looked.
   bool Drained() noexcept {
     // [join/1] acquire: pairs with [join/2] of those who ended.
-    const int64_t others = shared_.load(std::memory_order_acquire);
+    const int64_t others = shared_.load(WEFT_ORDER("join/1", std::memory_order_acquire));
     if (others + local_ != 0) return false;
     if (others != 0) [[unlikely]] {
       local_ = 0;
@@ -63,7 +62,8 @@ class JoinCount {
   // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
   [[nodiscard]] bool Block() noexcept { return Merge(kBlocked); }
   bool BlockedDrained() const noexcept {
-    return shared_.load(std::memory_order_acquire) == kBlocked;  // [join/1] acquire: as above
+    // [join/4] acquire: as [join/1].
+    return shared_.load(WEFT_ORDER("join/4", std::memory_order_acquire)) == kBlocked;
   }
   void Unblock() noexcept { shared_.fetch_sub(kBlocked, std::memory_order_relaxed); }
 
@@ -72,7 +72,8 @@ class JoinCount {
   void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
-    const int64_t left = AddAndConclude(-1);
+    // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
+    const int64_t left = AddAndConclude(-1, WEFT_ORDER("join/2", std::memory_order_acq_rel));
     if (left == kWaiting) return Last::kResume;
     return left == kBlocked ? Last::kRing : Last::kNo;
   }
@@ -94,23 +95,24 @@ class JoinCount {
 
   bool Merge(int64_t flag) noexcept {
     // The last touch of local_: whoever resumes the owner makes it the holder again.
-    return AddAndConclude(std::exchange(local_, 0) + flag) == flag;
+    const int64_t added = local_ + flag;
+    local_ = 0;
+    // [join/3] acq_rel: as [join/2].
+    return AddAndConclude(added, WEFT_ORDER("join/3", std::memory_order_acq_rel)) == flag;
   }
 
-  // Gives what the sum came to. If that is kWaiting and zero it is taken down in the same step: a shutdown that comes a moment later finds a
-  // count that nobody waits for any more.
-  int64_t AddAndConclude(int64_t added) noexcept {
+  // Gives what the sum came to. If that is kWaiting and zero it is taken down in the same step: a shutdown that comes a
+  // moment later finds a count that nobody waits for any more.
+  int64_t AddAndConclude(int64_t added, std::memory_order order) noexcept {
     int64_t count = shared_.load(std::memory_order_relaxed);
     int64_t sum;
     do {
       sum = count + added;
-      // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
-    } while (!shared_.compare_exchange_weak(count, sum == kWaiting ? 0 : sum, std::memory_order_acq_rel,
-                                            std::memory_order_relaxed));
+    } while (!shared_.compare_exchange_weak(count, sum == kWaiting ? 0 : sum, order, std::memory_order_relaxed));
     return sum;
   }
 
-  int64_t local_;
+  Plain<int64_t> local_;
   Atomic<int64_t> shared_{0};
 };
 

@@ -40,6 +40,11 @@ void LightFence(Order order, Where where) noexcept;
 void HeavyFence(Order order, Where where) noexcept;
 void Relax(Where where) noexcept;
 
+// Plain variables: accesses that conflict and are not ordered are data races.
+int NewCell() noexcept;
+void ReadCell(int cell) noexcept;
+void WriteCell(int cell) noexcept;
+
 // ---- Sites: the orders that WEFT_ORDER labels. The checker weakens them one at a time.
 
 struct Site {
@@ -163,6 +168,29 @@ class Atomic {
   }
 
   const model::Place place_;
+};
+
+template <class T>
+class Plain {
+ public:
+  Plain(T value = T()) noexcept : value_(value), cell_(model::NewCell()) {}
+  Plain(const Plain&) = delete;
+  Plain& operator=(const Plain&) = delete;
+  operator T() const noexcept {
+    model::ReadCell(cell_);
+    return value_;
+  }
+  Plain& operator=(T value) noexcept {
+    model::WriteCell(cell_);
+    value_ = value;
+    return *this;
+  }
+  Plain& operator++() noexcept { return *this = *this + 1; }
+  Plain& operator--() noexcept { return *this = *this - 1; }
+
+ private:
+  T value_;
+  const int cell_;
 };
 
 inline void StoreLoadFence(std::memory_order order = std::memory_order_seq_cst,

@@ -66,9 +66,9 @@ class ThreadState {
 
   enum class [[nodiscard]] ParkOutcome { kParked, kNotified, kRequested };
 
-  // The carrier, after the frame was suspended. `seen` is what the thread observed before it registered. kParked: the thread
-  // is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come since; look
-  // again, with `seen` brought up to date.
+  // The carrier, after the frame was suspended. `seen` is what the thread observed before it registered. kParked: the
+  // thread is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come
+  // since; look again, with `seen` brought up to date.
   ParkOutcome Park(Snapshot& seen) noexcept {
     // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its
     // wake-up.
@@ -91,16 +91,25 @@ class ThreadState {
 
   enum class [[nodiscard]] WakeOutcome { kSchedule, kLeft };
 
-  // Once per registration, by what was waited on. kSchedule: the caller makes the thread runnable. kLeft: somebody else will.
+  // Once per registration, by what was waited on. kSchedule: the caller makes the thread runnable. kLeft: somebody else
+  // will.
   WakeOutcome Wake() noexcept {
     uint32_t word = word_.load(std::memory_order_relaxed);
     for (;;) {
       Phase next;
       switch (Snapshot{word}.phase()) {
-        case Phase::kActive: next = Phase::kNotified; break;
-        case Phase::kParked: next = Phase::kActive; break;
-        case Phase::kCancelling: next = Phase::kCancellingWoken; break;
-        default: WEFT_CHECK(false) << "a virtual thread is woken twice for one wait"; return WakeOutcome::kLeft;
+        case Phase::kActive:
+          next = Phase::kNotified;
+          break;
+        case Phase::kParked:
+          next = Phase::kActive;
+          break;
+        case Phase::kCancelling:
+          next = Phase::kCancellingWoken;
+          break;
+        default:
+          WEFT_CHECK(false) << "a virtual thread is woken twice for one wait";
+          return WakeOutcome::kLeft;
       }
       // [thread/2] release: pairs with [thread/3] and [thread/5]. Acquire: pairs with [thread/1] and [thread/5].
       if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/2", std::memory_order_acq_rel),

@@ -106,11 +106,7 @@ void Require(bool holds, const char* sentence) noexcept;
 // A number below `count`, 36 at most; each is explored.
 int Choose(int count) noexcept;
 
-// A plain variable. Conflicting accesses that are not ordered are a violation.
-int NewCell() noexcept;
-void ReadCell(int cell) noexcept;
-void WriteCell(int cell) noexcept;
-
+// A plain variable. Conflicting accesses that are not ordered are a violation. (Code under test has Plain<T>.)
 template <class T>
 class Cell {
  public:

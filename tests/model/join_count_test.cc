@@ -178,11 +178,11 @@ const model::Component& JoinComponent() {
                                 Waiting::kWithdraw),
        model::Of<Joining<1, 3>>("2 threads x 3 operations, blocked", {.preemptions = model::kUnbounded},
                                 Waiting::kBlock),
-       model::Of<Joining<2, 2>>("3 threads x 2 operations", {.preemptions = model::kUnbounded}, Waiting::kJoin),
-       model::Of<Joining<2, 2>>("3 threads x 2 operations, withdrawn", {.preemptions = model::kUnbounded},
+       model::Of<Joining<2, 2>>("3 threads x 2 operations", {.preemptions = 3}, Waiting::kJoin),
+       model::Of<Joining<2, 2>>("3 threads x 2 operations, withdrawn", {.preemptions = 3},
                                 Waiting::kWithdraw),
        model::Of<Joining<2, 2>>("3 threads x 2 operations, blocked",
-                                {.preemptions = model::kUnbounded, .spurious_wakes = 1}, Waiting::kBlock)}};
+                                {.preemptions = 3, .spurious_wakes = 1}, Waiting::kBlock)}};
   return component;
 }
 

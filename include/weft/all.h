@@ -110,7 +110,7 @@ class [[nodiscard("co_await it")]] AllAwaiter {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
     return Begin(awaiting.promise(), std::index_sequence_for<T...>());
   }
-  AllResult<T...> await_resume() { return Collect(std::index_sequence_for<T...>()); }
+  [[gnu::always_inline]] AllResult<T...> await_resume() { return Collect(std::index_sequence_for<T...>()); }
 
   Task<AllResult<T...>> AsTask() && {
     return std::apply([](auto&... task) { return AllAsTask(std::move(task)...); }, tasks_);
@@ -120,16 +120,23 @@ class [[nodiscard("co_await it")]] AllAwaiter {
   template <size_t... I>
   std::coroutine_handle<> Begin(PromiseBase& awaiting, std::index_sequence<I...>) noexcept {
     PromiseBase* const roots[] = {&TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
+    if constexpr (sizeof...(T) == 2) return AllScope::BeginTwo(&scope_, branches_, roots, awaiting);
     return AllScope::Begin(&scope_, branches_, roots, sizeof...(T), awaiting);
   }
   template <size_t... I>
-  AllResult<T...> Collect(std::index_sequence<I...>) {
-    if (const int32_t failed = scope_.first_failure(); failed >= 0) [[unlikely]] {
-      absl::Status failure;
-      ((static_cast<int32_t>(I) == failed ? void(failure = TakeFailure(std::get<I>(slots_))) : void()), ...);
+  [[gnu::always_inline]] AllResult<T...> Collect(std::index_sequence<I...> indices) {
+    if (scope_.first_failure() >= 0) [[unlikely]] {
+      absl::Status failure = Failure(indices);
       if constexpr ((IsStatusLike<T> || ...)) return failure;
     }
     return std::tuple<TupleElement<T>...>(TakeElement(std::get<I>(slots_))...);
+  }
+  template <size_t... I>
+  [[gnu::cold, gnu::noinline]] absl::Status Failure(std::index_sequence<I...>) {
+    absl::Status failure;
+    ((static_cast<int32_t>(I) == scope_.first_failure() ? void(failure = TakeFailure(std::get<I>(slots_))) : void()),
+     ...);
+    return failure;
   }
 
   std::tuple<Task<T>...> tasks_;

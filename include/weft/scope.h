@@ -142,9 +142,9 @@ class ShutdownOnSuccess : public StructuredTaskScope<ShutdownOnSuccessPolicy<T>>
 
   template <class Forked>
   Subtask<T> Fork(Forked&& forked, ForkOptions options = {}) {
-    static_assert(std::is_same_v<decltype(Base::Fork(std::forward<Forked>(forked), std::move(options))), Subtask<T>>,
+    static_assert(std::is_same_v<decltype(Base::Fork(std::forward<Forked>(forked), options)), Subtask<T>>,
                   "every subtask of a ShutdownOnSuccess<T> yields T");
-    return Base::Fork(std::forward<Forked>(forked), std::move(options));
+    return Base::Fork(std::forward<Forked>(forked), options);
   }
 };
 

@@ -113,7 +113,7 @@ concept BecomesTask = requires(A&& a) { std::move(a).AsTask(); } && !std::is_lva
 template <class T>
 class TaskPromiseBase : public PromiseBase {
  public:
-  ResultSlot<T>* slot = nullptr;  // in the awaiter, or in the control block of the virtual thread whose root this is
+  ResultSlot<T>* slot;  // set before the frame is started: in the awaiter, or in the control block of the virtual thread whose root this is
 
   // The frame has ended: did it fail, by throwing or by a status?
   bool Succeeded() const noexcept {

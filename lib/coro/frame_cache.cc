@@ -14,7 +14,7 @@
 namespace weft::internal {
 namespace {
 
-constexpr size_t kGranuleBytes = 16;
+constexpr size_t kGranuleBytes = kFrameGranuleBytes;
 constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class c serves blocks of 16 * c bytes
 
 // What is cut into blocks. 64 KiB holds 372 frames of 176 bytes; a class that is used once costs a thread a batch of
@@ -27,16 +27,16 @@ constexpr size_t kBatchBytes = size_t{8} * 1024;
 constexpr int kMinBatchBlocks = 8;
 constexpr int kMaxBatchBlocks = 128;
 
+constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
+
 // A block that nobody uses. Its last two members count in the first block of a batch in the pool only.
 struct FreeBlock {
   FreeBlock* next;
   FreeBlock* next_batch;
   int64_t count;
 };
-constexpr size_t kMinClass = (sizeof(FreeBlock) + kGranuleBytes - 1) / kGranuleBytes;
-
-constexpr size_t ClassOf(size_t size) { return std::max(kMinClass, (size + kGranuleBytes - 1) / kGranuleBytes); }
-constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
+constexpr size_t kMinClass = kMinFrameClass;
+static_assert(BlockBytes(kMinClass) >= sizeof(FreeBlock));
 constexpr int BatchBlocks(size_t size_class) {
   return std::clamp(static_cast<int>(kBatchBytes / BlockBytes(size_class)), kMinBatchBlocks, kMaxBatchBlocks);
 }
@@ -274,7 +274,7 @@ void* AllocateFrom(FrameCache& cache, size_t size) noexcept {
     Add(cache.large_bytes, static_cast<int64_t>(size));
     return frame;
   }
-  const size_t size_class = ClassOf(size);
+  const size_t size_class = FrameClass(size);
   FreeList& list = cache.lists[size_class];
   if (list.head == nullptr && !Refill(cache, size_class)) return nullptr;
   return TakeHead(list, size);
@@ -287,7 +287,7 @@ void FreeInto(FrameCache& cache, void* frame, size_t size) noexcept {
     ::operator delete(frame);
     return;
   }
-  const size_t size_class = ClassOf(size);
+  const size_t size_class = FrameClass(size);
   FreeList& list = cache.lists[size_class];
   if (IsFull(list)) Spill(cache, size_class);
   PutHead(list, frame, size_class);
@@ -335,11 +335,11 @@ bool AllocationIsToFail() noexcept {
   return frame;
 }
 
-// The list that has a block for `size`, or nullptr: take the slow path.
-[[gnu::always_inline]] inline FreeList* FastList(size_t size) noexcept {
-  if (size > kMaxCachedFrameBytes || fault.installed.load(std::memory_order_relaxed)) [[unlikely]]
+// The list of a class, if it has a block, or nullptr: take the slow path.
+[[gnu::always_inline]] inline FreeList* FastList(size_t size_class) noexcept {
+  if (fault.installed.load(std::memory_order_relaxed)) [[unlikely]]
     return nullptr;
-  FreeList& list = this_cache->lists[ClassOf(size)];
+  FreeList& list = this_cache->lists[size_class];
   return list.head != nullptr ? &list : nullptr;
 }
 
@@ -369,33 +369,33 @@ int64_t SumOfLarge(Atomic<int64_t> FrameCache::* counter) noexcept {
 
 }  // namespace
 
-[[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;
 void DieOutOfMemory(size_t size, const char* what) noexcept {
   WEFT_CHECK(false) << "out of memory for " << what << " of " << size << " bytes";
   __builtin_unreachable();
 }
 
-[[gnu::noinline]] void* AllocateFrame(size_t size) {
-  FreeList* list = FastList(size);
+[[gnu::noinline]] void* AllocateLargeFrame(size_t size) { return AllocateSlowOrThrow(size); }
+
+[[gnu::noinline]] void* AllocateFrameOfClass(size_t size_class, size_t size) {
+  FreeList* list = FastList(size_class);
   if (list == nullptr) [[unlikely]]
     return AllocateSlowOrThrow(size);
   return TakeHead(*list, size);
 }
 
 [[gnu::noinline]] void* AllocateFrameNoThrow(size_t size) noexcept {
-  FreeList* list = FastList(size);
+  FreeList* list = size <= kMaxCachedFrameBytes ? FastList(FrameClass(size)) : nullptr;
   if (list == nullptr) [[unlikely]]
     return AllocateSlow(size);
   return TakeHead(*list, size);
 }
 
-[[gnu::noinline]] void FreeFrame(void* frame, size_t size) noexcept {
-  if (size > kMaxCachedFrameBytes) [[unlikely]]
-    return FreeSlow(frame, size);
-  const size_t size_class = ClassOf(size);
+[[gnu::noinline]] void FreeLargeFrame(void* frame, size_t size) noexcept { FreeSlow(frame, size); }
+
+[[gnu::noinline]] void FreeFrameOfClass(void* frame, size_t size_class) noexcept {
   FreeList& list = this_cache->lists[size_class];
   if (IsFull(list)) [[unlikely]]
-    return FreeSlow(frame, size);
+    return FreeSlow(frame, BlockBytes(size_class));
   PutHead(list, frame, size_class);
 }
 

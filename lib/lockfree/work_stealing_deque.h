@@ -96,6 +96,7 @@
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
+#include "weft/internal/compiler.h"
 
 namespace weft::internal {
 
@@ -251,7 +252,7 @@ class WorkStealingDeque {
   static constexpr uint64_t kVisit = uint64_t{1} << 32;
 
   // The rest of Pop(): bottom_ is lowered.
-  [[gnu::noinline]] T* PopAmongThieves(int64_t bottom) noexcept {
+  WEFT_RARE T* PopAmongThieves(int64_t bottom) noexcept {
     // [deque/11] seq_cst: pairs with [deque/12]. The middle of the duel C.
     StoreLoadFence(WEFT_ORDER("deque/11", std::memory_order_seq_cst));
     // [deque/7] relaxed: the fence orders it; it reads no data.

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "lib/runtime/exception_state.h"
+#include "lib/runtime/in_place.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
@@ -15,21 +16,11 @@ namespace {
 // Spinning costs about what one wake-up across processors does, some tens of microseconds.
 constexpr int kSearchRounds = 100;
 
-constexpr bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
-
-// Waiting for children. While an unwinding does so; in a join that ends with them, because what cancels the owner there
-// shuts the scope as well; and in one that can be interrupted.
-constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/false,
+// An unwinding waits for children.
+constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/false,
                                  /*for_children=*/true};
-constexpr WaitKind kParkedJoinWait = {
-    ParkReason::kJoin, /*timed=*/false,
-    [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
-    /*cancel_wins=*/true};
 
 }  // namespace
-
-constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &NotWithdrawn, /*cancel_wins=*/true,
-                                      /*for_children=*/true};
 
 constinit thread_local Carrier* current_carrier = nullptr;
 
@@ -137,23 +128,12 @@ uint64_t Carrier::TakeIds(int32_t count) noexcept {
   return first;
 }
 
-void Carrier::NotifyPushed() noexcept {
-  deque.PublishFence();
-  runtime.NotifyFenced();
-}
-
 // The deque could not grow: memory is short. The inject queue needs none.
 void Carrier::InjectInstead(ThreadBlock& thread) noexcept { runtime.Inject(thread); }
 
 // ---- Running a thread.
 
-inline void Carrier::CountMove(const ThreadBlock& thread) noexcept {
-  const uint32_t last = thread.mounted.load(std::memory_order_relaxed) & ~ThreadBlock::kMountedBit;
-  if (last != 0 && last != index + 1) CarrierCounters::Add(counters.moves);
-}
-
 void Carrier::Mount(ThreadBlock& thread) noexcept {
-  CountMove(thread);
   running.store(true, std::memory_order_relaxed);
   SwitchTo(thread);
 }
@@ -335,229 +315,6 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
   target->reached = true;
   thread.leaf = stop;
   return AfterUnwind::kAtBoundary;
-}
-
-// ---- One in another's place.
-
-// What follows is most of what fork and join cost, written out for the case that nothing special has happened: a child
-// has run in its owner's place, and has succeeded; the next one is where it was put, or there is none and the owner
-// goes on. EndThread() does the same for all cases.
-std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
-  return Carrier::Current()->EndFrame(thread, succeeded);
-}
-
-[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
-  if (!succeeded || !thread.holds_count || observer_ != nullptr ||
-      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
-    return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
-  }
-  ScopeRecord& scope = *thread.home;
-  CarrierCounters::Add(counters.ended);
-  if (thread.in_frame) {
-    thread.state.End();
-  } else {
-    current = nullptr;  // what a closure or a result destroys runs on no virtual thread
-    thread.OnEnd(ThreadBlock::Ending::kSucceeded);
-  }
-  scope.children.EndLocal();
-  if (scope.children.MayHaveLocal()) {
-    if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
-      return LeaveJoin(scope);
-    ThreadBlock* const next = deque.Pop();
-    if (next == nullptr) return LeaveJoin(scope);
-    if (!IsToBeginInPlace(*next, scope)) [[unlikely]] {
-      Push(*next);
-      NotifyPushed();
-      return LeaveJoin(scope);
-    }
-    return BeginInPlace(*next, scope);
-  }
-  ThreadBlock& owner = *scope.owner;
-  if (!scope.closes_with_join || !scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope)
-      [[unlikely]] {
-    return LeaveJoin(scope);
-  }
-  // As CompleteJoin() and ResumeOwner().
-  if (PopRecord(owner, scope)) [[unlikely]] {
-    return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
-  }
-  CarrierCounters::Add(counters.wakes);
-  CountMove(owner);
-  SwitchToUnobserved(owner);
-  owner.wait.store(nullptr, std::memory_order_relaxed);
-  if (owner.unwind) [[unlikely]] {
-    action = Action::kUnwind;
-    return std::noop_coroutine();
-  }
-  return owner.leaf->Handle();
-}
-
-// A child that lies in the deque, for a turn in the place of its owner: it has not begun, and nothing is asked of it.
-inline bool Carrier::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
-  return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
-}
-
-// All but the count of its scope.
-void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
-  CarrierCounters::Add(counters.ended);
-  if (observer_ != nullptr) [[unlikely]] {
-    ObserveUnmount(thread);
-    ObserveEnd(thread);
-  }
-  if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
-    identity->ThreadEnded();
-    if (thread.in_frame) {
-      thread.identity.store(nullptr, std::memory_order_relaxed);
-      identity->Release();
-    }
-  }
-  if (thread.in_frame && ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
-  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
-  thread.OnEnd(ending);
-}
-
-std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
-  ScopeRecord* const scope = thread.home;
-  const bool holds_count = thread.holds_count;
-  Finish(thread, ending);
-  if (scope == nullptr) return Leave();
-  if (!holds_count) return CountEnd(*scope);
-  scope->children.EndLocal();
-  return ContinueJoin(*scope);
-}
-
-std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
-  switch (scope.children.End()) {
-    case JoinCount::Last::kNo:
-      return Leave();
-    case JoinCount::Last::kRing:
-      runtime.RingBlocked();
-      return Leave();  // the scope may be gone
-    case JoinCount::Last::kResume:
-      break;
-  }
-  if (scope.owner_parked) {
-    Wake(*scope.owner);
-    return Leave();
-  }
-  if (!CompleteJoin(scope)) return Leave();
-  // In a destructor that waits, the owner may be no descendant of what is waited for.
-  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace(/*own=*/0)) return ResumeOwner(scope);
-  CarrierCounters::Add(counters.wakes);
-  MakeRunnable(*scope.owner);
-  return Leave();
-}
-
-bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
-  ThreadBlock& owner = *scope.owner;
-  if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
-  if (!PopRecord(owner, scope)) [[likely]]
-    return true;
-  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other
-  // can come.
-  return scope.children.Drained() || scope.children.Wait();
-}
-
-inline std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept {
-  ThreadBlock& owner = *scope.owner;
-  CarrierCounters::Add(counters.wakes);
-  CountMove(owner);
-  SwitchTo(owner);
-  owner.wait.store(nullptr, std::memory_order_relaxed);
-  // As EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
-  if (!owner.state.Observe().requested() && !owner.unwind) [[likely]]
-    return owner.leaf->Handle();
-  if (owner.unwind || IsCancelled(owner)) {
-    action = Action::kUnwind;
-    return std::noop_coroutine();
-  }
-  return owner.leaf->Handle();
-}
-
-// Who holds the count has nothing left to begin.
-inline std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
-  if (scope.children.Drained() || scope.children.Wait()) [[likely]] {
-    if (CompleteJoin(scope)) [[likely]]
-      return ResumeOwner(scope);
-  }
-  return Leave();
-}
-
-std::coroutine_handle<> Carrier::LeaveJoin(ScopeRecord& scope) noexcept { return CloseJoin(scope); }
-
-// The child goes on as the holder of the count, in the place of the thread that was.
-inline std::coroutine_handle<> Carrier::BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
-  SwitchTo(child);
-  child.started = child.holds_count = true;
-  return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
-}
-
-std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
-  child.leaf = child.Begin();
-  if (child.leaf != nullptr) return child.leaf->Handle();
-  // It threw. The others in turns of their own: one after another, they would pile up here.
-  Finish(child, ThreadBlock::Ending::kFailed);
-  scope.children.EndLocal();
-  return LeaveJoin(scope);
-}
-
-std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
-  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope.children.local())) return CloseJoin(scope);
-  ThreadBlock* const child = deque.Pop();
-  if (child == nullptr) return CloseJoin(scope);
-  if (!IsToBeginInPlace(*child, scope)) [[unlikely]] {
-    Push(*child);  // for a turn of its own
-    NotifyPushed();
-    return CloseJoin(scope);
-  }
-  return BeginInPlace(*child, scope);
-}
-
-bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
-  if (runtime.config.chooser != nullptr) {
-    in_place_budget_ = 1;
-    return Choose(2) == 0;
-  }
-  in_place_budget_ = kInPlacePerLook;
-  const int64_t now = runtime.Now();
-  if (in_place_since_ns_ == 0) in_place_since_ns_ = now;
-  if (now - looked_ns_ < kInPlaceLookNanos) return true;
-  Look();
-  runtime.RunShutdownBatch(kShutdownBatch);
-  if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
-  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
-  // hide is at the old end, where thieves take first.)
-  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= own;
-}
-
-std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
-  ThreadBlock& thread = *current;
-  const bool may_go_on = AtCheckpoint();
-  const bool drained = scope.children.Drained();
-  // After the look at the children: what ended them may be what cancels us.
-  if (!EnterBoundary(frame)) return std::noop_coroutine();
-  if (drained) {
-    if (may_go_on) return frame.Handle();
-    action = Action::kYield;
-    return std::noop_coroutine();
-  }
-  if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
-    // Every request that would unwind this join shuts the scope as well: it ends when the children do.
-    EnterJoin(scope);
-    return ContinueJoin(scope);
-  }
-  // Something was opened after the scope, up to which the thread may be unwound while the children go on.
-  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
-  thread.waiting_on = &scope;
-  scope.owner_parked = true;
-  if (!scope.children.Wait()) {
-    action = Action::kPark;
-    return std::noop_coroutine();
-  }
-  EndWait(thread);
-  if (!thread.unwind) return frame.Handle();
-  action = Action::kUnwind;
-  return std::noop_coroutine();
 }
 
 // ---- Called by the mounted thread.

@@ -91,18 +91,25 @@ class Carrier {
   bool AtCheckpoint() noexcept;
   bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
-  bool EnterJoinOf(PromiseBase& frame) noexcept;
+  bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
+    return observer_ == nullptr && !owner.state.Observe().attention();
+  }
+  bool EnterJoinOf(ThreadBlock& owner, PromiseBase& frame) noexcept;
   void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
   // ---- Threads that run one in another's place, without a turn through Main(). These give what runs next on this
-  // stack.
+  // stack. (in_place.h)
 
   // The frame of the mounted thread is suspended, and waits for the children of `scope`.
   std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
   // The frame of the mounted thread is suspended, and waits for `scope`, whose children are these. They begin, the
   // first one in its place.
   template <class Branch>
-  std::coroutine_handle<> BeginBranches(ScopeRecord& scope, Branch* branches, int32_t count) noexcept;
+  std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
+                                        int32_t count) noexcept;
+  // The same for two, after MayEnterJoinUnobserved().
+  std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first,
+                                           ThreadBlock& second) noexcept;
   // The root frame of the mounted thread is gone.
   std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
@@ -110,7 +117,7 @@ class Carrier {
   // the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
   // `own`: how many children of the scope in question lie in the deque.
-  bool MayBeginInPlace(int64_t own) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(own); }
+  [[gnu::always_inline]] bool MayBeginInPlace(int64_t own) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(own); }
   // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
@@ -127,20 +134,14 @@ class Carrier {
   }
 
   // Puts a runnable thread into the deque; NotifyPushed() then tells whoever is idle.
-  void Push(ThreadBlock& thread) noexcept {
+  [[gnu::always_inline]] void Push(ThreadBlock& thread) noexcept {
     if (!deque.Push(&thread)) [[unlikely]]
       InjectInstead(thread);
   }
-  void NotifyPushed() noexcept;
+  void NotifyPushed() noexcept;  // (runtime_core.h)
 
   // A new thread, made by the one that is mounted here.
-  [[gnu::always_inline]] void StartHere(ThreadBlock& thread) noexcept {
-    CarrierCounters::Add(counters.started);
-    if (observer_ != nullptr) [[unlikely]]
-      ObserveStart(thread);
-    Push(thread);
-    NotifyPushed();
-  }
+  void StartHere(ThreadBlock& thread) noexcept;  // (in_place.h)
 
   uint32_t Choose(uint32_t count) noexcept;
 
@@ -172,10 +173,10 @@ class Carrier {
   void RunChain(ThreadBlock& first) noexcept;
   void Mount(ThreadBlock& thread) noexcept;
   void Unmount(ThreadBlock& thread) noexcept;
-  void InjectInstead(ThreadBlock& thread) noexcept;
-  void ObserveStart(const ThreadBlock& thread) noexcept;
-  void ObserveMount(const ThreadBlock& thread) noexcept;
-  void ObserveUnmount(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void InjectInstead(ThreadBlock& thread) noexcept;
+  WEFT_RARE void ObserveStart(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void ObserveMount(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void ObserveUnmount(const ThreadBlock& thread) noexcept;
   void ObserveEnd(const ThreadBlock& thread) noexcept;
   std::coroutine_handle<> MountFirst(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> GoOn(ThreadBlock& thread) noexcept;
@@ -185,16 +186,24 @@ class Carrier {
   static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
   bool YieldsToNobody() noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
-  void EnterJoin(ScopeRecord& scope) noexcept;
+  void EnterJoin(ThreadBlock& owner) noexcept;
+  void MountInPlace(ThreadBlock& child) noexcept;
+  std::coroutine_handle<> EndForked(ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> AfterChildInPlace(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> LeaveJoin(ScopeRecord& scope) noexcept;
-  void CountMove(const ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept;
+  // `last` is ThreadBlock::mounted of a thread that is mounted now.
+  bool MovesFrom(uint32_t last) const noexcept {
+    last &= ~ThreadBlock::kMountedBit;
+    return last != 0 && last != index + 1;
+  }
   void SwitchTo(ThreadBlock& thread) noexcept;
   void SwitchToUnobserved(ThreadBlock& thread) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
-  bool RefillInPlaceBudget(int64_t own) noexcept;
-  uint64_t TakeIds(int32_t count) noexcept;
+  std::coroutine_handle<> ResumeOwnerIfDrained(ScopeRecord& scope) noexcept;
+  WEFT_RARE bool RefillInPlaceBudget(int64_t own) noexcept;
+  WEFT_RARE uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
   void EndWait(ThreadBlock& thread) noexcept;
@@ -230,29 +239,7 @@ class Carrier {
   int ready_budget_ = 0;
 };
 
-// ---- The fast path of fork and join.
-
-// The mounted thread waits for its children, and is nobody's until they have ended.
-inline void Carrier::EnterJoin(ScopeRecord& scope) noexcept {
-  CarrierCounters::Add(counters.parks);
-  current->wait.store(&kJoinWait, std::memory_order_relaxed);
-  scope.owner_parked = false;
-  if (observer_ != nullptr) [[unlikely]]
-    ObserveUnmount(*current);
-}
-
-// Mounts a thread while the carrier runs on.
-inline void Carrier::SwitchToUnobserved(ThreadBlock& thread) noexcept {
-  current = &thread;
-  ready_budget_ = kReadyBudget;
-  CarrierCounters::Add(counters.mounts);
-  thread.mounted.store(mounted_here_, std::memory_order_relaxed);
-}
-inline void Carrier::SwitchTo(ThreadBlock& thread) noexcept {
-  SwitchToUnobserved(thread);
-  if (observer_ != nullptr) [[unlikely]]
-    ObserveMount(thread);
-}
+// ---- Called by the mounted thread.
 
 inline bool Carrier::AtCheckpoint() noexcept {
   if (observer_ != nullptr) [[unlikely]]
@@ -266,15 +253,6 @@ inline bool Carrier::AtCheckpoint() noexcept {
   return --ready_budget_ > 0 && !seen.requested();
 }
 
-// AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
-inline bool Carrier::EnterJoinOf(PromiseBase& frame) noexcept {
-  current->leaf = &frame;
-  if (observer_ == nullptr && !current->state.Observe().attention()) [[likely]]
-    return true;
-  AtCheckpoint();
-  return EnterBoundary(frame);
-}
-
 inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
   ThreadBlock& thread = *current;
   thread.leaf = &frame;
@@ -283,27 +261,6 @@ inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
     return true;
   action = Action::kUnwind;
   return false;
-}
-
-template <class Branch>
-[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::BeginBranches(ScopeRecord& scope, Branch* branches,
-                                                                             int32_t count) noexcept {
-  EnterJoin(scope);
-  const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
-  CarrierCounters::Add(counters.started, count);
-  if (observer_ != nullptr) [[unlikely]] {
-    for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);
-  }
-  for (int32_t i = count - 1; i >= 1; --i) Push(branches[i]);
-  if (!in_place) [[unlikely]] {
-    Push(branches[0]);
-    NotifyPushed();
-    return LeaveJoin(scope);
-  }
-  NotifyPushed();
-  SwitchTo(branches[0]);
-  branches[0].started = branches[0].holds_count = true;
-  return branches[0].leaf->Handle();
 }
 
 }  // namespace weft::internal

@@ -95,7 +95,7 @@ class RuntimeCore {
   bool RunShutdownBatch(int max) noexcept;  // true if there was one
 
   // ---- Carriers.
-  void NotifyWork() noexcept;
+  WEFT_RARE void NotifyWork() noexcept;
   void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
     if (idle.MayBeIdle() || any_blocked_.load(std::memory_order_relaxed) > 0) NotifyWork();
   }
@@ -154,6 +154,11 @@ class RuntimeCore {
   ScopeRecord* shutdown_back_ = nullptr;
   Atomic<bool> shutdown_pending_{false};
 };
+
+inline void Carrier::NotifyPushed() noexcept {
+  deque.PublishFence();
+  runtime.NotifyFenced();
+}
 
 }  // namespace weft::internal
 

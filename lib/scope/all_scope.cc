@@ -6,7 +6,7 @@
 #include <new>
 #include <type_traits>
 
-#include "lib/runtime/carrier.h"
+#include "lib/runtime/in_place.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
@@ -28,17 +28,10 @@ const ScopeRecord::Operations AllScope::kOperations = {
 
 // With the count known to the compiler for an All() of two.
 template <class Count>
-[[gnu::always_inline]] inline std::coroutine_handle<> AllScope::BeginBranches(AllScope* place, BranchBlock* branches,
-                                                                              PromiseBase* const* roots, Count count,
-                                                                              PromiseBase& awaiting) noexcept {
-  Carrier& carrier = *Carrier::Current();
-  ThreadBlock& owner = *carrier.current;
-  if (!carrier.EnterJoinOf(awaiting)) [[unlikely]] {
-    for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
-    return std::noop_coroutine();
-  }
+[[gnu::always_inline]] inline AllScope& AllScope::Make(AllScope* place, BranchBlock* branches,
+                                                       PromiseBase* const* roots, Count count, ThreadBlock& owner,
+                                                       uint64_t first_id) noexcept {
   AllScope& scope = *::new (place) AllScope(owner, branches, count);
-  const uint64_t first_id = carrier.NextThreadIds(count);
   for (int32_t i = 0; i < count; ++i) {
     BranchBlock& branch = *::new (branches + i) BranchBlock;
     branch.runtime = owner.runtime;
@@ -48,19 +41,36 @@ template <class Count>
     branch.leaf = roots[i];
     roots[i]->MakeRoot(&branch);
   }
-  if (const CancelReason reason = PushRecord(owner, scope)) [[unlikely]]
-    scope.RequestShutdown(reason);
-  return carrier.BeginBranches(scope, branches, count);
+  return scope;
 }
 
 std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
                                         int32_t count, PromiseBase& awaiting) noexcept {
-  switch (count) {
-    [[likely]] case 2:
-      return BeginBranches(place, branches, roots, std::integral_constant<int32_t, 2>(), awaiting);
-    default:
-      return BeginBranches(place, branches, roots, count, awaiting);
+  Carrier& carrier = *Carrier::Current();
+  ThreadBlock& owner = *carrier.current;
+  if (!carrier.EnterJoinOf(owner, awaiting)) {
+    for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
+    return std::noop_coroutine();
   }
+  AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(count));
+  if (const CancelReason cancelled = PushRecord(owner, scope)) scope.RequestShutdown(cancelled);
+  return carrier.BeginBranches(owner, scope, branches, count);
+}
+
+// The same, for the case that nothing special happens.
+std::coroutine_handle<> AllScope::BeginTwo(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
+                                           PromiseBase& awaiting) noexcept {
+  Carrier& carrier = *Carrier::Current();
+  ThreadBlock& owner = *carrier.current;
+  if (!carrier.MayEnterJoinUnobserved(owner)) [[unlikely]]
+    return Begin(place, branches, roots, 2, awaiting);
+  owner.leaf = &awaiting;
+  AllScope& scope = Make(place, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
+  if (const CancelReason cancelled = PushRecord(owner, scope)) [[unlikely]] {
+    scope.RequestShutdown(cancelled);
+    return carrier.BeginBranches(owner, scope, branches, 2);
+  }
+  return carrier.BeginTwoBranches(owner, scope, branches[0], branches[1]);
 }
 
 void BranchBlock::OnEnd(Ending ending) noexcept {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/runtime/carrier.h"
+#include "lib/runtime/in_place.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
@@ -72,25 +72,45 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 
 // ---- Children.
 
+inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept {
+  child.runtime = self.runtime;
+  child.home = this;
+  child.id = id;
+  child.bindings = bindings_;
+  child.scope_serial_ = serial_;
+  child.round_ = round;
+}
+
+// The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases.
 void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   Carrier* const carrier = Carrier::Current();
-  ThreadBlock& self = carrier != nullptr && carrier->current != nullptr ? *carrier->current : RequireThread("Fork()");
+  ThreadBlock& self = *owner;
+  if (carrier == nullptr || carrier->current != &self || closed_ || self.bindings != bindings_ || name != nullptr ||
+      shut() || self.state.Observe().attention()) [[unlikely]] {
+    return StartChildChecked(child, name);
+  }
+  uint32_t round = fork_round_.load(std::memory_order_relaxed);
+  if (round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
+  PlaceChild(child, self, round, carrier->NextThreadIds(1));
+  children.AddLocal();
+  carrier->StartHere(child);
+}
+
+void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
+  ThreadBlock& self = RequireThread("Fork()");
+  Carrier& carrier = *Carrier::Current();
   const bool by_owner = &self == owner;
   if (!by_owner) CheckOwnerOrInside("Fork()");
   WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
   WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
                                          << " under other scoped-value bindings than those the scope was opened under by "
                                          << DescribeThread(*owner);
-  child.home = this;
-  child.bindings = bindings_;
-  child.scope_serial_ = serial_;
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
   if (by_owner && round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
-  child.round_ = round;
-  child.runtime = self.runtime;
-  child.id = carrier->NextThreadIds(1);
+  PlaceChild(child, self, round, carrier.NextThreadIds(1));
   if (name != nullptr) {
     name->Bind(child);
+    // [identity/1] release: pairs with [identity/2].
     child.identity.store(name, std::memory_order_release);
   }
   // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
@@ -100,22 +120,19 @@ void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   } else {
     children.Add();
   }
-  carrier->StartHere(child);
+  carrier.StartHere(child);
 }
 
 // On the carrier on which the child has ended, which then counts it.
 void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
   RuntimeCore& runtime = *child.runtime;
-  child.DropClosure();
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
                           : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
                                                                     : Completion::kUnavailable;
   bool shut_by_child = false;
   bool kept = false;
   const bool registered = !child.state.Observe().unregistered();
-  if (!registered && kind == Completion::kSuccess && !rules_.shut_down_on_success) {
-    if (!shut()) child.Publish(kind);
-  } else if (registered || kind != Completion::kUnavailable) {
+  if (registered || kind != Completion::kUnavailable) {
     std::lock_guard guard(lock_);
     const bool was_shut = shut_.load(std::memory_order_relaxed);
     if (kind == Completion::kFailed) {
@@ -267,7 +284,16 @@ void ChildBase::DropUnstarted() noexcept {
   Release();
 }
 
-void ChildBase::OnEnd(Ending ending) noexcept { static_cast<ScopeBase*>(home)->ChildEnded(*this, ending); }
+void ChildBase::OnEnd(Ending ending) noexcept {
+  auto& scope = *static_cast<ScopeBase*>(home);
+  const bool unknown = state.Observe().unregistered();
+  if (ending != Ending::kSucceeded || !unknown || scope.rules_.shut_down_on_success || scope.shut()) [[unlikely]]
+    return scope.ChildEnded(*this, ending);
+  // Its scope has never heard of it, and nothing follows from its success.
+  Publish(Completion::kSuccess);
+  state.End();
+  Release();
+}
 
 absl::Status ChildBase::status() const {
   switch (completion()) {

@@ -28,6 +28,9 @@ class AllScope final : public ScopeRecord {
   // made, and the roots are destroyed.
   static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
                                        PromiseBase& awaiting) noexcept;
+  // The same for two.
+  static std::coroutine_handle<> BeginTwo(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots,
+                                          PromiseBase& awaiting) noexcept;
 
   // After the end: which branch failed first, or -1.
   int32_t first_failure() const noexcept { return first_failure_; }
@@ -36,8 +39,8 @@ class AllScope final : public ScopeRecord {
   friend class BranchBlock;
 
   template <class Count>
-  static std::coroutine_handle<> BeginBranches(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
-                                               Count count, PromiseBase& awaiting) noexcept;
+  static AllScope& Make(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, Count count,
+                        ThreadBlock& owner, uint64_t first_id) noexcept;
   AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
       : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
 
@@ -55,7 +58,9 @@ class AllScope final : public ScopeRecord {
   // ---- Guarded by lock_.
   int32_t first_failure_ = -1;
   int32_t cursor_ = 0;   // the next branch to ask to end
-  CancelReason reason_;  // of the shutdown
+  union {
+    CancelReason reason_;  // of the shutdown; not set before
+  };
 };
 
 }  // namespace weft::internal

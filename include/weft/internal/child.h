@@ -126,6 +126,10 @@ class ClosureChild final : public TaskChild<T> {
     return &TaskAccess::ReleaseAsRoot(closure_(), this->slot_, this, "Fork()");
 #endif
   }
+  void OnEnd(ThreadBlock::Ending ending) noexcept override {
+    DropClosure();
+    ChildBase::OnEnd(ending);
+  }
   void DropClosure() noexcept override {
     if (std::exchange(dropped_, true)) return;
     closure_.~F();

@@ -25,4 +25,8 @@
 #define WEFT_EXCEPTIONS 0
 #endif
 
+// Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a value
+// in, so that its caller need not save any for the case that it is called.
+#define WEFT_RARE __attribute__((cold, noinline, preserve_most))
+
 #endif  // WEFT_INTERNAL_COMPILER_H_

@@ -16,7 +16,7 @@
 // another thread than the one that allocated it; the caller orders the two, as with `operator delete`. `size` is the
 // same in both calls. The memory is aligned to 16 bytes.
 //
-// Coroutines that migrate: the functions are not inlined, so that the address of a thread_local never lives in a
+// Coroutines that migrate: what finds the lists is not inlined, so that the address of a thread_local never lives in a
 // coroutine's frame across a co_await.
 //
 // A freed block is poisoned for AddressSanitizer: resuming a destroyed frame is reported as a use after poison.
@@ -44,9 +44,12 @@ namespace weft::internal {
 // The largest size that is cached, in bytes. Frames above it are rare, and their own work hides the cost of malloc.
 inline constexpr size_t kMaxCachedFrameBytes = 1024;
 
-[[nodiscard]] void* AllocateFrame(size_t size);
+[[nodiscard]] inline void* AllocateFrame(size_t size);
 [[nodiscard]] void* AllocateFrameNoThrow(size_t size) noexcept;
-void FreeFrame(void* frame, size_t size) noexcept;
+inline void FreeFrame(void* frame, size_t size) noexcept;
+
+// Ends the program: where exceptions are off, nobody can be told.
+[[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;
 
 // Gives the calling OS thread its lists now. A carrier calls it before it runs anything; any other thread gets them at
 // its first allocation, and until then frees into a list that is shared and locked, because a free allocates nothing.
@@ -77,6 +80,29 @@ class ScopedFrameFault {
   // The allocations since this object was made, failed ones included.
   int64_t allocations() const noexcept;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------------
+
+// The size of a frame is a constant where it is allocated and freed, and so is its class, if it is found there.
+inline constexpr size_t kFrameGranuleBytes = 16;
+inline constexpr size_t kMinFrameClass = 2;
+constexpr size_t FrameClass(size_t size) {
+  const size_t size_class = (size + kFrameGranuleBytes - 1) / kFrameGranuleBytes;
+  return size_class < kMinFrameClass ? kMinFrameClass : size_class;
+}
+
+[[nodiscard]] void* AllocateFrameOfClass(size_t size_class, size_t size);
+[[nodiscard]] void* AllocateLargeFrame(size_t size);
+void FreeFrameOfClass(void* frame, size_t size_class) noexcept;
+void FreeLargeFrame(void* frame, size_t size) noexcept;
+
+inline void* AllocateFrame(size_t size) {
+  return size <= kMaxCachedFrameBytes ? AllocateFrameOfClass(FrameClass(size), size) : AllocateLargeFrame(size);
+}
+
+inline void FreeFrame(void* frame, size_t size) noexcept {
+  size <= kMaxCachedFrameBytes ? FreeFrameOfClass(frame, FrameClass(size)) : FreeLargeFrame(frame, size);
+}
 
 }  // namespace weft::internal
 

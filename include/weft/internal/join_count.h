@@ -50,11 +50,11 @@ class JoinCount {
   bool Drained() noexcept {
     // [join/1] acquire: pairs with [join/2] of those who ended.
     const int64_t others = shared_.load(WEFT_ORDER("join/1", std::memory_order_acquire));
+    if ((others | local_) == 0) [[likely]]
+      return true;
     if (others + local_ != 0) return false;
-    if (others != 0) [[unlikely]] {
-      local_ = 0;
-      shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
-    }
+    local_ = 0;
+    shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
     return true;
   }
   // True: all had ended already. False: the count is nobody's until the last one ends.

@@ -22,8 +22,6 @@
 
 namespace weft::internal {
 
-[[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;  // (frame_cache.cc)
-
 // AllocateFrame(), which throws std::bad_alloc; where exceptions are off there is nobody to tell.
 inline void* AllocateOrDie(size_t size, const char* what) {
   void* memory = AllocateFrame(size);
@@ -46,7 +44,7 @@ class ResultSlot {
   ResultSlot() noexcept {}
   ResultSlot(const ResultSlot&) = delete;
   ResultSlot& operator=(const ResultSlot&) = delete;
-  ~ResultSlot() { Reset(); }
+  ~ResultSlot() { DestroyHeld(); }
 
   template <class... Args>
   void SetValue(Args&&... args) {
@@ -80,12 +78,17 @@ class ResultSlot {
   }
 
   void Reset() noexcept {
-    const State state = std::exchange(state_, State::kEmpty);
-    if (state == State::kValue) value_.~Stored();
-    if (state == State::kException) exception_.~exception_ptr();
+    DestroyHeld();
+    state_ = State::kEmpty;
   }
 
  private:
+  void DestroyHeld() noexcept {
+    if (state_ == State::kValue) value_.~Stored();
+    if (state_ == State::kException) [[unlikely]]
+      exception_.~exception_ptr();
+  }
+
   enum class State : unsigned char { kEmpty, kValue, kException };
   union {
     Stored value_;

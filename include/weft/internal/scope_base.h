@@ -33,7 +33,7 @@ namespace weft {
 
 // For one Fork().
 struct ForkOptions {
-  std::string name = {};  // of the virtual thread; empty: none
+  std::string_view name = {};  // of the virtual thread, which keeps a copy; empty: none
 };
 
 namespace internal {
@@ -76,7 +76,7 @@ class ScopeBase : public ScopeRecord {
   // The same for what becomes a Task. (all.h)
   template <BecomesTask A>
   auto Fork(A&& awaitable, ForkOptions options = {}) {
-    return Fork(std::move(awaitable).AsTask(), std::move(options));
+    return Fork(std::move(awaitable).AsTask(), options);
   }
 
   // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even until all have
@@ -104,8 +104,11 @@ class ScopeBase : public ScopeRecord {
     void operator()(ThreadIdentity* identity) const noexcept { identity->Release(); }
   };
   using Named = std::unique_ptr<ThreadIdentity, Unref>;
-  static Named MakeName(ForkOptions& options) {
-    return Named(options.name.empty() ? nullptr : new ThreadIdentity(std::move(options.name)));
+  [[gnu::always_inline]] static Named MakeName(const ForkOptions& options) {
+    return Named(options.name.empty() ? nullptr : NewName(options.name));
+  }
+  [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) {
+    return new ThreadIdentity(std::string(name));
   }
 
   template <class C>
@@ -116,6 +119,8 @@ class ScopeBase : public ScopeRecord {
     return subtask;
   }
   void StartChild(ChildBase& child, ThreadIdentity* name);
+  void StartChildChecked(ChildBase& child, ThreadIdentity* name);
+  void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   void ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "weft/internal/atomic.h"
+#include "weft/internal/compiler.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
@@ -55,6 +56,9 @@ struct WaitKind {
   // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
   // in a queue.
   bool for_children = false;
+
+  // For `withdraw`: of a wait that nobody can take back.
+  static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
 };
 
 // What handles to a thread share, and what may outlive it. Counted.
@@ -239,8 +243,8 @@ class RecordsWatch {
 };
 
 // The thread's own. Push says why the thread is cancelled at that moment, or kNone if it is not. Pop checks the nesting.
-CancelReason PushedUnderAttention(ThreadBlock& thread) noexcept;
-void PoppedUnderAttention(ThreadBlock& thread) noexcept;
+WEFT_RARE CancelReason PushedUnderAttention(ThreadBlock& thread) noexcept;
+WEFT_RARE void PoppedUnderAttention(ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
 
 inline CancelReason PushRecord(ThreadBlock& thread, Record& record) noexcept {

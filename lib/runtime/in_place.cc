@@ -1,0 +1,248 @@
+#include "lib/runtime/in_place.h"
+
+#include <coroutine>
+#include <cstdint>
+#include <utility>
+
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+namespace {
+
+// A join that can be interrupted.
+constexpr WaitKind kParkedJoinWait = {
+    ParkReason::kJoin, /*timed=*/false,
+    [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
+    /*cancel_wins=*/true};
+
+}  // namespace
+
+// It ends with the children, because what cancels the owner there shuts the scope as well.
+constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,
+                                      /*for_children=*/true};
+
+// ---- The usual case: a child has run in its owner's place, and has succeeded; the next one is where it was put, or
+// there is none and the owner goes on; nobody observes. EndThread() does the same for all cases.
+
+std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  return Carrier::Current()->EndFrame(thread, succeeded);
+}
+
+[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  if (!succeeded || !thread.holds_count || observer_ != nullptr ||
+      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+    return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
+  }
+  CarrierCounters::Add(counters.ended);
+  if (!thread.in_frame) return EndForked(thread);
+  thread.state.End();
+  return AfterChildInPlace(*thread.home);
+}
+
+std::coroutine_handle<> Carrier::EndForked(ThreadBlock& thread) noexcept {
+  ScopeRecord& scope = *thread.home;
+  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
+  thread.OnEnd(ThreadBlock::Ending::kSucceeded);
+  return AfterChildInPlace(scope);
+}
+
+// A child that lies in the deque, for a turn in the place of its owner: it has not begun, and nothing is asked of it.
+inline bool Carrier::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
+  return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
+}
+
+// As ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner().
+[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::AfterChildInPlace(ScopeRecord& scope) noexcept {
+  scope.children.EndLocal();
+  if (scope.children.MayHaveLocal()) {
+    if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
+      return CloseJoin(scope);
+    ThreadBlock* const next = deque.Pop();
+    if (next == nullptr) [[unlikely]]
+      return CloseJoin(scope);
+    if (!IsToBeginInPlace(*next, scope)) [[unlikely]]
+      return CloseJoinBefore(*next, scope);
+    MountInPlace(*next);
+    return next->leaf != nullptr ? next->leaf->Handle() : BeginClosureInPlace(*next, scope);
+  }
+  ThreadBlock& owner = *scope.owner;
+  if (!scope.closes_with_join || !scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope)
+      [[unlikely]] {
+    return CloseJoin(scope);
+  }
+  if (PopRecord(owner, scope)) [[unlikely]]
+    return ResumeOwnerIfDrained(scope);
+  CarrierCounters::Add(counters.wakes);
+  SwitchToUnobserved(owner);
+  owner.wait.store(nullptr, std::memory_order_relaxed);
+  if (owner.unwind) [[unlikely]] {
+    action = Action::kUnwind;
+    return std::noop_coroutine();
+  }
+  return owner.leaf->Handle();
+}
+
+// ---- All cases.
+
+// All but the count of its scope.
+void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+  CarrierCounters::Add(counters.ended);
+  if (observer_ != nullptr) [[unlikely]] {
+    ObserveUnmount(thread);
+    ObserveEnd(thread);
+  }
+  if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
+    identity->ThreadEnded();
+    if (thread.in_frame) {
+      thread.identity.store(nullptr, std::memory_order_relaxed);
+      identity->Release();
+    }
+  }
+  if (thread.in_frame && ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
+  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
+  thread.OnEnd(ending);
+}
+
+std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+  ScopeRecord* const scope = thread.home;
+  const bool holds_count = thread.holds_count;
+  Finish(thread, ending);
+  if (scope == nullptr) return Leave();
+  if (!holds_count) return CountEnd(*scope);
+  scope->children.EndLocal();
+  return ContinueJoin(*scope);
+}
+
+std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
+  switch (scope.children.End()) {
+    case JoinCount::Last::kNo:
+      return Leave();
+    case JoinCount::Last::kRing:
+      runtime.RingBlocked();
+      return Leave();  // the scope may be gone
+    case JoinCount::Last::kResume:
+      break;
+  }
+  if (scope.owner_parked) {
+    Wake(*scope.owner);
+    return Leave();
+  }
+  if (!CompleteJoin(scope)) return Leave();
+  // In a destructor that waits, the owner may be no descendant of what is waited for.
+  if (blocked.load(std::memory_order_relaxed) == 0 && MayBeginInPlace(/*own=*/0)) return ResumeOwner(scope);
+  CarrierCounters::Add(counters.wakes);
+  MakeRunnable(*scope.owner);
+  return Leave();
+}
+
+bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
+  ThreadBlock& owner = *scope.owner;
+  if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
+  if (!PopRecord(owner, scope)) [[likely]]
+    return true;
+  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other
+  // can come.
+  return scope.children.Drained() || scope.children.Wait();
+}
+
+std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept {
+  ThreadBlock& owner = *scope.owner;
+  CarrierCounters::Add(counters.wakes);
+  SwitchTo(owner);
+  owner.wait.store(nullptr, std::memory_order_relaxed);
+  // As EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
+  if (!owner.state.Observe().requested() && !owner.unwind) [[likely]]
+    return owner.leaf->Handle();
+  if (owner.unwind || IsCancelled(owner)) {
+    action = Action::kUnwind;
+    return std::noop_coroutine();
+  }
+  return owner.leaf->Handle();
+}
+
+// The scope of an All is closed, but somebody had walked the records before: as in CompleteJoin().
+std::coroutine_handle<> Carrier::ResumeOwnerIfDrained(ScopeRecord& scope) noexcept {
+  return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
+}
+
+// Who holds the count has nothing left to begin, or is to begin nothing now.
+std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
+  return (scope.children.Drained() || scope.children.Wait()) && CompleteJoin(scope) ? ResumeOwner(scope) : Leave();
+}
+
+// `thread` was taken out of the deque, and is to have a turn of its own.
+std::coroutine_handle<> Carrier::CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept {
+  Push(thread);
+  NotifyPushed();
+  return CloseJoin(scope);
+}
+
+std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+  child.leaf = child.Begin();
+  if (child.leaf != nullptr) return child.leaf->Handle();
+  // It threw. The others in turns of their own: one after another, they would pile up here.
+  Finish(child, ThreadBlock::Ending::kFailed);
+  scope.children.EndLocal();
+  return CloseJoin(scope);
+}
+
+std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
+  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope.children.local())) return CloseJoin(scope);
+  ThreadBlock* const child = deque.Pop();
+  if (child == nullptr) return CloseJoin(scope);
+  if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(*child, scope);
+  return BeginInPlace(*child, scope);
+}
+
+bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
+  if (runtime.config.chooser != nullptr) {
+    in_place_budget_ = 1;
+    return Choose(2) == 0;
+  }
+  in_place_budget_ = kInPlacePerLook;
+  const int64_t now = runtime.Now();
+  if (in_place_since_ns_ == 0) in_place_since_ns_ = now;
+  if (now - looked_ns_ < kInPlaceLookNanos) return true;
+  Look();
+  runtime.RunShutdownBatch(kShutdownBatch);
+  if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
+  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
+  // hide is at the old end, where thieves take first.)
+  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= own;
+}
+
+std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
+  ThreadBlock& thread = *current;
+  const bool may_go_on = AtCheckpoint();
+  const bool drained = scope.children.Drained();
+  // After the look at the children: what ended them may be what cancels us.
+  if (!EnterBoundary(frame)) return std::noop_coroutine();
+  if (drained) {
+    if (may_go_on) return frame.Handle();
+    action = Action::kYield;
+    return std::noop_coroutine();
+  }
+  if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
+    // Every request that would unwind this join shuts the scope as well: it ends when the children do.
+    scope.owner_parked = false;
+    EnterJoin(thread);
+    if (observer_ != nullptr) [[unlikely]]
+      ObserveUnmount(thread);
+    return ContinueJoin(scope);
+  }
+  // Something was opened after the scope, up to which the thread may be unwound while the children go on.
+  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+  thread.waiting_on = &scope;
+  scope.owner_parked = true;
+  if (!scope.children.Wait()) {
+    action = Action::kPark;
+    return std::noop_coroutine();
+  }
+  EndWait(thread);
+  if (!thread.unwind) return frame.Handle();
+  action = Action::kUnwind;
+  return std::noop_coroutine();
+}
+
+}  // namespace weft::internal

@@ -67,7 +67,7 @@ class Carrier {
   static constexpr int64_t kInPlaceLookNanos = 200'000;
   static constexpr int64_t kInPlaceMaxNanos = 10'000'000;
   // Children asked to end in one step, so that a large scope's shutdown does not hold up timers and I/O.
-  static constexpr int kShutdownBatch = 64;
+  static constexpr int kShutdownBatch = CancelBatch::kMax;
   // Timers fired in one look; more are due at once, and are fired in the next.
   static constexpr int kTimersPerLook = 1024;
   // A carrier that runs one thread has its timers and completions served by an idle one within twice this time: the idle one has

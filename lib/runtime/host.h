@@ -20,7 +20,8 @@ class Host {
 
   // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock (INT64_MAX: none).
   virtual void Park(Carrier& carrier, int64_t deadline_ns) noexcept = 0;
-  // Any thread. Sticky: a ring before a Park() makes it return at once.
+  // Any thread. Sticky: a ring before a Park() makes it return at once. What came before Ring() happens before what
+  // follows the Park() that it ends.
   virtual void Ring(Carrier& carrier) noexcept = 0;
   // The carrier itself, between two threads that it runs, and while it looks for work.
   virtual void BetweenSteps(Carrier& carrier) noexcept = 0;

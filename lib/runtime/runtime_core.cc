@@ -259,6 +259,7 @@ void Describe(ThreadBlock& thread, void* out) {
   if (thread.home != nullptr) absl::StrAppend(&text, ", forked by #", thread.home->owner->id);
   absl::StrAppend(&text, "\n");
   const RecordsWatch watch(thread);
+  // [records/2] acquire: pairs with [records/1].
   for (Record* at = thread.records.load(std::memory_order_acquire); at != nullptr; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(Describe, out);
   }

@@ -74,7 +74,7 @@ ThreadIdentity& ThreadBlock::Identity() {
   if (known == nullptr) {
     known = new ThreadIdentity;
     known->Bind(*this);
-    identity.store(known, std::memory_order_release);
+    identity.store(known, std::memory_order_release);  // [identity/1] release: pairs with [identity/2]
   }
   return *known;
 }

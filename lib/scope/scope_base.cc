@@ -254,7 +254,6 @@ void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), 
 void ScopeBase::BeginJoin(const char* what) {
   CheckOwner(what);
   WEFT_CHECK(!closed_) << what << " of a scope that is closed, by " << DescribeThread(*owner);
-  last_join_attempted_ = fork_round_.load(std::memory_order_relaxed);
 }
 
 void ScopeBase::BeginClose(const char* what) {

@@ -3,7 +3,7 @@
 //   static void* operator new(size_t size) { return AllocateFrame(size); }
 //   static void operator delete(void* frame, size_t size) { FreeFrame(frame, size); }
 //
-// Sizes up to 1 KiB are rounded up to a multiple of 16 bytes and served from lists that belong to the calling OS
+// Sizes up to 4 KiB are rounded up to a multiple of 16 bytes and served from lists that belong to the calling OS
 // thread, without atomics; larger ones come from `operator new`. A list that runs empty takes a batch from a pool that
 // all threads share, or cuts one from a slab; a list that grows past two batches gives one back. So frames that are
 // made on one carrier and freed on another return to the first through the pool, and no list grows without bound. When
@@ -42,7 +42,7 @@
 namespace weft::internal {
 
 // The largest size that is cached, in bytes. Frames above it are rare, and their own work hides the cost of malloc.
-inline constexpr size_t kMaxCachedFrameBytes = 1024;
+inline constexpr size_t kMaxCachedFrameBytes = 4096;
 
 [[nodiscard]] inline void* AllocateFrame(size_t size);
 [[nodiscard]] void* AllocateFrameNoThrow(size_t size) noexcept;

@@ -153,7 +153,6 @@ class ScopeBase : public ScopeRecord {
 
   // ---- The owner's.
   Atomic<uint32_t> fork_round_{0};  // relaxed: threads of a scope nested in this one may fork into it
-  uint32_t last_join_attempted_ = 0;
   uint32_t last_join_completed_ = 0;
   bool closed_ = false;
 
@@ -168,7 +167,7 @@ class ScopeBase : public ScopeRecord {
   uint64_t failure_count_ = 0;
 };
 
-// Parks the owner until all children have ended.
+// The owner waits until all children have ended.
 class ScopeWait {
  public:
   using WeftAwaitable = void;

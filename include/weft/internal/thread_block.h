@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "weft/internal/atomic.h"
+#include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/list.h"
@@ -145,6 +146,7 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   static constexpr uint32_t kMountedBit = 1u << 31;
 
   std::string_view DisplayName() const noexcept {
+    // [identity/2] acquire: pairs with [identity/1].
     const ThreadIdentity* known = identity.load(std::memory_order_acquire);
     return known == nullptr ? std::string_view() : known->name;
   }
@@ -221,7 +223,10 @@ class CancelBatch {
   CancelBatch(const CancelBatch&) = delete;
   CancelBatch& operator=(const CancelBatch&) = delete;
 
-  void Add(ThreadBlock& thread) noexcept { threads_[count_++] = &thread; }  // at most kMax
+  void Add(ThreadBlock& thread) noexcept {  // at most kMax
+    WEFT_DCHECK(count_ < kMax) << "more than " << kMax << " virtual threads in one batch";
+    threads_[count_++] = &thread;
+  }
   void Request() noexcept;                                                  // once
 
  private:

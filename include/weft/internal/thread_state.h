@@ -121,7 +121,7 @@ class ThreadState {
 
   // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was
   // parked does not touch its records before it has seen the request; one that was not must pass a fence first
-  // (HeavyFence), unless it was watched already.
+  // (HeavyFence), unless it was asked before, or the caller watches it and has made that fence.
   Snapshot Request() noexcept {
     // Only the holder of the lock changes the flag.
     const bool first = !Snapshot{word_.load(std::memory_order_relaxed)}.requested();

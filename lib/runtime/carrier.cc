@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
+#include <thread>
+#include <utility>
 
 #include "lib/runtime/exception_state.h"
 #include "lib/runtime/in_place.h"
@@ -59,8 +61,29 @@ bool Carrier::Step() noexcept {
   if (thread == nullptr) return false;
   // The last searcher hands on: others may have left work to it.
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
-  RunThread(*thread);
+  if (std::exchange(stolen_, false)) {
+    RunStolen(*thread);
+  } else {
+    RunThread(*thread);
+  }
   return true;
+}
+
+// Was it worth it?
+void Carrier::RunStolen(ThreadBlock& thread) noexcept {
+  const int64_t begin = runtime.Now();
+  RunThread(thread);
+  if (runtime.Now() - begin >= kWorthStealingNanos) {
+    theft_pause_ns_ = 0;
+  } else {
+    theft_pause_ns_ = std::clamp(2 * theft_pause_ns_, kWorthStealingNanos, kMaxPauseNanos);
+  }
+}
+
+// Gives the processor away meanwhile: to the victim, if there are more carriers than processors.
+void Carrier::PauseBeforeTheft() noexcept {
+  const int64_t end = runtime.Now() + theft_pause_ns_;
+  while (runtime.Now() < end && !runtime.HasInjected()) std::this_thread::yield();
 }
 
 void Carrier::Look() noexcept {
@@ -92,7 +115,10 @@ ThreadBlock* Carrier::NextThread() noexcept {
   if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
   Look();
   if (ThreadBlock* thread = TakeOldest()) return thread;
-  return StealFromOthers();
+  if (theft_pause_ns_ > 0) PauseBeforeTheft();
+  ThreadBlock* const stolen = StealFromOthers();
+  stolen_ = stolen != nullptr && runtime.config.chooser == nullptr;
+  return stolen;
 }
 
 ThreadBlock* Carrier::TakeOldest() noexcept {

@@ -14,11 +14,12 @@
 //
 // Prove() passes if no program has a violation in any execution within its bound. One that cannot be exhausted is run
 // for the number of executions that reliability asks for, half of them depth first, and half drawn.
-// RefuteWeakerOrders() passes if each weaker order gives a violation in some program. Each prints its row as a line of
-// JSON.
+// RefuteWeakerOrders() passes if each weaker order gives a violation in some program, drawn or depth first. The small
+// size makes the same searches as the default one, but tries those that have to survive for less. Each prints its row
+// as a line of JSON.
 //
 // Arguments of every test here:
-//   --size=small|default|nightly   how much: small for sanitizers, nightly with one more preemption
+//   --size=small|default|nightly   how much: small where .bazelrc says so, nightly with one more preemption
 //   --max_executions=N             of one program that cannot be exhausted, instead
 //   --seed=N                       of what is drawn
 //   --program=NAME                 this program only

@@ -4,14 +4,11 @@
 // store that it must not read behind, and for each thread, how far that one's plain accesses happen before now.
 //
 //   load      any store not behind the view: one choice. An acquire takes up the view that the store released; a
-//   relaxed one
-//             keeps it for a later acquire fence.
+//             relaxed one keeps it for a later acquire fence.
 //   store     after every store that the view knows, and so perhaps before some that others made: one choice. It
-//   releases the
-//             view of its thread, or, relaxed, that of the thread's last release fence.
+//             releases the view of its thread, or, relaxed, that of the thread's last release fence.
 //   RMW       reads a store that no other RMW follows, and comes right after it; it passes on what that one released
-//   (the
-//             release sequence). In a weak compare-and-swap, Options::spurious_failures may fail for no reason.
+//             (the release sequence). In a weak compare-and-swap, Options::spurious_failures may fail for no reason.
 //   seq_cst   one more view, `order_`. An access does not read or store behind it, at its own atomic, and adds its own
 //             place. A fence takes all of it up and adds all that its thread knows. The order of execution is the order
 //             S.
@@ -48,6 +45,15 @@ inline constexpr int kMaxCells = 64;    // plain variables
 
 // Who builds the program before the threads run, and looks at it after them: is ordered with everything.
 inline constexpr int kNobody = -1;
+
+// Threads, a bit each.
+using Mask = uint32_t;
+constexpr Mask Bit(int thread) { return Mask{1} << thread; }
+// The n-th bit that is set, from the lowest.
+constexpr int NthOf(Mask mask, int n) {
+  for (; n > 0; --n) mask &= mask - 1;
+  return std::countr_zero(mask);
+}
 
 // Ends the running execution with a violation. A format and its arguments as in printf.
 [[noreturn, gnu::format(printf, 1, 2)]] void Violate(const char* format, ...) noexcept;

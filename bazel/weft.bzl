@@ -84,24 +84,24 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         deps = deps,
     )
 
-def weft_test(name, srcs, deps = [], copts = [], size = "small", **kwargs):
-    """A GoogleTest program with Weft's main, which asserts the census after every test."""
+def weft_test(name, srcs, deps = [], copts = [], size = "small", main = "//tests:test_main", **kwargs):
+    """A GoogleTest program. Most have the main of Weft, which asserts the census after every test."""
     cc_test(
         name = name,
         size = size,
         srcs = srcs,
         copts = _COPTS + copts,
         deps = deps + [
-            "//tests:test_main",
+            main,
             "@com_google_googletest//:gtest",
         ],
         **kwargs
     )
 
 # Explorations are long: optimised in every configuration but those that say otherwise themselves.
-_MODEL_COPTS = _COPTS + ["-O2"]
+_MODEL_COPTS = ["-O2"]
 
-def weft_model_library(name, copts = [], **kwargs):
+def weft_model_library(name, **kwargs):
     """A part of what is linked under the memory-model checker: compiled, like all of it, with WEFT_MODEL.
 
     The sources of a component are named once more here, by their labels. A
@@ -109,13 +109,11 @@ def weft_model_library(name, copts = [], **kwargs):
 
     Args:
       name: the target's name.
-      copts: further compiler flags.
       **kwargs: as in cc_library.
     """
-    cc_library(
+    weft_test_library(
         name = name,
-        testonly = True,
-        copts = _MODEL_COPTS + copts,
+        copts = _MODEL_COPTS,
         defines = ["WEFT_MODEL"],
         visibility = [
             "//lib/testing:__subpackages__",
@@ -124,28 +122,24 @@ def weft_model_library(name, copts = [], **kwargs):
         **kwargs
     )
 
-def weft_model_test(name, srcs, deps = [], copts = [], size = "medium", **kwargs):
-    """A GoogleTest program of tests/model, which runs its subjects under the memory-model checker."""
-    cc_test(
+def weft_model_test(name, deps = [], **kwargs):
+    """A program of tests/model, which runs its subjects under the memory-model checker."""
+    weft_test(
         name = name,
-        size = size,
-        srcs = srcs,
-        copts = _MODEL_COPTS + copts,
-        deps = deps + [
-            "//lib/testing/model",
-            "//tests/model:component",
-            "@com_google_googletest//:gtest",
-        ],
+        size = "medium",
+        copts = _MODEL_COPTS,
+        main = "//tests/model:component",
+        deps = deps + ["//lib/testing/model"],
         **kwargs
     )
 
-def weft_test_library(name, copts = [], **kwargs):
+def weft_test_library(name, copts = [], visibility = ["//tests:__subpackages__"], **kwargs):
     """What several tests share."""
     cc_library(
         name = name,
         testonly = True,
         copts = _COPTS + copts,
-        visibility = ["//tests:__subpackages__"],
+        visibility = visibility,
         **kwargs
     )
 

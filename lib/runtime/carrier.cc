@@ -80,10 +80,19 @@ void Carrier::RunStolen(ThreadBlock& thread) noexcept {
   }
 }
 
-// Gives the processor away meanwhile: to the victim, if there are more carriers than processors.
+// Gives the processor away meanwhile: to the victim, if there are more carriers than processors. A victim that computes will
+// not come to its threads: no longer than it takes to tell.
 void Carrier::PauseBeforeTheft() noexcept {
-  const int64_t end = runtime.Now() + theft_pause_ns_;
-  while (runtime.Now() < end && !runtime.HasInjected()) std::this_thread::yield();
+  const int64_t progress = victim_->Progress();
+  const int64_t begin = runtime.Now();
+  int64_t now = begin;
+  for (bool told = false; now - begin < theft_pause_ns_ && !runtime.HasInjected(); now = runtime.Now()) {
+    if (!told && now - begin >= kWorthStealingNanos) {
+      if (victim_->Progress() == progress) return;
+      told = true;
+    }
+    std::this_thread::yield();
+  }
 }
 
 void Carrier::Look() noexcept {
@@ -116,9 +125,7 @@ ThreadBlock* Carrier::NextThread() noexcept {
   Look();
   if (ThreadBlock* thread = TakeOldest()) return thread;
   if (theft_pause_ns_ > 0) PauseBeforeTheft();
-  ThreadBlock* const stolen = StealFromOthers();
-  stolen_ = stolen != nullptr && runtime.config.chooser == nullptr;
-  return stolen;
+  return StealFromOthers();
 }
 
 ThreadBlock* Carrier::TakeOldest() noexcept {
@@ -136,6 +143,8 @@ ThreadBlock* Carrier::StealFromOthers() noexcept {
       const auto stolen = victim.deque.Steal();
       if (stolen.outcome == StealOutcome::kStolen) {
         CarrierCounters::Add(counters.steals);
+        victim_ = &victim;
+        stolen_ = runtime.config.chooser == nullptr;
         return stolen.item;
       }
       if (stolen.outcome == StealOutcome::kEmpty) break;
@@ -469,6 +478,7 @@ ThreadBlock* Carrier::TakeInside(const ScopeRecord& scope) noexcept {
   while (found == nullptr) {
     // One of ours may lie in the deque of a carrier that computes, behind others. What is not ours goes where everybody finds it.
     ThreadBlock* thread = StealFromOthers();
+    stolen_ = false;  // it is not run by Step()
     if (thread == nullptr) break;
     if (thread->IsInside(scope)) {
       found = thread;

@@ -11,19 +11,12 @@ LAYERS = [
     ["lockfree"],
     ["coro"],
     ["runtime"],
-    ["scope", "executor"],
     ["sync", "channel"],
+    ["scope", "executor"],
     ["io", "net", "fs"],
     ["observe"],
     ["testing"],
 ]
-
-# What the order would allow, but the design does not. A lock or a channel
-# knows nothing of scopes: it works the same in a thread that has none.
-APART = {
-    "sync": ["scope", "executor"],
-    "channel": ["scope", "executor"],
-}
 
 def users_of(component):
     """Returns the components that may depend on the given one, itself included."""
@@ -32,7 +25,7 @@ def users_of(component):
     for layer in LAYERS:
         reached = reached or component in layer
         if reached:
-            users.extend([user for user in layer if component not in APART.get(user, [])])
+            users.extend(layer)
     if not users:
         fail("//lib/%s has no place in the order of bazel/layers.bzl" % component)
     return users

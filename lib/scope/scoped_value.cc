@@ -10,7 +10,7 @@ namespace weft::internal {
 void BindingBase::Bind(const void* key, const void* value) noexcept {
   thread_ = &RequireThread("binding a ScopedValue");
   records_ = thread_->records.load(std::memory_order_relaxed);
-  node_ = {key, value, thread_->bindings};
+  node_.Set(key, value, thread_->bindings);
   thread_->bindings = &node_;
 }
 
@@ -27,12 +27,10 @@ void BindingBase::Unbind() noexcept {
 }
 
 const void* FindBinding(const void* key) noexcept {
-  ThreadBlock* self = CurrentThread();
-  if (self == nullptr) return nullptr;
-  for (const BindingNode* at = self->bindings; at != nullptr; at = at->outer) {
-    if (at->key == key) return at->value;
-  }
-  return nullptr;
+  const ThreadBlock* self = CurrentThread();
+  if (self == nullptr || self->bindings == nullptr) return nullptr;
+  const BindingNode* found = self->bindings->Find(key);
+  return found == nullptr ? nullptr : found->value;
 }
 
 void DieUnbound() noexcept {

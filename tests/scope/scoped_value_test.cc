@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -114,6 +115,57 @@ TEST_P(ScopedValueTest, WhereBindsForOneCall) {
         }());
     EXPECT_EQ(text, "four5") << "the last one is the innermost";
     EXPECT_FALSE(kText.IsBound());
+  });
+}
+
+// Binds `left` more values, each of its own key, around a look at all of them.
+Task<void> BindMore(std::vector<std::unique_ptr<ScopedValue<int>>>& keys, size_t bound) {
+  if (bound == keys.size()) {
+    for (int round = 0; round < 2; ++round) {
+      for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(keys[i]->Get(), static_cast<int>(i));
+      EXPECT_FALSE(kText.IsBound());
+    }
+    AwaitAll scope;
+    for (int child = 0; child < 3; ++child) {
+      scope.Fork([&keys]() -> Task<void> {
+        for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(keys[i]->Get(), static_cast<int>(i));
+        co_await Yield();
+        ScopedBinding hidden(*keys[0], -5);
+        EXPECT_EQ(keys[0]->Get(), -5);
+        EXPECT_EQ(keys[1]->Get(), 1);
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    co_return;
+  }
+  ScopedBinding binding(*keys[bound], static_cast<int>(bound));
+  co_await BindMore(keys, bound + 1);
+  EXPECT_EQ(keys[bound]->Get(), static_cast<int>(bound));
+  EXPECT_EQ(keys[0]->Get(), 0);
+}
+
+TEST_P(ScopedValueTest, EachOfManyValuesIsFoundAtAnyDepth) {
+  Everywhere([]() -> Task<void> {
+    std::vector<std::unique_ptr<ScopedValue<int>>> keys;
+    for (int i = 0; i < 100; ++i) keys.push_back(std::make_unique<ScopedValue<int>>());
+    co_await BindMore(keys, 0);
+    for (const auto& key : keys) EXPECT_FALSE(key->IsBound());
+  });
+}
+
+TEST_P(ScopedValueTest, WhatWasFoundBeforeIsHiddenByABindingFurtherIn) {
+  Everywhere([]() -> Task<void> {
+    ScopedBinding outer(kNumber, 1);
+    ScopedBinding text(kText, "t");
+    EXPECT_EQ(kNumber.Get(), 1);
+    {
+      ScopedBinding inner(kNumber, 2);
+      ScopedBinding other(kText, "u");
+      EXPECT_EQ(kNumber.Get(), 2);
+      EXPECT_EQ(kNumber.Get(), 2);
+    }
+    EXPECT_EQ(kNumber.Get(), 1);
+    co_return;
   });
 }
 

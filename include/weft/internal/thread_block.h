@@ -36,11 +36,11 @@
 namespace weft::internal {
 
 class RuntimeCore;
-struct BindingNode;
+class BindingNode;
 
 // Why a virtual thread is parked, as dumps and deadlock reports print it.
 enum class ParkReason : uint8_t {
-  kNone, kJoin, kDrain, kSleep, kYield, kEvent, kSemaphore, kMutex, kReceive, kSend, kAccept, kConnect,
+  kNone, kJoin, kNextCompleted, kDrain, kSleep, kYield, kEvent, kSemaphore, kMutex, kReceive, kSend, kAccept, kConnect,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 
@@ -160,6 +160,7 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
+  void AddRef() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
   void Release() noexcept {
     // [ref/2] acquire: pairs with [ref/1]. The last reference needs no other step: nobody is there to take one.
     if (refs.load(std::memory_order_acquire) == 1) return delete this;

@@ -26,6 +26,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -46,6 +47,8 @@ namespace internal {
 template <class T>
 class TimeoutAwaiter;
 template <class T>
+class MoveOnAwaiter;
+template <class T>
 class CatchAwaiter;
 template <class T>
 class ShieldAwaiter;
@@ -57,7 +60,12 @@ class ShieldAwaiter;
 template <class T>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task);
 
-// Same, until a point of the wall clock (weft::Now()), converted when it is made.
+// As WithTimeout(), for who only wants to know whether there is a result: yields std::optional<T>, nothing if the time was up
+// first; for a Task<void>, a bool. (Trio's move_on_after.)
+template <class T>
+[[nodiscard("co_await it")]] internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task);
+
+// As WithTimeout(), until a point of the wall clock (weft::Now()), converted when it is made.
 template <class T>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task);
 
@@ -138,9 +146,9 @@ class BoundedTask {
 };
 
 template <class T>
-class TimeoutAwaiter : public BoundedTask<T>, private TimeoutBoundary {
+class TimedTask : public BoundedTask<T>, protected TimeoutBoundary {
  public:
-  TimeoutAwaiter(absl::Duration timeout, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), timeout_(timeout) {}
+  TimedTask(absl::Duration timeout, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), timeout_(timeout) {}
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
@@ -148,13 +156,35 @@ class TimeoutAwaiter : public BoundedTask<T>, private TimeoutBoundary {
     Enter(awaiting.promise(), timeout_);
     return this->StartTask(awaiting.promise(), "WithTimeout()");
   }
-  StatusOrOf<T> await_resume() {
-    Leave();
-    return OutcomeAt(*this, this->slot_);
-  }
 
  private:
   absl::Duration timeout_;
+};
+
+template <class T>
+class TimeoutAwaiter : public TimedTask<T> {
+ public:
+  using TimedTask<T>::TimedTask;
+  StatusOrOf<T> await_resume() {
+    this->Leave();
+    return OutcomeAt(*this, this->slot_);
+  }
+};
+
+template <class T>
+class MoveOnAwaiter : public TimedTask<T> {
+ public:
+  using TimedTask<T>::TimedTask;
+  std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> await_resume() {
+    this->Leave();
+    if constexpr (std::is_void_v<T>) {
+      if (!this->reached) this->slot_.Take();
+      return !this->reached;
+    } else {
+      if (this->reached) return std::nullopt;
+      return this->slot_.Take();
+    }
+  }
 };
 
 template <class T>
@@ -203,6 +233,11 @@ internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task) {
 }
 
 template <class T>
+internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task) {
+  return internal::MoveOnAwaiter<T>(timeout, std::move(task));
+}
+
+template <class T>
 internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task) {
   return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task));
 }
@@ -221,6 +256,10 @@ internal::ShieldAwaiter<T> Shield(Task<T> task) {
 template <internal::BecomesTask A>
 [[nodiscard("co_await it")]] auto WithTimeout(absl::Duration timeout, A&& awaitable) {
   return WithTimeout(timeout, std::move(awaitable).AsTask());
+}
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto MoveOnAfter(absl::Duration timeout, A&& awaitable) {
+  return MoveOnAfter(timeout, std::move(awaitable).AsTask());
 }
 template <internal::BecomesTask A>
 [[nodiscard("co_await it")]] auto WithDeadline(absl::Time deadline, A&& awaitable) {

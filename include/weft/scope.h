@@ -10,11 +10,19 @@
 //   }
 //
 // A scope is a plain object in the coroutine that opens it, its owner. Fork() starts a child; Join() waits until every child has
-// ended. What the scope does when a child fails or succeeds is its policy:
+// ended. What the scope does when a child fails or succeeds, and what Join() gives, is its policy: (policy.h)
 //
-//   ShutdownOnFailure     the first failure cancels the rest; Join() gives that failure, or OK
-//   ShutdownOnSuccess<T>  the first success cancels the rest; Join() gives its value, or the first failure
-//   AwaitAll              lets all run; Join() gives the failures. Finished children are freed at once: a server's scope
+//   ShutdownOnFailure      the first failure cancels the rest; gives that failure, or OK
+//   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
+//   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
+//   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
+//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of their forks
+//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
+//   Supervisor             lets all run, and reports each failure when it happens
+//
+// Options: a name for dumps, a limit on children that run at once, and a timeout, after which the scope is shut down:
+//
+//   weft::AllSuccessful<Page> scope({.max_concurrency = 8, .timeout = absl::Seconds(10)});
 //
 // No child outlives its scope, on any path. Normally the owner joins, or closes on an early exit:
 //
@@ -40,42 +48,96 @@
 #ifndef WEFT_SCOPE_H_
 #define WEFT_SCOPE_H_
 
-#include <string>
+#include <coroutine>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "weft/cancellation.h"
+#include "weft/internal/completion_queue.h"
 #include "weft/internal/scope_base.h"
 #include "weft/outcome.h"
+#include "weft/policy.h"
+#include "weft/ready.h"
 #include "weft/subtask.h"
+#include "weft/task.h"
 
 namespace weft {
 
-// What a policy is: the rules by which a completed subtask shuts the scope down, and what Join() makes of it all.
-struct ShutdownOnFailurePolicy {
-  using Result = Outcome;
-  static constexpr internal::PolicyRules kRules = {.shut_down_on_failure = true};
-};
-struct AwaitAllPolicy {
-  using Result = Outcome;
-  static constexpr internal::PolicyRules kRules = {};
-};
-template <class T>
-struct ShutdownOnSuccessPolicy {
-  using Result = ValueOutcome<T>;
-  static constexpr internal::PolicyRules kRules = {.shut_down_on_success = true};
-};
+namespace internal {
 
+// The part of a scope that outlives its children: they call the policy until the last has ended.
 template <class Policy>
-class StructuredTaskScope : public internal::ScopeBase {
+struct PolicyHolder {
+  Policy policy;
+  [[no_unique_address]] std::conditional_t<KeepsCompleted<Policy>, CompletionQueue, std::monostate> completions;
+
+  CompletionQueue* completion_queue() noexcept {
+    if constexpr (KeepsCompleted<Policy>) return &completions;
+    return nullptr;
+  }
+};
+
+}  // namespace internal
+
+template <ScopePolicy Policy>
+class StructuredTaskScope : private internal::PolicyHolder<Policy>, public internal::ScopeBase {
+  using Holder = internal::PolicyHolder<Policy>;
+  using Handle = internal::HandleFor<Policy>;
+
  public:
-  using Result = typename Policy::Result;
+  using Result = decltype(std::declval<Policy&>().Result(std::declval<Outcome>()));
 
-  // Opens a scope on the current virtual thread. `name` is for dumps. Opened by a cancelled thread, it is shut down from the start.
-  explicit StructuredTaskScope(std::string name = {}) : ScopeBase(Policy::kRules, std::move(name)) {}
+  // Opens a scope on the current virtual thread. Opened by a cancelled thread, it is shut down from the start.
+  explicit StructuredTaskScope(ScopeOptions options = {})
+    requires std::is_default_constructible_v<Policy>
+      : StructuredTaskScope(Policy(), options) {}
+  explicit StructuredTaskScope(std::string_view name)
+    requires std::is_default_constructible_v<Policy>
+      : StructuredTaskScope(Policy(), {.name = name}) {}
+  explicit StructuredTaskScope(Policy policy, ScopeOptions options = {})
+      : Holder{std::move(policy), {}}, ScopeBase(kHooks, &this->policy, this->completion_queue(), options) {}
 
-  // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has its join.
-  // The value of a ShutdownOnSuccess is moved out by the first join after the success.
+  // Starts a child: a Task, a closure that returns one, or what becomes one. See ScopeBase::Fork().
+  template <class Forked>
+  auto Fork(Forked&& forked, ForkOptions options = {}) {
+    using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
+    static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
+                  "every subtask of this scope yields the Value of its policy");
+    return ScopeBase::Fork(std::forward<Forked>(forked), options);
+  }
+
+  // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
+  // it is ready. If it ends before, this gives kFailedPrecondition, and its own failure is the scope's, as that of any child.
+  //
+  //   auto server = co_await scope.Start([](weft::Ready ready) -> weft::Task<absl::Status> {
+  //     auto listener = weft::net::TcpListener::Bind(kAddress);
+  //     if (!listener.ok()) co_return listener.status();
+  //     ready.Set();
+  //     co_return co_await Serve(*std::move(listener));
+  //   });
+  template <class F>
+  auto Start(F service, ForkOptions options = {})
+      -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
+    auto start = std::make_shared<internal::StartState>();
+    auto subtask = Fork(
+        [service = std::move(service), end = internal::StartEnd(start)]() mutable { return service(Ready(end.start)); },
+        options);
+    co_await start->decided.Wait();
+    if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
+    co_return subtask;
+  }
+
+  // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
+  // its join.
   auto Join() {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
       explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kJoin), scope(scope) {}
@@ -86,6 +148,30 @@ class StructuredTaskScope : public internal::ScopeBase {
       StructuredTaskScope& scope;
     };
     return Awaiter(*this);
+  }
+
+  // As Join(), but not for longer than `timeout`. If children are left then, gives nothing, and the scope goes on as before:
+  // it is not shut down. A timeout that is not positive looks, and does not wait.
+  Task<std::optional<Result>> JoinFor(absl::Duration timeout) {
+    if (!this->AllEnded()) {
+      // Unwound by any other request than that of its own time, this does not come back.
+      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
+      if (!waited.ok()) co_return std::nullopt;
+    }
+    co_return co_await Join();
+  }
+  // The same, until a point of the wall clock (weft::Now()).
+  Task<std::optional<Result>> JoinUntil(absl::Time deadline) {
+    return JoinFor(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()));
+  }
+
+  // Waits for the next subtask that completes, and gives it; those come first that have completed already. Gives nothing
+  // when all that were forked have been given, or were cancelled. The owner may look at its result before a join. For
+  // scopes that keep completed subtasks: AsCompleted<T>, and others whose policy has kKeepsCompleted.
+  auto NextCompleted()
+    requires internal::KeepsCompleted<Policy>
+  {
+    return NextAwaiter(*this);
   }
 
   // Shuts the scope down, waits until every child has ended, and gives back `value`, for `co_return co_await scope.Close(value)`.
@@ -113,40 +199,90 @@ class StructuredTaskScope : public internal::ScopeBase {
  private:
   using ScopeWait = internal::ScopeWait;
 
+  class [[nodiscard("co_await it")]] NextAwaiter {
+   public:
+    using WeftAwaitable = void;
+    explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) { scope.CheckOwner("NextCompleted()"); }
+    bool await_ready() noexcept { return queue_.AwaitReady(); }
+    template <internal::WeftPromise Promise>
+    void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+      queue_.Suspend(frame.promise());
+    }
+    std::optional<Handle> await_resume() noexcept {
+      internal::ChildBase* const child = queue_.Take();
+      if (child == nullptr) return std::nullopt;
+      return AdoptHandle<Handle>(*child);
+    }
+
+   private:
+    internal::CompletionQueue& queue_;
+  };
+
+  // The hooks that this policy needs.
+  static constexpr internal::PolicyHooks MakeHooks() {
+    internal::PolicyHooks hooks{.shut_down_on_failure = internal::ShutsDownOnFailure<Policy>()};
+    if constexpr (internal::SeesForks<Policy>) {
+      hooks.on_fork = [](void* policy, internal::ChildBase& child) {
+        static_cast<Policy*>(policy)->OnFork(HandleTo<Handle>(child));
+      };
+    }
+    if constexpr (internal::SeesCompletions<Policy>) {
+      hooks.on_complete = [](void* policy, internal::ChildBase& child) noexcept {
+        return OnComplete(*static_cast<Policy*>(policy), child);
+      };
+    }
+    return hooks;
+  }
+  static constexpr internal::PolicyHooks kHooks = MakeHooks();
+
+  static bool OnComplete(Policy& policy, internal::ChildBase& child) noexcept {
+    const Handle subtask = HandleTo<Handle>(child);
+#if WEFT_EXCEPTIONS
+    try {
+      return policy.OnComplete(subtask);
+    } catch (...) {
+      internal::ReportUncaught("OnComplete() of a scope's policy threw", ExceptionToStatus(std::current_exception()));
+      return false;
+    }
+#else
+    return policy.OnComplete(subtask);
+#endif
+  }
+
+  Task<void> WaitForAll() {
+    struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
+      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kJoin) {}
+      void await_resume() { Finish(); }
+    };
+    co_await Awaiter(*this);
+  }
+
   Result MakeResult() {
-    if constexpr (std::is_same_v<Result, Outcome>) {
-      return this->MakeOutcome();
+    if constexpr (internal::SeesTimeout<Policy>) {
+      if (this->TimedOut()) this->policy.OnTimeout();
+      return this->policy.Result(this->MakeOutcome(/*with_timeout=*/false));
     } else {
-      using T = std::remove_cvref_t<decltype(std::declval<Result>().value())>;
-      if (internal::ChildBase* winner = this->first_success()) {
-        return Result(std::move(*static_cast<internal::ChildOf<T>*>(winner)->value()));
-      }
-      Outcome failed = this->MakeOutcome();
-      if (!failed.ok()) return Result(std::move(failed));
-      return Result(Outcome({Failure{0, absl::NotFoundError("no subtask completed")}}, 0));
+      return this->policy.Result(this->MakeOutcome(/*with_timeout=*/true));
     }
   }
 };
 
 using ShutdownOnFailure = StructuredTaskScope<ShutdownOnFailurePolicy>;
 using AwaitAll = StructuredTaskScope<AwaitAllPolicy>;
-
-// Every subtask of a ShutdownOnSuccess<T> yields T.
+using Supervisor = StructuredTaskScope<SupervisorPolicy>;
 template <class T>
-class ShutdownOnSuccess : public StructuredTaskScope<ShutdownOnSuccessPolicy<T>> {
-  static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to give; use a scope of another policy");
-  using Base = StructuredTaskScope<ShutdownOnSuccessPolicy<T>>;
+using ShutdownOnSuccess = StructuredTaskScope<ShutdownOnSuccessPolicy<T>>;
+template <class T>
+using AllSuccessful = StructuredTaskScope<AllSuccessfulPolicy<T>>;
+template <class T, class Predicate = std::function<bool(const Subtask<T>&)>>
+using AllUntil = StructuredTaskScope<AllUntilPolicy<T, Predicate>>;
+template <class T>
+using AsCompleted = StructuredTaskScope<AsCompletedPolicy<T>>;
 
- public:
-  using Base::Base;
-
-  template <class Forked>
-  Subtask<T> Fork(Forked&& forked, ForkOptions options = {}) {
-    static_assert(std::is_same_v<decltype(Base::Fork(std::forward<Forked>(forked), options)), Subtask<T>>,
-                  "every subtask of a ShutdownOnSuccess<T> yields T");
-    return Base::Fork(std::forward<Forked>(forked), options);
-  }
-};
+// The names of JDK 25.
+using AwaitAllSuccessful = ShutdownOnFailure;
+template <class T>
+using AnySuccessful = ShutdownOnSuccess<T>;
 
 }  // namespace weft
 

@@ -4,9 +4,12 @@
 //   ...join...
 //   Use(*user);
 //
-// A handle is shared with its child and movable; dropping it frees the result as soon as the child has ended. It may outlive the
-// scope. The owner of the scope looks at it after a Join() that came after the Fork(); another thread may look as soon as the child
-// has completed. Looking earlier, or for what is not there, is a CHECK that says so.
+// A handle is shared with its child, and can be copied; dropping all of them frees the result as soon as the child has
+// ended. It may outlive the scope. The owner of the scope looks at it after a Join() that came after the Fork(); another
+// thread may look as soon as the child has completed. Looking earlier, or for what is not there, is a CHECK that says so.
+//
+// AnySubtask is the same without the type of the result: what a policy sees of a scope whose subtasks are of any type.
+// (policy.h)
 //
 // Memory ordering: what the child did happens before get(), status() and exception() return.
 #ifndef WEFT_SUBTASK_H_
@@ -18,12 +21,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "weft/internal/check.h"
 #include "weft/internal/child.h"
 
 namespace weft {
 
-template <class T>
-class Subtask {
+class AnySubtask {
  public:
   enum class State : uint8_t {
     kUnavailable,  // not completed; or cancelled, never started, or completed after the scope was shut down
@@ -31,25 +34,64 @@ class Subtask {
     kFailed,
   };
 
-  Subtask(Subtask&& other) noexcept : child_(std::exchange(other.child_, nullptr)) {}
-  Subtask& operator=(Subtask&& other) noexcept {
+  AnySubtask(const AnySubtask& other) noexcept : child_(other.child_) {
+    if (child_ != nullptr) child_->AddRef();
+  }
+  AnySubtask(AnySubtask&& other) noexcept : child_(std::exchange(other.child_, nullptr)) {}
+  AnySubtask& operator=(AnySubtask other) noexcept {
     std::swap(child_, other.child_);
     return *this;
   }
-  ~Subtask() {
+  ~AnySubtask() {
     if (child_ != nullptr) child_->Release();
   }
 
-  State state() const noexcept { return static_cast<State>(child_->completion()); }
+  State state() const noexcept { return static_cast<State>(child().completion()); }
+
+  // OK if it succeeded, how it failed if it did, else kUnavailable.
+  absl::Status status() const { return child().status(); }
+  // What a failed subtask threw; null if it returned a status.
+  std::exception_ptr exception() const {
+    child().CheckResultMayBeRead("Subtask::exception()", internal::Completion::kFailed);
+    return child().exception();
+  }
+
+  uint64_t thread_id() const noexcept { return child().id; }
+
+  // The same child.
+  friend bool operator==(const AnySubtask& a, const AnySubtask& b) noexcept { return a.child_ == b.child_; }
+
+ protected:
+  friend class internal::ScopeBase;
+  explicit AnySubtask(internal::ChildBase* child) noexcept : child_(child) {}  // takes over one reference
+
+  internal::ChildBase& child() const noexcept {
+    WEFT_CHECK(child_ != nullptr) << "a Subtask that was moved from is used";
+    return *child_;
+  }
+
+ private:
+  internal::ChildBase* child_;
+};
+
+template <class T>
+class Subtask : public AnySubtask {
+ public:
+  using Value = T;
+  using State = AnySubtask::State;
 
   // The result of a subtask that succeeded. For void: checks that it did.
   std::add_lvalue_reference_t<T> get() const& {
-    child_->CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
-    if constexpr (!std::is_void_v<T>) return *child_->value();
+    child().CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
+    if constexpr (!std::is_void_v<T>) return *static_cast<internal::ChildOf<T>&>(child()).value();
   }
+  // Moved out, for all handles; a T& stays what it is.
   T get() && {
-    child_->CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
-    if constexpr (!std::is_void_v<T>) return static_cast<T&&>(*child_->value());  // moved out; a T& stays what it is
+    if constexpr (std::is_void_v<T>) {
+      std::as_const(*this).get();
+    } else {
+      return static_cast<T&&>(std::as_const(*this).get());
+    }
   }
   std::add_lvalue_reference_t<T> operator*() const { return get(); }
   auto* operator->() const
@@ -58,21 +100,9 @@ class Subtask {
     return &get();
   }
 
-  // OK if it succeeded, how it failed if it did, else kUnavailable.
-  absl::Status status() const { return child_->status(); }
-  // What a failed subtask threw; null if it returned a status.
-  std::exception_ptr exception() const {
-    child_->CheckResultMayBeRead("Subtask::exception()", internal::Completion::kFailed);
-    return child_->exception();
-  }
-
-  uint64_t thread_id() const noexcept { return child_->id; }
-
  private:
   friend class internal::ScopeBase;
-  explicit Subtask(internal::ChildOf<T>* child) noexcept : child_(child) {}  // takes over one reference
-
-  internal::ChildOf<T>* child_;
+  explicit Subtask(internal::ChildOf<T>* child) noexcept : AnySubtask(child) {}
 };
 
 }  // namespace weft

@@ -383,8 +383,10 @@ void DieOutOfMemory(size_t size, const char* what) noexcept {
   return TakeHead(*list, size);
 }
 
-[[gnu::noinline]] void* AllocateFrameNoThrow(size_t size) noexcept {
-  FreeList* list = size <= kMaxCachedFrameBytes ? FastList(FrameClass(size)) : nullptr;
+[[gnu::noinline]] void* AllocateLargeFrameNoThrow(size_t size) noexcept { return AllocateSlow(size); }
+
+[[gnu::noinline]] void* AllocateFrameOfClassNoThrow(size_t size_class, size_t size) noexcept {
+  FreeList* list = FastList(size_class);
   if (list == nullptr) [[unlikely]]
     return AllocateSlow(size);
   return TakeHead(*list, size);

@@ -14,6 +14,7 @@ const char* ParkReasonName(ParkReason reason) noexcept {
   switch (reason) {
     case ParkReason::kNone: return "nothing";
     case ParkReason::kJoin: return "StructuredTaskScope::Join";
+    case ParkReason::kNextCompleted: return "StructuredTaskScope::NextCompleted";
     case ParkReason::kDrain: return "the end of its children";
     case ParkReason::kSleep: return "Sleep";
     case ParkReason::kYield: return "Yield";

@@ -1,11 +1,15 @@
 #include "weft/outcome.h"
 
+#include <cstdio>
 #include <exception>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "weft/internal/check.h"
+#include "weft/policy.h"
 
 namespace weft {
 
@@ -31,6 +35,15 @@ absl::Status ExceptionToStatus([[maybe_unused]] const std::exception_ptr& except
   return absl::UnknownError("an exception, in a program without exceptions");
 #endif
 }
+
+namespace internal {
+
+void ReportUncaught(const char* where, const absl::Status& status) noexcept {
+  const std::string line = absl::StrCat("weft: ", where, ": ", status.ToString(), "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+}  // namespace internal
 
 void Failure::Throw() const {
 #if WEFT_EXCEPTIONS

@@ -1,10 +1,14 @@
 #include "weft/internal/scope_base.h"
 
 #include <cstdint>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "lib/runtime/deadline.h"
 #include "lib/runtime/in_place.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
@@ -28,21 +32,31 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
                          void* argument) noexcept { static_cast<ScopeBase&>(scope).ForEachChild(visit, argument); },
 };
 
-ScopeBase::ScopeBase(PolicyRules rules, std::string name)
+ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options)
     : ScopeRecord(&RequireThread("opening a StructuredTaskScope"), kOperations),
-      rules_(rules),
-      name_(std::move(name)),
+      hooks_(hooks),
+      policy_(policy),
+      completions_(completions),
+      max_concurrency_(options.max_concurrency),
+      timed_(options.timeout != absl::InfiniteDuration()),
+      plain_forks_(hooks.on_fork == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
+      quiet_(hooks.on_complete == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
+      name_(options.name),
       bindings_(owner->bindings),
       serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
+  WEFT_CHECK(max_concurrency_ >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
+                                    << max_concurrency_ << " children run at once; it has to be one at least";
   // From here on others may shut it.
   if (const CancelReason reason = PushRecord(*owner, *this)) {
     std::lock_guard guard(lock_);
     ShutLocked(reason, nullptr);
   }
+  if (timed_) timer_.Start(*this, options.timeout);
 }
 
 ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
+  timer_.Stop();
   if (!children.Drained()) {
     {
       std::lock_guard guard(lock_);
@@ -52,8 +66,38 @@ ScopeBase::~ScopeBase() {
     RunInsideUntilDrained(*this);
   }
   PopRecord(*owner, *this);
-  if (first_success_ != nullptr) first_success_->Release();
   while (ThreadBlock* child = failed_.PopFront()) child->Release();
+}
+
+// ---- Its own timeout.
+
+void ScopeBase::Timer::Start(ScopeBase& timed, absl::Duration timeout) noexcept {
+  if (timeout <= absl::ZeroDuration()) return timed.TimeIsUp();
+  scope = &timed;
+  fire = [](TimerNode* node) noexcept {
+    ScopeBase& expired = *static_cast<Timer*>(node)->scope;
+    RuntimeCore& runtime = *expired.owner->runtime;
+    expired.TimeIsUp();
+    RunShutdowns(runtime);
+  };
+  cancel_waits = true;  // what it touches goes away with the scope
+  ArmTimer(*this, DeadlineAfter(timeout));
+}
+
+void ScopeBase::Timer::Stop() noexcept {
+  if (wheel != nullptr) wheel->Cancel(*this);
+}
+
+void ScopeBase::TimeIsUp() noexcept {
+  std::lock_guard guard(lock_);
+  timed_out_ = !shut();
+  RequestShutdownLocked({CancelReason::Kind::kTimeout, 0});
+}
+
+bool ScopeBase::TimedOut() const noexcept {
+  if (!timed_) return false;
+  std::lock_guard guard(lock_);
+  return timed_out_;
 }
 
 // ---- Who may.
@@ -86,7 +130,7 @@ void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = *owner;
   if (carrier == nullptr || carrier->current != &self || closed_ || self.bindings != bindings_ || name != nullptr ||
-      shut() || self.state.Observe().attention()) [[unlikely]] {
+      !plain_forks_ || shut() || self.state.Observe().attention()) [[unlikely]] {
     return StartChildChecked(child, name);
   }
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
@@ -96,15 +140,19 @@ void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   carrier->StartHere(child);
 }
 
-void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
-  ThreadBlock& self = RequireThread("Fork()");
-  Carrier& carrier = *Carrier::Current();
-  const bool by_owner = &self == owner;
-  if (!by_owner) CheckOwnerOrInside("Fork()");
+void ScopeBase::CheckFork(const ThreadBlock& self) const {
+  if (&self != owner) CheckOwnerOrInside("Fork()");
   WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
   WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
                                          << " under other scoped-value bindings than those the scope was opened under by "
                                          << DescribeThread(*owner);
+}
+
+void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
+  ThreadBlock& self = RequireThread("Fork()");
+  Carrier& carrier = *Carrier::Current();
+  const bool by_owner = &self == owner;
+  CheckFork(self);
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
   if (by_owner && round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
   PlaceChild(child, self, round, carrier.NextThreadIds(1));
@@ -113,8 +161,11 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
     // [identity/1] release: pairs with [identity/2].
     child.identity.store(name, std::memory_order_release);
   }
+  if (hooks_.on_fork != nullptr) AnnounceFork(child);
   // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
   if (shut() || IsCancelled(self)) return child.DropUnstarted();
+  if (completions_ != nullptr) completions_->Forked();
+  if (max_concurrency_ != ScopeOptions::kUnlimited) return StartWithinLimit(child);
   if (by_owner) {
     children.AddLocal();
   } else {
@@ -123,51 +174,148 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
   carrier.StartHere(child);
 }
 
+ThreadIdentity* ScopeBase::NewName(std::string_view name) noexcept {
+#if WEFT_EXCEPTIONS
+  try {
+    return new ThreadIdentity(std::string(name));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+#else
+  return new (std::nothrow) ThreadIdentity(std::string(name));
+#endif
+}
+
+namespace {
+
+// All that there was no memory for, of whatever type: it has failed, and nobody asks it for a value.
+class Unallocated final : public ChildBase {
+ public:
+  static ChildBase& Instance() noexcept {
+    alignas(Unallocated) static char storage[sizeof(Unallocated)];
+    static Unallocated& instance = *::new (storage) Unallocated;  // never destroyed: handles may outlive everything
+    return instance;
+  }
+  std::exception_ptr exception() const noexcept override {
+#if WEFT_EXCEPTIONS
+    return std::make_exception_ptr(std::bad_alloc());
+#else
+    return nullptr;
+#endif
+  }
+
+ private:
+  Unallocated() noexcept {
+    Publish(Completion::kFailed);
+    state.End();
+  }
+  absl::Status FailureStatus() const override { return absl::ResourceExhaustedError("no memory for a virtual thread"); }
+  void DropResult() noexcept override {}
+};
+
+}  // namespace
+
+ChildBase& ScopeBase::FailFork() {
+  CheckFork(RequireThread("Fork()"));
+  ChildBase& child = Unallocated::Instance();
+  child.AddRef();  // the caller's
+  if (hooks_.on_fork != nullptr) {
+    child.AddRef();  // in place of the run's, which AnnounceFork() drops if the policy throws
+    AnnounceFork(child);
+    child.Release();
+  }
+  const bool to_shut = Complete(child, Completion::kFailed);
+  {
+    std::lock_guard guard(lock_);
+    if (++failure_count_ == 1) no_memory_ = true;
+    if (to_shut) ShutLocked({CancelReason::Kind::kSiblingFailed, 0}, nullptr);
+  }
+  if (to_shut) RunShutdowns(*owner->runtime);
+  return child;
+}
+
+void ScopeBase::AnnounceFork(ChildBase& child) {
+#if WEFT_EXCEPTIONS
+  try {
+    std::lock_guard turn(policy_lock_);
+    hooks_.on_fork(policy_, child);
+  } catch (...) {
+    child.DropUnstarted();
+    throw;
+  }
+#else
+  std::lock_guard turn(policy_lock_);
+  hooks_.on_fork(policy_, child);
+#endif
+}
+
+// Those beyond the limit wait for one that ends, or for a shutdown, after which they are to run to their end, which is at once.
+void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
+  children.Add();
+  {
+    std::lock_guard guard(lock_);
+    if (running_ == max_concurrency_ && !shut()) return waiting_.PushBack(&child);
+    ++running_;
+  }
+  Carrier::Current()->StartHere(child);
+}
+
 // On the carrier on which the child has ended, which then counts it.
 void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
   RuntimeCore& runtime = *child.runtime;
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
                           : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
                                                                     : Completion::kUnavailable;
+  const bool to_shut = Complete(child, kind);
   bool shut_by_child = false;
   bool kept = false;
-  const bool registered = !child.state.Observe().unregistered();
-  if (registered || kind != Completion::kUnavailable) {
+  ThreadBlock* next = nullptr;
+  if (const bool known = !child.state.Observe().unregistered(); known || !quiet_ || kind == Completion::kFailed) {
     std::lock_guard guard(lock_);
-    const bool was_shut = shut_.load(std::memory_order_relaxed);
     if (kind == Completion::kFailed) {
       kept = ++failure_count_ <= 1 + Outcome::kMaxSuppressed;
       if (kept) {
-        child.refs.fetch_add(1, std::memory_order_relaxed);  // the scope's
+        child.AddRef();  // the scope's
         failed_.PushBack(&child);
       }
     }
-    if (!was_shut && kind != Completion::kUnavailable) {
-      child.Publish(kind);
-      ApplyPolicyLocked(child, kind);
+    if (to_shut && !shut()) {
+      ShutLocked({kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed : CancelReason::Kind::kSiblingSucceeded,
+                  child.id},
+                 nullptr);
+      shut_by_child = true;
     }
-    shut_by_child = shut_.load(std::memory_order_relaxed) && !was_shut;
-    if (registered) {
+    if (known) {
       if (cursor_ == &child) cursor_ = children_.Next(&child);
       SiblingList::Remove(&child);
     }
+    if (max_concurrency_ != ScopeOptions::kUnlimited && !shut()) {
+      next = waiting_.PopFront();
+      if (next == nullptr) --running_;
+    }
   }
   // What the result's destructor touches may be the owner's: it has run before the owner can go on.
-  if (!kept && child.completion() == Completion::kUnavailable) child.DropResult();
+  const bool completed = child.completion() != Completion::kUnavailable;
+  if (!kept && !completed) child.DropResult();
+  if (completions_ != nullptr) completions_->Ended(child, completed);
+  if (next != nullptr) Carrier::Current()->StartHere(*next);
   child.state.End();
   child.Release();
   if (shut_by_child) RunShutdowns(runtime);
 }
 
-void ScopeBase::ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept {
-  if (kind == Completion::kFailed && rules_.shut_down_on_failure) {
-    ShutLocked({CancelReason::Kind::kSiblingFailed, child.id}, nullptr);
+// True: the scope is to be shut down. What completes after a shutdown stays kUnavailable.
+bool ScopeBase::Complete(ChildBase& child, Completion kind) noexcept {
+  if (kind == Completion::kUnavailable || shut()) return false;
+  const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
+  if (hooks_.on_complete == nullptr) {
+    child.Publish(kind);
+    return fatal;
   }
-  if (kind == Completion::kSuccess && rules_.shut_down_on_success) {
-    child.refs.fetch_add(1, std::memory_order_relaxed);  // the scope's
-    first_success_ = &child;
-    ShutLocked({CancelReason::Kind::kSiblingSucceeded, child.id}, nullptr);
-  }
+  std::lock_guard turn(policy_lock_);
+  if (shut()) return false;
+  child.Publish(kind);
+  return hooks_.on_complete(policy_, child) || fatal;
 }
 
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
@@ -194,7 +342,7 @@ void ScopeBase::ShutLocked(const CancelReason& reason, const ThreadBlock* spare)
   reason_ = reason;
   spared_ = spare;
   cursor_ = children_.front();
-  if (cursor_ == nullptr) return;
+  if (cursor_ == nullptr && waiting_.empty()) return;
   carrying_on_ = true;
   children.Add();
   EnqueueShutdown(*owner->runtime, *this);
@@ -213,6 +361,10 @@ void ScopeBase::Shutdown() {
 
 void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
   std::lock_guard guard(lock_);
+  RequestShutdownLocked(reason);
+}
+
+void ScopeBase::RequestShutdownLocked(const CancelReason& reason) noexcept {
   // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
   if (shut_.load(std::memory_order_relaxed) && spared_ != nullptr) {
     spared_ = nullptr;
@@ -231,19 +383,25 @@ void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
 }
 
 bool ScopeBase::ShutDownSome(int max) noexcept {
+  ThreadQueue to_start;
+  bool done;
   {
     std::lock_guard guard(lock_);
     CancelBatch batch(reason_);
-    for (int i = 0; i < max && cursor_ != nullptr; ++i) {
+    int left = max;
+    for (; left > 0 && cursor_ != nullptr; --left) {
       ThreadBlock* child = std::exchange(cursor_, children_.Next(cursor_));
       if (child != spared_) batch.Add(*child);
     }
     batch.Request();
-    if (cursor_ != nullptr) return false;
-    carrying_on_ = false;
+    for (; left > 0 && !waiting_.empty(); --left) to_start.PushBack(waiting_.PopFront());
+    done = cursor_ == nullptr && waiting_.empty();
+    if (done) carrying_on_ = false;
   }
-  EndCounted(*this);
-  return true;
+  // They end before they begin. The scope stays: they are counted, and so are we.
+  while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
+  if (done) EndCounted(*this);
+  return done;
 }
 
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
@@ -266,12 +424,18 @@ void ScopeBase::BeginClose(const char* what) {
 }
 
 // Nobody else changes the list: all children have ended.
-Outcome ScopeBase::MakeOutcome() {
+Outcome ScopeBase::MakeOutcome(bool with_timeout) {
+  if (failure_count_ == 0 && !timed_) [[likely]]
+    return Outcome();
   std::vector<Failure> failures;
+  if (no_memory_) failures.push_back(static_cast<ChildBase&>(Unallocated::Instance()).MakeFailure());
+  if (with_timeout && TimedOut()) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
   for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
     failures.push_back(static_cast<ChildBase*>(child)->MakeFailure());
   }
-  return Outcome(std::move(failures), failure_count_);
+  const uint64_t count = failure_count_ + (with_timeout && TimedOut() ? 1 : 0);
+  if (failures.size() > 1 + Outcome::kMaxSuppressed) failures.pop_back();
+  return Outcome(std::move(failures), count);
 }
 
 // ---- A child's own.
@@ -286,7 +450,7 @@ void ChildBase::DropUnstarted() noexcept {
 void ChildBase::OnEnd(Ending ending) noexcept {
   auto& scope = *static_cast<ScopeBase*>(home);
   const bool unknown = state.Observe().unregistered();
-  if (ending != Ending::kSucceeded || !unknown || scope.rules_.shut_down_on_success || scope.shut()) [[unlikely]]
+  if (ending != Ending::kSucceeded || !unknown || !scope.quiet_ || scope.shut()) [[unlikely]]
     return scope.ChildEnded(*this, ending);
   // Its scope has never heard of it, and nothing follows from its success.
   Publish(Completion::kSuccess);
@@ -311,7 +475,7 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
       if (at != home) continue;
       const auto& scope = *static_cast<const ScopeBase*>(home);
       if (scope.serial_ != scope_serial_) break;  // another scope, at the address of ours
-      WEFT_CHECK(round_ <= scope.last_join_completed_)
+      WEFT_CHECK(round_ <= scope.last_join_completed_ || shown_to_owner_)
           << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is " << DescribeThread(*this);
     }
   }

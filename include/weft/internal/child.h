@@ -31,6 +31,8 @@ class ChildBase : public ThreadBlock {
   Failure MakeFailure() const { return {id, FailureStatus(), exception()}; }
   virtual std::exception_ptr exception() const noexcept = 0;
 
+  // The owner, which may read the result from now on, also before a join.
+  void ShowToOwner() noexcept { shown_to_owner_ = true; }
   // CHECKs that this thread may read the result now, and that it is of that kind.
   void CheckResultMayBeRead(const char* what, Completion wanted) const;
 
@@ -53,6 +55,7 @@ class ChildBase : public ThreadBlock {
   uint64_t scope_serial_ = 0;  // the scope it was forked into: its address may be used again, this is not
   uint32_t round_ = 0;         // of fork and join, in that scope
   Atomic<Completion> completion_{Completion::kUnavailable};
+  bool shown_to_owner_ = false;
 };
 
 // What a Subtask<U> sees: the value, whichever way the task returned it.
@@ -110,7 +113,7 @@ template <class F, class T>
 class ClosureChild final : public TaskChild<T> {
  public:
   template <class G>
-  explicit ClosureChild(G&& closure) : closure_(std::forward<G>(closure)) {}
+  explicit ClosureChild(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>) : closure_(std::forward<G>(closure)) {}
   ~ClosureChild() override { DropClosure(); }
 
  private:

@@ -45,7 +45,7 @@ namespace weft::internal {
 inline constexpr size_t kMaxCachedFrameBytes = 4096;
 
 [[nodiscard]] inline void* AllocateFrame(size_t size);
-[[nodiscard]] void* AllocateFrameNoThrow(size_t size) noexcept;
+[[nodiscard]] inline void* AllocateFrameNoThrow(size_t size) noexcept;
 inline void FreeFrame(void* frame, size_t size) noexcept;
 
 // Ends the program: where exceptions are off, nobody can be told.
@@ -93,11 +93,18 @@ constexpr size_t FrameClass(size_t size) {
 
 [[nodiscard]] void* AllocateFrameOfClass(size_t size_class, size_t size);
 [[nodiscard]] void* AllocateLargeFrame(size_t size);
+[[nodiscard]] void* AllocateFrameOfClassNoThrow(size_t size_class, size_t size) noexcept;
+[[nodiscard]] void* AllocateLargeFrameNoThrow(size_t size) noexcept;
 void FreeFrameOfClass(void* frame, size_t size_class) noexcept;
 void FreeLargeFrame(void* frame, size_t size) noexcept;
 
 inline void* AllocateFrame(size_t size) {
   return size <= kMaxCachedFrameBytes ? AllocateFrameOfClass(FrameClass(size), size) : AllocateLargeFrame(size);
+}
+
+inline void* AllocateFrameNoThrow(size_t size) noexcept {
+  return size <= kMaxCachedFrameBytes ? AllocateFrameOfClassNoThrow(FrameClass(size), size)
+                                      : AllocateLargeFrameNoThrow(size);
 }
 
 inline void FreeFrame(void* frame, size_t size) noexcept {

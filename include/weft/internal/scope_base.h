@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,30 +21,44 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/child.h"
+#include "weft/internal/completion_queue.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/timer_wheel.h"
 #include "weft/outcome.h"
 #include "weft/subtask.h"
 #include "weft/task.h"
 
 namespace weft {
 
-// For one Fork().
+// Of one scope.
+struct ScopeOptions {
+  static constexpr int kUnlimited = std::numeric_limits<int>::max();
+
+  std::string_view name = {};            // for dumps; the scope keeps a copy
+  int max_concurrency = kUnlimited;      // children that run at once, at least 1: the others start later, in order
+  absl::Duration timeout = absl::InfiniteDuration();  // from the opening; then the scope is shut down (kTimeout)
+};
+
+// Of one Fork().
 struct ForkOptions {
   std::string_view name = {};  // of the virtual thread, which keeps a copy; empty: none
 };
 
 namespace internal {
 
-struct BindingNode;
+class BindingNode;
 
-// What a scope's policy does when a subtask completes.
-struct PolicyRules {
+// What a scope's policy has to do with the forks and the ends of its subtasks. (policy.h)
+struct PolicyHooks {
   bool shut_down_on_failure = false;
-  bool shut_down_on_success = false;  // and keep that subtask for its result
+  // Null: nothing to do. Under the policy lock; the first may throw, the second gives whether to shut the scope down.
+  void (*on_fork)(void* policy, ChildBase& child) = nullptr;
+  bool (*on_complete)(void* policy, ChildBase& child) noexcept = nullptr;
 };
 
 class ScopeBase : public ScopeRecord {
@@ -55,13 +70,13 @@ class ScopeBase : public ScopeRecord {
   static void* operator new[](size_t) = delete;
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
-  // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. The owner and every virtual thread in the
-  // tree below the scope may fork; anyone else is a CHECK, as is a fork under other scoped-value bindings than those at the scope's
-  // opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
+  // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. Without memory for it: starts nothing, and
+  // the subtask has failed (kResourceExhausted, std::bad_alloc), which the policy sees as any failure. The owner and every
+  // virtual thread in the tree below the scope may fork; anyone else is a CHECK, as is a fork under other scoped-value bindings
+  // than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
   template <class T>
   Subtask<FlatValue<T>> Fork(Task<T> task, ForkOptions options = {}) {
-    Named name = MakeName(options);
-    return Adopt(new TaskChild<T>(std::move(task)), std::move(name));
+    return Adopt<TaskChild<T>>(options, std::move(task));
   }
   // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
   // until it has ended, so captures by value are safe.
@@ -69,8 +84,7 @@ class ScopeBase : public ScopeRecord {
     requires IsTask<std::invoke_result_t<std::decay_t<F>&>>
   Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
     using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
-    Named name = MakeName(options);
-    return Adopt(new ClosureChild<std::decay_t<F>, T>(std::forward<F>(closure)), std::move(name));
+    return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
   }
 
   // The same for what becomes a Task. (all.h)
@@ -87,52 +101,103 @@ class ScopeBase : public ScopeRecord {
   std::string_view name() const noexcept { return name_; }
 
  protected:
-  ScopeBase(PolicyRules rules, std::string name);
+  // `policy` is for the hooks; `completions`, if it is not null, gets the subtasks that complete. Both outlive the scope.
+  ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options);
   // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and nothing else.
   ~ScopeBase();
 
+  void CheckOwner(const char* what) const;
+
   // ---- The owner's, after a join.
-  Outcome MakeOutcome();
-  ChildBase* first_success() noexcept { return first_success_; }
+  // `with_timeout`: one by which the scope was shut down counts as the first failure.
+  Outcome MakeOutcome(bool with_timeout);
+  // Has the scope's own timeout shut it down?
+  bool TimedOut() const noexcept;
+  bool AllEnded() noexcept { return children.Drained(); }
+  // For policies and NextCompleted(): one more handle.
+  template <class Handle>
+  static Handle HandleTo(ChildBase& child) noexcept {
+    child.AddRef();
+    return AdoptHandle<Handle>(child);
+  }
+  // Takes over one reference.
+  template <class Handle>
+  static Handle AdoptHandle(ChildBase& child) noexcept {
+    if constexpr (std::is_same_v<Handle, AnySubtask>) {
+      return Handle(&child);
+    } else {
+      return Handle(static_cast<ChildOf<typename Handle::Value>*>(&child));
+    }
+  }
 
  private:
   friend class ChildBase;
   friend class ScopeWait;
 
-  // Made before the child, so that nothing is lost if memory is short.
-  struct Unref {
-    void operator()(ThreadIdentity* identity) const noexcept { identity->Release(); }
-  };
-  using Named = std::unique_ptr<ThreadIdentity, Unref>;
-  [[gnu::always_inline]] static Named MakeName(const ForkOptions& options) {
-    return Named(options.name.empty() ? nullptr : NewName(options.name));
-  }
-  [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) {
-    return new ThreadIdentity(std::string(name));
-  }
+  // Null: there was no memory.
+  [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) noexcept;
 
-  template <class C>
-  auto Adopt(C* child, Named name) {
+  template <class C, class Source>
+  auto Adopt(const ForkOptions& options, Source&& source) {
     using U = typename C::Value;
+    struct Memory {
+      ~Memory() {
+        if (block != nullptr) FreeFrame(block, sizeof(C));
+      }
+      void* block;
+    };
+    Memory memory(AllocateFrameNoThrow(sizeof(C)));
+    if (memory.block == nullptr) [[unlikely]]
+      return AdoptHandle<Subtask<U>>(FailFork());
+    // Made before the child, so that nothing is lost.
+    ThreadIdentity* name = nullptr;
+    if (!options.name.empty() && (name = NewName(options.name)) == nullptr) [[unlikely]]
+      return AdoptHandle<Subtask<U>>(FailFork());
+    C* const child = MakeChild<C>(memory.block, name, std::forward<Source>(source));
+    memory.block = nullptr;
     Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
-    StartChild(*child, name.release());
+    StartChild(*child, name);
     return subtask;
   }
+  template <class C, class Source>
+  static C* MakeChild(void* memory, ThreadIdentity* name, Source&& source) {
+    if constexpr (std::is_nothrow_constructible_v<C, Source&&>) {
+      static_cast<void>(name);
+      return ::new (memory) C(std::forward<Source>(source));
+    } else {
+      struct Unref {
+        ~Unref() {
+          if (identity != nullptr) identity->Release();
+        }
+        ThreadIdentity* identity;
+      };
+      Unref unref(name);
+      C* const child = ::new (memory) C(std::forward<Source>(source));
+      unref.identity = nullptr;
+      return child;
+    }
+  }
+  // A fork for which there was no memory: gives a subtask that has failed, with a reference.
+  ChildBase& FailFork();
   void StartChild(ChildBase& child, ThreadIdentity* name);
   void StartChildChecked(ChildBase& child, ThreadIdentity* name);
   void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
+  void CheckFork(const ThreadBlock& self) const;
+  void AnnounceFork(ChildBase& child);
+  void StartWithinLimit(ChildBase& child) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
-  void ApplyPolicyLocked(ChildBase& child, Completion kind) noexcept;
+  bool Complete(ChildBase& child, Completion kind) noexcept;
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
 
   // ---- The operations of the ScopeRecord.
   static const Operations kOperations;
   void RequestShutdown(const CancelReason& reason) noexcept;
+  void RequestShutdownLocked(const CancelReason& reason) noexcept;
+  void TimeIsUp() noexcept;
   bool ShutDownSome(int max) noexcept;
   void Register(ChildBase& child) noexcept;
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
-  void CheckOwner(const char* what) const;
   void CheckOwnerOrInside(const char* what) const;
 
   // The parts of a join. (ScopeWait)
@@ -146,7 +211,13 @@ class ScopeBase : public ScopeRecord {
   void BeginClose(const char* what);
 
   // ---- Constant.
-  const PolicyRules rules_;
+  const PolicyHooks& hooks_;
+  void* const policy_;
+  CompletionQueue* const completions_;
+  const int max_concurrency_;
+  const bool timed_;        // it has a timeout of its own
+  const bool plain_forks_;  // nothing but starting the child is to be done
+  const bool quiet_;        // nothing follows from the success of a child that the scope has not heard of
   const std::string name_;
   const BindingNode* const bindings_;
   const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
@@ -156,13 +227,26 @@ class ScopeBase : public ScopeRecord {
   uint32_t last_join_completed_ = 0;
   bool closed_ = false;
 
+  struct Timer : TimerNode {
+    void Start(ScopeBase& timed, absl::Duration timeout) noexcept;
+    void Stop() noexcept;
+    ScopeBase* scope;
+  };
+  Timer timer_;
+
+  // ---- One policy call at a time. Taken before lock_.
+  Lock policy_lock_;
+
   // ---- Guarded by lock_, as is shut_.
+  bool timed_out_ = false;    // the scope's own timeout has shut it down
   bool carrying_on_ = false;  // the shutdown has not reached all children: counted as one, and in the cancel queue
   CancelReason reason_;                 // of the shutdown
   SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
-  ChildBase* first_success_ = nullptr;  // counted reference
+  bool no_memory_ = false;  // the first failure is that of a FailFork()
+  ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
+  int running_ = 0;      // children within max_concurrency
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   uint64_t failure_count_ = 0;
 };

@@ -1,0 +1,224 @@
+// What a scope does when its subtasks end, and what its Join() gives.
+//
+//   ShutdownOnFailure      the first failure cancels the rest; gives that failure, or OK
+//   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
+//   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
+//   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
+//   AllUntil<T, P>         lets all run until p(subtask) says so; gives all subtasks in the order of their forks
+//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
+//   Supervisor             lets all run, and reports each failure when it happens
+//   AnySuccessful<T>, AwaitAllSuccessful   other names, of JDK 25, for ShutdownOnSuccess<T> and ShutdownOnFailure
+//
+// A policy is a class of which each scope has an object, so that it can keep what it needs. This one cancels the rest when
+// three subtasks have succeeded, and gives their values:
+//
+//   class FirstThree {
+//    public:
+//     using Value = Quote;                                  // every subtask yields a Quote; without it, whatever it likes
+//     bool OnComplete(const weft::Subtask<Quote>& subtask) {
+//       if (subtask.state() == weft::Subtask<Quote>::State::kSuccess) quotes_.push_back(*subtask);
+//       return quotes_.size() == 3;                         // true: shut the scope down
+//     }
+//     std::vector<Quote> Result(const weft::Outcome&) { return std::move(quotes_); }
+//
+//    private:
+//     std::vector<Quote> quotes_;
+//   };
+//   weft::StructuredTaskScope<FirstThree> scope;
+//
+// Of these members it has Result(), and what it needs of the others. A handle is a Subtask<Value>, or an AnySubtask where
+// there is no Value; it may be kept.
+//
+//   R Result(Outcome outcome)        by the owner, after each join: what Join() gives. The outcome has the failures
+//   void OnFork(handle)              by who forks, before the child starts, also when the scope is shut and it never will.
+//                                    If it throws, Fork() does, and nothing is started
+//   bool OnComplete(handle)          when a subtask has succeeded or failed before the scope was shut down; it can look at the
+//                                    result. True shuts the scope down. If it throws, that is reported (see below), and
+//                                    the scope goes on
+//   void OnTimeout()                 by the owner, before Result(), if the scope's own timeout has shut it down. Without this
+//                                    member the outcome begins with that failure, kDeadlineExceeded
+//   static constexpr bool kShutdownOnFailure = true      any failure shuts the scope down
+//   static constexpr bool kKeepsCompleted = true         the scope has NextCompleted(), and keeps subtasks for it
+//
+// Threads. The calls to one policy object come one after another, each after all that the one before did: it needs no atomics
+// and no lock. OnComplete() runs on the carrier that has ended the subtask, and on no virtual thread: it must not wait, nor
+// call the scope. Cost: without OnFork() and OnComplete(), a fork and the end of a child take no lock.
+//
+// (JEP 453, handleComplete; JEP 505 and 525, Joiner.)
+#ifndef WEFT_POLICY_H_
+#define WEFT_POLICY_H_
+
+#include <concepts>
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "weft/outcome.h"
+#include "weft/subtask.h"
+
+namespace weft {
+
+namespace internal {
+
+template <class Policy>
+struct PolicyHandle {
+  using Type = AnySubtask;
+};
+template <class Policy>
+  requires requires { typename Policy::Value; }
+struct PolicyHandle<Policy> {
+  using Type = Subtask<typename Policy::Value>;
+};
+template <class Policy>
+using HandleFor = typename PolicyHandle<Policy>::Type;
+
+template <class Policy>
+concept SeesForks = requires(Policy& policy, HandleFor<Policy> subtask) { policy.OnFork(subtask); };
+template <class Policy>
+concept SeesCompletions = requires(Policy& policy, const HandleFor<Policy>& subtask) {
+  { policy.OnComplete(subtask) } -> std::same_as<bool>;
+};
+template <class Policy>
+concept SeesTimeout = requires(Policy& policy) { policy.OnTimeout(); };
+
+template <class Policy>
+concept KeepsCompleted = requires { requires Policy::kKeepsCompleted; };
+
+template <class Policy>
+constexpr bool ShutsDownOnFailure() {
+  if constexpr (requires { Policy::kShutdownOnFailure; }) return Policy::kShutdownOnFailure;
+  return false;
+}
+
+// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: one line on standard
+// error. (outcome.cc)
+void ReportUncaught(const char* where, const absl::Status& status) noexcept;
+
+}  // namespace internal
+
+// What a policy is.
+template <class Policy>
+concept ScopePolicy = std::is_class_v<Policy> && requires(Policy& policy, Outcome outcome) {
+  policy.Result(std::move(outcome));
+};
+
+struct AwaitAllPolicy {
+  Outcome Result(Outcome outcome) { return outcome; }
+};
+
+struct ShutdownOnFailurePolicy {
+  static constexpr bool kShutdownOnFailure = true;
+  Outcome Result(Outcome outcome) { return outcome; }
+};
+
+// The value is moved out by the first join after the success.
+template <class T>
+class ShutdownOnSuccessPolicy {
+  static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to give; use a scope of another policy");
+
+ public:
+  using Value = T;
+  bool OnComplete(const Subtask<T>& subtask) {
+    if (subtask.state() != Subtask<T>::State::kSuccess) return false;
+    winner_.push_back(subtask);
+    return true;
+  }
+  ValueOutcome<T> Result(Outcome outcome) {
+    if (!winner_.empty()) return ValueOutcome<T>(std::move(winner_.front()).get());
+    if (!outcome.ok()) return ValueOutcome<T>(std::move(outcome));
+    return ValueOutcome<T>(Outcome({Failure{0, absl::NotFoundError("no subtask completed")}}, 0));
+  }
+
+ private:
+  std::vector<Subtask<T>> winner_;  // none or one
+};
+
+template <class T>
+class AllSuccessfulPolicy {
+  static_assert(!std::is_void_v<T> && !std::is_reference_v<T>,
+                "AllSuccessful<T> gives a vector of values; use ShutdownOnFailure where there are none");
+
+ public:
+  using Value = T;
+  static constexpr bool kShutdownOnFailure = true;
+
+  void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
+  // Of the subtasks forked since the join before.
+  ValueOutcome<std::vector<T>> Result(Outcome outcome) {
+    using Values = ValueOutcome<std::vector<T>>;
+    const std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
+    if (!outcome.ok()) return Values(std::move(outcome));
+    std::vector<T> values;
+    values.reserve(subtasks.size());
+    for (const Subtask<T>& subtask : subtasks) {
+      if (subtask.state() != Subtask<T>::State::kSuccess) {
+        return Values(Outcome({Failure{subtask.thread_id(), absl::CancelledError("a subtask was cancelled")}}, 0));
+      }
+      values.push_back(std::move(subtask.get()));
+    }
+    return Values(std::move(values));
+  }
+
+ private:
+  std::vector<Subtask<T>> subtasks_;
+};
+
+template <class T, class Predicate = std::function<bool(const Subtask<T>&)>>
+class AllUntilPolicy {
+ public:
+  using Value = T;
+  // Implicit: `AllUntil<int> scope([](const Subtask<int>& subtask) { ... });`
+  template <class P>
+    requires std::is_constructible_v<Predicate, P&&> && (!std::is_same_v<std::remove_cvref_t<P>, AllUntilPolicy>)
+  AllUntilPolicy(P&& predicate) : predicate_(std::forward<P>(predicate)) {}
+
+  void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
+  bool OnComplete(const Subtask<T>& subtask) { return predicate_(subtask); }
+  void OnTimeout() {}  // gives what there is
+  // Those forked since the join before. What had not completed when the scope was shut down is kUnavailable.
+  std::vector<Subtask<T>> Result(const Outcome&) { return std::exchange(subtasks_, {}); }
+
+ private:
+  Predicate predicate_;
+  std::vector<Subtask<T>> subtasks_;
+};
+
+template <class T>
+struct AsCompletedPolicy {
+  using Value = T;
+  static constexpr bool kKeepsCompleted = true;
+  Outcome Result(Outcome outcome) { return outcome; }
+};
+
+// Reports each failure when it happens: to a function of its own, or on standard error. The function is called as
+// OnComplete() is.
+class SupervisorPolicy {
+ public:
+  using Report = std::function<void(const AnySubtask&)>;
+  SupervisorPolicy() = default;
+  // Implicit: `Supervisor scope([](const AnySubtask& failed) { ... });`
+  template <class R>
+    requires std::is_constructible_v<Report, R&&> && (!std::is_same_v<std::remove_cvref_t<R>, SupervisorPolicy>)
+  SupervisorPolicy(R&& report) : report_(std::forward<R>(report)) {}
+
+  bool OnComplete(const AnySubtask& subtask) {
+    if (subtask.state() != AnySubtask::State::kFailed) return false;
+    if (report_) {
+      report_(subtask);
+    } else {
+      internal::ReportUncaught("a subtask of a Supervisor failed", subtask.status());
+    }
+    return false;
+  }
+  Outcome Result(Outcome outcome) { return outcome; }
+
+ private:
+  Report report_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_POLICY_H_

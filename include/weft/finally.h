@@ -1,0 +1,83 @@
+// Finally: a clean-up that waits, and runs however its task ends.
+//
+//   co_await weft::Finally(Copy(from, temporary), [&]() -> weft::Task<void> { co_await Remove(temporary); });
+//
+// Awaits the task; then calls the closure and awaits what it returns, shielded; then gives the task's result, or throws its
+// exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a checkpoint: in a
+// thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
+//
+// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending.
+// Cost: two records in a frame of its own.
+#ifndef WEFT_FINALLY_H_
+#define WEFT_FINALLY_H_
+
+#include <coroutine>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "weft/cancellation.h"
+#include "weft/internal/check.h"
+#include "weft/internal/compiler.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/record.h"
+#include "weft/task.h"
+#include "weft/time.h"
+
+namespace weft {
+
+namespace internal {
+
+// Awaits a task, and stops whatever unwinds it. Gives whether something did; the result is in `slot`, if the task has one.
+template <class T>
+class EndAwaiter : private OpenBoundary {
+ public:
+  using WeftAwaitable = void;
+
+  EndAwaiter(Task<T>&& task, ResultSlot<T>& slot) noexcept
+      : OpenBoundary(Kind::kCatch), task_(std::move(task)), slot_(slot) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    Enter(awaiting.promise());
+    return TaskAccess::Release(std::move(task_), slot_, awaiting.promise(), "Finally()").Handle();
+  }
+  bool await_resume() noexcept {
+    Leave();
+    return reached;
+  }
+
+ private:
+  Task<T> task_;
+  ResultSlot<T>& slot_;
+};
+
+}  // namespace internal
+
+template <class T, class F>
+  requires std::is_same_v<std::invoke_result_t<F&>, Task<void>>
+[[nodiscard("co_await it")]] Task<T> Finally(Task<T> task, F cleanup) {
+  internal::ResultSlot<T> slot;
+  const bool cancelled = co_await internal::EndAwaiter<T>(std::move(task), slot);
+  co_await Shield(cleanup());
+  if (cancelled) {
+    co_await Yield();
+    WEFT_CHECK(false) << "a request to cancel that Finally() has stopped for a while is gone";
+  }
+  if constexpr (std::is_void_v<T>) {
+    slot.Take();
+  } else {
+    co_return slot.Take();
+  }
+}
+
+// The same for what becomes a Task.
+template <internal::BecomesTask A, class F>
+[[nodiscard("co_await it")]] auto Finally(A&& awaitable, F cleanup) {
+  return Finally(std::move(awaitable).AsTask(), std::move(cleanup));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_FINALLY_H_

@@ -1,0 +1,133 @@
+// Race and Any: run several tasks at the same time, and go on with one.
+//
+//   Quote quote = co_await weft::Any(Ask(first), Ask(second));          // the first that succeeds
+//   Reply reply = co_await weft::Race(Serve(request), Answer(cache));   // the first that ends, well or badly
+//
+// The tasks are of one type, given one by one or in a range. Each is a virtual thread, a child of a scope of its own; when the
+// one is there, the others are cancelled, and they have ended when the await returns. The result is that of the one: its
+// value, its status, or its exception, thrown.
+//
+//   Any    without a success: the first failure
+//   of no tasks at all: kNotFound, as a status where the tasks give one, else thrown (StatusError)
+//
+// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them. Cost: as a scope with that many forks.
+#ifndef WEFT_RACE_H_
+#define WEFT_RACE_H_
+
+#include <concepts>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "weft/internal/status_traits.h"
+#include "weft/outcome.h"
+#include "weft/policy.h"
+#include "weft/scope.h"
+#include "weft/subtask.h"
+#include "weft/task.h"
+
+namespace weft {
+
+namespace internal {
+
+// Keeps the first subtask that has completed, or the first that has succeeded, and shuts the scope down.
+template <class U, bool kSuccessOnly>
+class FirstPolicy {
+ public:
+  using Value = U;
+  struct First {
+    std::optional<Subtask<U>> subtask;
+    Outcome others;
+  };
+
+  bool OnComplete(const Subtask<U>& subtask) {
+    if (kSuccessOnly && subtask.state() != AnySubtask::State::kSuccess) return false;
+    first_ = subtask;
+    return true;
+  }
+  First Result(Outcome outcome) { return {std::move(first_), std::move(outcome)}; }
+
+ private:
+  std::optional<Subtask<U>> first_;
+};
+
+// A failure in the style of a Task<T>: its status, or thrown.
+template <class T>
+T FailAs(const Failure& failure) {
+  if constexpr (IsStatusLike<T>) {
+    if (failure.exception == nullptr) return failure.status;
+  }
+  failure.Throw();
+}
+
+template <bool kSuccessOnly, class T>
+Task<T> TakeFirst(std::vector<Task<T>> tasks) {
+  using U = FlatValue<T>;
+  StructuredTaskScope<FirstPolicy<U, kSuccessOnly>> scope;
+  for (Task<T>& task : tasks) scope.Fork(std::move(task));
+  auto first = co_await scope.Join();
+  if (first.subtask.has_value() && first.subtask->state() == AnySubtask::State::kSuccess) {
+    if constexpr (!std::is_void_v<U>) {
+      co_return std::move(*first.subtask).get();
+    } else if constexpr (!std::is_void_v<T>) {
+      co_return absl::OkStatus();
+    } else {
+      co_return;
+    }
+  }
+  if (first.subtask.has_value()) {
+    const Subtask<U>& failed = *first.subtask;
+    co_return FailAs<T>(Failure{failed.thread_id(), failed.status(), failed.exception()});
+  }
+  if (!first.others.ok()) co_return FailAs<T>(first.others.failures().front());
+  co_return FailAs<T>(Failure{0, absl::NotFoundError("no task completed")});
+}
+
+template <class R>
+concept RangeOfTasks = std::ranges::input_range<R> && IsTask<std::ranges::range_value_t<R>>;
+
+template <RangeOfTasks R>
+auto TasksOf(R&& range) {
+  std::vector<std::ranges::range_value_t<R>> tasks;
+  if constexpr (std::ranges::sized_range<R>) tasks.reserve(std::ranges::size(range));
+  for (auto&& task : range) tasks.push_back(std::move(task));
+  return tasks;
+}
+
+template <class T, std::same_as<Task<T>>... Rest>
+std::vector<Task<T>> TasksOf(Task<T>&& first, Rest&&... rest) {
+  std::vector<Task<T>> tasks;
+  tasks.reserve(1 + sizeof...(rest));
+  tasks.push_back(std::move(first));
+  (tasks.push_back(std::move(rest)), ...);
+  return tasks;
+}
+
+}  // namespace internal
+
+// The result of the first task that succeeds.
+template <class T, std::same_as<Task<T>>... Rest>
+Task<T> Any(Task<T> first, Rest... rest) {
+  return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::move(first), std::move(rest)...));
+}
+template <internal::RangeOfTasks R>
+auto Any(R&& tasks) {
+  return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::forward<R>(tasks)));
+}
+
+// The result of the first task that ends.
+template <class T, std::same_as<Task<T>>... Rest>
+Task<T> Race(Task<T> first, Rest... rest) {
+  return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::move(first), std::move(rest)...));
+}
+template <internal::RangeOfTasks R>
+auto Race(R&& tasks) {
+  return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::forward<R>(tasks)));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RACE_H_

@@ -44,7 +44,6 @@ class Tree:
             if isinstance(node, ast.Assign):
                 layers[node.targets[0].id] = ast.literal_eval(node.value)
         self._layer = {name: rank for rank, names in enumerate(layers["LAYERS"]) for name in names}
-        self._apart = layers["APART"]
         self._owners = {}  # public header, as it is included -> components that list it
         for build_file in self._files("lib", ("BUILD.bazel",)):
             for arguments in _call_arguments(self._path(build_file), "weft_library"):
@@ -70,7 +69,7 @@ class Tree:
         return [path[len("include/"):] for path in self._files("include", (".h",))]
 
     def layer_violations(self):
-        """Includes that go up, sideways where components are kept apart, or into a backend."""
+        """Includes that go up, or into a backend."""
         for path in self._files("lib", _SOURCE) + self._files("include", _SOURCE):
             public = path.startswith("include/")
             if public:
@@ -98,8 +97,6 @@ class Tree:
                 return "lib/%s has no place in bazel/layers.bzl" % name
         if self._layer[target] > self._layer[component]:
             return "lib/%s lies above lib/%s" % (target, component)
-        if target in self._apart.get(component, []):
-            return "lib/%s knows nothing of lib/%s" % (component, target)
         return None
 
     def unknown_components(self):

@@ -13,7 +13,7 @@ from tests.style.include_graph import Tree
 # would show only the files that some rule names, and the point is the others.
 _ROOT = os.path.dirname(os.path.dirname(os.path.realpath("bazel/layers.bzl")))
 
-_LAYERS = 'LAYERS = [["base"], ["scope"], ["sync"], ["io", "net"]]\nAPART = {"sync": ["scope"]}\n'
+_LAYERS = 'LAYERS = [["base"], ["sync"], ["scope"], ["io", "net"]]\n'
 
 
 def _library(*public_hdrs, srcs=()):
@@ -52,12 +52,6 @@ class IncludeGraphTest(unittest.TestCase):
             "include/weft/scope.h": "",
             "include/weft/base.h": '#  include "weft/scope.h"\n',
         }, "include/weft/base.h", "weft/scope.h")
-
-    def test_an_include_between_components_kept_apart_is_found(self):
-        self._finds("layer_violations", {
-            "lib/scope/BUILD.bazel": _library("scope.h"),
-            "lib/sync/a.cc": '#include "weft/scope.h"\n',
-        }, "lib/sync knows nothing of lib/scope")
 
     def test_an_include_of_a_backend_is_found(self):
         self._finds("layer_violations", {"lib/net/a.cc": '#include "lib/io/uring_driver.h"\n'}, "backend")

@@ -50,6 +50,7 @@
 
 #include <concepts>
 #include <functional>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -123,17 +124,17 @@ class ShutdownOnSuccessPolicy {
   using Value = T;
   bool OnComplete(const Subtask<T>& subtask) {
     if (subtask.state() != Subtask<T>::State::kSuccess) return false;
-    winner_.push_back(subtask);
+    winner_ = subtask;
     return true;
   }
   ValueOutcome<T> Result(Outcome outcome) {
-    if (!winner_.empty()) return ValueOutcome<T>(std::move(winner_.front()).get());
+    if (winner_.has_value()) return ValueOutcome<T>(std::move(*winner_).get());
     if (!outcome.ok()) return ValueOutcome<T>(std::move(outcome));
     return ValueOutcome<T>(Outcome({Failure{0, absl::NotFoundError("no subtask completed")}}, 0));
   }
 
  private:
-  std::vector<Subtask<T>> winner_;  // none or one
+  std::optional<Subtask<T>> winner_;
 };
 
 template <class T>

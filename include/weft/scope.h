@@ -52,7 +52,9 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -125,15 +127,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   //     co_return co_await Serve(*std::move(listener));
   //   });
   template <class F>
-  auto Start(F service, ForkOptions options = {})
-      -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
-    auto start = std::make_shared<internal::StartState>();
-    auto subtask = Fork(
-        [service = std::move(service), end = internal::StartEnd(start)]() mutable { return service(Ready(end.start)); },
-        options);
-    co_await start->decided.Wait();
-    if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
-    co_return subtask;
+  auto Start(F service, ForkOptions options = {}) {
+    return StartNamed(std::move(service), std::string(options.name));
   }
 
   // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
@@ -153,6 +148,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // As Join(), but not for longer than `timeout`. If children are left then, gives nothing, and the scope goes on as before:
   // it is not shut down. A timeout that is not positive looks, and does not wait.
   Task<std::optional<Result>> JoinFor(absl::Duration timeout) {
+    this->CheckOwner("JoinFor()");
     if (!this->AllEnded()) {
       // Unwound by any other request than that of its own time, this does not come back.
       const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
@@ -166,7 +162,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
 
   // Waits for the next subtask that completes, and gives it; those come first that have completed already. Gives nothing
-  // when all that were forked have been given, or were cancelled. The owner may look at its result before a join. For
+  // when all that were forked have been given, or were cancelled, or there was no memory for them. The owner may look at its result before a join. For
   // scopes that keep completed subtasks: AsCompleted<T>, and others whose policy has kKeepsCompleted.
   auto NextCompleted()
     requires internal::KeepsCompleted<Policy>
@@ -249,6 +245,18 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 #endif
   }
 
+  template <class F>
+  auto StartNamed(F service, std::string name)
+      -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
+    auto start = std::make_shared<internal::StartState>();
+    auto subtask = Fork(
+        [service = std::move(service), end = internal::StartEnd(start)]() mutable { return service(Ready(end.start)); },
+        {.name = name});
+    co_await start->decided.Wait();
+    if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
+    co_return subtask;
+  }
+
   Task<void> WaitForAll() {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
       explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kJoin) {}
@@ -258,12 +266,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
 
   Result MakeResult() {
+    Outcome outcome = this->MakeOutcome(/*with_timeout=*/!internal::SeesTimeout<Policy>);
+    // A thread of a scope nested in this one may fork meanwhile.
+    std::lock_guard turn(this->policy_lock_);
     if constexpr (internal::SeesTimeout<Policy>) {
       if (this->TimedOut()) this->policy.OnTimeout();
-      return this->policy.Result(this->MakeOutcome(/*with_timeout=*/false));
-    } else {
-      return this->policy.Result(this->MakeOutcome(/*with_timeout=*/true));
     }
+    return this->policy.Result(std::move(outcome));
   }
 };
 

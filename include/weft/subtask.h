@@ -102,7 +102,7 @@ class Subtask : public AnySubtask {
 
  private:
   friend class internal::ScopeBase;
-  explicit Subtask(internal::ChildOf<T>* child) noexcept : AnySubtask(child) {}
+  explicit Subtask(internal::ChildBase* child) noexcept : AnySubtask(child) {}
 };
 
 }  // namespace weft

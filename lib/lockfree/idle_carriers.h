@@ -55,6 +55,8 @@ class IdleCarriers {
    public:
     // A hint, for find().
     bool IsParked() const noexcept { return parked_.load(std::memory_order_relaxed) == 1; }
+    // The carrier's own.
+    bool searching() const noexcept { return searching_; }
 
    private:
     friend class IdleCarriers;

@@ -124,7 +124,8 @@ ThreadBlock* Carrier::NextThread() noexcept {
   if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
   Look();
   if (ThreadBlock* thread = TakeOldest()) return thread;
-  if (theft_pause_ns_ > 0) PauseBeforeTheft();
+  // Not as a searcher, on whom others rely.
+  if (theft_pause_ns_ > 0 && !idle.searching()) PauseBeforeTheft();
   return StealFromOthers();
 }
 

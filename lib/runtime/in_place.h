@@ -96,7 +96,8 @@ std::coroutine_handle<> Carrier::BeginBranches(ThreadBlock& owner, ScopeRecord& 
                                                                                 ThreadBlock& second) noexcept {
   EnterJoin(owner);
   CarrierCounters::Add(counters.started, 2);
-  if (!MayBeginInPlace(/*own=*/0)) [[unlikely]] {
+  // The look that may be part of the first may shut the scope.
+  if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]] {
     Push(second);
     return CloseJoinBefore(first, scope);
   }

@@ -58,10 +58,7 @@ ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
   timer_.Stop();
   if (!children.Drained()) {
-    {
-      std::lock_guard guard(lock_);
-      ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
-    }
+    RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id});
     RunShutdowns(*owner->runtime);
     RunInsideUntilDrained(*this);
   }
@@ -188,12 +185,19 @@ ThreadIdentity* ScopeBase::NewName(std::string_view name) noexcept {
 
 namespace {
 
-// All that there was no memory for, of whatever type: it has failed, and nobody asks it for a value.
+// All that there was no memory for, of whatever type: nobody asks it for a value. Never destroyed, since handles may
+// outlive everything.
 class Unallocated final : public ChildBase {
  public:
-  static ChildBase& Instance() noexcept {
+  static ChildBase& Failed() noexcept {
     alignas(Unallocated) static char storage[sizeof(Unallocated)];
-    static Unallocated& instance = *::new (storage) Unallocated;  // never destroyed: handles may outlive everything
+    static Unallocated& instance = *::new (storage) Unallocated(Completion::kFailed);
+    return instance;
+  }
+  // It would not have been started either.
+  static ChildBase& Unavailable() noexcept {
+    alignas(Unallocated) static char storage[sizeof(Unallocated)];
+    static Unallocated& instance = *::new (storage) Unallocated(Completion::kUnavailable);
     return instance;
   }
   std::exception_ptr exception() const noexcept override {
@@ -205,8 +209,8 @@ class Unallocated final : public ChildBase {
   }
 
  private:
-  Unallocated() noexcept {
-    Publish(Completion::kFailed);
+  explicit Unallocated(Completion completion) noexcept {
+    Publish(completion);
     state.End();
   }
   absl::Status FailureStatus() const override { return absl::ResourceExhaustedError("no memory for a virtual thread"); }
@@ -216,18 +220,25 @@ class Unallocated final : public ChildBase {
 }  // namespace
 
 ChildBase& ScopeBase::FailFork() {
-  CheckFork(RequireThread("Fork()"));
-  ChildBase& child = Unallocated::Instance();
+  ThreadBlock& self = RequireThread("Fork()");
+  CheckFork(self);
+  const bool unavailable = shut() || IsCancelled(self);
+  ChildBase& child = unavailable ? Unallocated::Unavailable() : Unallocated::Failed();
   child.AddRef();  // the caller's
   if (hooks_.on_fork != nullptr) {
     child.AddRef();  // in place of the run's, which AnnounceFork() drops if the policy throws
     AnnounceFork(child);
     child.Release();
   }
+  if (unavailable) return child;
+  // As at the end of a child: on no virtual thread.
+  Carrier& carrier = *Carrier::Current();
+  carrier.current = nullptr;
   const bool to_shut = Complete(child, Completion::kFailed);
+  carrier.current = &self;
   {
     std::lock_guard guard(lock_);
-    if (++failure_count_ == 1) no_memory_ = true;
+    if (CountFailureLocked() == 1) no_memory_ = true;
     if (to_shut) ShutLocked({CancelReason::Kind::kSiblingFailed, 0}, nullptr);
   }
   if (to_shut) RunShutdowns(*owner->runtime);
@@ -273,7 +284,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
   if (const bool known = !child.state.Observe().unregistered(); known || !quiet_ || kind == Completion::kFailed) {
     std::lock_guard guard(lock_);
     if (kind == Completion::kFailed) {
-      kept = ++failure_count_ <= 1 + Outcome::kMaxSuppressed;
+      kept = CountFailureLocked() <= 1 + Outcome::kMaxSuppressed;
       if (kept) {
         child.AddRef();  // the scope's
         failed_.PushBack(&child);
@@ -313,9 +324,10 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind) noexcept {
     return fatal;
   }
   std::lock_guard turn(policy_lock_);
-  if (shut()) return false;
+  // Once it has decided it is not asked again, though the shutdown may not have begun yet.
+  if (shut() || decided_) return false;
   child.Publish(kind);
-  return hooks_.on_complete(policy_, child) || fatal;
+  return decided_ = hooks_.on_complete(policy_, child) || fatal;
 }
 
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
@@ -416,24 +428,24 @@ void ScopeBase::BeginJoin(const char* what) {
 
 void ScopeBase::BeginClose(const char* what) {
   BeginJoin(what);
-  {
-    std::lock_guard guard(lock_);
-    ShutLocked({CancelReason::Kind::kScopeClosed, owner->id}, nullptr);
-  }
+  RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id});
   RunShutdowns(*owner->runtime);
 }
 
-// Nobody else changes the list: all children have ended.
+// All children have ended; but a thread of a scope nested in this one may fork another.
 Outcome ScopeBase::MakeOutcome(bool with_timeout) {
-  if (failure_count_ == 0 && !timed_) [[likely]]
+  // relaxed: what ended before the join is there.
+  if (failure_count_.load(std::memory_order_relaxed) == 0 && !timed_) [[likely]]
     return Outcome();
+  std::lock_guard guard(lock_);
+  const bool timed_out = with_timeout && timed_out_;
   std::vector<Failure> failures;
-  if (no_memory_) failures.push_back(static_cast<ChildBase&>(Unallocated::Instance()).MakeFailure());
-  if (with_timeout && TimedOut()) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
+  if (no_memory_) failures.push_back(Unallocated::Failed().MakeFailure());
+  if (timed_out) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
   for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
     failures.push_back(static_cast<ChildBase*>(child)->MakeFailure());
   }
-  const uint64_t count = failure_count_ + (with_timeout && TimedOut() ? 1 : 0);
+  const uint64_t count = failure_count_.load(std::memory_order_relaxed) + (timed_out ? 1 : 0);
   if (failures.size() > 1 + Outcome::kMaxSuppressed) failures.pop_back();
   return Outcome(std::move(failures), count);
 }
@@ -472,7 +484,7 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
   // closed, and all has ended.
   if (ThreadBlock* self = CurrentThread()) {
     for (Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
-      if (at != home) continue;
+      if (at != home || at->kind != Record::Kind::kScope || home->closes_with_join) continue;
       const auto& scope = *static_cast<const ScopeBase*>(home);
       if (scope.serial_ != scope_serial_) break;  // another scope, at the address of ours
       WEFT_CHECK(round_ <= scope.last_join_completed_ || shown_to_owner_)

@@ -133,6 +133,33 @@ TEST_P(PolicyTest, AForkAfterTheShutdownIsSeenAndACompletionAfterItIsNot) {
   });
 }
 
+class DecidesAtOnce {
+ public:
+  struct Calls {
+    int before = 0, after = 0;
+  };
+  bool OnComplete(const AnySubtask&) {
+    ++(calls_.before == 0 ? calls_.before : calls_.after);
+    return true;
+  }
+  Calls Result(const Outcome&) { return calls_; }
+
+ private:
+  Calls calls_;
+};
+
+TEST_P(PolicyTest, OneThatHasDecidedIsNotAskedAgain) {
+  Everywhere([]() -> Task<void> {
+    for (int round = 0; round < 20; ++round) {
+      StructuredTaskScope<DecidesAtOnce> scope;
+      for (int i = 0; i < 20; ++i) scope.Fork(GiveAfter(i % 2, i));
+      const DecidesAtOnce::Calls calls = co_await scope.Join();
+      EXPECT_EQ(calls.before, 1);
+      EXPECT_EQ(calls.after, 0);
+    }
+  });
+}
+
 TEST_P(PolicyTest, AScopeThatIsDestroyedWithChildrenCallsItsPolicyToTheEnd) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;

@@ -60,6 +60,15 @@ TEST_P(ScopeMemoryTest, AForkWithoutMemoryIsASubtaskThatHasFailed) {
   });
 }
 
+TEST_P(ScopeMemoryTest, AForkWithoutMemoryIntoAScopeThatIsShutStaysUnavailable) {
+  Everywhere([]() -> Task<void> {
+    ShutdownOnFailure scope;
+    scope.Shutdown();
+    EXPECT_EQ(ForkWithoutMemory(scope).state(), State::kUnavailable);
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
 TEST_P(ScopeMemoryTest, TheScopeGoesByItsPolicy) {
   Everywhere([]() -> Task<void> {
     ShutdownOnFailure scope;

@@ -146,6 +146,41 @@ TEST(ScopeOptionsDeathTest, ALimitBelowOneIsRefused) {
       "the scope 's' of VirtualThread\\[#1\\].* lets 0 children run at once; it has to be one at least");
 }
 
+// ---- Whoever shuts the scope down is spared, until the owner leaves.
+
+Task<void> ShutDownAndWait(AwaitAll& scope, Introduction& introduction) {
+  const Counted held;
+  scope.Shutdown();
+  introduction.Make();
+  co_await Forever();
+}
+
+TEST_P(ScopeOptionsTest, AChildThatHasShutTheScopeDownIsEndedByClose) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    AwaitAll scope;
+    Introduction introduction;
+    scope.Fork(ShutDownAndWait(scope, introduction));
+    co_await introduction.AwaitParked();
+    EXPECT_EQ(Counted::alive, 1);
+    co_await scope.Close();
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(ScopeOptionsTest, AChildThatHasShutTheScopeDownIsEndedByItsDestructor) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    Introduction introduction;
+    {
+      AwaitAll scope;
+      scope.Fork(ShutDownAndWait(scope, introduction));
+      co_await introduction.AwaitParked();
+    }
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
 // ---- timeout.
 
 TEST_P(ScopeOptionsTest, WhenItsTimeIsUpTheScopeIsShutDown) {

@@ -26,7 +26,8 @@
 #endif
 
 // Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a value
-// in, so that its caller need not save any for the case that it is called.
-#define WEFT_RARE __attribute__((cold, noinline, preserve_most))
+// in, so that its caller need not save any for the case that it is called. Hidden: what resolves a call into another shared
+// object preserves less.
+#define WEFT_RARE __attribute__((cold, noinline, preserve_most, visibility("hidden")))
 
 #endif  // WEFT_INTERNAL_COMPILER_H_

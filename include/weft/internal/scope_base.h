@@ -111,6 +111,8 @@ class ScopeBase : public ScopeRecord {
   // ---- The owner's, after a join.
   // `with_timeout`: one by which the scope was shut down counts as the first failure.
   Outcome MakeOutcome(bool with_timeout);
+  // Of those that make the policy's calls come one after another. Taken before lock_.
+  Lock policy_lock_;
   // Has the scope's own timeout shut it down?
   bool TimedOut() const noexcept;
   bool AllEnded() noexcept { return children.Drained(); }
@@ -123,11 +125,7 @@ class ScopeBase : public ScopeRecord {
   // Takes over one reference.
   template <class Handle>
   static Handle AdoptHandle(ChildBase& child) noexcept {
-    if constexpr (std::is_same_v<Handle, AnySubtask>) {
-      return Handle(&child);
-    } else {
-      return Handle(static_cast<ChildOf<typename Handle::Value>*>(&child));
-    }
+    return Handle(&child);
   }
 
  private:
@@ -139,6 +137,7 @@ class ScopeBase : public ScopeRecord {
 
   template <class C, class Source>
   auto Adopt(const ForkOptions& options, Source&& source) {
+    static_assert(alignof(C) <= kFrameGranuleBytes, "a closure that is forked, or a result, is aligned to 16 bytes at most");
     using U = typename C::Value;
     struct Memory {
       ~Memory() {
@@ -187,6 +186,12 @@ class ScopeBase : public ScopeRecord {
   void StartWithinLimit(ChildBase& child) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   bool Complete(ChildBase& child, Completion kind) noexcept;
+  // Gives how many there are by now.
+  uint64_t CountFailureLocked() noexcept {
+    const uint64_t count = failure_count_.load(std::memory_order_relaxed) + 1;
+    failure_count_.store(count, std::memory_order_relaxed);  // one writer at a time
+    return count;
+  }
   void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
 
   // ---- The operations of the ScopeRecord.
@@ -235,7 +240,7 @@ class ScopeBase : public ScopeRecord {
   Timer timer_;
 
   // ---- One policy call at a time. Taken before lock_.
-  Lock policy_lock_;
+  bool decided_ = false;  // the policy has said to shut the scope down
 
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down
@@ -248,7 +253,7 @@ class ScopeBase : public ScopeRecord {
   ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
   int running_ = 0;      // children within max_concurrency
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
-  uint64_t failure_count_ = 0;
+  Atomic<uint64_t> failure_count_{0};
 };
 
 // The owner waits until all children have ended.

@@ -1,4 +1,4 @@
-"""Reads README.md and HACKING.md and holds what they say against the source tree.
+"""Reads README.md, HACKING.md and docs/ and holds what they say against the source tree.
 
 What a page shows is never written twice by hand:
 
@@ -8,13 +8,14 @@ What a page shows is never written twice by hand:
 
 What a page names in backticks, or in an ```sh block, is there: files, directories, targets,
 configurations. A word with a star, an ellipsis or a placeholder in capitals is not looked up.
+A test in backticks, `SuiteTest.Name`, is a GoogleTest of that suite and name.
 """
 import difflib
 import os
 import re
 import textwrap
 
-PAGES = ("README.md", "HACKING.md")
+PAGES = ("README.md", "HACKING.md", "docs/from-loom.md")
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"^[ \t]*//! \[(\w+)\]\n", re.MULTILINE)
@@ -23,6 +24,8 @@ _WORD = re.compile(r"[\w./@:=+-]+")
 _TARGET = re.compile(r"(@weft)?//[\w./-]*(:[\w.-]+)?")
 _PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 _FILE_ENDINGS = (".h", ".cc", ".md", ".py", ".sh", ".bzl", ".bazel")
+_TEST = re.compile(r"(\w+Test)\.(\w+)")
+_TEST_DEFINITION = re.compile(r"^TEST(?:_P|_F)?\((\w+),\s+(\w+)\)", re.MULTILINE)
 _CONFIG = re.compile(r"--config=([a-z0-9]+)")
 _VARIABLE = re.compile(r"\bWEFT_[A-Z_]+\b")
 # In the preface of runtime.h: name, range, and for some a sentence.
@@ -164,6 +167,15 @@ class Docs:
         if 'name = "%s"' % name not in self._read(build_file):
             return "%s has no such target" % build_file
         return None
+
+    def missing_tests(self):
+        """Tests that are named and that no source defines."""
+        defined = {test for path in self._files("tests") if path.endswith(".cc")
+                   for test in _TEST_DEFINITION.findall(self._read(path))}
+        for page, word in self._names():
+            test = _TEST.fullmatch(word)
+            if test and test.groups() not in defined:
+                yield "%s: there is no test %s" % (page, word)
 
     def variable_violations(self):
         """Environment variables: README.md's are those of runtime.h, with the same ranges."""

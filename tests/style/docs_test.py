@@ -1,4 +1,4 @@
-"""Goal: README.md and HACKING.md show and name only what is there.
+"""Goal: README.md, HACKING.md and docs/ show and name only what is there.
 
 Method: the checks of docs.py over the source tree, each one preceded by a small
 made-up tree that breaks its rule, so that a check which has gone blind fails.
@@ -19,6 +19,7 @@ _TREE = {
     "include/weft/runtime.h": "//   WEFT_IO              auto|epoll\n// A rule\n//   in two lines.\n",
     "examples/BUILD.bazel": 'cc_binary(\n    name = "a",\n    srcs = ["a.cc"],\n)\n',
     "examples/a.cc": _EXAMPLE,
+    "tests/base/a_test.cc": "TEST(PlainTest, IsThere) {}\nTEST_P(EverywhereTest, IsThere) {}\n",
     "tests/consumer/WORKSPACE": 'local_repository(\n    name = "weft",\n)\n',
 }
 
@@ -96,6 +97,18 @@ class DocsTest(unittest.TestCase):
 
     def test_every_name_is_of_something(self):
         self._nothing(Docs(_ROOT).missing_names())
+
+    def test_a_missing_test_is_found(self):
+        self._finds("missing_tests", "`PlainTest.IsGone`\n", {}, "HACKING.md", "PlainTest.IsGone")
+
+    def test_a_test_of_another_suite_is_found(self):
+        self._finds("missing_tests", "", {"docs/from-loom.md": "`OtherTest.IsThere`\n"}, "docs/from-loom.md", "OtherTest")
+
+    def test_tests_that_are_there_may_be_named(self):
+        self._allows("missing_tests", "`PlainTest.IsThere`, `EverywhereTest.IsThere`, `Task.Run`\n")
+
+    def test_every_test_that_is_named_is_there(self):
+        self._nothing(Docs(_ROOT).missing_tests())
 
     def test_an_unknown_variable_is_found(self):
         self._finds("variable_violations", "", {"README.md": _TREE["README.md"] + "`WEFT_EYE`\n"}, "WEFT_EYE")

@@ -226,9 +226,10 @@ internal::AllAwaiter<T...> All(Task<T>... tasks) {
 // All tasks of a vector; its results are in the same order. A void task, or one that gives a status, has no result.
 template <class T>
 internal::AllVectorAwaiter<T> All(std::vector<Task<T>> tasks) {
-  static_assert(!std::is_reference_v<T>, "All() of a vector cannot give references; return pointers");
   return internal::AllVectorAwaiter<T>(std::move(tasks));
 }
+template <class T>
+Task<void> All(std::vector<Task<T&>>) = delete;  // All() of a vector cannot give references; return pointers
 
 namespace internal {
 

@@ -57,7 +57,7 @@ class EndAwaiter : private OpenBoundary {
 
 template <class T, class F>
   requires std::is_same_v<std::invoke_result_t<F&>, Task<void>>
-[[nodiscard("co_await it")]] Task<T> Finally(Task<T> task, F cleanup) {
+Task<T> Finally(Task<T> task, F cleanup) {
   internal::ResultSlot<T> slot;
   const bool cancelled = co_await internal::EndAwaiter<T>(std::move(task), slot);
   co_await Shield(cleanup());
@@ -72,9 +72,12 @@ template <class T, class F>
   }
 }
 
+template <class T, class F>
+Task<T> Finally(Task<T>, F) = delete;  // the clean-up takes nothing and returns a Task<void>
+
 // The same for what becomes a Task.
 template <internal::BecomesTask A, class F>
-[[nodiscard("co_await it")]] auto Finally(A&& awaitable, F cleanup) {
+auto Finally(A&& awaitable, F cleanup) {
   return Finally(std::move(awaitable).AsTask(), std::move(cleanup));
 }
 

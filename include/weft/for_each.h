@@ -52,6 +52,14 @@ using ForEachTask = std::invoke_result_t<const F&, std::ranges::range_reference_
 template <class R, class F>
 using ForEachValue = typename ForEachTask<R, F>::value_type;
 
+// F is called for the elements of R.
+template <class F, class R>
+concept ElementFunction = GivesTask<const F&, std::ranges::range_reference_t<R>>;
+template <class F, class R>
+concept FunctionWithoutResults = ElementFunction<F, R> && std::is_void_v<FlatValue<ForEachValue<R, F>>>;
+template <class F, class R>
+concept FunctionWithResults = ElementFunction<F, R> && !std::is_void_v<FlatValue<ForEachValue<R, F>>>;
+
 // The elements that are not begun yet.
 template <class R>
 class Elements {
@@ -99,7 +107,6 @@ Task<Outcome> RunAllElements(R& range, int limit, const F& function, const Take&
 template <class R, class F>
 Task<ForEachValue<R, F>> ForEachIn(R range, int limit, F function) {
   using T = ForEachValue<R, F>;
-  static_assert(std::is_void_v<FlatValue<T>>, "ForEach() has no results to give; Map() has");
   using Range = std::remove_reference_t<R>;
   const auto take = [](Task<T> task, size_t) -> Task<absl::Status> {
     if constexpr (std::is_void_v<T>) {
@@ -157,16 +164,23 @@ Task<MapResult<ForEachValue<R, F>>> MapOver(R range, int limit, F function) {
 
 }  // namespace internal
 
-template <std::ranges::forward_range R, class F>
-[[nodiscard("co_await it")]] Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function) {
+template <std::ranges::forward_range R, internal::FunctionWithoutResults<R> F>
+Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function) {
   return internal::ForEachIn<R>(std::forward<R>(range), limit, std::move(function));
 }
+template <std::ranges::forward_range R, internal::ElementFunction<R> F>
+Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
+template <class R, class F>
+Task<void> ForEach(R&&, int, F) = delete;  // for a forward range; the function takes an element and returns a Task
 
-template <std::ranges::forward_range R, class F>
-[[nodiscard("co_await it")]] Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function) {
-  static_assert(!std::is_void_v<internal::FlatValue<internal::ForEachValue<R, F>>>, "Map() gives results; use ForEach()");
+template <std::ranges::forward_range R, internal::FunctionWithResults<R> F>
+Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function) {
   return internal::MapOver<R>(std::forward<R>(range), limit, std::move(function));
 }
+template <std::ranges::forward_range R, internal::ElementFunction<R> F>
+Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
+template <class R, class F>
+Task<void> Map(R&&, int, F) = delete;  // for a forward range; the function takes an element and returns a Task
 
 }  // namespace weft
 

@@ -27,7 +27,7 @@
 //   weft::StructuredTaskScope<FirstThree> scope;
 //
 // Of these members it has Result(), and what it needs of the others. A handle is a Subtask<Value>, or an AnySubtask where
-// there is no Value; it may be kept.
+// there is no Value; it may be kept. A function of one of these names with other parameters does not compile.
 //
 //   R Result(Outcome outcome)        by the owner, after each join: what Join() gives. The outcome has the failures
 //   void OnFork(handle)              by who forks, before the child starts, also when the scope is shut and it never will.
@@ -41,7 +41,7 @@
 //   static constexpr bool kKeepsCompleted = true         the scope has NextCompleted(), and keeps subtasks for it
 //
 // Threads. The calls to one policy object come one after another, each after all that the one before did: it needs no atomics
-// and no lock. OnComplete() runs on the carrier that has ended the subtask, and on no virtual thread: it must not wait, nor
+// and no lock. OnComplete() runs on the carrier that has ended the subtask, and on no virtual thread. None of them may wait, or
 // call the scope. Cost: without OnFork() and OnComplete(), a fork and the end of a child take no lock.
 //
 // (JEP 453, handleComplete; JEP 505 and 525, Joiner.)
@@ -52,6 +52,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -175,6 +176,9 @@ class AllUntilPolicy {
   template <class P>
     requires std::is_constructible_v<Predicate, P&&> && (!std::is_same_v<std::remove_cvref_t<P>, AllUntilPolicy>)
   AllUntilPolicy(P&& predicate) : predicate_(std::forward<P>(predicate)) {}
+  template <class P>
+    requires(!std::is_constructible_v<Predicate, P&&> && !std::is_same_v<std::remove_cvref_t<P>, AllUntilPolicy>)
+  AllUntilPolicy(P&&) = delete;  // the predicate takes a const Subtask<T>& and returns a bool
 
   void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
   bool OnComplete(const Subtask<T>& subtask) { return predicate_(subtask); }
@@ -204,6 +208,10 @@ class SupervisorPolicy {
   template <class R>
     requires std::is_constructible_v<Report, R&&> && (!std::is_same_v<std::remove_cvref_t<R>, SupervisorPolicy>)
   SupervisorPolicy(R&& report) : report_(std::forward<R>(report)) {}
+  template <class R>
+    requires(!std::is_constructible_v<Report, R&&> && !std::is_convertible_v<R&&, std::string_view> &&
+             !std::is_same_v<std::remove_cvref_t<R>, SupervisorPolicy>)
+  SupervisorPolicy(R&&) = delete;  // the report takes a const AnySubtask&
 
   bool OnComplete(const AnySubtask& subtask) {
     if (subtask.state() != AnySubtask::State::kFailed) return false;

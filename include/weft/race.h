@@ -113,6 +113,8 @@ template <class T, std::same_as<Task<T>>... Rest>
 Task<T> Any(Task<T> first, Rest... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::move(first), std::move(rest)...));
 }
+template <class T, class... Rest>
+Task<T> Any(Task<T>, Rest...) = delete;  // the tasks of Any() are of one type
 template <internal::RangeOfTasks R>
 auto Any(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::forward<R>(tasks)));
@@ -123,6 +125,8 @@ template <class T, std::same_as<Task<T>>... Rest>
 Task<T> Race(Task<T> first, Rest... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::move(first), std::move(rest)...));
 }
+template <class T, class... Rest>
+Task<T> Race(Task<T>, Rest...) = delete;  // the tasks of Race() are of one type
 template <internal::RangeOfTasks R>
 auto Race(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::forward<R>(tasks)));

@@ -74,6 +74,7 @@ class Runtime {
   // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. Not from
   // within the runtime.
   ~Runtime();
+  explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can say that it has failed
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
@@ -118,7 +119,7 @@ T Run(Task<T> task) {
 // For main(): runs `task` on a runtime of its own and makes an exit code of the result. A status that is not OK is printed on
 // standard error and gives 1; an int is the code itself; void gives 0. An exception is not caught.
 template <class T>
-int RunMain(Task<T> task, RuntimeOptions options = {});
+[[nodiscard("return it from main()")]] int RunMain(Task<T> task, RuntimeOptions options = {});
 
 // ---------------------------------------------------------------------------------------------------------------------------
 
@@ -193,14 +194,15 @@ internal::StatusOrOf<T> Runtime::TryRun(Task<T> task) {
 
 template <class T>
 int RunMain(Task<T> task, RuntimeOptions options) {
+  static_assert(std::is_same_v<T, absl::Status> || std::is_same_v<T, int> || std::is_void_v<T>,
+                "RunMain() takes a Task of absl::Status, int or void");
   const std::unique_ptr<Runtime> runtime = internal::CreateOrDie(options);
   if constexpr (std::is_void_v<T>) {
     runtime->Run(std::move(task));
     return 0;
   } else if constexpr (std::is_same_v<T, int>) {
     return runtime->Run(std::move(task));
-  } else {
-    static_assert(std::is_same_v<T, absl::Status>, "RunMain() takes a Task of absl::Status, int or void");
+  } else if constexpr (std::is_same_v<T, absl::Status>) {
     return internal::ReportMain(runtime->Run(std::move(task)));
   }
 }

@@ -88,12 +88,24 @@ struct PolicyHolder {
   }
 };
 
+// What Fork() takes, but for a copy that cannot be made.
+template <class Forked>
+concept TaskOrClosure = IsTask<Forked> || BecomesTask<Forked> || GivesTask<std::decay_t<Forked>&>;
+
 }  // namespace internal
 
 template <ScopePolicy Policy>
 class StructuredTaskScope : private internal::PolicyHolder<Policy>, public internal::ScopeBase {
   using Holder = internal::PolicyHolder<Policy>;
   using Handle = internal::HandleFor<Policy>;
+
+  // A member that is misspelt in its parameters would be overlooked.
+  static_assert(internal::SeesForks<Policy> || !requires { &Policy::OnFork; },
+                "OnFork() of a policy takes a handle: a Subtask<Value>, or an AnySubtask where there is no Value");
+  static_assert(internal::SeesCompletions<Policy> || !requires { &Policy::OnComplete; },
+                "OnComplete() of a policy takes a const handle and returns a bool: whether to shut the scope down");
+  static_assert(internal::SeesTimeout<Policy> || !requires { &Policy::OnTimeout; },
+                "OnTimeout() of a policy takes nothing");
 
  public:
   using Result = decltype(std::declval<Policy&>().Result(std::declval<Outcome>()));
@@ -108,13 +120,23 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   explicit StructuredTaskScope(Policy policy, ScopeOptions options = {})
       : Holder{std::move(policy), {}}, ScopeBase(kHooks, &this->policy, this->completion_queue(), options) {}
 
+  StructuredTaskScope()  // what its policy is made from is missing: scope(predicate)
+    requires(!std::is_default_constructible_v<Policy>)
+  = delete;
+
   // Starts a child: a Task, a closure that returns one, or what becomes one. See ScopeBase::Fork().
   template <class Forked>
   auto Fork(Forked&& forked, ForkOptions options = {}) {
-    using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
-    static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
-                  "every subtask of this scope yields the Value of its policy");
-    return ScopeBase::Fork(std::forward<Forked>(forked), options);
+    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
+    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
+    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
+    if constexpr (kTaskOrClosure && kTaken) {
+      using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
+      static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
+                    "every subtask of this scope yields the Value of its policy");
+      return ScopeBase::Fork(std::forward<Forked>(forked), options);
+    }
   }
 
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
@@ -127,9 +149,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   //     co_return co_await Serve(*std::move(listener));
   //   });
   template <class F>
+    requires internal::GivesTask<F&, Ready>
   auto Start(F service, ForkOptions options = {}) {
     return StartNamed(std::move(service), std::string(options.name));
   }
+  template <class F>
+  Task<void> Start(F, ForkOptions = {}) = delete;  // a service takes a weft::Ready and returns a Task
 
   // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
   // its join.
@@ -169,6 +194,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   {
     return NextAwaiter(*this);
   }
+  Task<void> NextCompleted()  // for AsCompleted<T>, and others whose policy has kKeepsCompleted
+    requires(!internal::KeepsCompleted<Policy>)
+  = delete;
 
   // Shuts the scope down, waits until every child has ended, and gives back `value`, for `co_return co_await scope.Close(value)`.
   // Nothing can be forked afterwards.
@@ -266,10 +294,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
 
   Result MakeResult() {
-    Outcome outcome = this->MakeOutcome(/*with_timeout=*/!internal::SeesTimeout<Policy>);
+    constexpr bool kSeesTimeout = internal::SeesTimeout<Policy>;
+    Outcome outcome = this->MakeOutcome(/*with_timeout=*/!kSeesTimeout);
     // A thread of a scope nested in this one may fork meanwhile.
-    std::lock_guard turn(this->policy_lock_);
-    if constexpr (internal::SeesTimeout<Policy>) {
+    std::unique_lock turn(this->policy_lock_, std::defer_lock);
+    if constexpr (internal::SeesForks<Policy> || internal::SeesCompletions<Policy>) turn.lock();
+    if constexpr (kSeesTimeout) {
       if (this->TimedOut()) this->policy.OnTimeout();
     }
     return this->policy.Result(std::move(outcome));

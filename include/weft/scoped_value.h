@@ -38,10 +38,10 @@ namespace internal {
 // The part of a ScopedBinding that does not depend on the type.
 class BindingBase {
  public:
-  BindingBase(const BindingBase&) = delete;
+  BindingBase(const BindingBase&) = delete;  // a binding is neither copied nor moved
   BindingBase& operator=(const BindingBase&) = delete;
-  static void* operator new(size_t) = delete;
-  static void* operator new[](size_t) = delete;
+  static void* operator new(size_t) = delete;    // a binding is a local variable, for the time that it exists
+  static void* operator new[](size_t) = delete;  // a binding is a local variable, for the time that it exists
 
  protected:
   BindingBase() = default;
@@ -65,7 +65,7 @@ template <class T>
 class ScopedValue {
  public:
   constexpr ScopedValue() = default;
-  ScopedValue(const ScopedValue&) = delete;
+  ScopedValue(const ScopedValue&) = delete;  // its address is the key: refer to it
   ScopedValue& operator=(const ScopedValue&) = delete;
 
   // The value bound here. Valid as long as the binding: do not keep the reference beyond the call. CHECK-fails if unbound.

@@ -25,6 +25,7 @@
 #ifndef WEFT_TASK_H_
 #define WEFT_TASK_H_
 
+#include <concepts>
 #include <coroutine>
 #include <exception>
 #include <type_traits>
@@ -37,6 +38,7 @@ namespace weft {
 
 template <class T = void>
 class Task;
+class AnySubtask;
 
 namespace internal {
 template <class T>
@@ -49,10 +51,7 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
 }  // namespace internal
 
 template <class T>
-class [[nodiscard(
-    "co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::
-                                                                                coro_lifetimebound]] [[clang::
-                                                                                                           trivial_abi]] Task {
+class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::trivial_abi]] Task {
   static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
 
  public:
@@ -60,6 +59,8 @@ class [[nodiscard(
   using value_type = T;
   using WeftAwaitable = void;
 
+  Task(const Task&) = delete;             // a Task is awaited once, by one: std::move() it
+  Task& operator=(const Task&) = delete;  // a Task is awaited once, by one: std::move() it
   Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {
@@ -105,9 +106,15 @@ template <class A>
 concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
                  std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
 
-// What is not a Task, but becomes one where a Task is expected: what All() gives.
+// What returns a Task when it is called so.
+template <class F, class... Args>
+concept GivesTask = std::invocable<F, Args...> && IsTask<std::invoke_result_t<F, Args...>>;
+
+// What is not a Task, but becomes one where a Task is expected: what All() gives. (The compiler shows this line to who
+// has passed something else.)
 template <class A>
-concept BecomesTask = requires(A&& a) { std::move(a).AsTask(); } && !std::is_lvalue_reference_v<A>;
+concept BecomesTask =
+    !std::is_lvalue_reference_v<A> && requires(A&& a) { std::move(a).AsTask(); };  // a Task is wanted, or All(...)
 
 // The half of the promise that does not depend on how T is returned.
 template <class T>
@@ -130,7 +137,10 @@ class TaskPromiseBase : public PromiseBase {
 
   template <class A>
   decltype(auto) await_transform(A&& awaitable) const noexcept {
-    static_assert(WeftAwaitable<A>, "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread");
+    constexpr bool kSubtask = std::is_base_of_v<AnySubtask, std::remove_cvref_t<A>>;
+    static_assert(!kSubtask, "a Subtask is not awaited: co_await scope.Join(), then look at it");
+    static_assert(kSubtask || WeftAwaitable<A>,
+                  "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
     return std::forward<A>(awaitable);
   }
@@ -144,7 +154,7 @@ class TaskPromise final : public TaskPromiseBase<T> {
     return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
   }
   template <class U = T>
-    requires(!std::is_reference_v<T> && std::is_constructible_v<T, U&&>)
+    requires(!std::is_reference_v<T> && std::is_convertible_v<U&&, T>)
   void return_value(U&& value) {
     this->slot->SetValue(std::forward<U>(value));
   }

@@ -1,5 +1,7 @@
 #include "weft/internal/scope_base.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <mutex>
@@ -432,20 +434,34 @@ void ScopeBase::BeginClose(const char* what) {
   RunShutdowns(*owner->runtime);
 }
 
-// All children have ended; but a thread of a scope nested in this one may fork another.
 Outcome ScopeBase::MakeOutcome(bool with_timeout) {
-  // relaxed: what ended before the join is there.
+  // relaxed: whatever has failed in the round was counted before the join was over.
   if (failure_count_.load(std::memory_order_relaxed) == 0 && !timed_) [[likely]]
     return Outcome();
-  std::lock_guard guard(lock_);
-  const bool timed_out = with_timeout && timed_out_;
-  std::vector<Failure> failures;
-  if (no_memory_) failures.push_back(Unallocated::Failed().MakeFailure());
-  if (timed_out) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
-  for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
-    failures.push_back(static_cast<ChildBase*>(child)->MakeFailure());
+  return CollectFailures(with_timeout);
+}
+
+// The children of the round have ended, but a thread of a scope nested in this one may fork others meanwhile, which fail:
+// the list is read under the lock; what is in it stays as long as the scope.
+Outcome ScopeBase::CollectFailures(bool with_timeout) {
+  std::array<const ChildBase*, 1 + Outcome::kMaxSuppressed> failed;
+  size_t kept = 0;
+  uint64_t count;
+  bool timed_out;
+  bool no_memory;
+  {
+    std::lock_guard guard(lock_);
+    for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
+      failed[kept++] = static_cast<const ChildBase*>(child);
+    }
+    timed_out = with_timeout && timed_out_;
+    no_memory = no_memory_;
+    count = failure_count_.load(std::memory_order_relaxed) + (timed_out ? 1 : 0);
   }
-  const uint64_t count = failure_count_.load(std::memory_order_relaxed) + (timed_out ? 1 : 0);
+  std::vector<Failure> failures;
+  if (no_memory) failures.push_back(Unallocated::Failed().MakeFailure());
+  if (timed_out) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
+  for (size_t i = 0; i < kept; ++i) failures.push_back(failed[i]->MakeFailure());
   if (failures.size() > 1 + Outcome::kMaxSuppressed) failures.pop_back();
   return Outcome(std::move(failures), count);
 }

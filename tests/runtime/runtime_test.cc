@@ -97,7 +97,7 @@ TEST(RunMainTest, TheExitCodeSaysWhatBecameOfIt) {
 }
 
 TEST(RunDeathTest, RunOnACarrier) {
-  EXPECT_DEATH(RunMain([]() -> Task<int> { co_return weft::Run(Give(1)); }()),
+  EXPECT_DEATH(static_cast<void>(RunMain([]() -> Task<int> { co_return weft::Run(Give(1)); }())),
                "Run\\(\\) on a carrier would hold it until the task has ended; co_await the task, or Fork it");
 }
 

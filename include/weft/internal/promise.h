@@ -142,8 +142,9 @@ struct PromiseBase {
   uintptr_t up_;  // set before the frame is started
 };
 
+// (The compiler shows this line to who awaits Weft's awaitables elsewhere.)
 template <class Promise>
-concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;
+concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::Task awaits what parks a virtual thread
 
 // An awaitable made for Weft says so: it parks, wakes and cancels through the virtual thread.
 template <class A>

@@ -63,11 +63,11 @@ struct PolicyHooks {
 
 class ScopeBase : public ScopeRecord {
  public:
-  ScopeBase(const ScopeBase&) = delete;
+  // Its children are found through the frame it lies in. (The compiler shows these lines to who breaks them.)
+  ScopeBase(const ScopeBase&) = delete;  // a scope is neither copied nor moved
   ScopeBase& operator=(const ScopeBase&) = delete;
-  // A scope is a local of the coroutine that opens it: its children are found through the frame it lies in.
-  static void* operator new(size_t) = delete;
-  static void* operator new[](size_t) = delete;
+  static void* operator new(size_t) = delete;    // a scope is a local variable of the coroutine that opens it
+  static void* operator new[](size_t) = delete;  // a scope is a local variable of the coroutine that opens it
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
   // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. Without memory for it: starts nothing, and
@@ -81,7 +81,7 @@ class ScopeBase : public ScopeRecord {
   // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
   // until it has ended, so captures by value are safe.
   template <class F>
-    requires IsTask<std::invoke_result_t<std::decay_t<F>&>>
+    requires GivesTask<std::decay_t<F>&>
   Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
     using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
@@ -186,6 +186,7 @@ class ScopeBase : public ScopeRecord {
   void StartWithinLimit(ChildBase& child) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   bool Complete(ChildBase& child, Completion kind) noexcept;
+  Outcome CollectFailures(bool with_timeout);
   // Gives how many there are by now.
   uint64_t CountFailureLocked() noexcept {
     const uint64_t count = failure_count_.load(std::memory_order_relaxed) + 1;

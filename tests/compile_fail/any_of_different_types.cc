@@ -1,0 +1,14 @@
+// Any() of Tasks of different types.
+// expect: the tasks of Any() are of one type
+#include <string>
+
+#include "weft/weft.h"
+
+weft::Task<int> Ask();
+#ifdef MISUSE
+weft::Task<std::string> AskAgain();
+#else
+weft::Task<int> AskAgain();
+#endif
+
+weft::Task<int> Caller() { co_return co_await weft::Any(Ask(), AskAgain()); }

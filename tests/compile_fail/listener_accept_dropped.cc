@@ -1,0 +1,11 @@
+// An Accept() that nobody awaits.
+// expect: co_await the connection
+#include "absl/status/status.h"
+#include "weft/weft.h"
+
+weft::Task<absl::Status> Caller(weft::net::TcpListener listener) {
+#ifdef MISUSE
+  listener.Accept();
+#endif
+  co_return (co_await listener.Accept()).status();
+}

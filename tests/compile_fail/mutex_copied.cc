@@ -1,0 +1,14 @@
+// A copy of a Mutex, as a parameter by value makes it.
+// expect: call to deleted constructor of 'weft::Mutex'
+#include "weft/weft.h"
+
+#ifdef MISUSE
+void Use(weft::Mutex mutex);
+#else
+void Use(weft::Mutex& mutex);
+#endif
+
+void Caller() {
+  weft::Mutex mutex;
+  Use(mutex);
+}

@@ -1,0 +1,15 @@
+// ShutdownOnSuccess<void>, which would have no result.
+// expect: ShutdownOnSuccess<void> has no result to give; use a scope of another policy
+#include "weft/weft.h"
+
+weft::Task<void> Work();
+
+weft::Task<void> Caller() {
+#ifdef MISUSE
+  weft::ShutdownOnSuccess<void> scope;
+#else
+  weft::ShutdownOnFailure scope;
+#endif
+  scope.Fork(Work());
+  (co_await scope.Join()).IgnoreFailures();
+}

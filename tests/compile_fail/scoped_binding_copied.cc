@@ -1,0 +1,15 @@
+// A copy of a binding.
+// expect: neither copied nor moved
+#include "weft/weft.h"
+
+weft::ScopedValue<int> kDepth;
+
+weft::Task<int> Caller() {
+  weft::ScopedBinding depth(kDepth, 1);
+#ifdef MISUSE
+  auto again = depth;
+#else
+  weft::ScopedBinding again(kDepth, 1);
+#endif
+  co_return kDepth.Get();
+}

@@ -7,7 +7,8 @@ load("//bazel:layers.bzl", "users_of")
 # compiler's messages name the file itself. Users get the same headers through
 # //:weft, which carries the include path along.
 _ROOT = Label("//bazel:weft.bzl").workspace_root
-_COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include"]
+# -fno-plt: see WEFT_RARE in weft/internal/compiler.h.
+_COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include", "-fno-plt"]
 
 def _lone_headers_impl(ctx):
     sources = []

@@ -26,8 +26,8 @@
 #endif
 
 // Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a value
-// in, so that its caller need not save any for the case that it is called. Hidden: what resolves a call into another shared
-// object preserves less.
-#define WEFT_RARE __attribute__((cold, noinline, preserve_most, visibility("hidden")))
+// in, so that its caller need not save any for the case that it is called. Called from Weft's
+// own sources only, which are compiled with -fno-plt (bazel/weft.bzl): what binds a call at its first use preserves less.
+#define WEFT_RARE __attribute__((cold, noinline, preserve_most))
 
 #endif  // WEFT_INTERNAL_COMPILER_H_

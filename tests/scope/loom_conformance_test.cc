@@ -420,7 +420,7 @@ TEST(LoomScopeDeathTest, JoinForByAChildNamesBoth) {
                             {.name = "child"});
                  (co_await scope.Join()).IgnoreFailures();
                }),
-               "Join\\(\\) by VirtualThread\\[#2,child\\].*; the scope is owned by VirtualThread\\[#1\\]");
+               "JoinFor\\(\\) by VirtualThread\\[#2,child\\].*; the scope is owned by VirtualThread\\[#1\\]");
 }
 
 TEST(LoomScopeDeathTest, JoinUntilOfAClosedScope) {

@@ -1,6 +1,7 @@
-// StructuredTaskScope as the JDK 21 has it (JEP 453), and what its ThreadFlock guarantees below any interface. Goal: what is
-// promised there and kept here, one test each, where no other test says it; docs/from-loom.md has the whole list, and where
-// we depart. Method: the same bodies in simulations under many seeds and on real carriers; death tests in simulations.
+// StructuredTaskScope as the JDK 21 has it (JEP 453), and what its ThreadFlock guarantees below any interface. Goal:
+// what is promised there and kept here, one test each, where no other test says it; docs/from-loom.md has the whole
+// list, and where we depart. Method: the same bodies in simulations under many seeds and on real carriers; death tests
+// in simulations.
 #include <gtest/gtest.h>
 
 #include <atomic>

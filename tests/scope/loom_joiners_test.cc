@@ -1,7 +1,7 @@
-// The joiners of JDK 25 and 26 (JEP 505, JEP 525) as policies of a scope. Goal: what a Joiner may rely on there and a policy
-// relies on here, one test each, where policy_test.cc and scope_options_test.cc do not say it; docs/from-loom.md has the whole
-// list. Method: the same bodies in simulations under many seeds and on real carriers; what depends on exact times, in
-// simulations only.
+// The joiners of JDK 25 and 26 (JEP 505, JEP 525) as policies of a scope. Goal: what a Joiner may rely on there and a
+// policy relies on here, one test each, where policy_test.cc and scope_options_test.cc do not say it; docs/from-loom.md
+// has the whole list. Method: the same bodies in simulations under many seeds and on real carriers; what depends on
+// exact times, in simulations only.
 #include <gtest/gtest.h>
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Scoped values as the JDK 25 has them (JEP 506). Goal: what is promised there and kept here, one test each, where
-// scoped_value_test.cc does not say it; docs/from-loom.md has the whole list. Method: the same bodies in simulations under
-// many seeds and on real carriers; death tests in simulations.
+// scoped_value_test.cc does not say it; docs/from-loom.md has the whole list. Method: the same bodies in simulations
+// under many seeds and on real carriers; death tests in simulations.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -119,32 +119,34 @@ void Simulate(Make make) {
 }
 
 TEST(LoomScopedValueDeathTest, ABindingToAnEqualValueIsNotTheSameBinding) {
-  EXPECT_DEATH(Simulate([]() -> Task<void> {
-                 ScopedBinding binding(kNumber, 1);
-                 AwaitAll scope;
-                 ScopedBinding again(kNumber, 1);
-                 scope.Fork(Number());
-                 co_return;
-               }),
-               "Fork\\(\\) by VirtualThread\\[#1\\].* under other scoped-value bindings than those the scope was opened "
-               "under by VirtualThread\\[#1\\]");
+  EXPECT_DEATH(
+      Simulate([]() -> Task<void> {
+        ScopedBinding binding(kNumber, 1);
+        AwaitAll scope;
+        ScopedBinding again(kNumber, 1);
+        scope.Fork(Number());
+        co_return;
+      }),
+      "Fork\\(\\) by VirtualThread\\[#1\\].* under other scoped-value bindings than those the scope was opened "
+      "under by VirtualThread\\[#1\\]");
 }
 
 TEST(LoomScopedValueDeathTest, AThreadThatInheritedMoreThanTheScopeWasOpenedUnder) {
-  EXPECT_DEATH(Simulate([]() -> Task<void> {
-                 AwaitAll outer;
-                 ScopedBinding binding(kNumber, 1);
-                 AwaitAll inner;
-                 inner.Fork(
-                     [&outer]() -> Task<void> {
-                       outer.Fork(Number());
-                       co_return;
-                     },
-                     {.name = "inside"});
-                 (co_await inner.Join()).IgnoreFailures();
-               }),
-               "Fork\\(\\) by VirtualThread\\[#2,inside\\].* under other scoped-value bindings than those the scope was "
-               "opened under by VirtualThread\\[#1\\]");
+  EXPECT_DEATH(
+      Simulate([]() -> Task<void> {
+        AwaitAll outer;
+        ScopedBinding binding(kNumber, 1);
+        AwaitAll inner;
+        inner.Fork(
+            [&outer]() -> Task<void> {
+              outer.Fork(Number());
+              co_return;
+            },
+            {.name = "inside"});
+        (co_await inner.Join()).IgnoreFailures();
+      }),
+      "Fork\\(\\) by VirtualThread\\[#2,inside\\].* under other scoped-value bindings than those the scope was "
+      "opened under by VirtualThread\\[#1\\]");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// What the JDK throws, in programs that throw. Goal: where an exception is the JDK's way and ours as well, one test each, where
-// scope_throw_test.cc and policy_throw_test.cc do not say it; docs/from-loom.md has the whole list. Method: the same bodies in
-// simulations under many seeds and on real carriers.
+// What the JDK throws, in programs that throw. Goal: where an exception is the JDK's way and ours as well, one test
+// each, where scope_throw_test.cc and policy_throw_test.cc do not say it; docs/from-loom.md has the whole list. Method:
+// the same bodies in simulations under many seeds and on real carriers.
 #include <gtest/gtest.h>
 
 #include <exception>
@@ -149,9 +149,9 @@ TEST_P(LoomThrowTest, AnExceptionPassesOutOfAWhereUnchangedAndTheBindingsAreRest
   Everywhere([]() -> Task<void> {
     ScopedBinding binding(kNumber, 1);
     EXPECT_EQ(co_await Thrown(Where(kNumber, 2).Run([]() -> Task<void> {
-      co_await Yield();
-      throw std::runtime_error(std::to_string(kNumber.Get()));
-    }())),
+                co_await Yield();
+                throw std::runtime_error(std::to_string(kNumber.Get()));
+              }())),
               "2");
     EXPECT_EQ(kNumber.Get(), 1);
   });
@@ -162,13 +162,13 @@ TEST_P(LoomThrowTest, AnExceptionEndsTheScopesThatWereOpenedUnderABindingAndThen
     Counted::alive = 0;
     ScopedBinding binding(kNumber, 1);
     EXPECT_EQ(co_await Thrown([]() -> Task<void> {
-      ScopedBinding inner(kNumber, 2);
-      AwaitAll scope;
-      Introduction waiting;
-      scope.Fork([&waiting, held = Counted()]() -> Task<void> { co_await Forever(waiting); });
-      co_await waiting.AwaitParked();
-      throw std::runtime_error("early");
-    }()),
+                ScopedBinding inner(kNumber, 2);
+                AwaitAll scope;
+                Introduction waiting;
+                scope.Fork([&waiting, held = Counted()]() -> Task<void> { co_await Forever(waiting); });
+                co_await waiting.AwaitParked();
+                throw std::runtime_error("early");
+              }()),
               "early");
     EXPECT_EQ(kNumber.Get(), 1);
     EXPECT_EQ(Counted::alive, 0);

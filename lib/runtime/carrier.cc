@@ -259,7 +259,8 @@ bool Carrier::IsToEndUnstarted(ThreadBlock& thread) noexcept {
 
 // The wait of the thread is over, or it is to be unwound: gives what runs.
 std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
-  EndWait(thread);
+  if (EndWait(thread) == &kParkedJoinWait && !thread.unwind && ParkInJoinAgain(thread)) [[unlikely]]
+    return std::noop_coroutine();
   while (thread.unwind) {
     switch (Unwind(thread)) {
       case AfterUnwind::kLeft:
@@ -273,10 +274,11 @@ std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
   return thread.leaf->Handle();
 }
 
-void Carrier::EndWait(ThreadBlock& thread) noexcept {
+const WaitKind* Carrier::EndWait(ThreadBlock& thread) noexcept {
   const WaitKind* wait = thread.wait.load(std::memory_order_relaxed);
   thread.wait.store(nullptr, std::memory_order_relaxed);
   if (wait != nullptr && wait->cancel_wins && IsCancelled(thread)) thread.unwind = true;
+  return wait;
 }
 
 // The frame is suspended and registered. kGone: the thread is somebody else's.

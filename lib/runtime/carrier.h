@@ -53,6 +53,8 @@ struct CarrierCounters {
 // How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends
 // with them.
 extern const WaitKind kJoinWait;
+// A join that can be interrupted.
+extern const WaitKind kParkedJoinWait;
 
 class Carrier {
  public:
@@ -218,7 +220,9 @@ class Carrier {
   WEFT_RARE uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
-  void EndWait(ThreadBlock& thread) noexcept;
+  const WaitKind* EndWait(ThreadBlock& thread) noexcept;
+  bool ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept;
+  bool ParkInJoinAgain(ThreadBlock& thread) noexcept;
   enum class AfterUnwind : uint8_t { kLeft, kAtBoundary, kAtRoot };
   AfterUnwind Unwind(ThreadBlock& thread) noexcept;
   void Idle() noexcept;

@@ -8,15 +8,11 @@
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {
-namespace {
 
-// A join that can be interrupted.
-constexpr WaitKind kParkedJoinWait = {
+constinit const WaitKind kParkedJoinWait = {
     ParkReason::kJoin, /*timed=*/false,
     [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
     /*cancel_wins=*/true};
-
-}  // namespace
 
 // It ends with the children, because what cancels the owner there shuts the scope as well.
 constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,
@@ -232,17 +228,32 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
     return ContinueJoin(scope);
   }
   // Something was opened after the scope, up to which the thread may be unwound while the children go on.
-  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
   thread.waiting_on = &scope;
-  scope.owner_parked = true;
-  if (!scope.children.Wait()) {
-    action = Action::kPark;
-    return std::noop_coroutine();
-  }
+  if (ParkInJoin(thread, scope)) return std::noop_coroutine();
   EndWait(thread);
   if (!thread.unwind) return frame.Handle();
   action = Action::kUnwind;
   return std::noop_coroutine();
+}
+
+// False: all had ended already.
+bool Carrier::ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept {
+  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+  scope.owner_parked = true;
+  if (scope.children.Wait()) return false;
+  action = Action::kPark;
+  return true;
+}
+
+// The owner was parked in a join, and has been woken since all had ended. A thread of a scope that it has opened after
+// that one may have forked into it before the owner had its turn: then it waits on.
+bool Carrier::ParkInJoinAgain(ThreadBlock& thread) noexcept {
+  auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
+  if (scope.children.Drained()) return false;
+  thread.seen = thread.state.Observe();
+  // As EnterBoundary(); what was requested before is known.
+  thread.unwind = thread.seen.requested() && IsCancelled(thread);
+  return !thread.unwind && ParkInJoin(thread, scope);
 }
 
 }  // namespace weft::internal

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -129,6 +130,46 @@ TEST_P(LoomScopeTest, TheFirstFailureIsTheOutcomeOfLaterRoundsTooAndOutlivesTheS
     EXPECT_EQ(last.failure_count(), 2u);
     EXPECT_EQ(last.failures().back().status, absl::InternalError("b"));
   });
+}
+
+// A regression: a join returned while a child ran.
+//   1. the last child of `outer` ends, and wakes the owner, which has opened `inner` since and is parked
+//   2. child of `inner`: forks another into `outer`, before the owner has its turn
+//   3. owner: goes on, as if there were none
+TEST(LoomScopeSimulationTest, AJoinWaitsForWhatANestedScopeForksBeforeTheOwnerGoesOn) {
+  for (const int carriers : {1, 2, 3}) {
+    for (uint64_t seed = 1; seed <= 50; ++seed) {
+      testing::Simulation simulation({.carriers = carriers, .seed = seed});
+      simulation.Run([]() -> Task<void> {
+        int running = 0;
+        bool done = false;
+        AllSuccessful<int> outer;
+        AwaitAll inner;
+        inner.Fork([&]() -> Task<void> {
+          for (int i = 0; i < 20; ++i) {
+            outer.Fork([&running]() -> Task<int> {
+              ++running;
+              co_await Yield();
+              --running;
+              co_return 1;
+            });
+            co_await Yield();
+          }
+          done = true;
+        });
+        size_t values = 0;
+        for (bool last = false; !last; co_await Yield()) {
+          last = done;
+          const absl::StatusOr<std::vector<int>> joined = co_await outer.Join();
+          EXPECT_EQ(running, 0);
+          EXPECT_EQ(joined.status(), absl::OkStatus());
+          if (joined.ok()) values += joined->size();
+        }
+        EXPECT_EQ(values, 20u);
+        EXPECT_TRUE((co_await inner.Join()).ok());
+      }());
+    }
+  }
 }
 
 // ---- shutdown.

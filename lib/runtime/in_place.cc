@@ -230,17 +230,19 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   // Something was opened after the scope, up to which the thread may be unwound while the children go on.
   thread.waiting_on = &scope;
   if (ParkInJoin(thread, scope)) return std::noop_coroutine();
-  EndWait(thread);
   if (!thread.unwind) return frame.Handle();
   action = Action::kUnwind;
   return std::noop_coroutine();
 }
 
-// False: all had ended already.
+// False: all had ended already, and the wait is over.
 bool Carrier::ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept {
   thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
   scope.owner_parked = true;
-  if (scope.children.Wait()) return false;
+  if (scope.children.Wait()) {
+    EndWait(thread);
+    return false;
+  }
   action = Action::kPark;
   return true;
 }
@@ -249,11 +251,13 @@ bool Carrier::ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept {
 // that one may have forked into it before the owner had its turn: then it waits on.
 bool Carrier::ParkInJoinAgain(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
-  if (scope.children.Drained()) return false;
-  thread.seen = thread.state.Observe();
-  // As EnterBoundary(); what was requested before is known.
-  thread.unwind = thread.seen.requested() && IsCancelled(thread);
-  return !thread.unwind && ParkInJoin(thread, scope);
+  while (!scope.children.Drained() && !thread.unwind) {
+    // As EnterBoundary(); what was requested before is known.
+    thread.seen = thread.state.Observe();
+    thread.unwind = thread.seen.requested() && IsCancelled(thread);
+    if (!thread.unwind && ParkInJoin(thread, scope)) return true;
+  }
+  return false;
 }
 
 }  // namespace weft::internal

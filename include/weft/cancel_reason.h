@@ -1,12 +1,19 @@
-// Why something was cancelled. The reason travels with the request, unchanged, from where it was made to whoever it ends.
+// Why something was cancelled: who asked for it, why, when, from which line, and by which way it came.
+//
+//   absl::Status done = co_await weft::CatchCancelled(Copy(from, to));
+//   if (weft::CancelReason reason = weft::ReasonOf(done)) LOG << reason.ToString();
+//   // "shut down: no quorum (virtual thread #7), at server/replicate.cc:31"
+//
+// The reason travels with the request, unchanged, from where it was made to whoever it ends.
 #ifndef WEFT_CANCEL_REASON_H_
 #define WEFT_CANCEL_REASON_H_
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "weft/internal/compiler.h"
+#include "absl/time/time.h"
 
 namespace weft {
 
@@ -19,15 +26,23 @@ struct CancelReason {
     kScopeClosed,       // the scope was closed or destroyed before its subtasks had ended
     kTimeout,           // a deadline passed
     kRuntimeExit,       // the runtime is being destroyed
+    kStopRequested,     // the std::stop_token of a WithStopToken() was asked to stop
+    kOthersEnded,       // of a daemon: the subtasks that its scope waits for have ended
   };
 
   Kind kind = Kind::kNone;
   uint64_t thread = 0;  // id of the virtual thread that caused it, 0 if none did: the sibling, the caller of Shutdown()
+  absl::Time when = absl::InfinitePast();  // of the request, on the runtime's wall clock; InfinitePast() if it is not known
+  std::string where = {};  // "file.cc:31", of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope
+  std::string text = {};   // what was given to Shutdown()
+  // The way the request took to where it was caught, from there outwards, one entry for each virtual thread that is
+  // below what was cancelled: "VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]".
+  std::vector<std::string> path = {};
 
   explicit operator bool() const { return kind != Kind::kNone; }
   friend bool operator==(const CancelReason&, const CancelReason&) = default;
 
-  // "a sibling failed (virtual thread #7)"
+  // All but `when` and `path`.
   std::string ToString() const;
 };
 
@@ -35,9 +50,15 @@ struct CancelReason {
 // ReasonOf() tells a deadline of Weft's from a callee's own kDeadlineExceeded.
 absl::Status CancelledStatus(const CancelReason& reason);
 
-// The reason in `status`, or kNone if it was not made by CancelledStatus().
+// The reason in `status`, or kNone if it has none.
 CancelReason ReasonOf(const absl::Status& status);
 
+namespace internal {
+
+// `status`, with the reason attached.
+absl::Status WithReason(absl::Status status, const CancelReason& reason);
+
+}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_CANCEL_REASON_H_

@@ -10,6 +10,7 @@
 //
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
+//   WithStopToken               same, when a std::stop_token is stopped (stop_token.h)
 //   CatchCancelled              stops any request that arrives while it is inside
 //   the root of the thread      stops everything: the subtask is UNAVAILABLE
 // An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is still
@@ -17,7 +18,7 @@
 //
 // Rules a user can rely on. Either an operation completes, or it is cancelled, never both: what was read or acquired is
 // delivered, and the next checkpoint cancels. After a request, nothing can be awaited but inside a Shield. Deadlines compose: the
-// earliest of all that enclose decides.
+// earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf(). (cancel_reason.h)
 //
 // All of these are awaited by the thread that is to be guarded; they start no other. Cost: a record in the awaiting frame, and for
 // a timeout a timer; nothing is allocated.
@@ -27,6 +28,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -52,22 +54,27 @@ template <class T>
 class CatchAwaiter;
 template <class T>
 class ShieldAwaiter;
+template <class T>
+class GraceShieldAwaiter;
 }  // namespace internal
 
 // Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
 // Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first (ReasonOf() tells it from
 // a kDeadlineExceeded of the task's own). A timeout that is not positive lets the task run to its first checkpoint.
 template <class T>
-[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task);
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(
+    absl::Duration timeout, Task<T> task, std::source_location where = std::source_location::current());
 
 // As WithTimeout(), for who only wants to know whether there is a result: yields std::optional<T>, nothing if the time was up
 // first; for a Task<void>, a bool. (Trio's move_on_after.)
 template <class T>
-[[nodiscard("co_await it")]] internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task);
+[[nodiscard("co_await it")]] internal::MoveOnAwaiter<T> MoveOnAfter(
+    absl::Duration timeout, Task<T> task, std::source_location where = std::source_location::current());
 
 // As WithTimeout(), until a point of the wall clock (weft::Now()), converted when it is made.
 template <class T>
-[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task);
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(
+    absl::Time deadline, Task<T> task, std::source_location where = std::source_location::current());
 
 // Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled, or
 // kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
@@ -78,6 +85,12 @@ template <class T>
 template <class T>
 [[nodiscard("co_await it")]] internal::ShieldAwaiter<T> Shield(Task<T> task);
 
+// The same, but for no longer than `grace` after a request: then it hides nothing any more, and the task is unwound at its
+// next checkpoint. Counted from the request, not from here: what a cancelled thread cleans up, shield after shield, ends in
+// time. A grace that is not positive, or is over when the task begins, lets it run to its first checkpoint.
+template <class T>
+[[nodiscard("co_await it")]] internal::GraceShieldAwaiter<T> Shield(absl::Duration grace, Task<T> task);
+
 // Is the current virtual thread asked to end? For computing that wants to stop early without a checkpoint.
 bool CancelRequested() noexcept;
 
@@ -85,7 +98,7 @@ bool CancelRequested() noexcept;
 
 namespace internal {
 
-// A boundary in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes past it.
+// Boundaries in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes past.
 class OpenBoundary : public Boundary {
  public:
   using Boundary::Boundary;
@@ -99,7 +112,7 @@ class OpenBoundary : public Boundary {
 
 class TimeoutBoundary : public Boundary {
  public:
-  TimeoutBoundary() noexcept : Boundary(Kind::kTimeout) {}
+  explicit TimeoutBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {}
   ~TimeoutBoundary() { Leave(); }
 
  protected:
@@ -108,18 +121,49 @@ class TimeoutBoundary : public Boundary {
 
  private:
   static void Fire(TimerNode* node) noexcept;
+  void RequestOwn() noexcept;
 
   struct Timer : TimerNode {
     TimeoutBoundary* boundary = nullptr;
   };
   ThreadBlock* thread_ = nullptr;  // null: not entered
+  const std::source_location where_;
   Timer timer_;
 };
+
+class GraceShield : public Boundary {
+ public:
+  explicit GraceShield(absl::Duration grace) noexcept
+      : Boundary(Kind::kGraceShield), grace_ns_(absl::ToInt64Nanoseconds(grace)) {}
+  ~GraceShield() { Leave(); }
+
+  // Under the records lock: something outside was requested. The first time counts.
+  void BeginGrace(const CancelCause& cause) noexcept;
+
+ protected:
+  void Enter(PromiseBase& awaiting) noexcept;
+  void Leave() noexcept;
+
+ private:
+  static void Fire(TimerNode* node) noexcept;
+
+  struct Timer : TimerNode {
+    GraceShield* shield = nullptr;
+  };
+  ThreadBlock* thread_ = nullptr;  // null: not entered
+  bool left_ = false;
+  bool begun_ = false;  // guarded by the records lock, as is that the timer is armed
+  const int64_t grace_ns_;
+  Timer timer_;
+};
+
+// The status of a cancellation that has ended at `boundary`, of the current thread.
+absl::Status StatusAt(const Boundary& boundary);
 
 // What a boundary yields: the outcome of the task, or the cancellation that it stopped.
 template <class T>
 StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
-  if (boundary.reached) return CancelledStatus(boundary.reason);
+  if (boundary.reached) return StatusAt(boundary);
   if constexpr (std::is_void_v<T>) {
     slot.Take();
     return absl::OkStatus();
@@ -128,7 +172,7 @@ StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
   }
 }
 
-// The part that the three have in common: a task, not started, and its result.
+// What they have in common: a task, not started, and its result.
 template <class T>
 class BoundedTask {
  public:
@@ -148,7 +192,8 @@ class BoundedTask {
 template <class T>
 class TimedTask : public BoundedTask<T>, protected TimeoutBoundary {
  public:
-  TimedTask(absl::Duration timeout, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), timeout_(timeout) {}
+  TimedTask(absl::Duration timeout, Task<T>&& task, std::source_location where) noexcept
+      : BoundedTask<T>(std::move(task)), TimeoutBoundary(where), timeout_(timeout) {}
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
@@ -225,21 +270,38 @@ class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
   }
 };
 
+template <class T>
+class GraceShieldAwaiter : public BoundedTask<T>, private GraceShield {
+ public:
+  GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), GraceShield(grace) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    Enter(awaiting.promise());
+    return this->StartTask(awaiting.promise(), "Shield()");
+  }
+  T await_resume() {
+    Leave();
+    return this->slot_.Take();
+  }
+};
+
 }  // namespace internal
 
 template <class T>
-internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task) {
-  return internal::TimeoutAwaiter<T>(timeout, std::move(task));
+internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task, std::source_location where) {
+  return internal::TimeoutAwaiter<T>(timeout, std::move(task), where);
 }
 
 template <class T>
-internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task) {
-  return internal::MoveOnAwaiter<T>(timeout, std::move(task));
+internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task, std::source_location where) {
+  return internal::MoveOnAwaiter<T>(timeout, std::move(task), where);
 }
 
 template <class T>
-internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task) {
-  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task));
+internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task, std::source_location where) {
+  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task), where);
 }
 
 template <class T>
@@ -252,18 +314,26 @@ internal::ShieldAwaiter<T> Shield(Task<T> task) {
   return internal::ShieldAwaiter<T>(std::move(task));
 }
 
+template <class T>
+internal::GraceShieldAwaiter<T> Shield(absl::Duration grace, Task<T> task) {
+  return internal::GraceShieldAwaiter<T>(grace, std::move(task));
+}
+
 // The same for what becomes a Task.
 template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto WithTimeout(absl::Duration timeout, A&& awaitable) {
-  return WithTimeout(timeout, std::move(awaitable).AsTask());
+[[nodiscard("co_await it")]] auto WithTimeout(absl::Duration timeout, A&& awaitable,
+                                              std::source_location where = std::source_location::current()) {
+  return WithTimeout(timeout, std::move(awaitable).AsTask(), where);
 }
 template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto MoveOnAfter(absl::Duration timeout, A&& awaitable) {
-  return MoveOnAfter(timeout, std::move(awaitable).AsTask());
+[[nodiscard("co_await it")]] auto MoveOnAfter(absl::Duration timeout, A&& awaitable,
+                                              std::source_location where = std::source_location::current()) {
+  return MoveOnAfter(timeout, std::move(awaitable).AsTask(), where);
 }
 template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto WithDeadline(absl::Time deadline, A&& awaitable) {
-  return WithDeadline(deadline, std::move(awaitable).AsTask());
+[[nodiscard("co_await it")]] auto WithDeadline(absl::Time deadline, A&& awaitable,
+                                               std::source_location where = std::source_location::current()) {
+  return WithDeadline(deadline, std::move(awaitable).AsTask(), where);
 }
 template <internal::BecomesTask A>
 [[nodiscard("co_await it")]] auto CatchCancelled(A&& awaitable) {
@@ -272,6 +342,10 @@ template <internal::BecomesTask A>
 template <internal::BecomesTask A>
 [[nodiscard("co_await it")]] auto Shield(A&& awaitable) {
   return Shield(std::move(awaitable).AsTask());
+}
+template <internal::BecomesTask A>
+[[nodiscard("co_await it")]] auto Shield(absl::Duration grace, A&& awaitable) {
+  return Shield(grace, std::move(awaitable).AsTask());
 }
 
 }  // namespace weft

@@ -144,9 +144,9 @@ class RootThread final : public ThreadBlock {
   Result RunOn(RuntimeCore& core) {
     RunRoot(core, *this, done_);
     if constexpr (IsStatusLike<Result>) {
-      if (cancelled_) return CancelledStatus(root.reason);
+      if (cancelled_) return CancelledStatus(Explain(root.cause));
     }
-    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << root.reason.ToString() << ") and so has no result";
+    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << Explain(root.cause).ToString() << ") and so has no result";
     if constexpr (std::is_void_v<T> && !std::is_void_v<Result>) {
       slot_.Take();
       return absl::OkStatus();

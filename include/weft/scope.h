@@ -54,6 +54,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -114,9 +115,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   explicit StructuredTaskScope(ScopeOptions options = {})
     requires std::is_default_constructible_v<Policy>
       : StructuredTaskScope(Policy(), options) {}
-  explicit StructuredTaskScope(std::string_view name)
+  explicit StructuredTaskScope(std::string_view name, std::source_location where = std::source_location::current())
     requires std::is_default_constructible_v<Policy>
-      : StructuredTaskScope(Policy(), {.name = name}) {}
+      : StructuredTaskScope(Policy(), {.name = name, .where = where}) {}
   explicit StructuredTaskScope(Policy policy, ScopeOptions options = {})
       : Holder{std::move(policy), {}}, ScopeBase(kHooks, &this->policy, this->completion_queue(), options) {}
 
@@ -160,7 +161,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // its join.
   auto Join() {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
-      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kJoin), scope(scope) {}
+      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope), scope(scope) {}
       Result await_resume() {
         Finish();
         return scope.MakeResult();
@@ -201,23 +202,24 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // Shuts the scope down, waits until every child has ended, and gives back `value`, for `co_return co_await scope.Close(value)`.
   // Nothing can be forked afterwards.
   template <class V>
-  auto Close(V value) {
+  auto Close(V value, std::source_location where = std::source_location::current()) {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
-      Awaiter(StructuredTaskScope& scope, V&& kept) : ScopeWait(scope, Purpose::kClose), value(std::move(kept)) {}
+      Awaiter(StructuredTaskScope& scope, V&& kept, std::source_location closed_at)
+          : ScopeWait(scope, closed_at), value(std::move(kept)) {}
       V await_resume() {
         Finish();
         return std::move(value);
       }
       V value;
     };
-    return Awaiter(*this, std::move(value));
+    return Awaiter(*this, std::move(value), where);
   }
-  auto Close() {
+  auto Close(std::source_location where = std::source_location::current()) {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
-      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kClose) {}
+      Awaiter(StructuredTaskScope& scope, std::source_location closed_at) : ScopeWait(scope, closed_at) {}
       void await_resume() { Finish(); }
     };
-    return Awaiter(*this);
+    return Awaiter(*this, where);
   }
 
  private:
@@ -287,7 +289,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   Task<void> WaitForAll() {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
-      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope, Purpose::kJoin) {}
+      explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope) {}
       void await_resume() { Finish(); }
     };
     co_await Awaiter(*this);

@@ -2,6 +2,7 @@
 
 #include "absl/time/time.h"
 #include "lib/runtime/deadline.h"
+#include "lib/runtime/runtime_core.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
@@ -10,6 +11,10 @@ namespace weft {
 bool CancelRequested() noexcept { return internal::IsCancelled(internal::RequireThread("CancelRequested()")); }
 
 namespace internal {
+
+absl::Status StatusAt(const Boundary& boundary) {
+  return CancelledStatus(Explain(boundary.cause, &RequireThread("a boundary of cancellation")));
+}
 
 void OpenBoundary::Enter(PromiseBase& awaiting) noexcept {
   thread_ = &RequireThread("a boundary of cancellation");
@@ -26,13 +31,17 @@ void TimeoutBoundary::Enter(PromiseBase& awaiting, absl::Duration timeout) noexc
   frame = &awaiting;
   PushRecord(*thread_, *this);
   if (timeout <= absl::ZeroDuration()) {
-    RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0});
+    RequestOwn();
     return;
   }
   timer_.boundary = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimer(timer_, DeadlineAfter(timeout));
+}
+
+void TimeoutBoundary::RequestOwn() noexcept {
+  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, thread_->runtime->Now(), where_});
 }
 
 void TimeoutBoundary::Leave() noexcept {
@@ -44,7 +53,7 @@ void TimeoutBoundary::Leave() noexcept {
 void TimeoutBoundary::Fire(TimerNode* node) noexcept {
   TimeoutBoundary& boundary = *static_cast<Timer*>(node)->boundary;
   RuntimeCore& runtime = *boundary.thread_->runtime;
-  RequestCancel(*boundary.thread_, boundary, {CancelReason::Kind::kTimeout, 0});
+  boundary.RequestOwn();
   // The rest of a large scope's children is asked by the carriers: the boundary may be waited for.
   RunShutdowns(runtime);
 }

@@ -312,20 +312,22 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
 // Destroys the frames of a cancelled thread, leaf first, down to the target. The children in every scope that is open inside
 // have ended by then: they may refer to those frames.
 Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
-  Boundary* target = nullptr;
+  CancelTarget* target = nullptr;
+  Record* end = nullptr;
   for (bool drained = false; !drained;) {
     {
       std::lock_guard guard(thread.records_lock);
       // Found again after each drain: a request to something further out may have come meanwhile.
       target = FindTarget(thread);
       WEFT_CHECK(target != nullptr) << "virtual thread #" << thread.id << " is unwound, but nothing was requested";
-      for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && at != target; at = at->outer) {
-        if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target->reason);
+      end = RecordOf(thread, *target);
+      for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
+        if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target->cause);
       }
     }
     runtime.RunShutdownBatch(kShutdownBatch);
     drained = true;
-    for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && at != target; at = at->outer) {
+    for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
       if (at->kind != Record::Kind::kScope) continue;
       auto& scope = *static_cast<ScopeRecord*>(at);
       if (scope.children.Drained()) continue;
@@ -340,7 +342,7 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
       break;
     }
   }
-  PromiseBase* const stop = target->frame;
+  PromiseBase* const stop = end == nullptr ? nullptr : static_cast<Boundary*>(end)->frame;
   thread.unwinding = true;
   for (PromiseBase* frame = thread.leaf; frame != stop;) {
     PromiseBase* parent = frame->parent();
@@ -349,7 +351,7 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
   }
   thread.unwinding = false;
   thread.unwind = false;
-  if (target == &thread.root) return AfterUnwind::kAtRoot;
+  if (end == nullptr) return AfterUnwind::kAtRoot;
   target->reached = true;
   thread.leaf = stop;
   return AfterUnwind::kAtBoundary;

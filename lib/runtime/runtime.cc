@@ -144,7 +144,7 @@ Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(s
 Runtime::~Runtime() {
   WEFT_CHECK(internal::Carrier::Current() == nullptr || &internal::Carrier::Current()->runtime != core_.get())
       << "a runtime is destroyed by one of its own virtual threads";
-  core_->CancelRoots({CancelReason::Kind::kRuntimeExit, 0});
+  core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
   core_->AwaitNoRoots();
 }
 

@@ -115,11 +115,12 @@ void RuntimeCore::AwaitNoRoots() noexcept {
   }
 }
 
-void RuntimeCore::CancelRoots(const CancelReason& reason) noexcept {
+void RuntimeCore::CancelRoots(CancelReason::Kind kind) noexcept {
+  const CancelCause cause(kind, 0, Now());
   {
     std::lock_guard guard(roots_lock_);
     for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) {
-      RequestCancel(*root, root->root, reason);
+      RequestCancel(*root, root->root, cause);
     }
   }
   RunShutdowns(*this);

@@ -79,7 +79,7 @@ class RuntimeCore {
   // An OS thread that is no carrier, about to start a root or to wake a thread: keeps the runtime until it calls RootGone(). Relaxed: the
   // runtime is not being destroyed yet, or a root of it is counted still.
   void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
-  void CancelRoots(const CancelReason& reason) noexcept;
+  void CancelRoots(CancelReason::Kind kind) noexcept;
   void AwaitNoRoots() noexcept;
   // Acquire: what ended roots did happens before a false.
   bool HasRoots() const noexcept { return live_roots_.load(std::memory_order_acquire) != 0; }

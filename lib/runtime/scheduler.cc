@@ -165,6 +165,14 @@ int64_t RuntimeWallNow() noexcept { return RequireCarrier("reading the runtime's
 
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->timers.Insert(timer, deadline_ns); }
 
+void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {
+  if (runtime.OnCarrier()) return ArmTimer(timer, deadline_ns);
+  // No carrier's: it is rung, in case that it sleeps for longer.
+  Carrier& carrier = runtime.carrier(0);
+  carrier.timers.Insert(timer, deadline_ns);
+  runtime.host->Ring(carrier);
+}
+
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->driver->Start(operation); }
 
 std::shared_ptr<Backend> RuntimeBackend() noexcept { return RequireCarrier("I/O").runtime.config.backend; }

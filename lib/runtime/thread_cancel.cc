@@ -1,6 +1,13 @@
 // Requests to cancel, and where they stop. See the notes in record.h, thread_block.h and thread_state.h.
+#include <cstdint>
 #include <mutex>
+#include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "lib/runtime/runtime_core.h"
+#include "weft/cancellation.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 #include "weft/internal/record.h"
@@ -9,32 +16,40 @@
 
 namespace weft::internal {
 
-Boundary* FindTarget(ThreadBlock& thread) noexcept {
-  Boundary* target = thread.root.requested ? &thread.root : nullptr;
+namespace {
+
+// Is what is requested outside of it hidden from what is inside?
+bool Hides(const Record& record) noexcept {
+  return record.kind == Record::Kind::kShield ||
+         (record.kind == Record::Kind::kGraceShield && !static_cast<const Boundary&>(record).requested);
+}
+
+}  // namespace
+
+CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
+  CancelTarget* target = thread.root.requested ? &thread.root : nullptr;
   // [records/2] acquire: pairs with [records/1].
   Record* const innermost = thread.records.load(std::memory_order_acquire);
   Record* end = nullptr;  // nothing from here outwards counts: it is the target, or hidden
   for (Record* at = innermost; at != nullptr; at = at->outer) {
-    if (at->kind == Record::Kind::kShield) {
-      // What is requested outside of the innermost shield is hidden from the frame that runs now.
-      target = nullptr;
-      end = at;
-      break;
-    }
+    if (!Hides(*at)) continue;
+    // What is requested outside of the innermost shield is hidden from the frame that runs now.
+    target = nullptr;
+    end = at;
+    break;
   }
   for (Record* at = innermost; at != end; at = at->outer) {
-    if (at->kind != Record::Kind::kTimeout) continue;
+    if (at->kind != Record::Kind::kOwnRequest) continue;
     auto* boundary = static_cast<Boundary*>(at);
     if (boundary->requested && target != &thread.root) target = boundary;  // the outermost so far
   }
   if (target == nullptr) return nullptr;
-  for (Record* at = innermost; at != end && at != target; at = at->outer) {
+  if (target != &thread.root) end = RecordOf(thread, *target);
+  for (Record* at = innermost; at != end; at = at->outer) {
     if (at->kind != Record::Kind::kCatch) continue;
     auto* boundary = static_cast<Boundary*>(at);
-    if (!boundary->requested) {
-      // What it stops is the request that lies outside; it has none of its own.
-      boundary->reason = target->reason;
-    }
+    // What it stops is the request that lies outside; it has none of its own.
+    boundary->cause = target->cause;
     return boundary;
   }
   return target;
@@ -51,47 +66,128 @@ namespace {
 
 enum class Fence { kNeeded, kPassed };
 
-// With kPassed the thread was watched, and a fence has been passed since.
-void RequestCancel(ThreadBlock& thread, Boundary& boundary, const CancelReason& reason, Fence fence) noexcept {
-  bool runnable = false;
-  {
-    std::lock_guard guard(thread.records_lock);
-    if (boundary.requested) return;
-    boundary.requested = true;
-    boundary.reason = reason;
-    const ThreadState::Snapshot before = thread.state.Request();
-    // A thread that was asked before has been looking ever since. One that is not watched any more was let go by
-    // another watcher.
-    if (!before.asleep() && !before.requested() && (fence == Fence::kNeeded || !before.watched())) HeavyFence();
-    // The outermost shield inside the boundary hides everything within it. (The root is not in the list: its end is null.)
-    Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
-    Record* exposed = innermost;
-    bool hidden = false;
-    for (Record* at = innermost; at != nullptr && at != &boundary; at = at->outer) {
-      if (at->kind != Record::Kind::kShield) continue;
-      exposed = at->outer;
-      hidden = true;
-    }
-    // The thread before its children: one that is woken because they have ended sees that it is cancelled (cancel_wins).
-    if (!hidden && thread.state.Claim()) {
-      const bool withdrawn = thread.wait.load(std::memory_order_relaxed)->withdraw(thread);
-      if (withdrawn) thread.unwind = true;
-      runnable = thread.state.EndCancel(withdrawn);
-    }
-    for (Record* at = exposed; at != nullptr && at != &boundary; at = at->outer) {
-      if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(reason);
-    }
+// Under the records lock: brings what is requested of `target` to whatever no shield hides. True: the thread was parked,
+// and is to be made runnable.
+[[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
+  Record* const end = RecordOf(thread, target);
+  Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
+  // The outermost shield inside the target hides everything within it.
+  Record* exposed = innermost;
+  bool hidden = false;
+  for (Record* at = innermost; at != end; at = at->outer) {
+    if (at->kind == Record::Kind::kGraceShield) static_cast<GraceShield*>(at)->BeginGrace(target.cause);
+    if (!Hides(*at)) continue;
+    exposed = at->outer;
+    hidden = true;
   }
-  if (!runnable) return;
+  bool runnable = false;
+  // The thread before its children: one that is woken because they have ended sees that it is cancelled (cancel_wins).
+  if (!hidden && thread.state.Claim()) {
+    const bool withdrawn = thread.wait.load(std::memory_order_relaxed)->withdraw(thread);
+    if (withdrawn) thread.unwind = true;
+    runnable = thread.state.EndCancel(withdrawn);
+  }
+  for (Record* at = exposed; at != end; at = at->outer) {
+    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target.cause);
+  }
+  return runnable;
+}
+
+void WakeDelivered(ThreadBlock& thread) noexcept {
   CountWake(*thread.runtime);
   MakeRunnable(thread);
 }
 
+// With kPassed the thread was watched, and a fence has been passed since.
+void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause, Fence fence) noexcept {
+  bool runnable = false;
+  {
+    std::lock_guard guard(thread.records_lock);
+    if (target.requested) return;
+    target.requested = true;
+    target.cause = cause;
+    const ThreadState::Snapshot before = thread.state.Request();
+    // A thread that was asked before has been looking ever since. One that is not watched any more was let go by
+    // another watcher.
+    if (!before.asleep() && !before.requested() && (fence == Fence::kNeeded || !before.watched())) HeavyFence();
+    runnable = Deliver(thread, target);
+  }
+  if (runnable) WakeDelivered(thread);
+}
+
 }  // namespace
 
-void RequestCancel(ThreadBlock& thread, Boundary& boundary, const CancelReason& reason) noexcept {
-  RequestCancel(thread, boundary, reason, Fence::kNeeded);
+void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept {
+  RequestCancel(thread, target, cause, Fence::kNeeded);
 }
+
+// ---- A shield with a grace limit.
+
+void GraceShield::Enter(PromiseBase& awaiting) noexcept {
+  thread_ = &RequireThread("Shield()");
+  frame = &awaiting;
+  PushRecord(*thread_, *this);
+  if (!thread_->state.Observe().requested()) return;
+  // What was requested before counts from then: the earliest.
+  std::lock_guard guard(thread_->records_lock);
+  const CancelTarget* earliest = thread_->root.requested ? &thread_->root : nullptr;
+  for (Record* at = outer; at != nullptr; at = at->outer) {
+    if (at->kind != Kind::kOwnRequest) continue;
+    const auto& boundary = static_cast<const Boundary&>(*at);
+    if (boundary.requested && (earliest == nullptr || boundary.cause.when_ns < earliest->cause.when_ns)) {
+      earliest = &boundary;
+    }
+  }
+  if (earliest != nullptr) BeginGrace(earliest->cause);
+}
+
+void GraceShield::Leave() noexcept {
+  if (thread_ == nullptr || std::exchange(left_, true)) return;
+  // Without attention nothing was requested, and no grace has begun.
+  if (PopRecord(*thread_, *this) && timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
+}
+
+void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
+  if (std::exchange(begun_, true)) return;
+  const int64_t now = thread_->runtime->Now();
+  const int64_t since = cause.when_ns == CancelCause::kUnknownTime ? now : cause.when_ns;
+  const int64_t deadline = grace_ns_ > TimerWheel::kNoDeadline - since ? TimerWheel::kNoDeadline : since + grace_ns_;
+  if (deadline <= now) {
+    requested = true;
+    return;
+  }
+  timer_.shield = this;
+  timer_.fire = &Fire;
+  timer_.cancel_waits = true;  // what it touches goes away with us
+  ArmTimerOf(*thread_->runtime, timer_, deadline);
+}
+
+// From now on it hides nothing: what was requested outside is brought to what is inside.
+void GraceShield::Fire(TimerNode* node) noexcept {
+  GraceShield& shield = *static_cast<Timer*>(node)->shield;
+  ThreadBlock& thread = *shield.thread_;
+  RuntimeCore& runtime = *thread.runtime;
+  bool runnable = false;
+  {
+    std::lock_guard guard(thread.records_lock);
+    shield.requested = true;
+    Record* at = thread.records.load(std::memory_order_acquire);  // [records/2]
+    while (at != nullptr && at != &shield) at = at->outer;
+    if (at == nullptr) return;  // it was closed just now
+    // A thread that is about to park looks again.
+    static_cast<void>(thread.state.Request());
+    for (at = shield.outer; at != nullptr; at = at->outer) {
+      if (at->kind != Record::Kind::kOwnRequest) continue;
+      auto& boundary = static_cast<Boundary&>(*at);
+      if (boundary.requested) runnable |= Deliver(thread, boundary);
+    }
+    if (thread.root.requested) runnable |= Deliver(thread, thread.root);
+  }
+  if (runnable) WakeDelivered(thread);
+  RunShutdowns(runtime);
+}
+
+// ---- Several at once.
 
 void CancelBatch::Request() noexcept {
   bool awake = false;
@@ -101,7 +197,7 @@ void CancelBatch::Request() noexcept {
   }
   if (awake) HeavyFence();
   for (int i = 0; i < count_; ++i) {
-    RequestCancel(*threads_[i], threads_[i]->root, reason_, Fence::kPassed);
+    RequestCancel(*threads_[i], threads_[i]->root, cause_, Fence::kPassed);
     // From here on it is asked, and looks.
     threads_[i]->state.Unwatch();
   }
@@ -118,15 +214,38 @@ RecordsWatch::~RecordsWatch() {
   thread_.records_lock.unlock();
 }
 
-CancelReason PushedUnderAttention(ThreadBlock& thread) noexcept {
+bool PushedUnderAttention(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
-  std::lock_guard guard(thread.records_lock);
-  if (thread.state.Observe().requested()) {
-    if (const Boundary* target = FindTarget(thread)) return target->reason;
-  }
   // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
-  if (thread.unwinding) return {CancelReason::Kind::kScopeClosed, thread.id};
-  return {};
+  return thread.unwinding || IsCancelled(thread);
+}
+
+CancelCause WhyCancelled(ThreadBlock& thread) noexcept {
+  std::lock_guard guard(thread.records_lock);
+  if (const CancelTarget* target = FindTarget(thread)) return target->cause;
+  return {CancelReason::Kind::kScopeClosed, thread.id, thread.runtime->Now()};
+}
+
+CancelReason Explain(const CancelCause& cause, ThreadBlock* thread) {
+  CancelReason reason{.kind = static_cast<CancelReason::Kind>(cause.kind), .thread = cause.thread};
+  if (cause.where.line() != 0) reason.where = absl::StrCat(cause.where.file_name(), ":", cause.where.line());
+  if (cause.text != nullptr) reason.text = cause.text;
+  if (thread == nullptr) return reason;
+  if (cause.when_ns != CancelCause::kUnknownTime) {
+    const int64_t ago = thread->runtime->Now() - cause.when_ns;
+    reason.when = absl::FromUnixNanos(thread->runtime->config.clock->WallNanos() - ago);
+  }
+  // As long as a thread was asked to end as a whole, by its scope: who owns that is further out.
+  for (ThreadBlock* at = thread; at->home != nullptr; at = at->home->owner) {
+    {
+      std::lock_guard guard(at->records_lock);
+      if (!at->root.requested || !at->root.cause.IsOf(cause)) break;
+    }
+    const std::string scope(at->home->name());
+    reason.path.push_back(absl::StrCat(ThreadLabel(*at), scope.empty() ? ", forked in a scope" : ", forked in the scope ",
+                                       scope, " of ", ThreadLabel(*at->home->owner)));
+  }
+  return reason;
 }
 
 void PoppedUnderAttention(ThreadBlock& thread) noexcept {
@@ -134,7 +253,7 @@ void PoppedUnderAttention(ThreadBlock& thread) noexcept {
   if (!thread.state.Observe().requested()) return;
   bool left = thread.root.requested;
   for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
-    left = at->kind == Record::Kind::kTimeout && static_cast<Boundary*>(at)->requested;
+    left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;
   }
   if (!left) thread.state.ClearRequested();
 }

@@ -50,15 +50,21 @@ namespace internal {
 
 namespace {
 
-std::string Describe(uint64_t id, std::string_view name, VirtualThread::State state, int carrier) {
+std::string Label(uint64_t id, std::string_view name) {
   std::string text = absl::StrCat("VirtualThread[#", id);
   if (!name.empty()) text.append(",").append(name);
-  absl::StrAppend(&text, "]/", StateName(state));
+  return text.append("]");
+}
+
+std::string Describe(uint64_t id, std::string_view name, VirtualThread::State state, int carrier) {
+  std::string text = absl::StrCat(Label(id, name), "/", StateName(state));
   if (carrier >= 0) absl::StrAppend(&text, "@carrier-", carrier);
   return text;
 }
 
 }  // namespace
+
+std::string ThreadLabel(const ThreadBlock& thread) { return Label(thread.id, thread.DisplayName()); }
 
 std::string DescribeThread(const ThreadBlock& thread) {
   return Describe(thread.id, thread.DisplayName(), StateOf(thread), CarrierOf(thread));

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <optional>
+#include <string_view>
 #include <type_traits>
 
 #include "lib/runtime/in_place.h"
@@ -15,8 +17,8 @@ namespace weft::internal {
 
 const ScopeRecord::Operations AllScope::kOperations = {
     .request_shutdown =
-        [](ScopeRecord& scope, const CancelReason& reason) noexcept {
-          static_cast<AllScope&>(scope).RequestShutdown(reason);
+        [](ScopeRecord& scope, const CancelCause& cause) noexcept {
+          static_cast<AllScope&>(scope).RequestShutdown(cause);
         },
     .shut_down_some = [](ScopeRecord& scope,
                          int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
@@ -24,6 +26,7 @@ const ScopeRecord::Operations AllScope::kOperations = {
                          ThreadBlock& child) noexcept { static_cast<AllScope&>(scope).Register(child); },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                          void* argument) noexcept { static_cast<AllScope&>(scope).ForEachChild(visit, argument); },
+    .name = [](const ScopeRecord&) noexcept { return std::string_view("All"); },
 };
 
 // With the count known to the compiler for an All() of two.
@@ -53,7 +56,7 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
     return std::noop_coroutine();
   }
   AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(count));
-  if (const CancelReason cancelled = PushRecord(owner, scope)) scope.RequestShutdown(cancelled);
+  if (PushRecord(owner, scope)) scope.RequestShutdown(WhyCancelled(owner));
   return carrier.BeginBranches(owner, scope, branches, count);
 }
 
@@ -66,8 +69,8 @@ std::coroutine_handle<> AllScope::BeginTwo(AllScope* place, BranchBlock* branche
     return Begin(place, branches, roots, 2, awaiting);
   owner.leaf = &awaiting;
   AllScope& scope = Make(place, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
-  if (const CancelReason cancelled = PushRecord(owner, scope)) [[unlikely]] {
-    scope.RequestShutdown(cancelled);
+  if (PushRecord(owner, scope)) [[unlikely]] {
+    scope.RequestShutdown(WhyCancelled(owner));
     return carrier.BeginBranches(owner, scope, branches, 2);
   }
   return carrier.BeginTwoBranches(owner, scope, branches[0], branches[1]);
@@ -85,21 +88,21 @@ void AllScope::BranchFailed(BranchBlock& branch) noexcept {
     if (shut()) return;
     first_failure_ = static_cast<int32_t>(&branch - branches_);
     branch.state.End();  // it need not be asked
-    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id});
+    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id, core.Now()});
   }
   RunShutdowns(core);
 }
 
-void AllScope::RequestShutdown(const CancelReason& reason) noexcept {
+void AllScope::RequestShutdown(const CancelCause& cause) noexcept {
   std::lock_guard guard(lock_);
-  ShutLocked(reason);
+  ShutLocked(cause);
 }
 
 // The branches are asked by whoever drains the cancel queue, some at a time.
-void AllScope::ShutLocked(const CancelReason& reason) noexcept {
+void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   if (shut()) return;
   shut_.store(true, std::memory_order_relaxed);
-  reason_ = reason;
+  cause_ = cause;
   if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); }))
     return;
   children.Add();
@@ -109,7 +112,7 @@ void AllScope::ShutLocked(const CancelReason& reason) noexcept {
 bool AllScope::ShutDownSome(int max) noexcept {
   {
     std::lock_guard guard(lock_);
-    CancelBatch batch(reason_);
+    CancelBatch batch(cause_);
     for (int i = 0; i < max && cursor_ < count_; ++i) {
       BranchBlock& branch = branches_[cursor_++];
       if (!branch.state.ended()) batch.Add(branch);
@@ -123,13 +126,13 @@ bool AllScope::ShutDownSome(int max) noexcept {
 
 // Branches are known from the start. One that is to begin after a shutdown is asked at once.
 void AllScope::Register(ThreadBlock& branch) noexcept {
-  CancelReason reason;
+  std::optional<CancelCause> cause;
   {
     std::lock_guard guard(lock_);
     if (!shut()) return;
-    reason = reason_;
+    cause = cause_;
   }
-  RequestCancel(branch, branch.root, reason);
+  RequestCancel(branch, branch.root, *cause);
 }
 
 void AllScope::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,8 +22,8 @@ namespace weft::internal {
 
 const ScopeRecord::Operations ScopeBase::kOperations = {
     .request_shutdown =
-        [](ScopeRecord& scope, const CancelReason& reason) noexcept {
-          static_cast<ScopeBase&>(scope).RequestShutdown(reason);
+        [](ScopeRecord& scope, const CancelCause& cause) noexcept {
+          static_cast<ScopeBase&>(scope).RequestShutdown(cause);
         },
     .shut_down_some = [](ScopeRecord& scope,
                          int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
@@ -32,6 +33,9 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
         },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                          void* argument) noexcept { static_cast<ScopeBase&>(scope).ForEachChild(visit, argument); },
+    .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
+      return static_cast<const ScopeBase&>(scope).name_;
+    },
 };
 
 ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options)
@@ -44,14 +48,16 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
       plain_forks_(hooks.on_fork == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
       quiet_(hooks.on_complete == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
       name_(options.name),
+      where_(options.where),
       bindings_(owner->bindings),
       serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
   WEFT_CHECK(max_concurrency_ >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
                                     << max_concurrency_ << " children run at once; it has to be one at least";
   // From here on others may shut it.
-  if (const CancelReason reason = PushRecord(*owner, *this)) {
+  if (PushRecord(*owner, *this)) {
+    const CancelCause cause = WhyCancelled(*owner);
     std::lock_guard guard(lock_);
-    ShutLocked(reason, nullptr);
+    ShutLocked(cause, nullptr);
   }
   if (timed_) timer_.Start(*this, options.timeout);
 }
@@ -60,7 +66,7 @@ ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
   timer_.Stop();
   if (!children.Drained()) {
-    RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id});
+    RequestShutdown(MakeCause(CancelReason::Kind::kScopeClosed, owner->id));
     RunShutdowns(*owner->runtime);
     RunInsideUntilDrained(*this);
   }
@@ -90,13 +96,17 @@ void ScopeBase::Timer::Stop() noexcept {
 void ScopeBase::TimeIsUp() noexcept {
   std::lock_guard guard(lock_);
   timed_out_ = !shut();
-  RequestShutdownLocked({CancelReason::Kind::kTimeout, 0});
+  RequestShutdownLocked(MakeCause(CancelReason::Kind::kTimeout, 0));
 }
 
 bool ScopeBase::TimedOut() const noexcept {
   if (!timed_) return false;
   std::lock_guard guard(lock_);
   return timed_out_;
+}
+
+CancelCause ScopeBase::MakeCause(CancelReason::Kind kind, uint64_t thread) const noexcept {
+  return {kind, thread, owner->runtime->Now(), where_};
 }
 
 // ---- Who may.
@@ -128,7 +138,7 @@ inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uin
 void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = *owner;
-  if (carrier == nullptr || carrier->current != &self || closed_ || self.bindings != bindings_ || name != nullptr ||
+  if (carrier == nullptr || carrier->current != &self || closed() || self.bindings != bindings_ || name != nullptr ||
       !plain_forks_ || shut() || self.state.Observe().attention()) [[unlikely]] {
     return StartChildChecked(child, name);
   }
@@ -141,7 +151,7 @@ void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
 
 void ScopeBase::CheckFork(const ThreadBlock& self) const {
   if (&self != owner) CheckOwnerOrInside("Fork()");
-  WEFT_CHECK(!closed_) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
+  WEFT_CHECK(!closed()) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
   WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
                                          << " under other scoped-value bindings than those the scope was opened under by "
                                          << DescribeThread(*owner);
@@ -241,7 +251,7 @@ ChildBase& ScopeBase::FailFork() {
   {
     std::lock_guard guard(lock_);
     if (CountFailureLocked() == 1) no_memory_ = true;
-    if (to_shut) ShutLocked({CancelReason::Kind::kSiblingFailed, 0}, nullptr);
+    if (to_shut) ShutLocked(MakeCause(CancelReason::Kind::kSiblingFailed, 0), nullptr);
   }
   if (to_shut) RunShutdowns(*owner->runtime);
   return child;
@@ -293,8 +303,9 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
       }
     }
     if (to_shut && !shut()) {
-      ShutLocked({kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed : CancelReason::Kind::kSiblingSucceeded,
-                  child.id},
+      ShutLocked(MakeCause(kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed
+                                                       : CancelReason::Kind::kSiblingSucceeded,
+                           child.id),
                  nullptr);
       shut_by_child = true;
     }
@@ -335,25 +346,23 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind) noexcept {
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
 // it.
 void ScopeBase::Register(ChildBase& child) noexcept {
-  bool shut_already;
-  CancelReason reason;
+  std::optional<CancelCause> cause;
   {
     std::lock_guard guard(lock_);
     children_.PushBack(&child);
     child.state.Registered();
-    shut_already = shut_.load(std::memory_order_relaxed) && spared_ != &child;
-    reason = reason_;
+    if (shut_.load(std::memory_order_relaxed) && spared_ != &child) cause = cause_;
   }
-  if (shut_already) RequestCancel(child, child.root, reason);
+  if (cause.has_value()) RequestCancel(child, child.root, *cause);
 }
 
 // ---- Shutdown.
 
 // Under lock_. The children are asked by whoever drains the cancel queue, some at a time.
-void ScopeBase::ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept {
+void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept {
   if (shut_.load(std::memory_order_relaxed)) return;
   shut_.store(true, std::memory_order_relaxed);
-  reason_ = reason;
+  cause_ = cause;
   spared_ = spare;
   cursor_ = children_.front();
   if (cursor_ == nullptr && waiting_.empty()) return;
@@ -362,23 +371,23 @@ void ScopeBase::ShutLocked(const CancelReason& reason, const ThreadBlock* spare)
   EnqueueShutdown(*owner->runtime, *this);
 }
 
-void ScopeBase::Shutdown() {
+void ScopeBase::Shutdown(Literal why, std::source_location where) {
   CheckOwnerOrInside("Shutdown()");
-  WEFT_CHECK(!closed_) << "Shutdown() of a scope that is closed";
+  WEFT_CHECK(!closed()) << "Shutdown() of a scope that is closed";
   ThreadBlock& self = *CurrentThread();
   {
     std::lock_guard guard(lock_);
-    ShutLocked({CancelReason::Kind::kShutdown, self.id}, &self);
+    ShutLocked({CancelReason::Kind::kShutdown, self.id, self.runtime->Now(), where, why.c_str()}, &self);
   }
   RunShutdowns(*self.runtime);
 }
 
-void ScopeBase::RequestShutdown(const CancelReason& reason) noexcept {
+void ScopeBase::RequestShutdown(const CancelCause& cause) noexcept {
   std::lock_guard guard(lock_);
-  RequestShutdownLocked(reason);
+  RequestShutdownLocked(cause);
 }
 
-void ScopeBase::RequestShutdownLocked(const CancelReason& reason) noexcept {
+void ScopeBase::RequestShutdownLocked(const CancelCause& cause) noexcept {
   // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
   if (shut_.load(std::memory_order_relaxed) && spared_ != nullptr) {
     spared_ = nullptr;
@@ -386,14 +395,14 @@ void ScopeBase::RequestShutdownLocked(const CancelReason& reason) noexcept {
       carrying_on_ = true;
       children.Add();
       cursor_ = children_.front();
-      reason_ = reason;
+      cause_ = cause;
       EnqueueShutdown(*owner->runtime, *this);
     } else if (carrying_on_) {
       cursor_ = children_.front();
     }
     return;
   }
-  ShutLocked(reason, nullptr);
+  ShutLocked(cause, nullptr);
 }
 
 bool ScopeBase::ShutDownSome(int max) noexcept {
@@ -401,7 +410,7 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
   bool done;
   {
     std::lock_guard guard(lock_);
-    CancelBatch batch(reason_);
+    CancelBatch batch(cause_);
     int left = max;
     for (; left > 0 && cursor_ != nullptr; --left) {
       ThreadBlock* child = std::exchange(cursor_, children_.Next(cursor_));
@@ -425,12 +434,12 @@ void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), 
 
 void ScopeBase::BeginJoin(const char* what) {
   CheckOwner(what);
-  WEFT_CHECK(!closed_) << what << " of a scope that is closed, by " << DescribeThread(*owner);
+  WEFT_CHECK(!closed()) << what << " of a scope that is closed, by " << DescribeThread(*owner);
 }
 
-void ScopeBase::BeginClose(const char* what) {
+void ScopeBase::BeginClose(const char* what, std::source_location where) {
   BeginJoin(what);
-  RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id});
+  RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id, owner->runtime->Now(), where});
   RunShutdowns(*owner->runtime);
 }
 
@@ -460,7 +469,7 @@ Outcome ScopeBase::CollectFailures(bool with_timeout) {
   }
   std::vector<Failure> failures;
   if (no_memory) failures.push_back(Unallocated::Failed().MakeFailure());
-  if (timed_out) failures.push_back({0, CancelledStatus({CancelReason::Kind::kTimeout, 0})});
+  if (timed_out) failures.push_back({0, CancelledStatus(Explain(cause_, owner))});
   for (size_t i = 0; i < kept; ++i) failures.push_back(failed[i]->MakeFailure());
   if (failures.size() > 1 + Outcome::kMaxSuppressed) failures.pop_back();
   return Outcome(std::move(failures), count);

@@ -199,7 +199,7 @@ class Simulation::Host final : public internal::Host {
         absl::StrCat("deadlock: all virtual threads are parked, with no timer and no I/O\n", core->DescribeThreads());
     WEFT_CHECK(on_deadlock_ != nullptr && !std::exchange(deadlocked_, true)) << report;
     on_deadlock_(report);
-    core->CancelRoots({CancelReason::Kind::kRuntimeExit, 0});
+    core->CancelRoots(CancelReason::Kind::kRuntimeExit);
     deadlocked_ = false;
   }
 

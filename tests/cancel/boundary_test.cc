@@ -537,7 +537,8 @@ TEST_P(BoundaryTest, TheReasonNamesTheSiblingThatFailed) {
     auto failing = scope.Fork([]() -> Task<absl::Status> { co_return absl::InternalError("x"); });
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(seen.code(), absl::StatusCode::kCancelled);
-    EXPECT_EQ(ReasonOf(seen), (CancelReason{Kind::kSiblingFailed, failing.thread_id()}));
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kSiblingFailed);
+    EXPECT_EQ(ReasonOf(seen).thread, failing.thread_id());
     EXPECT_NE(seen.message().find(absl::StrCat("#", failing.thread_id())), absl::string_view::npos) << seen;
   });
 }
@@ -555,7 +556,8 @@ TEST_P(BoundaryTest, TheReasonNamesTheSiblingThatSucceeded) {
     co_await waiting.AwaitParked();
     auto winning = scope.Fork(Give(1));
     (co_await scope.Join()).IgnoreFailures();
-    EXPECT_EQ(ReasonOf(seen), (CancelReason{Kind::kSiblingSucceeded, winning.thread_id()}));
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kSiblingSucceeded);
+    EXPECT_EQ(ReasonOf(seen).thread, winning.thread_id());
   });
 }
 
@@ -579,7 +581,8 @@ TEST_P(BoundaryTest, TheReasonTravelsDownTheTreeUnchanged) {
     co_await waiting.AwaitParked();
     scope.Shutdown();
     (co_await scope.Join()).IgnoreFailures();
-    EXPECT_EQ(ReasonOf(seen), (CancelReason{Kind::kShutdown, VirtualThread::Current().id()}));
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kShutdown);
+    EXPECT_EQ(ReasonOf(seen).thread, VirtualThread::Current().id());
   });
 }
 
@@ -596,7 +599,8 @@ TEST_P(BoundaryTest, TheReasonOfAClosedScopeAndOfADeadlineAreTold) {
       co_await waiting.AwaitParked();
       co_await scope.Close();
     }
-    EXPECT_EQ(ReasonOf(seen), (CancelReason{Kind::kScopeClosed, VirtualThread::Current().id()}));
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kScopeClosed);
+    EXPECT_EQ(ReasonOf(seen).thread, VirtualThread::Current().id());
     (void)co_await WithTimeout(absl::Milliseconds(1), [](absl::Status& status) -> Task<void> {
       AwaitAll scope;
       scope.Fork([&status]() -> Task<void> { status = co_await CatchCancelled(Forever()); });

@@ -5,7 +5,7 @@
 #include <coroutine>
 #include <cstdint>
 
-#include "weft/cancel_reason.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_block.h"
@@ -44,11 +44,11 @@ class AllScope final : public ScopeRecord {
   AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
       : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
 
-  void RequestShutdown(const CancelReason& reason) noexcept;
+  void RequestShutdown(const CancelCause& cause) noexcept;
   bool ShutDownSome(int max) noexcept;
   void Register(ThreadBlock& branch) noexcept;
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
-  void ShutLocked(const CancelReason& reason) noexcept;
+  void ShutLocked(const CancelCause& cause) noexcept;
   void BranchFailed(BranchBlock& branch) noexcept;
   static const Operations kOperations;
 
@@ -59,7 +59,7 @@ class AllScope final : public ScopeRecord {
   int32_t first_failure_ = -1;
   int32_t cursor_ = 0;   // the next branch to ask to end
   union {
-    CancelReason reason_;  // of the shutdown; not set before
+    CancelCause cause_;  // of the shutdown; not set before
   };
 };
 

@@ -7,9 +7,10 @@
 #define WEFT_INTERNAL_RECORD_H_
 
 #include <cstdint>
+#include <string_view>
 
-#include "weft/cancel_reason.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/join_count.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
@@ -20,10 +21,11 @@ class ThreadBlock;
 
 struct Record {
   enum class Kind : uint8_t {
-    kScope,    // ScopeRecord: has children
-    kTimeout,  // Boundary: stops the request that it makes itself, when its time is up
-    kCatch,    // Boundary: stops any request that arrives while it is open
-    kShield,   // hides the requests to what is outside from what is inside
+    kScope,        // ScopeRecord: has children
+    kOwnRequest,   // Boundary: stops the request that it makes itself, when its time is up, or a token is stopped
+    kCatch,        // Boundary: stops any request that arrives while it is open
+    kShield,       // Boundary: hides the requests to what is outside from what is inside
+    kGraceShield,  // the same, until its grace is over: then it is `requested`, and hides nothing
   };
 
   explicit Record(Kind record_kind) noexcept : kind(record_kind) {}
@@ -34,16 +36,22 @@ struct Record {
   const Kind kind;
 };
 
-// Where an unwinding stops. `frame` is the awaiting frame: what it awaits is destroyed, then it goes on.
-struct Boundary : Record {
+// Where an unwinding stops: a boundary, or the root of a thread.
+struct CancelTarget {
+  CancelTarget() noexcept {}
+
+  bool requested = false;  // a request was made to this one itself; guarded by the records lock
+  bool reached = false;    // an unwinding ended here; the thread's own
+  union {
+    CancelCause cause;  // of the request, and then of the unwinding; not set before
+  };
+};
+
+// `frame` is the awaiting frame: what it awaits is destroyed, then it goes on.
+struct Boundary : Record, CancelTarget {
   explicit Boundary(Kind boundary_kind) noexcept : Record(boundary_kind) {}
 
-  bool requested = false;        // a request was made to this boundary itself; guarded by the records lock
-  bool reached = false;          // an unwinding ended here; the thread's own
-  PromiseBase* frame = nullptr;  // null: the root of the thread, nothing goes on
-  union {
-    CancelReason reason;  // of the request, and then of the unwinding; not set before
-  };
+  PromiseBase* frame;  // once it is pushed
 };
 
 // A record with children: other virtual threads, which must have ended before it is popped. Others call it from the moment it is pushed
@@ -53,7 +61,7 @@ class ScopeRecord : public Record {
  public:
   // Any thread, under the owner's records lock, or the owner itself. Starts no more children and asks those there are
   // to end. Idempotent.
-  void RequestShutdown(const CancelReason& reason) noexcept { operations_.request_shutdown(*this, reason); }
+  void RequestShutdown(const CancelCause& cause) noexcept { operations_.request_shutdown(*this, cause); }
   // Carries a shutdown on to at most `max` children; false if there are more. Called by whoever drains the runtime's cancel
   // queue, until it returns true, which is the last touch.
   bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
@@ -64,6 +72,8 @@ class ScopeRecord : public Record {
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
     operations_.for_each_child(*this, visit, argument);
   }
+  // For dumps and reasons.
+  std::string_view name() const noexcept { return operations_.name(*this); }
   // Relaxed: a shutdown that is missed reaches the child when it registers.
   bool shut() const noexcept { return shut_.load(std::memory_order_relaxed); }
 
@@ -84,10 +94,11 @@ class ScopeRecord : public Record {
 
  protected:
   struct Operations {
-    void (*request_shutdown)(ScopeRecord& scope, const CancelReason& reason) noexcept;
+    void (*request_shutdown)(ScopeRecord& scope, const CancelCause& cause) noexcept;
     bool (*shut_down_some)(ScopeRecord& scope, int max) noexcept;
     void (*register_child)(ScopeRecord& scope, ThreadBlock& child) noexcept;
     void (*for_each_child)(ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
+    std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
       : Record(Kind::kScope), closes_with_join(false), owner(owning_thread), operations_(operations) {}

@@ -78,6 +78,8 @@ void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 int64_t RuntimeNow() noexcept;      // nanoseconds on the runtime's clock
 int64_t RuntimeWallNow() noexcept;  // same, since 1970-01-01 UTC
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
+// As ArmTimer(), called by any OS thread.
+void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
 // To take it back, from any thread: TimerWheel::Cancel(timer).
 bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier
 std::shared_ptr<Backend> RuntimeBackend() noexcept;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -22,7 +23,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "weft/cancel_reason.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/lock.h"
@@ -42,6 +43,7 @@ struct ScopeOptions {
   std::string_view name = {};            // for dumps; the scope keeps a copy
   int max_concurrency = kUnlimited;      // children that run at once, at least 1: the others start later, in order
   absl::Duration timeout = absl::InfiniteDuration();  // from the opening; then the scope is shut down (kTimeout)
+  std::source_location where = std::source_location::current();  // for the reasons of what it cancels by itself
 };
 
 // Of one Fork().
@@ -94,11 +96,10 @@ class ScopeBase : public ScopeRecord {
   }
 
   // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even until all have
-  // been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the tree below.
-  void Shutdown();
+  // been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the tree below. `why`
+  // is for the reason of those that are cancelled.
+  void Shutdown(Literal why = "", std::source_location where = std::source_location::current());
   bool IsShutdown() const noexcept { return shut(); }
-
-  std::string_view name() const noexcept { return name_; }
 
  protected:
   // `policy` is for the hooks; `completions`, if it is not null, gets the subtasks that complete. Both outlive the scope.
@@ -193,12 +194,12 @@ class ScopeBase : public ScopeRecord {
     failure_count_.store(count, std::memory_order_relaxed);  // one writer at a time
     return count;
   }
-  void ShutLocked(const CancelReason& reason, const ThreadBlock* spare) noexcept;
+  void ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept;
 
   // ---- The operations of the ScopeRecord.
   static const Operations kOperations;
-  void RequestShutdown(const CancelReason& reason) noexcept;
-  void RequestShutdownLocked(const CancelReason& reason) noexcept;
+  void RequestShutdown(const CancelCause& cause) noexcept;
+  void RequestShutdownLocked(const CancelCause& cause) noexcept;
   void TimeIsUp() noexcept;
   bool ShutDownSome(int max) noexcept;
   void Register(ChildBase& child) noexcept;
@@ -212,9 +213,12 @@ class ScopeBase : public ScopeRecord {
   // Until then it is only shut down: a thread in the tree that forks meanwhile starts nothing, and is not at fault.
   void EndClose() noexcept {
     EndJoin();
-    closed_ = true;
+    closed_.store(true, std::memory_order_relaxed);
   }
-  void BeginClose(const char* what);
+  void BeginClose(const char* what, std::source_location where);
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  // A request of this scope's own.
+  CancelCause MakeCause(CancelReason::Kind kind, uint64_t thread) const noexcept;
 
   // ---- Constant.
   const PolicyHooks& hooks_;
@@ -225,13 +229,15 @@ class ScopeBase : public ScopeRecord {
   const bool plain_forks_;  // nothing but starting the child is to be done
   const bool quiet_;        // nothing follows from the success of a child that the scope has not heard of
   const std::string name_;
+  const std::source_location where_;  // it was opened
   const BindingNode* const bindings_;
   const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
 
   // ---- The owner's.
-  Atomic<uint32_t> fork_round_{0};  // relaxed: threads of a scope nested in this one may fork into it
+  // The atomic ones are relaxed: threads of a scope nested in this one may fork into it.
+  Atomic<uint32_t> fork_round_{0};
   uint32_t last_join_completed_ = 0;
-  bool closed_ = false;
+  Atomic<bool> closed_{false};
 
   struct Timer : TimerNode {
     void Start(ScopeBase& timed, absl::Duration timeout) noexcept;
@@ -246,7 +252,9 @@ class ScopeBase : public ScopeRecord {
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down
   bool carrying_on_ = false;  // the shutdown has not reached all children: counted as one, and in the cancel queue
-  CancelReason reason_;                 // of the shutdown
+  union {
+    CancelCause cause_;  // of the shutdown; not set before
+  };
   SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
@@ -273,8 +281,9 @@ class ScopeWait {
 
  protected:
   enum class Purpose : uint8_t { kJoin, kClose };
-  ScopeWait(ScopeBase& scope, Purpose purpose) : scope_(scope), purpose_(purpose) {
-    purpose == Purpose::kJoin ? scope.BeginJoin("Join()") : scope.BeginClose("Close()");
+  explicit ScopeWait(ScopeBase& scope) : scope_(scope), purpose_(Purpose::kJoin) { scope.BeginJoin("Join()"); }
+  ScopeWait(ScopeBase& scope, std::source_location closed_at) : scope_(scope), purpose_(Purpose::kClose) {
+    scope.BeginClose("Close()", closed_at);
   }
   void Finish() noexcept { purpose_ == Purpose::kJoin ? scope_.EndJoin() : scope_.EndClose(); }
 

@@ -141,7 +141,7 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
   bool granted = false;      // guarded by the lock of what it waits for (waiters.h)
 
-  Boundary root{Record::Kind::kCatch};
+  CancelTarget root;
 
   static constexpr uint32_t kMountedBit = 1u << 31;
 
@@ -199,12 +199,18 @@ using SiblingList = List<ThreadBlock, SiblingTag>;
 
 // "VirtualThread[#25,name]/runnable@carrier-3"
 std::string DescribeThread(const ThreadBlock& thread);
+// "VirtualThread[#25,name]"
+std::string ThreadLabel(const ThreadBlock& thread);
 
 // ---- Cancellation. (thread_cancel.cc)
 
-// The boundary at which an unwinding of `thread` has to stop: the outermost whose request is not hidden by a shield, or
-// the innermost kCatch inside that; null if nothing is requested. Under the records lock.
-Boundary* FindTarget(ThreadBlock& thread) noexcept;
+// Where an unwinding of `thread` has to stop: the outermost target whose request is not hidden by a shield, or the
+// innermost kCatch inside that; null if nothing is requested. Under the records lock.
+CancelTarget* FindTarget(ThreadBlock& thread) noexcept;
+// As a record; null for the root.
+inline Record* RecordOf(ThreadBlock& thread, CancelTarget& target) noexcept {
+  return &target == &thread.root ? nullptr : &static_cast<Boundary&>(target);
+}
 
 // The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
 bool IsCancelledUnderAttention(ThreadBlock& thread) noexcept;
@@ -212,15 +218,15 @@ inline bool IsCancelled(ThreadBlock& thread) noexcept {
   return thread.state.Observe().attention() && IsCancelledUnderAttention(thread);
 }
 
-// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `boundary` (its root, or one it has open):
+// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has open):
 // shuts the scopes inside, and interrupts a wait. Idempotent.
-void RequestCancel(ThreadBlock& thread, Boundary& boundary, const CancelReason& reason) noexcept;
+void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
 
 // Asks several threads to end, with one fence for all of them. The caller keeps them alive.
 class CancelBatch {
  public:
   static constexpr int kMax = 64;
-  explicit CancelBatch(const CancelReason& reason) noexcept : reason_(reason) {}
+  explicit CancelBatch(const CancelCause& cause) noexcept : cause_(cause) {}
   CancelBatch(const CancelBatch&) = delete;
   CancelBatch& operator=(const CancelBatch&) = delete;
 
@@ -231,7 +237,7 @@ class CancelBatch {
   void Request() noexcept;                                                  // once
 
  private:
-  const CancelReason reason_;
+  const CancelCause cause_;
   int count_ = 0;
   ThreadBlock* threads_[kMax];
 };
@@ -248,19 +254,25 @@ class RecordsWatch {
   ThreadBlock& thread_;
 };
 
-// The thread's own. Push says why the thread is cancelled at that moment, or kNone if it is not. Pop checks the nesting.
-WEFT_RARE CancelReason PushedUnderAttention(ThreadBlock& thread) noexcept;
+// For who asks: `cause`, and if `thread` is known, which is the caller, when it was and which way it came.
+CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
+
+// The thread's own. Push says whether the thread is cancelled at that moment. Pop checks the nesting.
+WEFT_RARE bool PushedUnderAttention(ThreadBlock& thread) noexcept;
 WEFT_RARE void PoppedUnderAttention(ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
 
-inline CancelReason PushRecord(ThreadBlock& thread, Record& record) noexcept {
+// Why a scope that was just pushed is to be shut from the start.
+CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
+
+inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
   record.outer = thread.records.load(std::memory_order_relaxed);  // relaxed: only the thread itself writes it
   // [records/1] release: pairs with [records/2] of those who walk.
   thread.records.store(&record, std::memory_order_release);
   LightFence();
   if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]]
     return PushedUnderAttention(thread);
-  return {};
+  return false;
 }
 
 // True if somebody had looked at the records before, or was about to.

@@ -1,0 +1,49 @@
+// A CancelReason on its way: copied from scope to child to the child's scopes without allocation, and made into a
+// CancelReason where somebody asks. (thread_cancel.cc, Explain)
+#ifndef WEFT_INTERNAL_CANCEL_CAUSE_H_
+#define WEFT_INTERNAL_CANCEL_CAUSE_H_
+
+#include <cstdint>
+#include <source_location>
+
+#include "weft/cancel_reason.h"
+
+namespace weft {
+
+// A string literal, kept by its address.
+class Literal {
+ public:
+  consteval Literal(const char* text) : text_(text) {}  // a literal: it has to live as long as the program
+  constexpr const char* c_str() const noexcept { return text_; }
+
+ private:
+  const char* text_;
+};
+
+namespace internal {
+
+struct CancelCause {
+  // Without a source location where `where` names no file.
+  CancelCause(CancelReason::Kind kind, uint64_t thread, int64_t when_ns = kUnknownTime, std::source_location where = {},
+              const char* text = nullptr) noexcept
+      : thread(thread), kind(static_cast<uint8_t>(kind)), when_ns(when_ns), where(where), text(text) {}
+
+  // Of one and the same request?
+  bool IsOf(const CancelCause& other) const noexcept {
+    return thread == other.thread && kind == other.kind && when_ns == other.when_ns && where.line() == other.where.line();
+  }
+
+  static constexpr int64_t kUnknownTime = INT64_MIN;
+
+  uint64_t thread : 56;  // ids are far smaller: a thousand million a second for a year are 2^55
+  uint64_t kind : 8;     // CancelReason::Kind
+  int64_t when_ns;       // on the runtime's clock
+  std::source_location where;
+  const char* text;  // null, or lives as long as the program
+};
+static_assert(sizeof(CancelCause) == 32, "one lies in every control block");
+
+}  // namespace internal
+}  // namespace weft
+
+#endif  // WEFT_INTERNAL_CANCEL_CAUSE_H_

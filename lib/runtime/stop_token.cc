@@ -1,0 +1,79 @@
+#include "weft/stop_token.h"
+
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft {
+namespace internal {
+
+void StopTokenBoundary::Enter(PromiseBase& awaiting) noexcept {
+  thread_ = &RequireThread("WithStopToken()");
+  frame = &awaiting;
+  PushRecord(*thread_, *this);
+  callback_.emplace(token_, Stop{this});  // calls it at once if the token is stopped
+}
+
+void StopTokenBoundary::Leave() noexcept {
+  if (thread_ == nullptr) return;
+  callback_.reset();  // waits for a call that is running
+  PopRecord(*std::exchange(thread_, nullptr), *this);
+}
+
+// On whatever OS thread. The thread stays, since it waits for this call before it leaves; and so does the runtime until the
+// thread has been let go.
+void StopTokenBoundary::RequestOwn() noexcept {
+  RuntimeCore& runtime = *thread_->runtime;
+  const RuntimeCore::OutsideCall call(runtime);
+  RequestCancel(*thread_, *this, {CancelReason::Kind::kStopRequested, 0, runtime.Now(), where_});
+  RunShutdowns(runtime);
+}
+
+}  // namespace internal
+
+// A scope without children: a request to what lies outside of it comes here as to any other, and counts as a child until the
+// callbacks are over. So nobody goes past it before, the owner's unwinding included.
+const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
+    .request_shutdown =
+        [](ScopeRecord& scope, const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
+    .shut_down_some =
+        [](ScopeRecord& scope, int) noexcept {
+          // Its own thread may be the one that carries this out: what the callbacks do is not for that to answer.
+          internal::Carrier* const carrier = internal::Carrier::Current();
+          internal::ThreadBlock* const current = carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);
+          static_cast<StopOnCancel&>(scope).source_.request_stop();
+          if (carrier != nullptr) carrier->current = current;
+          internal::EndCounted(scope);
+          return true;
+        },
+    .register_child = [](ScopeRecord&, internal::ThreadBlock&) noexcept {},
+    .for_each_child = [](ScopeRecord&, void (*)(internal::ThreadBlock&, void*), void*) noexcept {},
+    .name = [](const ScopeRecord&) noexcept { return std::string_view("StopOnCancel"); },
+};
+
+StopOnCancel::StopOnCancel() : ScopeRecord(&internal::RequireThread("StopOnCancel"), kOperations) {
+  if (internal::PushRecord(*owner, *this)) source_.request_stop();
+}
+
+StopOnCancel::~StopOnCancel() {
+  internal::PopRecord(*owner, *this);
+  // Nobody finds it any more. A request that has come before may be under way.
+  if (children.Drained()) return;
+  internal::RunShutdowns(*owner->runtime);
+  internal::RunInsideUntilDrained(*this);
+}
+
+void StopOnCancel::RequestStop() noexcept {
+  std::lock_guard guard(lock_);
+  if (shut_.load(std::memory_order_relaxed)) return;
+  shut_.store(true, std::memory_order_relaxed);
+  children.Add();
+  internal::EnqueueShutdown(*owner->runtime, *this);
+}
+
+}  // namespace weft

@@ -6,7 +6,8 @@
 // exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a checkpoint: in a
 // thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
 //
-// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending.
+// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending, unless it
+// has a grace limit, counted from the request: Shield(grace, ...).
 // Cost: two records in a frame of its own.
 #ifndef WEFT_FINALLY_H_
 #define WEFT_FINALLY_H_
@@ -16,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
@@ -57,10 +59,14 @@ class EndAwaiter : private OpenBoundary {
 
 template <class T, class F>
   requires std::is_same_v<std::invoke_result_t<F&>, Task<void>>
-Task<T> Finally(Task<T> task, F cleanup) {
+Task<T> Finally(Task<T> task, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
   internal::ResultSlot<T> slot;
   const bool cancelled = co_await internal::EndAwaiter<T>(std::move(task), slot);
-  co_await Shield(cleanup());
+  if (grace == absl::InfiniteDuration()) {
+    co_await Shield(cleanup());
+  } else {
+    co_await Shield(grace, cleanup());
+  }
   if (cancelled) {
     co_await Yield();
     WEFT_CHECK(false) << "a request to cancel that Finally() has stopped for a while is gone";
@@ -73,12 +79,12 @@ Task<T> Finally(Task<T> task, F cleanup) {
 }
 
 template <class T, class F>
-Task<T> Finally(Task<T>, F) = delete;  // the clean-up takes nothing and returns a Task<void>
+Task<T> Finally(Task<T>, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 // The same for what becomes a Task.
 template <internal::BecomesTask A, class F>
-auto Finally(A&& awaitable, F cleanup) {
-  return Finally(std::move(awaitable).AsTask(), std::move(cleanup));
+auto Finally(A&& awaitable, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
+  return Finally(std::move(awaitable).AsTask(), std::move(cleanup), grace);
 }
 
 }  // namespace weft

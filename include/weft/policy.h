@@ -95,9 +95,9 @@ constexpr bool ShutsDownOnFailure() {
   return false;
 }
 
-// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: one line on standard
-// error. (outcome.cc)
-void ReportUncaught(const char* where, const absl::Status& status) noexcept;
+// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: to the runtime's
+// on_uncaught_failure. (outcome.cc)
+void ReportUncaught(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
 
 }  // namespace internal
 
@@ -198,7 +198,7 @@ struct AsCompletedPolicy {
   Outcome Result(Outcome outcome) { return outcome; }
 };
 
-// Reports each failure when it happens: to a function of its own, or on standard error. The function is called as
+// Reports each failure when it happens: to a function of its own, or to the runtime's on_uncaught_failure. The function is called as
 // OnComplete() is.
 class SupervisorPolicy {
  public:
@@ -218,7 +218,7 @@ class SupervisorPolicy {
     if (report_) {
       report_(subtask);
     } else {
-      internal::ReportUncaught("a subtask of a Supervisor failed", subtask.status());
+      internal::ReportUncaught("a subtask of a Supervisor failed", subtask.status(), subtask.exception());
     }
     return false;
   }

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -37,12 +38,19 @@ namespace weft {
 // kEpoll.
 using IoBackend = internal::IoBackend;
 
+// Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a subtask of a
+// Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none. Called on a carrier, on
+// no virtual thread, by several at once; it must not throw. Null: a line on standard error.
+using UncaughtFailureHandler =
+    std::function<void(std::string_view what, const absl::Status& status, const std::exception_ptr& exception)>;
+
 struct RuntimeOptions {
   int parallelism = 0;    // 0: WEFT_PARALLELISM, else the CPUs this process may use
   int max_pool_size = 0;  // 0: WEFT_MAX_POOL_SIZE, else 256, or the parallelism if that is more
   int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as described there
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
+  UncaughtFailureHandler on_uncaught_failure = nullptr;
 };
 
 struct RuntimeStats {

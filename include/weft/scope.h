@@ -24,6 +24,8 @@
 //
 //   weft::AllSuccessful<Page> scope({.max_concurrency = 8, .timeout = absl::Seconds(10)});
 //
+// Daemons: ForkDaemon() starts a child that serves the others. A join waits for those, and ends it.
+//
 // No child outlives its scope, on any path. Normally the owner joins, or closes on an early exit:
 //
 //   if (absl::Status s = Check(request); !s.ok()) co_return co_await scope.Close(s);
@@ -43,7 +45,9 @@
 // Memory ordering, for any scope: the owner's actions before Fork() happen before the child's; all of a child's actions happen before
 // Join() returns.
 //
-// Cancellation. Join() and Close() are checkpoints. A join that is cancelled counts as attempted.
+// Cancellation. Join() and Close() are checkpoints. Those who are cancelled are told why, when, from which line and by which way
+// (cancel_reason.h); the handle of a subtask that was cancelled says why as well.
+//
 // Cost. A child is one control block, which its handle shares, and its frames; nothing else is allocated.
 #ifndef WEFT_SCOPE_H_
 #define WEFT_SCOPE_H_
@@ -152,10 +156,18 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   template <class F>
     requires internal::GivesTask<F&, Ready>
   auto Start(F service, ForkOptions options = {}) {
-    return StartNamed(std::move(service), std::string(options.name));
+    return StartService(std::move(service), std::string(options.name), /*daemon=*/false);
+  }
+  // The same for a service that ends when all the other children have: as ForkDaemon().
+  template <class F>
+    requires internal::GivesTask<F&, Ready>
+  auto StartDaemon(F service, ForkOptions options = {}) {
+    return StartService(std::move(service), std::string(options.name), /*daemon=*/true);
   }
   template <class F>
   Task<void> Start(F, ForkOptions = {}) = delete;  // a service takes a weft::Ready and returns a Task
+  template <class F>
+  Task<void> StartDaemon(F, ForkOptions = {}) = delete;  // a service takes a weft::Ready and returns a Task
 
   // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
   // its join.
@@ -267,7 +279,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     try {
       return policy.OnComplete(subtask);
     } catch (...) {
-      internal::ReportUncaught("OnComplete() of a scope's policy threw", ExceptionToStatus(std::current_exception()));
+      internal::ReportUncaught("OnComplete() of a scope's policy threw", ExceptionToStatus(std::current_exception()),
+                               std::current_exception());
       return false;
     }
 #else
@@ -276,12 +289,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
 
   template <class F>
-  auto StartNamed(F service, std::string name)
+  auto StartService(F service, std::string name, bool daemon)
       -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
     auto start = std::make_shared<internal::StartState>();
-    auto subtask = Fork(
-        [service = std::move(service), end = internal::StartEnd(start)]() mutable { return service(Ready(end.start)); },
-        {.name = name});
+    auto run = [service = std::move(service), end = internal::StartEnd(start)]() mutable {
+      return service(Ready(end.start));
+    };
+    auto subtask = daemon ? this->ForkDaemon(std::move(run), {.name = name}) : Fork(std::move(run), {.name = name});
     co_await start->decided.Wait();
     if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
     co_return subtask;

@@ -259,7 +259,7 @@ bool Carrier::IsToEndUnstarted(ThreadBlock& thread) noexcept {
 
 // The wait of the thread is over, or it is to be unwound: gives what runs.
 std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
-  if (EndWait(thread) == &kParkedJoinWait && !thread.unwind && ParkInJoinAgain(thread)) [[unlikely]]
+  if (EndWait(thread) == &kParkedJoinWait && ParkUntilJoined(thread)) [[unlikely]]
     return std::noop_coroutine();
   while (thread.unwind) {
     switch (Unwind(thread)) {

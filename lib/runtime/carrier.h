@@ -221,8 +221,8 @@ class Carrier {
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
   const WaitKind* EndWait(ThreadBlock& thread) noexcept;
-  bool ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept;
-  bool ParkInJoinAgain(ThreadBlock& thread) noexcept;
+  bool ParkUntilJoined(ThreadBlock& thread) noexcept;
+  static bool IsJoined(ScopeRecord& scope) noexcept;
   enum class AfterUnwind : uint8_t { kLeft, kAtBoundary, kAtRoot };
   AfterUnwind Unwind(ThreadBlock& thread) noexcept;
   void Idle() noexcept;

@@ -11,7 +11,12 @@ namespace weft::internal {
 
 constinit const WaitKind kParkedJoinWait = {
     ParkReason::kJoin, /*timed=*/false,
-    [](ThreadBlock& thread) noexcept { return static_cast<ScopeRecord*>(thread.waiting_on)->children.Withdraw(); },
+    [](ThreadBlock& thread) noexcept {
+      auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
+      if (!scope.children.Withdraw()) return false;
+      if (scope.has_daemons) scope.AwaitAllAgain();
+      return true;
+    },
     /*cancel_wins=*/true};
 
 // It ends with the children, because what cancels the owner there shuts the scope as well.
@@ -133,6 +138,10 @@ std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
 }
 
 bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
+  if (scope.has_daemons) [[unlikely]] {
+    scope.EndDaemons();
+    return scope.children.Drained() || scope.children.Wait();
+  }
   ThreadBlock& owner = *scope.owner;
   if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
   if (!PopRecord(owner, scope)) [[likely]]
@@ -184,7 +193,10 @@ std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRe
 }
 
 std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
-  if (!scope.children.MayHaveLocal() || !MayBeginInPlace(scope.children.local())) return CloseJoin(scope);
+  // A daemon cannot hold the count: the join is over before it ends.
+  if (!scope.children.MayHaveLocal() || scope.has_daemons || !MayBeginInPlace(scope.children.local())) {
+    return CloseJoin(scope);
+  }
   ThreadBlock* const child = deque.Pop();
   if (child == nullptr) return CloseJoin(scope);
   if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(*child, scope);
@@ -219,6 +231,8 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
     action = Action::kYield;
     return std::noop_coroutine();
   }
+  if (scope.has_daemons) [[unlikely]]
+    scope.AwaitOthers();
   if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
     // Every request that would unwind this join shuts the scope as well: it ends when the children do.
     scope.owner_parked = false;
@@ -229,35 +243,43 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   }
   // Something was opened after the scope, up to which the thread may be unwound while the children go on.
   thread.waiting_on = &scope;
-  if (ParkInJoin(thread, scope)) return std::noop_coroutine();
+  if (ParkUntilJoined(thread)) return std::noop_coroutine();
   if (!thread.unwind) return frame.Handle();
   action = Action::kUnwind;
   return std::noop_coroutine();
 }
 
-// False: all had ended already, and the wait is over.
-bool Carrier::ParkInJoin(ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
-  scope.owner_parked = true;
-  if (scope.children.Wait()) {
-    EndWait(thread);
-    return false;
-  }
-  action = Action::kPark;
-  return true;
-}
-
-// The owner was parked in a join, and has been woken since all had ended. A thread of a scope that it has opened after
-// that one may have forked into it before the owner had its turn: then it waits on.
-bool Carrier::ParkInJoinAgain(ThreadBlock& thread) noexcept {
+// The owner, in a join that can be interrupted: before it parks, when it has been woken since all had ended, and when it
+// is to leave the join, unwinding. True: it parks. It may have to again: a thread of a scope that it has opened after the
+// one that is joined may have forked into that before the owner had its turn; and when the others have ended it waits for
+// the daemons.
+bool Carrier::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
-  while (!scope.children.Drained() && !thread.unwind) {
+  while (!thread.unwind && !IsJoined(scope)) {
     // As EnterBoundary(); what was requested before is known.
     thread.seen = thread.state.Observe();
-    thread.unwind = thread.seen.requested() && IsCancelled(thread);
-    if (!thread.unwind && ParkInJoin(thread, scope)) return true;
+    if (thread.seen.requested() && IsCancelled(thread)) {
+      thread.unwind = true;
+      break;
+    }
+    thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+    scope.owner_parked = true;
+    if (!scope.children.Wait()) {
+      action = Action::kPark;
+      return true;
+    }
+    EndWait(thread);
   }
+  if (thread.unwind && scope.has_daemons) scope.AwaitAllAgain();
   return false;
+}
+
+bool Carrier::IsJoined(ScopeRecord& scope) noexcept {
+  if (!scope.children.Drained()) return false;
+  if (!scope.has_daemons) [[likely]]
+    return true;
+  scope.EndDaemons();
+  return scope.children.Drained();
 }
 
 }  // namespace weft::internal

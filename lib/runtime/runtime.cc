@@ -92,6 +92,7 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   }
   config.clock = &internal::Clock::Real();
   config.observer = options.observer;
+  config.on_uncaught_failure = options.on_uncaught_failure;
   return config;
 }
 

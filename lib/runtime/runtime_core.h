@@ -3,8 +3,11 @@
 #define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +33,8 @@ struct RuntimeConfig {
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
   std::shared_ptr<Backend> backend;              // null: no I/O
+  std::function<void(std::string_view what, const absl::Status& status, const std::exception_ptr& exception)>
+      on_uncaught_failure = nullptr;  // null: a line on standard error
 };
 
 // The sum over all carriers, and what was done by threads that are no carriers. Exact when nothing runs.

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lib/runtime/deadline.h"
 #include "lib/runtime/in_place.h"
 #include "weft/internal/check.h"
@@ -33,6 +34,13 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
         },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                          void* argument) noexcept { static_cast<ScopeBase&>(scope).ForEachChild(visit, argument); },
+    .await_others = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).AwaitOthers(); },
+    .end_daemons = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).EndDaemons(); },
+    .await_all_again =
+        [](ScopeRecord& scope) noexcept {
+          std::lock_guard guard(static_cast<ScopeBase&>(scope).lock_);
+          static_cast<ScopeBase&>(scope).AwaitAllAgainLocked();
+        },
     .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
       return static_cast<const ScopeBase&>(scope).name_;
     },
@@ -135,12 +143,12 @@ inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uin
 }
 
 // The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases.
-void ScopeBase::StartChild(ChildBase& child, ThreadIdentity* name) {
+void ScopeBase::StartChild(ChildBase& child) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = *owner;
-  if (carrier == nullptr || carrier->current != &self || closed() || self.bindings != bindings_ || name != nullptr ||
-      !plain_forks_ || shut() || self.state.Observe().attention()) [[unlikely]] {
-    return StartChildChecked(child, name);
+  if (carrier == nullptr || carrier->current != &self || closed() || self.bindings != bindings_ || !plain_forks_ || shut() ||
+      self.state.Observe().attention()) [[unlikely]] {
+    return StartChildChecked(child, /*name=*/nullptr, /*daemon=*/false);
   }
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
   if (round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
@@ -157,11 +165,17 @@ void ScopeBase::CheckFork(const ThreadBlock& self) const {
                                          << DescribeThread(*owner);
 }
 
-void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
+void ScopeBase::CheckForkDaemon(const ThreadBlock& self) const {
+  WEFT_CHECK(&self == owner) << "ForkDaemon() by " << DescribeThread(self) << "; the scope is owned by "
+                             << DescribeThread(*owner) << ", and only the owner, who joins, starts daemons";
+}
+
+void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon) {
   ThreadBlock& self = RequireThread("Fork()");
   Carrier& carrier = *Carrier::Current();
   const bool by_owner = &self == owner;
   CheckFork(self);
+  if (daemon) CheckForkDaemon(self);
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
   if (by_owner && round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
   PlaceChild(child, self, round, carrier.NextThreadIds(1));
@@ -170,9 +184,11 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
     // [identity/1] release: pairs with [identity/2].
     child.identity.store(name, std::memory_order_release);
   }
-  if (hooks_.on_fork != nullptr) AnnounceFork(child);
+  child.daemon_ = daemon;
+  if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
   // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
-  if (shut() || IsCancelled(self)) return child.DropUnstarted();
+  if (shut() || IsCancelled(self)) return DropCancelled(child, self);
+  if (daemon) return PlaceDaemon(child);
   if (completions_ != nullptr) completions_->Forked();
   if (max_concurrency_ != ScopeOptions::kUnlimited) return StartWithinLimit(child);
   if (by_owner) {
@@ -181,6 +197,31 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name) {
     children.Add();
   }
   carrier.StartHere(child);
+}
+
+// Its handle tells why.
+void ScopeBase::DropCancelled(ChildBase& child, ThreadBlock& self) noexcept {
+  child.root.requested = true;
+  if (std::unique_lock guard(lock_); shut()) {
+    child.root.cause = cause_;
+  } else {
+    guard.unlock();
+    child.root.cause = WhyCancelled(self);
+  }
+  child.DropUnstarted();
+}
+
+// Known from the start: whoever ends the others has to find it.
+void ScopeBase::PlaceDaemon(ChildBase& child) noexcept {
+  has_daemons = true;
+  children.AddLocal();
+  {
+    std::lock_guard guard(lock_);
+    ++daemons_;
+    children_.PushBack(&child);
+    child.state.Registered();
+  }
+  Carrier::Current()->StartHere(child);
 }
 
 ThreadIdentity* ScopeBase::NewName(std::string_view name) noexcept {
@@ -231,13 +272,14 @@ class Unallocated final : public ChildBase {
 
 }  // namespace
 
-ChildBase& ScopeBase::FailFork() {
+ChildBase& ScopeBase::FailFork(bool daemon) {
   ThreadBlock& self = RequireThread("Fork()");
   CheckFork(self);
+  if (daemon) CheckForkDaemon(self);
   const bool unavailable = shut() || IsCancelled(self);
   ChildBase& child = unavailable ? Unallocated::Unavailable() : Unallocated::Failed();
   child.AddRef();  // the caller's
-  if (hooks_.on_fork != nullptr) {
+  if (hooks_.on_fork != nullptr && !daemon) {
     child.AddRef();  // in place of the run's, which AnnounceFork() drops if the policy throws
     AnnounceFork(child);
     child.Release();
@@ -246,7 +288,7 @@ ChildBase& ScopeBase::FailFork() {
   // As at the end of a child: on no virtual thread.
   Carrier& carrier = *Carrier::Current();
   carrier.current = nullptr;
-  const bool to_shut = Complete(child, Completion::kFailed);
+  const bool to_shut = Complete(child, Completion::kFailed, daemon);
   carrier.current = &self;
   {
     std::lock_guard guard(lock_);
@@ -289,7 +331,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
                           : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
                                                                     : Completion::kUnavailable;
-  const bool to_shut = Complete(child, kind);
+  const bool to_shut = Complete(child, kind, child.daemon_);
   bool shut_by_child = false;
   bool kept = false;
   ThreadBlock* next = nullptr;
@@ -313,7 +355,10 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
       if (cursor_ == &child) cursor_ = children_.Next(&child);
       SiblingList::Remove(&child);
     }
-    if (max_concurrency_ != ScopeOptions::kUnlimited && !shut()) {
+    if (child.daemon_) {
+      --daemons_;
+      if (awaits_others_) children.Add();  // it counts again, until its very end
+    } else if (max_concurrency_ != ScopeOptions::kUnlimited && !shut()) {
       next = waiting_.PopFront();
       if (next == nullptr) --running_;
     }
@@ -321,7 +366,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
   // What the result's destructor touches may be the owner's: it has run before the owner can go on.
   const bool completed = child.completion() != Completion::kUnavailable;
   if (!kept && !completed) child.DropResult();
-  if (completions_ != nullptr) completions_->Ended(child, completed);
+  if (completions_ != nullptr && !child.daemon_) completions_->Ended(child, completed);
   if (next != nullptr) Carrier::Current()->StartHere(*next);
   child.state.End();
   child.Release();
@@ -329,10 +374,10 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
 }
 
 // True: the scope is to be shut down. What completes after a shutdown stays kUnavailable.
-bool ScopeBase::Complete(ChildBase& child, Completion kind) noexcept {
+bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcept {
   if (kind == Completion::kUnavailable || shut()) return false;
   const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
-  if (hooks_.on_complete == nullptr) {
+  if (hooks_.on_complete == nullptr || daemon) {
     child.Publish(kind);
     return fatal;
   }
@@ -344,13 +389,15 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind) noexcept {
 }
 
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
-// it.
+// it. (A daemon is known from its start.)
 void ScopeBase::Register(ChildBase& child) noexcept {
   std::optional<CancelCause> cause;
   {
     std::lock_guard guard(lock_);
-    children_.PushBack(&child);
-    child.state.Registered();
+    if (child.state.Observe().unregistered()) {
+      children_.PushBack(&child);
+      child.state.Registered();
+    }
     if (shut_.load(std::memory_order_relaxed) && spared_ != &child) cause = cause_;
   }
   if (cause.has_value()) RequestCancel(child, child.root, *cause);
@@ -425,6 +472,37 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
   while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
   if (done) EndCounted(*this);
   return done;
+}
+
+// ---- Daemons.
+
+// A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever finds
+// that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the scope uncounted.
+void ScopeBase::AwaitOthers() noexcept {
+  std::lock_guard guard(lock_);
+  awaits_others_ = true;
+  children.Add(-daemons_);
+}
+
+bool ScopeBase::AwaitAllAgainLocked() noexcept {
+  if (!std::exchange(awaits_others_, false)) return false;
+  children.Add(daemons_);
+  return true;
+}
+
+void ScopeBase::EndDaemons() noexcept {
+  std::lock_guard guard(lock_);
+  if (!AwaitAllAgainLocked()) return;
+  const CancelCause cause = MakeCause(CancelReason::Kind::kOthersEnded, owner->id);
+  for (ThreadBlock* child = children_.front(); child != nullptr;) {
+    CancelBatch batch(cause);
+    for (int i = 0; i < CancelBatch::kMax && child != nullptr; child = children_.Next(child)) {
+      if (!static_cast<ChildBase*>(child)->daemon_) continue;
+      batch.Add(*child);
+      ++i;
+    }
+    batch.Request();
+  }
 }
 
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
@@ -510,7 +588,14 @@ void ChildBase::OnEnd(Ending ending) noexcept {
 
 absl::Status ChildBase::status() const {
   switch (completion()) {
-    case Completion::kUnavailable: return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
+    case Completion::kUnavailable: {
+      // Nobody asks anything of it any more.
+      if (!state.ended() || !root.requested) {
+        return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
+      }
+      const CancelReason reason = Explain(root.cause);
+      return WithReason(absl::UnavailableError(absl::StrCat("the subtask was cancelled: ", reason.ToString())), reason);
+    }
     case Completion::kSuccess: return absl::OkStatus();
     case Completion::kFailed: return FailureStatus();
   }

@@ -48,7 +48,7 @@ class ChildBase : public ThreadBlock {
   // [child/2] release: pairs with [child/1].
   void Publish(Completion completion) noexcept { completion_.store(completion, std::memory_order_release); }
 
-  // Instead of a run: the scope was shut down.
+  // Instead of a run: it is cancelled.
   void DropUnstarted() noexcept;
   void OnEnd(Ending ending) noexcept override;
 
@@ -56,6 +56,7 @@ class ChildBase : public ThreadBlock {
   uint32_t round_ = 0;         // of fork and join, in that scope
   Atomic<Completion> completion_{Completion::kUnavailable};
   bool shown_to_owner_ = false;
+  bool daemon_ = false;  // before it starts
 };
 
 // What a Subtask<U> sees: the value, whichever way the task returned it.

@@ -70,6 +70,8 @@ class JoinCount {
   // ---- Anybody else's.
   // relaxed: whoever adds knows by other means that the scope stays until it has ended what it adds.
   void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
+  // As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::AwaitOthers)
+  void Add(int64_t count) noexcept { shared_.fetch_add(count, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
     // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.

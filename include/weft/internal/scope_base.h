@@ -89,6 +89,25 @@ class ScopeBase : public ScopeRecord {
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
   }
 
+  // Starts a daemon: a child that serves the others, a ticker or a watchdog, say. A join waits until the other children have
+  // ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any child's; of its
+  // value the scope's policy hears nothing, and it does not count against max_concurrency. The owner alone; the rest as Fork().
+  template <class T>
+  Subtask<FlatValue<T>> ForkDaemon(Task<T> task, ForkOptions options = {}) {
+    return Adopt<TaskChild<T>>(options, std::move(task), /*daemon=*/true);
+  }
+  template <class F>
+    requires GivesTask<std::decay_t<F>&>
+  Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> ForkDaemon(F&& closure,
+                                                                                             ForkOptions options = {}) {
+    using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
+    return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure), /*daemon=*/true);
+  }
+  template <BecomesTask A>
+  auto ForkDaemon(A&& awaitable, ForkOptions options = {}) {
+    return ForkDaemon(std::move(awaitable).AsTask(), options);
+  }
+
   // The same for what becomes a Task. (all.h)
   template <BecomesTask A>
   auto Fork(A&& awaitable, ForkOptions options = {}) {
@@ -137,7 +156,7 @@ class ScopeBase : public ScopeRecord {
   [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) noexcept;
 
   template <class C, class Source>
-  auto Adopt(const ForkOptions& options, Source&& source) {
+  auto Adopt(const ForkOptions& options, Source&& source, bool daemon = false) {
     static_assert(alignof(C) <= kFrameGranuleBytes, "a closure that is forked, or a result, is aligned to 16 bytes at most");
     using U = typename C::Value;
     struct Memory {
@@ -148,15 +167,19 @@ class ScopeBase : public ScopeRecord {
     };
     Memory memory(AllocateFrameNoThrow(sizeof(C)));
     if (memory.block == nullptr) [[unlikely]]
-      return AdoptHandle<Subtask<U>>(FailFork());
+      return AdoptHandle<Subtask<U>>(FailFork(daemon));
     // Made before the child, so that nothing is lost.
     ThreadIdentity* name = nullptr;
     if (!options.name.empty() && (name = NewName(options.name)) == nullptr) [[unlikely]]
-      return AdoptHandle<Subtask<U>>(FailFork());
+      return AdoptHandle<Subtask<U>>(FailFork(daemon));
     C* const child = MakeChild<C>(memory.block, name, std::forward<Source>(source));
     memory.block = nullptr;
     Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
-    StartChild(*child, name);
+    if (name != nullptr || daemon) [[unlikely]] {
+      StartChildChecked(*child, name, daemon);
+    } else {
+      StartChild(*child);
+    }
     return subtask;
   }
   template <class C, class Source>
@@ -178,15 +201,18 @@ class ScopeBase : public ScopeRecord {
     }
   }
   // A fork for which there was no memory: gives a subtask that has failed, with a reference.
-  ChildBase& FailFork();
-  void StartChild(ChildBase& child, ThreadIdentity* name);
-  void StartChildChecked(ChildBase& child, ThreadIdentity* name);
+  ChildBase& FailFork(bool daemon);
+  void StartChild(ChildBase& child);
+  void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
   void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
   void CheckFork(const ThreadBlock& self) const;
+  void CheckForkDaemon(const ThreadBlock& self) const;
+  void DropCancelled(ChildBase& child, ThreadBlock& self) noexcept;
+  void PlaceDaemon(ChildBase& child) noexcept;
   void AnnounceFork(ChildBase& child);
   void StartWithinLimit(ChildBase& child) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
-  bool Complete(ChildBase& child, Completion kind) noexcept;
+  bool Complete(ChildBase& child, Completion kind, bool daemon) noexcept;
   Outcome CollectFailures(bool with_timeout);
   // Gives how many there are by now.
   uint64_t CountFailureLocked() noexcept {
@@ -202,6 +228,9 @@ class ScopeBase : public ScopeRecord {
   void RequestShutdownLocked(const CancelCause& cause) noexcept;
   void TimeIsUp() noexcept;
   bool ShutDownSome(int max) noexcept;
+  void AwaitOthers() noexcept;
+  void EndDaemons() noexcept;
+  bool AwaitAllAgainLocked() noexcept;
   void Register(ChildBase& child) noexcept;
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
@@ -261,6 +290,8 @@ class ScopeBase : public ScopeRecord {
   bool no_memory_ = false;  // the first failure is that of a FailFork()
   ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
   int running_ = 0;      // children within max_concurrency
+  int64_t daemons_ = 0;  // that have not ended
+  bool awaits_others_ = false;  // a join waits, and the daemons do not count
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   Atomic<uint64_t> failure_count_{0};
 };

@@ -1,0 +1,240 @@
+// What is told of a cancellation. Goal: who, why, when, from which line, and by which way, at CatchCancelled(), at a
+// boundary with a limit, in an outcome, and in the handle of a subtask. Method: the same bodies in simulations and on
+// carriers; what depends on exact times, in simulations only.
+#include <gtest/gtest.h>
+
+#include <source_location>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::Forever;
+using testing::Introduction;
+
+using Kind = CancelReason::Kind;
+
+class ReasonTest : public testing::OnBoth {};
+WEFT_ON_BOTH(ReasonTest);
+
+std::string LineAfter(std::source_location where = std::source_location::current()) {
+  return absl::StrCat(where.file_name(), ":", where.line() + 1);
+}
+
+Task<void> CatchInto(absl::Status& seen, Introduction& waiting) {
+  waiting.Make();
+  seen = co_await CatchCancelled(Forever());
+}
+
+TEST_P(ReasonTest, AShutdownTellsItsLineAndItsWords) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    Introduction waiting;
+    absl::Status seen;
+    scope.Fork(CatchInto(seen, waiting));
+    co_await waiting.AwaitParked();
+    const std::string line = LineAfter();
+    scope.Shutdown("no quorum");
+    (co_await scope.Join()).IgnoreFailures();
+    const CancelReason reason = ReasonOf(seen);
+    EXPECT_EQ(reason.kind, Kind::kShutdown);
+    EXPECT_EQ(reason.text, "no quorum");
+    EXPECT_EQ(reason.where, line);
+    EXPECT_EQ(reason.ToString(),
+              absl::StrCat("shut down: no quorum (virtual thread #", VirtualThread::Current().id(), "), at ", line));
+    EXPECT_EQ(seen.message(), reason.ToString());
+  });
+}
+
+TEST_P(ReasonTest, ATimeoutTellsWhereItWasSet) {
+  Everywhere([]() -> Task<void> {
+    const std::string line = LineAfter();
+    const absl::Status late = co_await WithTimeout(absl::ZeroDuration(), Forever());
+    EXPECT_EQ(ReasonOf(late).kind, Kind::kTimeout);
+    EXPECT_EQ(ReasonOf(late).where, line);
+    EXPECT_TRUE(ReasonOf(late).path.empty());
+  });
+}
+
+TEST_P(ReasonTest, ACloseTellsItsLineAndADestructorThatOfTheOpening) {
+  Everywhere([]() -> Task<void> {
+    absl::Status seen;
+    {
+      AwaitAll scope;
+      Introduction waiting;
+      scope.Fork(CatchInto(seen, waiting));
+      co_await waiting.AwaitParked();
+      const std::string line = LineAfter();
+      co_await scope.Close();
+      EXPECT_EQ(ReasonOf(seen).where, line);
+    }
+    std::string opening;
+    {
+      Introduction waiting;
+      opening = LineAfter();
+      AwaitAll scope;
+      scope.Fork(CatchInto(seen, waiting));
+      co_await waiting.AwaitParked();
+    }
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kScopeClosed);
+    EXPECT_EQ(ReasonOf(seen).where, opening);
+  });
+}
+
+TEST_P(ReasonTest, AScopesOwnTimeoutTellsWhereItWasOpened) {
+  Everywhere([]() -> Task<void> {
+    const std::string line = LineAfter();
+    AwaitAll scope({.timeout = absl::ZeroDuration()});
+    const Outcome outcome = co_await scope.Join();
+    EXPECT_EQ(outcome.status().code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(ReasonOf(outcome.status()).where, line);
+  });
+}
+
+TEST_P(ReasonTest, ThePathNamesEachThreadBelowWhatWasCancelled) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll outer("requests");
+    Introduction waiting;
+    absl::Status seen;
+    uint64_t middle_id = 0;
+    uint64_t leaf_id = 0;
+    outer.Fork(
+        [&]() -> Task<void> {
+          middle_id = VirtualThread::Current().id();
+          AwaitAll inner;
+          inner.Fork(
+              [&]() -> Task<void> {
+                leaf_id = VirtualThread::Current().id();
+                co_await CatchInto(seen, waiting);
+              },
+              {.name = "leaf"});
+          (co_await inner.Join()).IgnoreFailures();
+        },
+        {.name = "middle"});
+    co_await waiting.AwaitParked();
+    outer.Shutdown();
+    (co_await outer.Join()).IgnoreFailures();
+    const CancelReason reason = ReasonOf(seen);
+    EXPECT_EQ(reason.path.size(), 2u);
+    if (reason.path.size() != 2) co_return;
+    EXPECT_EQ(reason.path[0], absl::StrCat("VirtualThread[#", leaf_id, ",leaf], forked in a scope of VirtualThread[#", middle_id,
+                                           ",middle]"));
+    EXPECT_EQ(reason.path[1], absl::StrCat("VirtualThread[#", middle_id, ",middle], forked in the scope requests of ",
+                                           "VirtualThread[#", VirtualThread::Current().id(), "]"));
+  });
+}
+
+TEST_P(ReasonTest, ThePathEndsAtTheThreadWhoseDeadlineItWas) {
+  Everywhere([]() -> Task<void> {
+    absl::Status seen;
+    // In a scope of its own, which nobody cancels.
+    AwaitAll scope;
+    scope.Fork([&seen]() -> Task<void> {
+      const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](absl::Status& inside) -> Task<void> {
+        AwaitAll inner("inner");
+        inner.Fork([&inside]() -> Task<void> { inside = co_await CatchCancelled(Forever()); });
+        (co_await inner.Join()).IgnoreFailures();
+      }(seen));
+      EXPECT_EQ(ReasonOf(late).where, ReasonOf(seen).where);
+    });
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(ReasonOf(seen).kind, Kind::kTimeout);
+    EXPECT_EQ(ReasonOf(seen).path.size(), 1u);
+    EXPECT_TRUE(absl::StrContains(ReasonOf(seen).path[0], "forked in the scope inner of")) << ReasonOf(seen).path[0];
+  });
+}
+
+TEST_P(ReasonTest, TheHandleOfACancelledSubtaskTellsWhy) {
+  Everywhere([]() -> Task<void> {
+    ShutdownOnFailure scope;
+    Introduction waiting;
+    auto cancelled = scope.Fork(Forever(waiting));
+    co_await waiting.AwaitParked();
+    auto failing = scope.Fork([]() -> Task<absl::Status> { co_return absl::InternalError("x"); });
+    EXPECT_FALSE((co_await scope.Join()).ok());
+    auto unstarted = scope.Fork(Forever());
+    EXPECT_EQ(cancelled.status().code(), absl::StatusCode::kUnavailable);
+    for (const auto& subtask : {cancelled, unstarted}) {
+      EXPECT_EQ(ReasonOf(subtask.status()).kind, Kind::kSiblingFailed);
+      EXPECT_EQ(ReasonOf(subtask.status()).thread, failing.thread_id());
+    }
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(ReasonTest, AForkByACancelledThreadTellsWhyItStartedNothing) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    absl::Status seen;
+    scope.Fork([&seen]() -> Task<void> {
+      co_await testing::UntilAsked();
+      AwaitAll inner;
+      seen = inner.Fork(Forever()).status();
+    });
+    co_await Yield();
+    scope.Shutdown("enough");
+    (co_await scope.Join()).IgnoreFailures();
+    // Unless it was cancelled before it began.
+    if (seen.ok()) co_return;
+    EXPECT_EQ(ReasonOf(seen).text, "enough") << seen;
+  });
+}
+
+TEST(ReasonSimulationTest, TheReasonTellsWhen) {
+  testing::Simulation simulation({.carriers = 1});
+  simulation.Run([]() -> Task<void> {
+    const absl::Time begin = Now();
+    absl::Status seen;
+    AwaitAll scope;
+    scope.Fork([&seen]() -> Task<void> {
+      seen = co_await CatchCancelled([]() -> Task<void> {
+        co_await Shield([]() -> Task<void> { co_await Sleep(absl::Seconds(5)); }());
+        co_await Yield();
+      }());
+    });
+    co_await Sleep(absl::Seconds(1));
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_GE(ReasonOf(seen).when - begin, absl::Seconds(1));
+    EXPECT_LT(ReasonOf(seen).when - begin, absl::Seconds(2));
+    EXPECT_GE(Now() - begin, absl::Seconds(5));
+  }());
+}
+
+TEST(ReasonStatusTest, AReasonSurvivesAStatusWhateverIsInIt) {
+  const CancelReason reason{.kind = Kind::kShutdown,
+                            .thread = 7,
+                            .when = absl::FromUnixNanos(1'234'567'890'123),
+                            .where = "a\nb:3",
+                            .text = "with \\ and \n and \0",
+                            .path = {"one\n", "", "two"}};
+  EXPECT_EQ(ReasonOf(CancelledStatus(reason)), reason);
+  const CancelReason plain{.kind = Kind::kTimeout};
+  EXPECT_EQ(ReasonOf(CancelledStatus(plain)), plain);
+  EXPECT_EQ(CancelledStatus(plain).code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(ReasonStatusTest, AStatusWithoutAReasonOrWithOneThatCannotBeReadHasNone) {
+  EXPECT_FALSE(ReasonOf(absl::CancelledError("own")));
+  for (const char* payload : {"", "1", "1\n2\n\n\n\\", "99\n1\n\n\n", "-1\n1\n\n\n", "x\n1\n\n\n", "1\n2\nx\n\n"}) {
+    absl::Status status = absl::CancelledError("foreign");
+    status.SetPayload("weft.dev/cancel-reason", absl::Cord(payload));
+    EXPECT_FALSE(ReasonOf(status)) << payload;
+  }
+}
+
+}  // namespace
+}  // namespace weft

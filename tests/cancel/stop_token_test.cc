@@ -1,0 +1,296 @@
+// std::stop_token, in and out. Goal: a token cancels what is awaited under it and nothing else, whoever stops it and
+// whenever; a request to cancel stops the token of StopOnCancel, once, before its thread goes past it. Method: the same
+// bodies in simulations and on carriers; tokens that other OS threads stop, on carriers.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stop_token>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "tests/support/counted.h"
+#include "tests/support/on_both.h"
+#include "weft/cancellation.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/stop_token.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::Counted;
+using testing::Forever;
+using testing::Introduction;
+
+class StopTokenTest : public testing::OnBoth {};
+WEFT_ON_BOTH(StopTokenTest);
+
+// ---- In.
+
+TEST_P(StopTokenTest, ATaskWhoseTokenIsNotStoppedGivesItsOwnOutcome) {
+  Everywhere([]() -> Task<void> {
+    std::stop_source source;
+    const absl::StatusOr<int> value = co_await WithStopToken(source.get_token(), []() -> Task<int> {
+      co_await Yield();
+      co_return 3;
+    }());
+    EXPECT_EQ(*value, 3);
+    source.request_stop();
+    co_await Yield();  // not cancelled
+    const absl::StatusOr<int> without = co_await WithStopToken(std::stop_token(), []() -> Task<int> { co_return 4; }());
+    EXPECT_EQ(*without, 4);
+  });
+}
+
+TEST_P(StopTokenTest, AStopUnwindsTheTaskAndTheThreadGoesOn) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    std::stop_source source;
+    AwaitAll scope;
+    Introduction waiting;
+    absl::Status seen;
+    scope.Fork([&]() -> Task<void> {
+      Counted local;
+      seen = co_await WithStopToken(source.get_token(), Forever(waiting));
+      EXPECT_FALSE(CancelRequested());
+      co_await Yield();
+    });
+    co_await waiting.AwaitParked();
+    source.request_stop();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(seen.code(), absl::StatusCode::kCancelled);
+    EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kStopRequested);
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(StopTokenTest, ATokenThatWasStoppedBeforeLetsTheTaskRunToItsFirstCheckpoint) {
+  Everywhere([]() -> Task<void> {
+    std::stop_source source;
+    source.request_stop();
+    bool began = false;
+    bool went_on = false;
+    const absl::Status seen = co_await WithStopToken(source.get_token(), [](bool& first, bool& second) -> Task<void> {
+      first = true;
+      co_await Yield();
+      second = true;
+    }(began, went_on));
+    EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kStopRequested);
+    EXPECT_TRUE(began);
+    EXPECT_FALSE(went_on);
+  });
+}
+
+TEST_P(StopTokenTest, AStopReachesTheScopesInside) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    std::stop_source source;
+    AwaitAll scope;
+    Introduction waiting;
+    scope.Fork([&]() -> Task<void> {
+      const absl::Status seen = co_await WithStopToken(source.get_token(), [](Introduction& inside) -> Task<void> {
+        AwaitAll inner;
+        inner.Fork([&inside, held = Counted()]() -> Task<void> { co_await Forever(inside); });
+        (co_await inner.Join()).IgnoreFailures();
+      }(waiting));
+      EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kStopRequested);
+    });
+    co_await waiting.AwaitParked();
+    source.request_stop();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(StopTokenTest, ARequestFromOutsideGoesPastIt) {
+  Everywhere([]() -> Task<void> {
+    std::stop_source source;
+    AwaitAll scope;
+    Introduction waiting;
+    std::atomic<bool> went_on{false};
+    scope.Fork([&]() -> Task<void> {
+      static_cast<void>(co_await WithStopToken(source.get_token(), Forever(waiting)));
+      went_on = true;
+    });
+    co_await waiting.AwaitParked();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_FALSE(went_on);
+    source.request_stop();  // nobody listens any more
+  });
+}
+
+// Another OS thread stops the token while the task begins, waits, ends.
+TEST(StopTokenThreadTest, AStopByAnOsThreadMeetsTheTaskWhereverItIs) {
+  for (const int carriers : {1, 2, 4}) {
+    auto runtime = Runtime::Create({.parallelism = carriers}).value();
+    for (int round = 0; round < 200; ++round) {
+      Counted::alive = 0;
+      std::stop_source source;
+      std::atomic<bool> go{false};
+      std::thread stopper([&] {
+        while (!go) std::this_thread::yield();
+        source.request_stop();
+      });
+      runtime->Run([](std::stop_token token, std::atomic<bool>& flag, int steps) -> Task<void> {
+        flag = true;
+        const absl::Status seen = co_await WithStopToken(token, [](int yields) -> Task<void> {
+          Counted local;
+          AwaitAll scope;
+          scope.Fork([yields]() -> Task<void> {
+            Counted inner;
+            for (int i = 0; i < yields; ++i) co_await Yield();
+          });
+          (co_await scope.Join()).IgnoreFailures();
+        }(steps));
+        EXPECT_TRUE(seen.ok() || ReasonOf(seen).kind == CancelReason::Kind::kStopRequested) << seen;
+        co_await Yield();
+      }(source.get_token(), go, round));
+      stopper.join();
+      EXPECT_EQ(Counted::alive, 0);
+    }
+  }
+}
+
+// ---- Out.
+
+TEST_P(StopTokenTest, ARequestStopsTheTokenAndItsCallbacksRunOnNoVirtualThread) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    Introduction waiting;
+    std::atomic<int> calls{0};
+    scope.Fork([&]() -> Task<void> {
+      StopOnCancel stop;
+      EXPECT_TRUE(stop.token().stop_possible());
+      EXPECT_FALSE(stop.token().stop_requested());
+      const std::stop_callback callback(stop.token(), [&calls] { ++calls; });
+      co_await Forever(waiting);
+    });
+    co_await waiting.AwaitParked();
+    EXPECT_EQ(calls, 0);
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(calls, 1);
+  });
+}
+
+TEST_P(StopTokenTest, WithoutARequestItIsNeverStopped) {
+  Everywhere([]() -> Task<void> {
+    std::stop_token kept;
+    {
+      StopOnCancel stop;
+      kept = stop.token();
+      co_await Yield();
+    }
+    EXPECT_FALSE(kept.stop_requested());
+  });
+}
+
+TEST_P(StopTokenTest, InAThreadThatWasAskedItIsStoppedFromTheStart) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    std::atomic<bool> stopped{false};
+    Event begun;
+    scope.Fork([&]() -> Task<void> {
+      begun.Set();
+      co_await testing::UntilAsked();
+      StopOnCancel stop;
+      stopped = stop.token().stop_requested();
+    });
+    co_await begun.Wait();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(stopped);
+  });
+}
+
+TEST_P(StopTokenTest, InAShieldItIsNotStopped) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    Introduction waiting;
+    Event go;
+    std::atomic<bool> outside{false};
+    std::atomic<bool> inside{false};
+    scope.Fork([&]() -> Task<void> {
+      StopOnCancel outer;
+      waiting.Make();
+      co_await Shield([](Event& event, std::atomic<bool>& flag) -> Task<void> {
+        StopOnCancel inner;
+        co_await event.Wait();
+        flag = inner.token().stop_requested();
+      }(go, inside));
+      outside = outer.token().stop_requested();
+    });
+    co_await waiting.AwaitParked();
+    scope.Shutdown();
+    go.Set();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(outside);
+    EXPECT_FALSE(inside);
+  });
+}
+
+TEST_P(StopTokenTest, ItIsStoppedByATimeoutAroundItAndNotByOneInside) {
+  Everywhere([]() -> Task<void> {
+    std::stop_token kept;
+    std::atomic<int> calls{0};
+    const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](std::stop_token& token, std::atomic<int>& count) -> Task<void> {
+      StopOnCancel stop;
+      token = stop.token();
+      const std::stop_callback callback(token, [&count] { ++count; });
+      EXPECT_FALSE((co_await WithTimeout(absl::ZeroDuration(), Forever())).ok());
+      EXPECT_FALSE(token.stop_requested());
+      co_await Forever();
+    }(kept, calls));
+    EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
+    EXPECT_TRUE(kept.stop_requested());
+    EXPECT_EQ(calls, 1);
+  });
+}
+
+// The request meets its destructor, in every order that there is.
+TEST_P(StopTokenTest, ARequestThatMeetsItsEndIsHarmless) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    std::atomic<int> bad{0};
+    for (int i = 0; i < 10; ++i) {
+      scope.Fork([&bad, i]() -> Task<void> {
+        for (int j = 0; j < 10 + i; ++j) {
+          std::atomic<bool> alive{true};
+          {
+            StopOnCancel stop;
+            const std::stop_callback callback(stop.token(), [&] { bad += alive ? 0 : 1; });
+            co_await Shield([]() -> Task<void> { co_await Yield(); }());
+          }
+          alive = false;
+        }
+      });
+    }
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(bad, 0);
+  });
+}
+
+// A join with it in between is one that can be interrupted.
+TEST_P(StopTokenTest, ItMayLieBetweenAScopeAndItsJoin) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    auto child = scope.Fork([]() -> Task<int> {
+      co_await Yield();
+      co_return 3;
+    });
+    StopOnCancel stop;
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*child, 3);
+  });
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,326 @@
+// Daemons. Goal: a join waits for the other children, then ends the daemons, and returns when they have ended, whoever
+// ends last and however the join waits; else they are children like others. Method: the same bodies in simulations and on
+// carriers; what depends on exact times, in simulations only.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "tests/support/counted.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/ready.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::Counted;
+using testing::Forever;
+using testing::Introduction;
+
+class DaemonTest : public testing::OnBoth {};
+WEFT_ON_BOTH(DaemonTest);
+
+Task<int> GiveLater(int value) {
+  for (int i = 0; i < value; ++i) co_await Yield();
+  co_return value;
+}
+
+TEST_P(DaemonTest, AJoinEndsThemWhenTheOthersHaveEnded) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    AwaitAll scope;
+    absl::Status seen;
+    std::atomic<int> ticks{0};
+    std::atomic<bool> others{true};
+    Event begun;
+    auto daemon = scope.ForkDaemon([&, held = Counted()]() -> Task<void> {
+      begun.Set();
+      seen = co_await CatchCancelled([](std::atomic<int>& count) -> Task<void> {
+        for (;; ++count) co_await Yield();
+      }(ticks));
+      EXPECT_FALSE(others);
+    });
+    co_await begun.Wait();
+    auto child = scope.Fork([&]() -> Task<int> {
+      const int value = co_await GiveLater(5);
+      others = false;
+      co_return value;
+    });
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*child, 5);
+    EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kOthersEnded);
+    EXPECT_EQ(ReasonOf(seen).thread, VirtualThread::Current().id());
+    EXPECT_EQ(daemon.state(), AnySubtask::State::kSuccess);  // it has stopped the request, and returned
+    EXPECT_FALSE(scope.IsShutdown());
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(DaemonTest, OneThatHasNotBegunNeverDoes) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    std::atomic<bool> ran{false};
+    auto daemon = scope.ForkDaemon([&ran, held = Counted()]() -> Task<void> {
+      ran = true;
+      co_await Forever();
+    });
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(ReasonOf(daemon.status()).kind, CancelReason::Kind::kOthersEnded);
+    if (carriers() == 1 && !simulated()) EXPECT_FALSE(ran);
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(DaemonTest, ManyEndWhateverTheyDo) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    AwaitAll scope;
+    Event never;
+    for (int i = 0; i < 150; ++i) {
+      scope.ForkDaemon([&never, i, held = Counted()]() -> Task<void> {
+        Counted local;
+        if (i % 5 == 0) co_return;
+        if (i % 5 == 1) co_await Shield(GiveLater(i % 7));
+        if (i % 5 == 2) {
+          AwaitAll inner;
+          inner.Fork([held = Counted()]() -> Task<void> { co_await Forever(); });
+          (co_await inner.Join()).IgnoreFailures();
+        }
+        if (i % 5 == 3) co_await GiveLater(i % 11);
+        co_await never.Wait();
+      });
+      if (i % 10 == 0) scope.Fork(GiveLater(i % 4));
+    }
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(DaemonTest, OneThatEndsByItselfIsAChildLikeOthers) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    auto daemon = scope.ForkDaemon(GiveLater(2));
+    scope.Fork([daemon]() -> Task<void> {
+      while (daemon.state() != AnySubtask::State::kSuccess) co_await Yield();
+    });
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*daemon, 2);
+  });
+}
+
+TEST_P(DaemonTest, ItsFailureIsTheScopes) {
+  Everywhere([]() -> Task<void> {
+    ShutdownOnFailure scope;
+    scope.Fork(Forever());
+    auto daemon = scope.ForkDaemon([]() -> Task<absl::Status> { co_return absl::DataLossError("daemon"); });
+    const Outcome outcome = co_await scope.Join();
+    EXPECT_EQ(outcome.status(), absl::DataLossError("daemon"));
+    EXPECT_EQ(outcome.failures().front().thread, daemon.thread_id());
+  });
+}
+
+TEST_P(DaemonTest, OfItsValueThePolicyHearsNothing) {
+  Everywhere([]() -> Task<void> {
+    AllSuccessful<int> all;
+    all.ForkDaemon(Forever());
+    all.ForkDaemon(GiveLater(9));
+    all.Fork(GiveLater(1));
+    all.Fork(GiveLater(2));
+    EXPECT_EQ((co_await all.Join()).value(), (std::vector<int>{1, 2}));
+
+    ShutdownOnSuccess<int> first;
+    auto daemon = first.ForkDaemon(GiveLater(0));
+    first.Fork([daemon]() -> Task<int> {
+      while (daemon.state() == AnySubtask::State::kUnavailable) co_await Yield();
+      co_return 7;
+    });
+    EXPECT_EQ((co_await first.Join()).value(), 7);
+
+    AsCompleted<int> completed;
+    completed.ForkDaemon(GiveLater(0));
+    completed.ForkDaemon(Forever());
+    completed.Fork(GiveLater(1));
+    EXPECT_EQ((co_await completed.NextCompleted())->get(), 1);
+    EXPECT_FALSE((co_await completed.NextCompleted()).has_value());
+    (co_await completed.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(DaemonTest, ItDoesNotCountAgainstTheLimit) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope({.max_concurrency = 1});
+    scope.ForkDaemon(Forever());
+    scope.ForkDaemon(Forever());
+    auto a = scope.Fork(GiveLater(1));
+    auto b = scope.Fork(GiveLater(2));
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*a + *b, 3);
+  });
+}
+
+TEST_P(DaemonTest, EachRoundHasItsOwn) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    for (int round = 0; round < 4; ++round) {
+      Introduction waiting;
+      scope.ForkDaemon([&waiting, held = Counted()]() -> Task<void> { co_await Forever(waiting); });
+      if (round % 2 == 0) co_await waiting.AwaitParked();
+      auto child = scope.Fork(GiveLater(round));
+      EXPECT_TRUE((co_await scope.Join()).ok());
+      EXPECT_EQ(*child, round);
+      EXPECT_EQ(Counted::alive, 0);
+    }
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+// In a join that can be interrupted the owner parks, and is woken for each of the two waits.
+TEST_P(DaemonTest, AJoinWithAnotherScopeOpenInsideEndsThemToo) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll outer;
+    Event go;
+    outer.ForkDaemon([held = Counted()]() -> Task<void> { co_await Forever(); });
+    outer.Fork([&go]() -> Task<void> { co_await go.Wait(); });
+    AwaitAll inner;
+    inner.Fork([&]() -> Task<void> {
+      for (int i = 0; i < 5; ++i) {
+        outer.Fork(GiveLater(i));
+        co_await Yield();
+      }
+      go.Set();
+    });
+    EXPECT_TRUE((co_await outer.Join()).ok());
+    EXPECT_EQ(Counted::alive, 0);
+    EXPECT_TRUE((co_await inner.Join()).ok());
+    EXPECT_TRUE((co_await outer.Join()).ok());
+  });
+}
+
+TEST_P(DaemonTest, AJoinThatIsCancelledEndsThemToo) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    for (const bool nested : {false, true}) {
+      AwaitAll siblings;
+      Introduction waiting;
+      siblings.Fork([&waiting, nested]() -> Task<void> {
+        AwaitAll scope;
+        scope.ForkDaemon([held = Counted()]() -> Task<void> { co_await Forever(); });
+        scope.Fork([held = Counted()]() -> Task<void> { co_await Forever(); });
+        waiting.Make();
+        if (nested) {
+          AwaitAll inner;
+          (co_await scope.Join()).IgnoreFailures();
+        }
+        (co_await scope.Join()).IgnoreFailures();
+        ADD_FAILURE() << "the join is cancelled";
+      });
+      co_await waiting.AwaitParked();
+      siblings.Shutdown();
+      (co_await siblings.Join()).IgnoreFailures();
+      EXPECT_EQ(Counted::alive, 0);
+    }
+  });
+}
+
+TEST_P(DaemonTest, CloseAndTheDestructorEndThem) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    {
+      AwaitAll closed;
+      Introduction waiting;
+      closed.ForkDaemon([&waiting, held = Counted()]() -> Task<void> { co_await Forever(waiting); });
+      co_await waiting.AwaitParked();
+      co_await closed.Close();
+      EXPECT_EQ(Counted::alive, 0);
+      AwaitAll left;
+      Introduction here;
+      left.ForkDaemon([&here, held = Counted()]() -> Task<void> { co_await Forever(here); });
+      co_await here.AwaitParked();
+    }
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(DaemonTest, AfterAShutdownNoneStarts) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    scope.Shutdown();
+    std::atomic<bool> ran{false};
+    auto daemon = scope.ForkDaemon([&ran]() -> Task<void> {
+      ran = true;
+      co_return;
+    });
+    EXPECT_EQ(daemon.state(), AnySubtask::State::kUnavailable);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_FALSE(ran);
+  });
+}
+
+TEST_P(DaemonTest, AServiceMayBeOne) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    auto service = co_await scope.StartDaemon([](Ready ready) -> Task<void> {
+      co_await Yield();
+      ready.Set();
+      co_await Forever();
+    });
+    EXPECT_TRUE(service.ok());
+    auto child = scope.Fork(GiveLater(3));
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*child, 3);
+  });
+}
+
+TEST(DaemonSimulationTest, AJoinThatGivesUpLeavesThemRunning) {
+  for (const int carriers : {1, 2, 3}) {
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+      testing::Simulation simulation({.carriers = carriers, .seed = seed});
+      simulation.Run([]() -> Task<void> {
+        AwaitAll scope;
+        std::atomic<int> ticks{0};
+        scope.ForkDaemon([&ticks, held = Counted()]() -> Task<void> {
+          for (;; ++ticks) co_await Sleep(absl::Seconds(1));
+        });
+        scope.Fork([]() -> Task<void> { co_await Sleep(absl::Seconds(10)); });
+        EXPECT_FALSE((co_await scope.JoinFor(absl::Milliseconds(3'500))).has_value());
+        EXPECT_EQ(ticks, 3);
+        EXPECT_FALSE((co_await scope.JoinFor(absl::Seconds(4))).has_value());
+        EXPECT_EQ(ticks, 7);
+        EXPECT_TRUE((co_await scope.JoinFor(absl::Hours(1))).has_value());
+        EXPECT_GE(ticks, 9);
+        EXPECT_EQ(Counted::alive, 0);
+      }());
+    }
+  }
+}
+
+TEST(DaemonDeathTest, OnlyTheOwnerStartsThem) {
+  EXPECT_DEATH(
+      {
+        testing::Simulation simulation({.carriers = 1});
+        simulation.Run([]() -> Task<void> {
+          AwaitAll scope;
+          scope.Fork([&scope]() -> Task<void> {
+            scope.ForkDaemon(Forever());
+            co_return;
+          });
+          (co_await scope.Join()).IgnoreFailures();
+        }());
+      },
+      "ForkDaemon\\(\\) by VirtualThread\\[#2\\].*; the scope is owned by VirtualThread\\[#1\\].*, and only the owner, who "
+      "joins, starts daemons");
+}
+
+}  // namespace
+}  // namespace weft

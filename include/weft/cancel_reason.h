@@ -32,9 +32,11 @@ struct CancelReason {
 
   Kind kind = Kind::kNone;
   uint64_t thread = 0;  // id of the virtual thread that caused it, 0 if none did: the sibling, the caller of Shutdown()
-  absl::Time when = absl::InfinitePast();  // of the request, on the runtime's wall clock; InfinitePast() if it is not known
-  std::string where = {};  // "file.cc:31", of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope
-  std::string text = {};   // what was given to Shutdown()
+  absl::Time when =
+      absl::InfinitePast();  // of the request, on the runtime's wall clock; InfinitePast() if it is not known
+  std::string where =
+      {};  // "file.cc:31", of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope
+  std::string text = {};  // what was given to Shutdown()
   // The way the request took to where it was caught, from there outwards, one entry for each virtual thread that is
   // below what was cancelled: "VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]".
   std::vector<std::string> path = {};

@@ -1,27 +1,31 @@
 // Where a cancellation stops, and what it does not reach.
 //
-//   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));   // kDeadlineExceeded: Serve was unwound
-//   co_await weft::Shield(Release(lease));                                             // runs to its end, cancelled or not
+//   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));   // kDeadlineExceeded: Serve was
+//   unwound co_await weft::Shield(Release(lease));                                             // runs to its end,
+//   cancelled or not
 //
-// Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a deadline, or by
-// the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end does so at its next
-// checkpoint, which is any wait of Weft's (entered, or parked in): the frames from there to a boundary are destroyed, leaf first,
-// so destructors run and no `catch` sees it. Before that, every scope opened inside has ended its children.
+// Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a
+// deadline, or by the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end
+// does so at its next checkpoint, which is any wait of Weft's (entered, or parked in): the frames from there to a
+// boundary are destroyed, leaf first, so destructors run and no `catch` sees it. Before that, every scope opened inside
+// has ended its children.
 //
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
 //   WithStopToken               same, when a std::stop_token is stopped (stop_token.h)
 //   CatchCancelled              stops any request that arrives while it is inside
 //   the root of the thread      stops everything: the subtask is UNAVAILABLE
-// An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is still
-// cancelled: its next checkpoint outside goes on unwinding, so a loop of WithTimeout() in a cancelled thread ends.
+// An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is
+// still cancelled: its next checkpoint outside goes on unwinding, so a loop of WithTimeout() in a cancelled thread
+// ends.
 //
 // Rules a user can rely on. Either an operation completes, or it is cancelled, never both: what was read or acquired is
-// delivered, and the next checkpoint cancels. After a request, nothing can be awaited but inside a Shield. Deadlines compose: the
-// earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf(). (cancel_reason.h)
+// delivered, and the next checkpoint cancels. After a request, nothing can be awaited but inside a Shield. Deadlines
+// compose: the earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf().
+// (cancel_reason.h)
 //
-// All of these are awaited by the thread that is to be guarded; they start no other. Cost: a record in the awaiting frame, and for
-// a timeout a timer; nothing is allocated.
+// All of these are awaited by the thread that is to be guarded; they start no other. Cost: a record in the awaiting
+// frame, and for a timeout a timer; nothing is allocated.
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
 
@@ -85,9 +89,9 @@ template <class T>
 template <class T>
 [[nodiscard("co_await it")]] internal::ShieldAwaiter<T> Shield(Task<T> task);
 
-// The same, but for no longer than `grace` after a request: then it hides nothing any more, and the task is unwound at its
-// next checkpoint. Counted from the request, not from here: what a cancelled thread cleans up, shield after shield, ends in
-// time. A grace that is not positive, or is over when the task begins, lets it run to its first checkpoint.
+// The same, but for no longer than `grace` after a request: then it hides nothing any more, and the task is unwound at
+// its next checkpoint. Counted from the request, not from here: what a cancelled thread cleans up, shield after shield,
+// ends in time. A grace that is not positive, or is over when the task begins, lets it run to its first checkpoint.
 template <class T>
 [[nodiscard("co_await it")]] internal::GraceShieldAwaiter<T> Shield(absl::Duration grace, Task<T> task);
 
@@ -98,7 +102,8 @@ bool CancelRequested() noexcept;
 
 namespace internal {
 
-// Boundaries in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes past.
+// Boundaries in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes
+// past.
 class OpenBoundary : public Boundary {
  public:
   using Boundary::Boundary;
@@ -273,7 +278,8 @@ class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
 template <class T>
 class GraceShieldAwaiter : public BoundedTask<T>, private GraceShield {
  public:
-  GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), GraceShield(grace) {}
+  GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept
+      : BoundedTask<T>(std::move(task)), GraceShield(grace) {}
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
@@ -301,7 +307,8 @@ internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task, std
 
 template <class T>
 internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task, std::source_location where) {
-  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task), where);
+  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task),
+                                     where);
 }
 
 template <class T>

@@ -2,13 +2,12 @@
 //
 //   co_await weft::Finally(Copy(from, temporary), [&]() -> weft::Task<void> { co_await Remove(temporary); });
 //
-// Awaits the task; then calls the closure and awaits what it returns, shielded; then gives the task's result, or throws its
-// exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a checkpoint: in a
-// thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
+// Awaits the task; then calls the closure and awaits what it returns, shielded; then gives the task's result, or throws
+// its exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a
+// checkpoint: in a thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
 //
-// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending, unless it
-// has a grace limit, counted from the request: Shield(grace, ...).
-// Cost: two records in a frame of its own.
+// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending,
+// unless it has a grace limit, counted from the request: Shield(grace, ...). Cost: two records in a frame of its own.
 #ifndef WEFT_FINALLY_H_
 #define WEFT_FINALLY_H_
 

@@ -95,8 +95,8 @@ constexpr bool ShutsDownOnFailure() {
   return false;
 }
 
-// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: to the runtime's
-// on_uncaught_failure. (outcome.cc)
+// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: to the
+// runtime's on_uncaught_failure. (outcome.cc)
 void ReportUncaught(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
 
 }  // namespace internal
@@ -198,8 +198,8 @@ struct AsCompletedPolicy {
   Outcome Result(Outcome outcome) { return outcome; }
 };
 
-// Reports each failure when it happens: to a function of its own, or to the runtime's on_uncaught_failure. The function is called as
-// OnComplete() is.
+// Reports each failure when it happens: to a function of its own, or to the runtime's on_uncaught_failure. The function
+// is called as OnComplete() is.
 class SupervisorPolicy {
  public:
   using Report = std::function<void(const AnySubtask&)>;

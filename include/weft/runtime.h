@@ -38,9 +38,9 @@ namespace weft {
 // kEpoll.
 using IoBackend = internal::IoBackend;
 
-// Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a subtask of a
-// Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none. Called on a carrier, on
-// no virtual thread, by several at once; it must not throw. Null: a line on standard error.
+// Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a
+// subtask of a Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none.
+// Called on a carrier, on no virtual thread, by several at once; it must not throw. Null: a line on standard error.
 using UncaughtFailureHandler =
     std::function<void(std::string_view what, const absl::Status& status, const std::exception_ptr& exception)>;
 
@@ -154,7 +154,8 @@ class RootThread final : public ThreadBlock {
     if constexpr (IsStatusLike<Result>) {
       if (cancelled_) return CancelledStatus(Explain(root.cause));
     }
-    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << Explain(root.cause).ToString() << ") and so has no result";
+    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << Explain(root.cause).ToString()
+                            << ") and so has no result";
     if constexpr (std::is_void_v<T> && !std::is_void_v<Result>) {
       slot_.Take();
       return absl::OkStatus();

@@ -9,16 +9,16 @@
 //     co_return Profile{*user, *orders};
 //   }
 //
-// A scope is a plain object in the coroutine that opens it, its owner. Fork() starts a child; Join() waits until every child has
-// ended. What the scope does when a child fails or succeeds, and what Join() gives, is its policy: (policy.h)
+// A scope is a plain object in the coroutine that opens it, its owner. Fork() starts a child; Join() waits until every
+// child has ended. What the scope does when a child fails or succeeds, and what Join() gives, is its policy: (policy.h)
 //
 //   ShutdownOnFailure      the first failure cancels the rest; gives that failure, or OK
 //   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
 //   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
 //   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
-//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of their forks
-//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
-//   Supervisor             lets all run, and reports each failure when it happens
+//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of their
+//   forks AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete Supervisor lets all
+//   run, and reports each failure when it happens
 //
 // Options: a name for dumps, a limit on children that run at once, and a timeout, after which the scope is shut down:
 //
@@ -30,23 +30,25 @@
 //
 //   if (absl::Status s = Check(request); !s.ok()) co_return co_await scope.Close(s);
 //
-// If the owner is cancelled, the scope is shut down with it and drained before a frame of the owner is destroyed. If the owner
-// leaves by an exception, or returns without Close(), the destructor cancels the children and waits. A destructor cannot suspend:
-// it holds its carrier, which meanwhile runs the scope's own descendants; Close() does the same without holding anything.
+// If the owner is cancelled, the scope is shut down with it and drained before a frame of the owner is destroyed. If
+// the owner leaves by an exception, or returns without Close(), the destructor cancels the children and waits. A
+// destructor cannot suspend: it holds its carrier, which meanwhile runs the scope's own descendants; Close() does the
+// same without holding anything.
 //
-// Failures. A subtask fails by throwing or by returning a status that is not OK. Task<absl::StatusOr<T>> forks to Subtask<T>,
-// Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable; its failure is still kept in
-// Outcome::failures().
+// Failures. A subtask fails by throwing or by returning a status that is not OK. Task<absl::StatusOr<T>> forks to
+// Subtask<T>, Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable; its
+// failure is still kept in Outcome::failures().
 //
-// Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the owner. A scope
-// cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening. Misuse is a CHECK that names both
-// sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by VirtualThread[#3,a]/waiting, and ...".
+// Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the
+// owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening.
+// Misuse is a CHECK that names both sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by
+// VirtualThread[#3,a]/waiting, and ...".
 //
-// Memory ordering, for any scope: the owner's actions before Fork() happen before the child's; all of a child's actions happen before
-// Join() returns.
+// Memory ordering, for any scope: the owner's actions before Fork() happen before the child's; all of a child's actions
+// happen before Join() returns.
 //
-// Cancellation. Join() and Close() are checkpoints. Those who are cancelled are told why, when, from which line and by which way
-// (cancel_reason.h); the handle of a subtask that was cancelled says why as well.
+// Cancellation. Join() and Close() are checkpoints. Those who are cancelled are told why, when, from which line and by
+// which way (cancel_reason.h); the handle of a subtask that was cancelled says why as well.
 //
 // Cost. A child is one control block, which its handle shares, and its frames; nothing else is allocated.
 #ifndef WEFT_SCOPE_H_

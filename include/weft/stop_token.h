@@ -2,15 +2,15 @@
 //
 //   absl::Status done = co_await weft::WithStopToken(token, Serve(listener));   // in: unwound when `token` is stopped
 //
-//   weft::StopOnCancel stop;                                                     // out: stopped when this thread is cancelled
-//   absl::StatusOr<Rows> rows = co_await weft::Blocking([&] { return database.Query(sql, stop.token()); });
+//   weft::StopOnCancel stop;                                                     // out: stopped when this thread is
+//   cancelled absl::StatusOr<Rows> rows = co_await weft::Blocking([&] { return database.Query(sql, stop.token()); });
 //
-// In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS thread, and
-// stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them; they are called on a carrier, on
-// no virtual thread, with no lock held, and are to be short.
+// In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS
+// thread, and stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them; they are
+// called on a carrier, on no virtual thread, with no lock held, and are to be short.
 //
-// Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it ends;
-// what came before the request to cancel happens before the callbacks of StopOnCancel's token.
+// Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
+// ends; what came before the request to cancel happens before the callbacks of StopOnCancel's token.
 #ifndef WEFT_STOP_TOKEN_H_
 #define WEFT_STOP_TOKEN_H_
 
@@ -35,15 +35,17 @@ template <class T>
 class StopTokenAwaiter;
 }  // namespace internal
 
-// Awaits `task`; if `token` is stopped meanwhile, or was before, the task is unwound at its next checkpoint, and the result
-// is kCancelled, with ReasonOf(): kStopRequested. Types as for WithTimeout(). Entering is not a checkpoint. Allocates nothing.
+// Awaits `task`; if `token` is stopped meanwhile, or was before, the task is unwound at its next checkpoint, and the
+// result is kCancelled, with ReasonOf(): kStopRequested. Types as for WithTimeout(). Entering is not a checkpoint.
+// Allocates nothing.
 template <class T>
 [[nodiscard("co_await it")]] internal::StopTokenAwaiter<T> WithStopToken(
     std::stop_token token, Task<T> task, std::source_location where = std::source_location::current());
 
-// A local of a coroutine, whose token is stopped when the current virtual thread is asked to end, up to a boundary around this,
-// unless this lies in a Shield that hides the request. In a thread that was asked already it is stopped from the start.
-// Its destructor waits for callbacks that are running. Costs an allocation, that of its std::stop_source: std::bad_alloc.
+// A local of a coroutine, whose token is stopped when the current virtual thread is asked to end, up to a boundary
+// around this, unless this lies in a Shield that hides the request. In a thread that was asked already it is stopped
+// from the start. Its destructor waits for callbacks that are running. Costs an allocation, that of its
+// std::stop_source: std::bad_alloc.
 class StopOnCancel : private internal::ScopeRecord {
  public:
   StopOnCancel();

@@ -18,8 +18,8 @@
 namespace weft {
 namespace {
 
-// One line a field, escaped: kind, thread, nanoseconds since 1970 or nothing, where, text, and the path. It may come from
-// another process: what cannot be read is no reason.
+// One line a field, escaped: kind, thread, nanoseconds since 1970 or nothing, where, text, and the path. It may come
+// from another process: what cannot be read is no reason.
 constexpr const char* kPayload = "weft.dev/cancel-reason";
 constexpr size_t kFieldsBeforePath = 5;
 
@@ -32,8 +32,10 @@ const char* KindName(CancelReason::Kind kind) {
     case CancelReason::Kind::kScopeClosed: return "the scope was closed";
     case CancelReason::Kind::kTimeout: return "the deadline passed";
     case CancelReason::Kind::kRuntimeExit: return "the runtime is exiting";
-    case CancelReason::Kind::kStopRequested: return "stop was requested";
-    case CancelReason::Kind::kOthersEnded: return "the other subtasks have ended";
+    case CancelReason::Kind::kStopRequested:
+      return "stop was requested";
+    case CancelReason::Kind::kOthersEnded:
+      return "the other subtasks have ended";
   }
   return "unknown";
 }
@@ -78,8 +80,9 @@ std::string CancelReason::ToString() const {
 }
 
 absl::Status CancelledStatus(const CancelReason& reason) {
-  return internal::WithReason(reason.kind == CancelReason::Kind::kTimeout ? absl::DeadlineExceededError(reason.ToString())
-                                                                          : absl::CancelledError(reason.ToString()),
+  return internal::WithReason(reason.kind == CancelReason::Kind::kTimeout
+                                  ? absl::DeadlineExceededError(reason.ToString())
+                                  : absl::CancelledError(reason.ToString()),
                               reason);
 }
 

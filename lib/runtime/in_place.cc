@@ -9,15 +9,14 @@
 
 namespace weft::internal {
 
-constinit const WaitKind kParkedJoinWait = {
-    ParkReason::kJoin, /*timed=*/false,
-    [](ThreadBlock& thread) noexcept {
-      auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
-      if (!scope.children.Withdraw()) return false;
-      if (scope.has_daemons) scope.AwaitAllAgain();
-      return true;
-    },
-    /*cancel_wins=*/true};
+constinit const WaitKind kParkedJoinWait = {ParkReason::kJoin, /*timed=*/false,
+                                            [](ThreadBlock& thread) noexcept {
+                                              auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
+                                              if (!scope.children.Withdraw()) return false;
+                                              if (scope.has_daemons) scope.AwaitAllAgain();
+                                              return true;
+                                            },
+                                            /*cancel_wins=*/true};
 
 // It ends with the children, because what cancels the owner there shuts the scope as well.
 constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,
@@ -249,10 +248,10 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   return std::noop_coroutine();
 }
 
-// The owner, in a join that can be interrupted: before it parks, when it has been woken since all had ended, and when it
-// is to leave the join, unwinding. True: it parks. It may have to again: a thread of a scope that it has opened after the
-// one that is joined may have forked into that before the owner had its turn; and when the others have ended it waits for
-// the daemons.
+// The owner, in a join that can be interrupted: before it parks, when it has been woken since all had ended, and when
+// it is to leave the join, unwinding. True: it parks. It may have to again: a thread of a scope that it has opened
+// after the one that is joined may have forked into that before the owner had its turn; and when the others have ended
+// it waits for the daemons.
 bool Carrier::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
   while (!thread.unwind && !IsJoined(scope)) {

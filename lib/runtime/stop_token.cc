@@ -25,8 +25,8 @@ void StopTokenBoundary::Leave() noexcept {
   PopRecord(*std::exchange(thread_, nullptr), *this);
 }
 
-// On whatever OS thread. The thread stays, since it waits for this call before it leaves; and so does the runtime until the
-// thread has been let go.
+// On whatever OS thread. The thread stays, since it waits for this call before it leaves; and so does the runtime until
+// the thread has been let go.
 void StopTokenBoundary::RequestOwn() noexcept {
   RuntimeCore& runtime = *thread_->runtime;
   const RuntimeCore::OutsideCall call(runtime);
@@ -36,16 +36,17 @@ void StopTokenBoundary::RequestOwn() noexcept {
 
 }  // namespace internal
 
-// A scope without children: a request to what lies outside of it comes here as to any other, and counts as a child until the
-// callbacks are over. So nobody goes past it before, the owner's unwinding included.
+// A scope without children: a request to what lies outside of it comes here as to any other, and counts as a child
+// until the callbacks are over. So nobody goes past it before, the owner's unwinding included.
 const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
-    .request_shutdown =
-        [](ScopeRecord& scope, const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
+    .request_shutdown = [](ScopeRecord& scope,
+                           const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
     .shut_down_some =
         [](ScopeRecord& scope, int) noexcept {
           // Its own thread may be the one that carries this out: what the callbacks do is not for that to answer.
           internal::Carrier* const carrier = internal::Carrier::Current();
-          internal::ThreadBlock* const current = carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);
+          internal::ThreadBlock* const current =
+              carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);
           static_cast<StopOnCancel&>(scope).source_.request_stop();
           if (carrier != nullptr) carrier->current = current;
           internal::EndCounted(scope);

@@ -66,8 +66,8 @@ namespace {
 
 enum class Fence { kNeeded, kPassed };
 
-// Under the records lock: brings what is requested of `target` to whatever no shield hides. True: the thread was parked,
-// and is to be made runnable.
+// Under the records lock: brings what is requested of `target` to whatever no shield hides. True: the thread was
+// parked, and is to be made runnable.
 [[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
   Record* const end = RecordOf(thread, target);
   Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
@@ -242,8 +242,9 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread) {
       if (!at->root.requested || !at->root.cause.IsOf(cause)) break;
     }
     const std::string scope(at->home->name());
-    reason.path.push_back(absl::StrCat(ThreadLabel(*at), scope.empty() ? ", forked in a scope" : ", forked in the scope ",
-                                       scope, " of ", ThreadLabel(*at->home->owner)));
+    reason.path.push_back(absl::StrCat(ThreadLabel(*at),
+                                       scope.empty() ? ", forked in a scope" : ", forked in the scope ", scope, " of ",
+                                       ThreadLabel(*at->home->owner)));
   }
   return reason;
 }

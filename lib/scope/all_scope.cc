@@ -16,10 +16,8 @@
 namespace weft::internal {
 
 const ScopeRecord::Operations AllScope::kOperations = {
-    .request_shutdown =
-        [](ScopeRecord& scope, const CancelCause& cause) noexcept {
-          static_cast<AllScope&>(scope).RequestShutdown(cause);
-        },
+    .request_shutdown = [](ScopeRecord& scope,
+                           const CancelCause& cause) noexcept { static_cast<AllScope&>(scope).RequestShutdown(cause); },
     .shut_down_some = [](ScopeRecord& scope,
                          int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
     .register_child = [](ScopeRecord& scope,

@@ -146,8 +146,8 @@ inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uin
 void ScopeBase::StartChild(ChildBase& child) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = *owner;
-  if (carrier == nullptr || carrier->current != &self || closed() || self.bindings != bindings_ || !plain_forks_ || shut() ||
-      self.state.Observe().attention()) [[unlikely]] {
+  if (carrier == nullptr || carrier->current != &self || closed() || self.bindings != bindings_ || !plain_forks_ ||
+      shut() || self.state.Observe().attention()) [[unlikely]] {
     return StartChildChecked(child, /*name=*/nullptr, /*daemon=*/false);
   }
   uint32_t round = fork_round_.load(std::memory_order_relaxed);
@@ -476,8 +476,9 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
 
 // ---- Daemons.
 
-// A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever finds
-// that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the scope uncounted.
+// A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever
+// finds that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the
+// scope uncounted.
 void ScopeBase::AwaitOthers() noexcept {
   std::lock_guard guard(lock_);
   awaits_others_ = true;

@@ -130,8 +130,8 @@ TEST_P(ReasonTest, ThePathNamesEachThreadBelowWhatWasCancelled) {
     const CancelReason reason = ReasonOf(seen);
     EXPECT_EQ(reason.path.size(), 2u);
     if (reason.path.size() != 2) co_return;
-    EXPECT_EQ(reason.path[0], absl::StrCat("VirtualThread[#", leaf_id, ",leaf], forked in a scope of VirtualThread[#", middle_id,
-                                           ",middle]"));
+    EXPECT_EQ(reason.path[0], absl::StrCat("VirtualThread[#", leaf_id, ",leaf], forked in a scope of VirtualThread[#",
+                                           middle_id, ",middle]"));
     EXPECT_EQ(reason.path[1], absl::StrCat("VirtualThread[#", middle_id, ",middle], forked in the scope requests of ",
                                            "VirtualThread[#", VirtualThread::Current().id(), "]"));
   });

@@ -1,5 +1,6 @@
 // Shields with a grace limit. Goal: what is inside goes on for that long after the request, and then is cancelled as if
-// there were no shield. Method: exact times in simulations; the races of a limit with the end of its task on carriers too.
+// there were no shield. Method: exact times in simulations; the races of a limit with the end of its task on carriers
+// too.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -92,7 +93,8 @@ TEST(ShieldGraceSimulationTest, ATaskThatEndsWithinTheGraceIsNotCancelled) {
 
 TEST(ShieldGraceSimulationTest, OneThatDoesNotIsUnwoundWhenTheGraceIsOver) {
   Simulated([]() -> Task<void> {
-    ExpectAbout(co_await EndAfterRequest([]() -> Task<void> { co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1))); }),
+    ExpectAbout(co_await EndAfterRequest(
+                    []() -> Task<void> { co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1))); }),
                 absl::Seconds(5));
   });
 }
@@ -150,12 +152,11 @@ TEST(ShieldGraceSimulationTest, ItReachesTheChildrenOfScopesInside) {
 
 TEST(ShieldGraceSimulationTest, OfNestedShieldsTheOuterOneWithoutLimitStillHides) {
   Simulated([]() -> Task<void> {
-    ExpectAbout(co_await EndAfterRequest([]() -> Task<void> {
-                  co_await Shield([]() -> Task<void> {
-                    co_await Shield(absl::Seconds(1), SleepCounted(absl::Seconds(8)));
-                  }());
-                }),
-                absl::Seconds(7));
+    ExpectAbout(
+        co_await EndAfterRequest([]() -> Task<void> {
+          co_await Shield([]() -> Task<void> { co_await Shield(absl::Seconds(1), SleepCounted(absl::Seconds(8))); }());
+        }),
+        absl::Seconds(7));
   });
 }
 
@@ -187,9 +188,8 @@ TEST(ShieldGraceSimulationTest, OfNestedLimitsTheLaterOneCounts) {
 TEST(ShieldGraceSimulationTest, ATimeoutOutsideHasItsGraceToo) {
   Simulated([]() -> Task<void> {
     const absl::Time begin = Now();
-    const absl::Status late = co_await WithTimeout(absl::Seconds(1), []() -> Task<void> {
-      co_await Shield(absl::Seconds(2), SleepCounted(absl::Hours(1)));
-    }());
+    const absl::Status late = co_await WithTimeout(
+        absl::Seconds(1), []() -> Task<void> { co_await Shield(absl::Seconds(2), SleepCounted(absl::Hours(1))); }());
     EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
     ExpectAbout(Now() - begin, absl::Seconds(3));
     EXPECT_FALSE(CancelRequested());
@@ -201,9 +201,8 @@ TEST(ShieldGraceSimulationTest, TheEarliestOfSeveralRequestsCounts) {
   Simulated([]() -> Task<void> {
     const absl::Time begin = Now();
     const absl::Status late = co_await WithTimeout(absl::Seconds(2), []() -> Task<void> {
-      const absl::Status inner = co_await WithTimeout(absl::Seconds(1), []() -> Task<void> {
-        co_await Shield(absl::Seconds(3), SleepCounted(absl::Hours(1)));
-      }());
+      const absl::Status inner = co_await WithTimeout(
+          absl::Seconds(1), []() -> Task<void> { co_await Shield(absl::Seconds(3), SleepCounted(absl::Hours(1))); }());
       ADD_FAILURE() << "the outer one has a request as well: " << inner;
     }());
     EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
@@ -231,7 +230,8 @@ TEST(ShieldGraceSimulationTest, ADestructorWaitsForAShieldedChildOnlyAsLongAsIts
 TEST(ShieldGraceSimulationTest, TheCleanUpOfFinallyMayHaveALimit) {
   Simulated([]() -> Task<void> {
     ExpectAbout(co_await EndAfterRequest([]() -> Task<void> {
-                  co_await Finally(Forever(), []() -> Task<void> { co_await SleepCounted(absl::Hours(1)); }, absl::Seconds(4));
+                  co_await Finally(
+                      Forever(), []() -> Task<void> { co_await SleepCounted(absl::Hours(1)); }, absl::Seconds(4));
                 }),
                 absl::Seconds(4));
   });

@@ -1,6 +1,8 @@
 // std::stop_token, in and out. Goal: a token cancels what is awaited under it and nothing else, whoever stops it and
 // whenever; a request to cancel stops the token of StopOnCancel, once, before its thread goes past it. Method: the same
 // bodies in simulations and on carriers; tokens that other OS threads stop, on carriers.
+#include "weft/stop_token.h"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -15,7 +17,6 @@
 #include "weft/cancellation.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
-#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/time.h"
@@ -239,14 +240,15 @@ TEST_P(StopTokenTest, ItIsStoppedByATimeoutAroundItAndNotByOneInside) {
   Everywhere([]() -> Task<void> {
     std::stop_token kept;
     std::atomic<int> calls{0};
-    const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](std::stop_token& token, std::atomic<int>& count) -> Task<void> {
-      StopOnCancel stop;
-      token = stop.token();
-      const std::stop_callback callback(token, [&count] { ++count; });
-      EXPECT_FALSE((co_await WithTimeout(absl::ZeroDuration(), Forever())).ok());
-      EXPECT_FALSE(token.stop_requested());
-      co_await Forever();
-    }(kept, calls));
+    const absl::Status late =
+        co_await WithTimeout(absl::Milliseconds(1), [](std::stop_token& token, std::atomic<int>& count) -> Task<void> {
+          StopOnCancel stop;
+          token = stop.token();
+          const std::stop_callback callback(token, [&count] { ++count; });
+          EXPECT_FALSE((co_await WithTimeout(absl::ZeroDuration(), Forever())).ok());
+          EXPECT_FALSE(token.stop_requested());
+          co_await Forever();
+        }(kept, calls));
     EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
     EXPECT_TRUE(kept.stop_requested());
     EXPECT_EQ(calls, 1);

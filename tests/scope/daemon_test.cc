@@ -1,6 +1,6 @@
 // Daemons. Goal: a join waits for the other children, then ends the daemons, and returns when they have ended, whoever
-// ends last and however the join waits; else they are children like others. Method: the same bodies in simulations and on
-// carriers; what depends on exact times, in simulations only.
+// ends last and however the join waits; else they are children like others. Method: the same bodies in simulations and
+// on carriers; what depends on exact times, in simulations only.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -318,7 +318,8 @@ TEST(DaemonDeathTest, OnlyTheOwnerStartsThem) {
           (co_await scope.Join()).IgnoreFailures();
         }());
       },
-      "ForkDaemon\\(\\) by VirtualThread\\[#2\\].*; the scope is owned by VirtualThread\\[#1\\].*, and only the owner, who "
+      "ForkDaemon\\(\\) by VirtualThread\\[#2\\].*; the scope is owned by VirtualThread\\[#1\\].*, and only the owner, "
+      "who "
       "joins, starts daemons");
 }
 

@@ -30,7 +30,8 @@ struct CancelCause {
 
   // Of one and the same request?
   bool IsOf(const CancelCause& other) const noexcept {
-    return thread == other.thread && kind == other.kind && when_ns == other.when_ns && where.line() == other.where.line();
+    return thread == other.thread && kind == other.kind && when_ns == other.when_ns &&
+           where.line() == other.where.line();
   }
 
   static constexpr int64_t kUnknownTime = INT64_MIN;

@@ -72,9 +72,9 @@ class ScopeRecord : public Record {
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
     operations_.for_each_child(*this, visit, argument);
   }
-  // Where it has daemons. The owner, before it waits in a join: from here on only the others count. Whoever was the last
-  // of these, before the owner goes on: asks the daemons to end, which count again. Whoever takes the owner out of its wait:
-  // they count again. The last two may be called when there was no wait, and do nothing then.
+  // Where it has daemons. The owner, before it waits in a join: from here on only the others count. Whoever was the
+  // last of these, before the owner goes on: asks the daemons to end, which count again. Whoever takes the owner out of
+  // its wait: they count again. The last two may be called when there was no wait, and do nothing then.
   void AwaitOthers() noexcept { operations_.await_others(*this); }
   void EndDaemons() noexcept { operations_.end_daemons(*this); }
   void AwaitAllAgain() noexcept { operations_.await_all_again(*this); }
@@ -87,8 +87,8 @@ class ScopeRecord : public Record {
   // Of the join that waits, written by the owner before it does. The owner is parked, because something that is
   // requested inside the scope is to interrupt it; it is woken, not resumed.
   bool owner_parked = false;
-  // Some of its children are daemons: a join waits for the others, then ends these and waits for them. Written by the owner
-  // while it does not wait.
+  // Some of its children are daemons: a join waits for the others, then ends these and waits for them. Written by the
+  // owner while it does not wait.
   bool has_daemons = false;
 
  protected:

@@ -89,9 +89,10 @@ class ScopeBase : public ScopeRecord {
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
   }
 
-  // Starts a daemon: a child that serves the others, a ticker or a watchdog, say. A join waits until the other children have
-  // ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any child's; of its
-  // value the scope's policy hears nothing, and it does not count against max_concurrency. The owner alone; the rest as Fork().
+  // Starts a daemon: a child that serves the others, a ticker or a watchdog, say. A join waits until the other children
+  // have ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any
+  // child's; of its value the scope's policy hears nothing, and it does not count against max_concurrency. The owner
+  // alone; the rest as Fork().
   template <class T>
   Subtask<FlatValue<T>> ForkDaemon(Task<T> task, ForkOptions options = {}) {
     return Adopt<TaskChild<T>>(options, std::move(task), /*daemon=*/true);
@@ -114,9 +115,9 @@ class ScopeBase : public ScopeRecord {
     return Fork(std::move(awaitable).AsTask(), options);
   }
 
-  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even until all have
-  // been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the tree below. `why`
-  // is for the reason of those that are cancelled.
+  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even
+  // until all have been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the
+  // tree below. `why` is for the reason of those that are cancelled.
   void Shutdown(Literal why = "", std::source_location where = std::source_location::current());
   bool IsShutdown() const noexcept { return shut(); }
 
@@ -291,7 +292,7 @@ class ScopeBase : public ScopeRecord {
   ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
   int running_ = 0;      // children within max_concurrency
   int64_t daemons_ = 0;  // that have not ended
-  bool awaits_others_ = false;  // a join waits, and the daemons do not count
+  bool awaits_others_ = false;          // a join waits, and the daemons do not count
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   Atomic<uint64_t> failure_count_{0};
 };

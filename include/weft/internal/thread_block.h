@@ -218,8 +218,8 @@ inline bool IsCancelled(ThreadBlock& thread) noexcept {
   return thread.state.Observe().attention() && IsCancelledUnderAttention(thread);
 }
 
-// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has open):
-// shuts the scopes inside, and interrupts a wait. Idempotent.
+// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has
+// open): shuts the scopes inside, and interrupts a wait. Idempotent.
 void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
 
 // Asks several threads to end, with one fence for all of them. The caller keeps them alive.

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "weft/internal/compiler.h"
 
 namespace weft {
 

@@ -227,9 +227,16 @@ class ExitRun : public ext::SchedulingObserver {
     leaving_ = true;
   }
 
-  // ---- For who runs it, in a simulation.
+  // ---- For who runs it.
 
-  // What is dispatched on the way out, that is, mounts of threads whose scope is dying.
+  // Each owner that leaves by itself holds its carrier once: the children are alive until they are asked. One that is
+  // unwound holds none.
+  void CheckPins(int64_t pins) const {
+    const int64_t leaves = nest_.nesting == Nesting::kAsked ? 1 : nest_.depth;
+    EXPECT_EQ(pins, way_.leave != nullptr ? leaves : 0);
+  }
+
+  // What is dispatched on the way out in a simulation: mounts of threads whose scope is dying.
   //
   // Everyone who is asked to end is mounted once, and ends. It was parked: whoever asks withdraws the wait and makes it
   // runnable, once, because a thread that is asked a second time, or asked and woken, is not withdrawn again
@@ -648,8 +655,11 @@ void RunAll(const Exit& exit, const Plan& plan) {
             {.carriers = place.carriers, .seed = static_cast<uint64_t>(round), .io = io, .observer = &run});
         simulation.Run(run.Whole());
         run.CheckMounts();
+        run.CheckPins(simulation.runtime().Stats().pins);
       } else {
+        const int64_t pins = runtime->Stats().pins;
         runtime->Run(run.Whole());
+        run.CheckPins(runtime->Stats().pins - pins);
       }
       ASSERT_EQ(Counted::bad, 0);
       if (::testing::Test::HasFailure()) return;

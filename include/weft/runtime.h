@@ -166,6 +166,7 @@ class RootThread final : public ThreadBlock {
 
  private:
   void OnEnd(Ending ending) noexcept override {
+    CheckNothingOpen(*this);
     cancelled_ = ending == Ending::kCancelled;
     EndRoot(*this, done_);
   }

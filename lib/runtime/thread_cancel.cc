@@ -259,6 +259,12 @@ void PoppedUnderAttention(ThreadBlock& thread) noexcept {
   if (!left) thread.state.ClearRequested();
 }
 
+void DieWithScopeOpen(const ThreadBlock& thread) noexcept {
+  WEFT_CHECK(false) << DescribeThread(thread) << " ends while a scope that it has opened is still open; a scope is a local "
+                    << "of the coroutine that opens it";
+  __builtin_unreachable();
+}
+
 void DieOutOfOrder(const ThreadBlock& thread) noexcept {
   WEFT_CHECK(false)
       << "a scope or a boundary of virtual thread #" << thread.id

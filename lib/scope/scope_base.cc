@@ -563,20 +563,8 @@ void ChildBase::DropUnstarted() noexcept {
   Release();
 }
 
-namespace {
-
-[[noreturn, gnu::cold, gnu::noinline]] void DieWithScopeOpen(const ThreadBlock& thread) noexcept {
-  WEFT_CHECK(false) << DescribeThread(thread) << " ends while a scope that it has opened is still open; a scope is a local "
-                    << "of the coroutine that opens it";
-  __builtin_unreachable();
-}
-
-}  // namespace
-
 void ChildBase::OnEnd(Ending ending) noexcept {
-  // All that lay in its frames is closed.
-  if (records.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
-    DieWithScopeOpen(*this);
+  CheckNothingOpen(*this);
   auto& scope = *static_cast<ScopeBase*>(home);
   const bool unknown = state.Observe().unregistered();
   if (ending != Ending::kSucceeded || !unknown || !scope.quiet_ || scope.shut()) [[unlikely]]

@@ -493,6 +493,16 @@ TEST(LoomScopeDeathTest, AnotherThreadReadsASubtaskThatHasNotCompleted) {
 }
 
 // The JDK closes such a scope and waits. Here a scope lies in a frame, and this one in none of the thread's own.
+TEST(LoomScopeDeathTest, ARootThatEndsWithAScopeOpen) {
+  struct OpenedInTime final : AwaitAll {};
+  std::optional<OpenedInTime> left_open;
+  EXPECT_DEATH(Simulate([&left_open]() -> Task<void> {
+                 left_open.emplace();
+                 co_return;
+               }),
+               "VirtualThread\\[#1\\].* ends while a scope that it has opened is still open");
+}
+
 TEST(LoomScopeDeathTest, AThreadThatEndsWithAScopeOpen) {
   struct OpenedInTime final : AwaitAll {};
   EXPECT_DEATH(Simulate([]() -> Task<void> {

@@ -2,13 +2,17 @@
 // and finally.h, one test each. Method: the same bodies in simulations under many seeds and on real carriers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <exception>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
@@ -16,6 +20,7 @@
 #include "weft/for_each.h"
 #include "weft/policy.h"
 #include "weft/race.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/testing/simulation.h"
 
@@ -104,6 +109,32 @@ TEST(PolicyReportTest, WhenOnCompleteThrowsThatIsReportedAndTheScopeGoesOn) {
     EXPECT_FALSE(scope.IsShutdown());
   }());
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "weft: OnComplete() of a scope's policy threw: UNKNOWN: oh\n");
+}
+
+TEST(PolicyReportTest, TheHandlerOfTheRuntimeIsToldInstead) {
+  std::vector<std::string> told;
+  {
+    const auto runtime = Runtime::Create({.parallelism = 1,
+                                          .on_uncaught_failure = [&told](std::string_view what, const absl::Status& status,
+                                                                         const std::exception_ptr& exception) {
+                                            told.push_back(absl::StrCat(std::string(what), ": ", status.ToString(),
+                                                                        exception != nullptr ? ", thrown" : ""));
+                                          }})
+                             .value();
+    runtime->Run([]() -> Task<void> {
+      StructuredTaskScope<ThrowsOnComplete> throws;
+      throws.Fork(Give(1));
+      EXPECT_TRUE((co_await throws.Join()).ok());
+      Supervisor supervisor;
+      supervisor.Fork([]() -> Task<absl::Status> { co_return absl::NotFoundError("a mirror"); });
+      supervisor.Fork(Throw("it"));
+      (co_await supervisor.Join()).IgnoreFailures();
+    }());
+  }
+  std::sort(told.begin(), told.end());
+  EXPECT_EQ(told, (std::vector<std::string>{"OnComplete() of a scope's policy threw: UNKNOWN: oh, thrown",
+                                            "a subtask of a Supervisor failed: NOT_FOUND: a mirror",
+                                            "a subtask of a Supervisor failed: UNKNOWN: it, thrown"}));
 }
 
 TEST_P(PolicyThrowTest, ASubtaskThatThrewIsGivenAsCompleted) {

@@ -261,6 +261,13 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
 WEFT_RARE bool PushedUnderAttention(ThreadBlock& thread) noexcept;
 WEFT_RARE void PoppedUnderAttention(ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
+[[noreturn, gnu::cold, gnu::noinline]] void DieWithScopeOpen(const ThreadBlock& thread) noexcept;
+
+// At the end of a thread: all that lay in its frames is closed.
+inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
+  if (thread.records.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+    DieWithScopeOpen(thread);
+}
 
 // Why a scope that was just pushed is to be shut from the start.
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept;

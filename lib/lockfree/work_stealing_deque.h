@@ -3,13 +3,14 @@
 // A Chase-Lev deque of pointers. Its owner, one thread at a time, pushes and pops at the bottom; any thread takes the
 // oldest from the top. It does not own what it holds.
 //
-//   deque.Push(item)      owner. False: it was full and no memory was there to grow; nothing has changed.
-//   deque.Pop()           owner. The newest, or nullptr.
-//   deque.Newest()        owner. What Pop() would give if nobody stole it meanwhile.
-//   deque.TakeOldest()    owner. The oldest, or nullptr: Steal() without its fence and without losing.
-//   deque.Steal()         any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
-//   deque.SizeEstimate()  any thread. Exact for the owner while nobody steals.
-//   deque.PublishFence()  owner, after Push(), before it looks whether anybody sleeps: a fence against RevokeBias().
+//   deque.Push(item)        owner. False: it was full and no memory was there to grow; nothing has changed.
+//   deque.PushIfRoom(item)  owner. The same without growing: false if it is full. Allocates nothing.
+//   deque.Pop()             owner. The newest, or nullptr.
+//   deque.Newest()          owner. What Pop() would give if nobody stole it meanwhile.
+//   deque.TakeOldest()      owner. The oldest, or nullptr: Steal() without its fence and without losing.
+//   deque.Steal()           any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
+//   deque.SizeEstimate()    any thread. Exact for the owner while nobody steals.
+//   deque.PublishFence()    owner, after Push(), before it looks whether anybody sleeps: a fence against RevokeBias().
 //
 // Lifetime: nobody may be inside when it is destroyed. The owner may change if the two are ordered.
 //
@@ -156,6 +157,17 @@ class WorkStealingDeque {
     // [deque/2] release: pairs with [deque/3]. Weaker, a thief could read the slot before it was written.
     bottom_.store(bottom + 1, WEFT_ORDER("deque/2", std::memory_order_release));
     return true;
+  }
+
+  [[nodiscard]] bool PushIfRoom(T* item) noexcept {
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);               // relaxed: only the owner writes it
+    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));  // relaxed: as above
+    if (bottom - known_top_ >= capacity) [[unlikely]] {
+      // [deque/5] acquire: pairs with [deque/4], as in Push().
+      known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+      if (bottom - known_top_ >= capacity) return false;
+    }
+    return Push(item);
   }
 
   [[nodiscard]] T* Newest() noexcept {

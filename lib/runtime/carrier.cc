@@ -164,7 +164,7 @@ uint64_t Carrier::TakeIds(int32_t count) noexcept {
   return first;
 }
 
-// The deque could not grow: memory is short. The inject queue needs none.
+// The deque is full and may not grow, or could not, because memory is short. The inject queue needs none.
 void Carrier::InjectInstead(ThreadBlock& thread) noexcept { runtime.Inject(thread); }
 
 // ---- Running a thread.
@@ -292,7 +292,7 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
         if (deque.SizeEstimate() == 0) break;
         // Woken already, but others wait for this carrier: it has had its turn.
         CarrierCounters::Add(counters.wakes);
-        Push(thread);
+        PushWoken(thread);
         return AfterPark::kGone;
       case ThreadState::ParkOutcome::kRequested: {
         // A request came between the look on entry and now; whoever brought it left it to us.

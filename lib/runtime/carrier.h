@@ -146,6 +146,12 @@ class Carrier {
     if (!deque.Push(&thread)) [[unlikely]]
       InjectInstead(thread);
   }
+  // The same for a thread that is woken, or ends another's wait: without allocating. What does not fit is for
+  // everybody.
+  void PushWoken(ThreadBlock& thread) noexcept {
+    if (!deque.PushIfRoom(&thread)) [[unlikely]]
+      InjectInstead(thread);
+  }
   void NotifyPushed() noexcept;  // (runtime_core.h)
 
   // A new thread, made by the one that is mounted here.

@@ -90,7 +90,7 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   Carrier* carrier = Carrier::Current();
   // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
-    carrier->Push(thread);
+    carrier->PushWoken(thread);
     carrier->NotifyPushed();
   } else {
     // Once it is in the queue, the thread may end, and its root, and whoever waits for that may destroy the runtime.

@@ -367,7 +367,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
   const bool completed = child.completion() != Completion::kUnavailable;
   if (!kept && !completed) child.DropResult();
   if (completions_ != nullptr && !child.daemon_) completions_->Ended(child, completed);
-  if (next != nullptr) Carrier::Current()->StartHere(*next);
+  if (next != nullptr) StartThread(*next);
   child.state.End();
   child.Release();
   if (shut_by_child) RunShutdowns(runtime);

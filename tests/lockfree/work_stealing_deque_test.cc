@@ -41,6 +41,23 @@ TEST(WorkStealingDequeTest, TheOwnerPopsTheNewestAndAThiefTakesTheOldest) {
   EXPECT_EQ(deque.Pop(), nullptr);
 }
 
+TEST(WorkStealingDequeTest, WhatIsPushedOnlyIfThereIsRoomMakesNone) {
+  WorkStealingDeque<Item> deque(2);
+  Item items[4];
+  EXPECT_TRUE(deque.PushIfRoom(&items[0]));
+  EXPECT_TRUE(deque.PushIfRoom(&items[1]));
+  EXPECT_FALSE(deque.PushIfRoom(&items[2]));
+  EXPECT_EQ(deque.SizeEstimate(), 2u);
+  EXPECT_EQ(deque.TakeOldest(), &items[0]);
+  EXPECT_TRUE(deque.PushIfRoom(&items[2]));
+  EXPECT_FALSE(deque.PushIfRoom(&items[3]));
+  EXPECT_EQ(deque.Steal().item, &items[1]);
+  EXPECT_TRUE(deque.PushIfRoom(&items[3]));
+  EXPECT_EQ(deque.Pop(), &items[3]);
+  EXPECT_EQ(deque.Pop(), &items[2]);
+  EXPECT_EQ(deque.Pop(), nullptr);
+}
+
 TEST(WorkStealingDequeTest, BehavesAsAModelOnOneThread) {
   for (size_t capacity : {2, 4, 64}) {
     std::mt19937_64 random(capacity);

@@ -13,7 +13,7 @@ namespace {
 using model::Cell;
 using model::Require;
 
-enum Operation { kPush, kPop, kTakeOldest };
+enum Operation { kPush, kPop, kTakeOldest, kPushIfRoom };
 
 constexpr size_t kCapacity = 2;
 
@@ -73,6 +73,12 @@ class Stealing {
       case kTakeOldest:
         if (Item* item = deque_.TakeOldest()) Take(*item);
         return;
+      case kPushIfRoom: {
+        Item& item = items_[pushed_];
+        item.data.Set(1);
+        pushed_ += deque_.PushIfRoom(&item);
+        return;
+      }
     }
   }
 
@@ -107,6 +113,9 @@ const model::Component& DequeComponent() {
       {model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, biased", {}, Start::kBiased),
        model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, among thieves", {}, Start::kAmongThieves),
        model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, between", {}, Start::kBetween),
+       model::Of<Stealing<1, 2, 4>>("2 threads x 2 operations, without growing too", {}, Start::kBiased),
+       model::Of<Stealing<1, 2, 4>>("2 threads x 2 operations, among thieves, without growing too", {},
+                                    Start::kAmongThieves),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, biased", {.preemptions = 1}, Start::kBiased),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, among thieves", {.preemptions = 1},
                                     Start::kAmongThieves),

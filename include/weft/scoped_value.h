@@ -42,6 +42,8 @@ class BindingBase {
   BindingBase& operator=(const BindingBase&) = delete;
   static void* operator new(size_t) = delete;    // a binding is a local variable, for the time that it exists
   static void* operator new[](size_t) = delete;  // a binding is a local variable, for the time that it exists
+  template <class... Where>
+  static void* operator new(size_t, Where...) = delete;  // a binding is a local variable, for the time that it exists
 
  protected:
   BindingBase() = default;

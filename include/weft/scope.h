@@ -66,6 +66,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/internal/completion_queue.h"
+#include "weft/internal/nodiscard_task.h"
 #include "weft/internal/scope_base.h"
 #include "weft/outcome.h"
 #include "weft/policy.h"
@@ -171,19 +172,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return Awaiter(*this);
   }
 
-  // As Join(), but not for longer than `timeout`. If children are left then, gives nothing, and the scope goes on as before:
-  // it is not shut down. A timeout that is not positive looks, and does not wait.
-  Task<std::optional<Result>> JoinFor(absl::Duration timeout) {
-    this->CheckOwner("JoinFor()");
-    if (!this->AllEnded()) {
-      // Unwound by any other request than that of its own time, this does not come back.
-      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
-      if (!waited.ok()) co_return std::nullopt;
-    }
-    co_return co_await Join();
+  // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is empty, and
+  // the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not wait.
+  internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
+    return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
   // The same, until a point of the wall clock (weft::Now()).
-  Task<std::optional<Result>> JoinUntil(absl::Time deadline) {
+  internal::NodiscardTask<std::optional<Result>> JoinUntil(absl::Time deadline) {
     return JoinFor(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()));
   }
 
@@ -285,6 +280,16 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     co_await start->decided.Wait();
     if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
     co_return subtask;
+  }
+
+  Task<std::optional<Result>> JoinWithin(absl::Duration timeout) {
+    this->CheckOwner("JoinFor()");
+    if (!this->AllEnded()) {
+      // Unwound by any other request than that of its own time, this does not come back.
+      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
+      if (!waited.ok()) co_return std::nullopt;
+    }
+    co_return co_await Join();
   }
 
   Task<void> WaitForAll() {

@@ -65,6 +65,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/internal/compiler.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/nodiscard_task.h"
 #include "weft/internal/scope_base.h"
@@ -127,18 +128,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   = delete;
 
   // Starts a child: a Task, a closure that returns one, or what becomes one. See ScopeBase::Fork().
+  template <class T>
+  auto Fork(Task<T> task WEFT_LIFETIME_CAPTURE_BY(this), ForkOptions options = {}) {
+    return ForkChild(std::move(task), options);
+  }
   template <class Forked>
   auto Fork(Forked&& forked, ForkOptions options = {}) {
-    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
-    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
-    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
-    if constexpr (kTaskOrClosure && kTaken) {
-      using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
-      static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
-                    "every subtask of this scope yields the Value of its policy");
-      return ScopeBase::Fork(std::forward<Forked>(forked), options);
-    }
+    return ForkChild(std::forward<Forked>(forked), options);
   }
 
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
@@ -268,6 +264,20 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 #else
     return policy.OnComplete(subtask);
 #endif
+  }
+
+  template <class Forked>
+  auto ForkChild(Forked&& forked, const ForkOptions& options) {
+    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
+    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
+    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
+    if constexpr (kTaskOrClosure && kTaken) {
+      using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
+      static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
+                    "every subtask of this scope yields the Value of its policy");
+      return ScopeBase::Fork(std::forward<Forked>(forked), options);
+    }
   }
 
   template <class F>

@@ -10,8 +10,8 @@
 //   Any    without a success: the first failure
 //   of no tasks at all: kNotFound, as a status where the tasks give one, else thrown (StatusError)
 //
-// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them. Cost: as a scope with that many
-// forks.
+// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them.
+// Cost: as a scope with that many forks.
 #ifndef WEFT_RACE_H_
 #define WEFT_RACE_H_
 

@@ -2,26 +2,27 @@
 //
 //   auto [a, b] = co_await weft::All(Left(x), Right(x));
 //
-//   std::vector<weft::Task<absl::StatusOr<Quote>>> asked;
-//   for (const Server& server : servers) asked.push_back(Ask(server));
-//   absl::StatusOr<std::vector<Quote>> quotes = co_await weft::All(std::move(asked));
+//   absl::StatusOr<std::vector<Quote>> quotes = co_await weft::All(servers | std::views::transform(Ask));
 //
-// Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it returns. The first
-// failure cancels the others; when they have ended, it is the result.
+// Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it
+// returns. The first failure cancels the others; when they have ended, it is the result.
 //
 //   branches                                        co_await All(...) gives
 //   none returns a status                           std::tuple<T...>, or throws the first exception
 //   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>; an exception is thrown
-//   a vector of tasks of T, of absl::StatusOr<T>    std::vector<T>, absl::StatusOr<std::vector<T>>
-//   a vector of tasks of void, of absl::Status      nothing, absl::Status
+//   a range of tasks of T, of absl::StatusOr<T>     std::vector<T>, absl::StatusOr<std::vector<T>>
+//   a range of tasks of void, of absl::Status       nothing, absl::Status
 //
-// A branch of void or absl::Status has std::monostate in the tuple. What All() gives can be awaited once, or passed where a Task is
-// expected: to Fork(), WithTimeout(), Shield(), Run().
+// A branch of void or absl::Status has std::monostate in the tuple. A range is any input range of tasks: a vector,
+// moved or not, or a view. The call moves the tasks out of it, at once, and has no use for the range afterwards. What
+// All() gives can be awaited once, or passed where a Task is expected: to Fork(), WithTimeout(), Shield(), Run(), or in
+// a range to All().
 //
 // Cancellation: a checkpoint; cancelled, it cancels the branches and waits for them.
 //
-// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a vector in one allocation), the first
-// branch runs at once in the caller's place, and each one begins where the last one ended, unless another carrier has taken it by then.
+// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a range in one
+// allocation), the first branch runs at once in the caller's place, and each one begins where the last one ended,
+// unless another carrier has taken it by then.
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 
@@ -42,6 +43,7 @@
 #include "weft/internal/all_scope.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/promise.h"
+#include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
 
@@ -223,13 +225,15 @@ internal::AllAwaiter<T...> All(Task<T>... tasks) {
   return internal::AllAwaiter<T...>(std::move(tasks)...);
 }
 
-// All tasks of a vector; its results are in the same order. A void task, or one that gives a status, has no result.
-template <class T>
-internal::AllVectorAwaiter<T> All(std::vector<Task<T>> tasks) {
-  return internal::AllVectorAwaiter<T>(std::move(tasks));
+// All tasks of a range, moved out of it at once; the results are in the same order. A void task, or one that gives a
+// status, has no result.
+template <internal::RangeOfTasks R>
+auto All(R&& tasks) {
+  auto taken = internal::TasksOf(std::forward<R>(tasks));
+  using T = typename decltype(taken)::value_type::value_type;
+  static_assert(!std::is_reference_v<T>, "All() of a range cannot give references; return pointers");
+  if constexpr (!std::is_reference_v<T>) return internal::AllVectorAwaiter<T>(std::move(taken));
 }
-template <class T>
-Task<void> All(std::vector<Task<T&>>) = delete;  // All() of a vector cannot give references; return pointers
 
 namespace internal {
 

@@ -3,25 +3,26 @@
 //   Quote quote = co_await weft::Any(Ask(first), Ask(second));          // the first that succeeds
 //   Reply reply = co_await weft::Race(Serve(request), Answer(cache));   // the first that ends, well or badly
 //
-// The tasks are of one type, given one by one or in a range. Each is a virtual thread, a child of a scope of its own; when the
-// one is there, the others are cancelled, and they have ended when the await returns. The result is that of the one: its
-// value, its status, or its exception, thrown.
+// The tasks are of one type, given one by one or in a range, which they are moved out of at once. Each is a virtual
+// thread, a child of a scope of its own; when the one is there, the others are cancelled, and they have ended when the
+// await returns. The result is that of the one: its value, its status, or its exception, thrown.
 //
 //   Any    without a success: the first failure
 //   of no tasks at all: kNotFound, as a status where the tasks give one, else thrown (StatusError)
 //
-// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them. Cost: as a scope with that many forks.
+// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them.
+// Cost: as a scope with that many forks.
 #ifndef WEFT_RACE_H_
 #define WEFT_RACE_H_
 
 #include <concepts>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
 #include "weft/policy.h"
@@ -84,17 +85,6 @@ Task<T> TakeFirst(std::vector<Task<T>> tasks) {
   }
   if (!first.others.ok()) co_return FailAs<T>(first.others.failures().front());
   co_return FailAs<T>(Failure{0, absl::NotFoundError("no task completed")});
-}
-
-template <class R>
-concept RangeOfTasks = std::ranges::input_range<R> && IsTask<std::ranges::range_value_t<R>>;
-
-template <RangeOfTasks R>
-auto TasksOf(R&& range) {
-  std::vector<std::ranges::range_value_t<R>> tasks;
-  if constexpr (std::ranges::sized_range<R>) tasks.reserve(std::ranges::size(range));
-  for (auto&& task : range) tasks.push_back(std::move(task));
-  return tasks;
 }
 
 template <class T, std::same_as<Task<T>>... Rest>

@@ -71,7 +71,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/internal/compiler.h"
 #include "weft/internal/completion_queue.h"
+#include "weft/internal/nodiscard_task.h"
 #include "weft/internal/scope_base.h"
 #include "weft/outcome.h"
 #include "weft/policy.h"
@@ -132,18 +134,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   = delete;
 
   // Starts a child: a Task, a closure that returns one, or what becomes one. See ScopeBase::Fork().
+  template <class T>
+  auto Fork(Task<T> task WEFT_LIFETIME_CAPTURE_BY(this), ForkOptions options = {}) {
+    return ForkChild(std::move(task), options);
+  }
   template <class Forked>
   auto Fork(Forked&& forked, ForkOptions options = {}) {
-    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
-    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
-    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
-    if constexpr (kTaskOrClosure && kTaken) {
-      using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
-      static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
-                    "every subtask of this scope yields the Value of its policy");
-      return ScopeBase::Fork(std::forward<Forked>(forked), options);
-    }
+    return ForkChild(std::forward<Forked>(forked), options);
   }
 
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
@@ -185,19 +182,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return Awaiter(*this);
   }
 
-  // As Join(), but not for longer than `timeout`. If children are left then, gives nothing, and the scope goes on as before:
-  // it is not shut down. A timeout that is not positive looks, and does not wait.
-  Task<std::optional<Result>> JoinFor(absl::Duration timeout) {
-    this->CheckOwner("JoinFor()");
-    if (!this->AllEnded()) {
-      // Unwound by any other request than that of its own time, this does not come back.
-      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
-      if (!waited.ok()) co_return std::nullopt;
-    }
-    co_return co_await Join();
+  // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is empty, and
+  // the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not wait.
+  internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
+    return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
   // The same, until a point of the wall clock (weft::Now()).
-  Task<std::optional<Result>> JoinUntil(absl::Time deadline) {
+  internal::NodiscardTask<std::optional<Result>> JoinUntil(absl::Time deadline) {
     return JoinFor(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()));
   }
 
@@ -290,6 +281,20 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 #endif
   }
 
+  template <class Forked>
+  auto ForkChild(Forked&& forked, const ForkOptions& options) {
+    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
+    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
+    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
+    if constexpr (kTaskOrClosure && kTaken) {
+      using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
+      static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
+                    "every subtask of this scope yields the Value of its policy");
+      return ScopeBase::Fork(std::forward<Forked>(forked), options);
+    }
+  }
+
   template <class F>
   auto StartService(F service, std::string name, bool daemon)
       -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
@@ -301,6 +306,16 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     co_await start->decided.Wait();
     if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
     co_return subtask;
+  }
+
+  Task<std::optional<Result>> JoinWithin(absl::Duration timeout) {
+    this->CheckOwner("JoinFor()");
+    if (!this->AllEnded()) {
+      // Unwound by any other request than that of its own time, this does not come back.
+      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
+      if (!waited.ok()) co_return std::nullopt;
+    }
+    co_return co_await Join();
   }
 
   Task<void> WaitForAll() {

@@ -16,8 +16,10 @@
 // one pointer safe.
 //
 // Cost: a binding is eighty bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a value is
-// looked for from a new innermost binding, which may walk to where it was found from outside; a value that is not bound is told
-// by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the binding, and shared by those that inherit it.)
+// looked for, which walks outwards, and tells the bindings on its way what it has found, or that there is nothing. Each
+// remembers up to four; who looks for more values than that under many bindings walks more often. That a value is not bound is
+// mostly told by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the binding, and shared by those that
+// inherit it.)
 #ifndef WEFT_SCOPED_VALUE_H_
 #define WEFT_SCOPED_VALUE_H_
 
@@ -42,6 +44,8 @@ class BindingBase {
   BindingBase& operator=(const BindingBase&) = delete;
   static void* operator new(size_t) = delete;    // a binding is a local variable, for the time that it exists
   static void* operator new[](size_t) = delete;  // a binding is a local variable, for the time that it exists
+  template <class... Where>
+  static void* operator new(size_t, Where...) = delete;  // a binding is a local variable, for the time that it exists
 
  protected:
   BindingBase() = default;
@@ -61,8 +65,9 @@ const void* FindBinding(const void* key) noexcept;
 
 }  // namespace internal
 
+// Its address is the key. (binding.h says what the alignment is for.)
 template <class T>
-class ScopedValue {
+class alignas(8) ScopedValue {
  public:
   constexpr ScopedValue() = default;
   ScopedValue(const ScopedValue&) = delete;  // its address is the key: refer to it

@@ -11,8 +11,11 @@
 // something else, fork it into a scope (scope.h) or use All (all.h).
 //
 // Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call, as
-// with any function. A Task that is never awaited destroys its parameters and runs nothing. A Task is a closure too: do not
-// call a capturing lambda coroutine and let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
+// with any function. Where a parameter is declared [[clang::lifetimebound]], clang says when a Task with a name, or from
+// clang 22 on one that is forked, refers to a temporary. Without it no clang sees that: coro_lifetimebound on Task needs
+// coro_return_type, which refuses what returns a Task and is no coroutine, as many a lambda is. A Task that is never
+// awaited destroys its parameters and runs nothing. A Task is a closure too: do not call a capturing lambda coroutine and
+// let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
 //
 // Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any movable
 // type; absl::Status and absl::StatusOr are what failures without exceptions look like.

@@ -24,6 +24,8 @@ _NAMES = {
                   for name in _carriers(measure, 1, 2, 4)],
     "scope": [name for measure in ("BM_ForkJoin10", "BM_ForkJoin1000", "BM_ForkJoinMillion", "BM_CancelParked")
               for name in _carriers(measure, 1, 2, 4)],
+    "scoped_value": [name for measure in ("BM_ScopedGet", "BM_ScopedBindGet", "BM_ScopedMiss")
+                     for depth in (1, 10, 100) for name in _carriers("%s%d" % (measure, depth), 1)],
     "switch": _carriers("BM_Yield", 1) + _carriers("BM_PingPong", 1, 2, 4) + _carriers("BM_WakeParked", 2)
               + _carriers("BM_StrandedLatency", 2),
     "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion"],

@@ -1,5 +1,5 @@
 // All() of a vector of Tasks that give references.
-// expect: All() of a vector cannot give references; return pointers
+// expect: All() of a range cannot give references; return pointers
 #include <cstddef>
 #include <utility>
 #include <vector>

@@ -8,13 +8,19 @@ A case is a small source:
     ...
     #ifdef MISUSE
 
+It may say where its misuse is refused, by an expression of the preprocessor:
+
+    // where: __has_cpp_attribute(clang::lifetime_capture_by)
+
 Without MISUSE it has to compile without a warning, so that nothing but the misuse is refused. With MISUSE the first
 error, together with the notes that belong to it, has to have the sentence: whatever comes after it is read by nobody.
+Elsewhere than it says, it has to compile with MISUSE too: a compiler that sees more is to be told.
 """
 import re
 import subprocess
 
 _EXPECT = re.compile(r"^// expect: (.+)$", re.MULTILINE)
+_WHERE = re.compile(r"^// where: (.+)$", re.MULTILINE)
 _ERROR = re.compile(r"^.*: (?:fatal )?error: ", re.MULTILINE)
 _TIME_LIMIT_SECONDS = 60
 
@@ -49,6 +55,12 @@ class Compiler:
         """(exit status, what the compiler said)."""
         return self._run("-include-pch", self._precompiled, "-fsyntax-only", *args, path)
 
+    def satisfies(self, expression):
+        """Whether an expression of the preprocessor is true."""
+        done = subprocess.run(self._command + ["-E", "-x", "c++", "-"], input="#if %s\nyes\n#endif\n" % expression,
+                              stdout=subprocess.PIPE, text=True, timeout=_TIME_LIMIT_SECONDS, check=True)
+        return "yes" in done.stdout.splitlines()
+
 
 def problem(compiler, path):
     """What is wrong with a case: a sentence, or None."""
@@ -61,6 +73,8 @@ def problem(compiler, path):
     if status != 0 or said:
         return "without the misuse it does not compile:\n%s" % said
     status, said = compiler.compile(path, "-DMISUSE")
+    if not all(compiler.satisfies(expression) for expression in _WHERE.findall(text)):
+        return None if status == 0 else "the misuse is refused where it is said not to be:\n%s" % said
     if status == 0:
         return "the misuse compiles"
     if status != 1:

@@ -74,6 +74,13 @@ class CasesTest(unittest.TestCase):
     def test_a_case_with_two_sentences_is_found(self):
         self._finds(_GOOD + "// expect: more\n", "one line `// expect: SENTENCE`")
 
+    def test_a_case_may_be_one_for_other_compilers_only(self):
+        nowhere, everywhere = ("// where: %s\n#ifdef" % where for where in ("0", "__clang__"))
+        self.assertIsNone(self._problem(_GOOD.replace("number one", "int one").replace("#ifdef", nowhere)))
+        self._finds(_GOOD.replace("#ifdef", nowhere), "is refused where it is said not to be")
+        self.assertIsNone(self._problem(_GOOD.replace("#ifdef", everywhere)))
+        self._finds(_GOOD.replace("number one", "int one").replace("#ifdef", everywhere), "the misuse compiles")
+
     def test_a_case_without_a_misuse_is_found(self):
         self._finds(_GOOD.replace("MISUSE", "OTHER"), "an #ifdef MISUSE")
 

@@ -1,5 +1,5 @@
 // Fork() of a Task that has a name, without std::move().
-// expect: what cannot be copied is moved into the child: Fork(std::move(task))
+// expect: a Task is awaited once, by one: std::move() it
 #include <utility>
 
 #include "weft/weft.h"

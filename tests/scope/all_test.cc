@@ -3,12 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <list>
 #include <memory>
+#include <ranges>
+#include <span>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -127,6 +133,109 @@ TEST_P(AllTest, AnAllThatIsNotAwaitedRunsNothing) {
     }
     EXPECT_EQ(Counted::alive, 0);
     co_return;
+  });
+}
+
+// ---- Ranges.
+
+template <class T>
+std::vector<T> VectorOf(T first, T second) {
+  std::vector<T> both;
+  both.push_back(std::move(first));
+  both.push_back(std::move(second));
+  return both;
+}
+
+TEST_P(AllTest, TheTasksOfAViewAreMadeByTheCallInTheirOrder) {
+  Everywhere([]() -> Task<void> {
+    int made = 0;
+    auto all = All(std::views::iota(1, 5) | std::views::transform([&made](int i) {
+                     EXPECT_EQ(++made, i);
+                     return Give(10 * i);
+                   }));
+    EXPECT_EQ(made, 4);
+    EXPECT_EQ(co_await std::move(all), std::vector<int>({10, 20, 30, 40}));
+    EXPECT_EQ(made, 4);
+  });
+}
+
+TEST_P(AllTest, AnInputRangeIsPassedOnce) {
+  Everywhere([]() -> Task<void> {
+    std::istringstream digits("3 1 4 1 5");
+    EXPECT_EQ(co_await All(std::views::istream<int>(digits) | std::views::transform(Give)),
+              std::vector<int>({3, 1, 4, 1, 5}));
+  });
+}
+
+TEST_P(AllTest, TheTasksOfAContainerAreMovedOutOfItWhetherItIsMovedOrNot) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ(co_await All(VectorOf(Give(1), Give(2))), std::vector<int>({1, 2}));
+    std::vector<Task<int>> named = VectorOf(Give(3), Give(4));
+    EXPECT_EQ(co_await All(named), std::vector<int>({3, 4}));
+    EXPECT_EQ(named.size(), 2);
+    std::array<Task<int>, 2> fixed = {Give(5), Give(6)};
+    EXPECT_EQ(co_await All(std::span(fixed)), std::vector<int>({5, 6}));
+    Task<int> plain[] = {Give(7), Give(8)};
+    EXPECT_EQ(co_await All(plain), std::vector<int>({7, 8}));
+    std::list<Task<int>> listed;
+    listed.push_back(Give(9));
+    EXPECT_EQ(co_await All(std::move(listed)), std::vector<int>({9}));
+  });
+}
+
+TEST_P(AllTest, WhatBecomesATaskIsABranchOfARange) {
+  Everywhere([]() -> Task<void> {
+    const auto pairs = [](int i) { return All(Give(i), Give(-i)); };
+    EXPECT_EQ(co_await All(std::views::iota(1, 3) | std::views::transform(pairs)),
+              (std::vector<std::tuple<int, int>>({{1, -1}, {2, -2}})));
+    const auto rows = [](int i) { return All(std::views::iota(0, i) | std::views::transform(Give)); };
+    EXPECT_EQ(co_await All(std::views::iota(1, 3) | std::views::transform(rows)),
+              (std::vector<std::vector<int>>({{0}, {0, 1}})));
+  });
+}
+
+TEST_P(AllTest, ARangeGivesWhatItsTasksGive) {
+  Everywhere([]() -> Task<void> {
+    const auto each = [](auto give) { return std::views::iota(0, 3) | std::views::transform(give); };
+    co_await All(each([](int) { return DoNothing(); }));
+    EXPECT_EQ(co_await All(each([](int) { return End(absl::OkStatus()); })), absl::OkStatus());
+    EXPECT_EQ(*co_await All(each([](int i) { return GiveOr(i); })), std::vector<int>({0, 1, 2}));
+    const std::vector<std::unique_ptr<int>> pointers =
+        co_await All(each([](int i) -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(i); }));
+    EXPECT_EQ(*pointers[2], 2);
+  });
+}
+
+TEST_P(AllTest, OfNoTasksAtAllARangeGivesNoResults) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_TRUE((co_await All(std::views::empty<int> | std::views::transform(Give))).empty());
+    EXPECT_EQ(co_await All(std::list<Task<absl::Status>>()), absl::OkStatus());
+  });
+}
+
+TEST_P(AllTest, TheFirstFailureOfARangeCancelsTheOthersAndIsTheResult) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    const auto branch = [](int i) -> Task<absl::StatusOr<int>> {
+      Counted local;
+      if (i == 2) co_return absl::NotFoundError("the third");
+      co_await Forever();
+      co_return i;
+    };
+    const absl::StatusOr<std::vector<int>> all = co_await All(std::views::iota(0, 5) | std::views::transform(branch));
+    EXPECT_EQ(all.status(), absl::NotFoundError("the third"));
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(AllTest, AnAllOfARangeIsForkedAndGivenATimeout) {
+  Everywhere([]() -> Task<void> {
+    const auto three = std::views::iota(0, 3) | std::views::transform(Give);
+    EXPECT_EQ(*co_await WithTimeout(absl::InfiniteDuration(), All(three)), std::vector<int>({0, 1, 2}));
+    ShutdownOnFailure scope;
+    const auto all = scope.Fork(All(three));
+    EXPECT_EQ(co_await scope.Join(), absl::OkStatus());
+    EXPECT_EQ(*all, std::vector<int>({0, 1, 2}));
   });
 }
 

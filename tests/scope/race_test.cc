@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <ranges>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
+#include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/sync/event.h"
 
@@ -83,6 +85,8 @@ TEST_P(RaceTest, ARangeOfTasksIsTakenAsWell) {
     for (int i = 0; i < 5; ++i) tasks.push_back(GiveOr(i == 3 ? absl::StatusOr<int>(3) : absl::NotFoundError("no")));
     EXPECT_EQ(*co_await Any(std::move(tasks)), 3);
     EXPECT_EQ(co_await Race(std::views::iota(4, 5) | std::views::transform(Give)), 4);
+    const auto pairs = [](int i) { return All(Give(i), Give(-i)); };
+    EXPECT_EQ(co_await Any(std::views::iota(4, 5) | std::views::transform(pairs)), std::tuple(4, -4));
   });
 }
 

@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -226,6 +227,45 @@ TEST_P(ScopeThrowTest, AllOfStatusesThrowsAnExceptionAllTheSame) {
       caught = error.what();
     }
     EXPECT_EQ(caught, "thrown");
+  });
+}
+
+TEST_P(ScopeThrowTest, AllOfARangeThrowsTheFirstExceptionAndCancelsTheOthers) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    const auto wait = []() -> Task<absl::StatusOr<int>> {
+      Counted local;
+      co_await Forever();
+      co_return 1;
+    };
+    const auto fail = []() -> Task<absl::StatusOr<int>> { co_return co_await Throw("the third"); };
+    std::string caught;
+    try {
+      const auto all =
+          co_await All(std::views::iota(0, 5) | std::views::transform([&](int i) { return i == 2 ? fail() : wait(); }));
+      ADD_FAILURE() << all.status();
+    } catch (const std::runtime_error& error) {
+      caught = error.what();
+    }
+    EXPECT_EQ(caught, "the third");
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(ScopeThrowTest, ARangeThatThrowsDoesSoInTheCallAndNoBranchRuns) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    const auto branch = [](Counted) -> Task<void> {
+      ADD_FAILURE();
+      co_return;
+    };
+    const auto make = [&](int i) {
+      if (i == 2) throw std::runtime_error("the third");
+      return branch(Counted());
+    };
+    EXPECT_EQ(WhatIsThrownBy([&] { (void)All(std::views::iota(0, 5) | std::views::transform(make)); }), "the third");
+    EXPECT_EQ(Counted::alive, 0);
+    co_return;
   });
 }
 

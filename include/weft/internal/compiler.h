@@ -25,6 +25,13 @@
 #define WEFT_EXCEPTIONS 0
 #endif
 
+// After a parameter, which `owner` keeps: clang warns if it refers to a temporary. Clang 19 does not know it.
+#if __has_cpp_attribute(clang::lifetime_capture_by)
+#define WEFT_LIFETIME_CAPTURE_BY(owner) [[clang::lifetime_capture_by(owner)]]
+#else
+#define WEFT_LIFETIME_CAPTURE_BY(owner)
+#endif
+
 // Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a value
 // in, so that its caller need not save any for the case that it is called. Called from Weft's
 // own sources only, which are compiled with -fno-plt (bazel/weft.bzl): what binds a call at its first use preserves less.

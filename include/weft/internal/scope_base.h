@@ -70,6 +70,8 @@ class ScopeBase : public ScopeRecord {
   ScopeBase& operator=(const ScopeBase&) = delete;
   static void* operator new(size_t) = delete;    // a scope is a local variable of the coroutine that opens it
   static void* operator new[](size_t) = delete;  // a scope is a local variable of the coroutine that opens it
+  template <class... Where>
+  static void* operator new(size_t, Where...) = delete;  // a scope is a local variable of the coroutine that opens it
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
   // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. Without memory for it: starts nothing, and

@@ -1,0 +1,86 @@
+// Services that others wait for, failures that are told of, and a context that is bound anew further in.
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "weft/weft.h"
+
+namespace {
+
+weft::ScopedValue<std::string> kContext;
+
+// Says where it is called, whoever calls it.
+void Log(const std::string& message) { std::printf("[%s] %s\n", kContext.OrElse("").c_str(), message.c_str()); }
+
+//! [rebinding]
+weft::Task<void> Query(std::string what) {
+  weft::ScopedBinding context(kContext,
+                              kContext.Get() + "/database");  // hides the outer one until the end of this block
+  Log(what);
+  co_return;
+}
+weft::Task<void> Handle(int request) {
+  weft::ScopedBinding context(kContext, absl::StrCat("request ", request));
+  Log("begins");
+  co_await Query("select");
+  Log("ends");  // as before
+}
+//! [rebinding]
+
+// Answers one request when asked to.
+class Server {
+ public:
+  //! [service]
+  weft::Task<absl::Status> Serve(weft::Ready ready) {
+    if (open_) co_return absl::AlreadyExistsError("the address is in use");
+    open_ = true;
+    ready.Set();  // who started it goes on here
+    while (true) {
+      co_await asked_.Wait();
+      asked_.Reset();
+      co_await Handle(++requests_);
+      answered_.Set();
+    }
+  }
+  //! [service]
+  weft::Task<void> Ask() {
+    asked_.Set();
+    co_await answered_.Wait();
+  }
+
+ private:
+  bool open_ = false;
+  int requests_ = 0;
+  weft::Event asked_, answered_;
+};
+
+weft::Task<absl::Status> Main() {
+  Server server;
+  int failures = 0;
+  // Lets the others run when one fails, and tells of it at once. It has no lock: one call at a time.
+  weft::Supervisor scope([&failures](const weft::AnySubtask& failed) {
+    ++failures;
+    std::printf("a service failed: %s\n", failed.status().ToString().c_str());
+  });
+  const auto serve = [&server](weft::Ready ready) { return server.Serve(std::move(ready)); };
+
+  // Comes back when the service is ready, so that nobody is refused.
+  auto started = co_await scope.Start(serve, {.name = "server"});
+  if (!started.ok()) co_return started.status();
+  co_await server.Ask();
+
+  auto again = co_await scope.Start(serve, {.name = "another server"});
+  std::printf("once more: %s\n", again.status().ToString().c_str());
+  std::printf("the first one runs on: %s\n", started->state() == weft::AnySubtask::State::kUnavailable ? "yes" : "no");
+
+  scope.Shutdown();
+  (co_await scope.Join()).IgnoreFailures();
+  std::printf("failures: %d\n", failures);
+  co_return absl::OkStatus();
+}
+
+}  // namespace
+
+int main() { return weft::RunMain(Main()); }

@@ -1,0 +1,41 @@
+// A Task whose result the compiler does not let be dropped: what StructuredTaskScope::JoinFor() gives. (scope.h)
+#ifndef WEFT_INTERNAL_NODISCARD_TASK_H_
+#define WEFT_INTERNAL_NODISCARD_TASK_H_
+
+#include <coroutine>
+#include <utility>
+
+#include "weft/internal/promise.h"
+#include "weft/task.h"
+
+namespace weft::internal {
+
+template <class T>
+struct NodiscardTaskAwaiter {
+  bool await_ready() const noexcept { return task.await_ready(); }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    return task.await_suspend(awaiting);
+  }
+  [[nodiscard("it has no value if children are left")]] T await_resume() { return task.await_resume(); }
+
+  TaskAwaiter<T> task;
+};
+
+template <class T>
+class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] NodiscardTask {
+ public:
+  using WeftAwaitable = void;
+
+  explicit NodiscardTask(Task<T> task) noexcept : task_(std::move(task)) {}
+
+  NodiscardTaskAwaiter<T> operator co_await() && noexcept { return {std::move(task_).operator co_await()}; }
+  Task<T> AsTask() && noexcept { return std::move(task_); }
+
+ private:
+  Task<T> task_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_NODISCARD_TASK_H_

@@ -1,0 +1,47 @@
+// A range of tasks, as All(), Race() and Any() take it: the tasks are moved out of it.
+#ifndef WEFT_INTERNAL_RANGE_OF_TASKS_H_
+#define WEFT_INTERNAL_RANGE_OF_TASKS_H_
+
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "weft/task.h"
+
+namespace weft::internal {
+
+// Const where the range does not let go of its elements.
+template <class R>
+using RangeElement = std::remove_reference_t<std::ranges::range_reference_t<R>>;
+
+template <class R>
+concept RangeOfTasks =
+    std::ranges::input_range<R> && (IsTask<RangeElement<R>> || BecomesTask<std::remove_const_t<RangeElement<R>>>);
+
+// The elements of a range, moved into a vector: at once, so that nothing refers to the range afterwards.
+template <RangeOfTasks R>
+auto TasksOf(R&& range) {
+  using Element = RangeElement<R>;
+  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
+  const auto take = [](Element& element) {
+    if constexpr (IsTask<Element>) {
+      return std::move(element);
+    } else {
+      return std::move(element).AsTask();
+    }
+  };
+  std::vector<decltype(take(std::declval<Element&>()))> tasks;
+  if constexpr (std::ranges::sized_range<R>) tasks.reserve(std::ranges::size(range));
+  for (auto&& element : range) tasks.push_back(take(element));
+  return tasks;
+}
+// A vector that is given away is taken as it is.
+template <class T>
+std::vector<Task<T>> TasksOf(std::vector<Task<T>>&& tasks) {
+  return std::move(tasks);
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_RANGE_OF_TASKS_H_

@@ -1,0 +1,14 @@
+// All() of a vector of Tasks that cannot be moved out of it.
+// expect: the tasks are moved out of the range, and this one is const
+#include <cstddef>
+#include <vector>
+
+#include "weft/weft.h"
+
+#ifdef MISUSE
+using Tasks = const std::vector<weft::Task<int>>;
+#else
+using Tasks = std::vector<weft::Task<int>>;
+#endif
+
+weft::Task<size_t> Caller(Tasks& tasks) { co_return (co_await weft::All(tasks)).size(); }

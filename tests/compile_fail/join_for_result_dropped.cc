@@ -1,0 +1,12 @@
+// A JoinFor() that nobody looks at: did all end in time?
+// expect: it has no value if children are left
+#include "absl/time/time.h"
+#include "weft/weft.h"
+
+weft::Task<bool> Caller() {
+  weft::AwaitAll scope;
+#ifdef MISUSE
+  co_await scope.JoinFor(absl::Seconds(1));
+#endif
+  co_return (co_await scope.JoinFor(absl::Seconds(1))).has_value();
+}

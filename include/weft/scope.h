@@ -143,6 +143,18 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return ForkChild(std::forward<Forked>(forked), options);
   }
 
+  // Starts a daemon, which a join ends when the other children have ended; whatever it yields. See ScopeBase::ForkDaemon().
+  template <class T>
+  auto ForkDaemon(Task<T> task WEFT_LIFETIME_CAPTURE_BY(this), ForkOptions options = {}) {
+    return ScopeBase::ForkDaemon(std::move(task), options);
+  }
+  template <class Forked>
+  auto ForkDaemon(Forked&& forked, ForkOptions options = {}) {
+    static_assert(internal::TaskOrClosure<Forked>,
+                  "ForkDaemon() takes a Task, or a closure without parameters that returns one");
+    if constexpr (internal::TaskOrClosure<Forked>) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
+  }
+
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
   // it is ready. If it ends before, this gives kFailedPrecondition, and its own failure is the scope's, as that of any child.
   //

@@ -54,6 +54,8 @@ class StopOnCancel : private internal::ScopeRecord {
   StopOnCancel& operator=(const StopOnCancel&) = delete;
   static void* operator new(size_t) = delete;    // it is a local variable of a coroutine
   static void* operator new[](size_t) = delete;  // it is a local variable of a coroutine
+  template <class... Where>
+  static void* operator new(size_t, Where...) = delete;  // it is a local variable of a coroutine
 
   std::stop_token token() const noexcept { return source_.get_token(); }
 

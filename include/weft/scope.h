@@ -195,7 +195,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
 
   // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is empty, and
-  // the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not wait.
+  // the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not wait. Daemons are
+  // not waited for in this time, but afterwards, when they have been asked to end.
   internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
@@ -263,7 +264,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   // The hooks that this policy needs.
   static constexpr internal::PolicyHooks MakeHooks() {
-    internal::PolicyHooks hooks{.shut_down_on_failure = internal::ShutsDownOnFailure<Policy>()};
+    internal::PolicyHooks hooks{.shut_down_on_failure = internal::ShutsDownOnFailure<Policy>(),
+                                .takes_any_subtask = std::is_same_v<Handle, AnySubtask>};
     if constexpr (internal::SeesForks<Policy>) {
       hooks.on_fork = [](void* policy, internal::ChildBase& child) {
         static_cast<Policy*>(policy)->OnFork(HandleTo<Handle>(child));

@@ -57,6 +57,7 @@ void Carrier::Main() noexcept {
 bool Carrier::Step() noexcept {
   if (++tick_ % kDispatchesPerLook == 0) Look();
   runtime.RunShutdownBatch(kShutdownBatch);
+  runtime.RunStopCallbacks();
   ThreadBlock* thread = NextThread();
   if (thread == nullptr) return false;
   // The last searcher hands on: others may have left work to it.
@@ -509,6 +510,7 @@ void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
   runtime.EnterBlocked(*this);
   while (!scope.children.BlockedDrained()) {
     runtime.RunShutdownBatch(kShutdownBatch);
+    runtime.RunStopCallbacks();
     // The last child rings, as does whoever injects a thread while no carrier is free. A look takes rings, so it comes before
     // everything that a ring may be about has been looked at; one that comes later makes the park return.
     Look();

@@ -138,28 +138,45 @@ ThreadBlock* RuntimeCore::TakeInjectedInside(const ScopeRecord& scope) noexcept 
 
 // ---- Shutdowns under way.
 
+void RuntimeCore::ShutdownQueue::Push(ScopeRecord& scope) noexcept {
+  std::lock_guard guard(lock_);
+  scope.next_in_cancel_queue = nullptr;
+  (front_ == nullptr ? front_ : back_->next_in_cancel_queue) = &scope;
+  back_ = &scope;
+  pending_.store(true, std::memory_order_relaxed);
+}
+
+ScopeRecord* RuntimeCore::ShutdownQueue::Pop() noexcept {
+  if (!MayHave()) return nullptr;
+  std::lock_guard guard(lock_);
+  ScopeRecord* const scope = front_;
+  if (scope == nullptr) return nullptr;
+  front_ = scope->next_in_cancel_queue;
+  if (front_ == nullptr) pending_.store(false, std::memory_order_relaxed);
+  return scope;
+}
+
 void RuntimeCore::EnqueueShutdown(ScopeRecord& scope) noexcept {
-  {
-    std::lock_guard guard(shutdown_lock_);
-    scope.next_in_cancel_queue = nullptr;
-    (shutdown_front_ == nullptr ? shutdown_front_ : shutdown_back_->next_in_cancel_queue) = &scope;
-    shutdown_back_ = &scope;
-    shutdown_pending_.store(true, std::memory_order_relaxed);
-  }
+  (scope.runs_user_code() ? stop_callbacks_ : shutdowns_).Push(scope);
   NotifyWork();
 }
 
 bool RuntimeCore::RunShutdownBatch(int max) noexcept {
-  if (!shutdown_pending_.load(std::memory_order_relaxed)) return false;
-  ScopeRecord* scope;
-  {
-    std::lock_guard guard(shutdown_lock_);
-    scope = shutdown_front_;
-    if (scope == nullptr) return false;
-    shutdown_front_ = scope->next_in_cancel_queue;
-    if (shutdown_front_ == nullptr) shutdown_pending_.store(false, std::memory_order_relaxed);
-  }
+  ScopeRecord* const scope = shutdowns_.Pop();
+  if (scope == nullptr) return false;
   if (!scope->ShutDownSome(max)) EnqueueShutdown(*scope);
+  return true;
+}
+
+bool RuntimeCore::RunStopCallbacks() noexcept {
+  // A callback may make requests itself, which are carried on when it is over.
+  static thread_local bool running = false;
+  if (running) return false;
+  ScopeRecord* const scope = stop_callbacks_.Pop();
+  if (scope == nullptr) return false;
+  running = true;
+  scope->ShutDownSome(1);
+  running = false;
   return true;
 }
 
@@ -183,7 +200,7 @@ void RuntimeCore::NotifyWork() noexcept {
 }
 
 bool RuntimeCore::HasWork() noexcept {
-  if (injected_.MayHave() || shutdown_pending_.load(std::memory_order_relaxed)) return true;
+  if (injected_.MayHave() || shutdowns_.MayHave() || stop_callbacks_.MayHave()) return true;
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).deque.SizeEstimate() > 0) return true;

@@ -98,6 +98,8 @@ class RuntimeCore {
   // ---- Shutdowns under way.
   void EnqueueShutdown(ScopeRecord& scope) noexcept;
   bool RunShutdownBatch(int max) noexcept;  // true if there was one
+  // The same for those whose turn is user code: only where none of it is below on the stack, or what waits for it.
+  bool RunStopCallbacks() noexcept;
 
   // ---- Carriers.
   WEFT_RARE void NotifyWork() noexcept;
@@ -154,10 +156,20 @@ class RuntimeCore {
 
   InjectQueue<ThreadBlock, QueueTag> injected_;
 
-  Lock shutdown_lock_;
-  ScopeRecord* shutdown_front_ = nullptr;
-  ScopeRecord* shutdown_back_ = nullptr;
-  Atomic<bool> shutdown_pending_{false};
+  class ShutdownQueue {
+   public:
+    void Push(ScopeRecord& scope) noexcept;
+    ScopeRecord* Pop() noexcept;
+    bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }  // a hint
+
+   private:
+    Lock lock_;
+    ScopeRecord* front_ = nullptr;
+    ScopeRecord* back_ = nullptr;
+    Atomic<bool> pending_{false};
+  };
+  ShutdownQueue shutdowns_;
+  ShutdownQueue stop_callbacks_;
 };
 
 inline void Carrier::NotifyPushed() noexcept {

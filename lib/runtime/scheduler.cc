@@ -153,6 +153,11 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
   constexpr int kMaxBatches = 16;
   for (int i = 0; i < kMaxBatches && runtime.RunShutdownBatch(Carrier::kShutdownBatch); ++i) {
   }
+  // The carriers may all be held. One of them does this between its threads: here it has user code below it, which may
+  // hold a lock that a callback takes.
+  if (Carrier::Current() != nullptr) return;
+  for (int i = 0; i < kMaxBatches && runtime.RunStopCallbacks(); ++i) {
+  }
 }
 
 void RunInsideUntilDrained(ScopeRecord& scope) noexcept {

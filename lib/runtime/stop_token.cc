@@ -43,7 +43,7 @@ const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
                            const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
     .shut_down_some =
         [](ScopeRecord& scope, int) noexcept {
-          // Its own thread may be the one that carries this out: what the callbacks do is not for that to answer.
+          // In a destructor that waits for this the owner is still mounted: what the callbacks do is not for it to answer.
           internal::Carrier* const carrier = internal::Carrier::Current();
           internal::ThreadBlock* const current =
               carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);
@@ -54,6 +54,7 @@ const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
         },
     .register_child = [](ScopeRecord&, internal::ThreadBlock&) noexcept {},
     .for_each_child = [](ScopeRecord&, void (*)(internal::ThreadBlock&, void*), void*) noexcept {},
+    .runs_user_code = true,
     .name = [](const ScopeRecord&) noexcept { return std::string_view("StopOnCancel"); },
 };
 
@@ -64,9 +65,7 @@ StopOnCancel::StopOnCancel() : ScopeRecord(&internal::RequireThread("StopOnCance
 StopOnCancel::~StopOnCancel() {
   internal::PopRecord(*owner, *this);
   // Nobody finds it any more. A request that has come before may be under way.
-  if (children.Drained()) return;
-  internal::RunShutdowns(*owner->runtime);
-  internal::RunInsideUntilDrained(*this);
+  if (!children.Drained()) internal::RunInsideUntilDrained(*this);
 }
 
 void StopOnCancel::RequestStop() noexcept {

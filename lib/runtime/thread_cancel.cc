@@ -66,20 +66,28 @@ namespace {
 
 enum class Fence { kNeeded, kPassed };
 
+Record* OutermostShield(Record* innermost, const Record* end) noexcept {
+  Record* outermost = nullptr;
+  for (Record* at = innermost; at != end; at = at->outer) {
+    if (Hides(*at)) outermost = at;
+  }
+  return outermost;
+}
+
 // Under the records lock: brings what is requested of `target` to whatever no shield hides. True: the thread was
 // parked, and is to be made runnable.
 [[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
   Record* const end = RecordOf(thread, target);
   Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
   // The outermost shield inside the target hides everything within it.
-  Record* exposed = innermost;
-  bool hidden = false;
-  for (Record* at = innermost; at != end; at = at->outer) {
-    if (at->kind == Record::Kind::kGraceShield) static_cast<GraceShield*>(at)->BeginGrace(target.cause);
-    if (!Hides(*at)) continue;
-    exposed = at->outer;
-    hidden = true;
+  Record* shield = OutermostShield(innermost, end);
+  while (shield != nullptr && shield->kind == Record::Kind::kGraceShield) {
+    static_cast<GraceShield*>(shield)->BeginGrace(target.cause);
+    if (Hides(*shield)) break;
+    shield = OutermostShield(innermost, end);  // its grace was over already
   }
+  Record* const exposed = shield == nullptr ? innermost : shield->outer;
+  const bool hidden = shield != nullptr;
   bool runnable = false;
   // The thread before its children: one that is woken because they have ended sees that it is cancelled (cancel_wins).
   if (!hidden && thread.state.Claim()) {
@@ -128,15 +136,20 @@ void GraceShield::Enter(PromiseBase& awaiting) noexcept {
   frame = &awaiting;
   PushRecord(*thread_, *this);
   if (!thread_->state.Observe().requested()) return;
-  // What was requested before counts from then: the earliest.
+  // What was requested before counts from then: the earliest that no other shield hides.
   std::lock_guard guard(thread_->records_lock);
-  const CancelTarget* earliest = thread_->root.requested ? &thread_->root : nullptr;
-  for (Record* at = outer; at != nullptr; at = at->outer) {
+  const CancelTarget* earliest = nullptr;
+  Record* at = outer;
+  for (; at != nullptr && !Hides(*at); at = at->outer) {
     if (at->kind != Kind::kOwnRequest) continue;
     const auto& boundary = static_cast<const Boundary&>(*at);
     if (boundary.requested && (earliest == nullptr || boundary.cause.when_ns < earliest->cause.when_ns)) {
       earliest = &boundary;
     }
+  }
+  if (at == nullptr && thread_->root.requested &&
+      (earliest == nullptr || thread_->root.cause.when_ns < earliest->cause.when_ns)) {
+    earliest = &thread_->root;
   }
   if (earliest != nullptr) BeginGrace(earliest->cause);
 }
@@ -216,8 +229,11 @@ RecordsWatch::~RecordsWatch() {
 
 bool PushedUnderAttention(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
+  // Taken whatever asks for attention: who watches makes no other fence. Either it is done, and what it has requested is
+  // seen here, or it comes later, and meets what was pushed.
+  std::lock_guard guard(thread.records_lock);
   // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
-  return thread.unwinding || IsCancelled(thread);
+  return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
 }
 
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept {

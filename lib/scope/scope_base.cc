@@ -377,7 +377,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
 bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcept {
   if (kind == Completion::kUnavailable || shut()) return false;
   const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
-  if (hooks_.on_complete == nullptr || daemon) {
+  if (hooks_.on_complete == nullptr || (daemon && !(kind == Completion::kFailed && hooks_.takes_any_subtask))) {
     child.Publish(kind);
     return fatal;
   }
@@ -475,6 +475,13 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
 }
 
 // ---- Daemons.
+
+bool ScopeBase::AllEnded() noexcept {
+  if (children.Drained()) return true;
+  if (!has_daemons) return false;
+  std::lock_guard guard(lock_);
+  return children.Left() == daemons_ + (carrying_on_ ? 1 : 0);
+}
 
 // A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever
 // finds that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the
@@ -579,7 +586,9 @@ absl::Status ChildBase::status() const {
   switch (completion()) {
     case Completion::kUnavailable: {
       // Nobody asks anything of it any more.
-      if (!state.ended() || !root.requested) {
+      const bool ended = state.ended();
+      if (completion() != Completion::kUnavailable) return status();  // meanwhile
+      if (!ended || !root.requested) {
         return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
       }
       const CancelReason reason = Explain(root.cause);
@@ -596,10 +605,10 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
   // closed, and all has ended.
   if (ThreadBlock* self = CurrentThread()) {
     for (Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
-      if (at != home || at->kind != Record::Kind::kScope || home->closes_with_join) continue;
-      const auto& scope = *static_cast<const ScopeBase*>(home);
-      if (scope.serial_ != scope_serial_) break;  // another scope, at the address of ours
-      WEFT_CHECK(round_ <= scope.last_join_completed_ || shown_to_owner_)
+      if (at != home || at->kind != Record::Kind::kScope) continue;
+      const ScopeBase* const scope = ScopeBase::From(*home);
+      if (scope == nullptr || scope->serial_ != scope_serial_) break;  // something else, at the address of ours
+      WEFT_CHECK(round_ <= scope->last_join_completed_ || shown_to_owner_)
           << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is " << DescribeThread(*this);
     }
   }

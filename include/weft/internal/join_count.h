@@ -57,6 +57,8 @@ class JoinCount {
     shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
     return true;
   }
+  // How many are left, when it looked.
+  int64_t Left() const noexcept { return local_ + shared_.load(std::memory_order_acquire); }
   // True: all had ended already. False: the count is nobody's until the last one ends.
   [[nodiscard]] bool Wait() noexcept { return Merge(kWaiting); }
   // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().

@@ -78,6 +78,8 @@ class ScopeRecord : public Record {
   void AwaitOthers() noexcept { operations_.await_others(*this); }
   void EndDaemons() noexcept { operations_.end_daemons(*this); }
   void AwaitAllAgain() noexcept { operations_.await_all_again(*this); }
+  // Is its turn in the runtime's cancel queue user code?
+  bool runs_user_code() const noexcept { return operations_.runs_user_code; }
   // For dumps and reasons.
   std::string_view name() const noexcept { return operations_.name(*this); }
   // Relaxed: a shutdown that is missed reaches the child when it registers.
@@ -110,6 +112,7 @@ class ScopeRecord : public Record {
     void (*await_others)(ScopeRecord& scope) noexcept = nullptr;
     void (*end_daemons)(ScopeRecord& scope) noexcept = nullptr;
     void (*await_all_again)(ScopeRecord& scope) noexcept = nullptr;
+    bool runs_user_code = false;
     std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
@@ -122,6 +125,7 @@ class ScopeRecord : public Record {
         children(branches),
         operations_(operations) {}
   ~ScopeRecord() = default;
+  bool Has(const Operations& operations) const noexcept { return &operations_ == &operations; }
 
  private:
   const Operations& operations_;

@@ -58,6 +58,7 @@ class BindingNode;
 // What a scope's policy has to do with the forks and the ends of its subtasks. (policy.h)
 struct PolicyHooks {
   bool shut_down_on_failure = false;
+  bool takes_any_subtask = false;  // on_complete is for subtasks of every type
   // Null: nothing to do. Under the policy lock; the first may throw, the second gives whether to shut the scope down.
   void (*on_fork)(void* policy, ChildBase& child) = nullptr;
   bool (*on_complete)(void* policy, ChildBase& child) noexcept = nullptr;
@@ -93,8 +94,8 @@ class ScopeBase : public ScopeRecord {
 
   // Starts a daemon: a child that serves the others, a ticker or a watchdog, say. A join waits until the other children
   // have ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any
-  // child's; of its value the scope's policy hears nothing, and it does not count against max_concurrency. The owner
-  // alone; the rest as Fork().
+  // child's, and shown to a policy for subtasks of any type, as Supervisor's; of its value no policy hears. It does not
+  // count against max_concurrency. The owner alone; the rest as Fork().
   template <class T>
   Subtask<FlatValue<T>> ForkDaemon(Task<T> task, ForkOptions options = {}) {
     return Adopt<TaskChild<T>>(options, std::move(task), /*daemon=*/true);
@@ -138,7 +139,8 @@ class ScopeBase : public ScopeRecord {
   Lock policy_lock_;
   // Has the scope's own timeout shut it down?
   bool TimedOut() const noexcept;
-  bool AllEnded() noexcept { return children.Drained(); }
+  // But for daemons.
+  bool AllEnded() noexcept;
   // For policies and NextCompleted(): one more handle.
   template <class Handle>
   static Handle HandleTo(ChildBase& child) noexcept {
@@ -153,6 +155,10 @@ class ScopeBase : public ScopeRecord {
 
  private:
   friend class ChildBase;
+  // Null if it is none of these.
+  static const ScopeBase* From(const ScopeRecord& scope) noexcept {
+    return scope.Has(kOperations) ? static_cast<const ScopeBase*>(&scope) : nullptr;
+  }
   friend class ScopeWait;
 
   // Null: there was no memory.

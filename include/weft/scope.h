@@ -327,7 +327,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     if (!this->AllEnded()) {
       // Unwound by any other request than that of its own time, this does not come back.
       const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
-      if (!waited.ok()) co_return std::nullopt;
+      if (!waited.ok() && !this->AllEnded()) co_return std::nullopt;
     }
     co_return co_await Join();
   }

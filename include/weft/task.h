@@ -143,7 +143,8 @@ class TaskPromiseBase : public PromiseBase {
     constexpr bool kSubtask = std::is_base_of_v<AnySubtask, std::remove_cvref_t<A>>;
     static_assert(!kSubtask, "a Subtask is not awaited: co_await scope.Join(), then look at it");
     static_assert(kSubtask || WeftAwaitable<A>,
-                  "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread");
+                  "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread: "
+                  "co_await weft::Foreign(it)");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
     return std::forward<A>(awaitable);
   }

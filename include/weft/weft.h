@@ -8,6 +8,7 @@
 #include "weft/errno.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
+#include "weft/foreign.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"

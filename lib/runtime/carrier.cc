@@ -235,6 +235,10 @@ void Carrier::RunChain(ThreadBlock& first) noexcept {
         if (Park(*thread) == AfterPark::kGone) return;
         next = GoOn(*thread);
         continue;
+      case Action::kForeign:
+        if (AfterForeign(*thread) == AfterPark::kGone) return;
+        next = GoOn(*thread);
+        continue;
     }
   }
 }
@@ -507,6 +511,8 @@ void Carrier::RunInsideUntilDrained(ScopeRecord& scope) noexcept {
 void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
   ThreadBlock* const outer = current;
   const int outer_budget = ready_budget_;
+  const Action outer_action = action;  // foreign code may be what destroys the scope
+  ForeignCall* const outer_foreign = std::exchange(foreign, nullptr);
   runtime.EnterBlocked(*this);
   while (!scope.children.BlockedDrained()) {
     runtime.RunShutdownBatch(kShutdownBatch);
@@ -526,6 +532,8 @@ void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
   runtime.LeaveBlocked(*this);
   current = outer;
   ready_budget_ = outer_budget;
+  action = outer_action;
+  foreign = outer_foreign;
   running.store(true, std::memory_order_relaxed);
 }
 

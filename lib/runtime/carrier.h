@@ -26,13 +26,14 @@ namespace weft::internal {
 
 class RuntimeCore;
 class Carrier;
+class ForeignCall;
 
 // initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local Carrier* current_carrier;
 
 // What is to become of the thread that is mounted by the time resume() returns. kGone: none is, it is somebody else's
-// or has ended.
-enum class Action : uint8_t { kGone, kPark, kYield, kUnwind };
+// or has ended. kForeign: foreign code runs on it, or did (weft/foreign.h).
+enum class Action : uint8_t { kGone, kPark, kYield, kUnwind, kForeign };
 
 // Counts for the census and for statistics: written by one carrier, read by anyone. Not for control.
 struct CarrierCounters {
@@ -163,6 +164,7 @@ class Carrier {
   const uint32_t index;
   ThreadBlock* current = nullptr;
   Action action = Action::kGone;
+  ForeignCall* foreign = nullptr;     // while the mounted thread runs foreign code
   std::unique_ptr<Driver> driver;     // null: no I/O
   TimerWheel timers;
 
@@ -226,6 +228,7 @@ class Carrier {
   WEFT_RARE uint64_t TakeIds(int32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
+  AfterPark AfterForeign(ThreadBlock& thread) noexcept;  // (foreign.cc)
   const WaitKind* EndWait(ThreadBlock& thread) noexcept;
   bool ParkUntilJoined(ThreadBlock& thread) noexcept;
   static bool IsJoined(ScopeRecord& scope) noexcept;

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/cancel/every_checkpoint.h"
+#include "tests/support/foreign_task.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -48,6 +49,37 @@ Task<void> LeavesByException(EveryCheckpoint& test, Mutex& mutex) {
     co_await Sleep(absl::Hours(1));
   });
   co_await Throws(test, 1);
+}
+
+// Another library's coroutine above a Task and below one.
+Task<void> WaitsInForeignCode(EveryCheckpoint& test) {
+  Witness local;
+  other::baton baton;
+  ShutdownOnFailure scope;
+  scope.Fork([&baton]() -> Task<void> {
+    // However it ends: foreign work that has begun is waited for.
+    struct Posts {
+      other::baton& baton;
+      ~Posts() { baton.post(); }
+    } posts{baton};
+    co_await Sleep(absl::Milliseconds(1));
+  });
+  try {
+    const int result = co_await Foreign([](EveryCheckpoint& test, other::baton& baton) -> other::task<int> {
+      Witness local;
+      test.UserCode();
+      const int ms = co_await AsForeign(Leaf(test, 1));
+      test.UserCode();
+      co_await AsForeign(Foreign(baton));
+      co_return ms;
+    }(test, baton));
+    // No UserCode() here: the end of foreign work is not a checkpoint.
+    EXPECT_EQ(result, 1);
+  } catch (...) {
+    ADD_FAILURE() << "a cancellation was caught";
+  }
+  (co_await scope.Join()).ThrowIfFailed();
+  test.UserCode();
 }
 
 Task<void> Second(EveryCheckpoint& test, Mutex& mutex) {
@@ -114,6 +146,7 @@ Task<absl::Status> Root(EveryCheckpoint& test) {
   net::TcpListener listener = net::TcpListener::Bind("127.0.0.1:0").value();
   ShutdownOnFailure scope;
   for (int i = 0; i < 3; ++i) scope.Fork(Second(test, mutex));
+  scope.Fork(WaitsInForeignCode(test));
   scope.Fork(Echo(test, listener));
   scope.Fork(Ping(test, *listener.local_address()));
   (co_await scope.Join()).ThrowIfFailed();

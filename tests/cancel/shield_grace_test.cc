@@ -210,6 +210,27 @@ TEST(ShieldGraceSimulationTest, TheEarliestOfSeveralRequestsCounts) {
   });
 }
 
+// A regression: a request that an outer shield hid used up the grace of an inner one.
+TEST(ShieldGraceSimulationTest, ARequestThatAnotherShieldHidesIsNotCounted) {
+  for (const bool before : {false, true}) {
+    Simulated([before]() -> Task<void> {
+      // Asked after one second. The timeout's own request comes after ten, and its grace is over after fifteen.
+      const absl::Time begin = Now();
+      static_cast<void>(co_await EndAfterRequest([before]() -> Task<void> {
+        co_await Shield([](bool asked_before) -> Task<void> {
+          if (asked_before) co_await Sleep(absl::Seconds(2));
+          const absl::Duration left = absl::Seconds(asked_before ? 8 : 10);
+          const absl::Status late = co_await WithTimeout(left, []() -> Task<void> {
+            co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1)));
+          }());
+          EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
+        }(before));
+      }));
+      ExpectAbout(Now() - begin, absl::Seconds(15));
+    });
+  }
+}
+
 TEST(ShieldGraceSimulationTest, ADestructorWaitsForAShieldedChildOnlyAsLongAsItsGrace) {
   Simulated([]() -> Task<void> {
     const absl::Time begin = Now();

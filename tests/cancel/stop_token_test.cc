@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <stop_token>
 #include <thread>
 
@@ -19,6 +20,7 @@
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/testing/simulation.h"
 #include "weft/time.h"
 
 namespace weft {
@@ -277,6 +279,70 @@ TEST_P(StopTokenTest, ARequestThatMeetsItsEndIsHarmless) {
     scope.Shutdown();
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(bad, 0);
+  });
+}
+
+// A regression: one callback that makes requests ran the next, which ran the next, on one stack. Each of these tokens ends
+// the wait of another thread.
+TEST(StopTokenSimulationTest, ManyTokensThatStopOthersNeedNoStack) {
+  constexpr int kMany = 3'000;
+  testing::Simulation simulation({.carriers = 2, .seed = 1});
+  simulation.Run([]() -> Task<void> {
+    AwaitAll stopped;
+    AwaitAll waiting;
+    std::atomic<int> begun{0};
+    std::atomic<int> ended{0};
+    for (int i = 0; i < kMany; ++i) {
+      auto token = std::make_shared<std::stop_token>();
+      auto made = std::make_shared<Event>();
+      stopped.Fork([token, made]() -> Task<void> {
+        StopOnCancel stop;
+        *token = stop.token();
+        made->Set();
+        co_await Forever();
+      });
+      waiting.Fork([token, made, &begun, &ended]() -> Task<void> {
+        co_await made->Wait();
+        ++begun;
+        const absl::Status seen = co_await WithStopToken(*token, Forever());
+        ended += ReasonOf(seen).kind == CancelReason::Kind::kStopRequested ? 1 : 0;
+      });
+    }
+    while (begun < kMany) co_await Yield();
+    stopped.Shutdown();
+    (co_await waiting.Join()).IgnoreFailures();
+    EXPECT_EQ(ended, kMany);
+  }());
+}
+
+// A regression: whoever shut any scope down ran the callbacks of strangers, and died of a lock that it held itself.
+//   1. A: has a callback that takes a lock; is asked to end
+//   2. B: holds that lock, and shuts another scope down
+TEST_P(StopTokenTest, NobodyRunsACallbackInTheMiddleOfItsOwnCode) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    Introduction waiting;
+    std::atomic<bool> held{false};
+    std::atomic<bool> called_meanwhile{false};
+    std::atomic<const void*> holder{nullptr};
+    static thread_local int mark;
+    scope.Fork([&]() -> Task<void> {
+      StopOnCancel stop;
+      const std::stop_callback callback(stop.token(), [&] {
+        if (held && holder == &mark) called_meanwhile = true;
+      });
+      co_await Forever(waiting);
+    });
+    co_await waiting.AwaitParked();
+    AwaitAll other;
+    holder = &mark;
+    held = true;
+    scope.Shutdown();
+    other.Shutdown();
+    held = false;
+    (co_await other.Join()).IgnoreFailures();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_FALSE(called_meanwhile);
   });
 }
 

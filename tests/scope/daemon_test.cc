@@ -305,6 +305,36 @@ TEST(DaemonSimulationTest, AJoinThatGivesUpLeavesThemRunning) {
   }
 }
 
+TEST_P(DaemonTest, AJoinWithoutTimeThatFindsNothingElseEndsThem) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    scope.ForkDaemon([held = Counted()]() -> Task<void> { co_await Forever(); });
+    Event go;
+    auto child = scope.Fork([&go]() -> Task<void> { co_await go.Wait(); });
+    EXPECT_FALSE((co_await scope.JoinFor(absl::ZeroDuration())).has_value());
+    go.Set();
+    while (!(co_await scope.JoinFor(absl::ZeroDuration())).has_value()) co_await Yield();
+    EXPECT_EQ(child.state(), AnySubtask::State::kSuccess);
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+TEST_P(DaemonTest, ASupervisorIsToldOfItsFailure) {
+  Everywhere([]() -> Task<void> {
+    std::vector<absl::Status> reported;
+    Supervisor scope([&reported](const AnySubtask& failed) { reported.push_back(failed.status()); });
+    scope.ForkDaemon([]() -> Task<absl::Status> { co_return absl::NotFoundError("watchdog"); });
+    auto other = scope.ForkDaemon(GiveLater(1));
+    scope.Fork([other]() -> Task<void> {
+      while (other.state() == AnySubtask::State::kUnavailable) co_await Yield();
+    });
+    // Also if it did not begin before the others had ended.
+    const Outcome outcome = co_await scope.Join();
+    EXPECT_EQ(reported.size(), static_cast<size_t>(outcome.failure_count()));
+    for (const absl::Status& status : reported) EXPECT_EQ(status, absl::NotFoundError("watchdog"));
+  });
+}
+
 TEST(DaemonDeathTest, OnlyTheOwnerStartsThem) {
   EXPECT_DEATH(
       {

@@ -142,7 +142,7 @@ struct PromiseBase {
   uintptr_t up_;  // set before the frame is started
 };
 
-// (The compiler shows this line to who awaits Weft's awaitables elsewhere.)
+// (The compiler shows this line to who awaits Weft's awaitables elsewhere, without weft::AsForeign().)
 template <class Promise>
 concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::Task awaits what parks a virtual thread
 

@@ -1,0 +1,336 @@
+// Coroutines of other libraries: what they give can be awaited in a Task, and they can await what is Weft's.
+//
+//   weft::Task<int> Count(other::File& file) {
+//     co_return co_await weft::Foreign(other::ReadAsync(file));    // anything that can be awaited
+//   }
+//   other::Task Pause() {
+//     co_await weft::AsForeign(weft::Sleep(absl::Milliseconds(5)));  // below some weft::Foreign()
+//   }
+//
+// Foreign(awaitable) is a Task: it yields what the awaitable yields and throws what it throws. The foreign code begins
+// on the virtual thread itself, as if it were called: VirtualThread::Current(), scoped values and CancelRequested() are
+// the thread's. If it is suspended on something foreign, the thread is parked and its carrier runs others. Whoever ends
+// it wakes the thread, from any OS thread, and what follows runs on a carrier again.
+//
+// AsForeign(operation) is an awaitable for coroutines of any type: a Task, a Sleep, an Event's Wait, a scope's Join.
+// The coroutine must be running on a virtual thread, below the Foreign() through which it was entered, and goes on
+// there. Anywhere else it is a CHECK: on an OS thread to which foreign code has moved; in what a Task resumes by
+// itself; and beside another operation that waits already, since a virtual thread waits for one thing at a time.
+//
+// Lifetime. Foreign() moves an rvalue into its frame; an lvalue must outlive the await. AsForeign() refers to its
+// operation: await it in the expression that makes it. Foreign code must resume what awaits it, once: a coroutine that
+// is destroyed instead, by foreign code or while it is in AsForeign(), is a CHECK.
+//
+// Memory ordering. What foreign code did before it ended happens before what follows Foreign(). What foreign code reads
+// on other OS threads is ordered by whatever brought it there.
+//
+// Cancellation. Entering Foreign() is a checkpoint. Foreign work that has begun is waited for, because it may refer to
+// frames: no request ends it, and a time-out around it ends when the work does. A foreign coroutine in AsForeign() is
+// no frame of Weft's, and is not destroyed: the operation is unwound, and a weft::Cancelled is thrown there. Where
+// exceptions are off, that is a CHECK. If that exception leaves the foreign work, the task goes on being cancelled, and
+// no `catch` of it sees anything. If foreign code keeps it, its next operation that is a checkpoint throws it again,
+// and what it returns in the end is delivered. A Cancelled that comes from elsewhere is an exception like any other.
+//
+// In a simulation foreign work has to be ended by its own virtual threads: other OS threads are not simulated.
+//
+// Cost: two frames from the cache for Foreign(), one for AsForeign() of anything but a Task; a turn through the
+// carrier's loop. Loops on either side run in constant stack.
+//
+// Rejected: awaiting the foreign awaitable in the Task itself. Its frame would then be resumed on foreign OS threads,
+// and a frame that an unwinding may have to resume could be suspended in foreign code.
+#ifndef WEFT_FOREIGN_H_
+#define WEFT_FOREIGN_H_
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/cancellation.h"
+#include "weft/internal/check.h"
+#include "weft/internal/compiler.h"
+#include "weft/internal/foreign_state.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/record.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+#include "weft/task.h"
+
+namespace weft {
+
+// What foreign code sees of a request to cancel. Not seen by Tasks.
+class Cancelled : public std::exception {
+ public:
+  // What CatchCancelled() would have given there, with its ReasonOf(). (cancel_reason.h)
+  explicit Cancelled(absl::Status status) noexcept : status_(std::move(status)) {}
+  const absl::Status& status() const noexcept { return status_; }
+  const char* what() const noexcept override;
+
+ private:
+  absl::Status status_;
+};
+
+namespace internal {
+
+template <class A>
+decltype(auto) AwaiterOf(A&& awaitable) {
+  if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
+    return std::forward<A>(awaitable).operator co_await();
+  } else if constexpr (requires { operator co_await(std::forward<A>(awaitable)); }) {
+    return operator co_await(std::forward<A>(awaitable));
+  } else {
+    return std::forward<A>(awaitable);
+  }
+}
+
+template <class A>
+concept Awaitable = requires(A&& awaitable) {
+  AwaiterOf(std::forward<A>(awaitable)).await_ready() ? 0 : 0;
+  AwaiterOf(std::forward<A>(awaitable)).await_resume();
+};
+
+template <class R>
+using TaskResult = std::conditional_t<std::is_lvalue_reference_v<R>, R, std::remove_cvref_t<R>>;
+
+// What a Task<...> that awaits an A gives.
+template <class A>
+using AwaitedResult = TaskResult<decltype(AwaiterOf(std::declval<A>()).await_resume())>;
+
+template <class A, class T>
+Task<T> AwaitForeign(A awaitable);
+template <class A>
+class BridgeAwaiter;
+
+}  // namespace internal
+
+// Awaits what another library gives. A Task of what that yields.
+template <class A>
+  requires internal::Awaitable<A>  // what is awaited: it has an operator co_await, or is an awaiter
+auto Foreign(A&& awaitable) {
+  static_assert(!internal::WeftAwaitable<A>, "this is Weft's own awaitable: co_await it as it is");
+  static_assert(std::is_constructible_v<A, A&&>,
+                "what cannot be moved is named first: auto read = ReadAsync(); co_await weft::Foreign(read)");
+  return internal::AwaitForeign<A, internal::AwaitedResult<A>>(std::forward<A>(awaitable));
+}
+
+// For a coroutine of another library: awaits what is Weft's.
+template <class A>
+  requires internal::WeftAwaitable<A>  // only what is Weft's: co_await anything else as it is
+[[nodiscard("co_await it")]] internal::BridgeAwaiter<A> AsForeign(A&& operation [[clang::lifetimebound]]) noexcept {
+  return internal::BridgeAwaiter<A>(std::forward<A>(operation));
+}
+template <class T>
+void AsForeign(Task<T>& task) = delete;  // a Task is awaited once: weft::AsForeign(std::move(task))
+
+// ---------------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+// A checkpoint that waits for nothing.
+class CheckpointAwaiter {
+ public:
+  using WeftAwaitable = void;
+  bool await_ready() const noexcept { return AtCheckpoint(); }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    if (EnterWait(frame.promise(), kWait, nullptr)) YieldInstead();
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static constexpr WaitKind kWait = {ParkReason::kYield, /*timed=*/false, nullptr};
+};
+
+// One Foreign() under way. In the frame of the adapter, which is the innermost frame of its thread while foreign code
+// runs, and the parent of what foreign code awaits through AsForeign(). Three things resume the adapter, always on a
+// carrier: the end of the work; the end of such an operation; an unwinding that has stopped there. After the last two
+// it hands control to the foreign coroutine, which the operation has left in `next_`.
+class ForeignCall {
+ public:
+  ForeignCall() noexcept : thread_(RequireThread("weft::Foreign()")) {}
+  ForeignCall(const ForeignCall&) = delete;
+  ForeignCall& operator=(const ForeignCall&) = delete;
+
+  // ---- The adapter.
+
+  // Lets `next` run on this thread, until the adapter is resumed.
+  auto Run(std::coroutine_handle<> next) noexcept { return RunAwaiter(*this, next); }
+  // The foreign coroutine that is to go on; null: the work has ended.
+  std::coroutine_handle<> TakeNext() noexcept { return std::exchange(next_, {}); }
+  bool failed() const noexcept { return exception_ != nullptr; }
+  bool cancelled() const noexcept { return cancelled_; }
+  std::exception_ptr TakeException() noexcept { return std::move(exception_); }
+
+  // ---- AsForeign().
+
+  // The call in which foreign code runs here and now, for an operation of that code; no other can begin until it has
+  // ended.
+  static ForeignCall& BeginOperation(std::coroutine_handle<> awaiting) noexcept;
+  PromiseBase& adapter() noexcept { return *adapter_; }
+
+  // ---- The hop.
+  void SetException() noexcept;  // the one that is being handled
+  // Any OS thread. The last touch, unless the thread is parked.
+  void End() noexcept {
+    ThreadBlock& thread = thread_;
+    if (state_.End()) Wake(thread);
+  }
+  bool ended() const noexcept { return state_.ended(); }
+
+  // ---- The carrier.
+  [[nodiscard]] bool Park() noexcept { return state_.Park(); }
+
+ private:
+  class RunAwaiter {
+   public:
+    using WeftAwaitable = void;
+    RunAwaiter(ForeignCall& call, std::coroutine_handle<> next) noexcept : call_(call), next_(next) {}
+    bool await_ready() const noexcept { return false; }
+    template <WeftPromise Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> adapter) noexcept {
+      call_.Enter(adapter.promise());
+      return next_;
+    }
+    void await_resume() const noexcept {}
+
+   private:
+    ForeignCall& call_;
+    const std::coroutine_handle<> next_;
+  };
+  void Enter(PromiseBase& adapter) noexcept;
+
+  ThreadBlock& thread_;
+  PromiseBase* adapter_ = nullptr;
+  std::coroutine_handle<> next_;
+  std::exception_ptr exception_;
+  bool cancelled_ = false;  // the exception is a Cancelled
+  ForeignState state_;
+};
+
+// The coroutine that awaits the foreign awaitable. It is no frame of the thread: it is resumed wherever foreign code
+// ends.
+class [[nodiscard]] Hop {
+ public:
+  class promise_type {
+   public:
+    template <class... Rest>
+    explicit promise_type(ForeignCall& call, Rest&...) noexcept : call_(call) {}
+    ~promise_type() {
+      WEFT_CHECK(call_.ended())
+          << "foreign code has destroyed the coroutine that awaits it in weft::Foreign(); it must resume it";
+    }
+    static void* operator new(size_t size) { return AllocateOrDie(size, "a coroutine frame"); }
+    static void operator delete(void* frame, size_t size) noexcept { FreeFrame(frame, size); }
+
+    Hop get_return_object() noexcept { return Hop(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() noexcept { call_.SetException(); }
+
+    // It has ended, and may be gone. Who resumed it goes on: a carrier finds the thread in its loop, so that nothing of
+    // Weft's runs on top of foreign code.
+    struct FinalAwaiter {
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<promise_type> ended) const noexcept { ended.promise().call_.End(); }
+      void await_resume() const noexcept {}
+    };
+    FinalAwaiter final_suspend() const noexcept { return {}; }
+
+   private:
+    ForeignCall& call_;
+  };
+
+  Hop(const Hop&) = delete;
+  Hop& operator=(const Hop&) = delete;
+  ~Hop() { frame_.destroy(); }
+  std::coroutine_handle<> handle() const noexcept { return frame_; }
+
+ private:
+  explicit Hop(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+  const std::coroutine_handle<promise_type> frame_;
+};
+
+template <class A, class T>
+Hop AwaitInHop([[maybe_unused]] ForeignCall& call, A& awaitable, ResultSlot<T>& slot) {
+  if constexpr (std::is_void_v<T>) {
+    co_await static_cast<A&&>(awaitable);
+    slot.SetValue();
+  } else if constexpr (std::is_reference_v<T>) {
+    T result = co_await static_cast<A&&>(awaitable);
+    slot.SetValue(std::addressof(result));
+  } else {
+    slot.SetValue(co_await static_cast<A&&>(awaitable));
+  }
+}
+
+// The adapter.
+template <class A, class T>
+Task<T> AwaitForeign(A awaitable) {
+  co_await CheckpointAwaiter();
+  ResultSlot<T> slot;
+  ForeignCall call;
+  const Hop hop = AwaitInHop<A, T>(call, awaitable, slot);
+  for (std::coroutine_handle<> next = hop.handle(); next; next = call.TakeNext()) co_await call.Run(next);
+#if WEFT_EXCEPTIONS
+  if (call.failed()) {
+    // If it is this thread's own, the thread is cancelled still, and is unwound from here.
+    if (call.cancelled()) co_await CheckpointAwaiter();
+    std::rethrow_exception(call.TakeException());
+  }
+#endif
+  co_return slot.Take();
+}
+
+template <class A, class T>
+Task<T> OperationAsTask(A& operation) {
+  co_return co_await static_cast<A&&>(operation);
+}
+
+// The current thread's unwinding has ended at `boundary`.
+void ThrowCancelled(const Boundary& boundary);
+
+// In the frame of the foreign coroutine. The boundary keeps an unwinding from going on into the adapter.
+template <class A>
+class [[nodiscard("co_await it")]] BridgeAwaiter : private OpenBoundary {
+ public:
+  using Result = AwaitedResult<A>;
+
+  explicit BridgeAwaiter(A&& operation) noexcept : OpenBoundary(Kind::kCatch), operation_(std::forward<A>(operation)) {}
+  BridgeAwaiter(const BridgeAwaiter&) = delete;
+  BridgeAwaiter& operator=(const BridgeAwaiter&) = delete;
+  ~BridgeAwaiter() {
+    WEFT_CHECK(thread_ == nullptr) << "a foreign coroutine is destroyed while it waits in weft::AsForeign()";
+  }
+
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) {
+    Task<Result> task = AsTask();  // may throw, so it comes first
+    ForeignCall& call = ForeignCall::BeginOperation(awaiting);
+    Enter(call.adapter());
+    return TaskAccess::Release(std::move(task), slot_, call.adapter(), "AsForeign()").Handle();
+  }
+  Result await_resume() {
+    Leave();
+    if (reached) ThrowCancelled(*this);
+    return slot_.Take();
+  }
+
+ private:
+  Task<Result> AsTask() {
+    if constexpr (IsTask<A>) {
+      return std::move(operation_);
+    } else {
+      return OperationAsTask<A, Result>(operation_);
+    }
+  }
+
+  A&& operation_;
+  ResultSlot<Result> slot_;
+};
+
+}  // namespace internal
+}  // namespace weft
+
+#endif  // WEFT_FOREIGN_H_

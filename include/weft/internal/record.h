@@ -125,7 +125,9 @@ class ScopeRecord : public Record {
         children(branches),
         operations_(operations) {}
   ~ScopeRecord() = default;
-  bool Has(const Operations& operations) const noexcept { return &operations_ == &operations; }
+  static bool Has(const ScopeRecord& scope, const Operations& operations) noexcept {
+    return &scope.operations_ == &operations;
+  }
 
  private:
   const Operations& operations_;

@@ -157,7 +157,7 @@ class ScopeBase : public ScopeRecord {
   friend class ChildBase;
   // Null if it is none of these.
   static const ScopeBase* From(const ScopeRecord& scope) noexcept {
-    return scope.Has(kOperations) ? static_cast<const ScopeBase*>(&scope) : nullptr;
+    return Has(scope, kOperations) ? static_cast<const ScopeBase*>(&scope) : nullptr;
   }
   friend class ScopeWait;
 

@@ -143,7 +143,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return ForkChild(std::forward<Forked>(forked), options);
   }
 
-  // Starts a daemon, which a join ends when the other children have ended; whatever it yields. See ScopeBase::ForkDaemon().
+  // Starts a daemon, which a join ends when the other children have ended; whatever it yields. See
+  // ScopeBase::ForkDaemon().
   template <class T>
   auto ForkDaemon(Task<T> task WEFT_LIFETIME_CAPTURE_BY(this), ForkOptions options = {}) {
     return ScopeBase::ForkDaemon(std::move(task), options);
@@ -194,9 +195,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return Awaiter(*this);
   }
 
-  // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is empty, and
-  // the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not wait. Daemons are
-  // not waited for in this time, but afterwards, when they have been asked to end.
+  // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is
+  // empty, and the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not
+  // wait. Daemons are not waited for in this time, but afterwards, when they have been asked to end.
   internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }

@@ -7,19 +7,19 @@
 //
 //   co_await weft::Where(kRequest, context).Run(Handle());   // the same for one call
 //
-// A binding belongs to the virtual thread that made it, and is found through the thread, wherever it is mounted. Children that are
-// forked inside inherit it: one pointer is copied. It is immutable; bind again, further in, to hide it for a while. Threads started
-// outside of any scope inherit nothing.
+// A binding belongs to the virtual thread that made it, and is found through the thread, wherever it is mounted.
+// Children that are forked inside inherit it: one pointer is copied. It is immutable; bind again, further in, to hide
+// it for a while. Threads started outside of any scope inherit nothing.
 //
-// Structure. A binding ends on its own thread, in the reverse order of binding, and with no scope open that was opened inside it. A
-// scope forks under the bindings it was opened under. Anything else is a CHECK that names both sides: it is what makes inheriting by
-// one pointer safe.
+// Structure. A binding ends on its own thread, in the reverse order of binding, and with no scope open that was opened
+// inside it. A scope forks under the bindings it was opened under. Anything else is a CHECK that names both sides: it
+// is what makes inheriting by one pointer safe.
 //
-// Cost: a binding is eighty bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a value is
-// looked for, which walks outwards, and tells the bindings on its way what it has found, or that there is nothing. Each
-// remembers up to four; who looks for more values than that under many bindings walks more often. That a value is not bound is
-// mostly told by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the binding, and shared by those that
-// inherit it.)
+// Cost: a binding is eighty bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a
+// value is looked for, which walks outwards, and tells the bindings on its way what it has found, or that there is
+// nothing. Each remembers up to four; who looks for more values than that under many bindings walks more often. That a
+// value is not bound is mostly told by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the
+// binding, and shared by those that inherit it.)
 #ifndef WEFT_SCOPED_VALUE_H_
 #define WEFT_SCOPED_VALUE_H_
 

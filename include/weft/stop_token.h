@@ -5,10 +5,11 @@
 //   weft::StopOnCancel stop;                                                     // out: stopped when this thread is
 //   cancelled absl::StatusOr<Rows> rows = co_await weft::Blocking([&] { return database.Query(sql, stop.token()); });
 //
-// In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS thread, and
-// stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them. They are called on no virtual
-// thread, with no lock of Weft's held: by a carrier between two of its threads, or by an OS thread that is no carrier, if that
-// makes the request. They are to be short; whoever goes past the StopOnCancel waits for them.
+// In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS
+// thread, and stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them. They are
+// called on no virtual thread, with no lock of Weft's held: by a carrier between two of its threads, or by an OS thread
+// that is no carrier, if that makes the request. They are to be short; whoever goes past the StopOnCancel waits for
+// them.
 //
 // Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
 // ends; what came before the request to cancel happens before the callbacks of StopOnCancel's token.

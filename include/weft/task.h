@@ -6,25 +6,25 @@
 //   }
 //   int four = co_await Twice(2);
 //
-// A Task is lazy (nothing runs before it is awaited or forked), move-only, and awaited once. It has no identity: it runs on
-// the virtual thread that awaits it, as a called function runs on its caller's thread. To run something at the same time as
-// something else, fork it into a scope (scope.h) or use All (all.h).
+// A Task is lazy (nothing runs before it is awaited or forked), move-only, and awaited once. It has no identity: it
+// runs on the virtual thread that awaits it, as a called function runs on its caller's thread. To run something at the
+// same time as something else, fork it into a scope (scope.h) or use All (all.h).
 //
-// Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call, as
-// with any function. Where a parameter is declared [[clang::lifetimebound]], clang says when a Task with a name, or from
-// clang 22 on one that is forked, refers to a temporary. Without it no clang sees that: coro_lifetimebound on Task needs
-// coro_return_type, which refuses what returns a Task and is no coroutine, as many a lambda is. A Task that is never
-// awaited destroys its parameters and runs nothing. A Task is a closure too: do not call a capturing lambda coroutine and
-// let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
+// Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call,
+// as with any function. Where a parameter is declared [[clang::lifetimebound]], clang says when a Task with a name, or
+// from clang 22 on one that is forked, refers to a temporary. Without it no clang sees that: coro_lifetimebound on Task
+// needs coro_return_type, which refuses what returns a Task and is no coroutine, as many a lambda is. A Task that is
+// never awaited destroys its parameters and runs nothing. A Task is a closure too: do not call a capturing lambda
+// coroutine and let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
 //
-// Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any movable
-// type; absl::Status and absl::StatusOr are what failures without exceptions look like.
+// Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any
+// movable type; absl::Status and absl::StatusOr are what failures without exceptions look like.
 //
-// Cancellation. Awaiting a Task is not a checkpoint; what it awaits at the leaves is. A cancelled chain of Tasks is destroyed
-// from the leaf, without unwinding the C++ stack, so destructors run and `catch` sees nothing.
+// Cancellation. Awaiting a Task is not a checkpoint; what it awaits at the leaves is. A cancelled chain of Tasks is
+// destroyed from the leaf, without unwinding the C++ stack, so destructors run and `catch` sees nothing.
 //
-// Cost. One frame from the carrier's cache (frame_cache.h), two pointers of bookkeeping in it, and two indirect jumps. A chain of a
-// million nested awaits starts, ends and is cancelled in constant stack.
+// Cost. One frame from the carrier's cache (frame_cache.h), two pointers of bookkeeping in it, and two indirect jumps.
+// A chain of a million nested awaits starts, ends and is cancelled in constant stack.
 #ifndef WEFT_TASK_H_
 #define WEFT_TASK_H_
 

@@ -56,8 +56,10 @@ void Carrier::Main() noexcept {
 
 bool Carrier::Step() noexcept {
   if (++tick_ % kDispatchesPerLook == 0) Look();
-  runtime.RunShutdownBatch(kShutdownBatch);
-  runtime.RunStopCallbacks();
+  if (runtime.HasShutdowns()) [[unlikely]] {
+    runtime.RunShutdownBatch(kShutdownBatch);
+    runtime.RunStopCallbacks();
+  }
   ThreadBlock* thread = NextThread();
   if (thread == nullptr) return false;
   // The last searcher hands on: others may have left work to it.

@@ -200,7 +200,7 @@ void RuntimeCore::NotifyWork() noexcept {
 }
 
 bool RuntimeCore::HasWork() noexcept {
-  if (injected_.MayHave() || shutdowns_.MayHave() || stop_callbacks_.MayHave()) return true;
+  if (injected_.MayHave() || HasShutdowns()) return true;
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).deque.SizeEstimate() > 0) return true;

@@ -97,6 +97,7 @@ class RuntimeCore {
 
   // ---- Shutdowns under way.
   void EnqueueShutdown(ScopeRecord& scope) noexcept;
+  bool HasShutdowns() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
   bool RunShutdownBatch(int max) noexcept;  // true if there was one
   // The same for those whose turn is user code: only where none of it is below on the stack, or what waits for it.
   bool RunStopCallbacks() noexcept;

@@ -25,7 +25,8 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kSend: return "Write";
     case ParkReason::kAccept: return "Accept";
     case ParkReason::kConnect: return "Connect";
-    case ParkReason::kForeign: return "Foreign";
+    case ParkReason::kForeign:
+      return "Foreign";
   }
   return "an unknown wait";
 }

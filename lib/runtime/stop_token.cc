@@ -43,7 +43,8 @@ const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
                            const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
     .shut_down_some =
         [](ScopeRecord& scope, int) noexcept {
-          // In a destructor that waits for this the owner is still mounted: what the callbacks do is not for it to answer.
+          // In a destructor that waits for this the owner is still mounted: what the callbacks do is not for it to
+          // answer.
           internal::Carrier* const carrier = internal::Carrier::Current();
           internal::ThreadBlock* const current =
               carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);

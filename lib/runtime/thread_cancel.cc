@@ -229,8 +229,8 @@ RecordsWatch::~RecordsWatch() {
 
 bool PushedUnderAttention(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
-  // Taken whatever asks for attention: who watches makes no other fence. Either it is done, and what it has requested is
-  // seen here, or it comes later, and meets what was pushed.
+  // Taken whatever asks for attention: who watches makes no other fence. Either it is done, and what it has requested
+  // is seen here, or it comes later, and meets what was pushed.
   std::lock_guard guard(thread.records_lock);
   // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
   return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
@@ -276,7 +276,8 @@ void PoppedUnderAttention(ThreadBlock& thread) noexcept {
 }
 
 void DieWithScopeOpen(const ThreadBlock& thread) noexcept {
-  WEFT_CHECK(false) << DescribeThread(thread) << " ends while a scope that it has opened is still open; a scope is a local "
+  WEFT_CHECK(false) << DescribeThread(thread)
+                    << " ends while a scope that it has opened is still open; a scope is a local "
                     << "of the coroutine that opens it";
   __builtin_unreachable();
 }

@@ -609,7 +609,8 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
       const ScopeBase* const scope = ScopeBase::From(*home);
       if (scope == nullptr || scope->serial_ != scope_serial_) break;  // something else, at the address of ours
       WEFT_CHECK(round_ <= scope->last_join_completed_ || shown_to_owner_)
-          << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is " << DescribeThread(*this);
+          << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is "
+          << DescribeThread(*this);
     }
   }
   const Completion found = completion();

@@ -220,9 +220,8 @@ TEST(ShieldGraceSimulationTest, ARequestThatAnotherShieldHidesIsNotCounted) {
         co_await Shield([](bool asked_before) -> Task<void> {
           if (asked_before) co_await Sleep(absl::Seconds(2));
           const absl::Duration left = absl::Seconds(asked_before ? 8 : 10);
-          const absl::Status late = co_await WithTimeout(left, []() -> Task<void> {
-            co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1)));
-          }());
+          const absl::Status late = co_await WithTimeout(
+              left, []() -> Task<void> { co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1))); }());
           EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
         }(before));
       }));

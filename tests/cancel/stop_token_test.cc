@@ -282,8 +282,8 @@ TEST_P(StopTokenTest, ARequestThatMeetsItsEndIsHarmless) {
   });
 }
 
-// A regression: one callback that makes requests ran the next, which ran the next, on one stack. Each of these tokens ends
-// the wait of another thread.
+// A regression: one callback that makes requests ran the next, which ran the next, on one stack. Each of these tokens
+// ends the wait of another thread.
 TEST(StopTokenSimulationTest, ManyTokensThatStopOthersNeedNoStack) {
   static constexpr int kMany = 3'000;
   testing::Simulation simulation({.carriers = 2, .seed = 1});

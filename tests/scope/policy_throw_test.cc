@@ -115,11 +115,12 @@ TEST(PolicyReportTest, TheHandlerOfTheRuntimeIsToldInstead) {
   std::vector<std::string> told;
   {
     const auto runtime = Runtime::Create({.parallelism = 1,
-                                          .on_uncaught_failure = [&told](std::string_view what, const absl::Status& status,
-                                                                         const std::exception_ptr& exception) {
-                                            told.push_back(absl::StrCat(std::string(what), ": ", status.ToString(),
-                                                                        exception != nullptr ? ", thrown" : ""));
-                                          }})
+                                          .on_uncaught_failure =
+                                              [&told](std::string_view what, const absl::Status& status,
+                                                      const std::exception_ptr& exception) {
+                                                told.push_back(absl::StrCat(std::string(what), ": ", status.ToString(),
+                                                                            exception != nullptr ? ", thrown" : ""));
+                                              }})
                              .value();
     runtime->Run([]() -> Task<void> {
       StructuredTaskScope<ThrowsOnComplete> throws;

@@ -40,7 +40,19 @@ class BindingNode;
 
 // Why a virtual thread is parked, as dumps and deadlock reports print it.
 enum class ParkReason : uint8_t {
-  kNone, kJoin, kNextCompleted, kDrain, kSleep, kYield, kEvent, kSemaphore, kMutex, kReceive, kSend, kAccept, kConnect,
+  kNone,
+  kJoin,
+  kNextCompleted,
+  kDrain,
+  kSleep,
+  kYield,
+  kEvent,
+  kSemaphore,
+  kMutex,
+  kReceive,
+  kSend,
+  kAccept,
+  kConnect,
   kForeign,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;

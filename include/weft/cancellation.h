@@ -1,8 +1,7 @@
 // Where a cancellation stops, and what it does not reach.
 //
-//   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));   // kDeadlineExceeded: Serve was
-//   unwound co_await weft::Shield(Release(lease));                                             // runs to its end,
-//   cancelled or not
+//   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));  // late: Serve was unwound
+//   co_await weft::Shield(Release(lease));                                            // runs to its end, whatever comes
 //
 // Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a
 // deadline, or by the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end

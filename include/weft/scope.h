@@ -16,9 +16,9 @@
 //   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
 //   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
 //   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
-//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of their
-//   forks AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete Supervisor lets all
-//   run, and reports each failure when it happens
+//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of forks
+//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
+//   Supervisor             lets all run, and reports each failure when it happens
 //
 // Options: a name for dumps, a limit on children that run at once, and a timeout, after which the scope is shut down:
 //

@@ -1,15 +1,15 @@
 // std::stop_token, in and out: for code that is asked to stop by one, or that asks so.
 //
-//   absl::Status done = co_await weft::WithStopToken(token, Serve(listener));   // in: unwound when `token` is stopped
+//   absl::Status done = co_await weft::WithStopToken(token, Serve(listener));  // in: unwound when `token` is stopped
 //
-//   weft::StopOnCancel stop;                                                     // out: stopped when this thread is
-//   cancelled absl::StatusOr<Rows> rows = co_await weft::Blocking([&] { return database.Query(sql, stop.token()); });
+//   weft::StopOnCancel stop;               // out: its token is stopped when this thread is cancelled
+//   database.Start(query, stop.token());
 //
 // In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS
 // thread, and stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them. They are
 // called on no virtual thread, with no lock of Weft's held: by a carrier between two of its threads, or by an OS thread
-// that is no carrier, if that makes the request. They are to be short; whoever goes past the StopOnCancel waits for
-// them.
+// that is no carrier, if that makes the request. So a token is stopped soon after the request, not at once; whoever
+// goes past the StopOnCancel waits for that. They are to be short.
 //
 // Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
 // ends; what came before the request to cancel happens before the callbacks of StopOnCancel's token.

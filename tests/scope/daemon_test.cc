@@ -45,10 +45,10 @@ TEST_P(DaemonTest, AJoinEndsThemWhenTheOthersHaveEnded) {
     std::atomic<bool> others{true};
     Event begun;
     auto daemon = scope.ForkDaemon([&, held = Counted()]() -> Task<void> {
-      begun.Set();
-      seen = co_await CatchCancelled([](std::atomic<int>& count) -> Task<void> {
+      seen = co_await CatchCancelled([](Event& caught, std::atomic<int>& count) -> Task<void> {
+        caught.Set();
         for (;; ++count) co_await Yield();
-      }(ticks));
+      }(begun, ticks));
       EXPECT_FALSE(others);
     });
     co_await begun.Wait();

@@ -42,6 +42,7 @@ using testing::Forever;
 using testing::Introduction;
 using testing::OnBoth;
 using testing::Place;
+using testing::StopOnceItWaits;
 
 class ForeignThrowTest : public OnBoth {};
 WEFT_ON_BOTH(ForeignThrowTest);
@@ -50,8 +51,6 @@ class ForeignThreadThrowTest : public OnBoth {};
 INSTANTIATE_TEST_SUITE_P(Everywhere, ForeignThreadThrowTest,
                          ::testing::Values(Place{false, 1}, Place{false, 2}, Place{false, 4}),
                          ::testing::PrintToStringParamName());
-
-constexpr absl::Duration kSoon = absl::Microseconds(10);
 
 struct Planned : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -198,11 +197,11 @@ TEST_P(ForeignThrowTest, ACancelledOperationThrowsInTheForeignCoroutineAndTheTas
     MutexGuard held = co_await mutex.Lock();
     auto expect_timeout = [](Task<void> task, Seen& seen) -> Task<void> {
       seen = {};
-      const absl::Status late = co_await WithTimeout(kSoon, std::move(task));
-      EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout) << late;
+      const absl::Status late = co_await StopOnceItWaits(std::move(task));
+      EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kStopRequested) << late;
       EXPECT_EQ(seen.cancelled, 1);
       EXPECT_EQ(seen.went_on, 0);
-      EXPECT_EQ(seen.reason->kind, CancelReason::Kind::kTimeout);
+      EXPECT_EQ(seen.reason->kind, CancelReason::Kind::kStopRequested);
       EXPECT_FALSE(CancelRequested());
     };
     Seen seen;
@@ -223,8 +222,8 @@ TEST_P(ForeignThrowTest, ACancelledOperationThrowsInTheForeignCoroutineAndTheTas
     // Directly, without a Task between.
     seen = {};
     const absl::Status late =
-        co_await WithTimeout(kSoon, Foreign(WaitIn([] { return Sleep(absl::InfiniteDuration()); }, seen)));
-    EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kTimeout);
+        co_await StopOnceItWaits(Foreign(WaitIn([] { return Sleep(absl::InfiniteDuration()); }, seen)));
+    EXPECT_EQ(ReasonOf(late).kind, CancelReason::Kind::kStopRequested);
     EXPECT_EQ(seen.cancelled, 1);
   });
   EXPECT_EQ(Counted::alive.load(), 0);
@@ -232,29 +231,23 @@ TEST_P(ForeignThrowTest, ACancelledOperationThrowsInTheForeignCoroutineAndTheTas
 
 TEST_P(ForeignThrowTest, AJoinOfTheForeignCoroutinesOwnScopeIsCancelledAndTheScopeWaits) {
   Everywhere([]() -> Task<void> {
+    int begun = 0;
     int ended = 0;
-    const absl::Status late = co_await WithTimeout(
-        kSoon, Foreign([](int& ended) -> other::task<> {
-          AwaitAll scope;
-          Event begun;
-          scope.Fork([&]() -> Task<void> {
-            struct Ended {
-              int& count;
-              ~Ended() { ++count; }
-            } local{ended};
-            begun.Set();
-            co_await Forever();
-          });
-          co_await AsForeign(Shield([](Event& begun) -> Task<void> { co_await begun.Wait(); }(begun)));
-          try {
-            (co_await AsForeign(scope.Join())).IgnoreFailures();
-            ADD_FAILURE() << "it has joined";
-          } catch (const Cancelled&) {
-            throw;
-          }
-        }(ended)));
-    EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
-    EXPECT_EQ(ended, 1);
+    const absl::Status late = co_await StopOnceItWaits(Foreign([](int& begun, int& ended) -> other::task<> {
+      AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        struct Ended {
+          int& count;
+          ~Ended() { ++count; }
+        } local{ended};
+        ++begun;
+        co_await Forever();
+      });
+      (co_await AsForeign(scope.Join())).IgnoreFailures();
+      ADD_FAILURE() << "it has joined";
+    }(begun, ended)));
+    EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
+    EXPECT_EQ(ended, begun);
   });
 }
 
@@ -285,7 +278,7 @@ TEST_P(ForeignThrowTest, ARequestThatComesWhileForeignCodeRunsEndsItsNextOperati
 TEST_P(ForeignThrowTest, ForeignCodeThatKeepsACancellationIsToldAgainAndItsResultDelivered) {
   Everywhere([]() -> Task<void> {
     int delivered = 0;
-    const absl::Status late = co_await WithTimeout(kSoon, [](int& delivered) -> Task<void> {
+    const absl::Status late = co_await StopOnceItWaits([](int& delivered) -> Task<void> {
       delivered = co_await Foreign([]() -> other::task<int> {
         int told = 0;
         for (int i = 0; i < 3; ++i) {
@@ -300,14 +293,14 @@ TEST_P(ForeignThrowTest, ForeignCodeThatKeepsACancellationIsToldAgainAndItsResul
       co_await Yield();
       delivered = -1;
     }(delivered));
-    EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
     EXPECT_EQ(delivered, 3);
   });
 }
 
 TEST_P(ForeignThrowTest, ACancellationThatForeignCodeReplacesIsTheExceptionThatItThrows) {
   Everywhere([]() -> Task<void> {
-    const absl::StatusOr<bool> done = co_await WithTimeout(kSoon, ThrowsPlanned(Foreign([]() -> other::task<> {
+    const absl::StatusOr<bool> done = co_await StopOnceItWaits(ThrowsPlanned(Foreign([]() -> other::task<> {
                                                              try {
                                                                co_await AsForeign(Forever());
                                                              } catch (const Cancelled&) {
@@ -333,12 +326,12 @@ TEST_P(ForeignThrowTest, ACancelledOfSomebodyElseIsAnExceptionLikeAnyOther) {
   });
 }
 
-TEST_P(ForeignThrowTest, ATimeoutInsideIsAStatusForTheForeignCoroutineOutside) {
+TEST_P(ForeignThrowTest, ACancellationThatStopsInsideIsAStatusForTheForeignCoroutineOutside) {
   Everywhere([]() -> Task<void> {
     Seen seen;
     co_await Foreign([](Seen& seen) -> other::task<> {
-      const absl::Status late = co_await AsForeign(WithTimeout(kSoon, GuardedWaitIn([] { return Forever(); }, seen)));
-      EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+      const absl::Status late = co_await AsForeign(StopOnceItWaits(GuardedWaitIn([] { return Forever(); }, seen)));
+      EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
       co_await AsForeign(Yield());
     }(seen));
     EXPECT_EQ(seen.cancelled, 1);
@@ -366,8 +359,8 @@ TEST_P(ForeignThrowTest, ACancellationGoesThroughBothSidesFromTheInside) {
   };
   Everywhere([]() -> Task<void> {
     std::vector<int> order;
-    const absl::Status late = co_await WithTimeout(kSoon, Nested::Weft(2, order));
-    EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+    const absl::Status late = co_await StopOnceItWaits(Nested::Weft(2, order));
+    EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4}));
   });
 }
@@ -376,14 +369,14 @@ TEST_P(ForeignThrowTest, AShieldedOperationIsNotCancelled) {
   Everywhere([]() -> Task<void> {
     Seen seen;
     bool shielded = false;
-    const absl::Status late = co_await WithTimeout(kSoon, [](Seen& seen, bool& shielded) -> Task<void> {
+    const absl::Status late = co_await StopOnceItWaits([](Seen& seen, bool& shielded) -> Task<void> {
       co_await Shield(Foreign([](bool& shielded) -> other::task<> {
         co_await AsForeign(Sleep(absl::Milliseconds(1)));
         shielded = true;
       }(shielded)));
       co_await GuardedWaitIn([] { return Forever(); }, seen);
     }(seen, shielded));
-    EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
     EXPECT_TRUE(shielded);
     EXPECT_EQ(seen.cancelled, 0);  // it has not begun
   });

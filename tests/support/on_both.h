@@ -16,13 +16,17 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <stop_token>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "weft/cancellation.h"
 #include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -109,6 +113,21 @@ inline Task<void> Forever() {
 inline Task<void> Forever(Introduction& introduction) {
   introduction.Make();
   co_await Forever();
+}
+
+// Awaits `task`, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the task
+// has come to what it is to be cancelled in.)
+template <class T>
+Task<internal::StatusOrOf<T>> StopOnceItWaits(Task<T> task) {
+  std::stop_source source;
+  AwaitAll scope;
+  scope.Fork([thread = VirtualThread::Current(), source]() mutable -> Task<void> {
+    co_await UntilParked(thread);
+    source.request_stop();
+  });
+  auto done = co_await WithStopToken(source.get_token(), std::move(task));
+  (co_await scope.Join()).IgnoreFailures();
+  co_return done;
 }
 
 // Until the current thread is asked to end, at no checkpoint: a request takes its time down the tree.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <source_location>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,6 +16,7 @@
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -137,23 +139,31 @@ TEST_P(ReasonTest, ThePathNamesEachThreadBelowWhatWasCancelled) {
   });
 }
 
-TEST_P(ReasonTest, ThePathEndsAtTheThreadWhoseDeadlineItWas) {
+TEST_P(ReasonTest, ThePathEndsAtTheThreadWhoseOwnRequestItWas) {
   Everywhere([]() -> Task<void> {
+    std::stop_source source;
+    Introduction waiting;
     absl::Status seen;
     // In a scope of its own, which nobody cancels.
     AwaitAll scope;
-    scope.Fork([&seen]() -> Task<void> {
-      const absl::Status late = co_await WithTimeout(absl::Milliseconds(1), [](absl::Status& inside) -> Task<void> {
-        AwaitAll inner("inner");
-        inner.Fork([&inside]() -> Task<void> { inside = co_await CatchCancelled(Forever()); });
-        (co_await inner.Join()).IgnoreFailures();
-      }(seen));
-      EXPECT_EQ(ReasonOf(late).where, ReasonOf(seen).where);
+    scope.Fork([&]() -> Task<void> {
+      const absl::Status stopped = co_await WithStopToken(
+          source.get_token(), [](absl::Status& inside, Introduction& introduction) -> Task<void> {
+            AwaitAll inner("inner");
+            inner.Fork(CatchInto(inside, introduction));
+            (co_await inner.Join()).IgnoreFailures();
+          }(seen, waiting));
+      EXPECT_EQ(ReasonOf(stopped).where, ReasonOf(seen).where);
     });
+    co_await waiting.AwaitParked();
+    source.request_stop();
     (co_await scope.Join()).IgnoreFailures();
-    EXPECT_EQ(ReasonOf(seen).kind, Kind::kTimeout);
-    EXPECT_EQ(ReasonOf(seen).path.size(), 1u);
-    EXPECT_TRUE(absl::StrContains(ReasonOf(seen).path[0], "forked in the scope inner of")) << ReasonOf(seen).path[0];
+    const CancelReason reason = ReasonOf(seen);
+    EXPECT_EQ(reason.kind, Kind::kStopRequested);
+    EXPECT_EQ(reason.path.size(), 1u);
+    if (!reason.path.empty()) {
+      EXPECT_TRUE(absl::StrContains(reason.path[0], "forked in the scope inner of")) << reason.path[0];
+    }
   });
 }
 

@@ -4,28 +4,41 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 #include "weft/internal/errno_status.h"
+#include "weft/internal/lock.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
+namespace {
+
+// For the first operation on a socket, and those that come at the same time.
+constinit Lock attach_lock;
+
+}  // namespace
 
 void Socket::Close() noexcept {
   if (fd_ < 0) return;
   if (backend_ != nullptr) std::exchange(backend_, nullptr)->Forget(fd_);
+  attached_.store(false, std::memory_order_relaxed);
   Sys().close(std::exchange(fd_, -1));  // the descriptor is gone whatever it says
 }
 
 void Socket::Attach(const char* what) {
   WEFT_CHECK(is_open()) << what << " on a socket that is closed or was moved from";
-  if (backend_ != nullptr) return;
-  backend_ = RuntimeBackend();
+  // [attach/1] acquire: pairs with [attach/2].
+  if (attached_.load(std::memory_order_acquire)) return;
+  std::lock_guard guard(attach_lock);
+  if (backend_ == nullptr) backend_ = RuntimeBackend();
   WEFT_CHECK(backend_ != nullptr) << what << " on a runtime without I/O; link //:weft, or give the simulation an I/O backend";
+  // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the socket.
+  attached_.store(true, std::memory_order_release);
 }
 
 absl::StatusOr<net::SocketAddress> Socket::LocalAddress() const {

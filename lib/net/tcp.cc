@@ -70,7 +70,9 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
 
 TcpStream TcpStream::Accepted(int fd) noexcept {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
-  return TcpStream(Socket(fd));
+  Socket socket(fd);
+  socket.Attach("Accept()");  // now, while nobody else has it
+  return TcpStream(std::move(socket));
 }
 
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(absl::string_view address) {

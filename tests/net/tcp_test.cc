@@ -208,6 +208,34 @@ TEST_P(TcpTest, AScopeThatIsShutDownEndsReadsWritesAndAccepts) {
   });
 }
 
+// A regression: the first operation on a socket tied it to its runtime, and two first ones at once did so both.
+//   1. a thread: waits for a connection, or reads; looks whether the socket is tied
+//   2. another, on another carrier: waits for one as well, or writes; looks as well; both tie it
+TEST_P(TcpTest, TheFirstOperationsOnASocketMayComeAtOnce) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    AwaitAll scope;
+    for (int i = 0; i < 2; ++i) {
+      scope.Fork([&listener]() -> Task<void> {
+        absl::StatusOr<TcpStream> stream = co_await listener.Accept();
+        EXPECT_TRUE(stream.ok()) << stream.status();
+        AwaitAll both;
+        both.Fork([&stream]() -> Task<void> { EXPECT_EQ(co_await ReadToEnd(*stream), "question"); });
+        both.Fork([&stream]() -> Task<void> { EXPECT_TRUE((co_await stream->Write("answer")).ok()); });
+        (co_await both.Join()).IgnoreFailures();
+      });
+      scope.Fork([&listener]() -> Task<void> {
+        absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(*listener.local_address());
+        EXPECT_TRUE(stream.ok()) << stream.status();
+        char answer[6];
+        EXPECT_TRUE((co_await stream->ReadExactly(absl::MakeSpan(answer))).ok());
+        EXPECT_TRUE((co_await stream->Write("question")).ok());
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(TcpTest, NobodyListensIsAStatusWithTheErrno) {
   Everywhere([]() -> Task<void> {
     SocketAddress address = *Listen().local_address();  // closed again

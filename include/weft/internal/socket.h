@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/internal/atomic.h"
 #include "weft/internal/driver.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
@@ -24,10 +25,16 @@ class Socket {
  public:
   Socket() noexcept = default;
   explicit Socket(int fd) noexcept : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)), backend_(std::move(other.backend_)) {}
+  Socket(Socket&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), backend_(std::move(other.backend_)), attached_(other.attached()) {
+    other.attached_.store(false, std::memory_order_relaxed);
+  }
   Socket& operator=(Socket&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(backend_, other.backend_);
+    const bool was_attached = attached();
+    attached_.store(other.attached(), std::memory_order_relaxed);
+    other.attached_.store(was_attached, std::memory_order_relaxed);
     return *this;
   }
   ~Socket() { Close(); }
@@ -36,15 +43,19 @@ class Socket {
   bool is_open() const noexcept { return fd_ >= 0; }
   // No operation is pending on it. Idempotent.
   void Close() noexcept;
-  // On a virtual thread, before an operation: the socket belongs to its runtime from now on.
+  // On a virtual thread, before an operation: the socket belongs to its runtime from now on. Several may at once: one reads,
+  // another writes.
   void Attach(const char* what);
 
   absl::StatusOr<net::SocketAddress> LocalAddress() const;
   absl::StatusOr<net::SocketAddress> PeerAddress() const;
 
  private:
+  bool attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
+
   int fd_ = -1;
-  std::shared_ptr<Backend> backend_;
+  std::shared_ptr<Backend> backend_;  // written once, under a lock
+  Atomic<bool> attached_{false};
 };
 
 // Awaits one operation. A cancelled one is awaited to its end, so its buffer may lie in the awaiting frame.

@@ -56,6 +56,16 @@ absl::Status CancelledStatus(const CancelReason& reason);
 // The reason in `status`, or kNone if it has none.
 CancelReason ReasonOf(const absl::Status& status);
 
+// A string literal, kept by its address.
+class Literal {
+ public:
+  consteval Literal(const char* text) : text_(text) {}  // a literal: it has to live as long as the program
+  constexpr const char* c_str() const noexcept { return text_; }
+
+ private:
+  const char* text_;
+};
+
 namespace internal {
 
 // `status`, with the reason attached.

@@ -47,8 +47,7 @@ ForeignCall& ForeignCall::BeginOperation(std::coroutine_handle<> awaiting) noexc
   Carrier* const carrier = Carrier::Current();
   WEFT_CHECK(carrier != nullptr && carrier->current != nullptr)
       << "co_await of weft::AsForeign() outside a virtual thread; foreign code that has moved to another OS thread "
-         "cannot "
-         "wait for Weft there";
+      << "cannot wait for Weft there";
   WEFT_CHECK(carrier->foreign != nullptr)
       << "co_await of weft::AsForeign() on virtual thread #" << carrier->current->id
       << ", which runs no foreign code below weft::Foreign(), or waits in another weft::AsForeign() already";

@@ -8,19 +8,7 @@
 
 #include "weft/cancel_reason.h"
 
-namespace weft {
-
-// A string literal, kept by its address.
-class Literal {
- public:
-  consteval Literal(const char* text) : text_(text) {}  // a literal: it has to live as long as the program
-  constexpr const char* c_str() const noexcept { return text_; }
-
- private:
-  const char* text_;
-};
-
-namespace internal {
+namespace weft::internal {
 
 struct CancelCause {
   // Without a source location where `where` names no file.
@@ -44,7 +32,6 @@ struct CancelCause {
 };
 static_assert(sizeof(CancelCause) == 32, "one lies in every control block");
 
-}  // namespace internal
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_INTERNAL_CANCEL_CAUSE_H_

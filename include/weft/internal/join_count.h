@@ -9,7 +9,8 @@
 //   place holds the count; if there is nothing to begin, the holder gives the count up by Wait().
 //
 // Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the
-// scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended.
+// scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended,
+// but for daemons while a join waits for the others. (ScopeRecord::AwaitOthers)
 //
 //   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
 //   other:  End()     2. takes one from shared_
@@ -57,8 +58,8 @@ class JoinCount {
     shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
     return true;
   }
-  // How many are left, when it looked.
-  int64_t Left() const noexcept { return local_ + shared_.load(std::memory_order_acquire); }
+  // How many are left, when it looked. relaxed: a number to look at; the join that follows orders what has ended.
+  int64_t Left() const noexcept { return local_ + shared_.load(std::memory_order_relaxed); }
   // True: all had ended already. False: the count is nobody's until the last one ends.
   [[nodiscard]] bool Wait() noexcept { return Merge(kWaiting); }
   // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().

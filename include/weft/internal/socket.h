@@ -51,6 +51,7 @@ class Socket {
   absl::StatusOr<net::SocketAddress> PeerAddress() const;
 
  private:
+  // relaxed, as wherever it is moved or closed: whoever does that has the socket alone.
   bool attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
 
   int fd_ = -1;

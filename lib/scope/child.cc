@@ -1,0 +1,71 @@
+#include "weft/internal/child.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "weft/cancel_reason.h"
+#include "weft/internal/check.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/scope_base.h"
+
+namespace weft::internal {
+
+void ChildBase::DropUnstarted() noexcept {
+  if (leaf != nullptr) leaf->Handle().destroy();
+  DropClosure();
+  state.End();
+  Release();
+}
+
+void ChildBase::OnEnd(Ending ending) noexcept {
+  CheckNothingOpen(*this);
+  auto& scope = *static_cast<ScopeBase*>(home);
+  const bool unknown = state.Observe().unregistered();
+  if (ending != Ending::kSucceeded || !unknown || !scope.quiet_ || scope.shut()) [[unlikely]]
+    return scope.ChildEnded(*this, ending);
+  // Its scope has never heard of it, and nothing follows from its success.
+  Publish(Completion::kSuccess);
+  state.End();
+  Release();
+}
+
+absl::Status ChildBase::status() const {
+  switch (completion()) {
+    case Completion::kUnavailable: {
+      // When it has ended, nobody asks anything of it any more: `root` is as it will stay.
+      const bool ended = state.ended();
+      if (completion() != Completion::kUnavailable) return status();  // meanwhile
+      if (!ended || !root.requested) {
+        return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
+      }
+      const CancelReason reason = Explain(root.cause);
+      return WithReason(absl::UnavailableError(absl::StrCat("the subtask was cancelled: ", reason.ToString())), reason);
+    }
+    case Completion::kSuccess: return absl::OkStatus();
+    case Completion::kFailed: return FailureStatus();
+  }
+  return absl::OkStatus();
+}
+
+void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const {
+  // The owner: only after a join of the round. The scope is looked for among what this thread has open; if it is not there, it was
+  // closed, and all has ended.
+  if (ThreadBlock* self = CurrentThread()) {
+    for (Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
+      if (at != home || at->kind != Record::Kind::kScope) continue;
+      const ScopeBase* const scope = ScopeBase::From(*home);
+      if (scope == nullptr || scope->serial_ != scope_serial_) break;  // something else, at the address of ours
+      WEFT_CHECK(round_ <= scope->last_join_completed_ || shown_to_owner_)
+          << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is "
+          << DescribeThread(*this);
+    }
+  }
+  const Completion found = completion();
+  constexpr const char* kNames[] = {"UNAVAILABLE (cancelled, not started, or not ended)", "SUCCESS", "FAILED"};
+  WEFT_CHECK(found == wanted) << what << " of a subtask that is " << kNames[static_cast<int>(found)] << ", not "
+                              << kNames[static_cast<int>(wanted)] << ": " << DescribeThread(*this)
+                              << (found == Completion::kFailed ? ": " + FailureStatus().ToString() : std::string());
+}
+
+}  // namespace weft::internal

@@ -6,6 +6,7 @@ The names are those the projects themselves use.
 """
 
 load("//bazel:system_absl.bzl", "system_absl")
+load("//bazel:system_liburing.bzl", "system_liburing")
 
 _NATIVE_RULES = {
     "cc": ["cc_binary", "cc_import", "cc_library", "cc_proto_library", "cc_test", "cc_toolchain", "cc_toolchain_suite"],
@@ -46,8 +47,8 @@ def weft_dependencies():
     _maybe(_native_rules, "rules_java", language = "java")
     _maybe(_no_coverage_tools, "remote_coverage_tools")
     _maybe(system_absl, "com_google_absl")
+    _maybe(system_liburing, "liburing")
     for name, path, build_file in [
-        ("liburing", "/usr", "@weft//third_party:liburing.BUILD"),
         ("com_google_googletest", "/usr", "@weft//third_party:googletest.BUILD"),
         ("com_github_google_benchmark", "/usr", "@weft//third_party:benchmark.BUILD"),
         ("llhttp", "/usr/share", "@weft//third_party:llhttp.BUILD"),

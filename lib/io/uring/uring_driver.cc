@@ -52,12 +52,23 @@ Atomic<bool> closed_a_ring{false};
 constexpr int kMaxWaitsForMemory = 100;
 constexpr timespec kWaitForMemory = {.tv_sec = 0, .tv_nsec = 10'000'000};
 
+// Returns an errno. The flags of the ring are those of `params` and no others: io_uring_queue_init() of a newer liburing adds some, as
+// IORING_SETUP_NO_SQARRAY, and a ring with those is submitted to in another way.
+int SetUpOnce(unsigned submission_entries, io_uring& ring, io_uring_params& params) noexcept {
+  int error = -Sys().io_uring_setup(submission_entries, params.flags);
+  if (error != 0) return error;
+  const int fd = io_uring_setup(submission_entries, &params);
+  if (fd < 0) return -fd;
+  error = -io_uring_queue_mmap(fd, &params, &ring);
+  if (error != 0) Sys().close(fd);
+  return error;
+}
+
 // Returns an errno.
 int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params) noexcept {
   for (int waits = 0;; ++waits) {
     io_uring_params tried = params;
-    int error = -Sys().io_uring_setup(submission_entries, tried.flags);
-    if (error == 0) error = -io_uring_queue_init_params(submission_entries, &ring, &tried);
+    const int error = SetUpOnce(submission_entries, ring, tried);
     // relaxed: a hint, which orders nothing.
     if (error == ENOMEM && waits < kMaxWaitsForMemory && closed_a_ring.load(std::memory_order_relaxed)) {
       nanosleep(&kWaitForMemory, nullptr);
@@ -80,7 +91,7 @@ absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_
   int error = SetUp(submission_entries, driver->ring_, params);
   if (error != 0) return ErrnoToStatus(error, "io_uring_setup");
   driver->initialised_ = true;
-  // An older liburing fills this array as it submits; this driver submits by itself, in order.
+  // The kernel's table from the places of the submission queue to the entries: the n-th is the n-th.
   for (unsigned i = 0; i < params.sq_entries; ++i) driver->ring_.sq.array[i] = i;
   if ((params.features & kFeatureNoIowait) != 0) driver->no_iowait_ = kEnterNoIowait;
   // A child that is forked must not see the ring. Refused only where the kernel has no MADV_DONTFORK.
@@ -235,7 +246,6 @@ UringDriver::Entered UringDriver::Enter(Park park, int64_t timeout_ns, Caller ca
   for (;;) {
     // The kernel reads entries up to the tail; release makes them whole before it moves.
     __atomic_store_n(ring_.sq.ktail, ring_.sq.sqe_tail, __ATOMIC_RELEASE);
-    ring_.sq.sqe_head = ring_.sq.sqe_tail;
     const unsigned to_submit = ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
     const bool flush =
         (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;

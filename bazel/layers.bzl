@@ -9,11 +9,12 @@ LAYERS = [
     ["base"],
     ["os"],
     ["lockfree"],
+    ["io"],
     ["coro"],
     ["runtime"],
     ["sync", "channel"],
     ["scope", "executor"],
-    ["io", "net", "fs"],
+    ["net", "fs"],
     ["observe"],
     ["testing"],
 ]

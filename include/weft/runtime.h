@@ -106,7 +106,7 @@ class Runtime {
     return TryRun(std::move(awaitable).AsTask());
   }
 
-  std::string_view io_backend() const noexcept;  // "io_uring", "epoll", "none"
+  std::string_view io_backend() const noexcept;  // "io_uring", "epoll"; of a simulation without I/O "none"
   int parallelism() const noexcept;
   RuntimeStats Stats() const noexcept;
 

@@ -23,11 +23,6 @@ void SayOnce(const absl::Status& refused) {
   [[maybe_unused]] const ssize_t ignored = Sys().write(STDERR_FILENO, line.data(), line.size());
 }
 
-[[maybe_unused]] const bool registered = [] {
-  g_backend_factory = NewBackend;
-  return true;
-}();
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice) {

@@ -1,6 +1,4 @@
 // Layer io. Which backend does this process get?
-//
-// NewBackend() is the factory behind `g_backend_factory` (driver.h), which this library sets before main.
 #ifndef WEFT_LIB_IO_BACKEND_H_
 #define WEFT_LIB_IO_BACKEND_H_
 

@@ -36,7 +36,7 @@ void Socket::Attach(const char* what) {
   if (attached_.load(std::memory_order_acquire)) return;
   std::lock_guard guard(attach_lock);
   if (backend_ == nullptr) backend_ = RuntimeBackend();
-  WEFT_CHECK(backend_ != nullptr) << what << " on a runtime without I/O; link //:weft, or give the simulation an I/O backend";
+  WEFT_CHECK(backend_ != nullptr) << what << " in a simulation without I/O: SimulationOptions::io gives it some";
   // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the socket.
   attached_.store(true, std::memory_order_release);
 }

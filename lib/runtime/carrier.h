@@ -172,7 +172,6 @@ class Carrier {
   WorkStealingDeque<ThreadBlock> deque;
   IdleCarriers::Member idle;
   Atomic<bool> asleep{false};         // parked, and serving its timers and operations there
-  Atomic<uint32_t> rung{0};          // for hosts without a driver
   Atomic<uint32_t> blocked{0};       // depth of RunInsideUntilDrained()
   Atomic<bool> running{false};       // a thread is mounted
   CarrierCounters counters;

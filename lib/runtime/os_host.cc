@@ -44,13 +44,11 @@ absl::Status OsHost::StartCarrier(Carrier& carrier) noexcept {
 void OsHost::RunCarrier(void* argument) noexcept {
   Seat& seat = *static_cast<Seat*>(argument);
   PrepareFrameCache();  // false: short of memory; the shared lists serve meanwhile
-  if (seat.host.backend_ != nullptr) {
-    absl::StatusOr<std::unique_ptr<Driver>> driver = seat.host.backend_->NewDriver();
-    if (driver.ok()) {
-      seat.carrier.driver = *std::move(driver);
-    } else {
-      seat.driver_status = driver.status();
-    }
+  absl::StatusOr<std::unique_ptr<Driver>> driver = seat.host.backend_->NewDriver();
+  if (driver.ok()) {
+    seat.carrier.driver = *std::move(driver);
+  } else {
+    seat.driver_status = driver.status();
   }
   const bool runs = seat.driver_status.ok();
   seat.host.AnnounceDone(seat.ready);
@@ -63,26 +61,12 @@ void OsHost::RunCarrier(void* argument) noexcept {
 }
 
 void OsHost::Park(Carrier& carrier, int64_t deadline_ns) noexcept {
-  if (carrier.driver != nullptr) {
-    int64_t timeout = Driver::kNoTimeout;
-    if (deadline_ns != INT64_MAX) timeout = std::max<int64_t>(deadline_ns - carrier.runtime.Now(), 0);
-    carrier.driver->Poll(timeout);
-    return;
-  }
-  // [ring/1] acquire: pairs with [ring/2]. A ring that came before is taken, and then there is no wait.
-  if (carrier.rung.exchange(0, std::memory_order_acquire) != 0) return;
-  FutexWait(carrier.rung, 0, deadline_ns);
-  carrier.rung.exchange(0, std::memory_order_acquire);
+  int64_t timeout = Driver::kNoTimeout;
+  if (deadline_ns != INT64_MAX) timeout = std::max<int64_t>(deadline_ns - carrier.runtime.Now(), 0);
+  carrier.driver->Poll(timeout);
 }
 
-void OsHost::Ring(Carrier& carrier) noexcept {
-  if (carrier.driver != nullptr) {
-    carrier.driver->Ring();
-    return;
-  }
-  // [ring/2] release: pairs with [ring/1].
-  if (carrier.rung.exchange(1, std::memory_order_release) == 0) FutexWake(carrier.rung, 1);
-}
+void OsHost::Ring(Carrier& carrier) noexcept { carrier.driver->Ring(); }
 
 void OsHost::AwaitDone(Atomic<uint32_t>& done) noexcept {
   // Acquire: pairs with the release in AnnounceDone(), before which the result was written.

@@ -17,7 +17,6 @@ namespace weft::internal {
 
 class OsHost final : public Host {
  public:
-  // `backend` may be null: carriers then park in a futex.
   explicit OsHost(std::shared_ptr<Backend> backend) noexcept;
   ~OsHost() override;
 

@@ -17,6 +17,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/io/backend.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/os_host.h"
@@ -99,8 +100,7 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
 absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeOptions& options) {
   const IoBackend from_environment = IoFromEnvironment();
   const IoBackend choice = options.io != IoBackend::kAuto ? options.io : from_environment;
-  if (internal::g_backend_factory == nullptr) return std::shared_ptr<internal::Backend>();
-  return internal::g_backend_factory(choice);
+  return internal::NewBackend(choice);
 }
 
 constinit internal::Lock default_lock;

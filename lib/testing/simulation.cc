@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "lib/io/backend.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
@@ -212,8 +213,7 @@ class Simulation::Host final : public internal::Host {
 Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trace>(options.observer)) {
   std::shared_ptr<internal::Backend> backend;
   if (options.io.has_value()) {
-    WEFT_CHECK(internal::g_backend_factory != nullptr) << "a simulation with I/O needs //lib/io linked in";
-    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::g_backend_factory(*options.io);
+    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::NewBackend(*options.io);
     WEFT_CHECK(made.ok()) << made.status().ToString();
     backend = *std::move(made);
   }

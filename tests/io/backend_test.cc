@@ -28,8 +28,6 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(BackendTest, TheFactoryIsThereBeforeMain) { EXPECT_EQ(g_backend_factory, &NewBackend); }
-
 TEST(BackendTest, TheChoiceIsHonoured) {
   EXPECT_EQ((*NewBackend(IoBackend::kUring))->name(), "io_uring");
   EXPECT_EQ((*NewBackend(IoBackend::kEpoll))->name(), "epoll");

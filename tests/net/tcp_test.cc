@@ -351,7 +351,7 @@ TEST(TcpStreamDeathTest, ASimulationWithoutIoSaysSo) {
                  TcpListener listener = Listen();
                  (co_await listener.Accept()).IgnoreError();
                }()),
-               "Accept\\(\\) on a runtime without I/O");
+               "Accept\\(\\) in a simulation without I/O: SimulationOptions::io");
 }
 
 }  // namespace

@@ -105,6 +105,12 @@ class Tree:
             if os.path.isdir(self._path("lib/" + name)) and name not in self._layer:
                 yield "lib/%s has no place in bazel/layers.bzl" % name
 
+    def registrations(self):
+        """What is linked although nothing refers to it: other build systems would drop it."""
+        for build_file in self._files("lib", ("BUILD.bazel",)):
+            if "alwayslink" in _read(self._path(build_file)):
+                yield "%s: alwayslink; what Weft needs is referred to" % build_file
+
     def ownership_violations(self):
         """Public headers that no component lists, and those that two do."""
         for header in self._public_headers():

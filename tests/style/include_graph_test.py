@@ -76,6 +76,13 @@ class IncludeGraphTest(unittest.TestCase):
     def test_every_component_has_a_layer(self):
         self._nothing(Tree(_ROOT).unknown_components())
 
+    def test_what_is_linked_without_a_reference_is_found(self):
+        self._finds("registrations", {"lib/io/BUILD.bazel": "weft_library(\n    name = \"io\",\n    alwayslink = True,\n)\n"},
+                    "lib/io/BUILD.bazel", "alwayslink")
+
+    def test_nothing_is_linked_without_a_reference(self):
+        self._nothing(Tree(_ROOT).registrations())
+
     def test_a_public_header_without_a_component_is_found(self):
         self._finds("ownership_violations", {"include/weft/a.h": ""}, "a.h")
 

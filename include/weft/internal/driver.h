@@ -2,7 +2,7 @@
 //
 // A Driver belongs to one carrier: it starts operations, reaps their completions, and is where the carrier parks when it
 // has nothing to run. A Backend makes the drivers of one runtime, all of one kind (io_uring or epoll). The runtime knows
-// these two interfaces only; the implementations are in lib/io, and register their factory at start.
+// these two interfaces only; lib/io/backend.h makes one, and the implementations are below it.
 //
 // An Operation is one request to the kernel, embedded in the awaiter that waits for it. It is bound to the driver it was
 // started on, not to its descriptor and not to the virtual thread, which may resume on any carrier. From Start() until
@@ -105,13 +105,6 @@ class Backend {
 };
 
 enum class IoBackend : uint8_t { kAuto, kUring, kEpoll };
-
-// kAuto chooses io_uring, else epoll, and logs why once per process; kUring where it is refused is an error that names the
-// cause and what a person can do about it.
-using BackendFactory = absl::StatusOr<std::shared_ptr<Backend>> (*)(IoBackend choice);
-
-// Null unless lib/io is linked in. Set during static initialization, constant after it.
-inline constinit BackendFactory g_backend_factory = nullptr;
 
 }  // namespace weft::internal
 

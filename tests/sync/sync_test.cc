@@ -2,6 +2,8 @@
 // whoever is cancelled meanwhile. Method: the same bodies in simulations and on carriers; OS threads of their own for
 // wake-ups from outside.
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <memory>
@@ -174,6 +176,30 @@ TEST(SyncRaceTest, WakeUpsFromOsThreadsRaceWithParking) {
     }(ping, pong));
     outside.join();
   }
+}
+
+// What event.h says to do in place of calling Set() in a signal handler.
+TEST(EventTest, AnOsThreadThatWaitsForASignalSetsTheEvent) {
+  sigset_t signals;
+  sigset_t before;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGUSR2);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &signals, &before), 0);
+  {
+    Event raised;
+    std::thread waiter([&] {
+      int signal = 0;
+      EXPECT_EQ(sigwait(&signals, &signal), 0);
+      EXPECT_EQ(signal, SIGUSR2);
+      raised.Set();
+    });
+    (*Runtime::Create({.parallelism = 1}))->Run([](Event& event, pthread_t target) -> Task<void> {
+      pthread_kill(target, SIGUSR2);  // to a thread, because other tests' runtimes do not block the signal
+      co_await event.Wait();
+    }(raised, waiter.native_handle()));
+    waiter.join();
+  }
+  ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &before, nullptr), 0);
 }
 
 // ---- Semaphore.

@@ -12,6 +12,20 @@
 //
 // Cancellation: Wait() is a checkpoint. A wait that Set() has ended is not cancelled.
 //
+// Signal handlers: none of Weft may be called there, Set() included. It takes locks, and the handler may have interrupted
+// the thread that holds one of them. Block the signal before the first runtime starts, so that its carriers inherit that,
+// and let an OS thread of your own wait for it:
+//
+//   sigset_t signals;                                          // of this frame, or of an object that outlives the thread
+//   sigemptyset(&signals);
+//   sigaddset(&signals, SIGTERM);
+//   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+//   std::thread waiter([&] { int signal; sigwait(&signals, &signal); terminated.Set(); });
+//   ... co_await terminated.Wait();
+//
+// examples/gateway/termination.h is such a class, whole. A handler that has to stay writes to a pipe, and an OS thread
+// that reads the pipe calls Set().
+//
 // Cost: Wait() on a set event is one load; otherwise a short lock. Set() is O(waiters).
 #ifndef WEFT_SYNC_EVENT_H_
 #define WEFT_SYNC_EVENT_H_
@@ -32,7 +46,8 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event();  // nobody waits
 
-  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread; does not block.
+  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread, but no signal handler;
+  // does not block.
   void Set() noexcept;
   // Later waits wait again. Does not concern those that were woken.
   void Reset() noexcept;

@@ -10,6 +10,7 @@
 // Lifetime: outlives its permits and waits.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
 // Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered; a cancelled wait holds none.
+// Signal handlers call none of this; event.h says what to do instead.
 // Cost: a short lock; nothing is allocated.
 #ifndef WEFT_SYNC_SEMAPHORE_H_
 #define WEFT_SYNC_SEMAPHORE_H_

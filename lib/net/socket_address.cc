@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -59,14 +60,20 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(absl::string_view text) {
 }
 
 absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_t size) {
-  SocketAddress address;
-  if ((from->sa_family != AF_INET && from->sa_family != AF_INET6) || size > sizeof(address.storage_)) {
-    return absl::InvalidArgumentError(absl::StrCat("address family ", from->sa_family, " is neither IPv4 nor IPv6"));
-  }
-  if (size < (from->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6))) {
+  sa_family_t family = AF_UNSPEC;
+  if (size < offsetof(sockaddr, sa_family) + sizeof(family)) {
     return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too short for its family"));
   }
-  std::memcpy(&address.storage_, from, size);
+  std::memcpy(&family, &from->sa_family, sizeof(family));
+  if (family != AF_INET && family != AF_INET6) {
+    return absl::InvalidArgumentError(absl::StrCat("address family ", family, " is neither IPv4 nor IPv6"));
+  }
+  const size_t own = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  if (size < own) {
+    return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too short for its family, which has ", own));
+  }
+  SocketAddress address;
+  std::memcpy(&address.storage_, from, own);
   return address;
 }
 

@@ -1,14 +1,33 @@
 // Goal: addresses parse and print both ways, and what does not parse is told why.
 #include "weft/net/socket_address.h"
 
-#include <string>
+#include <sys/socket.h>
 
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 
 namespace weft::net {
 namespace {
 
 std::string Why(const char* text) { return std::string(SocketAddress::Parse(text).status().message()); }
+
+void Refuse(const std::string& text) {
+  const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
+  EXPECT_EQ(address.status().code(), absl::StatusCode::kInvalidArgument) << "\"" << text << "\"";
+  EXPECT_NE(address.status().message().find("is not a socket address: "), std::string_view::npos) << address.status();
+}
+
+absl::StatusOr<SocketAddress> From(const sockaddr_storage& address, socklen_t size) {
+  return SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), size);
+}
 
 TEST(SocketAddressTest, ParsesWhatItPrints) {
   for (const char* text : {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0", "[2001:db8::7]:443"}) {
@@ -32,9 +51,66 @@ TEST(SocketAddressTest, WhatIsWrongIsSaid) {
   EXPECT_EQ(Why("[one]:80"), "\"[one]:80\" is not a socket address: what is in brackets must be an IPv6 address");
 }
 
+// Every text is refused whole, whatever is wrong with it and wherever it stands.
+TEST(SocketAddressTest, WhatIsNoAddressIsRefused) {
+  const std::string zero(1, '\0');
+  const std::string hosts[] = {"", "127.0.0.1", "[::1]"};
+  const std::string ports[] = {
+      "", "+80", "-0", "-80", " 80", "80 ", "8 0", "\t80", "80\n", "0x50", "8e1", "80.", "1'000", "65536", "99999",
+      "4294967376", "18446744073709551696", "٨٠", "http", "80:80", zero, "80" + zero, zero + "80", "8" + zero + "0",
+  };
+  for (const std::string& host : hosts) {
+    for (const std::string& port : ports) Refuse(host + ":" + port);
+  }
+  const std::string no_hosts[] = {
+      "127.0.0", "127.1", "127.0.0.1.1", "127.0.0.256", "127.0.0.-1", "127.0.0.+1", "127.0.0.01", "0x7f.0.0.1", "2130706433",
+      " 127.0.0.1", "127.0.0.1 ", "127.0.0.1%lo", "*", "localhost", "::1", "::", "[", "]", "[]", "[::1", "::1]", "[[::1]]",
+      "[::1]]", "[::1] ", " [::1]", "[::1]x", "[::1%lo]", "[127.0.0.1]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1::2::3]",
+      "[12345::]", "[:1]", "[+1::]", zero, "127.0.0.1" + zero, zero + "127.0.0.1", "127.0.0.1" + zero + ".example",
+      "[::1" + zero + "]", "[::1]" + zero, "[" + zero + "::1]",
+  };
+  for (const std::string& host : no_hosts) Refuse(host + ":80");
+  for (const std::string& text : {std::string(), std::string("80"), std::string("127.0.0.1"), std::string("[::1]"), std::string("[::]"),
+                                  zero, std::string("127.0.0.1;80")}) {
+    Refuse(text);
+  }
+}
+
+TEST(SocketAddressTest, ThePortsThatAreNumbersAreTaken) {
+  for (const auto& [text, port] : {std::pair("0", 0), {"1", 1}, {"00080", 80}, {"65535", 65535}}) {
+    const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(std::string("127.0.0.1:") + text);
+    ASSERT_TRUE(address.ok()) << address.status();
+    EXPECT_EQ(address->port(), port);
+  }
+}
+
 TEST(SocketAddressTest, AnotherFamilyIsRefused) {
-  const sockaddr local = {.sa_family = AF_UNIX, .sa_data = {}};
-  EXPECT_EQ(SocketAddress::From(&local, sizeof(local)).status().code(), absl::StatusCode::kInvalidArgument);
+  for (const int family : {AF_UNSPEC, AF_UNIX, AF_NETLINK, 65535}) {
+    sockaddr_storage other = {};
+    other.ss_family = static_cast<sa_family_t>(family);
+    EXPECT_EQ(From(other, sizeof(other)).status().code(), absl::StatusCode::kInvalidArgument) << family;
+    EXPECT_EQ(From(other, sizeof(sockaddr)).status().code(), absl::StatusCode::kInvalidArgument) << family;
+  }
+}
+
+// A short address is not read past its end: the family has to lie in it, and all of what the family needs.
+TEST(SocketAddressTest, AnAddressThatIsTooShortIsRefusedAndALongerOneIsItsBeginning) {
+  for (const auto& [text, own] : {std::pair("127.0.0.1:80", sizeof(sockaddr_in)), {"[::1]:80", sizeof(sockaddr_in6)}}) {
+    const SocketAddress address = *SocketAddress::Parse(text);
+    ASSERT_EQ(address.size(), own);
+    for (socklen_t size = 0; size <= sizeof(sockaddr_storage); ++size) {
+      // As large as it says, on the heap, where a sanitizer sees a read past the end.
+      const std::unique_ptr<char[]> bytes(new char[size]());
+      std::memcpy(bytes.get(), address.data(), std::min<size_t>(size, own));
+      const absl::StatusOr<SocketAddress> copy = SocketAddress::From(reinterpret_cast<const sockaddr*>(bytes.get()), size);
+      EXPECT_EQ(copy.ok(), size >= own) << size << " bytes of " << text << ": " << copy.status();
+      if (copy.ok()) {
+        EXPECT_EQ(*copy, address);
+      } else {
+        EXPECT_EQ(copy.status().code(), absl::StatusCode::kInvalidArgument);
+      }
+    }
+  }
 }
 
 }  // namespace

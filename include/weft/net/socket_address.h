@@ -20,7 +20,8 @@ class SocketAddress {
   // "127.0.0.1:8080", "[::1]:8080", ":8080" (every IPv4 address of the machine). Port 0 lets the kernel choose. Anything else is
   // kInvalidArgument, with a sentence that says what is wrong.
   static absl::StatusOr<SocketAddress> Parse(absl::string_view text);
-  // From the kernel's form, of family AF_INET or AF_INET6.
+  // From the kernel's form, of family AF_INET or AF_INET6. `size`: the bytes that may be read there; more than the family needs are
+  // ignored, as by connect(2), fewer are kInvalidArgument.
   static absl::StatusOr<SocketAddress> From(const sockaddr* address, socklen_t size);
 
   uint16_t port() const noexcept;

@@ -91,23 +91,27 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
   co_return TcpStream(*std::move(socket));
 }
 
+// Both begin an operation whatever there is to move: even of nothing it is a checkpoint.
+
 Task<absl::Status> TcpStream::ReadExactly(absl::Span<char> buffer) {
-  while (!buffer.empty()) {
+  do {
     absl::StatusOr<size_t> got = co_await Read(buffer.first(std::min(buffer.size(), kMaxBytesAtOnce)));
     if (!got.ok()) co_return got.status();
-    if (*got == 0) co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
+    if (*got == 0 && !buffer.empty()) {
+      co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
+    }
     buffer.remove_prefix(*got);
-  }
+  } while (!buffer.empty());
   co_return absl::OkStatus();
 }
 
 Task<absl::Status> TcpStream::Write(absl::string_view data) {
   socket_.Attach("Write()");
-  while (!data.empty()) {
+  do {
     const int32_t sent = co_await internal::SendAwaiter(socket_.fd(), data.data(), std::min(data.size(), kMaxBytesAtOnce));
     if (sent < 0) co_return ErrnoToStatus(-sent, "write");
     data.remove_prefix(static_cast<size_t>(sent));
-  }
+  } while (!data.empty());
   co_return absl::OkStatus();
 }
 

@@ -64,6 +64,29 @@ TEST_P(DriverTest, ReceiveStaysPendingUntilThePeerSends) {
   EXPECT_EQ(driver_->in_flight(), 0);
 }
 
+TEST_P(DriverTest, ATransferOfNoBytesEndsAtOnceWhateverTheStateOfTheSocket) {
+  Pair pair = TcpPair();
+  const auto move_nothing = [&] {
+    char buffer;
+    CountedOperation receive;
+    receive.SetReceive(pair.a.get(), &buffer, 0);
+    EXPECT_TRUE(driver_->Start(receive));
+    EXPECT_EQ(receive.result, 0);
+    CountedOperation send;
+    send.SetSend(pair.a.get(), &buffer, 0);
+    EXPECT_TRUE(driver_->Start(send));
+    EXPECT_EQ(send.result, 0);
+    EXPECT_EQ(driver_->in_flight(), 0);
+  };
+  move_nothing();
+  ASSERT_EQ(::send(pair.b.get(), "data", 4, 0), 4);
+  move_nothing();
+  FillSendBuffer(pair.a.get());
+  move_nothing();
+  pair.b.Close();
+  move_nothing();
+}
+
 TEST_P(DriverTest, ManyReceivesOnOneSocketAfterEachOther) {
   const Pair pair = TcpPair();
   std::thread peer([&] {

@@ -1,6 +1,7 @@
 // Goal: TcpListener and TcpStream keep their contract, whichever backend and however many carriers. Method: on_backends.h.
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -105,6 +106,54 @@ TEST_P(TcpTest, OneThreadReadsWhileAnotherWrites) {
     EXPECT_TRUE((co_await client.ReadExactly(absl::MakeSpan(back))).ok());
     EXPECT_TRUE(client.ShutdownWrite().ok());
     EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+// ---- Operations on no bytes.
+
+enum class OfNothing { kRead, kReadExactly, kWrite };
+constexpr OfNothing kAllOfNothing[] = {OfNothing::kRead, OfNothing::kReadExactly, OfNothing::kWrite};
+
+Task<absl::Status> DoNothing(OfNothing what, TcpStream& stream) {
+  switch (what) {
+    case OfNothing::kRead: {
+      absl::StatusOr<size_t> got = co_await stream.Read({});
+      if (got.ok()) EXPECT_EQ(*got, 0u);
+      co_return got.status();
+    }
+    case OfNothing::kReadExactly:
+      co_return co_await stream.ReadExactly({});
+    case OfNothing::kWrite:
+      co_return co_await stream.Write({});
+  }
+}
+
+TEST_P(TcpTest, AnOperationOnNoBytesWaitsForNobody) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
+    EXPECT_TRUE((co_await client.Write("data")).ok());
+    for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
+    client.Close();
+    for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
+    EXPECT_EQ(co_await ReadToEnd(server), "data");
+    for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
+  });
+}
+
+TEST_P(TcpTest, AnOperationOnNoBytesIsACheckpoint) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    for (const OfNothing what : kAllOfNothing) {
+      std::atomic<int> rounds{0};
+      AwaitAll scope;
+      scope.Fork([what, &rounds, &server]() -> Task<void> {
+        for (;; ++rounds) (co_await DoNothing(what, server)).IgnoreError();
+      });
+      while (rounds < 1000) co_await Yield();  // it lets others run
+      scope.Shutdown();                        // and ends
+      (co_await scope.Join()).IgnoreFailures();
+    }
   });
 }
 

@@ -58,6 +58,12 @@ struct Operation {
   void* slot = nullptr;                   // epoll: the queue it waits in; io_uring: set while a connect is followed by a poll
 };
 
+// A receive or a send of no bytes: it ends at once, with 0, whatever the state of its socket. (The kernel's receive would wait
+// for data.)
+inline bool MovesNothing(const Operation& op) noexcept {
+  return op.length == 0 && (op.code == Operation::Code::kReceive || op.code == Operation::Code::kSend);
+}
+
 class Driver {
  public:
   static constexpr int64_t kNoTimeout = INT64_MAX;

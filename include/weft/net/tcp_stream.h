@@ -15,7 +15,8 @@
 // Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or kAborted, by errno;
 // SIGPIPE is never raised.
 //
-// Cancellation: every operation on at least one byte is a checkpoint. What was read is delivered; a Write() that is cancelled may have sent a part.
+// Cancellation: every operation is a checkpoint, those on no bytes included, which do not wait otherwise. What was read is delivered; a
+// Write() that is cancelled may have sent a part.
 //
 // Cost: no allocation for a Read(); one frame for a Write().
 #ifndef WEFT_NET_TCP_STREAM_H_
@@ -44,7 +45,8 @@ class TcpStream {
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;
 
-  // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing (or the buffer is empty).
+  // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing. With an empty buffer 0 at once, which
+  // says nothing of the stream.
   auto Read(absl::Span<char> buffer) {
     struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter {
       using ReceiveAwaiter::ReceiveAwaiter;
@@ -58,10 +60,10 @@ class TcpStream {
     return Awaiter(socket_.fd(), buffer.data(), buffer.size());
   }
 
-  // Fills the buffer; kOutOfRange if the stream ends before.
+  // Fills the buffer; kOutOfRange if the stream ends before. An empty buffer is full.
   Task<absl::Status> ReadExactly(absl::Span<char> buffer);
 
-  // Writes all of `data`, which must stay until it has returned.
+  // Writes all of `data`, which must stay until it has returned. Writing nothing sends nothing, and succeeds.
   Task<absl::Status> Write(absl::string_view data);
 
   // Says that nothing more will be written; reading goes on.

@@ -56,6 +56,10 @@ bool EpollDriver::Start(Operation& op) noexcept {
   op.driver = this;
   op.cancelled = false;
   op.length = std::min(op.length, kMaxTransferBytes);
+  if (MovesNothing(op)) {
+    op.result = 0;
+    return true;
+  }
   const bool in = op.code == Operation::Code::kReceive || op.code == Operation::Code::kAccept;
 
   Descriptor* descriptor = backend_.FindRegistered(op.fd);

@@ -121,6 +121,10 @@ bool UringDriver::Start(Operation& op) noexcept {
   op.slot = nullptr;
   op.cancelled = false;
   op.length = std::min(op.length, kMaxTransferBytes);
+  if (MovesNothing(op)) {
+    op.result = 0;
+    return true;
+  }
   AnnounceStart(op);
   if (op.code == Operation::Code::kSend) {
     // At once, whatever the size: the kernel would do the same copy inside the submission. Full buffers are the

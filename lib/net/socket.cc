@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 #include "weft/internal/errno_status.h"
@@ -28,6 +29,7 @@ void Socket::Close() noexcept {
   if (backend_ != nullptr) std::exchange(backend_, nullptr)->Forget(fd_);
   attached_.store(false, std::memory_order_relaxed);
   Sys().close(std::exchange(fd_, -1));  // the descriptor is gone whatever it says
+  DescriptorFreed();
 }
 
 void Socket::Attach(const char* what) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/errno_status.h"
 #include "weft/internal/socket.h"
@@ -63,7 +64,27 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
   if (Sys().listen(socket->fd(), options.backlog) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("listen on ", address.ToString()));
   }
-  return TcpListener(*std::move(socket));
+  return TcpListener(*std::move(socket), options.wait_when_exhausted);
+}
+
+Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
+  using internal::AcceptRetry;
+  AcceptRetry retry(wait_when_exhausted_);
+  for (;;) {
+    socket_.Attach("Accept()");
+    retry.BeginTry();
+    const int32_t result = co_await internal::AcceptAwaiter(socket_.fd());
+    if (result >= 0) co_return TcpStream::Accepted(result);
+    switch (retry.After(-result)) {
+      case AcceptRetry::Next::kTry:
+        break;
+      case AcceptRetry::Next::kPause:
+        co_await retry.Pause();
+        break;
+      case AcceptRetry::Next::kFail:
+        co_return ErrnoToStatus(-result, "accept");
+    }
+  }
 }
 
 // ---- TcpStream.

@@ -1,5 +1,5 @@
 // An Accept() that nobody awaits.
-// expect: co_await the connection
+// expect: co_await the Task, or Fork it
 #include "absl/status/status.h"
 #include "weft/weft.h"
 

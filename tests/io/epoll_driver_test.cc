@@ -240,23 +240,10 @@ TEST_F(EpollDriverTest, ADescriptorThatTheKernelStillHasIsRegisteredAgain) {
   EXPECT_EQ(second.result, 1);
 }
 
-TEST_F(EpollDriverTest, AConnectionThatWasAbortedInTheQueueIsSkipped) {
+TEST_F(EpollDriverTest, AnErrorOfAnAcceptIsItsResult) {
   const std::unique_ptr<Driver> driver = NewDriver();
   const Listener listener = Listen();
-  const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
-  const ScopedSyscallFault fault(&Syscalls::accept4, {.times = 2, .error = ECONNABORTED});
-  CountedOperation op;
-  op.SetAccept(listener.fd.get());
-  const Fd accepted(Finish(*driver, op));
-  EXPECT_GE(accepted.get(), 0);
-  EXPECT_EQ(fault.calls(), 3);
-}
-
-TEST_F(EpollDriverTest, ExhaustionInAcceptIsAResult) {
-  const std::unique_ptr<Driver> driver = NewDriver();
-  const Listener listener = Listen();
-  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EPROTO}) {
     const ScopedSyscallFault fault(&Syscalls::accept4, {.error = error});
     CountedOperation op;
     op.SetAccept(listener.fd.get());

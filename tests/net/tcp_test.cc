@@ -7,8 +7,6 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "lib/os/syscalls.h"
-#include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
 #include "weft/weft.h"
 
@@ -327,21 +325,6 @@ TEST_P(TcpTest, ShutdownEndsTheReadOfAnotherThread) {
     for (int i = 0; i < 5; ++i) co_await Yield();
     client.Shutdown();
     (co_await scope.Join()).IgnoreFailures();
-  });
-}
-
-TEST_P(TcpTest, WithoutDescriptorsAnAcceptIsResourceExhaustedAndTheNextOneWorks) {
-  Everywhere([]() -> Task<void> {
-    TcpListener listener = Listen();
-    absl::StatusOr<TcpStream> client = co_await TcpStream::Connect(*listener.local_address());
-    EXPECT_TRUE(client.ok()) << client.status();
-    if (GetParam().io == IoBackend::kEpoll) {
-      const internal::ScopedSyscallFault fault(&internal::Syscalls::accept4, {.first = 1, .times = 1, .error = EMFILE});
-      absl::StatusOr<TcpStream> none = co_await listener.Accept();
-      EXPECT_EQ(none.status().code(), absl::StatusCode::kResourceExhausted) << none.status();
-      EXPECT_EQ(ErrnoOf(none.status()), EMFILE);
-    }
-    EXPECT_TRUE((co_await listener.Accept()).ok());
   });
 }
 

@@ -7,7 +7,7 @@
 // Lifetime. Movable, not while an operation is pending. The destructor closes. Bind() may be called anywhere; the first Accept() ties
 // the listener to its runtime.
 //
-// Cancellation: Accept() is a checkpoint. A connection that was accepted is delivered.
+// Cancellation: Accept() is a checkpoint, also while it waits for descriptors. A connection that was accepted is delivered.
 #ifndef WEFT_NET_TCP_LISTENER_H_
 #define WEFT_NET_TCP_LISTENER_H_
 
@@ -16,10 +16,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "weft/internal/errno_status.h"
 #include "weft/internal/socket.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/task.h"
 
 namespace weft::net {
 
@@ -28,6 +28,8 @@ struct ListenOptions {
   int backlog = 4096;
   // Several listeners, in several processes perhaps, share the port, and the kernel spreads connections over them (SO_REUSEPORT).
   bool reuse_port = false;
+  // Accept() waits while descriptors or memory are short. false: that is a status, and waiting is the caller's.
+  bool wait_when_exhausted = true;
 };
 
 class TcpListener {
@@ -40,20 +42,16 @@ class TcpListener {
   TcpListener(TcpListener&&) noexcept = default;
   TcpListener& operator=(TcpListener&&) noexcept = default;
 
-  // The next connection. kResourceExhausted when descriptors or memory are short (EMFILE, ENFILE, ENOBUFS, ENOMEM): the connection
-  // stays in the backlog; close some, or wait, before the next Accept().
-  auto Accept() {
-    struct [[nodiscard("co_await the connection")]] Awaiter : internal::AcceptAwaiter {
-      using AcceptAwaiter::AcceptAwaiter;
-      absl::StatusOr<TcpStream> await_resume() const {
-        const int32_t result = AcceptAwaiter::await_resume();
-        if (result < 0) return internal::ErrnoToStatus(-result, "accept");
-        return TcpStream::Accepted(result);
-      }
-    };
-    socket_.Attach("Accept()");
-    return Awaiter(socket_.fd());
-  }
+  // The next connection. Several virtual threads may wait for one each.
+  //
+  // One that breaks before it is accepted is passed over. When descriptors or memory are short (EMFILE, ENFILE, ENOBUFS, ENOMEM) the
+  // connection stays in the backlog, and Accept() goes on once a socket of this process has been closed, or after a pause of 5 ms, then
+  // of 10 ms and so on up to 1 s, in case that something else has been given back. So a server outlives any burst: what it has to do is
+  // to limit its connections, by a Semaphore of fewer permits than RLIMIT_NOFILE, before it accepts. With
+  // ListenOptions::wait_when_exhausted = false such a shortage is kResourceExhausted at once.
+  //
+  // Other errors, by errno, are the end of the listener.
+  Task<absl::StatusOr<TcpStream>> Accept();
 
   // Stops listening. No Accept() is pending. Idempotent.
   void Close() noexcept { socket_.Close(); }
@@ -63,9 +61,11 @@ class TcpListener {
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 
  private:
-  explicit TcpListener(internal::Socket socket) noexcept : socket_(std::move(socket)) {}
+  TcpListener(internal::Socket socket, bool wait_when_exhausted) noexcept
+      : socket_(std::move(socket)), wait_when_exhausted_(wait_when_exhausted) {}
 
   internal::Socket socket_;
+  bool wait_when_exhausted_;
 };
 
 }  // namespace weft::net

@@ -45,7 +45,7 @@ bool EpollDriver::Try(Operation& op) noexcept {
     }
     const int error = result < 0 ? errno : 0;
     const bool connect = op.code == Operation::Code::kConnect;
-    if (error == EINTR || (error == ECONNABORTED && op.code == Operation::Code::kAccept)) continue;
+    if (error == EINTR) continue;
     if (connect ? error == EINPROGRESS || error == EALREADY : error == EAGAIN) return false;
     op.result = error == 0 ? static_cast<int32_t>(result) : -error;
     return true;

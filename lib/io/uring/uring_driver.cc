@@ -351,9 +351,7 @@ void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) no
 // way such a result becomes -ECANCELED instead: a new submission could slip in behind the cancel entry.
 bool UringDriver::Retried(Operation& op, int32_t& result) noexcept {
   const bool connect = op.code == Operation::Code::kConnect;
-  const bool retry = result == -ECANCELED || result == -EINTR ||
-                     (result == -ECONNABORTED && op.code == Operation::Code::kAccept) ||
-                     (PollsForConnect(op) && result >= 0);
+  const bool retry = result == -ECANCELED || result == -EINTR || (PollsForConnect(op) && result >= 0);
   if (!retry) return false;
   // relaxed: if a cancellation is asked for only after this, its entry is placed behind the new submission.
   if (op.state.load(std::memory_order_relaxed) != kInFlight) {

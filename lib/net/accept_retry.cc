@@ -1,0 +1,147 @@
+#include "lib/net/accept_retry.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/list.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+namespace {
+
+using Pauses = List<AcceptRetry::PauseAwaiter, PauseTag>;
+
+// Of the process, as descriptors are.
+constinit Atomic<int> short_accepts{0};
+
+struct Shortage {
+  Lock lock;
+  uint64_t generation = 0;  // guarded by lock
+  Pauses pauses;            // guarded by lock
+};
+
+// Never destroyed: a socket may be closed by a destructor that runs later.
+Shortage& TheShortage() noexcept {
+  static Shortage& shortage = *new Shortage;
+  return shortage;
+}
+
+// What accept(2) passes on of the connection's own errors, and a firewall's no.
+bool IsOfOneConnection(int error) noexcept {
+  switch (error) {
+    case ECONNABORTED:
+    case ECONNRESET:
+    case ECONNREFUSED:
+    case ETIMEDOUT:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsShortage(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+}  // namespace
+
+void DescriptorFreed() noexcept {
+  StoreLoadFence();  // [short/4] pairs with [short/2]
+  // relaxed: the fences order it.
+  if (short_accepts.load(std::memory_order_relaxed) == 0) return;
+  Shortage& shortage = TheShortage();
+  Pauses over;
+  {
+    std::lock_guard guard(shortage.lock);
+    ++shortage.generation;
+    for (auto* pause = shortage.pauses.front(); pause != nullptr; pause = shortage.pauses.Next(pause)) {
+      pause->state_ = AcceptRetry::PauseAwaiter::State::kOver;
+    }
+    over.Splice(shortage.pauses);
+  }
+  // Each stays where it is until its one wake-up.
+  while (AcceptRetry::PauseAwaiter* const pause = over.PopFront()) Wake(*pause->thread_);
+}
+
+AcceptRetry::~AcceptRetry() {
+  // relaxed: nobody takes anything from it.
+  if (short_) short_accepts.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void AcceptRetry::BeginTry() noexcept {
+  if (!short_) return;
+  Shortage& shortage = TheShortage();
+  std::lock_guard guard(shortage.lock);
+  generation_ = shortage.generation;
+}
+
+AcceptRetry::Next AcceptRetry::After(int error) noexcept {
+  const bool broken = IsOfOneConnection(error);
+  if (broken && ++broken_ < kMaxBroken) return Next::kTry;
+  if (!waits_ || !(broken || IsShortage(error))) return Next::kFail;
+  if (short_) return Next::kPause;
+  short_ = true;
+  // relaxed: the fences order it.
+  short_accepts.fetch_add(1, std::memory_order_relaxed);
+  StoreLoadFence();  // [short/2] pairs with [short/4]
+  return Next::kTry;  // what was closed before is found now
+}
+
+const WaitKind AcceptRetry::PauseAwaiter::kWait = {ParkReason::kAccept, /*timed=*/true, &PauseAwaiter::Withdraw};
+
+void AcceptRetry::PauseAwaiter::Suspend(PromiseBase& frame) noexcept {
+  if (!EnterWait(frame, kWait, this)) return;
+  thread_ = CurrentThread();
+  timer_.pause = this;
+  timer_.fire = &Fire;
+  timer_.cancel_waits = true;  // what it touches goes away with us
+  ArmTimer(timer_, RuntimeNow() + pause_ns_);
+  {
+    Shortage& shortage = TheShortage();
+    std::lock_guard guard(shortage.lock);
+    if (state_ == State::kNotYet && shortage.generation == generation_) {
+      state_ = State::kWaiting;
+      shortage.pauses.PushBack(this);
+      return;
+    }
+    state_ = State::kOver;
+  }
+  YieldInstead();
+}
+
+AcceptRetry::PauseAwaiter::~PauseAwaiter() {
+  if (timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
+}
+
+void AcceptRetry::PauseAwaiter::Fire(TimerNode* node) noexcept {
+  PauseAwaiter& pause = *static_cast<Timer*>(node)->pause;
+  {
+    std::lock_guard guard(TheShortage().lock);
+    if (std::exchange(pause.state_, State::kOver) != State::kWaiting) return;
+    Pauses::Remove(&pause);
+  }
+  Wake(*pause.thread_);
+}
+
+bool AcceptRetry::PauseAwaiter::Withdraw(ThreadBlock& thread) noexcept {
+  PauseAwaiter& pause = *static_cast<PauseAwaiter*>(thread.waiting_on);
+  std::lock_guard guard(TheShortage().lock);
+  if (std::exchange(pause.state_, State::kOver) != State::kWaiting) return false;
+  Pauses::Remove(&pause);
+  return true;
+}
+
+}  // namespace weft::internal

@@ -23,7 +23,8 @@
 // compose: the earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf().
 // (cancel_reason.h)
 //
-// All of these are awaited by the thread that is to be guarded; they start no other. Cost: a record in the awaiting
+// All of these are awaited by the thread that is to be guarded; they start no other. A loop of them lets others run, like
+// a loop over any checkpoint, also if each ends at once. Cost: a record in the awaiting
 // frame, and for a timeout a timer; nothing is allocated.
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
@@ -186,8 +187,11 @@ class BoundedTask {
   BoundedTask& operator=(const BoundedTask&) = delete;
 
  protected:
+  PromiseBase& TakeFrame(PromiseBase& awaiting, const char* what) noexcept {
+    return TaskAccess::Release(std::move(task_), slot_, awaiting, what);
+  }
   std::coroutine_handle<> StartTask(PromiseBase& awaiting, const char* what) noexcept {
-    return TaskAccess::Release(std::move(task_), slot_, awaiting, what).Handle();
+    return TakeFrame(awaiting, what).Handle();
   }
   Task<T> task_;
   ResultSlot<T> slot_;
@@ -241,15 +245,13 @@ class CatchAwaiter : public BoundedTask<T>, private OpenBoundary {
  public:
   explicit CatchAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kCatch) {}
 
-  bool await_ready() const noexcept {
-    AtCheckpoint();
-    return false;
-  }
+  bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
+    const bool may_go_on = AtCheckpoint();
     if (!EnterBoundary(awaiting.promise())) return std::noop_coroutine();
     Enter(awaiting.promise());
-    return this->StartTask(awaiting.promise(), "CatchCancelled()");
+    return GoOnWith(this->TakeFrame(awaiting.promise(), "CatchCancelled()"), may_go_on);
   }
   StatusOrOf<T> await_resume() {
     Leave();

@@ -177,6 +177,13 @@ void Carrier::Mount(ThreadBlock& thread) noexcept {
   SwitchTo(thread);
 }
 
+// It goes on in its turn, with what is left of its share.
+void Carrier::Remount(ThreadBlock& thread) noexcept {
+  const int left = ready_budget_;
+  Mount(thread);
+  ready_budget_ = left;
+}
+
 void Carrier::Unmount(ThreadBlock& thread) noexcept {
   thread.mounted.store(index + 1, std::memory_order_relaxed);
   current = nullptr;
@@ -196,11 +203,17 @@ void Carrier::ObserveEnd(const ThreadBlock& thread) noexcept {
   observer_->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
 }
 
+// The mounted thread would go to the end of the queue: may it go on instead? If nobody waits for this carrier, but not
+// for ever: what does not lie in the deque is looked at between two threads.
+bool Carrier::MayGoOn() noexcept {
+  if (deque.SizeEstimate() > 0 || (tick_ + 1) % kDispatchesPerLook == 0) return false;
+  ++tick_;
+  return true;
+}
+
 // A thread that yields with nobody waiting goes on.
 bool Carrier::YieldsToNobody() noexcept {
-  if (runtime.config.chooser != nullptr || observer_ != nullptr || deque.SizeEstimate() > 0) return false;
-  if ((tick_ + 1) % kDispatchesPerLook == 0) return false;
-  ++tick_;
+  if (runtime.config.chooser != nullptr || observer_ != nullptr || !MayGoOn()) return false;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
   return true;
@@ -273,7 +286,10 @@ std::coroutine_handle<> Carrier::GoOn(ThreadBlock& thread) noexcept {
       case AfterUnwind::kLeft:
         return Leave();
       case AfterUnwind::kAtBoundary:
-        continue;
+        // A loop over waits that end at a boundary at once lets others run, like one over waits that are over at once.
+        if (ready_budget_ > 0) continue;
+        action = Action::kYield;
+        return std::noop_coroutine();
       case AfterUnwind::kAtRoot:
         return EndThread(thread, ThreadBlock::Ending::kCancelled);
     }
@@ -296,7 +312,7 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
     switch (thread.state.Park(thread.seen)) {
       case ThreadState::ParkOutcome::kParked: return AfterPark::kGone;
       case ThreadState::ParkOutcome::kNotified:
-        if (deque.SizeEstimate() == 0) break;
+        if (MayGoOn()) break;
         // Woken already, but others wait for this carrier: it has had its turn.
         CarrierCounters::Add(counters.wakes);
         PushWoken(thread);
@@ -311,7 +327,7 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
       }
     }
     CarrierCounters::Add(counters.wakes);
-    Mount(thread);
+    Remount(thread);
     return AfterPark::kGoOn;
   }
 }
@@ -344,7 +360,7 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
       CarrierCounters::Add(counters.parks);
       if (!scope.children.Wait()) return AfterUnwind::kLeft;
       CarrierCounters::Add(counters.wakes);
-      Mount(thread);
+      Remount(thread);
       drained = false;
       break;
     }

@@ -61,7 +61,8 @@ class Carrier {
  public:
   // Dispatches between two looks at the inject queue, the timers and the driver (design.md, "Scheduling").
   static constexpr int kDispatchesPerLook = 61;
-  // Operations that were ready at once, in one turn of a thread, after which it yields.
+  // Checkpoints at which there was nothing to wait for, or which ended at a boundary at once, in one turn of a thread,
+  // after which it yields.
   static constexpr int kReadyBudget = 64;
   // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions
   // are looked after, after kInPlaceMaxNanos in a row other threads get a turn, if there are any. More often costs
@@ -100,6 +101,7 @@ class Carrier {
   bool AtCheckpoint() noexcept;
   bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
+  std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
     return observer_ == nullptr && !owner.state.Observe().attention();
   }
@@ -193,6 +195,7 @@ class Carrier {
   void PauseBeforeTheft() noexcept;
   void RunChain(ThreadBlock& first) noexcept;
   void Mount(ThreadBlock& thread) noexcept;
+  void Remount(ThreadBlock& thread) noexcept;
   void Unmount(ThreadBlock& thread) noexcept;
   WEFT_RARE void InjectInstead(ThreadBlock& thread) noexcept;
   WEFT_RARE void ObserveStart(const ThreadBlock& thread) noexcept;
@@ -205,6 +208,7 @@ class Carrier {
   std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
   static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
+  bool MayGoOn() noexcept;
   bool YieldsToNobody() noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
   void EnterJoin(ThreadBlock& owner) noexcept;
@@ -288,6 +292,13 @@ inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
     return true;
   action = Action::kUnwind;
   return false;
+}
+
+inline std::coroutine_handle<> Carrier::GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
+  if (may_go_on) return frame.Handle();
+  current->leaf = &frame;
+  action = Action::kYield;
+  return std::noop_coroutine();
 }
 
 }  // namespace weft::internal

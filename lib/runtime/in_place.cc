@@ -225,11 +225,7 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   const bool drained = scope.children.Drained();
   // After the look at the children: what ended them may be what cancels us.
   if (!EnterBoundary(frame)) return std::noop_coroutine();
-  if (drained) {
-    if (may_go_on) return frame.Handle();
-    action = Action::kYield;
-    return std::noop_coroutine();
-  }
+  if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
     scope.AwaitOthers();
   if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
@@ -243,7 +239,7 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   // Something was opened after the scope, up to which the thread may be unwound while the children go on.
   thread.waiting_on = &scope;
   if (ParkUntilJoined(thread)) return std::noop_coroutine();
-  if (!thread.unwind) return frame.Handle();
+  if (!thread.unwind) return GoOnWith(frame, may_go_on);
   action = Action::kUnwind;
   return std::noop_coroutine();
 }

@@ -1,5 +1,6 @@
 #include "weft/internal/scheduler.h"
 
+#include <coroutine>
 #include <cstdint>
 #include <memory>
 
@@ -59,6 +60,10 @@ bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexc
 }
 
 bool EnterBoundary(PromiseBase& frame) noexcept { return Carrier::Current()->EnterBoundary(frame); }
+
+std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
+  return Carrier::Current()->GoOnWith(frame, may_go_on);
+}
 
 void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
 

@@ -45,15 +45,14 @@ class Simulation::Trace final : public ext::SchedulingObserver {
  public:
   explicit Trace(ext::SchedulingObserver* next) : next_(next) {}
 
+  // Before anything runs.
+  void SetHost(Host& host) noexcept { host_ = &host; }
+
   void OnStart(const ext::ThreadEvent& event) noexcept override {
     Fold(1, event);
     if (next_ != nullptr) next_->OnStart(event);
   }
-  void OnMount(const ext::ThreadEvent& event) noexcept override {
-    Fold(2, event);
-    ++dispatches;
-    if (next_ != nullptr) next_->OnMount(event);
-  }
+  void OnMount(const ext::ThreadEvent& event) noexcept override;
   void OnUnmount(const ext::ThreadEvent& event) noexcept override {
     Fold(3, event);
     if (next_ != nullptr) next_->OnUnmount(event);
@@ -62,10 +61,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
     Fold(4, event);
     if (next_ != nullptr) next_->OnEnd(event);
   }
-  void OnCheckpoint(uint64_t thread) noexcept override {
-    Fold(5, {thread, {}, 0, 0});
-    if (next_ != nullptr) next_->OnCheckpoint(thread);
-  }
+  void OnCheckpoint(uint64_t thread) noexcept override;
 
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   uint64_t dispatches = 0;
@@ -78,6 +74,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   }
 
   ext::SchedulingObserver* const next_;
+  Host* host_ = nullptr;
 };
 
 // One fiber a carrier. Whoever waits for something on the OS thread itself, drives them.
@@ -128,11 +125,24 @@ class Simulation::Host final : public internal::Host {
     seats_.clear();
   }
 
+  // Some thread has begun a turn, or passed a checkpoint.
+  void OnStep() noexcept {
+    if (++steps_ <= free_steps_) return;
+    free_steps_ = std::max(kFreeSteps, kFreeStepsPerThread * core->Counts().threads);
+    if (steps_ > free_steps_) clock.AdvanceTo(clock.NowNanos() + kStepNanos);
+  }
+
   internal::RuntimeCore* core = nullptr;
   VirtualClock clock;
   internal::XorShiftChooser chooser;
 
  private:
+  // Who runs on and on, so that never all are parked, may be waiting for time to pass: after so many steps each takes
+  // about what it takes in production.
+  static constexpr int64_t kFreeSteps = 10'000;
+  static constexpr int64_t kFreeStepsPerThread = 100;  // that is alive
+  static constexpr int64_t kStepNanos = 100;
+
   struct Seat {
     explicit Seat(Carrier& seated) : carrier(seated), fiber([this] { carrier.Main(); }) {}
     Carrier& carrier;
@@ -164,6 +174,7 @@ class Simulation::Host final : public internal::Host {
 
   // All are parked: the kernel first, then time.
   void Advance() {
+    steps_ = 0;
     constexpr int64_t kKernelPatienceNanos = 200'000;
     int64_t next = INT64_MAX;
     int64_t in_flight = 0;
@@ -207,8 +218,23 @@ class Simulation::Host final : public internal::Host {
   const std::shared_ptr<internal::Backend> backend_;
   const std::function<void(const std::string&)> on_deadlock_;
   bool deadlocked_ = false;
+  int64_t steps_ = 0;  // since all were parked
+  int64_t free_steps_ = kFreeSteps;
   std::vector<std::unique_ptr<Seat>> seats_;
 };
+
+void Simulation::Trace::OnMount(const ext::ThreadEvent& event) noexcept {
+  Fold(2, event);
+  ++dispatches;
+  host_->OnStep();
+  if (next_ != nullptr) next_->OnMount(event);
+}
+
+void Simulation::Trace::OnCheckpoint(uint64_t thread) noexcept {
+  Fold(5, {thread, {}, 0, 0});
+  host_->OnStep();
+  if (next_ != nullptr) next_->OnCheckpoint(thread);
+}
 
 Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trace>(options.observer)) {
   std::shared_ptr<internal::Backend> backend;
@@ -219,6 +245,7 @@ Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trac
   }
   auto host = std::make_unique<Host>(backend, options.seed, std::move(options.on_deadlock));
   host_ = host.get();
+  trace_->SetHost(*host_);
   internal::RuntimeConfig config;
   config.parallelism = options.carriers;
   config.max_pool_size = std::max(options.max_pool_size, options.carriers);

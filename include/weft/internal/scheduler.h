@@ -8,10 +8,12 @@
 //     <register; whoever grants calls Wake() once>            // do not touch `this` after it was registered
 //   }
 //
-// Each awaiter calls AtCheckpoint() exactly once, first; that is what makes it a checkpoint.
+// Each awaiter calls AtCheckpoint() exactly once, first; that is what makes it a checkpoint. What it says is heeded,
+// also where there is nothing to wait for: a loop over checkpoints lets others run.
 #ifndef WEFT_INTERNAL_SCHEDULER_H_
 #define WEFT_INTERNAL_SCHEDULER_H_
 
+#include <coroutine>
 #include <cstdint>
 
 #include "weft/internal/driver.h"
@@ -35,6 +37,9 @@ bool AtCheckpoint() noexcept;
 bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
 // As EnterWait(), on entry to a boundary that waits for nothing itself: true if the thread goes on.
 bool EnterBoundary(PromiseBase& frame) noexcept;
+// For await_suspend, after EnterBoundary(): the thread goes on with `frame`; if AtCheckpoint() has said that it has had its
+// share, after others. Gives what runs next.
+std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
 // After EnterWait(), instead of registering: what was waited for is there. The thread goes to the end of the queue.
 void YieldInstead() noexcept;
 // After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.

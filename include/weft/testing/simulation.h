@@ -8,8 +8,11 @@
 // trace_hash() sums up. Other seeds give other orders: run a test under many. What is simulated is the order of dispatches, wake-ups
 // and steals, at the granularity of a thread's turn; within a turn, code runs as on one carrier.
 //
-// Time stands still while a virtual thread can run, and jumps to the next timer when all are parked. When all are parked with no timer
-// and no I/O, nothing will ever happen: that is a deadlock, and ends the run at once with a report of who waits on what.
+// Time stands still while a virtual thread can run, and jumps to the next timer when all are parked. Threads that run on
+// and on, so that never all are parked, may be waiting for time to pass, as a loop that polls does: after 10,000 turns
+// and checkpoints, or a hundred for each thread that is alive, each further one takes 100 ns. When all are parked with no
+// timer and no I/O, nothing will ever happen: that is a deadlock, and ends the run at once with a report of who waits on
+// what.
 //
 // I/O is real, on the backend asked for; time advances only when the kernel has nothing to say for a moment. Runs with I/O are
 // repeatable as far as the kernel is.

@@ -1,0 +1,515 @@
+// Every checkpoint, and every boundary with a wait inside, in a loop in which it is over at once: what it waits for is
+// there, there is nothing to wait for, or its boundary ends it. A thread that runs such a loop never parks.
+//
+// What holds for one holds for all: the loop lets others run, and it ends when its thread is cancelled. A new wait, or
+// a new boundary, is a row here.
+#ifndef WEFT_TESTS_CANCEL_CHECKPOINT_LOOPS_H_
+#define WEFT_TESTS_CANCEL_CHECKPOINT_LOOPS_H_
+
+#include <array>
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "tests/support/foreign_task.h"
+#include "tests/support/on_both.h"
+#include "weft/all.h"
+#include "weft/cancellation.h"
+#include "weft/finally.h"
+#include "weft/for_each.h"
+#include "weft/foreign.h"
+#include "weft/net/tcp_listener.h"
+#include "weft/net/tcp_stream.h"
+#include "weft/race.h"
+#include "weft/ready.h"
+#include "weft/scope.h"
+#include "weft/stop_token.h"
+#include "weft/sync/event.h"
+#include "weft/sync/mutex.h"
+#include "weft/sync/semaphore.h"
+#include "weft/task.h"
+#include "weft/time.h"
+
+namespace weft::testing {
+
+// Counts the rounds of one loop or several, and says when they are to end.
+class Rounds {
+ public:
+  explicit Rounds(int64_t limit) noexcept : limit_(limit) {}
+
+  // Before each round.
+  bool Next() noexcept {
+    if (stopped_.load(std::memory_order_relaxed)) return false;
+    return count_.fetch_add(1, std::memory_order_relaxed) < limit_;
+  }
+  void Stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
+  int64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  const int64_t limit_;
+  std::atomic<int64_t> count_{0};
+  std::atomic<bool> stopped_{false};
+};
+
+struct CheckpointLoop {
+  const char* name;
+  Task<void> (*run)(Rounds& rounds);
+  bool needs_io = false;
+  bool hides_requests = false;  // its checkpoints are shielded: it does not end when its thread is cancelled
+
+  friend std::ostream& operator<<(std::ostream& out, const CheckpointLoop& loop) { return out << loop.name; }
+};
+
+inline Task<int> One() { co_return 1; }
+inline Task<void> Nothing() { co_return; }
+inline Task<absl::StatusOr<int>> OneOrStatus() { co_return 1; }
+inline Task<void> Await(Event& event) { co_await event.Wait(); }
+inline Task<void> Await(Semaphore& semaphore) { auto permit = co_await semaphore.Acquire(); }
+inline Task<void> Await(Mutex& mutex) { auto guard = co_await mutex.Lock(); }
+inline Task<void> AwaitTime(absl::Duration duration) { co_await Sleep(duration); }
+inline std::vector<Task<int>> NoTasks() { return {}; }
+inline other::task<void> ForeignNothing() { co_return; }
+
+// A connection of a thread with itself.
+class Loopback {
+ public:
+  static Task<Loopback> Open() {
+    net::TcpListener listener = net::TcpListener::Bind("127.0.0.1:0").value();
+    net::TcpStream near = (co_await net::TcpStream::Connect(*listener.local_address())).value();
+    net::TcpStream far = (co_await listener.Accept()).value();
+    co_return Loopback(std::move(listener), std::move(near), std::move(far));
+  }
+  Task<void> Read() {
+    char byte;
+    (co_await far.Read(absl::MakeSpan(&byte, 1))).IgnoreError();
+  }
+  Task<void> Write() { (co_await near.Write("x")).IgnoreError(); }
+  Task<void> ReadNothing() { (co_await far.Read({})).IgnoreError(); }
+  Task<void> WriteNothing() { (co_await near.Write({})).IgnoreError(); }
+  Task<void> Accept() { (co_await listener.Accept()).IgnoreError(); }
+  Task<void> Connect() { (co_await net::TcpStream::Connect(*listener.local_address())).IgnoreError(); }
+
+ private:
+  Loopback(net::TcpListener from, net::TcpStream one_end, net::TcpStream other_end)
+      : listener(std::move(from)), near(std::move(one_end)), far(std::move(other_end)) {}
+
+  net::TcpListener listener;
+  net::TcpStream near, far;
+};
+
+// ---- What is waited for is there, or there is nothing to wait for.
+inline constexpr CheckpointLoop kReadyLoops[] = {
+    {"Yield",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Yield();
+     }},
+    {"SleepForZero",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Sleep(absl::ZeroDuration());
+     }},
+    {"SleepForLessThanZero",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Sleep(-absl::InfiniteDuration());
+     }},
+    {"SetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) co_await event.Wait();
+     }},
+    {"FreeSemaphore",
+     [](Rounds& rounds) -> Task<void> {
+       Semaphore semaphore(1);
+       while (rounds.Next()) co_await Await(semaphore);
+     }},
+    {"FreeMutex",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"JoinOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) (co_await scope.Join()).IgnoreFailures();
+     }},
+    {"JoinOfAReadyChild",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) {
+         scope.Fork(One());
+         (co_await scope.Join()).IgnoreFailures();
+       }
+     }},
+    {"JoinOfAReadyClosure",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) {
+         scope.Fork([] { return One(); });
+         (co_await scope.Join()).IgnoreFailures();
+       }
+     }},
+    {"JoinOfAReadyDaemon",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) {
+         scope.ForkDaemon(One());
+         (co_await scope.Join()).IgnoreFailures();
+       }
+     }},
+    {"JoinOfAScopeThatIsShut",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       scope.Shutdown();
+       while (rounds.Next()) {
+         scope.Fork(One());
+         (co_await scope.Join()).IgnoreFailures();
+       }
+     }},
+    {"JoinOfAScopeWithoutTime",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         AwaitAll scope({.timeout = absl::ZeroDuration()});
+         scope.Fork(One());
+         (co_await scope.Join()).IgnoreFailures();
+       }
+     }},
+    {"JoinForOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) static_cast<void>(co_await scope.JoinFor(absl::ZeroDuration()));
+     }},
+    {"CloseOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         AwaitAll scope;
+         co_await scope.Close();
+       }
+     }},
+    {"CloseOfAReadyChild",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         AwaitAll scope;
+         scope.Fork(One());
+         co_await scope.Close();
+       }
+     }},
+    {"NextCompletedWithNoneLeft",
+     [](Rounds& rounds) -> Task<void> {
+       AsCompleted<int> scope;
+       while (rounds.Next()) static_cast<void>(co_await scope.NextCompleted());
+     }},
+    {"NextCompletedOfAReadyChild",
+     [](Rounds& rounds) -> Task<void> {
+       AsCompleted<int> scope;
+       while (rounds.Next()) {
+         scope.Fork(One());
+         static_cast<void>(co_await scope.NextCompleted());
+       }
+       co_await scope.Close();
+     }},
+    {"StartOfAReadyService",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       while (rounds.Next()) {
+         static_cast<void>(co_await scope.Start([](Ready ready) -> Task<void> {
+           ready.Set();
+           co_return;
+         }));
+       }
+       co_await scope.Close();
+     }},
+    {"AllOfOneReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(One());
+     }},
+    {"AllOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(One(), One());
+     }},
+    {"AllOfARangeOfReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         std::vector<Task<int>> tasks;
+         tasks.push_back(One());
+         co_await All(std::move(tasks));
+       }
+     }},
+    {"RaceOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Race(One(), One());
+     }},
+    {"RaceOfNone",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await Race(std::vector<Task<absl::StatusOr<int>>>())).IgnoreError();
+     }},
+    {"AnyOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Any(One(), One());
+     }},
+    {"AnyOfNone",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await Any(std::vector<Task<absl::StatusOr<int>>>())).IgnoreError();
+     }},
+    {"ForEachOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await ForEach(std::array{1, 2}, 2, [](int) { return Nothing(); });
+     }},
+    {"ForEachOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await ForEach(std::vector<int>(), 2, [](int) { return Nothing(); });
+     }},
+    {"MapOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Map(std::array{1, 2}, 2, [](int) { return One(); });
+     }},
+    {"MapOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Map(std::vector<int>(), 2, [](int) { return One(); });
+     }},
+    {"CatchCancelledOfAReadyTask",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await CatchCancelled(One())).IgnoreError();
+     }},
+    {"WithTimeoutOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) (co_await WithTimeout(absl::Hours(1), Await(event))).IgnoreError();
+     }},
+    {"WithStopTokenOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       std::stop_source source;
+       while (rounds.Next()) (co_await WithStopToken(source.get_token(), Await(event))).IgnoreError();
+     }},
+    {"FinallyOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) co_await Finally(Await(event), [] { return Nothing(); });
+     }},
+    {"ShieldOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) co_await Shield(Await(event));
+     },
+     /*needs_io=*/false, /*hides_requests=*/true},
+    {"ShieldOfAReadyChild",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Shield(All(One(), One()));
+     },
+     /*needs_io=*/false, /*hides_requests=*/true},
+    {"ForeignOfAReadyTask",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Foreign(ForeignNothing());
+     }},
+    {"AsForeignOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       const auto wait = [](Event& set) -> other::task<void> { co_await AsForeign(set.Wait()); };
+       while (rounds.Next()) co_await Foreign(wait(event));
+     }},
+    {"WriteAndReadOfAByte",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) {
+         co_await loopback.Write();
+         co_await loopback.Read();
+       }
+     },
+     /*needs_io=*/true},
+    {"ReadOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await loopback.ReadNothing();
+     },
+     /*needs_io=*/true},
+    {"WriteOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await loopback.WriteNothing();
+     },
+     /*needs_io=*/true},
+};
+
+// ---- Nothing is there, and a boundary ends the wait.
+inline constexpr CheckpointLoop kEndedLoops[] = {
+    {"MoveOnFromAnEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event never;
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(never));
+     }},
+    {"MoveOnFromASemaphore",
+     [](Rounds& rounds) -> Task<void> {
+       Semaphore none(0);
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(none));
+     }},
+    {"MoveOnFromAMutex",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       const MutexGuard held = co_await mutex.Lock();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(mutex));
+     }},
+    {"MoveOnFromASleep",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), AwaitTime(absl::Hours(1)));
+     }},
+    {"MoveOnFromAnAll",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), All(Forever(), Forever()));
+     }},
+    {"MoveOnFromARace",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Race(Forever(), Forever()));
+     }},
+    {"MoveOnFromAMap",
+     [](Rounds& rounds) -> Task<void> {
+       const auto wait = [](int) -> Task<void> { return Forever(); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), ForEach(std::array{1, 2}, 2, wait));
+     }},
+    {"MoveOnFromAScopeOfItsOwn",
+     [](Rounds& rounds) -> Task<void> {
+       const auto wait = []() -> Task<void> {
+         AwaitAll scope;
+         scope.Fork(Forever());
+         (co_await scope.Join()).IgnoreFailures();
+       };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), wait());
+     }},
+    {"MoveOnFromASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(event));
+     }},
+    {"MoveOnFromACatch",
+     [](Rounds& rounds) -> Task<void> {
+       const auto wait = []() -> Task<void> { (co_await CatchCancelled(One())).IgnoreError(); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), wait());
+     }},
+    {"MoveOnFromAFinally",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         co_await MoveOnAfter(absl::ZeroDuration(), Finally(Forever(), [] { return Nothing(); }));
+       }
+     }},
+    {"MoveOnFromAShieldWithoutGrace",
+     [](Rounds& rounds) -> Task<void> {
+       const auto wait = []() -> Task<void> { co_await Shield(absl::ZeroDuration(), Forever()); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), wait());
+     }},
+    {"MoveOnFromAWithTimeout",
+     [](Rounds& rounds) -> Task<void> {
+       const auto wait = []() -> Task<absl::Status> { co_return co_await WithTimeout(absl::Hours(1), Forever()); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), wait());
+     }},
+    {"MoveOnFromForeignWork",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Foreign(ForeignNothing()));
+     }},
+    {"WithTimeoutThatIsOver",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await WithTimeout(-absl::InfiniteDuration(), Forever())).IgnoreError();
+     }},
+    {"WithDeadlineThatHasPassed",
+     [](Rounds& rounds) -> Task<void> {
+       const absl::Time past = Now() - absl::Seconds(1);
+       while (rounds.Next()) (co_await WithDeadline(past, Forever())).IgnoreError();
+     }},
+    {"WithStopTokenThatIsStopped",
+     [](Rounds& rounds) -> Task<void> {
+       std::stop_source source;
+       source.request_stop();
+       while (rounds.Next()) (co_await WithStopToken(source.get_token(), Forever())).IgnoreError();
+     }},
+    {"JoinForOfAChildThatGoesOn",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       scope.Fork(Forever());
+       while (rounds.Next()) static_cast<void>(co_await scope.JoinFor(absl::ZeroDuration()));
+       co_await scope.Close();
+     }},
+    {"JoinUntilOfAChildThatGoesOn",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       scope.Fork(Forever());
+       const absl::Time past = Now() - absl::Seconds(1);
+       while (rounds.Next()) static_cast<void>(co_await scope.JoinUntil(past));
+       co_await scope.Close();
+     }},
+    {"MoveOnFromAJoin",
+     [](Rounds& rounds) -> Task<void> {
+       AwaitAll scope;
+       scope.Fork(Forever());
+       const auto join = [](AwaitAll& joined) -> Task<void> { (co_await joined.Join()).IgnoreFailures(); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), join(scope));
+       co_await scope.Close();
+     }},
+    {"MoveOnFromNextCompleted",
+     [](Rounds& rounds) -> Task<void> {
+       AsCompleted<void> scope;
+       scope.Fork(Forever());
+       const auto next = [](AsCompleted<void>& from) -> Task<void> {
+         static_cast<void>(co_await from.NextCompleted());
+       };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), next(scope));
+       co_await scope.Close();
+     }},
+    {"MoveOnFromAStart",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) {
+         const auto start = []() -> Task<void> {
+           AwaitAll scope;
+           static_cast<void>(co_await scope.Start([](Ready) { return Forever(); }));
+         };
+         co_await MoveOnAfter(absl::ZeroDuration(), start());
+       }
+     }},
+    {"MoveOnFromARead",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), loopback.Read());
+     },
+     /*needs_io=*/true},
+    {"MoveOnFromAWrite",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), loopback.Write());
+     },
+     /*needs_io=*/true},
+    {"MoveOnFromAnAccept",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), loopback.Accept());
+     },
+     /*needs_io=*/true},
+    {"MoveOnFromAConnect",
+     [](Rounds& rounds) -> Task<void> {
+       Loopback loopback = co_await Loopback::Open();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), loopback.Connect());
+     },
+     /*needs_io=*/true},
+};
+
+inline std::vector<CheckpointLoop> EveryCheckpointLoop() {
+  std::vector<CheckpointLoop> loops(std::begin(kReadyLoops), std::end(kReadyLoops));
+  loops.insert(loops.end(), std::begin(kEndedLoops), std::end(kEndedLoops));
+  return loops;
+}
+
+}  // namespace weft::testing
+
+#endif  // WEFT_TESTS_CANCEL_CHECKPOINT_LOOPS_H_

@@ -1,0 +1,115 @@
+// Goal: a loop over any checkpoint lets others run, however soon each round is over. Method: as many threads as there
+// are carriers run one of the loops of checkpoint_loops.h; a thread beside them gets its turns, and its timer fires. In
+// simulations within a bounded number of rounds; on real carriers, the test does not end otherwise.
+#include "tests/cancel/checkpoint_loops.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft::testing {
+namespace {
+
+constexpr int kCarriers[] = {1, 2, 3, 4};
+constexpr int64_t kNoLimit = INT64_MAX;
+
+// What a loop runs on: without I/O if it needs none, and on both backends if it does.
+std::vector<std::optional<IoBackend>> BackendsFor(const CheckpointLoop& loop) {
+  if (!loop.needs_io) return {std::nullopt};
+  return {IoBackend::kUring, IoBackend::kEpoll};
+}
+
+const char* Name(std::optional<IoBackend> io) {
+  return !io.has_value() ? "without I/O" : *io == IoBackend::kUring ? "on io_uring" : "on epoll";
+}
+
+class CheckpointLoopTest : public ::testing::TestWithParam<CheckpointLoop> {
+ protected:
+  static void InSimulations(const std::function<void(Simulation&, int carriers)>& run) {
+    for (const std::optional<IoBackend> io : BackendsFor(GetParam())) {
+      for (const int carriers : kCarriers) {
+        SCOPED_TRACE(absl::StrCat(carriers, " simulated carriers ", Name(io)));
+        Simulation simulation({.carriers = carriers, .seed = static_cast<uint64_t>(carriers), .io = io});
+        run(simulation, carriers);
+        if (HasFailure()) return;
+      }
+    }
+  }
+  static void OnRuntimes(const std::function<void(Runtime&, int carriers)>& run) {
+    for (const std::optional<IoBackend> io : BackendsFor(GetParam())) {
+      for (const int carriers : kCarriers) {
+        SCOPED_TRACE(absl::StrCat(carriers, " carriers ", Name(io)));
+        const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+            Runtime::Create({.parallelism = carriers, .io = io.value_or(IoBackend::kAuto)});
+        ASSERT_TRUE(runtime.ok()) << runtime.status();
+        run(**runtime, carriers);
+        if (HasFailure()) return;
+      }
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Of, CheckpointLoopTest, ::testing::ValuesIn(EveryCheckpointLoop()),
+                         ::testing::PrintToStringParamName());
+
+// How far the loops had come when the thread beside them had its turns, and when its timer fired; -1: not before they
+// were at their limit.
+struct Beside {
+  int64_t turns_at = -1;
+  int64_t timer_at = -1;
+};
+
+Task<void> RunBeside(Rounds& rounds, Beside& beside) {
+  co_await Yield();
+  co_await Yield();
+  beside.turns_at = rounds.count();
+  co_await Sleep(absl::Microseconds(1));
+  beside.timer_at = rounds.count();
+  rounds.Stop();
+}
+
+Task<void> RunLoops(const CheckpointLoop& loop, int count, Rounds& rounds, Beside& beside) {
+  AwaitAll scope;
+  scope.Fork(RunBeside(rounds, beside));
+  for (int i = 0; i < count; ++i) scope.Fork(loop.run(rounds));
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+TEST_P(CheckpointLoopTest, LetsOthersRun) {
+  // A thread has up to 64 rounds in a turn, and a simulation chooses who has the next. Its time passes after 10,000
+  // rounds.
+  constexpr int64_t kRoundsForTurns = 64 * 100;
+  constexpr int64_t kLimit = 100'000;
+  InSimulations([&](Simulation& simulation, int carriers) {
+    Rounds rounds(kLimit);
+    Beside beside;
+    simulation.Run(RunLoops(GetParam(), carriers, rounds, beside));
+    EXPECT_GE(beside.turns_at, 0);
+    EXPECT_LE(beside.turns_at, kRoundsForTurns);
+    EXPECT_LT(beside.timer_at, kLimit);
+  });
+}
+
+TEST_P(CheckpointLoopTest, LetsOthersRunOnRealCarriers) {
+  OnRuntimes([&](Runtime& runtime, int carriers) {
+    Rounds rounds(kNoLimit);
+    Beside beside;
+    runtime.Run(RunLoops(GetParam(), carriers, rounds, beside));
+    EXPECT_GE(beside.timer_at, beside.turns_at);
+  });
+}
+
+}  // namespace
+}  // namespace weft::testing

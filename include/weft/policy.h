@@ -52,7 +52,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -60,6 +59,7 @@
 #include "absl/status/status.h"
 #include "weft/outcome.h"
 #include "weft/subtask.h"
+#include "weft/text_view.h"
 
 namespace weft {
 
@@ -209,7 +209,7 @@ class SupervisorPolicy {
     requires std::is_constructible_v<Report, R&&> && (!std::is_same_v<std::remove_cvref_t<R>, SupervisorPolicy>)
   SupervisorPolicy(R&& report) : report_(std::forward<R>(report)) {}
   template <class R>
-    requires(!std::is_constructible_v<Report, R&&> && !std::is_convertible_v<R&&, std::string_view> &&
+    requires(!std::is_constructible_v<Report, R&&> && !std::is_convertible_v<R&&, TextView> &&
              !std::is_same_v<std::remove_cvref_t<R>, SupervisorPolicy>)
   SupervisorPolicy(R&&) = delete;  // the report takes a const AnySubtask&
 

@@ -31,6 +31,7 @@
 #include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft {
 
@@ -42,7 +43,7 @@ using IoBackend = internal::IoBackend;
 // subtask of a Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none.
 // Called on a carrier, on no virtual thread, by several at once; it must not throw. Null: a line on standard error.
 using UncaughtFailureHandler =
-    std::function<void(std::string_view what, const absl::Status& status, const std::exception_ptr& exception)>;
+    std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>;
 
 struct RuntimeOptions {
   int parallelism = 0;    // 0: WEFT_PARALLELISM, else the CPUs this process may use

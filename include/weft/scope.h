@@ -62,7 +62,6 @@
 #include <optional>
 #include <source_location>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -80,6 +79,7 @@
 #include "weft/ready.h"
 #include "weft/subtask.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft {
 
@@ -123,7 +123,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   explicit StructuredTaskScope(ScopeOptions options = {})
     requires std::is_default_constructible_v<Policy>
       : StructuredTaskScope(Policy(), options) {}
-  explicit StructuredTaskScope(std::string_view name, std::source_location where = std::source_location::current())
+  explicit StructuredTaskScope(TextView name, std::source_location where = std::source_location::current())
     requires std::is_default_constructible_v<Policy>
       : StructuredTaskScope(Policy(), {.name = name, .where = where}) {}
   explicit StructuredTaskScope(Policy policy, ScopeOptions options = {})

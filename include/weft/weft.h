@@ -9,6 +9,7 @@
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/foreign.h"
+#include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
@@ -25,6 +26,7 @@
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 

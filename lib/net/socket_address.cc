@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "weft/text_view.h"
 
 namespace weft::net {
 namespace {
@@ -29,7 +30,8 @@ bool ParsePort(absl::string_view text, uint32_t& port) {
 
 }  // namespace
 
-absl::StatusOr<SocketAddress> SocketAddress::Parse(absl::string_view text) {
+absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
+  const absl::string_view text(given.data(), given.size());
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos) return Invalid(text, "it has no port, as in \"127.0.0.1:8080\"");
   std::string host(text.substr(0, colon));

@@ -10,16 +10,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/errno_status.h"
 #include "weft/internal/socket.h"
+#include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft::net {
 namespace {
@@ -47,7 +47,7 @@ absl::StatusOr<Socket> NewTcpSocket(const SocketAddress& address) {
 
 // ---- TcpListener.
 
-absl::StatusOr<TcpListener> TcpListener::Bind(absl::string_view address, ListenOptions options) {
+absl::StatusOr<TcpListener> TcpListener::Bind(TextView address, ListenOptions options) {
   absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
   if (!parsed.ok()) return parsed.status();
   return Bind(*parsed, options);
@@ -96,7 +96,7 @@ TcpStream TcpStream::Accepted(int fd) noexcept {
   return TcpStream(std::move(socket));
 }
 
-Task<absl::StatusOr<TcpStream>> TcpStream::Connect(absl::string_view address) {
+Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {
   absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
   if (!parsed.ok()) return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> { co_return status; }(parsed.status());
   return Connect(*parsed);
@@ -114,9 +114,9 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
 
 // Both begin an operation whatever there is to move: even of nothing it is a checkpoint.
 
-Task<absl::Status> TcpStream::ReadExactly(absl::Span<char> buffer) {
+Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
   do {
-    absl::StatusOr<size_t> got = co_await Read(buffer.first(std::min(buffer.size(), kMaxBytesAtOnce)));
+    absl::StatusOr<size_t> got = co_await Read(buffer.first(kMaxBytesAtOnce));
     if (!got.ok()) co_return got.status();
     if (*got == 0 && !buffer.empty()) {
       co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
@@ -126,7 +126,7 @@ Task<absl::Status> TcpStream::ReadExactly(absl::Span<char> buffer) {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> TcpStream::Write(absl::string_view data) {
+Task<absl::Status> TcpStream::Write(ConstBuffer data) {
   socket_.Attach("Write()");
   do {
     const int32_t sent = co_await internal::SendAwaiter(socket_.fd(), data.data(), std::min(data.size(), kMaxBytesAtOnce));

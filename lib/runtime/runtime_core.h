@@ -7,7 +7,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,6 +21,7 @@
 #include "weft/internal/driver.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/thread_block.h"
+#include "weft/text_view.h"
 
 namespace weft::internal {
 
@@ -33,7 +33,7 @@ struct RuntimeConfig {
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
   std::shared_ptr<Backend> backend;              // null: no I/O
-  std::function<void(std::string_view what, const absl::Status& status, const std::exception_ptr& exception)>
+  std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>
       on_uncaught_failure = nullptr;  // null: a line on standard error
 };
 

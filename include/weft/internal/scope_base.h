@@ -33,6 +33,7 @@
 #include "weft/outcome.h"
 #include "weft/subtask.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft {
 
@@ -40,7 +41,7 @@ namespace weft {
 struct ScopeOptions {
   static constexpr int kUnlimited = std::numeric_limits<int>::max();
 
-  std::string_view name = {};            // for dumps; the scope keeps a copy
+  TextView name = {};                    // for dumps; the scope keeps a copy
   int max_concurrency = kUnlimited;      // children that run at once, at least 1: the others start later, in order
   absl::Duration timeout = absl::InfiniteDuration();  // from the opening; then the scope is shut down (kTimeout)
   std::source_location where = std::source_location::current();  // for the reasons of what it cancels by itself
@@ -48,7 +49,7 @@ struct ScopeOptions {
 
 // Of one Fork().
 struct ForkOptions {
-  std::string_view name = {};  // of the virtual thread, which keeps a copy; empty: none
+  TextView name = {};  // of the virtual thread, which keeps a copy; empty: none
 };
 
 namespace internal {

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "weft/internal/compiler.h"
+#include "weft/text_view.h"
 
 namespace weft::net {
 
@@ -19,7 +19,7 @@ class SocketAddress {
  public:
   // "127.0.0.1:8080", "[::1]:8080", ":8080" (every IPv4 address of the machine). Port 0 lets the kernel choose. Anything else is
   // kInvalidArgument, with a sentence that says what is wrong.
-  static absl::StatusOr<SocketAddress> Parse(absl::string_view text);
+  static absl::StatusOr<SocketAddress> Parse(TextView text);
   // From the kernel's form, of family AF_INET or AF_INET6. `size`: the bytes that may be read there; more than the family needs are
   // ignored, as by connect(2), fewer are kInvalidArgument.
   static absl::StatusOr<SocketAddress> From(const sockaddr* address, socklen_t size);

@@ -15,11 +15,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "weft/internal/socket.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft::net {
 
@@ -36,7 +36,7 @@ class TcpListener {
  public:
   // Errors: kInvalidArgument for an address that does not parse, kFailedPrecondition for one in use (EADDRINUSE), and others by errno.
   // SO_REUSEADDR is set, so that a server may be started again at once.
-  static absl::StatusOr<TcpListener> Bind(absl::string_view address, ListenOptions options = {});
+  static absl::StatusOr<TcpListener> Bind(TextView address, ListenOptions options = {});
   static absl::StatusOr<TcpListener> Bind(const SocketAddress& address, ListenOptions options = {});
 
   TcpListener(TcpListener&&) noexcept = default;

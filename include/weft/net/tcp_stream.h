@@ -4,7 +4,7 @@
 //   if (!stream.ok()) co_return stream.status();
 //   if (absl::Status sent = co_await stream->Write("ping"); !sent.ok()) co_return sent;
 //   char buffer[64];
-//   absl::StatusOr<size_t> got = co_await stream->Read(absl::MakeSpan(buffer));   // 0: the peer has finished
+//   absl::StatusOr<size_t> got = co_await stream->Read(buffer);   // 0: the peer has finished
 //
 // Reads and writes park the virtual thread, never the carrier. One virtual thread may read while another writes; two do not read, or
 // write, at once.
@@ -27,12 +27,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "weft/internal/errno_status.h"
 #include "weft/internal/socket.h"
+#include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
 #include "weft/task.h"
+#include "weft/text_view.h"
 
 namespace weft::net {
 
@@ -40,14 +40,14 @@ class TcpStream {
  public:
   // Connects to a numeric address. Small writes are sent at once (TCP_NODELAY).
   static Task<absl::StatusOr<TcpStream>> Connect(SocketAddress address);
-  static Task<absl::StatusOr<TcpStream>> Connect(absl::string_view address);
+  static Task<absl::StatusOr<TcpStream>> Connect(TextView address);
 
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;
 
   // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing. With an empty buffer 0 at once, which
   // says nothing of the stream.
-  auto Read(absl::Span<char> buffer) {
+  auto Read(MutableBuffer buffer) {
     struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter {
       using ReceiveAwaiter::ReceiveAwaiter;
       absl::StatusOr<size_t> await_resume() const {
@@ -61,10 +61,10 @@ class TcpStream {
   }
 
   // Fills the buffer; kOutOfRange if the stream ends before. An empty buffer is full.
-  Task<absl::Status> ReadExactly(absl::Span<char> buffer);
+  Task<absl::Status> ReadExactly(MutableBuffer buffer);
 
   // Writes all of `data`, which must stay until it has returned. Writing nothing sends nothing, and succeeds.
-  Task<absl::Status> Write(absl::string_view data);
+  Task<absl::Status> Write(ConstBuffer data);
 
   // Says that nothing more will be written; reading goes on.
   absl::Status ShutdownWrite();

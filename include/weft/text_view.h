@@ -1,0 +1,59 @@
+// TextView: how Weft takes text. Whatever is a std::string_view or an absl::string_view by itself may be given: either of these, a
+// std::string, a literal. (An Abseil that was built as C++14, as Debian 12's is, has a string_view of its own, and neither of the two
+// becomes the other.)
+//
+//   TcpListener::Bind("127.0.0.1:80");  TcpListener::Bind(absl::StripSuffix(line, "\n"));
+//
+// It is a std::string_view to who uses it, and refers to text of others as that does.
+#ifndef WEFT_TEXT_VIEW_H_
+#define WEFT_TEXT_VIEW_H_
+
+#include <concepts>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+
+#include "absl/strings/string_view.h"
+#include "weft/internal/compiler.h"
+
+namespace weft {
+namespace internal {
+
+template <class T>
+concept IsText = std::convertible_to<const T&, std::string_view> || std::convertible_to<const T&, absl::string_view>;
+
+}  // namespace internal
+
+class [[gsl::Pointer(const char)]] TextView : public std::string_view {
+ public:
+  constexpr TextView() noexcept = default;
+  constexpr TextView(const char* data, size_t size) noexcept : std::string_view(data, size) {}
+  // Up to the zero at its end.
+  template <internal::IsText T>
+    requires(!std::is_base_of_v<std::string_view, T>)
+  constexpr TextView(const T& text) : TextView(From(text)) {}
+  constexpr TextView(std::string_view text) noexcept : std::string_view(text) {}
+  TextView(std::nullptr_t) = delete;  // it has no zero at its end
+
+  // To Abseil's, where that is another type.
+  template <std::same_as<absl::string_view> Other>
+    requires(!std::same_as<Other, std::string_view>)
+  constexpr operator Other() const noexcept {
+    return Other(data(), size());
+  }
+
+ private:
+  template <class T>
+  static constexpr TextView From(const T& text) {
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+      return TextView(static_cast<std::string_view>(text));
+    } else {
+      const absl::string_view converted = text;
+      return TextView(converted.data(), converted.size());
+    }
+  }
+};
+
+}  // namespace weft
+
+#endif  // WEFT_TEXT_VIEW_H_

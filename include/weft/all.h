@@ -18,7 +18,7 @@
 // All() gives can be awaited once, or passed where a Task is expected: to Fork(), WithTimeout(), Shield(), Run(), or in
 // a range to All().
 //
-// Cancellation: a checkpoint; cancelled, it cancels the branches and waits for them.
+// Cancellation: a checkpoint, also without branches; cancelled, it cancels them and waits for them.
 //
 // Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a range in one
 // allocation), the first branch runs at once in the caller's place, and each one begins where the last one ended,
@@ -41,6 +41,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/internal/all_scope.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/range_of_tasks.h"
@@ -153,12 +154,11 @@ class [[nodiscard("co_await it")]] AllAwaiter {
 };
 
 template <>
-class [[nodiscard("co_await it")]] AllAwaiter<> {
+class [[nodiscard("co_await it")]] AllAwaiter<> : public CheckpointAwaiter {
  public:
-  using WeftAwaitable = void;
-  bool await_ready() const noexcept { return true; }
-  void await_suspend(std::coroutine_handle<>) const noexcept {}
   std::tuple<> await_resume() const noexcept { return {}; }
+
+  Task<std::tuple<>> AsTask() && { return AllAsTask(); }
 };
 
 template <class T>
@@ -175,9 +175,13 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
     FreeFrame(branches_, Bytes());
   }
 
-  bool await_ready() const noexcept { return tasks_.empty(); }
+  bool await_ready() const noexcept { return tasks_.empty() && AtCheckpoint(); }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) {
+    if (tasks_.empty()) {
+      CheckpointAwaiter::Suspend(awaiting.promise());
+      return std::noop_coroutine();
+    }
     count_ = tasks_.size();
     branches_ = static_cast<BranchBlock*>(AllocateOrDie(Bytes(), "the branches of All"));
     PromiseBase** const roots = reinterpret_cast<PromiseBase**>(slots() + count_);

@@ -18,7 +18,7 @@
 // forward range. The function is kept, and called by several threads at once: it must not change what it has captured.
 //
 // Misuse: a limit below one is a CHECK. Cancellation: a checkpoint; cancelled, it cancels the rest and waits for them, also for
-// functions that never pass a checkpoint: no other element is begun.
+// functions that never pass a checkpoint: there is one before each element.
 #ifndef WEFT_FOR_EACH_H_
 #define WEFT_FOR_EACH_H_
 
@@ -34,14 +34,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/cancellation.h"
 #include "weft/internal/check.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
 #include "weft/scope.h"
 #include "weft/task.h"
-#include "weft/time.h"
 
 namespace weft {
 
@@ -87,7 +86,7 @@ class Elements {
 template <class R, class F, class Take>
 Task<absl::Status> RunElements(Elements<R>& elements, const F& function, const Take& take) {
   while (auto element = elements.Take()) {
-    if (CancelRequested()) co_await Yield();  // which does not come back
+    co_await CheckpointAwaiter();
     if (absl::Status failed = co_await take(function(*element->at), element->index); !failed.ok()) co_return failed;
   }
   co_return absl::OkStatus();

@@ -50,6 +50,7 @@
 #include "absl/status/status.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/compiler.h"
 #include "weft/internal/foreign_state.h"
 #include "weft/internal/promise.h"
@@ -127,21 +128,6 @@ void AsForeign(Task<T>& task) = delete;  // a Task is awaited once: weft::AsFore
 // ---------------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
-
-// A checkpoint that waits for nothing.
-class CheckpointAwaiter {
- public:
-  using WeftAwaitable = void;
-  bool await_ready() const noexcept { return AtCheckpoint(); }
-  template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    if (EnterWait(frame.promise(), kWait, nullptr)) YieldInstead();
-  }
-  void await_resume() const noexcept {}
-
- private:
-  static constexpr WaitKind kWait = {ParkReason::kYield, /*timed=*/false, nullptr};
-};
 
 // One Foreign() under way. In the frame of the adapter, which is the innermost frame of its thread while foreign code
 // runs, and the parent of what foreign code awaits through AsForeign(). Three things resume the adapter, always on a

@@ -228,6 +228,18 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        }
        co_await scope.Close();
      }},
+    {"AllOfNone",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All();
+     }},
+    {"AllOfNoneAsATask",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await Shield(absl::ZeroDuration(), All());
+     }},
+    {"AllOfAnEmptyRange",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(NoTasks());
+     }},
     {"AllOfOneReady",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await All(One());

@@ -1,6 +1,7 @@
-// Goal: a loop over any checkpoint lets others run, however soon each round is over. Method: as many threads as there
-// are carriers run one of the loops of checkpoint_loops.h; a thread beside them gets its turns, and its timer fires. In
-// simulations within a bounded number of rounds; on real carriers, the test does not end otherwise.
+// Goal: a loop over any checkpoint lets others run, however soon each round is over, and ends when its thread is
+// cancelled. Method: the loops of checkpoint_loops.h. As many threads as there are carriers run one of them; a thread
+// beside them gets its turns, and its timer fires: in simulations within a bounded number of rounds; on real carriers,
+// the test does not end otherwise. Then one runs it, and is cancelled after some rounds: it does not run to its end.
 #include "tests/cancel/checkpoint_loops.h"
 
 #include <cstdint>
@@ -109,6 +110,28 @@ TEST_P(CheckpointLoopTest, LetsOthersRunOnRealCarriers) {
     runtime.Run(RunLoops(GetParam(), carriers, rounds, beside));
     EXPECT_GE(beside.timer_at, beside.turns_at);
   });
+}
+
+// Ends when its thread is asked to, unless it runs on for too many rounds.
+Task<void> RunUntilCancelled(const CheckpointLoop& loop, Rounds& rounds) {
+  AwaitAll scope;
+  auto runner = scope.Fork(loop.run(rounds));
+  while (rounds.count() < 3) co_await Yield();
+  scope.Shutdown();
+  (co_await scope.Join()).IgnoreFailures();
+  EXPECT_EQ(runner.state(), AnySubtask::State::kUnavailable) << "it ran to its end";
+}
+
+TEST_P(CheckpointLoopTest, EndsWhenItsThreadIsCancelled) {
+  if (GetParam().hides_requests) return;
+  constexpr int64_t kLimit = 1'000'000;
+  const auto run = [&](Runtime& runtime) {
+    Rounds rounds(kLimit);
+    runtime.Run(RunUntilCancelled(GetParam(), rounds));
+    EXPECT_LT(rounds.count(), kLimit);
+  };
+  InSimulations([&](Simulation& simulation, int) { run(simulation.runtime()); });
+  OnRuntimes([&](Runtime& runtime, int) { run(runtime); });
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// A checkpoint that waits for nothing: it ends a thread that is cancelled, and lets others run when this one has had its
+// share.
+#ifndef WEFT_INTERNAL_CHECKPOINT_H_
+#define WEFT_INTERNAL_CHECKPOINT_H_
+
+#include <coroutine>
+
+#include "weft/internal/promise.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+class CheckpointAwaiter {
+ public:
+  using WeftAwaitable = void;
+  bool await_ready() const noexcept { return AtCheckpoint(); }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
+    Suspend(frame.promise());
+  }
+  void await_resume() const noexcept {}
+
+  // For await_suspend, where there is nothing to wait for and AtCheckpoint() has said no.
+  static void Suspend(PromiseBase& frame) noexcept {
+    if (EnterWait(frame, kWait, nullptr)) YieldInstead();
+  }
+
+ private:
+  static constexpr WaitKind kWait = {ParkReason::kYield, /*timed=*/false, nullptr};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_CHECKPOINT_H_

@@ -51,6 +51,11 @@ Carrier& RequireCarrier(const char* what) noexcept {
   return carrier == nullptr ? nullptr : carrier->current;
 }
 
+uint64_t CurrentThreadId() noexcept {
+  const ThreadBlock* const thread = CurrentThread();
+  return thread == nullptr ? 0 : thread->id;
+}
+
 ThreadBlock& RequireThread(const char* what) noexcept { return *RequireCarrier(what).current; }
 
 bool AtCheckpoint() noexcept { return RequireCarrier("co_await of a wait").AtCheckpoint(); }

@@ -65,6 +65,12 @@ std::string Describe(uint64_t id, std::string_view name, VirtualThread::State st
 }  // namespace
 
 std::string ThreadLabel(const ThreadBlock& thread) { return Label(thread.id, thread.DisplayName()); }
+std::string ThreadLabel(uint64_t id) { return id == 0 ? "an OS thread" : Label(id, {}); }
+
+std::string DescribeCaller() {
+  const ThreadBlock* const self = CurrentThread();
+  return self == nullptr ? "an OS thread that runs no virtual thread" : DescribeThread(*self);
+}
 
 std::string DescribeThread(const ThreadBlock& thread) {
   return Describe(thread.id, thread.DisplayName(), StateOf(thread), CarrierOf(thread));

@@ -17,8 +17,8 @@ const internal::WaitKind Event::kWait = {ParkReason::kEvent, /*timed=*/false, &i
 
 Event::~Event() {
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(waiters_.queue.empty()) << "an Event is destroyed while " << internal::DescribeThread(*waiters_.queue.front())
-                                     << " waits for it";
+  WEFT_CHECK(waiters_.queue.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
+                                     << internal::DescribeThread(*waiters_.queue.front()) << " waits for it";
 }
 
 void Event::Set() noexcept {

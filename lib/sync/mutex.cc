@@ -1,5 +1,6 @@
 #include "weft/sync/mutex.h"
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 
@@ -14,21 +15,29 @@ const internal::WaitKind Mutex::kWait = {internal::ParkReason::kMutex, /*timed=*
 
 Mutex::~Mutex() {
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(!held_) << "a Mutex is destroyed while it is locked";
+  WEFT_CHECK(!held_) << "a Mutex is destroyed by " << internal::DescribeCaller() << " while it is locked by "
+                     << internal::ThreadLabel(holder_);
 }
 
 std::optional<MutexGuard> Mutex::TryLock() noexcept {
-  if (!Take()) return std::nullopt;
+  if (!Take(internal::CurrentThreadId())) return std::nullopt;
   return MutexGuard(this);
 }
 
-bool Mutex::Take() noexcept {
+bool Mutex::Take(uint64_t thread) noexcept {
   std::lock_guard guard(waiters_.lock);
-  return TakeLocked();
+  return TakeLocked(thread);
+}
+
+bool Mutex::TakeLocked(uint64_t thread) noexcept {
+  if (held_) return false;
+  held_ = true;
+  holder_ = thread;
+  return true;
 }
 
 bool Mutex::Suspend(internal::PromiseBase& frame) noexcept {
-  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(); });
+  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(internal::CurrentThreadId()); });
 }
 
 // Stays held if somebody waits: it is handed over.
@@ -37,7 +46,11 @@ void Mutex::Unlock() noexcept {
   {
     std::lock_guard guard(waiters_.lock);
     next = waiters_.Grant();
-    if (next == nullptr) held_ = false;
+    if (next == nullptr) {
+      held_ = false;
+    } else {
+      holder_ = next->id;
+    }
   }
   if (next != nullptr) internal::Wake(*next);
 }

@@ -13,18 +13,22 @@ namespace weft {
 
 const internal::WaitKind Semaphore::kWait = {internal::ParkReason::kSemaphore, /*timed=*/false, &internal::Waiters::Withdraw};
 
-Semaphore::Semaphore(int64_t permits) : available_(permits) {
+Semaphore::Semaphore(int64_t permits) : permits_(permits), available_(permits), last_taker_(0) {
   WEFT_CHECK(permits >= 0) << "a Semaphore of " << permits << " permits; it needs 0 or more";
 }
 
 Semaphore::~Semaphore() {
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(waiters_.queue.empty()) << "a Semaphore is destroyed while " << internal::DescribeThread(*waiters_.queue.front())
-                                     << " waits for it";
+  WEFT_CHECK(waiters_.queue.empty()) << "a Semaphore is destroyed by " << internal::DescribeCaller() << " while "
+                                     << internal::DescribeThread(*waiters_.queue.front()) << " waits for it";
+  WEFT_CHECK(available_ == permits_) << "a Semaphore is destroyed by " << internal::DescribeCaller() << " while "
+                                     << permits_ - available_ << " of its " << permits_
+                                     << " permits are held; the last one was acquired by "
+                                     << internal::ThreadLabel(last_taker_);
 }
 
 std::optional<Permit> Semaphore::TryAcquire() noexcept {
-  if (!Take()) return std::nullopt;
+  if (!Take(internal::CurrentThreadId())) return std::nullopt;
   return Permit(this);
 }
 
@@ -33,19 +37,20 @@ int64_t Semaphore::available() noexcept {
   return available_;
 }
 
-bool Semaphore::Take() noexcept {
+bool Semaphore::Take(uint64_t thread) noexcept {
   std::lock_guard guard(waiters_.lock);
-  return TakeLocked();
+  return TakeLocked(thread);
 }
 
-bool Semaphore::TakeLocked() noexcept {
+bool Semaphore::TakeLocked(uint64_t thread) noexcept {
   if (available_ == 0) return false;
   --available_;
+  last_taker_ = thread;
   return true;
 }
 
 bool Semaphore::Suspend(internal::PromiseBase& frame) noexcept {
-  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(); });
+  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(internal::CurrentThreadId()); });
 }
 
 // Hands the permit to the first waiter, so that nobody overtakes it.
@@ -54,7 +59,11 @@ void Semaphore::Release() noexcept {
   {
     std::lock_guard guard(waiters_.lock);
     next = waiters_.Grant();
-    if (next == nullptr) ++available_;
+    if (next == nullptr) {
+      ++available_;
+    } else {
+      last_taker_ = next->id;
+    }
   }
   if (next != nullptr) internal::Wake(*next);
 }

@@ -384,6 +384,68 @@ TEST_P(SyncTest, AGuardThatIsUnwoundUnlocks) {
   });
 }
 
+// ---- What is held, moved.
+
+// A lock of one, whatever it is: tries to take it, and gives what releases it.
+struct OneMutex {
+  std::optional<MutexGuard> Try() { return mutex.TryLock(); }
+  Mutex mutex;
+};
+struct OnePermit {
+  std::optional<Permit> Try() { return semaphore.TryAcquire(); }
+  Semaphore semaphore{1};
+};
+template <class Lock>
+class HeldTest : public ::testing::Test {};
+using Locks = ::testing::Types<OneMutex, OnePermit>;
+TYPED_TEST_SUITE(HeldTest, Locks);
+
+TYPED_TEST(HeldTest, WhatIsMovedOntoIsReleasedAtOnce) {
+  TypeParam first, second;
+  auto held = *first.Try();
+  auto other = *second.Try();
+  held = std::move(other);
+  EXPECT_TRUE(first.Try().has_value());
+  EXPECT_FALSE(second.Try().has_value());
+  held = std::move(other);  // nothing
+  EXPECT_TRUE(second.Try().has_value());
+  other = *first.Try();  // onto nothing
+  EXPECT_FALSE(first.Try().has_value());
+}
+
+TYPED_TEST(HeldTest, WhatIsMovedOntoItselfIsHeldStill) {
+  TypeParam lock;
+  {
+    auto held = *lock.Try();
+    auto& same = held;
+    held = std::move(same);
+    EXPECT_FALSE(lock.Try().has_value());
+  }
+  EXPECT_TRUE(lock.Try().has_value());
+}
+
+TYPED_TEST(HeldTest, AMoveReleasesOnce) {
+  TypeParam lock;
+  auto held = *lock.Try();
+  auto moved = std::move(held);
+  EXPECT_FALSE(lock.Try().has_value());
+  held = std::move(moved);
+  EXPECT_FALSE(lock.Try().has_value());
+}
+
+TEST_P(SyncTest, WhoWaitsForWhatIsMovedOntoGoesOn) {
+  Everywhere([]() -> Task<void> {
+    Semaphore first(1), second(1);
+    AwaitAll scope;
+    Permit permit = co_await first.Acquire();
+    auto waiter = scope.Fork([&first]() -> Task<void> { Permit mine = co_await first.Acquire(); });
+    permit = co_await second.Acquire();
+    (co_await scope.Join()).IgnoreFailures();  // `permit` is there still
+    EXPECT_EQ(waiter.state(), Subtask<void>::State::kSuccess);
+    EXPECT_EQ(second.available(), 0);
+  });
+}
+
 // ---- Misuse.
 
 template <class Make>
@@ -400,7 +462,7 @@ TEST(SyncDeathTest, AnEventIsDestroyedWithAWaiter) {
                  co_await Yield();
                  co_await Yield();
                }),
-               "an Event is destroyed while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+               "an Event is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while VirtualThread\\[#2,waiter\\]/waiting waits for it");
 }
 
 TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAWaiter) {
@@ -412,7 +474,7 @@ TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAWaiter) {
                  co_await Yield();
                  co_await Yield();
                }),
-               "a Semaphore is destroyed while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+               "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while VirtualThread\\[#2,waiter\\]/waiting waits for it");
 }
 
 TEST(SyncDeathTest, AMutexIsDestroyedWhileItIsLocked) {
@@ -421,7 +483,77 @@ TEST(SyncDeathTest, AMutexIsDestroyedWhileItIsLocked) {
                  MutexGuard guard = co_await mutex->Lock();
                  mutex.reset();
                }),
-               "a Mutex is destroyed while it is locked");
+               "a Mutex is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while it is locked by "
+               "VirtualThread\\[#1\\]");
+}
+
+TEST(SyncDeathTest, AMutexIsDestroyedWhileAnotherHasIt) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 AwaitAll scope;
+                 auto mutex = std::make_unique<Mutex>();
+                 std::optional<MutexGuard> first(co_await mutex->Lock());
+                 Introduction waiting;
+                 scope.Fork([&]() -> Task<void> {
+                   waiting.Make();
+                   MutexGuard guard = co_await mutex->Lock();
+                   co_await testing::Forever();
+                 });
+                 co_await waiting.AwaitParked();
+                 first.reset();  // it is handed over
+                 mutex.reset();
+               }),
+               "a Mutex is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while it is locked by "
+               "VirtualThread\\[#2\\]");
+}
+
+TEST(SyncDeathTest, AMutexIsDestroyedOutsideWhileItIsLocked) {
+  EXPECT_DEATH(
+      {
+        std::optional<MutexGuard> guard;
+        Mutex mutex;
+        guard = mutex.TryLock();
+      },
+      "a Mutex is destroyed by an OS thread that runs no virtual thread while it is locked by an OS thread");
+}
+
+TEST(SyncDeathTest, ASemaphoreIsDestroyedBeforeItsPermits) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 auto semaphore = std::make_unique<Semaphore>(3);
+                 Permit one = co_await semaphore->Acquire();
+                 Permit other = co_await semaphore->Acquire();
+                 semaphore.reset();
+               }),
+               "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while 2 of its 3 permits are held; "
+               "the last one was acquired by VirtualThread\\[#1\\]");
+}
+
+TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAPermitThatWasHandedOver) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 AwaitAll scope;
+                 auto semaphore = std::make_unique<Semaphore>(1);
+                 Permit mine = co_await semaphore->Acquire();
+                 Introduction waiting;
+                 scope.Fork([&]() -> Task<void> {
+                   waiting.Make();
+                   Permit permit = co_await semaphore->Acquire();
+                   co_await testing::Forever();
+                 });
+                 co_await waiting.AwaitParked();
+                 mine.Release();
+                 semaphore.reset();
+               }),
+               "while 1 of its 1 permits are held; the last one was acquired by VirtualThread\\[#2\\]");
+}
+
+TEST(SyncDeathTest, ASemaphoreIsDestroyedOutsideBeforeItsPermits) {
+  EXPECT_DEATH(
+      {
+        std::optional<Permit> permit;
+        Semaphore semaphore(1);
+        permit = semaphore.TryAcquire();
+      },
+      "a Semaphore is destroyed by an OS thread that runs no virtual thread while 1 of its 1 permits are held; "
+      "the last one was acquired by an OS thread");
 }
 
 TEST(SyncDeathTest, ASemaphoreOfLessThanNoPermits) {

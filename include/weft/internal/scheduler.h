@@ -27,6 +27,8 @@ namespace weft::internal {
 ThreadBlock* CurrentThread() noexcept;
 // Same, checked: "<what> outside a virtual thread; ...".
 ThreadBlock& RequireThread(const char* what) noexcept;
+// Its id, or 0.
+uint64_t CurrentThreadId() noexcept;
 
 // ---- Waits, called by the current virtual thread.
 

@@ -214,6 +214,10 @@ using SiblingList = List<ThreadBlock, SiblingTag>;
 std::string DescribeThread(const ThreadBlock& thread);
 // "VirtualThread[#25,name]"
 std::string ThreadLabel(const ThreadBlock& thread);
+// The same of one that may be gone; of 0 "an OS thread".
+std::string ThreadLabel(uint64_t id);
+// DescribeThread() of the current one, or "an OS thread that runs no virtual thread".
+std::string DescribeCaller();
 
 // ---- Cancellation. (thread_cancel.cc)
 

@@ -8,7 +8,7 @@
 // than the one it was locked on. Not recursive: a thread that locks it twice waits for itself.
 //
 // Fair: granted in the order of Lock().
-// Lifetime: outlives its guards and waits.
+// Lifetime: outlives its guards and waits; if not, that is a CHECK.
 // Memory ordering: what came before an unlock happens before what follows the next Lock().
 // Cancellation: Lock() is a checkpoint. A lock that was granted is delivered; a cancelled wait holds nothing.
 // Cost: a short lock of the OS's kind; nothing is allocated.
@@ -16,6 +16,7 @@
 #define WEFT_SYNC_MUTEX_H_
 
 #include <coroutine>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -30,8 +31,11 @@ class Mutex;
 class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard {
  public:
   MutexGuard(MutexGuard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+  // Unlocks what it has, and takes over what the other has.
   MutexGuard& operator=(MutexGuard&& other) noexcept {
-    std::swap(mutex_, other.mutex_);
+    Mutex* const taken = std::exchange(other.mutex_, nullptr);
+    Unlock();
+    mutex_ = taken;
     return *this;
   }
   ~MutexGuard() { Unlock(); }
@@ -50,7 +54,7 @@ class Mutex {
   Mutex() = default;
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
-  ~Mutex();  // unlocked, and nobody waits
+  ~Mutex();  // unlocked, and nobody waits: a CHECK
 
   // co_await it: a MutexGuard.
   auto Lock() noexcept { return Awaiter(*this); }
@@ -63,7 +67,7 @@ class Mutex {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
-    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(internal::CurrentThreadId()); }
     template <internal::WeftPromise Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       return mutex_.Suspend(frame.promise());
@@ -74,14 +78,16 @@ class Mutex {
     Mutex& mutex_;
   };
 
-  bool Take() noexcept;
-  bool TakeLocked() noexcept { return !std::exchange(held_, true); }
+  bool Take(uint64_t thread) noexcept;
+  bool TakeLocked(uint64_t thread) noexcept;
   bool Suspend(internal::PromiseBase& frame) noexcept;
   void Unlock() noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;
-  bool held_ = false;  // guarded by waiters_.lock
+  // ---- Guarded by waiters_.lock.
+  bool held_ = false;
+  uint64_t holder_ = 0;  // the thread that has locked it, while it is held; 0: an OS thread
 };
 
 }  // namespace weft

@@ -7,7 +7,7 @@
 //
 // Fair: permits are granted in the order of Acquire(); nobody overtakes a waiter.
 //
-// Lifetime: outlives its permits and waits.
+// Lifetime: outlives its permits and waits; if not, that is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
 // Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered; a cancelled wait holds none.
 // Signal handlers call none of this; event.h says what to do instead.
@@ -31,8 +31,11 @@ class Semaphore;
 class [[nodiscard("a dropped Permit is released at once")]] Permit {
  public:
   Permit(Permit&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
+  // Releases what it has, and takes over what the other has.
   Permit& operator=(Permit&& other) noexcept {
-    std::swap(semaphore_, other.semaphore_);
+    Semaphore* const taken = std::exchange(other.semaphore_, nullptr);
+    Release();
+    semaphore_ = taken;
     return *this;
   }
   ~Permit() { Release(); }
@@ -52,7 +55,7 @@ class Semaphore {
   explicit Semaphore(int64_t permits);
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
-  ~Semaphore();  // nobody waits
+  ~Semaphore();  // nobody waits, and all permits are back: a CHECK
 
   // co_await it: a Permit.
   auto Acquire() noexcept { return Awaiter(*this); }
@@ -67,7 +70,7 @@ class Semaphore {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
-    bool await_ready() const noexcept { return internal::AtCheckpoint() && semaphore_.Take(); }
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && semaphore_.Take(internal::CurrentThreadId()); }
     template <internal::WeftPromise Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       return semaphore_.Suspend(frame.promise());
@@ -78,14 +81,17 @@ class Semaphore {
     Semaphore& semaphore_;
   };
 
-  bool Take() noexcept;
-  bool TakeLocked() noexcept;
+  bool Take(uint64_t thread) noexcept;
+  bool TakeLocked(uint64_t thread) noexcept;
   bool Suspend(internal::PromiseBase& frame) noexcept;
   void Release() noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;
-  int64_t available_;  // guarded by waiters_.lock; zero while anyone waits
+  const int64_t permits_;
+  // ---- Guarded by waiters_.lock.
+  int64_t available_;    // zero while anyone waits
+  uint64_t last_taker_;  // the thread that got a permit last; 0: none has
 };
 
 }  // namespace weft

@@ -6,8 +6,18 @@
 // Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a
 // deadline, or by the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end
 // does so at its next checkpoint, which is any wait of Weft's (entered, or parked in): the frames from there to a
-// boundary are destroyed, leaf first, so destructors run and no `catch` sees it. Before that, every scope opened inside
-// has ended its children.
+// boundary are destroyed, leaf first, so destructors run and no `catch` sees it.
+//
+// Order. Unwinding means what an exception would mean, in the order of the destructors: a scope ends its children and
+// waits for them when its turn comes, after everything that was made later. A lock taken after the scope was opened is
+// given back before the scope's children are waited for, so a clean-up of theirs may take it; one taken before is given
+// back afterwards, so a clean-up that waits for it waits for ever. Where nobody wants such a lock the frame that the
+// scope lies in is kept until the children have ended, and the thread waits without its carrier; so what the other
+// locals of that frame do in their destructors happens after that. Do not make a child's clean-up wait for it (for an
+// event that is set there, or a socket that is closed there), except for a MutexGuard, and a Permit, which is given
+// back after RuntimeOptions::drain_patience. The thread then holds its carrier until the children have ended.
+//
+// A destructor that an unwinding runs must not throw: a CHECK. It runs on its own virtual thread, and cannot wait.
 //
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up

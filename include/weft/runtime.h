@@ -12,6 +12,8 @@
 //   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
 //   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, those that stand in for blocked carriers included; default 256
 //   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: half of the parallelism, at least 1
+//   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
+//                                       it gives the permit back; default 20 (see cancellation.h)
 //   WEFT_IO              auto|uring|epoll
 #ifndef WEFT_RUNTIME_H_
 #define WEFT_RUNTIME_H_
@@ -26,6 +28,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/scheduler.h"
@@ -49,6 +52,8 @@ struct RuntimeOptions {
   int parallelism = 0;    // 0: WEFT_PARALLELISM, else the CPUs this process may use
   int max_pool_size = 0;  // 0: WEFT_MAX_POOL_SIZE, else 256, or the parallelism if that is more
   int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
+  // Negative: WEFT_DRAIN_PATIENCE_MS, else 20 ms. Infinite: for ever. (cancellation.h, "Order")
+  absl::Duration drain_patience = absl::Milliseconds(-1);
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as described there
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;

@@ -30,7 +30,7 @@
 //
 //   if (absl::Status s = Check(request); !s.ok()) co_return co_await scope.Close(s);
 //
-// If the owner is cancelled, the scope is shut down with it and drained before a frame of the owner is destroyed. If
+// If the owner is cancelled, the scope is shut down with it, and has ended before what was made before it goes. If
 // the owner leaves by an exception, or returns without Close(), the destructor cancels the children and waits. A
 // destructor cannot suspend: it holds its carrier, which meanwhile runs the scope's own descendants; Close() does the
 // same without holding anything.

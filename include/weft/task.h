@@ -134,6 +134,7 @@ class TaskPromiseBase : public PromiseBase {
 
   void unhandled_exception() noexcept {
 #if WEFT_EXCEPTIONS
+    CheckMayFail();
     slot->SetException(std::current_exception());
 #endif
   }

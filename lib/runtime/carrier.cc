@@ -18,10 +18,6 @@ namespace {
 // Spinning costs about what one wake-up across processors does, some tens of microseconds.
 constexpr int kSearchRounds = 100;
 
-// An unwinding waits for children.
-constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/false,
-                                 /*for_children=*/true};
-
 }  // namespace
 
 constinit thread_local Carrier* current_carrier = nullptr;
@@ -330,54 +326,6 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
     Remount(thread);
     return AfterPark::kGoOn;
   }
-}
-
-// Destroys the frames of a cancelled thread, leaf first, down to the target. The children in every scope that is open inside
-// have ended by then: they may refer to those frames.
-Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
-  CancelTarget* target = nullptr;
-  Record* end = nullptr;
-  for (bool drained = false; !drained;) {
-    {
-      std::lock_guard guard(thread.records_lock);
-      // Found again after each drain: a request to something further out may have come meanwhile.
-      target = FindTarget(thread);
-      WEFT_CHECK(target != nullptr) << "virtual thread #" << thread.id << " is unwound, but nothing was requested";
-      end = RecordOf(thread, *target);
-      for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
-        if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target->cause);
-      }
-    }
-    runtime.RunShutdownBatch(kShutdownBatch);
-    drained = true;
-    for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
-      if (at->kind != Record::Kind::kScope) continue;
-      auto& scope = *static_cast<ScopeRecord*>(at);
-      if (scope.children.Drained()) continue;
-      thread.wait.store(&kDrainWait, std::memory_order_relaxed);
-      scope.owner_parked = false;
-      Unmount(thread);
-      CarrierCounters::Add(counters.parks);
-      if (!scope.children.Wait()) return AfterUnwind::kLeft;
-      CarrierCounters::Add(counters.wakes);
-      Remount(thread);
-      drained = false;
-      break;
-    }
-  }
-  PromiseBase* const stop = end == nullptr ? nullptr : static_cast<Boundary*>(end)->frame;
-  thread.unwinding = true;
-  for (PromiseBase* frame = thread.leaf; frame != stop;) {
-    PromiseBase* parent = frame->parent();
-    frame->Handle().destroy();
-    frame = parent;
-  }
-  thread.unwinding = false;
-  thread.unwind = false;
-  if (end == nullptr) return AfterUnwind::kAtRoot;
-  target->reached = true;
-  thread.leaf = stop;
-  return AfterUnwind::kAtBoundary;
 }
 
 // ---- Called by the mounted thread.

@@ -235,8 +235,12 @@ class Carrier {
   const WaitKind* EndWait(ThreadBlock& thread) noexcept;
   bool ParkUntilJoined(ThreadBlock& thread) noexcept;
   static bool IsJoined(ScopeRecord& scope) noexcept;
+  // (unwind.cc)
   enum class AfterUnwind : uint8_t { kLeft, kAtBoundary, kAtRoot };
   AfterUnwind Unwind(ThreadBlock& thread) noexcept;
+  enum class AfterDrain : uint8_t { kLeft, kGoOn };
+  AfterDrain AwaitDrain(ThreadBlock& thread, ScopeRecord& scope) noexcept;
+  bool EnterDrain(ThreadBlock& thread, ScopeRecord& scope) noexcept;
   void Idle() noexcept;
   void Retire() noexcept;
   void ForcePublication() noexcept;
@@ -286,6 +290,8 @@ inline bool Carrier::AtCheckpoint() noexcept {
 
 inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {
   ThreadBlock& thread = *current;
+  if (thread.unwinding) [[unlikely]]
+    DieOfRevived();
   thread.leaf = &frame;
   thread.seen = thread.state.Observe();
   if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]]

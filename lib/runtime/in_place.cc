@@ -228,7 +228,7 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
   if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
     scope.AwaitOthers();
-  if (thread.records.load(std::memory_order_relaxed) == &scope) [[likely]] {
+  if (thread.records.load(std::memory_order_relaxed) == &scope && !thread.HasLockedSince(scope)) [[likely]] {
     // Every request that would unwind this join shuts the scope as well: it ends when the children do.
     scope.owner_parked = false;
     EnterJoin(thread);
@@ -236,7 +236,8 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& 
       ObserveUnmount(thread);
     return ContinueJoin(scope);
   }
-  // Something was opened after the scope, up to which the thread may be unwound while the children go on.
+  // Something was opened after the scope, up to which the thread may be unwound while the children go on; or a lock was
+  // taken after it, which is given back when the thread is unwound, and which the children may need to end.
   thread.waiting_on = &scope;
   if (ParkUntilJoined(thread)) return std::noop_coroutine();
   if (!thread.unwind) return GoOnWith(frame, may_go_on);

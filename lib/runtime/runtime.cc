@@ -91,6 +91,13 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   if (config.min_runnable < 0 || config.min_runnable > kMaxParallelism) {
     return OutOfRange("min_runnable", config.min_runnable, 0, kMaxParallelism);
   }
+  constexpr int kMaxPatienceMs = 3'600'000;
+  const int patience_ms = IntFromEnvironment("WEFT_DRAIN_PATIENCE_MS", 0, kMaxPatienceMs, -1);
+  if (options.drain_patience >= absl::ZeroDuration()) {
+    config.drain_patience_ns = absl::ToInt64Nanoseconds(options.drain_patience);  // saturates
+  } else if (patience_ms != -1) {
+    config.drain_patience_ns = absl::ToInt64Nanoseconds(absl::Milliseconds(patience_ms));
+  }
   config.clock = &internal::Clock::Real();
   config.observer = options.observer;
   config.on_uncaught_failure = options.on_uncaught_failure;

@@ -29,6 +29,7 @@ struct RuntimeConfig {
   int parallelism = 1;
   int max_pool_size = 256;
   int min_runnable = 1;
+  int64_t drain_patience_ns = 20'000'000;
   Clock* clock = nullptr;                        // not null
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
@@ -118,6 +119,9 @@ class RuntimeCore {
   Carrier& carrier(uint32_t index) noexcept { return *carriers_[index]; }
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   uint32_t Choose(uint32_t count) noexcept;
+
+  // Nothing else can go on: takes a thread that drains (drain.h) out of that, if there is one. (unwind.cc)
+  bool PressOneDrain() noexcept;
 
   RuntimeCounts Counts() noexcept;
   // Every runtime that there is, under a lock: for the census.

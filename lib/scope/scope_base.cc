@@ -40,6 +40,10 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
           std::lock_guard guard(static_cast<ScopeBase&>(scope).lock_);
           static_cast<ScopeBase&>(scope).AwaitAllAgainLocked();
         },
+    .drain = [](ScopeRecord& scope) noexcept { return &static_cast<ScopeBase&>(scope).drain_; },
+    .set_patience = [](ScopeRecord& scope,
+                       int64_t deadline_ns) noexcept { static_cast<ScopeBase&>(scope).SetPatience(deadline_ns); },
+    .end_patience = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).timer_.Stop(); },
     .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
       return static_cast<const ScopeBase&>(scope).name_;
     },
@@ -60,6 +64,8 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
       serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
   WEFT_CHECK(max_concurrency_ >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
                                     << max_concurrency_ << " children run at once; it has to be one at least";
+  permits_before = owner->permits_held;
+  opened_as = owner->scopes_opened;
   // From here on others may shut it.
   if (PushRecord(*owner, *this)) {
     const CancelCause cause = WhyCancelled(*owner);
@@ -114,6 +120,17 @@ bool ScopeBase::TimedOut() const noexcept {
 
 CancelCause ScopeBase::MakeCause(CancelReason::Kind kind, uint64_t thread) const noexcept {
   return {kind, thread, owner->runtime->Now(), where_};
+}
+
+// ---- Its owner drains.
+
+void ScopeBase::SetPatience(int64_t deadline_ns) noexcept {
+  timer_.scope = this;
+  timer_.fire = [](TimerNode* node) noexcept {
+    PressDrain(static_cast<Timer*>(node)->scope->drain_);
+  };
+  timer_.cancel_waits = true;
+  ArmTimer(timer_, deadline_ns);
 }
 
 // ---- Who may.

@@ -3,41 +3,70 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "weft/internal/check.h"
+#include "weft/internal/drain.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/waiters.h"
 
 namespace weft {
 
-const internal::WaitKind Mutex::kWait = {internal::ParkReason::kMutex, /*timed=*/false, &internal::Waiters::Withdraw};
+const internal::WaitKind Mutex::kWait = {internal::ParkReason::kMutex, /*timed=*/false, &Mutex::Withdraw};
 
 Mutex::~Mutex() {
   std::lock_guard guard(waiters_.lock);
   WEFT_CHECK(!held_) << "a Mutex is destroyed by " << internal::DescribeCaller() << " while it is locked by "
-                     << internal::ThreadLabel(holder_);
+                     << internal::ThreadLabel(holder_.holder().id);
 }
 
 std::optional<MutexGuard> Mutex::TryLock() noexcept {
-  if (!Take(internal::CurrentThreadId())) return std::nullopt;
+  if (!Take()) return std::nullopt;
   return MutexGuard(this);
 }
 
-bool Mutex::Take(uint64_t thread) noexcept {
+bool Mutex::Take() noexcept {
   std::lock_guard guard(waiters_.lock);
-  return TakeLocked(thread);
+  return TakeLocked();
 }
 
-bool Mutex::TakeLocked(uint64_t thread) noexcept {
-  if (held_) return false;
-  held_ = true;
-  holder_ = thread;
+bool Mutex::TakeLocked() noexcept {
+  if (std::exchange(held_, true)) return false;
+  if (internal::ThreadBlock* thread = internal::CurrentThread()) {
+    internal::SetHolder(holder_, *thread);
+  }
   return true;
 }
 
+// A holder that cannot go on before its children have ended, one of which may be the caller, gives the lock back now.
 bool Mutex::Suspend(internal::PromiseBase& frame) noexcept {
-  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(internal::CurrentThreadId()); });
+  internal::ThreadKey holder;
+  uint32_t scopes_opened = 0;
+  const bool suspended = internal::WaitIn(waiters_, this, frame, kWait, [&] {
+    if (TakeLocked()) return true;
+    if (!std::exchange(wanted_, true)) internal::TheWantedLocks().Add(holder_);
+    holder = holder_.holder();
+    scopes_opened = holder_.scopes_opened();
+    return false;
+  });
+  if (holder.address != nullptr) internal::PressHolder(holder, scopes_opened);
+  return suspended;
+}
+
+// Under the lock.
+void Mutex::EndWantedIfNobodyWaits() noexcept {
+  if (!wanted_ || !waiters_.queue.empty()) return;
+  wanted_ = false;
+  internal::TheWantedLocks().Remove(holder_);
+}
+
+bool Mutex::Withdraw(internal::ThreadBlock& thread) noexcept {
+  auto& mutex = *static_cast<Mutex*>(thread.waiting_on);
+  std::lock_guard guard(mutex.waiters_.lock);
+  if (!mutex.waiters_.WithdrawLocked(thread)) return false;
+  mutex.EndWantedIfNobodyWaits();
+  return true;
 }
 
 // Stays held if somebody waits: it is handed over.
@@ -46,11 +75,13 @@ void Mutex::Unlock() noexcept {
   {
     std::lock_guard guard(waiters_.lock);
     next = waiters_.Grant();
-    if (next == nullptr) {
-      held_ = false;
+    if (next != nullptr) {
+      internal::SetHolder(holder_, *next);
     } else {
-      holder_ = next->id;
+      held_ = false;
+      holder_.SetHolder({}, 0);
     }
+    EndWantedIfNobodyWaits();
   }
   if (next != nullptr) internal::Wake(*next);
 }

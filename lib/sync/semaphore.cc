@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "weft/internal/check.h"
+#include "weft/internal/drain.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/waiters.h"
@@ -68,8 +70,13 @@ void Semaphore::Release() noexcept {
   if (next != nullptr) internal::Wake(*next);
 }
 
+// A permit is anonymous to its semaphore. Who has got it says so itself. (drain.h)
+Permit::Permit(Semaphore* semaphore) noexcept : semaphore_(semaphore), receipt_(internal::CountPermit()) {}
+
 void Permit::Release() noexcept {
-  if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->Release();
+  if (semaphore_ == nullptr) return;
+  internal::UncountPermit(receipt_);
+  std::exchange(semaphore_, nullptr)->Release();
 }
 
 }  // namespace weft

@@ -103,6 +103,11 @@ class ThreadBlock;
 // stack. (carrier.cc)
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
 
+// A destructor that an unwinding runs must not throw: a CHECK. Clang's frames take what it throws for an exception of
+// the coroutine, and would go on from there. (unwind.cc)
+void CheckMayFail() noexcept;             // a coroutine has thrown what it does not catch
+[[noreturn]] void DieOfRevived() noexcept;  // it has caught it, and has gone on
+
 struct PromiseBase {
   // The frame that awaits this one; null for the root of a virtual thread.
   PromiseBase* parent() const noexcept { return is_root() ? nullptr : reinterpret_cast<PromiseBase*>(up_); }
@@ -110,6 +115,9 @@ struct PromiseBase {
   ThreadBlock& thread() const noexcept { return *reinterpret_cast<ThreadBlock*>(up_ - kRoot); }  // of a root
   void SetParent(PromiseBase& awaiting) noexcept { up_ = reinterpret_cast<uintptr_t>(&awaiting); }
   void MakeRoot(ThreadBlock* of) noexcept { up_ = reinterpret_cast<uintptr_t>(of) + kRoot; }
+  // Its destructors are about to run, by an unwinding: it ends no more.
+  void Doom() noexcept { up_ = kRoot; }
+  bool doomed() const noexcept { return up_ == kRoot; }
 
   // Valid for every promise of Weft's: they begin with this base and are aligned like it (asserted by Task's promise).
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
@@ -126,6 +134,8 @@ struct PromiseBase {
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
       const PromiseBase up = ended.promise();
       if (up.is_root()) {
+        if (up.doomed()) [[unlikely]]
+          DieOfRevived();
         const bool succeeded = ended.promise().Succeeded();
         ended.destroy();
         return EndRootFrame(up.thread(), succeeded);

@@ -11,6 +11,7 @@
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/cancel_cause.h"
+#include "weft/internal/drain.h"
 #include "weft/internal/join_count.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
@@ -78,6 +79,11 @@ class ScopeRecord : public Record {
   void AwaitOthers() noexcept { operations_.await_others(*this); }
   void EndDaemons() noexcept { operations_.end_daemons(*this); }
   void AwaitAllAgain() noexcept { operations_.await_all_again(*this); }
+  // How its owner waits, unwinding, until the children have ended, if somebody may press it (drain.h); null if nobody
+  // may. The owner alone. SetPatience: presses it at `deadline_ns`; kept until EndPatience().
+  Drain* drain() noexcept { return operations_.drain == nullptr ? nullptr : operations_.drain(*this); }
+  void SetPatience(int64_t deadline_ns) noexcept { operations_.set_patience(*this, deadline_ns); }
+  void EndPatience() noexcept { operations_.end_patience(*this); }
   // Is its turn in the runtime's cancel queue user code?
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
   // For dumps and reasons.
@@ -92,6 +98,10 @@ class ScopeRecord : public Record {
   // Some of its children are daemons: a join waits for the others, then ends these and waits for them. Written by the
   // owner while it does not wait.
   bool has_daemons = false;
+  // Of a ScopeBase: how many permits the owner holds that it has got before (ThreadBlock::permits_held), and its
+  // scopes_opened, with this one.
+  uint8_t permits_before = 0;
+  uint32_t opened_as = 0;
 
  protected:
   Atomic<bool> shut_{false};  // written under lock_
@@ -112,6 +122,9 @@ class ScopeRecord : public Record {
     void (*await_others)(ScopeRecord& scope) noexcept = nullptr;
     void (*end_daemons)(ScopeRecord& scope) noexcept = nullptr;
     void (*await_all_again)(ScopeRecord& scope) noexcept = nullptr;
+    Drain* (*drain)(ScopeRecord& scope) noexcept = nullptr;
+    void (*set_patience)(ScopeRecord& scope, int64_t deadline_ns) noexcept = nullptr;
+    void (*end_patience)(ScopeRecord& scope) noexcept = nullptr;
     bool runs_user_code = false;
     std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };

@@ -81,6 +81,22 @@ void RunShutdowns(RuntimeCore& runtime) noexcept;
 // nothing else, until all have ended.
 void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
+// ---- Locks that are held over suspensions. (drain.h)
+
+// `thread` has got the lock.
+inline void SetHolder(HeldLock& held, ThreadBlock& thread) noexcept {
+  thread.last_lock = static_cast<uint8_t>(thread.scopes_opened);
+  held.SetHolder(thread.key(), thread.scopes_opened);
+}
+// The current thread, if there is one, has got a permit; it, or another one, gives that back.
+PermitReceipt CountPermit() noexcept;
+void UncountPermit(const PermitReceipt& receipt) noexcept;
+// The current thread waits for a lock that `holder` has got when it had opened so many scopes. Call it without locks
+// held.
+void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
+// The patience of an owner that drains is over: it goes on.
+void PressDrain(const Drain& drain) noexcept;
+
 // ---- Time and I/O, called by the current virtual thread.
 int64_t RuntimeNow() noexcept;      // nanoseconds on the runtime's clock
 int64_t RuntimeWallNow() noexcept;  // same, since 1970-01-01 UTC

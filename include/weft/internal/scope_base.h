@@ -238,6 +238,7 @@ class ScopeBase : public ScopeRecord {
   void RequestShutdownLocked(const CancelCause& cause) noexcept;
   void TimeIsUp() noexcept;
   bool ShutDownSome(int max) noexcept;
+  void SetPatience(int64_t deadline_ns) noexcept;
   void AwaitOthers() noexcept;
   void EndDaemons() noexcept;
   bool AwaitAllAgainLocked() noexcept;
@@ -283,7 +284,8 @@ class ScopeBase : public ScopeRecord {
     void Stop() noexcept;
     ScopeBase* scope;
   };
-  Timer timer_;
+  Timer timer_;  // of its own timeout; when its owner drains, of the patience
+  Drain drain_;
 
   // ---- One policy call at a time. Taken before lock_.
   bool decided_ = false;  // the policy has said to shut the scope down

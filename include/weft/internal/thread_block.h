@@ -148,15 +148,32 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
 
   // ---- The thread's own again.
   bool started = false;
-  bool unwind = false;       // to be unwound, not resumed
-  bool unwinding = false;    // its frames are being destroyed just now
+  bool unwind : 1 = false;     // to be unwound, not resumed
+  bool unwinding : 1 = false;  // its frames are being destroyed just now
   bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
   const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
   bool granted = false;      // guarded by the lock of what it waits for (waiters.h)
+  // What `scopes_opened` was, modulo 256, when it last got a lock or a permit. Also written by whoever grants one.
+  uint8_t last_lock = 0;
+  // Semaphore permits that it has got and not given back itself; kManyPermits stands for that many or more, for good.
+  uint8_t permits_held = 0;
+  static constexpr uint8_t kManyPermits = 255;
 
   CancelTarget root;
 
   static constexpr uint32_t kMountedBit = 1u << 31;
+
+  ThreadKey key() const noexcept { return {this, id}; }
+
+  // Has it got a lock or a permit since it opened `scope`? True also now and then if it has not, for that was hundreds of
+  // scopes ago.
+  bool HasLockedSince(const ScopeRecord& scope) const noexcept {
+    return static_cast<uint8_t>(scopes_opened - last_lock) <= scopes_opened - scope.opened_as;
+  }
+  // Does it hold a permit that it has got since? True also if another thread has given that back.
+  bool HoldsPermitSince(const ScopeRecord& scope) const noexcept {
+    return permits_held > scope.permits_before || permits_held == kManyPermits;
+  }
 
   std::string_view DisplayName() const noexcept {
     // [identity/2] acquire: pairs with [identity/1].

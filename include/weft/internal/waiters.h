@@ -40,6 +40,9 @@ struct Waiters {
   static bool Withdraw(ThreadBlock& thread) noexcept {
     auto& waiters = *static_cast<Waiters*>(thread.waiting_on);
     std::lock_guard guard(waiters.lock);
+    return waiters.WithdrawLocked(thread);
+  }
+  bool WithdrawLocked(ThreadBlock& thread) noexcept {
     if (thread.granted) return false;  // its wake-up is under way
     ThreadQueue::Remove(&thread);
     return true;
@@ -47,10 +50,10 @@ struct Waiters {
 };
 
 // Waits in `waiters` unless take(), called under the lock, says that what is waited for was there and has been taken.
-// For await_suspend: false if the coroutine goes on at once.
+// For await_suspend: false if the coroutine goes on at once. `waiting_on` is for the withdraw of `kind`.
 template <class Take>
-bool WaitIn(Waiters& waiters, PromiseBase& frame, const WaitKind& kind, Take take) noexcept {
-  if (!EnterWait(frame, kind, &waiters)) return true;
+bool WaitIn(Waiters& waiters, void* waiting_on, PromiseBase& frame, const WaitKind& kind, Take take) noexcept {
+  if (!EnterWait(frame, kind, waiting_on)) return true;
   ThreadBlock& self = *CurrentThread();
   {
     std::lock_guard guard(waiters.lock);
@@ -62,6 +65,12 @@ bool WaitIn(Waiters& waiters, PromiseBase& frame, const WaitKind& kind, Take tak
   // It was there. We are here because it was not a moment ago, or because this thread has had its share of such luck.
   YieldInstead();
   return true;
+}
+
+// The same for Waiters::Withdraw().
+template <class Take>
+bool WaitIn(Waiters& waiters, PromiseBase& frame, const WaitKind& kind, Take take) noexcept {
+  return WaitIn(waiters, &waiters, frame, kind, take);
 }
 
 }  // namespace weft::internal

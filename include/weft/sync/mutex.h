@@ -20,6 +20,7 @@
 #include <optional>
 #include <utility>
 
+#include "weft/internal/drain.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/waiters.h"
@@ -67,7 +68,7 @@ class Mutex {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
-    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(internal::CurrentThreadId()); }
+    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
     template <internal::WeftPromise Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
       return mutex_.Suspend(frame.promise());
@@ -78,16 +79,19 @@ class Mutex {
     Mutex& mutex_;
   };
 
-  bool Take(uint64_t thread) noexcept;
-  bool TakeLocked(uint64_t thread) noexcept;
+  bool Take() noexcept;
+  bool TakeLocked() noexcept;
   bool Suspend(internal::PromiseBase& frame) noexcept;
   void Unlock() noexcept;
+  void EndWantedIfNobodyWaits() noexcept;
+  static bool Withdraw(internal::ThreadBlock& thread) noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;
   // ---- Guarded by waiters_.lock.
   bool held_ = false;
-  uint64_t holder_ = 0;  // the thread that has locked it, while it is held; 0: an OS thread
+  bool wanted_ = false;  // listed, with what somebody waits for
+  internal::HeldLock holder_;
 };
 
 }  // namespace weft

@@ -20,6 +20,7 @@
 #include <optional>
 #include <utility>
 
+#include "weft/internal/drain.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/waiters.h"
@@ -30,12 +31,15 @@ class Semaphore;
 
 class [[nodiscard("a dropped Permit is released at once")]] Permit {
  public:
-  Permit(Permit&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
+  Permit(Permit&& other) noexcept
+      : semaphore_(std::exchange(other.semaphore_, nullptr)), receipt_(other.receipt_) {}
   // Releases what it has, and takes over what the other has.
   Permit& operator=(Permit&& other) noexcept {
     Semaphore* const taken = std::exchange(other.semaphore_, nullptr);
+    const internal::PermitReceipt receipt = other.receipt_;
     Release();
     semaphore_ = taken;
+    receipt_ = receipt;
     return *this;
   }
   ~Permit() { Release(); }
@@ -45,8 +49,9 @@ class [[nodiscard("a dropped Permit is released at once")]] Permit {
 
  private:
   friend class Semaphore;
-  explicit Permit(Semaphore* semaphore) noexcept : semaphore_(semaphore) {}
+  explicit Permit(Semaphore* semaphore) noexcept;
   Semaphore* semaphore_;
+  internal::PermitReceipt receipt_;
 };
 
 class Semaphore {

@@ -1,0 +1,45 @@
+#include "weft/internal/drain.h"
+
+#include <cstdint>
+#include <mutex>
+
+namespace weft::internal {
+
+WantedLocks::Stripe& WantedLocks::StripeOf(const HeldLock& held) noexcept {
+  return stripes_[reinterpret_cast<uintptr_t>(&held) / 64 % kDrainStripes];
+}
+
+void WantedLocks::Add(HeldLock& held) noexcept {
+  Stripe& stripe = StripeOf(held);
+  std::lock_guard guard(stripe.lock);
+  stripe.locks.PushBack(&held);
+}
+
+void WantedLocks::Remove(HeldLock& held) noexcept {
+  Stripe& stripe = StripeOf(held);
+  std::lock_guard guard(stripe.lock);
+  stripe.locks.Remove(&held);
+}
+
+bool WantedLocks::AnyHeldBy(ThreadKey thread, uint32_t since) noexcept {
+  for (Stripe& stripe : stripes_) {
+    std::lock_guard guard(stripe.lock);
+    for (HeldLock* held = stripe.locks.front(); held != nullptr; held = stripe.locks.Next(held)) {
+      if (held->holder() == thread && IsSince(held->scopes_opened(), since)) return true;
+    }
+  }
+  return false;
+}
+
+// Never destroyed: threads may wait while the process ends.
+WantedLocks& TheWantedLocks() noexcept {
+  [[clang::no_destroy]] static WantedLocks wanted;
+  return wanted;
+}
+
+Drains& TheDrains() noexcept {
+  [[clang::no_destroy]] static Drains drains;
+  return drains;
+}
+
+}  // namespace weft::internal

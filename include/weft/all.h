@@ -13,7 +13,8 @@
 //   a range of tasks of T, of absl::StatusOr<T>     std::vector<T>, absl::StatusOr<std::vector<T>>
 //   a range of tasks of void, of absl::Status       nothing, absl::Status
 //
-// A branch of void or absl::Status has std::monostate in the tuple. A range is any input range of tasks: a vector,
+// A branch of void or absl::Status has std::monostate in the tuple; a T& lies in a vector as a
+// std::reference_wrapper<T>. A range is any input range of tasks: a vector,
 // moved or not, or a view. The call moves the tasks out of it, at once, and has no use for the range afterwards. What
 // All() gives can be awaited once, or passed where a Task is expected: to Fork(), WithTimeout(), Shield(), Run(), or in
 // a range to All().
@@ -26,6 +27,7 @@
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 
+#include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -62,7 +64,8 @@ using AllResult = std::conditional_t<(IsStatusLike<T> || ...), absl::StatusOr<st
 template <class T>
 using AllVectorResult = std::conditional_t<
     std::is_void_v<FlatValue<T>>, T,
-    std::conditional_t<IsStatusLike<T>, absl::StatusOr<std::vector<TupleElement<T>>>, std::vector<TupleElement<T>>>>;
+    std::conditional_t<IsStatusLike<T>, absl::StatusOr<std::vector<Kept<TupleElement<T>>>>,
+                       std::vector<Kept<TupleElement<T>>>>>;
 
 // The value of a branch that succeeded.
 template <class T>
@@ -172,7 +175,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
   ~AllVectorAwaiter() {
     if (branches_ == nullptr) return;
     for (size_t i = 0; i < count_; ++i) slots()[i].~ResultSlot<T>();
-    FreeFrame(branches_, Bytes());
+    FreeFrame(branches_, Bytes(), kAlignment);
   }
 
   bool await_ready() const noexcept { return tasks_.empty() && AtCheckpoint(); }
@@ -183,7 +186,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
       return std::noop_coroutine();
     }
     count_ = tasks_.size();
-    branches_ = static_cast<BranchBlock*>(AllocateOrDie(Bytes(), "the branches of All"));
+    branches_ = static_cast<BranchBlock*>(AllocateOrDie(Bytes(), kAlignment, "the branches of All"));
     PromiseBase** const roots = reinterpret_cast<PromiseBase**>(slots() + count_);
     for (size_t i = 0; i < count_; ++i) {
       auto* slot = new (slots() + i) ResultSlot<T>;
@@ -199,7 +202,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
     if constexpr (std::is_same_v<T, absl::Status>) {
       return absl::OkStatus();
     } else if constexpr (!std::is_void_v<T>) {
-      std::vector<TupleElement<T>> values;
+      std::vector<Kept<TupleElement<T>>> values;
       values.reserve(count_);
       for (size_t i = 0; i < count_; ++i) values.push_back(TakeElement(slots()[i]));
       return values;
@@ -210,9 +213,14 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
 
  private:
   // One allocation: the control blocks, the results, and the roots, which are needed for a moment only.
-  static_assert(alignof(ResultSlot<T>) <= alignof(BranchBlock));
-  size_t Bytes() const noexcept { return count_ * (sizeof(BranchBlock) + sizeof(ResultSlot<T>) + sizeof(PromiseBase*)); }
-  ResultSlot<T>* slots() noexcept { return reinterpret_cast<ResultSlot<T>*>(branches_ + count_); }
+  static constexpr size_t kAlignment = std::max(alignof(BranchBlock), alignof(ResultSlot<T>));
+  size_t SlotsOffset() const noexcept {
+    return (count_ * sizeof(BranchBlock) + alignof(ResultSlot<T>) - 1) & ~(alignof(ResultSlot<T>) - 1);
+  }
+  size_t Bytes() const noexcept { return SlotsOffset() + count_ * (sizeof(ResultSlot<T>) + sizeof(PromiseBase*)); }
+  ResultSlot<T>* slots() noexcept {
+    return reinterpret_cast<ResultSlot<T>*>(reinterpret_cast<char*>(branches_) + SlotsOffset());
+  }
 
   std::vector<Task<T>> tasks_;
   size_t count_ = 0;
@@ -235,8 +243,7 @@ template <internal::RangeOfTasks R>
 auto All(R&& tasks) {
   auto taken = internal::TasksOf(std::forward<R>(tasks));
   using T = typename decltype(taken)::value_type::value_type;
-  static_assert(!std::is_reference_v<T>, "All() of a range cannot give references; return pointers");
-  if constexpr (!std::is_reference_v<T>) return internal::AllVectorAwaiter<T>(std::move(taken));
+  return internal::AllVectorAwaiter<T>(std::move(taken));
 }
 
 namespace internal {

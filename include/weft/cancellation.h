@@ -179,12 +179,7 @@ absl::Status StatusAt(const Boundary& boundary);
 template <class T>
 StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
   if (boundary.reached) return StatusAt(boundary);
-  if constexpr (std::is_void_v<T>) {
-    slot.Take();
-    return absl::OkStatus();
-  } else {
-    return slot.Take();
-  }
+  return TakeOutcome(slot);
 }
 
 // What they have in common: a task, not started, and its result.
@@ -238,7 +233,7 @@ template <class T>
 class MoveOnAwaiter : public TimedTask<T> {
  public:
   using TimedTask<T>::TimedTask;
-  std::conditional_t<std::is_void_v<T>, bool, std::optional<T>> await_resume() {
+  std::conditional_t<std::is_void_v<T>, bool, std::optional<Kept<T>>> await_resume() {
     this->Leave();
     if constexpr (std::is_void_v<T>) {
       if (!this->reached) this->slot_.Take();

@@ -4,9 +4,14 @@
 //
 //   absl::StatusOr<std::vector<Page>> pages = co_await weft::Map(urls, 8, [](const Url& url) { return Fetch(url); });
 //
-// The function is called with a reference to the element and returns a Task. At most `limit` of these run at once, each on one
-// of as many virtual threads, which take the elements in the order of the range: memory does not grow with the range.
-// The first failure cancels the rest; when they have ended, it is the result.
+//   std::vector<absl::StatusOr<Page>> outcomes =
+//       co_await weft::MapSettled(urls, 8, [](const Url& url) { return Fetch(url); }, {.timeout = absl::Seconds(2)});
+//
+// The function is called with a reference to the element, and with its index (a size_t, from 0) if it takes two
+// parameters. It returns a Task. At most `limit` of these run at once, each on one of as many virtual threads, which
+// take the elements in the order of the range. A thread is started when there is an element for it: neither a long range
+// nor a high limit costs memory by itself. The first failure cancels the rest; when they have ended, it is the result.
+// With MapSettled nothing cancels the rest, and every outcome is kept.
 //
 //   the function returns          ForEach gives                    Map gives, in the order of the range
 //   Task<void>                    nothing, or throws
@@ -14,28 +19,38 @@
 //   Task<absl::Status>            absl::Status
 //   Task<absl::StatusOr<T>>                                        absl::StatusOr<std::vector<T>>
 //
-// The range is kept by the call if it is a temporary, and referred to if it is not; it is traversed once, and has to be a
-// forward range. The function is kept, and called by several threads at once: it must not change what it has captured.
+//   MapSettled gives a std::vector of absl::StatusOr<T>, or of absl::Status where there is no T
 //
-// Misuse: a limit below one is a CHECK. Cancellation: a checkpoint; cancelled, it cancels the rest and waits for them, also for
-// functions that never pass a checkpoint: there is one before each element.
+// The range is any input range. It is kept by the call if it is a temporary, and referred to if it is not; it is
+// traversed once, by one thread at a time; whoever waits for a slow iterator holds its carrier. Elements of a range that
+// is not a forward range are copied, or moved where the range gives them away, and live until their tasks have ended;
+// the function gets references to the copies. What an iterator throws is thrown by the call, and no further element is
+// taken. The function is kept, and called by several threads at once: it must not change what it has captured.
+//
+// Misuse: a limit below one is a CHECK. Cancellation: a checkpoint, as is the begin of each element; cancelled, it
+// cancels the rest and waits for them. The results are lost then, as those of Map() in a WithTimeout() that is late:
+// MapSettled() has a timeout of its own for that.
 #ifndef WEFT_FOR_EACH_H_
 #define WEFT_FOR_EACH_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <ranges>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
+#include "weft/internal/compiler.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
@@ -44,16 +59,53 @@
 
 namespace weft {
 
+// Of MapSettled().
+struct SettleOptions {
+  // Then the tasks that run are cancelled, and no other is begun; they count as kDeadlineExceeded, with ReasonOf().
+  absl::Duration timeout = absl::InfiniteDuration();
+  std::source_location where = std::source_location::current();  // for the reason
+};
+
 namespace internal {
 
-template <class R, class F>
-using ForEachTask = std::invoke_result_t<const F&, std::ranges::range_reference_t<R>>;
-template <class R, class F>
-using ForEachValue = typename ForEachTask<R, F>::value_type;
+// What the function is called with.
+template <class R>
+struct ElementOf {};
+template <std::ranges::input_range R>
+struct ElementOf<R> {
+  using Reference = std::ranges::range_value_t<R>&;
+};
+template <std::ranges::forward_range R>
+struct ElementOf<R> {
+  using Reference = std::ranges::range_reference_t<R>;
+};
+template <class R>
+using ElementReference = typename ElementOf<R>::Reference;
 
-// F is called for the elements of R.
+// How F is called for an element of R, if it can be.
+template <class R, class F>
+struct ElementCall {};
+template <class R, class F>
+  requires GivesTask<const F&, ElementReference<R>>
+struct ElementCall<R, F> {
+  using Task = std::invoke_result_t<const F&, ElementReference<R>>;
+  static Task Call(const F& function, ElementReference<R>&& element, size_t) {
+    return function(std::forward<ElementReference<R>>(element));
+  }
+};
+template <class R, class F>
+  requires(!GivesTask<const F&, ElementReference<R>> && GivesTask<const F&, ElementReference<R>, size_t>)
+struct ElementCall<R, F> {
+  using Task = std::invoke_result_t<const F&, ElementReference<R>, size_t>;
+  static Task Call(const F& function, ElementReference<R>&& element, size_t index) {
+    return function(std::forward<ElementReference<R>>(element), index);
+  }
+};
+
+template <class R, class F>
+using ForEachValue = typename ElementCall<R, F>::Task::value_type;
 template <class F, class R>
-concept ElementFunction = GivesTask<const F&, std::ranges::range_reference_t<R>>;
+concept ElementFunction = requires { typename ForEachValue<R, F>; };
 template <class F, class R>
 concept FunctionWithoutResults = ElementFunction<F, R> && std::is_void_v<FlatValue<ForEachValue<R, F>>>;
 template <class F, class R>
@@ -62,60 +114,120 @@ concept FunctionWithResults = ElementFunction<F, R> && !std::is_void_v<FlatValue
 // The elements that are not begun yet.
 template <class R>
 class Elements {
+  static constexpr bool kForward = std::ranges::forward_range<R>;
+
  public:
-  explicit Elements(R& range) : next_(std::ranges::begin(range)), end_(std::ranges::end(range)) {}
+  Elements(R& range, int limit)
+      : threads_left_(limit - 1), next_(std::ranges::begin(range)), end_(std::ranges::end(range)) {}
 
   struct Element {
-    std::ranges::iterator_t<R> at;
+    std::conditional_t<kForward, std::ranges::iterator_t<R>, std::ranges::range_value_t<R>> kept;
     size_t index;
+    bool start_another;  // thread, which there may be an element for
+
+    ElementReference<R> operator*() {
+      if constexpr (kForward) {
+        return *kept;
+      } else {
+        return kept;
+      }
+    }
   };
+  // Iterators are user code, and the only one that runs under this lock. They may throw.
   std::optional<Element> Take() {
     std::lock_guard guard(lock_);
+    if (over_) return std::nullopt;
+    over_ = true;  // also if an iterator throws
+    // An input range may wait for its next element: it is not asked before somebody wants it.
+    if (!kForward && index_ > 0) ++next_;
     if (next_ == end_) return std::nullopt;
-    return Element{next_++, index_++};
+    std::optional<Element> taken(Element{TakeNext(), index_++, false});
+    if (kForward) ++next_;
+    over_ = kForward && next_ == end_;
+    if (!over_ && threads_left_ > 0) {
+      --threads_left_;
+      taken->start_another = true;
+    }
+    return taken;
+  }
+
+  // All threads have ended. How many elements there are: of a range that is not to be traversed further, those that
+  // were taken.
+  size_t CountAll() {
+    if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
+      for (; next_ != end_; ++next_) ++index_;
+    }
+    return index_;
   }
 
  private:
+  auto TakeNext() {
+    if constexpr (kForward) {
+      return next_;
+    } else {
+      return static_cast<std::ranges::range_value_t<R>>(*next_);
+    }
+  }
+
   Lock lock_;
+  bool over_ = false;
+  int threads_left_;
   std::ranges::iterator_t<R> next_;
   const std::ranges::sentinel_t<R> end_;
   size_t index_ = 0;
 };
 
-// One of the threads. `take(task, index)` awaits the task, and gives a status where the tasks do.
-template <class R, class F, class Take>
-Task<absl::Status> RunElements(Elements<R>& elements, const F& function, const Take& take) {
-  while (auto element = elements.Take()) {
+// What the threads of one call share. `run_one(begin, index)` calls begin(), which gives the task of that element, and
+// awaits it; gives a failure where the rest is to be cancelled.
+template <class R, class F, class RunOne>
+struct ElementRun {
+  Elements<R>& elements;
+  const F& function;
+  const RunOne& run_one;
+  ShutdownOnFailure& scope;
+};
+
+// One of the threads.
+template <class R, class F, class RunOne>
+Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
+  while (true) {
     co_await CheckpointAwaiter();
-    if (absl::Status failed = co_await take(function(*element->at), element->index); !failed.ok()) co_return failed;
+    auto taken = run.elements.Take();
+    if (!taken.has_value()) co_return absl::OkStatus();
+    if (taken->start_another) run.scope.Fork(RunElements(run));
+    ElementReference<R>&& element = **taken;  // an object where the range gives one: it lives as long as the task
+    const auto begin = [&] {
+      return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
+    };
+    if (absl::Status failed = co_await run.run_one(begin, taken->index); !failed.ok()) co_return failed;
   }
-  co_return absl::OkStatus();
 }
 
-template <class R, class F, class Take>
-Task<Outcome> RunAllElements(R& range, int limit, const F& function, const Take& take) {
-  WEFT_CHECK(limit >= 1) << "ForEach() and Map() with a limit of " << limit << "; it has to be one at least";
-  Elements<R> elements(range);
-  size_t threads = static_cast<size_t>(limit);
-  if constexpr (std::ranges::sized_range<R>) threads = std::min<size_t>(threads, std::ranges::size(range));
+template <class R, class F, class RunOne>
+Task<Outcome> RunAllElements(Elements<R>& elements, const F& function, const RunOne& run_one) {
   ShutdownOnFailure scope;
-  for (size_t i = 0; i < threads; ++i) scope.Fork(RunElements<R>(elements, function, take));
+  scope.Fork(RunElements(ElementRun<R, F, RunOne>{elements, function, run_one, scope}));
   co_return co_await scope.Join();
+}
+
+inline void CheckLimit(int limit) {
+  WEFT_CHECK(limit >= 1) << "ForEach() and Map() with a limit of " << limit << "; it has to be one at least";
 }
 
 template <class R, class F>
 Task<ForEachValue<R, F>> ForEachIn(R range, int limit, F function) {
   using T = ForEachValue<R, F>;
-  using Range = std::remove_reference_t<R>;
-  const auto take = [](Task<T> task, size_t) -> Task<absl::Status> {
+  CheckLimit(limit);
+  Elements<std::remove_reference_t<R>> elements(range, limit);
+  const auto run_one = [](const auto& begin, size_t) -> Task<absl::Status> {
     if constexpr (std::is_void_v<T>) {
-      co_await std::move(task);
+      co_await begin();
       co_return absl::OkStatus();
     } else {
-      co_return co_await std::move(task);
+      co_return co_await begin();
     }
   };
-  const Outcome outcome = co_await RunAllElements<Range>(range, limit, function, take);
+  const Outcome outcome = co_await RunAllElements(elements, function, run_one);
   if constexpr (std::is_void_v<T>) {
     outcome.ThrowIfFailed();
   } else {
@@ -124,62 +236,135 @@ Task<ForEachValue<R, F>> ForEachIn(R range, int limit, F function) {
   }
 }
 
+// Results by their index, from several threads.
+template <class V>
+class IndexedResults {
+ public:
+  template <class... From>
+  void Put(size_t index, From&&... value) {
+    std::lock_guard guard(lock_);
+    if (found_.size() <= index) found_.resize(index + 1);
+    found_[index].emplace(std::forward<From>(value)...);
+  }
+  // Afterwards.
+  std::vector<std::optional<V>>& all() { return found_; }
+
+ private:
+  Lock lock_;
+  std::vector<std::optional<V>> found_;
+};
+
 template <class T>
-using MapResult = std::conditional_t<IsStatusLike<T>, absl::StatusOr<std::vector<FlatValue<T>>>, std::vector<FlatValue<T>>>;
+using MapValues = std::vector<Kept<FlatValue<T>>>;
+template <class T>
+using MapResult = std::conditional_t<IsStatusLike<T>, absl::StatusOr<MapValues<T>>, MapValues<T>>;
 
 template <class R, class F>
 Task<MapResult<ForEachValue<R, F>>> MapOver(R range, int limit, F function) {
   using T = ForEachValue<R, F>;
-  using U = FlatValue<T>;
-  using Range = std::remove_reference_t<R>;
-  Lock lock;
-  std::vector<std::optional<U>> found;  // guarded by lock
-  const auto take = [&](Task<T> task, size_t index) -> Task<absl::Status> {
-    T result = co_await std::move(task);
+  using V = Kept<FlatValue<T>>;
+  CheckLimit(limit);
+  Elements<std::remove_reference_t<R>> elements(range, limit);
+  IndexedResults<V> results;
+  const auto run_one = [&results](const auto& begin, size_t index) -> Task<absl::Status> {
     if constexpr (IsStatusLike<T>) {
+      T result = co_await begin();
       if (!result.ok()) co_return std::move(result).status();
-    }
-    std::lock_guard guard(lock);
-    if (found.size() <= index) found.resize(index + 1);
-    if constexpr (IsStatusLike<T>) {
-      found[index].emplace(*std::move(result));
+      results.Put(index, *std::move(result));
     } else {
-      found[index].emplace(std::move(result));
+      results.Put(index, co_await begin());
     }
     co_return absl::OkStatus();
   };
-  const Outcome outcome = co_await RunAllElements<Range>(range, limit, function, take);
+  const Outcome outcome = co_await RunAllElements(elements, function, run_one);
   if constexpr (IsStatusLike<T>) {
     if (outcome.exception() != nullptr) outcome.ThrowIfFailed();
     if (!outcome.ok()) co_return outcome.status();
   } else {
     outcome.ThrowIfFailed();
   }
-  std::vector<U> values;
-  values.reserve(found.size());
-  for (std::optional<U>& value : found) values.push_back(*std::move(value));
+  std::vector<V> values;
+  values.reserve(results.all().size());
+  for (std::optional<V>& value : results.all()) values.push_back(*std::move(value));
   co_return values;
+}
+
+// The outcome of the task that begin() gives; what it throws is one.
+template <class T, class Begin>
+Task<StatusOrOf<T>> OutcomeOf(const Begin& begin) {
+#if WEFT_EXCEPTIONS
+  try {
+#endif
+    if constexpr (std::is_void_v<T>) {
+      co_await begin();
+      co_return absl::OkStatus();
+    } else if constexpr (std::is_reference_v<T>) {
+      co_return Kept<T>(co_await begin());
+    } else {
+      co_return co_await begin();
+    }
+#if WEFT_EXCEPTIONS
+  } catch (...) {
+    co_return ExceptionToStatus(std::current_exception());
+  }
+#endif
+}
+
+template <class R, class F>
+Task<std::vector<StatusOrOf<ForEachValue<R, F>>>> MapSettledOver(R range, int limit, F function,
+                                                                 SettleOptions options) {
+  using T = ForEachValue<R, F>;
+  CheckLimit(limit);
+  Elements<std::remove_reference_t<R>> elements(range, limit);
+  IndexedResults<StatusOrOf<T>> results;
+  const auto run_one = [&results](const auto& begin, size_t index) -> Task<absl::Status> {
+    results.Put(index, co_await OutcomeOf<T>(begin));
+    co_return absl::OkStatus();
+  };
+  const absl::StatusOr<Outcome> outcome =
+      co_await WithTimeout(options.timeout, RunAllElements(elements, function, run_one), options.where);
+  if (outcome.ok()) outcome->ThrowIfFailed();  // no element's: an iterator has thrown, or there is no memory
+  std::vector<StatusOrOf<T>> outcomes;
+  const size_t count = elements.CountAll();
+  outcomes.reserve(count);
+  for (std::optional<StatusOrOf<T>>& each : results.all()) {
+    outcomes.push_back(each.has_value() ? *std::move(each) : StatusOrOf<T>(outcome.status()));
+  }
+  while (outcomes.size() < count) outcomes.push_back(outcome.status());
+  co_return outcomes;
 }
 
 }  // namespace internal
 
-template <std::ranges::forward_range R, internal::FunctionWithoutResults<R> F>
+template <std::ranges::input_range R, internal::FunctionWithoutResults<R> F>
 Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function) {
   return internal::ForEachIn<R>(std::forward<R>(range), limit, std::move(function));
 }
-template <std::ranges::forward_range R, internal::ElementFunction<R> F>
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
 template <class R, class F>
-Task<void> ForEach(R&&, int, F) = delete;  // for a forward range; the function takes an element and returns a Task
+Task<void> ForEach(R&&, int, F) = delete;  // for an input range; the function takes an element and returns a Task
 
-template <std::ranges::forward_range R, internal::FunctionWithResults<R> F>
+template <std::ranges::input_range R, internal::FunctionWithResults<R> F>
 Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function) {
   return internal::MapOver<R>(std::forward<R>(range), limit, std::move(function));
 }
-template <std::ranges::forward_range R, internal::ElementFunction<R> F>
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
 template <class R, class F>
-Task<void> Map(R&&, int, F) = delete;  // for a forward range; the function takes an element and returns a Task
+Task<void> Map(R&&, int, F) = delete;  // for an input range; the function takes an element and returns a Task
+
+// Every outcome, in the order of the range; an exception as ExceptionToStatus() has it. If the time is up first, those of
+// the tasks that have ended are there, and kDeadlineExceeded stands for each of the others: for all elements of a forward
+// range, which are counted for that, and for those that were begun of another, and of std::views::iota(0).
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
+Task<std::vector<internal::StatusOrOf<internal::ForEachValue<R, F>>>> MapSettled(R&& range, int limit, F function,
+                                                                                 SettleOptions options = {}) {
+  return internal::MapSettledOver<R>(std::forward<R>(range), limit, std::move(function), options);
+}
+template <class R, class F>
+Task<void> MapSettled(  // for an input range; the function takes an element and returns a Task
+    R&&, int, F, SettleOptions = {}) = delete;
 
 }  // namespace weft
 

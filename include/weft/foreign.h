@@ -199,7 +199,7 @@ class ForeignCall {
 // ends.
 class [[nodiscard]] Hop {
  public:
-  class promise_type {
+  class promise_type : public FrameMemory {
    public:
     template <class... Rest>
     explicit promise_type(ForeignCall& call, Rest&...) noexcept : call_(call) {}
@@ -207,8 +207,6 @@ class [[nodiscard]] Hop {
       WEFT_CHECK(call_.ended())
           << "foreign code has destroyed the coroutine that awaits it in weft::Foreign(); it must resume it";
     }
-    static void* operator new(size_t size) { return AllocateOrDie(size, "a coroutine frame"); }
-    static void operator delete(void* frame, size_t size) noexcept { FreeFrame(frame, size); }
 
     Hop get_return_object() noexcept { return Hop(std::coroutine_handle<promise_type>::from_promise(*this)); }
     std::suspend_always initial_suspend() const noexcept { return {}; }

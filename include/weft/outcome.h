@@ -33,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
+#include "weft/internal/status_traits.h"
 
 namespace weft {
 
@@ -97,8 +98,10 @@ class [[nodiscard("look at the outcome of Join(), or say .IgnoreFailures()")]] O
 // The outcome of a scope that ends with one result.
 template <class T>
 class [[nodiscard("look at the outcome of Join()")]] ValueOutcome {
+  using Kept = internal::Kept<T>;  // T, or a std::reference_wrapper
+
  public:
-  explicit ValueOutcome(T value) : value_(std::move(value)) {}
+  explicit ValueOutcome(Kept value) : value_(std::move(value)) {}
   explicit ValueOutcome(Outcome failed) : failed_(std::move(failed)) {}
 
   bool ok() const noexcept { return value_.has_value(); }
@@ -111,14 +114,14 @@ class [[nodiscard("look at the outcome of Join()")]] ValueOutcome {
     if (!value_.has_value()) failed_.failures().front().Throw();
     return *std::move(value_);
   }
-  operator absl::StatusOr<T>() && {  // implicit: `absl::StatusOr<T> result = co_await scope.Join();`
+  operator absl::StatusOr<Kept>() && {  // implicit: `absl::StatusOr<T> result = co_await scope.Join();`
     if (!value_.has_value()) return failed_.status();
     return *std::move(value_);
   }
   void IgnoreFailures() const noexcept {}
 
  private:
-  std::optional<T> value_;
+  std::optional<Kept> value_;
   Outcome failed_;
 };
 

@@ -57,6 +57,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
 #include "weft/subtask.h"
 #include "weft/text_view.h"
@@ -140,7 +141,7 @@ class ShutdownOnSuccessPolicy {
 
 template <class T>
 class AllSuccessfulPolicy {
-  static_assert(!std::is_void_v<T> && !std::is_reference_v<T>,
+  static_assert(!std::is_void_v<T>,
                 "AllSuccessful<T> gives a vector of values; use ShutdownOnFailure where there are none");
 
  public:
@@ -149,17 +150,17 @@ class AllSuccessfulPolicy {
 
   void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
   // Of the subtasks forked since the join before.
-  ValueOutcome<std::vector<T>> Result(Outcome outcome) {
-    using Values = ValueOutcome<std::vector<T>>;
+  ValueOutcome<std::vector<internal::Kept<T>>> Result(Outcome outcome) {
+    using Values = ValueOutcome<std::vector<internal::Kept<T>>>;
     const std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
     if (!outcome.ok()) return Values(std::move(outcome));
-    std::vector<T> values;
+    std::vector<internal::Kept<T>> values;
     values.reserve(subtasks.size());
     for (const Subtask<T>& subtask : subtasks) {
       if (subtask.state() != Subtask<T>::State::kSuccess) {
         return Values(Outcome({Failure{subtask.thread_id(), absl::CancelledError("a subtask was cancelled")}}, 0));
       }
-      values.push_back(std::move(subtask.get()));
+      values.push_back(static_cast<T&&>(subtask.get()));
     }
     return Values(std::move(values));
   }

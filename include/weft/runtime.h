@@ -162,11 +162,10 @@ class RootThread final : public ThreadBlock {
     }
     WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << Explain(root.cause).ToString()
                             << ") and so has no result";
-    if constexpr (std::is_void_v<T> && !std::is_void_v<Result>) {
-      slot_.Take();
-      return absl::OkStatus();
-    } else {
+    if constexpr (std::is_same_v<Result, T>) {
       return slot_.Take();
+    } else {
+      return TakeOutcome(slot_);
     }
   }
 

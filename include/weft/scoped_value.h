@@ -98,7 +98,10 @@ class alignas(8) ScopedValue {
 template <class T>
 class [[nodiscard("a binding lasts as long as this object: give it a name")]] ScopedBinding : private internal::BindingBase {
  public:
-  ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value) : value_(std::move(value)) { Bind(&key, &value_); }
+  ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value) : value_(std::move(value)) {
+    internal::CheckInFrame(this);
+    Bind(&key, &value_);
+  }
   ~ScopedBinding() { Unbind(); }
 
  private:

@@ -18,10 +18,19 @@
 // coroutine and let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
 //
 // Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any
-// movable type; absl::Status and absl::StatusOr are what failures without exceptions look like.
+// movable type; absl::Status and absl::StatusOr are what failures without exceptions look like. Where a T& becomes part
+// of a StatusOr, an optional or a vector (WithTimeout(), MoveOnAfter(), Map()), it is a std::reference_wrapper<T>. A
+// coroutine that ends without a co_return, of a T that is not void, is a CHECK, in every build.
 //
 // Cancellation. Awaiting a Task is not a checkpoint; what it awaits at the leaves is. A cancelled chain of Tasks is
 // destroyed from the leaf, without unwinding the C++ stack, so destructors run and `catch` sees nothing.
+//
+// Alignment. A frame is aligned to 16 bytes. What is aligned to more (a __m256, an alignas(64)) may lie in one only
+// where the compiler is given -fcoro-aligned-allocation, which is a matter of each source file; a frame that needs no
+// more than 16 costs the same then. Without it, a coroutine with such a parameter or result does not compile; a local
+// compiles, and is misaligned. The object of Weft's in a frame that has a result of another file's coroutine, or a
+// scoped value, is checked when it is made. What lies in no frame is aligned always: the closure of a Fork(), the
+// results of subtasks.
 //
 // Cost. One frame from the carrier's cache (frame_cache.h), two pointers of bookkeeping in it, and two indirect jumps.
 // A chain of a million nested awaits starts, ends and is cancelled in constant stack.
@@ -30,7 +39,9 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -56,9 +67,13 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
 template <class T>
 class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::trivial_abi]] Task {
   static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
+  static_assert(std::is_same_v<T, std::remove_cv_t<T>>,
+                "Task<const T> is not supported; return Task<T>: the result is moved to who awaits it");
+  static_assert(std::is_void_v<T> || std::is_reference_v<T> || (std::is_object_v<T> && !std::is_array_v<T>),
+                "the T of Task<T> is void, a reference, or an object that can be moved");
 
  public:
-  using promise_type = internal::TaskPromise<T>;
+  using promise_type = internal::TaskPromise<T>;  // but see TaskPromiseFor, below
   using value_type = T;
   using WeftAwaitable = void;
 
@@ -127,7 +142,11 @@ class TaskPromiseBase : public PromiseBase {
 
   // The frame has ended: did it fail, by throwing or by a status?
   bool Succeeded() const noexcept {
-    if (!slot->has_value()) return false;
+    if (!slot->has_value()) {
+      if (!slot->has_exception()) [[unlikely]]
+        DieWithoutResult(__PRETTY_FUNCTION__);
+      return false;
+    }
     if constexpr (IsStatusLike<T>) return slot->value().ok();
     return true;
   }
@@ -147,12 +166,17 @@ class TaskPromiseBase : public PromiseBase {
                   "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread: "
                   "co_await weft::Foreign(it)");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
+    static_assert(!IsTask<A> || !std::is_const_v<std::remove_reference_t<A>>,
+                  "a const Task is never awaited, for awaiting takes its frame: declare it without const");
     return std::forward<A>(awaitable);
   }
 };
 
 template <class T>
-class TaskPromise final : public TaskPromiseBase<T> {
+class TaskPromise : public TaskPromiseBase<T> {
+  static_assert(std::is_reference_v<T> || std::is_move_constructible_v<T>,
+                "the T of Task<T> is void, a reference, or an object that can be moved");
+
  public:
   Task<T> get_return_object() noexcept {
     static_assert(alignof(TaskPromise) == alignof(PromiseBase), "PromiseBase::Handle() needs promises aligned like their base");
@@ -171,11 +195,38 @@ class TaskPromise final : public TaskPromiseBase<T> {
 };
 
 template <>
-class TaskPromise<void> final : public TaskPromiseBase<void> {
+class TaskPromise<void> : public TaskPromiseBase<void> {
  public:
   Task<void> get_return_object() noexcept { return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this)); }
   void return_void() noexcept { slot->SetValue(); }
 };
+
+// The promise of a coroutine with parameters, or a result, that are aligned to more than a frame is.
+template <class T>
+class OveralignedTaskPromise final : public TaskPromise<T> {
+ public:
+  // The compiler takes the other one with -fcoro-aligned-allocation.
+  static void* operator new(size_t size) {
+    static_assert(std::is_same_v<T, OveralignedTaskPromise>,
+                  "a coroutine with a parameter or a result that is aligned to more than 16 bytes is compiled with "
+                  "-fcoro-aligned-allocation; without it its frame is aligned to 16");
+    return FrameMemory::operator new(size);
+  }
+  static void* operator new(size_t size, std::align_val_t alignment) {
+    return FrameMemory::operator new(size, alignment);
+  }
+};
+
+// In a frame; references refer to what lies elsewhere.
+template <class T>
+inline constexpr bool kOveraligned = alignof(T) > kFrameGranuleBytes;
+template <class T>
+  requires std::is_void_v<T> || std::is_reference_v<T>
+inline constexpr bool kOveraligned<T> = false;
+
+template <class T, class... Parameters>
+using TaskPromiseFor = std::conditional_t<(kOveraligned<T> || ... || kOveraligned<Parameters>),
+                                          OveralignedTaskPromise<T>, TaskPromise<T>>;
 
 // Lives in the awaiting frame. Owns the frame until it is started, and the result from when it has ended.
 template <class T>
@@ -230,7 +281,25 @@ struct TaskAccess {
   }
 };
 
+// What a boundary yields of a task that it did not stop.
+template <class T>
+StatusOrOf<T> TakeOutcome(ResultSlot<T>& slot) {
+  if constexpr (std::is_void_v<T>) {
+    slot.Take();
+    return absl::OkStatus();
+  } else if constexpr (std::is_reference_v<T>) {
+    return StatusOrOf<T>(Kept<T>(slot.Take()));
+  } else {
+    return slot.Take();
+  }
+}
+
 }  // namespace internal
 }  // namespace weft
+
+template <class T, class... Parameters>
+struct std::coroutine_traits<weft::Task<T>, Parameters...> {
+  using promise_type = weft::internal::TaskPromiseFor<T, Parameters...>;
+};
 
 #endif  // WEFT_TASK_H_

@@ -43,6 +43,35 @@ TEST_F(FrameCacheTest, GivesAlignedMemoryOfEverySizeThatOverlapsNothing) {
   }
 }
 
+TEST_F(FrameCacheTest, MemoryIsAlignedAsAskedAndOverlapsNothing) {
+  struct Frame {
+    unsigned char* memory;
+    size_t size;
+    size_t alignment;
+  };
+  std::vector<Frame> frames;
+  for (size_t alignment = 8; alignment <= 8192; alignment *= 2) {
+    for (const size_t size : {size_t{1}, size_t{32}, size_t{176}, size_t{4000}, size_t{4096}, size_t{9000}}) {
+      for (int i = 0; i < 20; ++i) {
+        void* const memory = i % 2 == 0 ? AllocateFrame(size, alignment) : AllocateFrameNoThrow(size, alignment);
+        ASSERT_NE(memory, nullptr);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(memory) % alignment, 0u);
+        frames.push_back({static_cast<unsigned char*>(memory), size, alignment});
+        std::memset(memory, static_cast<int>(frames.size() & 0xff), size);
+      }
+    }
+  }
+  for (size_t f = 0; f < frames.size(); ++f) {
+    for (size_t i = 0; i < frames[f].size; ++i) ASSERT_EQ(frames[f].memory[i], (f + 1) & 0xff);
+    FreeFrame(frames[f].memory, frames[f].size, frames[f].alignment);
+  }
+}
+
+TEST_F(FrameCacheTest, OveralignedMemoryFailsLikeAnyOther) {
+  const ScopedFrameFault fault({.first = 1, .times = 1});
+  EXPECT_EQ(AllocateFrameNoThrow(64, 64), nullptr);
+}
+
 TEST_F(FrameCacheTest, TheFrameFreedLastIsUsedFirst) {
   void* first = AllocateFrame(176);
   void* second = AllocateFrame(176);

@@ -14,7 +14,8 @@
 //
 // Who may call: any thread, at any time, also during thread exit and static destruction. The memory may be freed by
 // another thread than the one that allocated it; the caller orders the two, as with `operator delete`. `size` is the
-// same in both calls. The memory is aligned to 16 bytes.
+// same in both calls. The memory is aligned to 16 bytes, or as the forms with an `alignment` say: a power of two, the
+// same in both calls. Above 16 bytes these take `alignment` bytes more from the same lists.
 //
 // Coroutines that migrate: what finds the lists is not inlined, so that the address of a thread_local never lives in a
 // coroutine's frame across a co_await.
@@ -47,6 +48,9 @@ inline constexpr size_t kMaxCachedFrameBytes = 4096;
 [[nodiscard]] inline void* AllocateFrame(size_t size);
 [[nodiscard]] inline void* AllocateFrameNoThrow(size_t size) noexcept;
 inline void FreeFrame(void* frame, size_t size) noexcept;
+[[nodiscard]] inline void* AllocateFrame(size_t size, size_t alignment);
+[[nodiscard]] inline void* AllocateFrameNoThrow(size_t size, size_t alignment) noexcept;
+inline void FreeFrame(void* frame, size_t size, size_t alignment) noexcept;
 
 // Ends the program: where exceptions are off, nobody can be told.
 [[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;
@@ -109,6 +113,30 @@ inline void* AllocateFrameNoThrow(size_t size) noexcept {
 
 inline void FreeFrame(void* frame, size_t size) noexcept {
   size <= kMaxCachedFrameBytes ? FreeFrameOfClass(frame, FrameClass(size)) : FreeLargeFrame(frame, size);
+}
+
+// In a block of `alignment` bytes more, which begins 16 bytes before the object at least: its address is left there.
+inline void* AlignInBlock(void* block, size_t alignment) noexcept {
+  if (block == nullptr) return nullptr;
+  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(block) + alignment) & ~(uintptr_t{alignment} - 1);
+  reinterpret_cast<void**>(aligned)[-1] = block;
+  return reinterpret_cast<void*>(aligned);
+}
+
+// The alignment is a constant where these are called: what is not over-aligned pays nothing.
+inline void* AllocateFrame(size_t size, size_t alignment) {
+  if (alignment <= kFrameGranuleBytes) return AllocateFrame(size);
+  return AlignInBlock(AllocateFrame(size + alignment), alignment);
+}
+
+inline void* AllocateFrameNoThrow(size_t size, size_t alignment) noexcept {
+  if (alignment <= kFrameGranuleBytes) return AllocateFrameNoThrow(size);
+  return AlignInBlock(AllocateFrameNoThrow(size + alignment), alignment);
+}
+
+inline void FreeFrame(void* frame, size_t size, size_t alignment) noexcept {
+  if (alignment <= kFrameGranuleBytes) return FreeFrame(frame, size);
+  FreeFrame(static_cast<void**>(frame)[-1], size + alignment);
 }
 
 }  // namespace weft::internal

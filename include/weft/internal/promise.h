@@ -23,8 +23,8 @@
 namespace weft::internal {
 
 // AllocateFrame(), which throws std::bad_alloc; where exceptions are off there is nobody to tell.
-inline void* AllocateOrDie(size_t size, const char* what) {
-  void* memory = AllocateFrame(size);
+inline void* AllocateOrDie(size_t size, size_t alignment, const char* what) {
+  void* memory = AllocateFrame(size, alignment);
 #if !WEFT_EXCEPTIONS
   if (memory == nullptr) [[unlikely]]
     DieOutOfMemory(size, what);
@@ -34,6 +34,29 @@ inline void* AllocateOrDie(size_t size, const char* what) {
   return memory;
 }
 
+// Where coroutine frames come from: a base of their promises. The compiler passes an alignment with
+// -fcoro-aligned-allocation only, and then always.
+struct FrameMemory {
+  static void* operator new(size_t size) { return AllocateOrDie(size, kFrameGranuleBytes, "a coroutine frame"); }
+  static void* operator new(size_t size, std::align_val_t alignment) {
+    return AllocateOrDie(size, static_cast<size_t>(alignment), "a coroutine frame");
+  }
+  static void operator delete(void* frame, size_t size) noexcept { FreeFrame(frame, size); }
+  static void operator delete(void* frame, size_t size, std::align_val_t alignment) noexcept {
+    FreeFrame(frame, size, static_cast<size_t>(alignment));
+  }
+};
+
+// An object that may lie in a frame, where the compiler may have missed its alignment, is where it ought to be.
+void CheckAligned(const void* object, size_t alignment) noexcept;
+template <class T>
+void CheckInFrame(const T* object) noexcept {
+  if constexpr (alignof(T) > kFrameGranuleBytes) CheckAligned(object, alignof(T));
+}
+
+// `function` is the __PRETTY_FUNCTION__ of a template with a parameter T, the result of the coroutine.
+[[noreturn, gnu::cold]] void DieWithoutResult(const char* function) noexcept;
+
 // The result of a coroutine: nothing yet, a value, or an exception.
 template <class T>
 class ResultSlot {
@@ -41,7 +64,7 @@ class ResultSlot {
   using Stored = std::conditional_t<std::is_void_v<T>, std::monostate,
                                     std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
-  ResultSlot() noexcept {}
+  ResultSlot() noexcept { CheckInFrame(this); }
   ResultSlot(const ResultSlot&) = delete;
   ResultSlot& operator=(const ResultSlot&) = delete;
   ~ResultSlot() { DestroyHeld(); }
@@ -64,12 +87,10 @@ class ResultSlot {
   const Stored& value() const noexcept { return value_; }
   const std::exception_ptr& exception() const noexcept { return exception_; }
 
-  // Moves the value out, or throws the exception. The slot must hold one of them.
+  // Moves the value out, or throws the exception. The coroutine has ended: without either, it has no co_return.
   T Take() {
-#if WEFT_EXCEPTIONS
-    if (state_ == State::kException) std::rethrow_exception(std::move(exception_));
-#endif
-    WEFT_DCHECK(state_ == State::kValue) << "a Task ended without a result";
+    if (state_ != State::kValue) [[unlikely]]
+      ThrowOrDie();
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else if constexpr (!std::is_void_v<T>) {
@@ -83,6 +104,12 @@ class ResultSlot {
   }
 
  private:
+  [[noreturn, gnu::cold, gnu::noinline]] void ThrowOrDie() {
+#if WEFT_EXCEPTIONS
+    if (state_ == State::kException) std::rethrow_exception(std::move(exception_));
+#endif
+    DieWithoutResult(__PRETTY_FUNCTION__);
+  }
   void DestroyHeld() noexcept {
     if (state_ == State::kValue) value_.~Stored();
     if (state_ == State::kException) [[unlikely]]
@@ -108,7 +135,7 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 void CheckMayFail() noexcept;             // a coroutine has thrown what it does not catch
 [[noreturn]] void DieOfRevived() noexcept;  // it has caught it, and has gone on
 
-struct PromiseBase {
+struct PromiseBase : FrameMemory {
   // The frame that awaits this one; null for the root of a virtual thread.
   PromiseBase* parent() const noexcept { return is_root() ? nullptr : reinterpret_cast<PromiseBase*>(up_); }
   bool is_root() const noexcept { return (up_ & kRoot) != 0; }
@@ -121,9 +148,6 @@ struct PromiseBase {
 
   // Valid for every promise of Weft's: they begin with this base and are aligned like it (asserted by Task's promise).
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
-
-  static void* operator new(size_t size) { return AllocateOrDie(size, "a coroutine frame"); }
-  static void operator delete(void* frame, size_t size) noexcept { FreeFrame(frame, size); }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 

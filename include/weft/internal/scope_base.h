@@ -167,15 +167,14 @@ class ScopeBase : public ScopeRecord {
 
   template <class C, class Source>
   auto Adopt(const ForkOptions& options, Source&& source, bool daemon = false) {
-    static_assert(alignof(C) <= kFrameGranuleBytes, "a closure that is forked, or a result, is aligned to 16 bytes at most");
     using U = typename C::Value;
     struct Memory {
       ~Memory() {
-        if (block != nullptr) FreeFrame(block, sizeof(C));
+        if (block != nullptr) FreeFrame(block, sizeof(C), alignof(C));
       }
       void* block;
     };
-    Memory memory(AllocateFrameNoThrow(sizeof(C)));
+    Memory memory(AllocateFrameNoThrow(sizeof(C), alignof(C)));
     if (memory.block == nullptr) [[unlikely]]
       return AdoptHandle<Subtask<U>>(FailFork(daemon));
     // Made before the child, so that nothing is lost.

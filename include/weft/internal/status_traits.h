@@ -2,6 +2,7 @@
 #ifndef WEFT_INTERNAL_STATUS_TRAITS_H_
 #define WEFT_INTERNAL_STATUS_TRAITS_H_
 
+#include <functional>
 #include <type_traits>
 
 #include "absl/status/status.h"
@@ -28,10 +29,14 @@ using FlatValue = typename Flatten<T>::Value;
 template <class T>
 inline constexpr bool IsStatusLike = !std::is_same_v<FlatValue<T>, T>;
 
+// A value as it lies in an optional, a vector or a StatusOr, which have no room for a reference.
+template <class T>
+using Kept = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>;
+
 // The type that carries either a U or a failure.
 template <class U>
 struct StatusOrFor {
-  using Type = absl::StatusOr<U>;
+  using Type = absl::StatusOr<Kept<U>>;
 };
 template <>
 struct StatusOrFor<void> {

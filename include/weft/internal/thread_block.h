@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -210,8 +211,17 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
     return false;
   }
 
-  static void* operator new(size_t size) { return AllocateOrDie(size, "a virtual thread's control block"); }
+  // The compiler takes the second of each for what is over-aligned, by a closure or a result.
+  static void* operator new(size_t size) {
+    return AllocateOrDie(size, kFrameGranuleBytes, "a virtual thread's control block");
+  }
+  static void* operator new(size_t size, std::align_val_t alignment) {
+    return AllocateOrDie(size, static_cast<size_t>(alignment), "a virtual thread's control block");
+  }
   static void operator delete(void* block, size_t size) noexcept { FreeFrame(block, size); }
+  static void operator delete(void* block, size_t size, std::align_val_t alignment) noexcept {
+    FreeFrame(block, size, static_cast<size_t>(alignment));
+  }
 
  protected:
   explicit ThreadBlock(uint32_t references) noexcept : refs(references), in_frame(false) {}

@@ -1,0 +1,29 @@
+#include "weft/internal/promise.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "weft/internal/check.h"
+
+namespace weft::internal {
+
+[[gnu::noinline]] void CheckAligned(const void* object, size_t alignment) noexcept {
+  auto address = reinterpret_cast<uintptr_t>(object);
+  asm("" : "+r"(address));  // the compiler believes that it is aligned
+  WEFT_CHECK(address % alignment == 0)
+      << "an object aligned to " << alignment << " bytes lies at " << object
+      << ", in the frame of a coroutine that was not compiled with -fcoro-aligned-allocation";
+}
+
+// clang: "... [T = int]".
+void DieWithoutResult(const char* function) noexcept {
+  std::string_view type = function;
+  const size_t begin = type.rfind("[T = ");
+  type = begin == std::string_view::npos ? "T" : type.substr(begin + 5, type.size() - begin - 6);
+  WEFT_CHECK(false) << "a coroutine that returns a weft::Task<" << type
+                    << "> has ended without a co_return; every way through it needs one";
+  __builtin_unreachable();
+}
+
+}  // namespace weft::internal

@@ -10,6 +10,7 @@
 #include "weft/for_each.h"
 #include "weft/foreign.h"
 #include "weft/io/buffer.h"
+#include "weft/net/closed.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"

@@ -4,57 +4,64 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 #include "weft/internal/errno_status.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 namespace {
 
-// For the first operation on a socket, and those that come at the same time.
-constinit Lock attach_lock;
+absl::StatusOr<net::SocketAddress> AddressBy(int (*Syscalls::*call)(int, sockaddr*, socklen_t*), OpenDescriptor* descriptor,
+                                             const char* what) {
+  const DescriptorUse use(descriptor);
+  if (!use) return SocketStatus(EBADF, what);
+  sockaddr_storage address;
+  socklen_t size = sizeof(address);
+  if ((Sys().*call)(use.fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return SocketStatus(errno, what);
+  return net::SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), size);
+}
 
 }  // namespace
 
-void Socket::Close() noexcept {
-  if (fd_ < 0) return;
-  if (backend_ != nullptr) std::exchange(backend_, nullptr)->Forget(fd_);
-  attached_.store(false, std::memory_order_relaxed);
-  Sys().close(std::exchange(fd_, -1));  // the descriptor is gone whatever it says
-  DescriptorFreed();
+absl::Status SocketStatus(int error, absl::string_view what) {
+  if (error == EBADF) return internal::ErrnoToStatus(EBADF, absl::StrCat(what, " on a socket that was closed here"));
+  return internal::ErrnoToStatus(error, what);
 }
 
-void Socket::Attach(const char* what) {
-  WEFT_CHECK(is_open()) << what << " on a socket that is closed or was moved from";
-  // [attach/1] acquire: pairs with [attach/2].
-  if (attached_.load(std::memory_order_acquire)) return;
-  std::lock_guard guard(attach_lock);
-  if (backend_ == nullptr) backend_ = RuntimeBackend();
-  WEFT_CHECK(backend_ != nullptr) << what << " in a simulation without I/O: SimulationOptions::io gives it some";
-  // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the socket.
-  attached_.store(true, std::memory_order_release);
+DescriptorRef Socket::Share(const char* what) const noexcept {
+  WEFT_CHECK(descriptor_) << what << " on a socket that was moved from";
+  return descriptor_;
+}
+
+DescriptorUse Socket::Use(const char* what) const noexcept {
+  WEFT_CHECK(descriptor_) << what << " on a socket that was moved from";
+  return DescriptorUse(descriptor_.get());
+}
+
+absl::Status Socket::Shutdown(int how, absl::string_view what) const {
+  const DescriptorUse use(descriptor_.get());
+  if (!use) return SocketStatus(EBADF, what);
+  if (how == SHUT_RDWR) use->SetShutDown();
+  const int error = Sys().shutdown(use.fd(), how) == 0 ? 0 : errno;
+  if (how == SHUT_RDWR) DescriptorFreed();  // for an Accept() in a pause
+  return SocketStatus(error, what);
 }
 
 absl::StatusOr<net::SocketAddress> Socket::LocalAddress() const {
-  sockaddr_storage address;
-  socklen_t size = sizeof(address);
-  if (Sys().getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return ErrnoToStatus(errno, "getsockname");
-  return net::SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), size);
+  return AddressBy(&Syscalls::getsockname, descriptor_.get(), "getsockname");
 }
 
 absl::StatusOr<net::SocketAddress> Socket::PeerAddress() const {
-  sockaddr_storage address;
-  socklen_t size = sizeof(address);
-  if (Sys().getpeername(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return ErrnoToStatus(errno, "getpeername");
-  return net::SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), size);
+  return AddressBy(&Syscalls::getpeername, descriptor_.get(), "getpeername");
 }
 
 const WaitKind OperationAwaiter::kReceive = {ParkReason::kReceive, /*timed=*/false, &OperationAwaiter::Withdraw};
@@ -64,10 +71,9 @@ const WaitKind OperationAwaiter::kConnect = {ParkReason::kConnect, /*timed=*/fal
 
 bool OperationAwaiter::Suspend(PromiseBase& frame) noexcept {
   if (!EnterWait(frame, kind_, static_cast<Operation*>(&operation_))) return true;
-  operation_.thread = CurrentThread();
-  operation_.complete = &Complete;
   const bool may_go_on = may_go_on_;
-  if (!StartOperation(operation_)) return true;  // not ours any more: it may have completed on another carrier
+  if (!Start()) return true;  // not ours any more: it may have completed on another carrier
+  operation_.use.Leave();
   if (may_go_on) {
     GoOnInstead();
     return false;
@@ -76,19 +82,36 @@ bool OperationAwaiter::Suspend(PromiseBase& frame) noexcept {
   return true;
 }
 
+// As Driver::Start().
+bool OperationAwaiter::Start() noexcept {
+  if (!operation_.use) {
+    operation_.result = -EBADF;
+    return true;
+  }
+  operation_.fd = operation_.use.fd();
+  operation_.pending = &operation_.use->pending();
+  operation_.thread = CurrentThread();
+  operation_.complete = &Complete;
+  operation_.use->Attach(ParkReasonName(kind_.reason));
+  return StartOperation(operation_);
+}
+
 void OperationAwaiter::Complete(Operation& operation) noexcept {
   auto& pending = static_cast<Pending&>(operation);
-  if (pending.result == -ECANCELED && pending.cancelled) {
-    WakeCancelled(*pending.thread);
-  } else {
-    Wake(*pending.thread);
+  ThreadBlock& thread = *pending.thread;
+  bool cancelled = pending.result == -ECANCELED && pending.cancelled;
+  if (cancelled && pending.use->closing()) {
+    pending.result = -EBADF;
+    cancelled = false;
   }
+  pending.use.Leave();
+  cancelled ? WakeCancelled(thread) : Wake(thread);
 }
 
 // The operation still ends, once, and its completion wakes the thread: with what it brought, or to be unwound.
 bool OperationAwaiter::Withdraw(ThreadBlock& thread) noexcept {
-  auto& pending = *static_cast<Pending*>(static_cast<Operation*>(thread.waiting_on));
-  if (!std::exchange(pending.cancel_requested, true)) pending.driver->RequestCancel(pending);
+  auto& operation = *static_cast<Operation*>(thread.waiting_on);
+  operation.driver->RequestCancel(operation);
   return false;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/errno_status.h"
+#include "weft/internal/open_descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
@@ -24,8 +25,12 @@
 namespace weft::net {
 namespace {
 
+using internal::AcceptRetry;
+using internal::DescriptorRef;
+using internal::DescriptorUse;
 using internal::ErrnoToStatus;
 using internal::Socket;
+using internal::SocketStatus;
 using internal::Sys;
 
 // One operation's length is an int32_t, as its result is.
@@ -38,9 +43,12 @@ void SetOption(int fd, int level, int option) noexcept {
 }
 
 absl::StatusOr<Socket> NewTcpSocket(const SocketAddress& address) {
+  Socket socket = Socket::Empty();
+  if (!socket) return ErrnoToStatus(ENOMEM, "socket");
   const int fd = Sys().socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return ErrnoToStatus(errno, "socket");
-  return Socket(fd);
+  socket.Open(fd);
+  return socket;
 }
 
 }  // namespace
@@ -56,25 +64,33 @@ absl::StatusOr<TcpListener> TcpListener::Bind(TextView address, ListenOptions op
 absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, ListenOptions options) {
   absl::StatusOr<Socket> socket = NewTcpSocket(address);
   if (!socket.ok()) return socket.status();
-  SetOption(socket->fd(), SOL_SOCKET, SO_REUSEADDR);
-  if (options.reuse_port) SetOption(socket->fd(), SOL_SOCKET, SO_REUSEPORT);
-  if (Sys().bind(socket->fd(), address.data(), address.size()) != 0) {
+  const DescriptorUse use = socket->Use("Bind()");
+  SetOption(use.fd(), SOL_SOCKET, SO_REUSEADDR);
+  if (options.reuse_port) SetOption(use.fd(), SOL_SOCKET, SO_REUSEPORT);
+  if (Sys().bind(use.fd(), address.data(), address.size()) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
   }
-  if (Sys().listen(socket->fd(), options.backlog) != 0) {
+  if (Sys().listen(use.fd(), options.backlog) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("listen on ", address.ToString()));
   }
   return TcpListener(*std::move(socket), options.wait_when_exhausted);
 }
 
 Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
-  using internal::AcceptRetry;
-  AcceptRetry retry(wait_when_exhausted_);
+  return AcceptFrom(socket_.Share("Accept()"), wait_when_exhausted_);
+}
+
+Task<absl::StatusOr<TcpStream>> TcpListener::AcceptFrom(DescriptorRef listener, bool wait_when_exhausted) {
+  AcceptRetry retry(wait_when_exhausted);
   for (;;) {
-    socket_.Attach("Accept()");
     retry.BeginTry();
-    const int32_t result = co_await internal::AcceptAwaiter(socket_.fd());
-    if (result >= 0) co_return TcpStream::Accepted(result);
+    // First, so that no connection is accepted that there is no memory for.
+    Socket accepted = Socket::Empty();
+    int32_t result = -ENOMEM;
+    if (accepted) result = co_await internal::AcceptAwaiter(DescriptorUse(listener.get()));
+    if (result >= 0) co_return TcpStream::Accepted(std::move(accepted), result);
+    // The kernel looks for a free descriptor before it looks at the listener.
+    if (listener->was_shut_down()) result = -EBADF;
     switch (retry.After(-result)) {
       case AcceptRetry::Next::kTry:
         break;
@@ -82,17 +98,18 @@ Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
         co_await retry.Pause();
         break;
       case AcceptRetry::Next::kFail:
-        co_return ErrnoToStatus(-result, "accept");
+        co_return SocketStatus(-result, "accept");
     }
   }
 }
 
+void TcpListener::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
+
 // ---- TcpStream.
 
-TcpStream TcpStream::Accepted(int fd) noexcept {
+TcpStream TcpStream::Accepted(Socket socket, int fd) noexcept {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
-  Socket socket(fd);
-  socket.Attach("Accept()");  // now, while nobody else has it
+  socket.Open(fd);
   return TcpStream(std::move(socket));
 }
 
@@ -105,42 +122,49 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
   absl::StatusOr<Socket> socket = NewTcpSocket(address);
   if (!socket.ok()) co_return socket.status();
-  SetOption(socket->fd(), IPPROTO_TCP, TCP_NODELAY);
-  socket->Attach("Connect()");
-  const int32_t result = co_await internal::ConnectAwaiter(socket->fd(), address);
-  if (result < 0) co_return ErrnoToStatus(-result, absl::StrCat("connect to ", address.ToString()));
+  DescriptorUse use = socket->Use("Connect()");
+  SetOption(use.fd(), IPPROTO_TCP, TCP_NODELAY);
+  const int32_t result = co_await internal::ConnectAwaiter(std::move(use), address);
+  if (result < 0) co_return SocketStatus(-result, absl::StrCat("connect to ", address.ToString()));
   co_return TcpStream(*std::move(socket));
 }
 
-// Both begin an operation whatever there is to move: even of nothing it is a checkpoint.
+namespace {
 
-Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
+// Both begin an operation whatever there is to move: even of nothing it is a checkpoint. They outlive the stream, if it is closed
+// by its destructor.
+
+Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
   do {
-    absl::StatusOr<size_t> got = co_await Read(buffer.first(kMaxBytesAtOnce));
-    if (!got.ok()) co_return got.status();
-    if (*got == 0 && !buffer.empty()) {
+    const size_t wanted = std::min(buffer.size(), kMaxBytesAtOnce);
+    const int32_t got = co_await internal::ReceiveAwaiter(DescriptorUse(socket.get()), buffer.data(), wanted);
+    if (got < 0) co_return SocketStatus(-got, "read");
+    if (got == 0 && wanted > 0) {
       co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
     }
-    buffer.remove_prefix(*got);
+    buffer.remove_prefix(static_cast<size_t>(got));
   } while (!buffer.empty());
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> TcpStream::Write(ConstBuffer data) {
-  socket_.Attach("Write()");
+Task<absl::Status> SendTo(DescriptorRef socket, ConstBuffer data) {
   do {
-    const int32_t sent = co_await internal::SendAwaiter(socket_.fd(), data.data(), std::min(data.size(), kMaxBytesAtOnce));
-    if (sent < 0) co_return ErrnoToStatus(-sent, "write");
+    const size_t wanted = std::min(data.size(), kMaxBytesAtOnce);
+    const int32_t sent = co_await internal::SendAwaiter(DescriptorUse(socket.get()), data.data(), wanted);
+    if (sent < 0) co_return SocketStatus(-sent, "write");
     data.remove_prefix(static_cast<size_t>(sent));
   } while (!data.empty());
   co_return absl::OkStatus();
 }
 
-absl::Status TcpStream::ShutdownWrite() {
-  if (Sys().shutdown(socket_.fd(), SHUT_WR) != 0) return ErrnoToStatus(errno, "shutdown");
-  return absl::OkStatus();
-}
+}  // namespace
 
-void TcpStream::Shutdown() noexcept { Sys().shutdown(socket_.fd(), SHUT_RDWR); }
+Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) { return FillFrom(socket_.Share("ReadExactly()"), buffer); }
+
+Task<absl::Status> TcpStream::Write(ConstBuffer data) { return SendTo(socket_.Share("Write()"), data); }
+
+absl::Status TcpStream::ShutdownWrite() { return socket_.Shutdown(SHUT_WR, "shutdown"); }
+
+void TcpStream::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
 
 }  // namespace weft::net

@@ -614,6 +614,65 @@ TEST_P(DriverTest, ForgettingADescriptorThatWasNeverWaitedForIsFine) {
   backend_->Forget(1 << 30);
 }
 
+TEST_P(DriverTest, WhatIsPendingOnADescriptorIsCancelledFromAnyThread) {
+  for (int round = 0; round < 50; ++round) {
+    const Listener listener = Listen();
+    PendingOperations pending;
+    std::vector<CountedOperation> ops(round % 8 + 1);
+    for (CountedOperation& op : ops) {
+      op.SetAccept(listener.fd.get());
+      op.pending = &pending;
+      ASSERT_FALSE(driver_->Start(op));
+    }
+    if (round % 2 == 0) driver_->Poll(0);
+    std::thread closer([&] {
+      pending.closed.store(true);
+      backend_->CancelPending(listener.fd.get(), pending);
+      backend_->CancelPending(listener.fd.get(), pending);
+    });
+    for (CountedOperation& op : ops) PollUntilDone(*driver_, op);
+    closer.join();
+    for (CountedOperation& op : ops) {
+      EXPECT_EQ(op.ends, 1);
+      EXPECT_EQ(op.result, -ECANCELED);
+      EXPECT_TRUE(op.cancelled);
+      driver_->RequestCancel(op);  // also nothing
+    }
+    EXPECT_EQ(driver_->Poll(0), 0);
+    CountedOperation late;
+    late.SetAccept(listener.fd.get());
+    late.pending = &pending;
+    EXPECT_TRUE(driver_->Start(late));
+    EXPECT_EQ(late.result, -EBADF);
+    backend_->Forget(listener.fd.get());
+  }
+}
+
+// An operation that is about to begin is found, or learns that it must not.
+TEST_P(DriverTest, NoOperationIsLeftPendingOnADescriptorThatIsClosed) {
+  for (int round = 0; round < 500; ++round) {
+    const Pair pair = UnixPair();
+    PendingOperations pending;
+    Atomic<bool> go{false};
+    std::thread closer([&] {
+      while (!go.load()) {
+      }
+      pending.closed.store(true);
+      backend_->CancelPending(pair.a.get(), pending);
+    });
+    char buffer;
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &buffer, 1);
+    op.pending = &pending;
+    go.store(true);
+    for (int i = 0; i < round % 100; ++i) CpuRelax();
+    const int32_t result = Finish(*driver_, op);
+    EXPECT_TRUE(result == -ECANCELED || result == -EBADF) << result;
+    closer.join();
+    backend_->Forget(pair.a.get());
+  }
+}
+
 // ---- Relief --------------------------------------------------------------------------------------------------------
 
 TEST_P(DriverTest, AnotherThreadDeliversWhatTheOwnerDoesNotPollFor) {

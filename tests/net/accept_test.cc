@@ -24,6 +24,7 @@
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"
 #include "weft/internal/errno_status.h"
+#include "weft/internal/frame_cache.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -136,6 +137,41 @@ TEST_P(AcceptTest, AShortageCanBeCancelledAndTheListenerIsAsItWas) {
       co_await UntilShort(accepting);
       scope.Shutdown();
       (co_await scope.Join()).IgnoreFailures();
+    }
+    EXPECT_TRUE((co_await listener.Accept()).ok());
+  });
+}
+
+TEST_P(AcceptTest, AShortageEndsWithItsListener) {
+  for (const bool shutdown : {false, true}) {
+    Everywhere([shutdown]() -> Task<void> {
+      TcpListener listener = Listen();
+      TcpStream client = co_await Client(listener);
+      const DescriptorLimit none(0);
+      const absl::Duration before = MonotonicNow();
+      Introduction accepting;
+      AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        accepting.Make();
+        const absl::Status status = (co_await listener.Accept()).status();
+        EXPECT_TRUE(net::IsClosed(status)) << status;
+      });
+      co_await UntilShort(accepting);
+      shutdown ? listener.Shutdown() : listener.Close();
+      (co_await scope.Join()).IgnoreFailures();
+      if (GetParam().simulated) EXPECT_EQ(MonotonicNow(), before) << "it waited for a pause to end";
+    });
+  }
+}
+
+TEST_P(AcceptTest, WithoutMemoryForItAConnectionStaysInTheBacklog) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen({.wait_when_exhausted = false});
+    TcpStream client = co_await Client(listener);
+    {
+      Task<absl::StatusOr<TcpStream>> accept = listener.Accept();
+      const internal::ScopedFrameFault fault({});
+      EXPECT_EQ(ErrnoOf((co_await std::move(accept)).status()), ENOMEM);
     }
     EXPECT_TRUE((co_await listener.Accept()).ok());
   });

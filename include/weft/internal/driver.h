@@ -11,6 +11,10 @@
 // The promise that the rest of Weft is built on: a started operation ends exactly once. Either Start() returns true and
 // the result is there, or complete() is called once, later, from Poll(). Cancelling is a request: the operation still ends
 // once, with its true result if that came first (bytes read and descriptors accepted are never lost), else -ECANCELED.
+//
+// Nobody closes a descriptor under an operation: the kernel gives its number out anew, and on io_uring the old socket lives
+// on until the operation has ended. Whoever wants to close it says so in its PendingOperations, lets Backend::CancelPending()
+// end them, and closes it after the last one. (weft/internal/open_descriptor.h)
 #ifndef WEFT_INTERNAL_DRIVER_H_
 #define WEFT_INTERNAL_DRIVER_H_
 
@@ -23,12 +27,26 @@
 
 #include "absl/status/statusor.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/list.h"
+#include "weft/internal/lock.h"
 
 namespace weft::internal {
 
 class Driver;
+struct Operation;
 
-struct Operation {
+struct PendingTag;
+
+// The operations that are pending on one descriptor, for whoever closes it. It outlives them.
+struct PendingOperations {
+  Lock lock;
+  // Set before Backend::CancelPending(). A driver looks at it under the lock under which CancelPending() will find the
+  // operation, so either that finds it, or it is not begun: -EBADF.
+  Atomic<bool> closed{false};
+  List<Operation, PendingTag> operations;  // guarded by lock; kept by io_uring, which has no other list of them
+};
+
+struct Operation : ListNode<PendingTag> {
   enum class Code : uint8_t { kReceive, kSend, kAccept, kConnect };
 
   // What to do; written before Start(), read-only after it.
@@ -38,6 +56,7 @@ struct Operation {
   size_t length = 0;                      // kReceive, kSend; bytes
   sockaddr* address = nullptr;            // kAccept (output, may be null), kConnect (input)
   socklen_t* address_length = nullptr;    // kAccept (in/out, may be null), kConnect (input)
+  PendingOperations* pending = nullptr;   // of the descriptor; null: it stays open until the operation has ended
   // Called once, when an operation that Start() left pending has ended: from a Poll() or Relieve() of any driver of the
   // backend, on the thread that makes it. That may be another thread than Start()'s, and so before Start() has returned: the
   // caller of Start() touches the operation no more unless the answer was true. The operation may be destroyed before
@@ -47,7 +66,7 @@ struct Operation {
   // The outcome: bytes (0 is the end of the stream), the accepted descriptor (non-blocking, close-on-exec), 0 of a connect,
   // or -errno. Valid once ended.
   int32_t result = 0;
-  // -ECANCELED and a RequestCancel() was made. An unasked -ECANCELED is started again by the driver, never shown.
+  // -ECANCELED and a RequestCancel() or CancelPending() was made. An unasked -ECANCELED is started again by the driver, never shown.
   bool cancelled = false;
 
   // The driver's own from here on.
@@ -74,9 +93,8 @@ class Driver {
   // error is a result. A full submission queue is the driver's own problem, not the caller's.
   virtual bool Start(Operation& op) noexcept = 0;
 
-  // Any OS thread, at most once per operation, after Start() returned false. The caller guarantees that `op` is not
-  // destroyed while this call runs (even though complete() may be called meanwhile), nor the driver. complete() will come
-  // soon.
+  // Any OS thread, after Start() returned false. The caller guarantees that `op` is not destroyed while this call runs (even
+  // though complete() may be called meanwhile), nor the driver. complete() will come soon. Idempotent.
   virtual void RequestCancel(Operation& op) noexcept = 0;
 
   // Owner. Delivers what has ended; if nothing has and nobody rang, waits for a completion, a Ring(), or `timeout_ns` from
@@ -105,6 +123,10 @@ class Backend {
 
   // Called on the OS thread of the carrier that will own the driver, and destroyed there, with nothing in flight.
   virtual absl::StatusOr<std::unique_ptr<Driver>> NewDriver() noexcept = 0;
+
+  // Any OS thread: `pending.closed` is set, for the descriptor `fd`, which stays open until the last of its operations has
+  // ended. As RequestCancel() for each of them.
+  virtual void CancelPending(int fd, PendingOperations& pending) noexcept = 0;
 
   // Any OS thread: `fd` is about to be closed and no operation on it is pending.
   virtual void Forget(int fd) noexcept = 0;

@@ -7,59 +7,63 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/internal/atomic.h"
+#include "absl/strings/string_view.h"
 #include "weft/internal/driver.h"
+#include "weft/internal/open_descriptor.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/net/socket_address.h"
 
 namespace weft::internal {
 
-// Owns a descriptor, and knows the backend that its operations go to: that of the runtime of the first one.
+// The error of an operation on a socket as a status: ErrnoToStatus(), and a sentence for EBADF, which is net::IsClosed().
+absl::Status SocketStatus(int error, absl::string_view what);
+
+// Owns a socket: its destructor, or another one that is moved onto it, closes it. What is pending on it is ended then, and may go
+// on to use its own reference. Moved from: has none.
 class Socket {
  public:
   Socket() noexcept = default;
-  explicit Socket(int fd) noexcept : fd_(fd) {}
-  Socket(Socket&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), backend_(std::move(other.backend_)), attached_(other.attached()) {
-    other.attached_.store(false, std::memory_order_relaxed);
-  }
+  // Room for a socket that is still to come: Open(). Null: no memory.
+  static Socket Empty() noexcept { return Socket(OpenDescriptor::New()); }
+  Socket(Socket&&) noexcept = default;
   Socket& operator=(Socket&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    std::swap(backend_, other.backend_);
-    const bool was_attached = attached();
-    attached_.store(other.attached(), std::memory_order_relaxed);
-    other.attached_.store(was_attached, std::memory_order_relaxed);
+    if (this == &other) return *this;
+    Close();
+    descriptor_ = std::move(other.descriptor_);
     return *this;
   }
   ~Socket() { Close(); }
 
-  int fd() const noexcept { return fd_; }
-  bool is_open() const noexcept { return fd_ >= 0; }
-  // No operation is pending on it. Idempotent.
-  void Close() noexcept;
-  // On a virtual thread, before an operation: the socket belongs to its runtime from now on. Several may at once: one reads,
-  // another writes.
-  void Attach(const char* what);
+  explicit operator bool() const noexcept { return static_cast<bool>(descriptor_); }  // false: moved from, or Empty() failed
+  void Open(int fd) noexcept { descriptor_->Open(fd); }
 
+  // Any thread may call these at once.
+  bool is_open() const noexcept { return descriptor_ && descriptor_->is_open(); }
+  void Close() noexcept {
+    if (descriptor_) descriptor_->Close();
+  }
+  // For one who goes on after this object is gone. CHECKs that it was not moved from.
+  DescriptorRef Share(const char* what) const noexcept;
+  // Same, for one operation. None if the socket is closed.
+  DescriptorUse Use(const char* what) const noexcept;
+  // shutdown(2).
+  absl::Status Shutdown(int how, absl::string_view what) const;
   absl::StatusOr<net::SocketAddress> LocalAddress() const;
   absl::StatusOr<net::SocketAddress> PeerAddress() const;
 
  private:
-  // relaxed, as wherever it is moved or closed: whoever does that has the socket alone.
-  bool attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
+  explicit Socket(OpenDescriptor* adopted) noexcept : descriptor_(adopted) {}
 
-  int fd_ = -1;
-  std::shared_ptr<Backend> backend_;  // written once, under a lock
-  Atomic<bool> attached_{false};
+  DescriptorRef descriptor_;
 };
 
-// Awaits one operation. A cancelled one is awaited to its end, so its buffer may lie in the awaiting frame.
+// Awaits one operation. A cancelled one is awaited to its end, so its buffer may lie in the awaiting frame. On a descriptor that
+// is closed, before or meanwhile, it ends with EBADF.
 class [[nodiscard("co_await the operation")]] OperationAwaiter {
  public:
   using WeftAwaitable = void;
@@ -79,9 +83,9 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
   int32_t await_resume() const noexcept { return operation_.result; }
 
  protected:
-  OperationAwaiter(Operation::Code code, int fd, const WaitKind& kind) noexcept : kind_(kind) {
+  OperationAwaiter(Operation::Code code, DescriptorUse use, const WaitKind& kind) noexcept : kind_(kind) {
     operation_.code = code;
-    operation_.fd = fd;
+    operation_.use = std::move(use);
   }
   Operation& operation() noexcept { return operation_; }
 
@@ -89,11 +93,12 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
 
  private:
   struct Pending : Operation {
+    DescriptorUse use;  // until it has ended
     ThreadBlock* thread = nullptr;
-    bool cancel_requested = false;  // guarded by the thread's records lock
   };
 
   bool Suspend(PromiseBase& frame) noexcept;
+  bool Start() noexcept;
   static void Complete(Operation& operation) noexcept;
   static bool Withdraw(ThreadBlock& thread) noexcept;
 
@@ -104,7 +109,8 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
 
 class ReceiveAwaiter : public OperationAwaiter {
  public:
-  ReceiveAwaiter(int fd, char* buffer, size_t length) noexcept : OperationAwaiter(Operation::Code::kReceive, fd, kReceive) {
+  ReceiveAwaiter(DescriptorUse use, char* buffer, size_t length) noexcept
+      : OperationAwaiter(Operation::Code::kReceive, std::move(use), kReceive) {
     operation().buffer = buffer;
     operation().length = length;
   }
@@ -112,7 +118,8 @@ class ReceiveAwaiter : public OperationAwaiter {
 
 class SendAwaiter : public OperationAwaiter {
  public:
-  SendAwaiter(int fd, const char* buffer, size_t length) noexcept : OperationAwaiter(Operation::Code::kSend, fd, kSend) {
+  SendAwaiter(DescriptorUse use, const char* buffer, size_t length) noexcept
+      : OperationAwaiter(Operation::Code::kSend, std::move(use), kSend) {
     operation().buffer = const_cast<char*>(buffer);  // a send only reads it
     operation().length = length;
   }
@@ -120,14 +127,14 @@ class SendAwaiter : public OperationAwaiter {
 
 class AcceptAwaiter : public OperationAwaiter {
  public:
-  explicit AcceptAwaiter(int fd) noexcept : OperationAwaiter(Operation::Code::kAccept, fd, kAccept) {}
+  explicit AcceptAwaiter(DescriptorUse use) noexcept : OperationAwaiter(Operation::Code::kAccept, std::move(use), kAccept) {}
 };
 
 // `address` is kept here: the kernel reads it until the operation has ended.
 class ConnectAwaiter : public OperationAwaiter {
  public:
-  ConnectAwaiter(int fd, const net::SocketAddress& address) noexcept
-      : OperationAwaiter(Operation::Code::kConnect, fd, kConnect), address_(address), size_(address.size()) {
+  ConnectAwaiter(DescriptorUse use, const net::SocketAddress& address) noexcept
+      : OperationAwaiter(Operation::Code::kConnect, std::move(use), kConnect), address_(address), size_(address.size()) {
     operation().address = const_cast<sockaddr*>(address_.data());  // a connect only reads it
     operation().address_length = &size_;
   }

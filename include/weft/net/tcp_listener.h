@@ -4,8 +4,8 @@
 //   if (!listener.ok()) co_return listener.status();
 //   absl::StatusOr<TcpStream> stream = co_await listener->Accept();
 //
-// Lifetime. Movable, not while an operation is pending. The destructor closes. Bind() may be called anywhere; the first Accept() ties
-// the listener to its runtime.
+// Lifetime. Movable, also while an Accept() is pending, which goes on. The destructor closes. Bind() may be called anywhere; the first
+// Accept() ties the listener to its runtime.
 //
 // Cancellation: Accept() is a checkpoint, also while it waits for descriptors. A connection that was accepted is delivered.
 #ifndef WEFT_NET_TCP_LISTENER_H_
@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/internal/open_descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_stream.h"
@@ -40,7 +41,7 @@ class TcpListener {
   static absl::StatusOr<TcpListener> Bind(const SocketAddress& address, ListenOptions options = {});
 
   TcpListener(TcpListener&&) noexcept = default;
-  TcpListener& operator=(TcpListener&&) noexcept = default;
+  TcpListener& operator=(TcpListener&&) noexcept = default;  // closes what it had
 
   // The next connection. Several virtual threads may wait for one each.
   //
@@ -50,17 +51,25 @@ class TcpListener {
   // to limit its connections, by a Semaphore of fewer permits than RLIMIT_NOFILE, before it accepts. With
   // ListenOptions::wait_when_exhausted = false such a shortage is kResourceExhausted at once.
   //
-  // Other errors, by errno, are the end of the listener.
+  // After Close() or Shutdown(), also in the midst of it: net::IsClosed(). Other errors, by errno, are the end of the listener, too.
   Task<absl::StatusOr<TcpStream>> Accept();
 
-  // Stops listening. No Accept() is pending. Idempotent.
+  // Any thread may call these, whatever others do with the listener, except moving or destroying it. Idempotent.
+  //
+  // Closes the descriptor. Accepts that are pending end with net::IsClosed(), and the descriptor is closed after the last of them, so
+  // that its number is not met by an operation that was meant for another. Where the listener is shared with another process, by
+  // fork(2), that one goes on listening.
   void Close() noexcept { socket_.Close(); }
-
+  // Stops listening: connections in the backlog are reset, the port is free, and accepts end with net::IsClosed(). Every process that
+  // shares the listener stops. Does not free the descriptor.
+  void Shutdown() noexcept;
+  // Does the kernel have it? Not after a Close(), once the accepts that were pending have ended. Then the port is free.
   bool is_open() const noexcept { return socket_.is_open(); }
   // With the port that the kernel chose for port 0.
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 
  private:
+  static Task<absl::StatusOr<TcpStream>> AcceptFrom(internal::DescriptorRef listener, bool wait_when_exhausted);
   TcpListener(internal::Socket socket, bool wait_when_exhausted) noexcept
       : socket_(std::move(socket)), wait_when_exhausted_(wait_when_exhausted) {}
 

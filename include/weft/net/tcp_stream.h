@@ -9,8 +9,12 @@
 // Reads and writes park the virtual thread, never the carrier. One virtual thread may read while another writes; two do not read, or
 // write, at once.
 //
-// Lifetime. Movable, not while an operation is pending. The destructor closes. Buffers may lie in the awaiting frame: an operation
-// that is cancelled is awaited to its end before the frame goes.
+// Lifetime. Movable, also while operations are pending, which go on. The destructor closes. Buffers may lie in the awaiting frame: an
+// operation that is cancelled is awaited to its end before the frame goes.
+//
+// Closing. Any thread may Close() or Shutdown() a stream that others use. After Close(), the destructor, or a move onto the stream, what
+// is pending ends, and what begins ends at once, with net::IsClosed() (closed.h); bytes that had been read by then are delivered. The
+// peer sees the end when the last operation has ended. Shutdown() ends the connection itself, at once.
 //
 // Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or kAborted, by errno;
 // SIGPIPE is never raised.
@@ -27,7 +31,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/internal/errno_status.h"
 #include "weft/internal/socket.h"
 #include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
@@ -43,7 +46,7 @@ class TcpStream {
   static Task<absl::StatusOr<TcpStream>> Connect(TextView address);
 
   TcpStream(TcpStream&&) noexcept = default;
-  TcpStream& operator=(TcpStream&&) noexcept = default;
+  TcpStream& operator=(TcpStream&&) noexcept = default;  // closes what it had
 
   // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing. With an empty buffer 0 at once, which
   // says nothing of the stream.
@@ -52,12 +55,11 @@ class TcpStream {
       using ReceiveAwaiter::ReceiveAwaiter;
       absl::StatusOr<size_t> await_resume() const {
         const int32_t result = ReceiveAwaiter::await_resume();
-        if (result < 0) return internal::ErrnoToStatus(-result, "read");
+        if (result < 0) return internal::SocketStatus(-result, "read");
         return static_cast<size_t>(result);
       }
     };
-    socket_.Attach("Read()");
-    return Awaiter(socket_.fd(), buffer.data(), buffer.size());
+    return Awaiter(socket_.Use("Read()"), buffer.data(), buffer.size());
   }
 
   // Fills the buffer; kOutOfRange if the stream ends before. An empty buffer is full.
@@ -68,11 +70,13 @@ class TcpStream {
 
   // Says that nothing more will be written; reading goes on.
   absl::Status ShutdownWrite();
-  // Ends both directions at once: pending operations of others end, reads with 0. Does not free the descriptor.
+  // Ends both directions at once, for every process that has the connection: pending operations of others end, reads with 0, writes with
+  // EPIPE. Does not free the descriptor.
   void Shutdown() noexcept;
-  // Closes the descriptor. No operation is pending. Idempotent.
+  // Closes the descriptor, after the last operation that is pending on it, which ends soon: see above. Idempotent.
   void Close() noexcept { socket_.Close(); }
 
+  // Does the kernel have it? Not after a Close(), once the operations that were pending have ended.
   bool is_open() const noexcept { return socket_.is_open(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
   absl::StatusOr<SocketAddress> peer_address() const { return socket_.PeerAddress(); }
@@ -80,7 +84,7 @@ class TcpStream {
  private:
   friend class TcpListener;
   explicit TcpStream(internal::Socket socket) noexcept : socket_(std::move(socket)) {}
-  static TcpStream Accepted(int fd) noexcept;
+  static TcpStream Accepted(internal::Socket socket, int fd) noexcept;
 
   internal::Socket socket_;
 };

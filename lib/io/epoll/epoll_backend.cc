@@ -80,6 +80,15 @@ Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
   return descriptor;
 }
 
+void EpollBackend::CancelPending(int fd, PendingOperations&) noexcept {
+  Descriptor* const descriptor = table_.Find(fd);
+  if (descriptor == nullptr) return;  // nobody waits yet; who is about to looks at `closed` first
+  for (Direction* direction : {&descriptor->in, &descriptor->out}) {
+    std::lock_guard guard(direction->lock);
+    while (Operation* const op = direction->first) EpollDriver::Cancel(*direction, *op);
+  }
+}
+
 void EpollBackend::Forget(int fd) noexcept {
   Descriptor* const descriptor = table_.Find(fd);
   if (descriptor == nullptr) return;

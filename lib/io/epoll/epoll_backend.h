@@ -59,6 +59,7 @@ class EpollBackend final : public Backend {
 
   std::string_view name() const noexcept override { return "epoll"; }
   absl::StatusOr<std::unique_ptr<Driver>> NewDriver() noexcept override;
+  void CancelPending(int fd, PendingOperations& pending) noexcept override;
   void Forget(int fd) noexcept override;
 
   // The record of `fd` if it is registered, else null.

@@ -85,6 +85,11 @@ bool EpollDriver::Start(Operation& op) noexcept {
     direction.ready.exchange(false, std::memory_order_acq_rel);  // [edge/1]
     if (Try(op)) return true;
   }
+  // relaxed: with the lock held; see PendingOperations.
+  if (op.pending != nullptr && op.pending->closed.load(std::memory_order_relaxed)) {
+    op.result = -EBADF;
+    return true;
+  }
   op.slot = &direction;
   // relaxed: the lock orders it.
   op.state.store(kWaiting, std::memory_order_relaxed);
@@ -108,22 +113,25 @@ void EpollDriver::Wake(Direction& direction, OperationQueue& ended) noexcept {
 }
 
 void EpollDriver::RequestCancel(Operation& op) noexcept {
-  {
-    Direction& direction = *static_cast<Direction*>(op.slot);
-    std::lock_guard guard(direction.lock);
-    // relaxed: the lock orders it.
-    if (op.state.load(std::memory_order_relaxed) != kWaiting) return;
-    direction.Remove(op);
-    op.state.store(kCancelled, std::memory_order_relaxed);
-    op.result = -ECANCELED;
-    op.cancelled = true;
-  }
-  Operation* head = inbox_.load(std::memory_order_relaxed);
+  Direction& direction = *static_cast<Direction*>(op.slot);
+  std::lock_guard guard(direction.lock);
+  // relaxed: the lock orders it.
+  if (op.state.load(std::memory_order_relaxed) == kWaiting) Cancel(direction, op);
+}
+
+void EpollDriver::Cancel(Direction& direction, Operation& op) noexcept {
+  direction.Remove(op);
+  // relaxed: the lock orders it.
+  op.state.store(kCancelled, std::memory_order_relaxed);
+  op.result = -ECANCELED;
+  op.cancelled = true;
+  EpollDriver& driver = *static_cast<EpollDriver*>(op.driver);
+  Operation* head = driver.inbox_.load(std::memory_order_relaxed);
   do {
     op.link = head;
     // [inbox/1] release: pairs with [inbox/2]. Weaker, the taker could read an old `link` or `result`.
-  } while (!inbox_.compare_exchange_weak(head, &op, std::memory_order_release, std::memory_order_relaxed));
-  Ring();
+  } while (!driver.inbox_.compare_exchange_weak(head, &op, std::memory_order_release, std::memory_order_relaxed));
+  driver.Ring();
 }
 
 // ---- Polling -------------------------------------------------------------------------------------------------------
@@ -182,6 +190,9 @@ void EpollDriver::TakeInbox(OperationQueue& ended) noexcept {
   while (taken != nullptr) {
     Operation* const rest = taken->link;
     taken->link = nullptr;
+    // Whoever cancelled it is still to ring this driver, with the lock held.
+    static_cast<Direction*>(taken->slot)->lock.lock();
+    static_cast<Direction*>(taken->slot)->lock.unlock();
     ended.Push(*taken);
     taken = rest;
   }

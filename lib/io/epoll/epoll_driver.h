@@ -10,6 +10,8 @@
 //                                                            kCancelled: RequestCancel, any thread
 //   kCancelled out of that queue, -ECANCELED, in `inbox_`    complete(), by the owner's Poll or a Relieve
 //
+// CancelPending() is RequestCancel() for all waiters of a descriptor.
+//
 // An operation ends once because it leaves the queue of its direction once, under the lock. Nothing is lost: a call
 // that succeeded took the operation out, so a later cancellation does not find it.
 //
@@ -48,6 +50,10 @@ class EpollDriver final : public Driver {
 
   // An edge came: makes the calls of the waiters until one would block.
   static void Wake(Direction& direction, OperationQueue& ended) noexcept;
+
+  // With the lock of the direction held: makes a waiter of it end with -ECANCELED, in the Poll() of the driver that it was
+  // started on. That takes the lock once before it completes what was cancelled, so the driver is there until then.
+  static void Cancel(Direction& direction, Operation& op) noexcept;
 
  private:
   friend class EpollBackend;  // the links of the parked

@@ -4,6 +4,7 @@
 #include <liburing.h>
 
 #include <cerrno>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -97,6 +98,14 @@ absl::StatusOr<std::shared_ptr<Backend>> UringBackend::Create(Options options) {
   std::shared_ptr<Backend> backend(new (std::nothrow) UringBackend(options));
   if (backend == nullptr) return ErrnoToStatus(ENOMEM, "allocating the io_uring backend");
   return backend;
+}
+
+void UringBackend::CancelPending(int, PendingOperations& pending) noexcept {
+  // With the lock held: an operation leaves the list before its complete(), so it is there, and its driver.
+  std::lock_guard guard(pending.lock);
+  for (Operation* op = pending.operations.front(); op != nullptr; op = pending.operations.Next(op)) {
+    op->driver->RequestCancel(*op);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> UringBackend::NewDriver() noexcept {

@@ -34,6 +34,7 @@ class UringBackend final : public Backend {
   std::string_view name() const noexcept override { return "io_uring"; }
   absl::StatusOr<std::unique_ptr<Driver>> NewDriver() noexcept override;
 
+  void CancelPending(int fd, PendingOperations& pending) noexcept override;
   // The kernel keeps nothing about a descriptor that no operation uses.
   void Forget(int) noexcept override {}
 

@@ -42,6 +42,21 @@ uint64_t UserData(const Operation& op) noexcept { return reinterpret_cast<uintpt
 // end stands in the ring in place of the connect.
 bool PollsForConnect(const Operation& op) noexcept { return op.slot != nullptr; }
 
+// False: the descriptor is being closed.
+bool Enlist(Operation& op) noexcept {
+  if (op.pending == nullptr) return true;
+  std::lock_guard guard(op.pending->lock);
+  // relaxed: with the lock held; see PendingOperations.
+  if (op.pending->closed.load(std::memory_order_relaxed)) return false;
+  op.pending->operations.PushBack(&op);
+  return true;
+}
+
+void Delist(Operation& op) noexcept {
+  std::lock_guard guard(op.pending->lock);
+  List<Operation, PendingTag>::Remove(&op);
+}
+
 }  // namespace
 
 namespace {
@@ -138,11 +153,17 @@ bool UringDriver::Start(Operation& op) noexcept {
       return true;
     }
   }
-  // relaxed: a count, which publishes nothing.
-  in_flight_.fetch_add(1, std::memory_order_relaxed);
   // relaxed: nobody but this thread knows the operation yet.
   op.state.store(kInFlight, std::memory_order_relaxed);
+  // Whoever closes the descriptor may ask for the end of the operation from Enlist() on; that is heeded after Submit().
   std::lock_guard guard(lock_);
+  if (!Enlist(op)) {
+    op.state.store(kIdle, std::memory_order_relaxed);  // as above
+    op.result = -EBADF;
+    return true;
+  }
+  // relaxed: a count, which publishes nothing.
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
   Submit(op);
   return false;
 }
@@ -430,6 +451,7 @@ int UringDriver::Deliver(OperationQueue& ended) noexcept {
     // relaxed: a count. Before complete(), after which neither the operation nor, for a helper, the driver may be
     // there.
     in_flight_.fetch_sub(1, std::memory_order_relaxed);
+    if (op->pending != nullptr) Delist(*op);
     op->complete(*op);
     ++delivered;
   }

@@ -1,0 +1,148 @@
+// A descriptor that several virtual threads use, and any thread may close meanwhile.
+//
+// close(2) would not do. It gives the number out anew, to be met by whoever still has it; and on io_uring a pending
+// operation keeps the old socket alive, so that its reader goes on waiting and the peer sees no end. So, as in Go's
+// fdMutex: each operation holds a use of the descriptor, closing begins with a bit that refuses further uses and with the
+// end of what is pending, and whoever gives back the last use closes.
+//
+//   uses_                 meaning                          next, and by whom
+//   open, n uses          in use                           n +- 1: Acquire(), Leave(); closed, n: Close()
+//   closed, n > 0 uses    its operations are being ended   closed, n - 1: Leave()
+//   closed, 0 uses        closed in the kernel, or about   none
+//                         to be, by whoever brought it
+//                         here
+//
+// Why no operation is left pending. Close() sets the bit, then `pending_.closed`, and then asks the driver to end what is
+// pending. An operation that had its use before is either found there, or looks at `pending_.closed` after that (driver.h).
+//
+// Memory: counted. The open descriptor is one reference; others are held by whoever wants to use it, or to know whether it is
+// open. A use needs none: what is in use is open.
+#ifndef WEFT_INTERNAL_OPEN_DESCRIPTOR_H_
+#define WEFT_INTERNAL_OPEN_DESCRIPTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/driver.h"
+#include "weft/internal/frame_cache.h"
+
+namespace weft::internal {
+
+class OpenDescriptor {
+ public:
+  // Without a descriptor yet, and not open; the one reference is the caller's. Null: no memory.
+  static OpenDescriptor* New() noexcept;
+  OpenDescriptor(const OpenDescriptor&) = delete;
+  OpenDescriptor& operator=(const OpenDescriptor&) = delete;
+
+  // Once, before others know of this: owns `fd` from here on.
+  void Open(int fd) noexcept;
+
+  // ---- Any thread that has a reference.
+
+  // False: it is closed.
+  bool Acquire() noexcept;
+  // Refuses further uses, and ends what is pending with -ECANCELED. Idempotent.
+  void Close() noexcept;
+  // Until it is closed in the kernel.
+  bool is_open() const noexcept {
+    // [open/1] acquire: pairs with [open/2]. Whoever sees it closed finds the port free.
+    return fd_.load(std::memory_order_acquire) >= 0;
+  }
+  // Acquire: pairs with SetShutDown().
+  bool was_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
+  void Release() noexcept {
+    // [ref/1] acq_rel: what every holder did happens before the destruction.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  // ---- Any thread that has a use.
+
+  // relaxed: it does not change while there is a use.
+  int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
+  // On a virtual thread, before an operation: it belongs to this runtime from now on.
+  void Attach(const char* what) noexcept;
+  // Does Close() want this to end? Acquire: pairs with the release in Close().
+  bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
+  PendingOperations& pending() noexcept { return pending_; }
+  // Before shutdown(2) of both directions.
+  void SetShutDown() noexcept { shut_down_.store(true, std::memory_order_release); }
+  // The last one, once it is closing, closes it.
+  void Leave() noexcept;
+
+  static void* operator new(size_t) = delete;
+  static void operator delete(void* memory, size_t size) noexcept { FreeFrame(memory, size); }
+
+ private:
+  static constexpr uint32_t kClosed = 1;
+  static constexpr uint32_t kUse = 2;
+
+  OpenDescriptor() noexcept = default;
+  ~OpenDescriptor() = default;
+  void CloseInKernel() noexcept;
+
+  Atomic<uint32_t> uses_{kClosed};
+  Atomic<uint32_t> refs_{1};
+  Atomic<int> fd_{-1};
+  Atomic<bool> attached_{false};
+  Atomic<bool> shut_down_{false};
+  std::shared_ptr<Backend> backend_;  // written once, under a lock
+  PendingOperations pending_;
+};
+
+// A reference, or none. Copies are more of them.
+class DescriptorRef {
+ public:
+  DescriptorRef() noexcept = default;
+  explicit DescriptorRef(OpenDescriptor* adopted) noexcept : descriptor_(adopted) {}
+  DescriptorRef(const DescriptorRef& other) noexcept : descriptor_(other.descriptor_) {
+    if (descriptor_ != nullptr) descriptor_->AddRef();
+  }
+  DescriptorRef(DescriptorRef&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
+  DescriptorRef& operator=(DescriptorRef other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~DescriptorRef() {
+    if (descriptor_ != nullptr) descriptor_->Release();
+  }
+
+  OpenDescriptor* get() const noexcept { return descriptor_; }
+  OpenDescriptor* operator->() const noexcept { return descriptor_; }
+  explicit operator bool() const noexcept { return descriptor_ != nullptr; }
+
+ private:
+  OpenDescriptor* descriptor_ = nullptr;
+};
+
+// A use, or none, if the descriptor is closed.
+class DescriptorUse {
+ public:
+  DescriptorUse() noexcept = default;
+  explicit DescriptorUse(OpenDescriptor* descriptor) noexcept
+      : descriptor_(descriptor != nullptr && descriptor->Acquire() ? descriptor : nullptr) {}
+  DescriptorUse(DescriptorUse&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
+  DescriptorUse& operator=(DescriptorUse other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~DescriptorUse() { Leave(); }
+
+  void Leave() noexcept {
+    if (descriptor_ != nullptr) std::exchange(descriptor_, nullptr)->Leave();
+  }
+  int fd() const noexcept { return descriptor_->fd(); }
+  OpenDescriptor* operator->() const noexcept { return descriptor_; }
+  explicit operator bool() const noexcept { return descriptor_ != nullptr; }
+
+ private:
+  OpenDescriptor* descriptor_ = nullptr;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_OPEN_DESCRIPTOR_H_

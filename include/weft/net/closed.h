@@ -1,0 +1,24 @@
+// IsClosed: did an operation end because this program has closed its socket?
+//
+//   absl::StatusOr<TcpStream> stream = co_await listener.Accept();
+//   if (net::IsClosed(stream.status())) co_return absl::OkStatus();   // another thread stopped the server
+//
+// Close(), the destructor, or a move onto the object, end what other virtual threads have pending on a socket, and so does Shutdown()
+// of a listener: with kFailedPrecondition and the errno EBADF, which no other error of Weft's sockets bears. Operations that begin
+// later end with the same, so whoever closes a socket under its users need not tell them. (Go's net.ErrClosed.)
+#ifndef WEFT_NET_CLOSED_H_
+#define WEFT_NET_CLOSED_H_
+
+#include <cerrno>
+
+#include "absl/status/status.h"
+#include "weft/internal/compiler.h"
+#include "weft/internal/errno_status.h"
+
+namespace weft::net {
+
+inline bool IsClosed(const absl::Status& status) { return internal::ErrnoOf(status) == EBADF; }
+
+}  // namespace weft::net
+
+#endif  // WEFT_NET_CLOSED_H_

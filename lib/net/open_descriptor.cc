@@ -1,0 +1,90 @@
+#include "weft/internal/open_descriptor.h"
+
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "lib/net/accept_retry.h"
+#include "lib/os/syscalls.h"
+#include "weft/internal/check.h"
+#include "weft/internal/frame_cache.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+namespace {
+
+// For the first operation on a descriptor, and those that come at the same time.
+constinit Lock attach_lock;
+
+}  // namespace
+
+OpenDescriptor* OpenDescriptor::New() noexcept {
+  void* const memory = AllocateFrameNoThrow(sizeof(OpenDescriptor));
+  return memory == nullptr ? nullptr : ::new (memory) OpenDescriptor();
+}
+
+void OpenDescriptor::Open(int fd) noexcept {
+  AddRef();
+  // relaxed, all of it: whoever shares this object orders it.
+  fd_.store(fd, std::memory_order_relaxed);
+  uses_.store(0, std::memory_order_relaxed);
+}
+
+bool OpenDescriptor::Acquire() noexcept {
+  uint32_t uses = uses_.load(std::memory_order_relaxed);
+  do {
+    if ((uses & kClosed) != 0) return false;
+    // relaxed: what is used is known by the reference.
+  } while (!uses_.compare_exchange_weak(uses, uses + kUse, std::memory_order_relaxed, std::memory_order_relaxed));
+  return true;
+}
+
+void OpenDescriptor::Leave() noexcept {
+  // [use/1] acq_rel: what all others did with the descriptor happens before its close.
+  if (uses_.fetch_sub(kUse, std::memory_order_acq_rel) == (kClosed | kUse)) CloseInKernel();
+}
+
+void OpenDescriptor::Close() noexcept {
+  uint32_t uses = uses_.load(std::memory_order_relaxed);
+  do {
+    if ((uses & kClosed) != 0) return;
+    // One more use, so that it stays what it is as long as this takes.
+    // acq_rel: as [use/1], and for closing().
+  } while (!uses_.compare_exchange_weak(uses, (uses + kUse) | kClosed, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (uses != 0) {
+    Backend* backend;
+    {
+      // Either the first operation has attached it by now, or it comes to see `closed`.
+      std::lock_guard guard(attach_lock);
+      // relaxed: this lock orders it for the first operation, and that of CancelPending() for others.
+      pending_.closed.store(true, std::memory_order_relaxed);
+      backend = backend_.get();
+    }
+    if (backend != nullptr) backend->CancelPending(fd(), pending_);
+  }
+  Leave();
+}
+
+void OpenDescriptor::CloseInKernel() noexcept {
+  const int number = fd();
+  if (backend_ != nullptr) backend_->Forget(number);
+  Sys().close(number);  // the descriptor is gone whatever it says
+  // [open/2] release: pairs with [open/1].
+  fd_.store(-1, std::memory_order_release);
+  DescriptorFreed();
+  Release();
+}
+
+void OpenDescriptor::Attach(const char* what) noexcept {
+  // [attach/1] acquire: pairs with [attach/2].
+  if (attached_.load(std::memory_order_acquire)) return;
+  std::lock_guard guard(attach_lock);
+  if (backend_ == nullptr) backend_ = RuntimeBackend();
+  WEFT_CHECK(backend_ != nullptr) << what << "() in a simulation without I/O: SimulationOptions::io gives it some";
+  // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the descriptor.
+  attached_.store(true, std::memory_order_release);
+}
+
+}  // namespace weft::internal

@@ -1,8 +1,12 @@
-// A server: one virtual thread a connection, at most 10,000 at a time, each with its context, two seconds to be served,
-// and a last word for those it rejects.
+// A server: one virtual thread a connection, as many at a time as there are descriptors for, each with its context, two
+// seconds to be served, and a last word for those it rejects.
 //
 // What it serves: for each line, how long it is and where it came from.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -51,17 +55,26 @@ weft::Task<void> Handle(weft::net::TcpStream stream) {
   if (!done.ok()) co_await weft::Shield(Reject(stream, done));                      // runs to its end even when cancelled
 }
 
+// As many as there may be descriptors, except for some that everything else needs. Who comes then waits in the backlog.
+int64_t MostConnections() {
+  constexpr int64_t kReserved = 64;
+  rlimit descriptors = {};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return 1;
+  const rlim_t most = std::min<rlim_t>(descriptors.rlim_cur, 1'000'000);
+  return std::max<int64_t>(static_cast<int64_t>(most) - kReserved, 1);
+}
+
 weft::Task<absl::Status> Main() {
   auto listener = weft::net::TcpListener::Bind(absl::GetFlag(FLAGS_listen));
   if (!listener.ok()) co_return listener.status();
   Announce(*listener);
-  weft::Semaphore connections(10'000);
+  weft::Semaphore connections(MostConnections());
   weft::AwaitAll scope;                                // finished children are freed at once: a server's scope
   absl::Status stopped;
   while (stopped.ok()) {
     auto permit = co_await connections.Acquire();      // released by its destructor, on every path
-    auto stream = co_await listener->Accept();
-    stopped = stream.status();
+    auto stream = co_await listener->Accept();         // waits if descriptors are short all the same
+    stopped = stream.status();                         // what is left is the end of the listener
     if (!stopped.ok()) break;
     scope.Fork([p = std::move(permit), s = *std::move(stream)]() mutable -> weft::Task<void> {
       co_await Handle(std::move(s));

@@ -3,7 +3,10 @@
 
     server_test.py SERVER
 """
+import itertools
+import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -15,15 +18,26 @@ _TIMEOUT_SECONDS = 60
 class ServerTest(unittest.TestCase):
 
     def setUp(self):
-        self.server = subprocess.Popen([SERVER, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self._stop)
+        self._start()
+
+    def _start(self, descriptors=None):
+        limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)))
+        self.server = subprocess.Popen([SERVER, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True,
+                                       preexec_fn=limit)
+        self.addCleanup(self._stop, self.server)
         line = self.server.stdout.readline()
         self.address = re.fullmatch(r"listening on (127\.0\.0\.1):(\d+)\n", line).groups()
 
-    def _stop(self):
-        self.server.terminate()
-        self.server.wait()
-        self.server.stdout.close()
+    def _leave_no_descriptor(self):
+        taken = {int(name) for name in os.listdir("/proc/%d/fd" % self.server.pid)}
+        first_free = next(number for number in itertools.count() if number not in taken)
+        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, (first_free, first_free))
+
+    @staticmethod
+    def _stop(server):
+        server.terminate()
+        server.wait()
+        server.stdout.close()
 
     def _connect(self):
         connection = socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS)
@@ -45,6 +59,25 @@ class ServerTest(unittest.TestCase):
         _, lines = self._connect()
         self.assertRegex(lines.readline(), r"^rejected: DEADLINE_EXCEEDED")
         self.assertEqual(lines.readline(), "")
+
+    def test_it_outlives_a_shortage_of_descriptors(self):
+        _, lines = self._connect()
+        self._leave_no_descriptor()
+        waiting, waiting_lines = self._connect()
+        waiting.sendall(b"hello\n")
+        self.assertRegex(lines.readline(), r"^rejected: DEADLINE_EXCEEDED")  # which gives one back
+        self.assertRegex(waiting_lines.readline(), r": 5 bytes\n$")
+
+    def test_it_takes_no_more_than_there_are_descriptors_for(self):
+        self._start(descriptors=64 + 3)
+        connections = [self._connect() for _ in range(5)]
+        for connection, _ in connections:
+            connection.sendall(b"hello\n")
+        for _, lines in connections[:3]:
+            self.assertRegex(lines.readline(), r": 5 bytes\n$")
+        self.assertRegex(connections[0][1].readline(), r"^rejected")
+        for _, lines in connections[3:]:  # served when others have been rejected
+            self.assertRegex(lines.readline(), r": 5 bytes\n$")
 
     def test_a_port_in_use_ends_the_program(self):
         second = subprocess.run([SERVER, "--listen=%s:%s" % self.address], capture_output=True, text=True,

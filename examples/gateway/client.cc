@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "examples/gateway/json.h"
 #include "examples/gateway/json_http.h"
 #include "examples/gateway/machine.h"
 #include "examples/http/client.h"
@@ -42,7 +43,9 @@ class Target {
     request.headers.Add(kTimeoutHeader, std::to_string(timeout_ms));
     absl::StatusOr<http::Response> response = co_await pool_.Call(request);
     if (!response.ok()) co_return Explain(response.status());
-    co_return std::pair(response->status, json::parse(response->body, nullptr, /*allow_exceptions=*/false));
+    absl::StatusOr<json> answer = ParseJson(response->body);
+    if (!answer.ok()) co_return Explain(answer.status());
+    co_return std::pair(response->status, *std::move(answer));
   }
 
  private:
@@ -122,7 +125,8 @@ json Exchange(const std::string& path, const std::pair<int, json>& answer) {
 bool CarriesContext(const json& answer) {
   if (!answer.is_object() || !answer.contains("request")) return false;
   for (const char* part : {"user", "orders", "payments"}) {
-    if (!answer.contains(part) || answer[part]["request"] != answer["request"]) return false;
+    if (!answer.contains(part) || !answer[part].is_object()) return false;
+    if (!answer[part].contains("request") || answer[part]["request"] != answer["request"]) return false;
   }
   return true;
 }
@@ -216,8 +220,9 @@ weft::Task<absl::Status> CallOnce(InFlight& all, size_t i) {
     co_return absl::InternalError(
         absl::StrCat("GET /user/", i, " was answered ", response->status, ": ", response->body));
   }
-  const json answer = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-  all.answered_well[i] = CarriesContext(answer) && answer.value("id", int64_t{-1}) == static_cast<int64_t>(i);
+  const absl::StatusOr<json> answer = ParseJson(response->body);
+  if (!answer.ok()) co_return answer.status();
+  all.answered_well[i] = CarriesContext(*answer) && answer->value("id", int64_t{-1}) == static_cast<int64_t>(i);
   co_return absl::OkStatus();
 }
 

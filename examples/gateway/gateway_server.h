@@ -43,6 +43,8 @@ class GatewayServer {
   weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) {
     return server_.Serve(listener, stop);
   }
+  // Any thread.
+  void EndDrain() { server_.EndDrain(); }
 
  private:
   class DashboardCalls;

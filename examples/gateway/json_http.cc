@@ -1,14 +1,18 @@
 #include "examples/gateway/json_http.h"
 
 #include <charconv>
+#include <cstddef>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "examples/gateway/json.h"
 
 namespace gateway {
 namespace {
 
 constexpr absl::Duration kAwaitTimeout = absl::Minutes(1);
+// Of an answer, in an error.
+constexpr size_t kMaxQuotedBytes = 200;
 
 std::optional<int64_t> ToNumber(std::string_view text) {
   int64_t number = 0;
@@ -20,7 +24,7 @@ std::optional<int64_t> ToNumber(std::string_view text) {
 }  // namespace
 
 http::Response JsonResponse(int status, const nlohmann::json& body) {
-  http::Response response{.status = status, .body = body.dump() + "\n"};
+  http::Response response{.status = status, .body = DumpJson(body) + "\n"};
   response.headers.Add("Content-Type", "application/json");
   return response;
 }
@@ -42,13 +46,13 @@ std::optional<int64_t> NumberInQuery(std::string_view target, std::string_view n
 weft::Task<absl::StatusOr<nlohmann::json>> CallJson(http::Pool& pool, const http::Request& request) {
   absl::StatusOr<http::Response> response = co_await pool.Call(request);
   if (!response.ok()) co_return response.status();
-  nlohmann::json body = nlohmann::json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+  absl::StatusOr<nlohmann::json> body = ParseJson(response->body);
   if (response->status != 200) {
-    const bool explained = body.is_object() && body.contains("error") && body["error"].is_string();
-    co_return absl::InternalError(absl::StrCat("answered ", response->status, ": ",
-                                               explained ? body["error"].get<std::string>() : response->body));
+    const bool explained = body.ok() && body->is_object() && body->contains("error") && (*body)["error"].is_string();
+    const std::string why = explained ? (*body)["error"].get<std::string>() : response->body;
+    co_return absl::InternalError(absl::StrCat("answered ", response->status, ": ", why.substr(0, kMaxQuotedBytes)));
   }
-  if (body.is_discarded()) co_return absl::DataLossError("answered with something that is not JSON");
+  if (!body.ok()) co_return absl::DataLossError(absl::StrCat("answered with ", body.status().message()));
   co_return body;
 }
 

@@ -3,7 +3,7 @@
 //
 //   gateway                      the whole of it
 //   gateway --json FILE          the report also as JSON
-//   gateway --serve --port=8080  no client: listens until SIGTERM or Ctrl-C, then drains
+//   gateway --serve --port=8080  no client: listens until SIGTERM or Ctrl-C, then drains; a second one ends the drain
 //
 // Ten thousand requests in flight over at most 256 upstream connections: each of the 10,000 is a connection of its own
 // from the client to the gateway, on which a request has been sent and not answered. The gateway has read all of them,
@@ -39,6 +39,7 @@
 #include "absl/time/time.h"
 #include "examples/gateway/client.h"
 #include "examples/gateway/gateway_server.h"
+#include "examples/gateway/json.h"
 #include "examples/gateway/machine.h"
 #include "examples/gateway/process.h"
 #include "examples/gateway/report.h"
@@ -51,7 +52,7 @@
 #include "weft/weft.h"
 
 ABSL_FLAG(std::string, json, "", "also write the report to this file, as JSON");
-ABSL_FLAG(bool, serve, false, "no client: keep listening, for curl and wrk, until SIGTERM or SIGINT");
+ABSL_FLAG(bool, serve, false, "no client: keep listening, for curl and wrk, until SIGTERM or SIGINT; a second one ends the drain");
 ABSL_FLAG(uint16_t, port, 0, "the gateway's port on 127.0.0.1; 0: the kernel chooses");
 ABSL_FLAG(int64_t, requests, 10'000, "requests in flight at once; fewer if descriptors are short");
 ABSL_FLAG(bool, baseline, true, "measure one OS thread a connection as well");
@@ -113,15 +114,21 @@ http::ServerOptions ServerOptions() {
           .idle_timeout = kIdleTimeout};
 }
 
-// Listens, reports the port, and serves until SIGTERM.
+// Listens, reports the port, and serves until SIGTERM or SIGINT, then drains; a second one ends the drain.
 template <class Server>
-weft::Task<absl::Status> ListenAndServe(Server& server, uint16_t port, weft::Event& stop) {
+weft::Task<absl::Status> ListenAndServe(Server& server, uint16_t port, Termination& termination) {
   absl::StatusOr<weft::net::TcpListener> listener = Listen(port);
   if (!listener.ok()) co_return listener.status();
   absl::StatusOr<weft::net::SocketAddress> address = listener->local_address();
   if (!address.ok()) co_return address.status();
   WriteReport(absl::GetFlag(FLAGS_report_fd), {{"port", address->port()}});
-  co_return co_await server.Serve(*listener, stop);
+  weft::ShutdownOnFailure scope("serving");
+  scope.Fork(server.Serve(*listener, termination.event()));
+  scope.ForkDaemon([&]() -> weft::Task<void> {
+    co_await termination.again().Wait();
+    server.EndDrain();
+  });
+  co_return co_await scope.Join();
 }
 
 int RunService(const std::string& name) {
@@ -129,7 +136,7 @@ int RunService(const std::string& name) {
   absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime = weft::Runtime::Create();
   if (!runtime.ok()) return Fail(runtime.status());
   Service service(name, ServerOptions());
-  absl::Status served = (*runtime)->Run(ListenAndServe(service, absl::GetFlag(FLAGS_port), termination.event()));
+  absl::Status served = (*runtime)->Run(ListenAndServe(service, absl::GetFlag(FLAGS_port), termination));
   return served.ok() ? 0 : Fail(served);
 }
 
@@ -144,7 +151,7 @@ int RunGateway() {
       {.parallelism = std::getenv("WEFT_PARALLELISM") == nullptr ? carriers : 0, .observer = &timeline});
   if (!runtime.ok()) return Fail(runtime.status());
   GatewayServer server(**runtime, timeline, *upstreams, ServerOptions());
-  absl::Status served = (*runtime)->Run(ListenAndServe(server, absl::GetFlag(FLAGS_port), termination.event()));
+  absl::Status served = (*runtime)->Run(ListenAndServe(server, absl::GetFlag(FLAGS_port), termination));
   return served.ok() ? 0 : Fail(served);
 }
 
@@ -278,7 +285,7 @@ int WriteJson(const json& report) {
   const char* called_in = std::getenv("BUILD_WORKING_DIRECTORY");
   if (called_in != nullptr && path.front() != '/') path = absl::StrCat(called_in, "/", path);
   std::ofstream file(path);
-  file << report.dump(2) << "\n";
+  file << DumpJson(report, 2) << "\n";
   file.close();
   if (file) return 0;
   return Fail(absl::UnavailableError(absl::StrCat("cannot write ", path)));
@@ -318,6 +325,21 @@ int RunMainJob() {
   return report["ok"].get<bool>() ? 0 : 1;
 }
 
+// Drain(), and passes on what signals come meanwhile, SIGCHLD being one of them. `hurry`: one has come before, or comes.
+absl::Status DrainOrEnd(Process& process, const sigset_t& signals, bool& hurry) {
+  process.Terminate();
+  if (hurry) process.EndDrain();
+  absl::Status how;
+  while (!process.has_been_reaped() && !process.EndedAlready(&how)) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal == SIGCHLD) continue;
+    hurry = true;
+    process.EndDrain();
+  }
+  return how;
+}
+
 int RunServe() {
   sigset_t signals = Termination::Block();
   sigaddset(&signals, SIGCHLD);
@@ -329,7 +351,7 @@ int RunServe() {
                 service.process.pid());
   }
   const std::string& address = running->gateway[0].address;
-  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains\n", address.c_str(),
+  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains, twice ends\n", address.c_str(),
               running->gateway[0].process.pid(), address.c_str());
   std::fflush(stdout);
 
@@ -343,8 +365,9 @@ int RunServe() {
     }
     if (gateway.EndedAlready(&how)) return Fail(how.ok() ? absl::InternalError("the gateway ended by itself") : how);
   }
-  absl::Status drained = Drain(gateway);
-  for (Listening& service : running->services) drained.Update(Drain(service.process));
+  bool hurry = false;
+  absl::Status drained = DrainOrEnd(gateway, signals, hurry);
+  for (Listening& service : running->services) drained.Update(DrainOrEnd(service.process, signals, hurry));
   return drained.ok() ? 0 : Fail(drained);
 }
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "examples/gateway/json.h"
 
 namespace gateway {
 namespace {
@@ -66,13 +67,17 @@ absl::StatusOr<nlohmann::json> Process::ReadReport() {
     }
     line += byte;
   }
-  nlohmann::json report = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (report.is_discarded()) return absl::DataLossError(absl::StrCat("the ", name_, " process reported: ", line));
+  absl::StatusOr<nlohmann::json> report = ParseJson(line);
+  if (!report.ok()) return absl::DataLossError(absl::StrCat("the ", name_, " process reported: ", line));
   return report;
 }
 
 void Process::Terminate() {
   if (pid_ > 0) kill(pid_, SIGTERM);
+}
+
+void Process::EndDrain() {
+  if (pid_ > 0) kill(pid_, SIGINT);
 }
 
 absl::Status Process::AwaitEnd() {
@@ -102,7 +107,7 @@ absl::Status Process::Judge(int status) {
 }
 
 void WriteReport(int report_fd, const nlohmann::json& report) {
-  const std::string line = report.dump() + "\n";
+  const std::string line = DumpJson(report) + "\n";
   for (size_t written = 0; written < line.size();) {
     const ssize_t wrote =
         write(report_fd < 0 ? STDOUT_FILENO : report_fd, line.data() + written, line.size() - written);

@@ -35,11 +35,13 @@ class Process {
 
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
+  bool has_been_reaped() const { return pid_ < 0; }
 
   // Waits for one line of JSON. An error if the process ends without.
   absl::StatusOr<nlohmann::json> ReadReport();
 
-  void Terminate();  // SIGTERM
+  void Terminate();  // SIGTERM: it drains
+  void EndDrain();   // SIGINT after that. Not a second SIGTERM: two of one kind that wait together are one
   // Waits for the end. OK: exit status 0.
   absl::Status AwaitEnd();
   // AwaitEnd() if it has ended already; true if it had.

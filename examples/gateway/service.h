@@ -33,6 +33,8 @@ class Service {
   weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop) {
     return server_.Serve(listener, stop);
   }
+  // Any thread.
+  void EndDrain() { server_.EndDrain(); }
 
  private:
   weft::Task<http::Response> Handle(const http::Request& request);

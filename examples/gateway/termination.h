@@ -2,7 +2,8 @@
 //
 //   int main() {
 //     gateway::Termination termination;      // first: the threads that are started later inherit the blocked signals
-//     ... co_await termination.event().Wait();
+//     ... co_await termination.event().Wait();      // drain
+//     ... co_await termination.again().Wait();      // whoever sends a second one does not want to wait for that
 //   }
 #ifndef WEFT_EXAMPLES_GATEWAY_TERMINATION_H_
 #define WEFT_EXAMPLES_GATEWAY_TERMINATION_H_
@@ -10,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <atomic>
 #include <thread>
 
 #include "weft/weft.h"
@@ -22,12 +24,14 @@ class Termination {
   Termination(const Termination&) = delete;
   Termination& operator=(const Termination&) = delete;
   ~Termination() {
-    // If no signal has come, this is the one that ends the wait.
+    // If no signal comes any more, this is the one that ends the wait.
+    ending_ = true;
     pthread_kill(waiter_.native_handle(), SIGTERM);
     waiter_.join();
   }
 
   weft::Event& event() { return event_; }
+  weft::Event& again() { return again_; }
 
   // In the calling thread and those it starts.
   static sigset_t Block() {
@@ -41,12 +45,17 @@ class Termination {
 
  private:
   void Wait(const sigset_t& signals) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    event_.Set();
+    for (weft::Event* event : {&event_, &again_}) {
+      int signal = 0;
+      sigwait(&signals, &signal);
+      if (ending_) return;
+      event->Set();
+    }
   }
 
   weft::Event event_;
+  weft::Event again_;
+  std::atomic<bool> ending_ = false;
   std::thread waiter_;
 };
 

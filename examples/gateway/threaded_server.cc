@@ -22,13 +22,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "examples/gateway/json.h"
 #include "examples/gateway/json_http.h"
 #include "examples/gateway/machine.h"
+#include "examples/http/client.h"
 #include "examples/http/message.h"
 #include "examples/http/parser.h"
 #include "nlohmann/json.hpp"
@@ -38,6 +41,7 @@ namespace {
 
 constexpr int kBacklog = 4096;
 constexpr std::chrono::seconds kAwaitTimeout(60);
+constexpr std::chrono::milliseconds kAcceptRetryDelay(10);
 
 // A socket over which whole messages are written and read, blocking. Closes itself.
 class BlockingConnection {
@@ -53,6 +57,8 @@ class BlockingConnection {
   }
 
   int fd() const { return fd_; }
+  // Nothing has come that nobody has asked for.
+  bool reusable() const { return unparsed_.empty() && !http::HasInput(fd_); }
 
   bool Write(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -96,10 +102,10 @@ class BlockingPool {
       std::unique_lock lock(mutex_);
       freed_.wait(lock, [&] { return in_use_ < kMaxUpstreamConnections; });
       ++in_use_;
-      if (!kept_.empty()) {
+      while (!kept_.empty()) {
         std::optional<BlockingConnection> kept(std::move(kept_.back()));
         kept_.pop_back();
-        return kept;
+        if (kept->reusable()) return kept;
       }
     }
     BlockingConnection fresh(socket(address_.family(), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
@@ -175,7 +181,7 @@ class ThreadedServer {
       const http::Request request = parser.Take();
       http::Response response = Handle(request);
       response.keep_alive = request.keep_alive;
-      if (!connection.Write(http::Serialize(response)) || !response.keep_alive) return;
+      if (!connection.Write(http::Serialize(response, request.method == "HEAD")) || !response.keep_alive) return;
     }
   }
 
@@ -222,9 +228,14 @@ class ThreadedServer {
         continue;
       }
       const http::Response part = parser.Take();
-      pools_[i].Keep(*std::move(connections[i]));
-      answer[kParts[i]] = nlohmann::json::parse(part.body, nullptr, /*allow_exceptions=*/false);
-      failed = failed || part.status != 200;
+      if (part.keep_alive) {
+        pools_[i].Keep(*std::move(connections[i]));
+      } else {
+        pools_[i].Drop();
+      }
+      absl::StatusOr<nlohmann::json> parsed = ParseJson(part.body);
+      failed = failed || part.status != 200 || !parsed.ok();
+      if (parsed.ok()) answer[kParts[i]] = *std::move(parsed);
     }
     return failed ? ErrorResponse(502, "a service failed") : JsonResponse(200, answer);
   }
@@ -271,34 +282,45 @@ absl::Status Errno(const char* what) { return absl::ErrnoToStatus(errno, what); 
 
 absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstreams,
                            const std::function<void(uint16_t port)>& announce) {
-  const BlockingConnection listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  std::optional<BlockingConnection> listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof(address);
-  if (bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return Errno("bind");
-  if (listen(listener.fd(), kBacklog) != 0) return Errno("listen");
-  if (getsockname(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return Errno("getsockname");
+  if (bind(listener->fd(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return Errno("bind");
+  if (listen(listener->fd(), kBacklog) != 0) return Errno("listen");
+  if (getsockname(listener->fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return Errno("getsockname");
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
   const BlockingConnection terminated(signalfd(-1, &signals, SFD_CLOEXEC));
   announce(ntohs(address.sin_port));
 
   ThreadedServer server(upstreams);
   for (;;) {
-    std::array<pollfd, 2> ready = {{{listener.fd(), POLLIN, 0}, {terminated.fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> ready = {{{listener->fd(), POLLIN, 0}, {terminated.fd(), POLLIN, 0}}};
     if (poll(ready.data(), ready.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return Errno("poll");
     }
     if (ready[1].revents != 0) break;
-    const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    const int fd = accept4(listener->fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0 && (errno == ECONNABORTED || errno == EINTR)) continue;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+      std::this_thread::sleep_for(kAcceptRetryDelay);  // others will close some
+      continue;
+    }
     if (fd < 0) return Errno("accept");
     // The client sees its connection closed, and reports it.
     if (absl::Status started = server.Start(fd); !started.ok())
       std::fprintf(stderr, "%s\n", started.ToString().c_str());
   }
+  // The next one ends the process as it ends any.
+  signalfd_siginfo first;
+  if (read(terminated.fd(), &first, sizeof(first)) < 0) return Errno("read");
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  listener.reset();
   server.AwaitEnd();
   return absl::OkStatus();
 }

@@ -1,6 +1,9 @@
 #include "examples/http/client.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -8,6 +11,11 @@
 #include "absl/types/span.h"
 
 namespace http {
+
+bool HasInput(int fd) {
+  char byte = 0;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
 
 weft::Task<absl::StatusOr<ClientConnection>> ClientConnection::Connect(weft::net::SocketAddress address,
                                                                        Limits limits) {
@@ -22,7 +30,7 @@ weft::Task<absl::StatusOr<Response>> ClientConnection::Call(const Request& reque
 }
 
 weft::Task<absl::Status> ClientConnection::Send(const Request& request) {
-  ++owed_;  // also while it is cancelled: a connection that owes an answer is not reused
+  owed_.push_back(request.method == "HEAD");  // also if it is cancelled: a connection that owes an answer is not reused
   answer_begun_ = false;
   const std::string bytes = Serialize(request, host_);
   co_return co_await stream_.Write(bytes);
@@ -30,6 +38,7 @@ weft::Task<absl::Status> ClientConnection::Send(const Request& request) {
 
 weft::Task<absl::StatusOr<Response>> ClientConnection::Receive() {
   std::string_view rest = unparsed_;
+  parser_.AnswersHead(!owed_.empty() && owed_.front());
   for (char bytes[2048];;) {
     const size_t consumed = parser_.Feed(rest);
     rest.remove_prefix(consumed);
@@ -39,10 +48,14 @@ weft::Task<absl::StatusOr<Response>> ClientConnection::Receive() {
     }
     if (parser_.state() == ParserState::kComplete) {
       Response response = parser_.Take();
+      if (response.status == 101) {
+        reusable_ = false;
+        co_return absl::DataLossError("the server has switched to another protocol, which nobody had asked for");
+      }
       if (response.status / 100 == 1) continue;  // informational: the answer is still to come
       unparsed_ = std::string(rest);
       reusable_ = reusable_ && response.keep_alive;
-      --owed_;
+      if (!owed_.empty()) owed_.pop_front();
       co_return response;
     }
     absl::StatusOr<size_t> got = co_await stream_.Read(absl::MakeSpan(bytes));
@@ -88,10 +101,13 @@ Pool::Pool(weft::net::SocketAddress address, PoolOptions options)
 std::optional<ClientConnection> Pool::TakeKept() {
   std::lock_guard lock(mutex_);
   ++stats_.calls;
-  if (kept_.empty()) return std::nullopt;
-  std::optional<ClientConnection> connection(std::move(kept_.back()));
-  kept_.pop_back();
-  return connection;
+  while (!kept_.empty()) {
+    std::optional<ClientConnection> connection(std::move(kept_.back()));
+    kept_.pop_back();
+    if (!connection->readable()) return connection;
+    --stats_.open;
+  }
+  return std::nullopt;
 }
 
 weft::Task<absl::StatusOr<Response>> Pool::CallOn(ClientConnection connection, const Request& request, bool* stale) {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@
 
 namespace http {
 
+// Whether a socket has bytes to read, or has been closed by the other side, or is broken. Does not wait.
+bool HasInput(int fd);
+
 // One connection, for one call at a time.
 class ClientConnection {
  public:
@@ -36,7 +40,10 @@ class ClientConnection {
   weft::Task<absl::StatusOr<Response>> Receive();
 
   // Every call has had its answer, and the server lets the connection live.
-  bool reusable() const { return reusable_ && owed_ == 0 && unparsed_.empty(); }
+  bool reusable() const { return reusable_ && owed_.empty() && unparsed_.empty(); }
+  // There is something to read: since nobody has asked, an answer too many, or the end. It must not be reused then, or its
+  // next caller has another's answer.
+  bool readable() const { return HasInput(stream_.native_handle()); }
   // Some of the answer to the last call has come.
   bool answer_begun() const { return answer_begun_; }
 
@@ -47,8 +54,8 @@ class ClientConnection {
   weft::net::TcpStream stream_;
   std::string host_;
   ResponseParser parser_;
-  std::string unparsed_;  // came after the end of the last response
-  int owed_ = 0;          // requests sent and not answered
+  std::string unparsed_;   // came after the end of the last response
+  std::deque<bool> owed_;  // requests sent and not answered: whether each is a HEAD
   bool reusable_ = true;
   bool answer_begun_ = false;
 };
@@ -72,8 +79,8 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Takes a kept connection, or opens one. A kept connection that turns out to have been closed by the server is
-  // replaced, once, if the request may be repeated (GET). The request outlives the call.
+  // Takes a kept connection, or opens one. A kept connection that has something to read is dropped; one that turns out later to
+  // have been closed by the server is replaced, once, if the request may be repeated (GET). The request outlives the call.
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
 
   PoolStats stats() const;

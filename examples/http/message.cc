@@ -1,26 +1,28 @@
 #include "examples/http/message.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstddef>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace http {
 namespace {
 
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-void AppendRest(std::string& out, const Headers& headers, size_t length, bool keep_alive) {
+// Without a length if there is nothing that it could be the length of.
+void AppendRest(std::string& out, const Headers& headers, std::optional<size_t> length, bool keep_alive) {
   for (const auto& [name, value] : headers.fields()) absl::StrAppend(&out, name, ": ", value, "\r\n");
   if (!keep_alive) absl::StrAppend(&out, "Connection: close\r\n");
-  absl::StrAppend(&out, "Content-Length: ", length, "\r\n\r\n");
+  if (length.has_value()) absl::StrAppend(&out, "Content-Length: ", *length, "\r\n");
+  absl::StrAppend(&out, "\r\n");
 }
 
 }  // namespace
+
+bool EqualIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return absl::ascii_tolower(x) == absl::ascii_tolower(y); });
+}
 
 const std::string* Headers::Find(std::string_view name) const {
   for (const auto& field : fields_) {
@@ -29,12 +31,22 @@ const std::string* Headers::Find(std::string_view name) const {
   return nullptr;
 }
 
+size_t Headers::Count(std::string_view name) const {
+  return static_cast<size_t>(std::count_if(fields_.begin(), fields_.end(), [&](const auto& field) {
+    return EqualIgnoringCase(field.first, name);
+  }));
+}
+
 std::string_view ReasonPhrase(int status) {
   switch (status) {
     case 100:
       return "Continue";
     case 200:
       return "OK";
+    case 204:
+      return "No Content";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 404:
@@ -49,6 +61,8 @@ std::string_view ReasonPhrase(int status) {
       return "Request Header Fields Too Large";
     case 500:
       return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
     case 502:
       return "Bad Gateway";
     case 503:
@@ -60,6 +74,8 @@ std::string_view ReasonPhrase(int status) {
   }
   return "Unnamed";
 }
+
+bool HasNoBody(int status) { return status / 100 == 1 || status == 204 || status == 304; }
 
 std::string Serialize(const Request& request, std::string_view host) {
   std::string out = absl::StrCat(request.method, " ", request.target,
@@ -73,8 +89,9 @@ std::string Serialize(const Response& response, bool head_only) {
   std::string out = absl::StrCat("HTTP/1.1 ", response.status, " ");
   out += ReasonPhrase(response.status);
   out += "\r\n";
-  AppendRest(out, response.headers, response.body.size(), response.keep_alive);
-  if (!head_only) out += response.body;
+  const bool no_body = HasNoBody(response.status);
+  AppendRest(out, response.headers, no_body ? std::nullopt : std::optional(response.body.size()), response.keep_alive);
+  if (!no_body && !head_only) out += response.body;
   return out;
 }
 

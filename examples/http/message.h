@@ -2,6 +2,7 @@
 #ifndef WEFT_EXAMPLES_HTTP_MESSAGE_H_
 #define WEFT_EXAMPLES_HTTP_MESSAGE_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,12 +11,17 @@
 
 namespace http {
 
+// Without regard to case, which only ASCII has.
+bool EqualIgnoringCase(std::string_view a, std::string_view b);
+
 // Header fields in the order they came in. Names are compared without regard to case.
 class Headers {
  public:
   void Add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
   // The first field of that name, or null. Valid until the next Add().
   const std::string* Find(std::string_view name) const;
+  // How many fields have that name.
+  size_t Count(std::string_view name) const;
   const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
 
  private:
@@ -40,10 +46,14 @@ struct Response {
 // "Not Found" for 404.
 std::string_view ReasonPhrase(int status);
 
+// A response of that status has no body, whatever its headers say: 1xx, 204 and 304. (RFC 9112, 6.3)
+bool HasNoBody(int status);
+
 // The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among
 // the headers.
 std::string Serialize(const Request& request, std::string_view host);
-// `head_only`: the answer to a HEAD request, which has a Content-Length but no body.
+// `head_only`: the answer to a HEAD request, which has a Content-Length but no body. A body under a status that has none
+// is left out, and its length with it.
 std::string Serialize(const Response& response, bool head_only = false);
 
 // "/user/7" of "/user/7?full=1".

@@ -1,12 +1,13 @@
 #include "examples/http/server.h"
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -15,13 +16,10 @@
 namespace http {
 namespace {
 
-// A refused client may still be sending; closing at once would reset the connection, and the answer with it. So what it
-// sends is read for a while.
+// A client whose connection is closed may still be sending; closing at once would reset the connection, and the answer with
+// it. So what it sends is read for a while.
 constexpr absl::Duration kLingerTimeout = absl::Seconds(2);
 constexpr size_t kLingerBytes = 16 * 1024 * 1024;
-
-// When descriptors are short, until the next look.
-constexpr absl::Duration kAcceptRetryDelay = absl::Milliseconds(10);
 
 // Counts a connection as open while it lives.
 class OpenConnection {
@@ -46,9 +44,16 @@ class OpenConnection {
 // A client's connection: the bytes that have come in but are not parsed yet, and the parser.
 class Server::Connection {
  public:
-  Connection(weft::net::TcpStream stream, Limits limits) : stream_(std::move(stream)), parser_(limits) {}
+  Connection(weft::net::TcpStream stream, const ServerOptions& options)
+      : stream_(std::move(stream)),
+        parser_(options.limits),
+        max_bytes_(std::max(options.max_ahead_bytes + 1, kBufferBytes)),
+        bytes_(kBufferBytes) {}
 
-  bool has_bytes() const { return begin_ < end_; }
+  // The client has sent more than the requests that were parsed.
+  bool has_bytes() const { return begin_ < end_ || dropped_; }
+  // It has sent so much more that some of it is gone: no request can follow.
+  bool dropped() const { return dropped_; }
   RequestParser& parser() { return parser_; }
 
   // Waits for bytes. kOutOfRange: the client has finished.
@@ -65,7 +70,7 @@ class Server::Connection {
     bool told_to_continue = false;
     for (;;) {
       begin_ += parser_.Feed(std::string_view(bytes_.data() + begin_, end_ - begin_));
-      if (begin_ == end_) begin_ = end_ = 0;
+      if (begin_ == end_) Empty();
       if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed)
         co_return absl::OkStatus();
       if (parser_.ExpectsContinue() && !std::exchange(told_to_continue, true)) {
@@ -77,13 +82,10 @@ class Server::Connection {
 
   // Fails when the client hangs up. Until then keeps what it sends: the requests after this one.
   weft::Task<absl::Status> WatchForHangUp() {
-    std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
-    end_ -= std::exchange(begin_, 0);
-    while (end_ < bytes_.size()) {
+    for (;;) {
+      MakeRoom();
       if (absl::Status filled = co_await Fill(); !filled.ok()) co_return filled;
     }
-    co_await weft::Sleep(absl::InfiniteDuration());  // there is no room to look any further
-    co_return absl::OkStatus();
   }
 
   weft::Task<absl::Status> Write(std::string bytes) { co_return co_await stream_.Write(bytes); }
@@ -99,11 +101,34 @@ class Server::Connection {
   }
 
  private:
+  static constexpr size_t kBufferBytes = 1024;  // small, as every connection has one
+
+  void Empty() {
+    begin_ = end_ = 0;
+    if (bytes_.size() > kBufferBytes) bytes_ = std::vector<char>(kBufferBytes);
+  }
+
+  // After which there is room behind end_.
+  void MakeRoom() {
+    if (end_ < bytes_.size()) return;
+    if (begin_ == 0 && bytes_.size() == max_bytes_) {
+      dropped_ = true;
+      Empty();
+    } else if (begin_ == 0) {
+      bytes_.resize(std::min(2 * bytes_.size(), max_bytes_));
+    } else {
+      std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
+      end_ -= std::exchange(begin_, 0);
+    }
+  }
+
   weft::net::TcpStream stream_;
   RequestParser parser_;
+  const size_t max_bytes_;  // of which the last is one too many
   size_t begin_ = 0;
   size_t end_ = 0;
-  std::array<char, 1024> bytes_;  // [begin_, end_) is to be parsed; small, as every connection has one
+  bool dropped_ = false;
+  std::vector<char> bytes_;  // [begin_, end_) is to be parsed
 };
 
 Server::Server(ServerOptions options, Handler handler)
@@ -132,12 +157,7 @@ weft::Task<absl::Status> Server::Accept(weft::net::TcpListener& listener, weft::
   for (;;) {
     weft::Permit permit = co_await permits_.Acquire();
     absl::StatusOr<weft::net::TcpStream> stream = co_await listener.Accept();
-    if (absl::IsAborted(stream.status())) continue;  // the client gave up in the backlog
-    if (absl::IsResourceExhausted(stream.status())) {
-      co_await weft::Sleep(kAcceptRetryDelay);
-      continue;
-    }
-    if (!stream.ok()) co_return stream.status();
+    if (!stream.ok()) co_return stream.status();  // the end of the listener: shortages are waited for by Accept()
     connections.Fork(
         [this, p = std::move(permit), s = *std::move(stream)]() mutable { return ServeConnection(std::move(s)); });
   }
@@ -145,7 +165,7 @@ weft::Task<absl::Status> Server::Accept(weft::net::TcpListener& listener, weft::
 
 weft::Task<void> Server::ServeConnection(weft::net::TcpStream stream) {
   OpenConnection open(counters_);
-  Connection connection(std::move(stream), options_.limits);
+  Connection connection(std::move(stream), options_);
   for (bool more = true; more;) {
     if (!connection.has_bytes()) {
       // Between requests: here, and only here, the drain cancels.
@@ -156,8 +176,12 @@ weft::Task<void> Server::ServeConnection(weft::net::TcpStream stream) {
   }
 }
 
-// Returns whether another request may follow.
+// Returns whether another request may follow. Only EndDrain() cancels it.
 weft::Task<bool> Server::ServeRequest(Connection& connection) {
+  co_return (co_await weft::WithStopToken(end_drain_.get_token(), ReadAndAnswer(connection))).value_or(false);
+}
+
+weft::Task<bool> Server::ReadAndAnswer(Connection& connection) {
   absl::Status read = co_await weft::WithTimeout(options_.request_timeout, connection.ReadRequest());
   RequestParser& parser = connection.parser();
   if (weft::ReasonOf(read).kind == weft::CancelReason::Kind::kTimeout) {
@@ -194,10 +218,12 @@ weft::Task<bool> Server::Handle(Connection& connection, const Request& request) 
   if (!response.has_value()) {
     response = Response{.status = 500, .body = outcome.status().ToString() + "\n"};
   }
-  response->keep_alive = response->keep_alive && request.keep_alive && !draining_;
+  response->keep_alive = response->keep_alive && request.keep_alive && !draining_ && !connection.dropped();
   absl::Status sent = co_await weft::WithTimeout(
       options_.write_timeout, connection.Write(Serialize(*response, /*head_only=*/request.method == "HEAD")));
-  co_return sent.ok() && response->keep_alive;
+  if (sent.ok() && response->keep_alive) co_return true;
+  if (sent.ok() && connection.has_bytes()) co_await Linger(connection);
+  co_return false;
 }
 
 weft::Task<void> Server::Refuse(Connection& connection, int status, std::string reason) {
@@ -205,8 +231,11 @@ weft::Task<void> Server::Refuse(Connection& connection, int status, std::string 
   Response response{.status = status, .body = absl::StrCat(status, ": ", reason, "\n"), .keep_alive = false};
   response.headers.Add("Content-Type", "text/plain");
   absl::Status sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(Serialize(response)));
-  if (!sent.ok()) co_return;  // it has hung up
-  // A client that goes on sending for longer than that has its answer cut off.
+  if (sent.ok()) co_await Linger(connection);
+}
+
+// A client that goes on sending for longer than that has its answer cut off.
+weft::Task<void> Server::Linger(Connection& connection) {
   (co_await weft::WithTimeout(kLingerTimeout, connection.Linger())).IgnoreError();
 }
 

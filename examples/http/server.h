@@ -6,17 +6,21 @@
 // The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer:
 // finishing the sending half counts as hanging up. A handler that throws gives 500.
 //
-// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 505 another
-// version. A client that sends its requests without waiting (pipelining) has its answers in their order.
+// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 501 a coding and 505
+// a version that is not known. A client that sends its requests without waiting (pipelining) has its answers in their
+// order. What it sends while a handler runs is read, so that a hang-up shows behind it, and kept up to max_ahead_bytes; of a
+// client that sends more than that, the rest is dropped, and the connection closed after the answer.
 //
 // Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive
-// finish, each within its time limits, and returns when all connections have ended.
+// finish, each within its time limits, and returns when all connections have ended. EndDrain() ends them all.
 #ifndef WEFT_EXAMPLES_HTTP_SERVER_H_
 #define WEFT_EXAMPLES_HTTP_SERVER_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -29,6 +33,7 @@ namespace http {
 struct ServerOptions {
   Limits limits{};
   int64_t max_connections = 10'000;                    // more wait in the kernel's backlog
+  size_t max_ahead_bytes = 64 * 1024;                  // of requests behind the one that is being answered, a connection
   absl::Duration idle_timeout = absl::Seconds(60);     // between requests
   absl::Duration request_timeout = absl::Seconds(10);  // from a request's first byte to its last
   absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken
@@ -56,6 +61,10 @@ class Server {
   // Serves until `stop` is set or accepting fails, then drains. Closes the listener. Once.
   weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop);
 
+  // Cancels the requests in progress, handlers too, and closes the connections, now and of those that come later. For a
+  // drain that takes too long. Any thread; idempotent.
+  void EndDrain() { end_drain_.request_stop(); }
+
   const ServerCounters& counters() const { return counters_; }
 
  private:
@@ -64,13 +73,16 @@ class Server {
   weft::Task<absl::Status> Accept(weft::net::TcpListener& listener, weft::AwaitAll& connections);
   weft::Task<void> ServeConnection(weft::net::TcpStream stream);
   weft::Task<bool> ServeRequest(Connection& connection);
+  weft::Task<bool> ReadAndAnswer(Connection& connection);
   weft::Task<bool> Handle(Connection& connection, const Request& request);
   weft::Task<void> Refuse(Connection& connection, int status, std::string reason);
+  weft::Task<void> Linger(Connection& connection);
 
   const ServerOptions options_;
   const Handler handler_;
   weft::Semaphore permits_;
   std::atomic<bool> draining_ = false;
+  std::stop_source end_drain_;
   ServerCounters counters_;
 };
 

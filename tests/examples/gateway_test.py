@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 _TIMEOUT_SECONDS = 120
@@ -50,6 +51,43 @@ def _body(answer):
 
 def _request(target, method="GET", headers=""):
     return ("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n" % (method, target, headers)).encode()
+
+
+class _Upstream:
+    """A service that answers each request with `answer`, whatever that is, and then hangs up."""
+
+    def __init__(self):
+        self.answer = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    got = connection.recv(65536)
+                    if not got:
+                        break
+                    request += got
+                try:
+                    connection.sendall(self.answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # so that nothing is lost in a reset
+                        pass
+                except OSError:
+                    pass  # the gateway has seen enough
+
+    def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
 
 
 class Backend:
@@ -161,11 +199,11 @@ class Backend:
         self.assertEqual(_status(self._ask("gateway", "/user/7", method="DELETE")), 405)
         for request, status in ((b"nonsense\r\n\r\n", 400),
                                 (_request("/", headers="X: %s\r\n" % ("x" * 100000)), 431),
-                                (b"POST / HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2000000, 413)):
+                                (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2000000, 413)):
             answer = _exchange(self.addresses["gateway"], request)
             self.assertEqual(_status(answer), status)
             self.assertIn("\r\nConnection: close\r\n", answer)
-        two = b"GET /user/1 HTTP/1.1\r\n\r\n" + _request("/user/2")
+        two = b"GET /user/1 HTTP/1.1\r\nHost: a\r\n\r\n" + _request("/user/2")
         self.assertEqual(re.findall(r'\n{"id":(\d),', _exchange(self.addresses["gateway"], two)), ["1", "2"])
 
         os.kill(self.pids["payments"], signal.SIGKILL)
@@ -187,7 +225,7 @@ class Backend:
         self._ask("users", "/gate?state=closed", method="POST")
         with socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as idle, \
              socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as busy:
-            busy.sendall(b"GET /user/7 HTTP/1.1\r\nX-Timeout-Ms: 100000\r\n\r\n")
+            busy.sendall(b"GET /user/7 HTTP/1.1\r\nHost: a\r\nX-Timeout-Ms: 100000\r\n\r\n")
             self.assertEqual(_status(self._ask("users", "/await?counter=held&at_least=1")), 200)
             self.process.send_signal(signal.SIGTERM)
             self.assertEqual(_read_to_end(idle), "")  # it was between requests
@@ -199,6 +237,106 @@ class Backend:
         self.assertEqual(_status(answer), 200)
         self.assertIn("\r\nConnection: close\r\n", answer)
         self._drain()
+
+
+    def test_a_second_signal_ends_the_drain(self):
+        for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT),
+                              (signal.SIGINT, signal.SIGINT)):
+            with self.subTest(first=first, second=second):
+                self._serve()
+                self._ask("users", "/gate?state=closed", method="POST")
+                with socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as idle, \
+                     socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as busy, \
+                     socket.create_connection(self.addresses["orders"], timeout=_TIMEOUT_SECONDS) as at_service:
+                    busy.sendall(b"GET /user/7 HTTP/1.1\r\nHost: a\r\nX-Timeout-Ms: 300000\r\n\r\n")
+                    at_service.sendall(b"GET /work?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+                    self.assertEqual(_status(self._ask("users", "/await?counter=held&at_least=1")), 200)
+                    self.process.send_signal(first)
+                    self.assertEqual(_read_to_end(idle), "")  # so the drain has begun
+                    self.process.send_signal(second)
+                    self.assertEqual(_read_to_end(busy), "")
+                    self.assertEqual(_read_to_end(at_service), "")
+                _, errors = self.process.communicate(timeout=_TIMEOUT_SECONDS)
+                self.assertEqual(self.process.returncode, 0, errors)
+
+    def test_a_second_signal_ends_the_drain_of_the_baseline(self):
+        for second in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(second=second):
+                server, address = self._role("threads", upstreams="127.0.0.1:1,127.0.0.1:1,127.0.0.1:1")
+                with socket.create_connection(address, timeout=_TIMEOUT_SECONDS) as busy:
+                    busy.sendall(b"GET /stats HTTP/1.1\r\nHost: a\r\n\r\n")
+                    self.assertTrue(busy.recv(1))
+                    server.send_signal(signal.SIGTERM)
+                    with self.assertRaises(OSError):  # it has closed its listener: no more does it wait for the first
+                        while True:
+                            socket.create_connection(address, timeout=_TIMEOUT_SECONDS).close()
+                    server.send_signal(second)
+                    server.wait(timeout=_TIMEOUT_SECONDS)
+                self.assertEqual(server.returncode, -second)
+
+    def _role(self, role, upstreams=None):
+        """Starts one process of the gateway by itself; it, and its address."""
+        flags = ["--role=" + role, "--requests=1"] + (["--upstreams=" + upstreams] if upstreams else [])
+        process = subprocess.Popen([GATEWAY, *flags], env=self._environment(), stdout=subprocess.PIPE)
+
+        def stop():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            process.stdout.close()
+        self.addCleanup(stop)
+        return process, ("127.0.0.1", json.loads(process.stdout.readline())["port"])
+
+    def test_an_upstream_that_answers_wrongly_is_a_502(self):
+        good = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"request": ""}'
+
+        def answer(body, status=b"200 OK", headers=b""):
+            return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, headers, len(body), body)
+
+        deep = 100000
+        cases = {
+            "nested arrays": answer(b"[" * deep + b"]" * deep),
+            "nested arrays that do not end": answer(b"[" * deep),
+            "nested objects": answer(b'{"a":' * deep + b"1" + b"}" * deep),
+            "an error that is nested": answer(b'{"error":' * deep + b"1" + b"}" * deep, status=b"500 No"),
+            "one more than may be nested": answer(b"[" * 66 + b"]" * 66),
+            "bytes that are not UTF-8 in JSON": answer(b'{"name": "\xff\xfe"}'),
+            "half a pair of surrogates": answer(b'{"name": "\\ud800"}'),
+            "bytes that are not UTF-8 in an error": answer(b"\xff\xfe down", status=b"500 No"),
+            "a long error, cut within a letter": answer("x" .encode() + "ä".encode() * 1000, status=b"500 No"),
+            "no JSON": answer(b"<html>"),
+            "nothing": answer(b""),
+            "a number out of range": answer(b"1e999"),
+            "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+            "304 with a length": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n",
+            "another protocol": b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+            "a folded line": answer(b"{}", headers=b"X: a\r\n b\r\n"),
+            "a chunk with a bad end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
+            "no HTTP": b"hello\r\n\r\n",
+        }
+        users = _Upstream()
+        others = [_Upstream() for _ in range(2)]
+        for upstream in [users] + others:
+            self.addCleanup(upstream.close)
+        process, gateway = self._role("gateway", upstreams=",".join(
+            "127.0.0.1:%d" % upstream.port for upstream in [users] + others))
+        for upstream in others:
+            upstream.answer = good
+        for what, bytes_ in cases.items():
+            with self.subTest(what=what):
+                users.answer = bytes_
+                answer_ = _exchange(gateway, _request("/user/7"))
+                self.assertEqual(_status(answer_), 502, answer_)
+                self.assertIn("users (127.0.0.1:%d)" % users.port, _body(answer_)["error"])
+        users.answer = good
+        self.assertEqual(_status(_exchange(gateway, _request("/user/7"))), 200)
+        self.assertIsNone(process.poll())
+
+    def test_a_request_id_may_be_any_bytes(self):
+        _, service = self._role("users")
+        answer = _exchange(service, b"GET /users/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: \xff\xfe\r\n\r\n")
+        self.assertEqual(_status(answer), 200)
+        self.assertEqual(_body(answer)["request"], "\ufffd\ufffd")
 
 
 class UringTest(Backend, unittest.TestCase):

@@ -3,6 +3,11 @@
 // server on loopback and its clients in one runtime, on each backend; what has to happen first is waited for by events
 // and counters.
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <cstdint>
@@ -21,6 +26,7 @@
 #include "examples/http/client.h"
 #include "examples/http/message.h"
 #include "examples/http/server.h"
+#include "tests/examples/http_messages.h"
 #include "weft/weft.h"
 
 namespace http {
@@ -111,7 +117,7 @@ TEST_P(HttpServerTest, AConnectionIsKeptForTheNextRequest) {
 
 TEST_P(HttpServerTest, AClientThatAsksForItIsClosedAfterTheAnswer) {
   WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
-    const std::string answer = co_await Exchange(address, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    const std::string answer = co_await Exchange(address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(answer, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nGET / ");
   });
 }
@@ -141,7 +147,7 @@ TEST_P(HttpServerTest, ARequestMayComeByteByByte) {
   WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
     absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
     EXPECT_TRUE(stream.ok());
-    const std::string request = "POST /slow HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
+    const std::string request = "POST /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
     for (char byte : request) {
       EXPECT_TRUE((co_await stream->Write(absl::string_view(&byte, 1))).ok());
       co_await weft::Yield();
@@ -155,13 +161,12 @@ TEST_P(HttpServerTest, WhatCannotBeServedIsAnsweredAndClosed) {
   const ServerOptions options = {.limits = {.max_head_bytes = 2000, .max_body_bytes = 100}};
   WithServer(options, Echo, [](Server& server, SocketAddress address) -> Task<void> {
     const std::vector<std::pair<std::string, std::string>> cases = {
-        {"nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
         {absl::StrCat("GET /", std::string(3000, 'x'), " HTTP/1.1\r\n\r\n"),
          "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
-        {absl::StrCat("GET / HTTP/1.1\r\nX: ", std::string(100'000, 'x')),
+        {absl::StrCat("GET / HTTP/1.1\r\nHost: a\r\nX: ", std::string(100'000, 'x')),
          "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
         // All of the body is sent before the answer is read: it is not lost in a reset.
-        {absl::StrCat("POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", std::string(1'000'000, 'x')),
+        {absl::StrCat("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n", std::string(1'000'000, 'x')),
          "HTTP/1.1 413 Content Too Large\r\n"},
         {"GET / HTTP/2.0\r\n\r\n", "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
     };
@@ -172,6 +177,59 @@ TEST_P(HttpServerTest, WhatCannotBeServedIsAnsweredAndClosed) {
     }
     EXPECT_EQ(server.counters().refused, static_cast<int64_t>(cases.size()));
     EXPECT_EQ(server.counters().requests, 0);
+  });
+}
+
+TEST_P(HttpServerTest, WhatTheParserRefusesIsAnsweredAndClosed) {
+  WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    const std::vector<RefusedRequest> all = RefusedRequests();
+    for (const RefusedRequest& refused : all) {
+      const std::string answer = co_await Exchange(address, refused.bytes);
+      EXPECT_TRUE(absl::StartsWith(answer, absl::StrCat("HTTP/1.1 ", refused.status, " "))) << refused.what << ": " << answer;
+      EXPECT_TRUE(absl::StrContains(answer, "\r\nConnection: close\r\n")) << refused.what << ": " << answer;
+    }
+    EXPECT_EQ(server.counters().refused, static_cast<int64_t>(all.size()));
+    EXPECT_EQ(server.counters().requests, 0);
+  });
+}
+
+TEST_P(HttpServerTest, WhatOnlyLooksLikeItIsServed) {
+  WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    const std::string last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    const std::vector<AcceptedRequest> all = AcceptedRequests();
+    for (const AcceptedRequest& accepted : all) {
+      const std::string answer = co_await Exchange(address, accepted.bytes + last);
+      const std::string body = absl::StrCat(accepted.method, " ", accepted.target, " ", accepted.body);
+      EXPECT_TRUE(absl::StartsWith(answer, "HTTP/1.1 200 OK\r\n")) << accepted.what << ": " << answer;
+      EXPECT_TRUE(absl::StrContains(answer, absl::StrCat("\r\n\r\n", body))) << accepted.what << ": " << answer;
+    }
+    EXPECT_EQ(server.counters().refused, 0);
+  });
+}
+
+TEST_P(HttpServerTest, AHeadHasTheHeadersOfAGetAndNoBody) {
+  WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
+    Pool pool(address);
+    const Request head{.method = "HEAD"};
+    for (int i = 0; i < 2; ++i) {
+      const absl::StatusOr<Response> response = co_await pool.Call(head);
+      EXPECT_TRUE(response.ok()) << response.status();
+      if (!response.ok()) co_return;
+      EXPECT_EQ(*response->headers.Find("Content-Length"), "7");  // of "HEAD / "
+      EXPECT_EQ(response->body, "");
+    }
+    EXPECT_EQ(pool.stats().opened, 1);
+  });
+}
+
+TEST_P(HttpServerTest, AHandlersStatusWithoutABodyIsSentWithout) {
+  const auto handler = [](const Request& request) -> Task<Response> {
+    co_return Response{.status = request.target == "/none" ? 204 : 304, .body = "body"};
+  };
+  WithServer({}, handler, [](Server&, SocketAddress address) -> Task<void> {
+    const std::string answer = co_await Exchange(
+        address, "GET /none HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(answer, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n");
   });
 }
 
@@ -194,7 +252,7 @@ TEST_P(HttpServerTest, AClientThatWaitsForContinueIsToldTo) {
     absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
     EXPECT_TRUE(stream.ok());
     EXPECT_TRUE((co_await stream->Write(
-                     "POST / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"))
+                     "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"))
                     .ok());
     const std::string expected = "HTTP/1.1 100 Continue\r\n\r\n";
     std::string got(expected.size(), ' ');
@@ -231,6 +289,115 @@ TEST_P(HttpServerTest, TheHandlerIsCancelledWhenTheClientHangsUp) {
     co_await unwound.Wait();
     co_await Until(server.counters().aborted, 1);
   });
+}
+
+TEST_P(HttpServerTest, AHangUpIsNoticedBehindAnyNumberOfBytes) {
+  weft::Event begun;
+  const auto hold = [&](const Request&) -> Task<Response> {
+    begun.Set();
+    co_await weft::Sleep(absl::InfiniteDuration());
+    co_return Response{};
+  };
+  WithServer({.max_ahead_bytes = 10'000}, hold, [&](Server& server, SocketAddress address) -> Task<void> {
+    int64_t aborted = 0;
+    for (size_t bytes : {0u, 1u, 1023u, 1024u, 1025u, 9'999u, 10'000u, 10'001u, 3'000'000u}) {
+      begun.Reset();
+      absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+      EXPECT_TRUE(stream.ok());
+      EXPECT_TRUE((co_await stream->Write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")).ok());
+      co_await begun.Wait();
+      const std::string more(bytes, 'x');
+      EXPECT_TRUE((co_await stream->Write(more)).ok());
+      stream->Close();
+      co_await Until(server.counters().aborted, ++aborted);
+    }
+  });
+}
+
+TEST_P(HttpServerTest, WhatAClientSendsAheadIsServedUpToALimit) {
+  weft::Event answer;
+  const auto hold = [&](const Request& request) -> Task<Response> {
+    if (request.target == "/first") co_await answer.Wait();
+    co_return Response{.body = request.target};
+  };
+  const std::string first = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  constexpr size_t kLimit = 5'000;
+  constexpr size_t kMoreThanKernelsBuffer = 32 << 20;  // so that much of it has been read when it is written
+  WithServer({.max_ahead_bytes = kLimit}, hold, [&](Server& server, SocketAddress address) -> Task<void> {
+    for (size_t ahead : {last.size(), size_t{1'024}, size_t{1'025}, size_t{3'000}, kLimit, kMoreThanKernelsBuffer}) {
+      answer.Reset();
+      absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+      EXPECT_TRUE(stream.ok());
+      EXPECT_TRUE((co_await stream->Write(first)).ok());
+      // Empty lines before a request are nothing.
+      const std::string more = std::string(ahead - last.size(), '\n') + last;
+      EXPECT_TRUE((co_await stream->Write(more)).ok());
+      answer.Set();
+      const std::string answers = co_await ReadToEnd(*stream);
+      EXPECT_TRUE(absl::StrContains(answers, "\r\n\r\n/first")) << ahead << ": " << answers;
+      // What fits is there whole; what does not is not served at all, and its client told so.
+      EXPECT_EQ(absl::EndsWith(answers, "\r\n\r\n/last"), ahead <= kLimit) << ahead << ": " << answers;
+      EXPECT_TRUE(absl::StrContains(answers, "\r\nConnection: close\r\n")) << ahead << ": " << answers;
+      stream->Close();
+      co_await Until(server.counters().connections_open, 0);
+    }
+  });
+}
+
+TEST_P(HttpServerTest, EndDrainEndsWhateverHoldsADrain) {
+  struct Holder {
+    std::string what;
+    std::function<Task<void>(Server&, TcpStream&)> hold;  // returns when the connection holds a drain
+  };
+  const auto send = [](std::string bytes) {
+    return [bytes](Server& server, TcpStream& stream) -> Task<void> {
+      EXPECT_TRUE((co_await stream.Write(bytes)).ok());
+      if (bytes.starts_with("GET /hold")) co_await Until(server.counters().requests, 1);
+      if (bytes.starts_with("NONSENSE")) co_await Until(server.counters().refused, 1);
+    };
+  };
+  const std::vector<Holder> holders = {
+      {"a handler", send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")},
+      {"a handler behind a client that goes on sending",
+       send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n" + std::string(1'000'000, '\n'))},
+      {"a head that does not end", send("GET / HTTP/1.1\r\nHo")},
+      {"a body that does not end", send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")},
+      {"a client that does not take its answer", send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")},
+      {"a refused client that stays", send("NONSENSE\r\n\r\n")},
+      {"nothing", send("")},
+  };
+  const auto handler = [&](const Request& request) -> Task<Response> {
+    if (request.target == "/large") co_return Response{.body = std::string(64 << 20, 'x')};
+    co_await weft::Sleep(absl::InfiniteDuration());
+    co_return Response{};
+  };
+  for (const Holder& holder : holders) {
+    auto runtime = weft::Runtime::Create({.parallelism = 2, .io = GetParam()});
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    const auto main = [&]() -> Task<void> {
+      auto listener = weft::net::TcpListener::Bind("127.0.0.1:0");
+      const SocketAddress address = *listener->local_address();
+      const absl::Duration long_time = absl::Hours(1);
+      Server server({.idle_timeout = long_time, .request_timeout = long_time, .write_timeout = long_time}, handler);
+      weft::Event stop;
+      weft::AwaitAll scope;
+      auto served = scope.Fork(server.Serve(*listener, stop));
+      auto stream = co_await TcpStream::Connect(address);
+      co_await Until(server.counters().connections, 1);
+      co_await holder.hold(server, *stream);
+      stop.Set();
+      while ((co_await TcpStream::Connect(address)).ok()) co_await weft::Yield();  // until it drains
+      server.EndDrain();
+      server.EndDrain();
+      const auto joined = co_await scope.JoinFor(kGuard);
+      EXPECT_TRUE(joined.has_value()) << holder.what;
+      EXPECT_EQ(server.counters().connections_open, 0) << holder.what;
+      scope.Shutdown();
+      (co_await scope.Join()).IgnoreFailures();
+    };
+    (*runtime)->Run(main());
+  }
 }
 
 TEST_P(HttpServerTest, TheDrainFinishesRequestsAndClosesIdleConnections) {
@@ -334,6 +501,133 @@ TEST_P(HttpServerTest, AKeptConnectionThatTheServerHasClosedIsReplaced) {
     }
     EXPECT_EQ(pool.stats().opened, 2);
     (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// What a client's kernel has of what `stream` has sent: all of it, the end included if that was sent.
+Task<void> UntilReceived(const TcpStream& stream, bool finished) {
+  for (;;) {
+    int unsent = 0;
+    tcp_info info = {};
+    socklen_t size = sizeof(info);
+    EXPECT_EQ(ioctl(stream.native_handle(), SIOCOUTQ, &unsent), 0);
+    EXPECT_EQ(getsockopt(stream.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    if (unsent == 0 && (!finished || info.tcpi_state == TCP_FIN_WAIT2)) co_return;
+    co_await weft::Yield();
+  }
+}
+
+// A server of bytes: to each connection its own, after its first request.
+class RawServer {
+ public:
+  RawServer() : listener_(weft::net::TcpListener::Bind("127.0.0.1:0")) { EXPECT_TRUE(listener_.ok()); }
+
+  SocketAddress address() const { return *listener_->local_address(); }
+
+  Task<TcpStream> AcceptAndRead() {
+    absl::StatusOr<TcpStream> stream = co_await listener_->Accept();
+    EXPECT_TRUE(stream.ok()) << stream.status();
+    co_await ReadRequest(*stream);
+    co_return *std::move(stream);
+  }
+  static Task<void> ReadRequest(TcpStream& stream) {
+    std::string request;
+    for (char bytes[256]; !absl::EndsWith(request, "\r\n\r\n");) {
+      absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(bytes));
+      EXPECT_TRUE(got.ok() && *got > 0);
+      if (!got.ok() || *got == 0) co_return;
+      request.append(bytes, *got);
+    }
+  }
+
+ private:
+  absl::StatusOr<weft::net::TcpListener> listener_;
+};
+
+TEST_P(HttpServerTest, AKeptConnectionWithSomethingToReadIsNotUsedAgain) {
+  const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+  struct Case {
+    std::string what;
+    std::string late;  // comes after the answer
+    bool finished;     // and then the end
+  };
+  for (const Case& late : {Case{"a second answer", answer + "wrong", false}, Case{"a byte", "x", false},
+                           Case{"the end", "", true}, Case{"a second answer and the end", answer + "wrong", true}}) {
+    WithServer({}, Echo, [&](Server&, SocketAddress) -> Task<void> {
+      RawServer raw;
+      Pool pool(raw.address());
+      const Request request;
+      weft::Event answered, is_late;
+      weft::AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        TcpStream first = co_await raw.AcceptAndRead();
+        EXPECT_TRUE((co_await first.Write(answer + "first")).ok());
+        co_await answered.Wait();
+        EXPECT_TRUE((co_await first.Write(late.late)).ok());
+        if (late.finished) {
+          EXPECT_TRUE(first.ShutdownWrite().ok());
+        }
+        co_await UntilReceived(first, late.finished);
+        is_late.Set();
+        TcpStream second = co_await raw.AcceptAndRead();
+        EXPECT_TRUE((co_await second.Write(answer + "right")).ok());
+      });
+      absl::StatusOr<Response> response = co_await pool.Call(request);
+      EXPECT_TRUE(response.ok() && response->body == "first") << late.what;
+      answered.Set();
+      co_await is_late.Wait();
+      response = co_await pool.Call(request);
+      EXPECT_TRUE(response.ok() && response->body == "right") << late.what;
+      EXPECT_EQ(pool.stats().opened, 2) << late.what;
+      EXPECT_EQ(pool.stats().open, 1) << late.what;
+      (co_await scope.Join()).IgnoreFailures();
+    });
+  }
+}
+
+TEST_P(HttpServerTest, WhatIsNoResponseIsAnErrorAndTheConnectionIsNotKept) {
+  WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
+    RawServer raw;
+    Pool pool(raw.address());
+    const Request request{.method = "POST"};
+    for (const BadResponse& bad : BadResponses()) {
+      weft::AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        TcpStream stream = co_await raw.AcceptAndRead();
+        EXPECT_TRUE((co_await stream.Write(bad.bytes)).ok());
+      });
+      const absl::StatusOr<Response> response = co_await pool.Call(request);
+      EXPECT_TRUE(absl::IsDataLoss(response.status()) || absl::IsUnavailable(response.status()))
+          << bad.what << ": " << response.status();
+      EXPECT_EQ(pool.stats().open, 0) << bad.what;
+      (co_await scope.Join()).IgnoreFailures();
+    }
+  });
+}
+
+TEST_P(HttpServerTest, AResponseWithoutABodyLeavesTheConnectionToTheNext) {
+  WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
+    for (const GoodResponse& good : GoodResponses()) {
+      RawServer raw;
+      Pool pool(raw.address());
+      weft::AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        TcpStream stream = co_await raw.AcceptAndRead();
+        EXPECT_TRUE((co_await stream.Write(good.bytes)).ok());
+        co_await RawServer::ReadRequest(stream);
+        EXPECT_TRUE((co_await stream.Write(good.bytes)).ok());
+      });
+      const Request request{.method = good.to_head ? "HEAD" : "GET"};
+      for (int i = 0; i < 2; ++i) {
+        const absl::StatusOr<Response> response = co_await pool.Call(request);
+        EXPECT_TRUE(response.ok()) << good.what << ": " << response.status();
+        if (!response.ok()) co_return;
+        EXPECT_EQ(response->status, good.status) << good.what;
+        EXPECT_EQ(response->body, good.body) << good.what;
+      }
+      EXPECT_EQ(pool.stats().opened, 1) << good.what;
+      (co_await scope.Join()).IgnoreFailures();
+    }
   });
 }
 

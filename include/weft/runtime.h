@@ -11,7 +11,8 @@
 //
 //   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
 //   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, those that stand in for blocked carriers included; default 256
-//   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: half of the parallelism, at least 1
+//   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: half of the parallelism, at least 1.
+//                                       Where no OS thread or no memory is to be had for another, it goes on with fewer
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
 //                                       it gives the permit back; default 20 (see cancellation.h)
 //   WEFT_IO              auto|uring|epoll

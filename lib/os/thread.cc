@@ -16,23 +16,29 @@ namespace weft::internal {
 Thread::~Thread() { WEFT_CHECK(!joinable_) << "the OS thread '" << name_ << "' is destroyed before it was joined"; }
 
 absl::Status Thread::Start(std::string_view name, Function function, void* argument) {
+  const int error = TryStart(name, function, argument);
+  return error == 0 ? absl::OkStatus() : WhyNotStarted(error);
+}
+
+int Thread::TryStart(std::string_view name, Function function, void* argument) noexcept {
   WEFT_CHECK(!joinable_) << "the OS thread '" << name_ << "' is started a second time, as '" << name << "'";
   name = name.substr(0, kMaxNameBytes);
   *std::copy(name.begin(), name.end(), name_) = '\0';
   function_ = function;
   argument_ = argument;
   const int error = Sys().pthread_create(&handle_, nullptr, &Thread::Run, this);
-  if (error != 0) {
-    absl::Status status = ErrnoToStatus(error, "cannot start the OS thread '" + std::string(name_) + "'");
-    if (error != EAGAIN) return status;
-    // A limit on threads here, not, as elsewhere, a descriptor that is not ready.
-    absl::Status exhausted = absl::ResourceExhaustedError(status.message());
-    status.ForEachPayload(
-        [&](absl::string_view url, const absl::Cord& payload) { exhausted.SetPayload(url, payload); });
-    return exhausted;
-  }
-  joinable_ = true;
-  return absl::OkStatus();
+  joinable_ = error == 0;
+  return error;
+}
+
+absl::Status Thread::WhyNotStarted(int error) const {
+  absl::Status status = ErrnoToStatus(error, "cannot start the OS thread '" + std::string(name_) + "'");
+  if (error != EAGAIN) return status;
+  // A limit on threads here, not, as elsewhere, a descriptor that is not ready.
+  absl::Status exhausted = absl::ResourceExhaustedError(status.message());
+  status.ForEachPayload(
+      [&](absl::string_view url, const absl::Cord& payload) { exhausted.SetPayload(url, payload); });
+  return exhausted;
 }
 
 void Thread::Join() noexcept {

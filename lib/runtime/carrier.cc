@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -22,11 +24,17 @@ constexpr int kSearchRounds = 100;
 
 constinit thread_local Carrier* current_carrier = nullptr;
 
-Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index) noexcept
+std::unique_ptr<Carrier> Carrier::Make(RuntimeCore& runtime, uint32_t index) noexcept {
+  std::unique_ptr<Sighting[]> sightings(new (std::nothrow) Sighting[runtime.config.max_pool_size]);
+  if (sightings == nullptr) return nullptr;
+  return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index, std::move(sightings)));
+}
+
+Carrier::Carrier(RuntimeCore& core, uint32_t carrier_index, std::unique_ptr<Sighting[]> sightings) noexcept
     : runtime(core),
       index(carrier_index),
       timers(core.Now()),
-      sightings_(core.config.max_pool_size),
+      sightings_(std::move(sightings)),
       observer_(core.config.observer),
       mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit),
       chooser_(carrier_index + 1) {}

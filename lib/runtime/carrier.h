@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "lib/lockfree/idle_carriers.h"
@@ -86,7 +85,8 @@ class Carrier {
   // How often it then does so, and how often a carrier looks at the others at most.
   static constexpr int64_t kReliefIntervalNanos = 1'000'000;
 
-  Carrier(RuntimeCore& runtime, uint32_t index) noexcept;
+  // Null: no memory.
+  static std::unique_ptr<Carrier> Make(RuntimeCore& runtime, uint32_t index) noexcept;
   ~Carrier();
 
   // The carrier on this OS thread, or null. Not for code that is inlined into coroutines: they may go on elsewhere.
@@ -181,6 +181,13 @@ class Carrier {
  private:
   friend class RuntimeCore;
 
+  // What this carrier, when idle, saw of the others.
+  struct Sighting {
+    int64_t mounts = -1;
+    int64_t time_ns = 0;
+  };
+  Carrier(RuntimeCore& runtime, uint32_t index, std::unique_ptr<Sighting[]> sightings) noexcept;
+
   bool Step() noexcept;
   ThreadBlock* NextThread() noexcept;
   ThreadBlock* TakeOldest() noexcept;
@@ -251,12 +258,7 @@ class Carrier {
   void RelieveOthers(int64_t now) noexcept;
   ThreadBlock* TakeInside(const ScopeRecord& scope) noexcept;
 
-  // What this carrier, when idle, saw of the others.
-  struct Sighting {
-    int64_t mounts = -1;
-    int64_t time_ns = 0;
-  };
-  std::vector<Sighting> sightings_;
+  const std::unique_ptr<Sighting[]> sightings_;  // one for each carrier that there may be
   int64_t relieved_ns_ = 0;
   int64_t looked_ns_ = 0;
   int64_t in_place_since_ns_ = 0;  // 0: not looked at the clock since the last turn through Main()

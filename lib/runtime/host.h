@@ -15,8 +15,9 @@ class Host {
  public:
   virtual ~Host() = default;
 
-  // Any thread. Begins to run carrier.Main(). An error leaves nothing behind.
-  virtual absl::Status StartCarrier(Carrier& carrier) noexcept = 0;
+  // Any thread. Begins to run carrier.Main(). False if something for it is missing: an OS thread, a descriptor, memory.
+  // Then nothing is left behind, and `why` says what it was; null if nobody wants to know, since words take memory.
+  virtual bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept = 0;
 
   // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock (INT64_MAX: none).
   virtual void Park(Carrier& carrier, int64_t deadline_ns) noexcept = 0;

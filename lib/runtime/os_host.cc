@@ -1,11 +1,12 @@
 #include "lib/runtime/os_host.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "lib/os/futex.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/carrier.h"
@@ -22,23 +23,41 @@ struct OsHost::Seat {
   absl::Status driver_status;
   Atomic<uint32_t> ready{0};
   Atomic<uint32_t> left{0};
+  std::unique_ptr<Seat> next = nullptr;  // in the list of the host
 };
+
+namespace {
+
+absl::Status NoMemory() { return absl::ResourceExhaustedError("no memory for a carrier"); }
+
+}  // namespace
 
 OsHost::OsHost(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
 
 OsHost::~OsHost() = default;
 
-absl::Status OsHost::StartCarrier(Carrier& carrier) noexcept {
-  auto seat = std::make_unique<Seat>(*this, carrier);
-  absl::Status started = seat->thread.Start(absl::StrCat("weft-", carrier.index), &OsHost::RunCarrier, seat.get());
-  if (!started.ok()) return started;
+bool OsHost::StartCarrier(Carrier& carrier, absl::Status* why) noexcept {
+  std::unique_ptr<Seat> seat(new (std::nothrow) Seat(*this, carrier));
+  if (seat == nullptr) {
+    if (why != nullptr) *why = NoMemory();
+    return false;
+  }
+  char name[Thread::kMaxNameBytes + 1];
+  std::snprintf(name, sizeof(name), "weft-%u", carrier.index);
+  if (const int error = seat->thread.TryStart(name, &OsHost::RunCarrier, seat.get()); error != 0) {
+    if (why != nullptr) *why = seat->thread.WhyNotStarted(error);
+    return false;
+  }
   AwaitDone(seat->ready);
   if (!seat->driver_status.ok()) {
     seat->thread.Join();
-    return seat->driver_status;
+    // One without words had no memory for them.
+    if (why != nullptr) *why = seat->driver_status.message().empty() ? NoMemory() : std::move(seat->driver_status);
+    return false;
   }
-  seats_.push_back(std::move(seat));
-  return absl::OkStatus();
+  seat->next = std::exchange(seats_, nullptr);
+  seats_ = std::move(seat);
+  return true;
 }
 
 void OsHost::RunCarrier(void* argument) noexcept {
@@ -79,10 +98,12 @@ void OsHost::AnnounceDone(Atomic<uint32_t>& done) noexcept {
 }
 
 void OsHost::JoinCarriers() noexcept {
-  for (std::unique_ptr<Seat>& seat : seats_) AwaitDone(seat->left);
+  for (Seat* seat = seats_.get(); seat != nullptr; seat = seat->next.get()) AwaitDone(seat->left);
   AnnounceDone(all_left_);
-  for (std::unique_ptr<Seat>& seat : seats_) seat->thread.Join();
-  seats_.clear();
+  while (seats_ != nullptr) {
+    seats_->thread.Join();
+    seats_ = std::exchange(seats_->next, nullptr);
+  }
 }
 
 }  // namespace weft::internal

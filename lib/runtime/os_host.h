@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "lib/os/thread.h"
@@ -20,7 +19,7 @@ class OsHost final : public Host {
   explicit OsHost(std::shared_ptr<Backend> backend) noexcept;
   ~OsHost() override;
 
-  absl::Status StartCarrier(Carrier& carrier) noexcept override;
+  bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override;
   void Park(Carrier& carrier, int64_t deadline_ns) noexcept override;
   void Ring(Carrier& carrier) noexcept override;
   void BetweenSteps(Carrier&) noexcept override {}
@@ -34,7 +33,7 @@ class OsHost final : public Host {
 
   const std::shared_ptr<Backend> backend_;
   Atomic<uint32_t> all_left_{0};  // no carrier runs any more: nobody rings
-  std::vector<std::unique_ptr<Seat>> seats_;  // under the runtime's pool lock; nobody else looks
+  std::unique_ptr<Seat> seats_;  // a list; under the runtime's pool lock; nobody else looks
 };
 
 }  // namespace weft::internal

@@ -61,23 +61,28 @@ absl::Status RuntimeCore::Start() noexcept {
   std::lock_guard guard(pool_lock_);
   carrier_limit_.store(config.parallelism, std::memory_order_relaxed);
   for (int i = 0; i < config.parallelism; ++i) {
-    if (absl::Status status = AddCarrier(); !status.ok()) return status;
+    if (absl::Status why; !AddCarrier(&why)) return why;
   }
   return absl::OkStatus();
 }
 
-// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque.
-absl::Status RuntimeCore::AddCarrier() noexcept {
+// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque. False, and
+// nothing is changed, if something for it is missing: then `why`, unless it is null, says what.
+bool RuntimeCore::AddCarrier(absl::Status* why) noexcept {
   const uint32_t index = static_cast<uint32_t>(carriers_.size());
-  carriers_.push_back(std::make_unique<Carrier>(*this, index));
-  absl::Status started = host->StartCarrier(*carriers_.back());
-  if (!started.ok()) {
+  std::unique_ptr<Carrier> made = Carrier::Make(*this, index);
+  if (made == nullptr) {
+    if (why != nullptr) *why = absl::ResourceExhaustedError("no memory for a carrier");
+    return false;
+  }
+  carriers_.push_back(std::move(made));  // there is room
+  if (!host->StartCarrier(*carriers_.back(), why)) {
     carriers_.pop_back();
-    return started;
+    return false;
   }
   // Release: pairs with carrier_count(), whose callers use the carriers below it.
   carrier_count_.store(index + 1, std::memory_order_release);
-  return absl::OkStatus();
+  return true;
 }
 
 uint32_t RuntimeCore::Choose(uint32_t count) noexcept {
@@ -219,7 +224,7 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   const int limit = std::min(config.parallelism + spares, config.max_pool_size);
   while (static_cast<int>(carriers_.size()) < limit) {
     // Without a spare one the strangers wait; the children run here, so this destructor ends.
-    if (!AddCarrier().ok()) break;
+    if (!AddCarrier(/*why=*/nullptr)) break;
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
   for (uint32_t i = config.parallelism; i < carrier_count(); ++i) host->Ring(carrier(i));

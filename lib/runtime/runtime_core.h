@@ -142,7 +142,7 @@ class RuntimeCore {
   Atomic<int64_t> outside_calls_{0};  // OutsideCalls that are alive
 
  private:
-  absl::Status AddCarrier() noexcept;
+  bool AddCarrier(absl::Status* why) noexcept;
   Carrier* FindParked() noexcept;
 
   std::vector<std::unique_ptr<Carrier>> carriers_;  // reserved for max_pool_size; grows under pool_lock_

@@ -83,14 +83,17 @@ class Simulation::Host final : public internal::Host {
   Host(std::shared_ptr<internal::Backend> backend, uint64_t seed, std::function<void(const std::string&)> on_deadlock)
       : chooser(seed), backend_(std::move(backend)), on_deadlock_(std::move(on_deadlock)) {}
 
-  absl::Status StartCarrier(Carrier& carrier) noexcept override {
+  bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override {
     if (backend_ != nullptr) {
       absl::StatusOr<std::unique_ptr<internal::Driver>> driver = backend_->NewDriver();
-      if (!driver.ok()) return driver.status();
+      if (!driver.ok()) {
+        if (why != nullptr) *why = driver.status();
+        return false;
+      }
       carrier.driver = *std::move(driver);
     }
     seats_.push_back(std::make_unique<Seat>(carrier));
-    return absl::OkStatus();
+    return true;
   }
 
   void Park(Carrier& carrier, int64_t deadline_ns) noexcept override {

@@ -47,7 +47,7 @@ EpollBackend::~EpollBackend() {
 
 absl::StatusOr<std::unique_ptr<Driver>> EpollBackend::NewDriver() noexcept {
   std::unique_ptr<Driver> driver(new (std::nothrow) EpollDriver(*this));
-  if (driver == nullptr) return ErrnoToStatus(ENOMEM, "allocating an epoll driver");
+  if (driver == nullptr) return absl::Status(absl::StatusCode::kResourceExhausted, "");  // words take memory
   return driver;
 }
 

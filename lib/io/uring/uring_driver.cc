@@ -98,7 +98,7 @@ int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params) 
 
 absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_entries, unsigned completion_entries) {
   std::unique_ptr<UringDriver> driver(new (std::nothrow) UringDriver());
-  if (driver == nullptr) return ErrnoToStatus(ENOMEM, "allocating an io_uring driver");
+  if (driver == nullptr) return absl::Status(absl::StatusCode::kResourceExhausted, "");  // words take memory
 
   io_uring_params params = {};
   params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;

@@ -1,0 +1,193 @@
+// Goal: a destructor that holds its carrier until its children have ended does without a spare carrier where nothing is
+// to be had for one: no memory, no OS thread, no descriptor. Method: the allocator of the program is replaced, and fails
+// from the k-th allocation on while such a destructor runs, for every k, until a spare carrier starts; then the system
+// calls fail.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "weft/cancellation.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/time.h"
+
+namespace weft::testing {
+namespace {
+
+// How many allocations are left before all fail; negative: none fails.
+constexpr int64_t kNoFault = -1;
+constinit std::atomic<int64_t> allocations_left{kNoFault};
+
+bool Fails() noexcept {
+  int64_t left = allocations_left.load(std::memory_order_relaxed);
+  while (left > 0 && !allocations_left.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) {
+  }
+  return left == 0;
+}
+
+void* AllocateOrNull(size_t bytes) noexcept { return Fails() ? nullptr : std::malloc(bytes); }
+void* AllocateOrNull(size_t bytes, std::align_val_t alignment) noexcept {
+  const auto align = static_cast<size_t>(alignment);
+  return Fails() ? nullptr : std::aligned_alloc(align, (bytes + align - 1) / align * align);
+}
+// Nothing that cannot say that it has failed is allocated meanwhile.
+template <class... Alignment>
+void* Allocate(size_t bytes, Alignment... alignment) noexcept {
+  void* const memory = AllocateOrNull(bytes, alignment...);
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+
+}  // namespace
+}  // namespace weft::testing
+
+using weft::testing::Allocate;
+using weft::testing::AllocateOrNull;
+
+void* operator new(size_t bytes) { return Allocate(bytes); }
+void* operator new[](size_t bytes) { return Allocate(bytes); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return AllocateOrNull(bytes); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return AllocateOrNull(bytes); }
+void* operator new(size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
+void* operator new[](size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return AllocateOrNull(bytes, alignment);
+}
+void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return AllocateOrNull(bytes, alignment);
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace weft::testing {
+namespace {
+
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+
+// Calls its function when it is destroyed.
+template <class F>
+struct AtEnd {
+  ~AtEnd() { function(); }
+  F function;
+};
+template <class F>
+AtEnd(F) -> AtEnd<F>;
+
+// Leaves a scope whose child goes on for a while: arm() is called just before the scope's destructor, and disarm() just
+// after.
+template <class Arm, class Disarm>
+Task<void> LeaveAScope(Arm arm, Disarm disarm, bool& child_ended) {
+  const AtEnd disarmed{disarm};
+  AwaitAll scope;
+  Event begun;
+  scope.Fork([&]() -> Task<void> {
+    const AtEnd ended{[&] { child_ended = true; }};
+    begun.Set();
+    co_await Shield([]() -> Task<void> {
+      for (int i = 0; i < 3; ++i) co_await Yield();
+    }());
+  });
+  co_await begun.Wait();
+  const AtEnd armed{arm};
+}
+
+// One carrier of which one is to be free: held by the destructor, it asks for a spare one. Gives how many carriers there
+// are afterwards.
+template <class Arm, class Disarm>
+int CarriersAfterLeaving(IoBackend io, Arm arm, Disarm disarm) {
+  const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+      Runtime::Create({.parallelism = 1, .min_runnable = 1, .io = io});
+  EXPECT_TRUE(runtime.ok()) << runtime.status();
+  bool child_ended = false;
+  (*runtime)->Run(LeaveAScope(arm, disarm, child_ended));
+  EXPECT_TRUE(child_ended);
+  // It goes on, and so do others.
+  (*runtime)->Run([]() -> Task<void> { co_await Yield(); }());
+  return (*runtime)->Stats().carriers;
+}
+
+class SpareCarrierTest : public ::testing::TestWithParam<IoBackend> {};
+INSTANTIATE_TEST_SUITE_P(OnBoth, SpareCarrierTest, ::testing::Values(IoBackend::kUring, IoBackend::kEpoll));
+
+TEST_P(SpareCarrierTest, ADestructorDoesWithoutOneWhereMemoryIsShort) {
+  constexpr int64_t kMost = 100;
+  int64_t left = 0;
+  while (CarriersAfterLeaving(
+             GetParam(), [&] { allocations_left = left; }, [] { allocations_left = kNoFault; }) == 1) {
+    ASSERT_LT(++left, kMost);
+  }
+  EXPECT_GE(left, 4);  // the carrier, what it sees of others, its seat, its driver
+}
+
+TEST_P(SpareCarrierTest, ADestructorDoesWithoutOneWhereNoOsThreadIsLeft) {
+  std::optional<ScopedSyscallFault> fault;
+  EXPECT_EQ(CarriersAfterLeaving(
+                GetParam(),
+                [&] {
+                  fault.emplace(&Syscalls::pthread_create,
+                                ScopedSyscallFault::Options{.times = ScopedSyscallFault::kForever, .error = EAGAIN});
+                },
+                [&] { fault.reset(); }),
+            1);
+}
+
+// Both at once: the sentence about it would take memory, too.
+TEST_P(SpareCarrierTest, ADestructorDoesWithoutOneWhereNeitherMemoryNorAnOsThreadIsLeft) {
+  for (int64_t left = 0; left < 4; ++left) {
+    std::optional<ScopedSyscallFault> fault;
+    EXPECT_EQ(CarriersAfterLeaving(
+                  GetParam(),
+                  [&] {
+                    fault.emplace(&Syscalls::pthread_create,
+                                  ScopedSyscallFault::Options{.times = ScopedSyscallFault::kForever, .error = EAGAIN});
+                    allocations_left = left;
+                  },
+                  [&] {
+                    allocations_left = kNoFault;
+                    fault.reset();
+                  }),
+              1);
+  }
+}
+
+TEST_P(SpareCarrierTest, ADestructorDoesWithoutOneWhereNoDescriptorIsLeft) {
+  if (GetParam() == IoBackend::kEpoll) return;  // its carriers share what there is
+  std::optional<ScopedSyscallFault> fault;
+  EXPECT_EQ(CarriersAfterLeaving(
+                GetParam(),
+                [&] {
+                  fault.emplace(&Syscalls::eventfd,
+                                ScopedSyscallFault::Options{.times = ScopedSyscallFault::kForever, .error = EMFILE});
+                },
+                [&] { fault.reset(); }),
+            1);
+}
+
+// Without a fault there is one.
+TEST_P(SpareCarrierTest, ADestructorHasOne) {
+  EXPECT_EQ(CarriersAfterLeaving(GetParam(), [] {}, [] {}), 2);
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -234,7 +234,8 @@ void ScopeBase::PlaceDaemon(ChildBase& child) noexcept {
   {
     std::lock_guard guard(lock_);
     ++daemons_;
-    children_.PushBack(&child);
+    // Those of a join that was given up are perhaps being asked still; this one is not meant.
+    asking_ == Asking::kDaemons ? children_.PushFront(&child) : children_.PushBack(&child);
     child.state.Registered();
   }
   Carrier::Current()->StartHere(child);
@@ -427,9 +428,13 @@ void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) n
   shut_.store(true, std::memory_order_relaxed);
   cause_ = cause;
   spared_ = spare;
+  if (!children_.empty() || !waiting_.empty() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
+}
+
+// Under lock_. Those who ask already begin anew.
+void ScopeBase::AskFromTheFirst(Asking whom) noexcept {
   cursor_ = children_.front();
-  if (cursor_ == nullptr && waiting_.empty()) return;
-  carrying_on_ = true;
+  if (std::exchange(asking_, whom) != Asking::kNobody) return;
   children.Add();
   EnqueueShutdown(*owner->runtime, *this);
 }
@@ -452,18 +457,12 @@ void ScopeBase::RequestShutdown(const CancelCause& cause) noexcept {
 
 void ScopeBase::RequestShutdownLocked(const CancelCause& cause) noexcept {
   // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
-  if (shut_.load(std::memory_order_relaxed) && spared_ != nullptr) {
-    spared_ = nullptr;
-    if (!carrying_on_ && !children_.empty()) {
-      carrying_on_ = true;
-      children.Add();
-      cursor_ = children_.front();
+  if (shut_.load(std::memory_order_relaxed) && std::exchange(spared_, nullptr) != nullptr) {
+    if (asking_ == Asking::kNobody) {
+      if (children_.empty()) return;
       cause_ = cause;
-      EnqueueShutdown(*owner->runtime, *this);
-    } else if (carrying_on_) {
-      cursor_ = children_.front();
     }
-    return;
+    return AskFromTheFirst(Asking::kAll);
   }
   ShutLocked(cause, nullptr);
 }
@@ -473,16 +472,18 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
   bool done;
   {
     std::lock_guard guard(lock_);
-    CancelBatch batch(cause_);
+    CancelBatch batch(asking_ == Asking::kAll ? cause_ : MakeCause(CancelReason::Kind::kOthersEnded, owner->id));
     int left = max;
     for (; left > 0 && cursor_ != nullptr; --left) {
-      ThreadBlock* child = std::exchange(cursor_, children_.Next(cursor_));
-      if (child != spared_) batch.Add(*child);
+      auto* child = static_cast<ChildBase*>(std::exchange(cursor_, children_.Next(cursor_)));
+      if (asking_ == Asking::kAll ? child != spared_ : child->daemon_) batch.Add(*child);
     }
     batch.Request();
-    for (; left > 0 && !waiting_.empty(); --left) to_start.PushBack(waiting_.PopFront());
-    done = cursor_ == nullptr && waiting_.empty();
-    if (done) carrying_on_ = false;
+    if (asking_ == Asking::kAll) {
+      for (; left > 0 && !waiting_.empty(); --left) to_start.PushBack(waiting_.PopFront());
+    }
+    done = cursor_ == nullptr && (waiting_.empty() || asking_ == Asking::kDaemons);
+    if (done) asking_ = Asking::kNobody;
   }
   // They end before they begin. The scope stays: they are counted, and so are we.
   while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
@@ -496,7 +497,7 @@ bool ScopeBase::AllEnded() noexcept {
   if (children.Drained()) return true;
   if (!has_daemons) return false;
   std::lock_guard guard(lock_);
-  return children.Left() == daemons_ + (carrying_on_ ? 1 : 0);
+  return children.Left() == daemons_ + (asking_ != Asking::kNobody ? 1 : 0);
 }
 
 // A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever
@@ -514,19 +515,13 @@ bool ScopeBase::AwaitAllAgainLocked() noexcept {
   return true;
 }
 
+// They are asked like all children are at a shutdown, some at a time.
 void ScopeBase::EndDaemons() noexcept {
   std::lock_guard guard(lock_);
-  if (!AwaitAllAgainLocked()) return;
-  const CancelCause cause = MakeCause(CancelReason::Kind::kOthersEnded, owner->id);
-  for (ThreadBlock* child = children_.front(); child != nullptr;) {
-    CancelBatch batch(cause);
-    for (int i = 0; i < CancelBatch::kMax && child != nullptr; child = children_.Next(child)) {
-      if (!static_cast<ChildBase*>(child)->daemon_) continue;
-      batch.Add(*child);
-      ++i;
-    }
-    batch.Request();
-  }
+  if (!AwaitAllAgainLocked() || daemons_ == 0) return;
+  // If the scope is shut they have been asked, or will be, except one that has shut it.
+  if (shut() && std::exchange(spared_, nullptr) == nullptr) return;
+  AskFromTheFirst(asking_ == Asking::kAll ? Asking::kAll : Asking::kDaemons);
 }
 
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {

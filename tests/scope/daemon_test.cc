@@ -3,8 +3,11 @@
 // on carriers; what depends on exact times, in simulations only.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <stop_token>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,12 +17,16 @@
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/thread_block.h"
 #include "weft/ready.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -104,6 +111,103 @@ TEST_P(DaemonTest, ManyEndWhateverTheyDo) {
     }
     EXPECT_TRUE((co_await scope.Join()).ok());
     EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+// A daemon that is asked to end is runnable, until it has had its turn.
+class CountsRunnable : public ext::SchedulingObserver {
+ public:
+  void OnMount(const ext::ThreadEvent&) noexcept override {
+    int runnable = 0;
+    for (const VirtualThread& daemon : daemons) runnable += daemon.state() == VirtualThread::State::kRunnable;
+    most_at_once = std::max(most_at_once, runnable - std::exchange(runnable_before_, runnable));
+  }
+  std::vector<VirtualThread> daemons;
+  int most_at_once = 0;
+
+ private:
+  int runnable_before_ = 0;
+};
+
+TEST(DaemonBatchTest, AThousandAreAskedSomeAtATime) {
+  CountsRunnable observer;
+  testing::Simulation simulation({.observer = &observer});
+  simulation.Run([](CountsRunnable& seen) -> Task<void> {
+    constexpr int kCount = 1000;
+    AwaitAll scope;
+    std::vector<VirtualThread> daemons;
+    for (int i = 0; i < kCount; ++i) {
+      scope.ForkDaemon([&daemons]() -> Task<void> {
+        daemons.push_back(VirtualThread::Current());
+        co_await Forever();
+      });
+    }
+    while (daemons.size() < kCount) co_await Yield();
+    co_await testing::UntilParked(daemons.back());
+    seen.daemons = std::move(daemons);
+    scope.Fork(GiveLater(1));
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    seen.daemons.clear();
+  }(observer));
+  EXPECT_GT(observer.most_at_once, 0);
+  // A carrier asks a batch at each of its looks at the cancel queue, of which there are a few between two turns.
+  EXPECT_LE(observer.most_at_once, 4 * internal::CancelBatch::kMax);
+}
+
+TEST_P(DaemonTest, OneThatIsForkedWhileOthersAreAskedIsNotMeant) {
+  Everywhere([]() -> Task<void> {
+    struct StopsAtItsEnd {
+      explicit StopsAtItsEnd(std::stop_source& stopped) : source(stopped) {}
+      ~StopsAtItsEnd() { source.request_stop(); }
+      std::stop_source& source;
+    };
+    struct SetsAtItsEnd {
+      explicit SetsAtItsEnd(Event& event) : ended(&event) {}
+      SetsAtItsEnd(SetsAtItsEnd&& other) noexcept : ended(std::exchange(other.ended, nullptr)) {}
+      ~SetsAtItsEnd() {
+        if (ended != nullptr) ended->Set();
+      }
+      Event* ended;
+    };
+    std::stop_source source;
+    Event ended;
+    std::atomic<bool> whole{false};
+    AwaitAll scope;
+    for (int i = 0; i < 300; ++i) {
+      scope.ForkDaemon([&source]() -> Task<void> {
+        StopsAtItsEnd local(source);
+        co_await Forever();
+      });
+    }
+    for (int i = 0; i < 300; ++i) co_await Yield();
+    // Given up when the first of them has been asked, and has come to its end.
+    const auto join = [](AwaitAll& joined) -> Task<void> { (co_await joined.Join()).IgnoreFailures(); };
+    (co_await WithStopToken(source.get_token(), join(scope))).IgnoreError();
+    scope.ForkDaemon([&whole, local = SetsAtItsEnd(ended)]() -> Task<void> {
+      for (int i = 0; i < 400; ++i) co_await Yield();
+      whole = true;
+    });
+    co_await ended.Wait();
+    EXPECT_TRUE(whole);
+    co_await scope.Close();
+  });
+}
+
+TEST_P(DaemonTest, OneThatShutsTheScopeDownIsAskedByTheJoin) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    absl::Status seen;
+    Event shut;
+    scope.ForkDaemon([&]() -> Task<void> {
+      scope.Shutdown("by a daemon");  // which spares it
+      shut.Set();
+      seen = co_await CatchCancelled(Forever());
+    });
+    co_await shut.Wait();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kOthersEnded);
+    EXPECT_EQ(ReasonOf(scope.Fork(GiveLater(1)).status()).kind, CancelReason::Kind::kShutdown);
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 

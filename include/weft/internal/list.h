@@ -43,6 +43,14 @@ class List {
     head_.prev->next = node;
     head_.prev = node;
   }
+  void PushFront(T* element) noexcept {
+    Node* node = element;
+    WEFT_DCHECK(!node->linked());
+    node->prev = &head_;
+    node->next = head_.next;
+    head_.next->prev = node;
+    head_.next = node;
+  }
   T* PopFront() noexcept {
     T* element = front();
     if (element != nullptr) Remove(element);

@@ -162,6 +162,10 @@ class ScopeBase : public ScopeRecord {
   }
   friend class ScopeWait;
 
+  // Who is being asked to end, some at a time. Unless it is nobody, this is counted as a child, and the scope is in the
+  // cancel queue.
+  enum class Asking : uint8_t { kNobody, kDaemons, kAll };
+
   // Null: there was no memory.
   [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) noexcept;
 
@@ -230,6 +234,7 @@ class ScopeBase : public ScopeRecord {
     return count;
   }
   void ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept;
+  void AskFromTheFirst(Asking whom) noexcept;
 
   // ---- The operations of the ScopeRecord.
   static const Operations kOperations;
@@ -291,7 +296,7 @@ class ScopeBase : public ScopeRecord {
 
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down
-  bool carrying_on_ = false;  // the shutdown has not reached all children: counted as one, and in the cancel queue
+  Asking asking_ = Asking::kNobody;
   union {
     CancelCause cause_;  // of the shutdown; not set before
   };

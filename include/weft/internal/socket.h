@@ -47,6 +47,8 @@ class Socket {
   void Close() noexcept {
     if (descriptor_) descriptor_->Close();
   }
+  // Its number; -1: closed, or moved from. Who looks must see to it that nobody closes it meanwhile.
+  int native_handle() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
   // For one who goes on after this object is gone. CHECKs that it was not moved from.
   DescriptorRef Share(const char* what) const noexcept;
   // Same, for one operation. None if the socket is closed.

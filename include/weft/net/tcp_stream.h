@@ -79,8 +79,8 @@ class TcpStream {
   // Does the kernel have it? Not after a Close(), once the operations that were pending have ended.
   bool is_open() const noexcept { return socket_.is_open(); }
   // The descriptor, for what Weft has no call for: an option, a look without waiting (MSG_PEEK with MSG_DONTWAIT). It stays this
-  // object's: nobody else closes it, or reads and writes while an operation is pending. -1 when closed.
-  int native_handle() const noexcept { return socket_.fd(); }
+  // object's: it is not closed through the number, and the number is not used after a Close(). -1 when closed.
+  int native_handle() const noexcept { return socket_.native_handle(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
   absl::StatusOr<SocketAddress> peer_address() const { return socket_.PeerAddress(); }
 

@@ -8,7 +8,7 @@ What a page shows is never written twice by hand:
 
 What a page names in backticks, or in an ```sh block, is there: files, directories, targets,
 configurations. A word with a star, an ellipsis or a placeholder in capitals is not looked up.
-A test in backticks, `SuiteTest.Name`, is a GoogleTest of that suite and name.
+A test in backticks, `SuiteTest.Name`, is a GoogleTest of that suite and name. In a table it stands in a footnote, [^1].
 """
 import difflib
 import os
@@ -26,6 +26,8 @@ _PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 _FILE_ENDINGS = (".h", ".cc", ".md", ".py", ".sh", ".bzl", ".bazel")
 _TEST = re.compile(r"(\w+Test)\.(\w+)")
 _TEST_DEFINITION = re.compile(r"^TEST(?:_P|_F)?\((\w+),\s+(\w+)\)", re.MULTILINE)
+_FOOTNOTE = re.compile(r"^\[\^([\w-]+)\]:", re.MULTILINE)
+_FOOTNOTE_USE = re.compile(r"\[\^([\w-]+)\]")
 _CONFIG = re.compile(r"--config=([a-z0-9]+)")
 _VARIABLE = re.compile(r"\bWEFT_[A-Z_]+\b")
 # In the preface of runtime.h: name, range, and for some a sentence.
@@ -176,6 +178,21 @@ class Docs:
             test = _TEST.fullmatch(word)
             if test and test.groups() not in defined:
                 yield "%s: there is no test %s" % (page, word)
+
+    def footnote_violations(self):
+        """Footnotes that nothing refers to, that are not there, or are there twice; and tests in a table, which they would swamp."""
+        for page, text in self._pages.items():
+            defined = _FOOTNOTE.findall(text)
+            used = set(_FOOTNOTE_USE.findall(_FOOTNOTE.sub("", text)))
+            for label in sorted({label for label in defined if defined.count(label) > 1}):
+                yield "%s: the footnote %s is there twice" % (page, label)
+            for label in sorted(set(defined) - used):
+                yield "%s: nothing refers to the footnote %s" % (page, label)
+            for label in sorted(used - set(defined)):
+                yield "%s: there is no footnote %s" % (page, label)
+            for line in text.splitlines():
+                if line.startswith("|") and any(_TEST.fullmatch(word) for word in _QUOTED.findall(line)):
+                    yield "%s: a test is named in a table, not in a footnote: %s" % (page, line)
 
     def variable_violations(self):
         """Environment variables: README.md's are those of runtime.h, with the same ranges."""

@@ -110,6 +110,21 @@ class DocsTest(unittest.TestCase):
     def test_every_test_that_is_named_is_there(self):
         self._nothing(Docs(_ROOT).missing_tests())
 
+    def test_a_footnote_that_is_not_there_is_found(self):
+        self._finds("footnote_violations", "| a | [^2] |\n", {}, "HACKING.md", "no footnote 2")
+
+    def test_a_footnote_that_nothing_refers_to_is_found(self):
+        self._finds("footnote_violations", "[^2]: `PlainTest.IsThere`\n", {}, "nothing refers to the footnote 2")
+
+    def test_a_footnote_that_is_there_twice_is_found(self):
+        self._finds("footnote_violations", "| [^2] |\n\n[^2]: a\n[^2]: b\n", {}, "2 is there twice")
+
+    def test_a_test_in_a_table_is_found(self):
+        self._finds("footnote_violations", "| a | `PlainTest.IsThere` |\n", {}, "PlainTest.IsThere")
+
+    def test_every_footnote_is_there_and_referred_to(self):
+        self._nothing(Docs(_ROOT).footnote_violations())
+
     def test_an_unknown_variable_is_found(self):
         self._finds("variable_violations", "", {"README.md": _TREE["README.md"] + "`WEFT_EYE`\n"}, "WEFT_EYE")
 

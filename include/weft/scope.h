@@ -58,7 +58,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -345,8 +344,10 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     constexpr bool kSeesTimeout = internal::SeesTimeout<Policy>;
     Outcome outcome = this->MakeOutcome(/*with_timeout=*/!kSeesTimeout);
     // A thread of a scope nested in this one may fork meanwhile.
-    std::unique_lock turn(this->policy_lock_, std::defer_lock);
-    if constexpr (internal::SeesForks<Policy> || internal::SeesCompletions<Policy>) turn.lock();
+    std::optional<typename internal::ScopeBase::PolicyTurn> turn;
+    if constexpr (internal::SeesForks<Policy> || internal::SeesCompletions<Policy>) {
+      turn.emplace(*this, kSeesTimeout ? "OnTimeout() or Result()" : "Result()");
+    }
     if constexpr (kSeesTimeout) {
       if (this->TimedOut()) this->policy.OnTimeout();
     }

@@ -147,6 +147,28 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
       << ", and the caller is not in the tree below it";
 }
 
+// ---- Calls of the policy.
+
+// In a call of the policy, on this carrier?
+void ScopeBase::CheckNotInHook(const char* what) const {
+  const Carrier* const carrier = Carrier::Current();
+  WEFT_CHECK(carrier == nullptr || policy_caller_.load(std::memory_order_relaxed) != carrier)
+      << what << " by " << DescribeCaller() << " during " << policy_hook_ << " of the scope's policy; neither a policy's "
+      << "hook nor a destructor of what it lets go of may fork into its scope, or wait";
+}
+
+ScopeBase::PolicyTurn::PolicyTurn(ScopeBase& scope, const char* hook) : scope_(scope) {
+  scope.CheckNotInHook(hook);
+  scope.policy_lock_.lock();
+  scope.policy_caller_.store(Carrier::Current(), std::memory_order_relaxed);
+  scope.policy_hook_ = hook;
+}
+
+ScopeBase::PolicyTurn::~PolicyTurn() {
+  scope_.policy_caller_.store(nullptr, std::memory_order_relaxed);
+  scope_.policy_lock_.unlock();
+}
+
 // ---- Children.
 
 inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept {
@@ -187,6 +209,7 @@ void ScopeBase::CheckForkDaemon(const ThreadBlock& self) const {
 }
 
 void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon) {
+  CheckNotInHook("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
   Carrier& carrier = *Carrier::Current();
   const bool by_owner = &self == owner;
@@ -290,6 +313,7 @@ class Unallocated final : public ChildBase {
 }  // namespace
 
 ChildBase& ScopeBase::FailFork(bool daemon) {
+  CheckNotInHook("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
   CheckFork(self);
   if (daemon) CheckForkDaemon(self);
@@ -319,14 +343,14 @@ ChildBase& ScopeBase::FailFork(bool daemon) {
 void ScopeBase::AnnounceFork(ChildBase& child) {
 #if WEFT_EXCEPTIONS
   try {
-    std::lock_guard turn(policy_lock_);
+    const PolicyTurn turn(*this, "OnFork()");
     hooks_.on_fork(policy_, child);
   } catch (...) {
     child.DropUnstarted();
     throw;
   }
 #else
-  std::lock_guard turn(policy_lock_);
+  const PolicyTurn turn(*this, "OnFork()");
   hooks_.on_fork(policy_, child);
 #endif
 }
@@ -398,7 +422,7 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcep
     child.Publish(kind);
     return fatal;
   }
-  std::lock_guard turn(policy_lock_);
+  const PolicyTurn turn(*this, "OnComplete()");
   // Once it has decided it is not asked again, though the shutdown may not have begun yet.
   if (shut() || decided_) return false;
   child.Publish(kind);

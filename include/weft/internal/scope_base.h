@@ -136,8 +136,18 @@ class ScopeBase : public ScopeRecord {
   // ---- The owner's, after a join.
   // `with_timeout`: one by which the scope was shut down counts as the first failure.
   Outcome MakeOutcome(bool with_timeout);
-  // Of those that make the policy's calls come one after another. Taken before lock_.
-  Lock policy_lock_;
+  // Makes the policy's calls come one after another: held during each, and taken before lock_. A call that is made
+  // within one, by the hook itself, or by a destructor of what it lets go of, would wait for itself: a CHECK.
+  class PolicyTurn {
+   public:
+    PolicyTurn(ScopeBase& scope, const char* hook);
+    PolicyTurn(const PolicyTurn&) = delete;
+    PolicyTurn& operator=(const PolicyTurn&) = delete;
+    ~PolicyTurn();
+
+   private:
+    ScopeBase& scope_;
+  };
   // Has the scope's own timeout shut it down?
   bool TimedOut() const noexcept;
   // But for daemons.
@@ -219,6 +229,7 @@ class ScopeBase : public ScopeRecord {
   void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
   void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
   void CheckFork(const ThreadBlock& self) const;
+  void CheckNotInHook(const char* what) const;
   void CheckForkDaemon(const ThreadBlock& self) const;
   void DropCancelled(ChildBase& child, ThreadBlock& self) noexcept;
   void PlaceDaemon(ChildBase& child) noexcept;
@@ -291,8 +302,12 @@ class ScopeBase : public ScopeRecord {
   Timer timer_;  // of its own timeout; when its owner drains, of the patience
   Drain drain_;
 
-  // ---- One policy call at a time. Taken before lock_.
-  bool decided_ = false;  // the policy has said to shut the scope down
+  // ---- One policy call at a time.
+  Lock policy_lock_;
+  // The carrier that makes it, or null. relaxed: each asks only whether it is itself.
+  Atomic<const void*> policy_caller_{nullptr};
+  const char* policy_hook_ = nullptr;  // guarded by policy_lock_: its name
+  bool decided_ = false;               // guarded by policy_lock_: the policy has said to shut the scope down
 
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down

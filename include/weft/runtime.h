@@ -39,8 +39,9 @@
 
 namespace weft {
 
-// kAuto: io_uring where it is to be had, else epoll; says why once, on standard error. kUring: an error where it is refused.
-// kEpoll.
+// kAuto: io_uring, if every carrier gets at the start what it takes there: that the kernel and its filters allow the calls, two
+// descriptors, and 36 KiB of locked memory, which a user's processes share the limit of. Else epoll; says why once, on standard error.
+// kUring: an error where it is refused. kEpoll.
 using IoBackend = internal::IoBackend;
 
 // Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a

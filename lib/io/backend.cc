@@ -25,9 +25,9 @@ void SayOnce(const absl::Status& refused) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice) {
+absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice, int drivers) {
   if (choice == IoBackend::kEpoll) return EpollBackend::Create();
-  absl::StatusOr<std::shared_ptr<Backend>> backend = UringBackend::Create({});
+  absl::StatusOr<std::shared_ptr<Backend>> backend = UringBackend::Create({.drivers = drivers});
   if (backend.ok() || choice == IoBackend::kUring) return backend;
   SayOnce(backend.status());
   return EpollBackend::Create();

@@ -11,7 +11,11 @@ namespace weft::internal {
 
 // kAuto: io_uring, and where it is refused epoll, with one line on stderr per process that says why. kUring where it is
 // refused is an error with the reason and the errno.
-absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice);
+//
+// `drivers` is how many will be asked for at the start. What they need of the kernel is had when this returns, so these
+// NewDriver() calls do not fail for want of it; for further ones, that stand in for others later, the choice is made: they
+// may fail.
+absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice, int drivers);
 
 }  // namespace weft::internal
 

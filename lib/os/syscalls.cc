@@ -53,6 +53,8 @@ constexpr Syscalls kRealSyscalls = {
     .epoll_wait = ::epoll_wait,
     .io_uring_setup = [](unsigned, unsigned) { return 0; },
     .io_uring_enter = [](int) { return 0; },
+    .io_uring_register = [](int) { return 0; },
+    .io_uring_dontfork = [](int) { return 0; },
     .pthread_create = ::pthread_create,
     .membarrier = [](int command,
                      unsigned flags) { return static_cast<int>(::syscall(SYS_membarrier, command, flags, 0)); },

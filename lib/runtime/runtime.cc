@@ -104,10 +104,10 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   return config;
 }
 
-absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeOptions& options) {
+absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeOptions& options, int carriers) {
   const IoBackend from_environment = IoFromEnvironment();
   const IoBackend choice = options.io != IoBackend::kAuto ? options.io : from_environment;
-  return internal::NewBackend(choice);
+  return internal::NewBackend(choice, carriers);
 }
 
 constinit internal::Lock default_lock;
@@ -127,7 +127,7 @@ void StopDefaultRuntime() {
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
   absl::StatusOr<internal::RuntimeConfig> config = Resolve(options);
   if (!config.ok()) return config.status();
-  absl::StatusOr<std::shared_ptr<internal::Backend>> backend = ResolveBackend(options);
+  absl::StatusOr<std::shared_ptr<internal::Backend>> backend = ResolveBackend(options, config->parallelism);
   if (!backend.ok()) return backend.status();
   config->backend = *backend;
   auto core = std::make_unique<internal::RuntimeCore>(*std::move(config), std::make_unique<internal::OsHost>(*backend));

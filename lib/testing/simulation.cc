@@ -244,7 +244,7 @@ void Simulation::Trace::OnCheckpoint(uint64_t thread) noexcept {
 Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trace>(options.observer)) {
   std::shared_ptr<internal::Backend> backend;
   if (options.io.has_value()) {
-    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::NewBackend(*options.io);
+    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::NewBackend(*options.io, options.carriers);
     WEFT_CHECK(made.ok()) << made.status().ToString();
     backend = *std::move(made);
   }

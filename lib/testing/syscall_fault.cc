@@ -41,6 +41,10 @@ template <>
 constexpr Failure kFailure<&Syscalls::io_uring_setup> = Failure::kMinusError;
 template <>
 constexpr Failure kFailure<&Syscalls::io_uring_enter> = Failure::kMinusError;
+template <>
+constexpr Failure kFailure<&Syscalls::io_uring_register> = Failure::kMinusError;
+template <>
+constexpr Failure kFailure<&Syscalls::io_uring_dontfork> = Failure::kMinusError;
 
 template <size_t kIndex, auto kEntry, class Function>
 struct Faulty;

@@ -9,7 +9,7 @@
 // for each k. Faults of different kinds may be in force at once; two of one kind may not.
 //
 // A failing call gives what the C library would: -1 with errno set; the error itself for `pthread_create`; -error for
-// the two io_uring hooks.
+// the hooks of io_uring.
 //
 // Who may use it: tests. Threads that call the kernel may run meanwhile.
 #ifndef WEFT_LIB_TESTING_SYSCALL_FAULT_H_

@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -29,12 +30,25 @@ namespace {
 using testing::HasSubstr;
 
 TEST(BackendTest, TheChoiceIsHonoured) {
-  EXPECT_EQ((*NewBackend(IoBackend::kUring))->name(), "io_uring");
-  EXPECT_EQ((*NewBackend(IoBackend::kEpoll))->name(), "epoll");
-  EXPECT_EQ((*NewBackend(IoBackend::kAuto))->name(), "io_uring");
+  EXPECT_EQ((*NewBackend(IoBackend::kUring, 1))->name(), "io_uring");
+  EXPECT_EQ((*NewBackend(IoBackend::kEpoll, 1))->name(), "epoll");
+  EXPECT_EQ((*NewBackend(IoBackend::kAuto, 1))->name(), "io_uring");
 }
 
-TEST(BackendTest, WhereIoUringIsAskedForAndRefusedTheStatusNamesTheCauseAndKeepsTheErrno) {
+// A call that io_uring takes at the start.
+template <class Entry>
+void ExpectRefused(Entry Syscalls::* entry, const char* name, int error, absl::StatusCode code, const char* cause) {
+  SCOPED_TRACE(std::string(name) + " " + std::string(ErrnoName(error)));
+  const ScopedSyscallFault fault(entry, {.times = ScopedSyscallFault::kForever, .error = error});
+  const absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(IoBackend::kUring, 1);
+  ASSERT_FALSE(backend.ok());
+  EXPECT_EQ(backend.status().code(), code);
+  EXPECT_EQ(ErrnoOf(backend.status()), error);
+  EXPECT_THAT(std::string(backend.status().message()), HasSubstr(std::string("io_uring refused (") + name + ": "));
+  EXPECT_THAT(std::string(backend.status().message()), HasSubstr(cause));
+}
+
+TEST(BackendTest, WhereIoUringIsAskedForAndRefusedTheStatusNamesTheCallAndTheCauseAndKeepsTheErrno) {
   struct Case {
     int error;
     absl::StatusCode code;
@@ -42,21 +56,24 @@ TEST(BackendTest, WhereIoUringIsAskedForAndRefusedTheStatusNamesTheCauseAndKeeps
   };
   for (const auto& [error, code, cause] : {
            Case{EPERM, absl::StatusCode::kPermissionDenied, "seccomp filter, as in Docker"},
+           Case{EACCES, absl::StatusCode::kPermissionDenied, "seccomp filter, as in Docker"},
            Case{ENOSYS, absl::StatusCode::kUnimplemented, "gVisor"},
-           Case{ENOMEM, absl::StatusCode::kResourceExhausted, "RLIMIT_MEMLOCK"},
+           Case{ENOMEM, absl::StatusCode::kResourceExhausted, "no memory for the ring"},
            Case{EMFILE, absl::StatusCode::kResourceExhausted, "RLIMIT_NOFILE"},
            Case{ENFILE, absl::StatusCode::kResourceExhausted, "fs.file-max"},
            Case{EINVAL, absl::StatusCode::kInvalidArgument, "older than Linux 6.0"},
            Case{EIO, absl::StatusCode::kDataLoss, "unexpected"},
        }) {
-    const ScopedSyscallFault fault(&Syscalls::io_uring_setup, {.error = error});
-    const absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(IoBackend::kUring);
-    ASSERT_FALSE(backend.ok());
-    EXPECT_EQ(backend.status().code(), code);
-    EXPECT_EQ(ErrnoOf(backend.status()), error);
-    EXPECT_THAT(std::string(backend.status().message()), HasSubstr("io_uring refused"));
-    EXPECT_THAT(std::string(backend.status().message()), HasSubstr(cause));
+    ExpectRefused(&Syscalls::io_uring_setup, "io_uring_setup", error, code, cause);
   }
+  // A filter may allow the first call and none of the later ones: then it is the filter, and no lack of anything.
+  for (const auto& [error, code] :
+       {std::pair(EPERM, absl::StatusCode::kPermissionDenied), {ENOSYS, absl::StatusCode::kUnimplemented}}) {
+    ExpectRefused(&Syscalls::io_uring_register, "io_uring_register", error, code, "seccomp filter");
+    ExpectRefused(&Syscalls::io_uring_enter, "io_uring_enter", error, code, "seccomp filter");
+    ExpectRefused(&Syscalls::io_uring_dontfork, "madvise", error, code, "seccomp filter");
+  }
+  ExpectRefused(&Syscalls::eventfd, "eventfd", EMFILE, absl::StatusCode::kResourceExhausted, "RLIMIT_NOFILE");
 }
 
 TEST(BackendTest, TheSysctlThatForbidsIoUringIsNamed) {
@@ -71,49 +88,64 @@ TEST(BackendTest, TheSysctlThatForbidsIoUringIsNamed) {
     return fds[0];
   };
   const ScopedSyscalls scoped(syscalls);
-  const absl::Status status = NewBackend(IoBackend::kUring).status();
+  const absl::Status status = NewBackend(IoBackend::kUring, 1).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("kernel.io_uring_disabled=2; sysctl kernel.io_uring_disabled=0 allows it"));
 }
 
+// Makes the k-th call fail, for every k, with 3 drivers to make.
+template <class Entry>
+void ExpectNothingLeft(IoBackend io, Entry Syscalls::* entry) {
+  constexpr int kDrivers = 3;
+  int64_t calls = 0;
+  {
+    const ScopedSyscallFault count(entry, {.times = 0});
+    ASSERT_TRUE(NewBackend(io, kDrivers).ok());
+    calls = count.calls();
+  }
+  ASSERT_GT(calls, 0);
+  for (int64_t call = 1; call <= calls; ++call) {
+    const ScopedSyscallFault fault(entry, {.first = call, .error = EACCES});
+    EXPECT_EQ(ErrnoOf(NewBackend(io, kDrivers).status()), EACCES);
+  }
+}
+
 TEST(BackendTest, EveryDescriptorOfAFailedCreationIsClosed) {
   const int before = CountDescriptors();
-  for (int call = 1; call <= 2; ++call) {
-    {
-      const ScopedSyscallFault fault(&Syscalls::epoll_create1, {.error = EMFILE});
-      EXPECT_EQ(ErrnoOf(NewBackend(IoBackend::kEpoll).status()), EMFILE);
-    }
-    {
-      const ScopedSyscallFault fault(&Syscalls::eventfd, {.error = ENFILE});
-      EXPECT_EQ(ErrnoOf(NewBackend(IoBackend::kEpoll).status()), ENFILE);
-    }
-    {
-      const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.error = ENOSPC});
-      EXPECT_EQ(ErrnoOf(NewBackend(IoBackend::kEpoll).status()), ENOSPC);
-    }
-    {
-      const std::shared_ptr<Backend> backend = *NewBackend(IoBackend::kUring);
-      const ScopedSyscallFault setup(&Syscalls::io_uring_setup, {.error = EMFILE});
-      EXPECT_EQ(ErrnoOf(backend->NewDriver().status()), EMFILE);
-      const ScopedSyscallFault eventfd(&Syscalls::eventfd, {.error = EMFILE});
-      EXPECT_EQ(ErrnoOf(backend->NewDriver().status()), EMFILE);
-    }
-  }
+  ExpectNothingLeft(IoBackend::kUring, &Syscalls::io_uring_setup);
+  ExpectNothingLeft(IoBackend::kUring, &Syscalls::io_uring_enter);
+  ExpectNothingLeft(IoBackend::kUring, &Syscalls::io_uring_register);
+  ExpectNothingLeft(IoBackend::kUring, &Syscalls::io_uring_dontfork);
+  ExpectNothingLeft(IoBackend::kUring, &Syscalls::eventfd);
+  ExpectNothingLeft(IoBackend::kEpoll, &Syscalls::eventfd);
+  ExpectNothingLeft(IoBackend::kEpoll, &Syscalls::epoll_create1);
+  ExpectNothingLeft(IoBackend::kEpoll, &Syscalls::epoll_ctl);
   EXPECT_EQ(CountDescriptors(), before);
+}
+
+TEST(BackendTest, TheDriversOfTheStartAreThereAndALaterOneMayFail) {
+  for (const int error : {ENOMEM, EMFILE, EPERM}) {
+    const std::shared_ptr<Backend> backend = *NewBackend(IoBackend::kAuto, 3);
+    ASSERT_EQ(backend->name(), "io_uring");
+    const ScopedSyscallFault setup(&Syscalls::io_uring_setup, {.times = ScopedSyscallFault::kForever, .error = error});
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(backend->NewDriver().ok());
+    EXPECT_EQ(setup.calls(), 0);
+    EXPECT_EQ(backend->NewDriver().status().code(), ErrnoToCode(error));
+    EXPECT_EQ(setup.calls(), 1) << "somebody may wait for it";
+  }
 }
 
 // The kernel frees a closed ring's memory late. (A runtime that was started just after another had ended failed with ENOMEM where
 // the memory that may be locked is limited.)
 TEST(BackendTest, MemoryOfARingThatWasJustClosedIsWaitedFor) {
-  const std::shared_ptr<Backend> backend = *NewBackend(IoBackend::kUring);
-  EXPECT_TRUE(backend->NewDriver().ok());  // and closed
+  EXPECT_TRUE(NewBackend(IoBackend::kUring, 1).ok());  // and closed
   {
     const ScopedSyscallFault setup(&Syscalls::io_uring_setup, {.first = 1, .times = 3, .error = ENOMEM});
-    EXPECT_TRUE(backend->NewDriver().ok());
+    EXPECT_TRUE(NewBackend(IoBackend::kUring, 1).ok());
     EXPECT_EQ(setup.calls(), 4);
   }
   const ScopedSyscallFault setup(&Syscalls::io_uring_setup, {.first = 1, .times = ScopedSyscallFault::kForever, .error = ENOMEM});
-  EXPECT_EQ(ErrnoOf(backend->NewDriver().status()), ENOMEM);
+  EXPECT_EQ(ErrnoOf(NewBackend(IoBackend::kUring, 1).status()), ENOMEM);
 }
 
 // Makes io_uring_setup fail with `error`, in this process and for good.
@@ -131,8 +163,8 @@ void RefuseIoUring(int error) {
 
 [[noreturn]] void RunWithoutIoUring(int error) {
   RefuseIoUring(error);
-  if (ErrnoOf(NewBackend(IoBackend::kUring).status()) != error) ::_exit(5);
-  const absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(IoBackend::kAuto);
+  if (ErrnoOf(NewBackend(IoBackend::kUring, 1).status()) != error) ::_exit(5);
+  const absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(IoBackend::kAuto, 1);
   if (!backend.ok() || (*backend)->name() != "epoll") ::_exit(6);
   const absl::StatusOr<std::unique_ptr<Driver>> driver = (*backend)->NewDriver();
   if (!driver.ok()) ::_exit(7);
@@ -149,7 +181,7 @@ void RefuseIoUring(int error) {
 TEST(BackendDeathTest, UnderASeccompFilterEpollServesAndStderrSaysWhy) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(RunWithoutIoUring(EPERM), testing::ExitedWithCode(0),
-              "weft: io_uring refused \\(a seccomp filter, as in Docker; .*\\): "
+              "weft: io_uring refused \\(io_uring_setup: a seccomp filter, as in Docker; .*\\): "
               "Operation not permitted \\(EPERM\\); using epoll");
   EXPECT_EXIT(RunWithoutIoUring(ENOSYS), testing::ExitedWithCode(0), "weft: io_uring refused .*ENOSYS.*; using epoll");
   EXPECT_EXIT(RunWithoutIoUring(ENOMEM), testing::ExitedWithCode(0), "weft: io_uring refused .*ENOMEM.*; using epoll");
@@ -158,7 +190,7 @@ TEST(BackendDeathTest, UnderASeccompFilterEpollServesAndStderrSaysWhy) {
 [[noreturn]] void MakeThreeBackendsWithoutIoUring() {
   const ScopedSyscallFault fault(&Syscalls::io_uring_setup, {.times = ScopedSyscallFault::kForever, .error = ENOSYS});
   for (int i = 0; i < 3; ++i) {
-    if ((*NewBackend(IoBackend::kAuto))->name() != "epoll") ::_exit(1);
+    if ((*NewBackend(IoBackend::kAuto, 1))->name() != "epoll") ::_exit(1);
   }
   ::_exit(0);
 }
@@ -167,7 +199,7 @@ TEST(BackendDeathTest, UnderASeccompFilterEpollServesAndStderrSaysWhy) {
 TEST(BackendDeathTest, WhereTheChoiceIsFreeTheReasonForEpollIsSaidOnce) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(MakeThreeBackendsWithoutIoUring(), testing::ExitedWithCode(0),
-              testing::Eq("weft: io_uring refused (the kernel has no io_uring, or a sandbox such as gVisor hides it): "
+              testing::Eq("weft: io_uring refused (io_uring_setup: the kernel has no io_uring, or a sandbox such as gVisor hides it): "
                           "Function not implemented (ENOSYS); using epoll\n"));
 }
 

@@ -123,7 +123,7 @@ int32_t Finish(Driver& driver, CountedOperation& op) {
 
 void DriverTest::SetUp() {
   descriptors_ = CountDescriptors();
-  absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(GetParam());
+  absl::StatusOr<std::shared_ptr<Backend>> backend = NewBackend(GetParam(), /*drivers=*/1);
   ASSERT_TRUE(backend.ok()) << backend.status();
   backend_ = *std::move(backend);
   ASSERT_EQ(backend_->name(), uring() ? "io_uring" : "epoll");

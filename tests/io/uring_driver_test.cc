@@ -183,7 +183,7 @@ TEST_F(UringDriverTest, AnOperationThatEndsWhileItsCancellationWaitsForAnEntryKe
 }
 
 TEST_F(UringDriverTest, AnIoUringEnterThatFailsForAWhileDelaysAndLosesNothing) {
-  for (const int error : {EINTR, EAGAIN, EBUSY}) {
+  for (const int error : {EINTR, EAGAIN, EBUSY, ENOMEM}) {
     Make({.submission_entries = 4, .completion_entries = 16});
     Crowd crowd(12);
     const ScopedSyscallFault fault(&Syscalls::io_uring_enter, {.first = 2, .times = 20, .error = error});

@@ -118,7 +118,7 @@ int EpollBackend::Wait(void* events, int max, int64_t timeout_ns) noexcept {
   if (limited && timeout_ns > 0 && has_pwait2_.load(std::memory_order_relaxed)) {
     const timespec timeout = {.tv_sec = timeout_ns / kNanosPerSecond, .tv_nsec = timeout_ns % kNanosPerSecond};
     const int count = Sys().epoll_pwait2(epoll_, list, max, &timeout);
-    if (count >= 0 || errno != ENOSYS) return count;
+    if (count >= 0 || errno == EINTR) return count;
     has_pwait2_.store(false, std::memory_order_relaxed);
   }
   // Rounded up, so that a timer that is waited for has expired. What exceeds an int is waited for again by the caller.

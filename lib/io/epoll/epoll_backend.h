@@ -87,7 +87,7 @@ class EpollBackend final : public Backend {
 
   int epoll_ = -1;
   int doorbell_ = -1;
-  Atomic<bool> has_pwait2_{true};  // until the kernel says ENOSYS
+  Atomic<bool> has_pwait2_{true};  // until it fails: an old kernel has none, and a container may forbid it
   DescriptorTable table_;
 
   Lock idle_lock_;

@@ -1,16 +1,17 @@
 #include "lib/io/uring/uring_backend.h"
 
-#include <fcntl.h>
 #include <liburing.h>
 
 #include <cerrno>
 #include <mutex>
+#include <memory>
 #include <new>
-#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/io/uring/uring_driver.h"
+#include "lib/io/uring/uring_refusal.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/errno_status.h"
 
@@ -29,76 +30,46 @@ constexpr RequiredOpcode kRequiredOpcodes[] = {
 };
 constexpr unsigned kRequiredFeatures = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
-// The setting, or 0 where the kernel has none (before 6.6).
-char IoUringDisabled() noexcept {
-  const int fd = Sys().openat(AT_FDCWD, "/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return '0';
-  char value = '0';
-  const ssize_t size = Sys().read(fd, &value, 1);
-  Sys().close(fd);
-  return size == 1 ? value : '0';
-}
-
-// What io_uring_setup's refusal means, and what a person can do about it.
-std::string Advice(int error) {
-  switch (error) {
-    case EPERM: {
-      const char disabled = IoUringDisabled();
-      if (disabled != '0') {
-        return absl::StrCat("kernel.io_uring_disabled=", absl::string_view(&disabled, 1),
-                            "; sysctl kernel.io_uring_disabled=0 allows it");
-      }
-      return "a seccomp filter, as in Docker; a profile that allows io_uring_setup, io_uring_enter and "
-             "io_uring_register lifts it";
-    }
-    case ENOSYS:
-      return "the kernel has no io_uring, or a sandbox such as gVisor hides it";
-    case ENOMEM:
-      return "no memory for the ring; on kernels before 5.12 RLIMIT_MEMLOCK (ulimit -l) limits it";
-    case EMFILE:
-      return "no free file descriptor in this process; RLIMIT_NOFILE (ulimit -n) limits them";
-    case ENFILE:
-      return "no free file descriptor in the system; fs.file-max limits them";
-    case EINVAL:
-      return "the kernel is older than Linux 6.0";
-    default:
-      return "unexpected";
-  }
-}
-
-absl::Status Refused(int error) { return ErrnoToStatus(error, absl::StrCat("io_uring refused (", Advice(error), ")")); }
-
 absl::Status TooOld(absl::string_view what) {
   return ErrnoToStatus(EOPNOTSUPP, absl::StrCat("io_uring refused (the kernel lacks ", what, ": Linux 6.0 has it)"));
 }
 
-absl::Status CheckRing(io_uring& ring) {
-  if ((ring.features & kRequiredFeatures) != kRequiredFeatures) return TooOld("NODROP, EXT_ARG or CQE_SKIP");
-  io_uring_probe* const probe = io_uring_get_probe_ring(&ring);
-  if (probe == nullptr) return Refused(ENOMEM);
+absl::Status CheckRing(UringDriver& driver) {
+  io_uring& ring = driver.ring();
+  if ((driver.features() & kRequiredFeatures) != kRequiredFeatures) return TooOld("NODROP, EXT_ARG or CQE_SKIP");
+  // The kernel's structure ends with an array of a length that is not said.
+  alignas(io_uring_probe) char memory[sizeof(io_uring_probe) + IORING_OP_LAST * sizeof(io_uring_probe_op)] = {};
+  auto* const probe = reinterpret_cast<io_uring_probe*>(memory);
+  int error = -Sys().io_uring_register(ring.ring_fd);
+  if (error == 0) error = -io_uring_register_probe(&ring, probe, IORING_OP_LAST);
+  if (error != 0) return UringRefused("io_uring_register", error);
   absl::Status status;
   for (const auto& [opcode, name] : kRequiredOpcodes) {
     if (io_uring_opcode_supported(probe, opcode) == 0) status = TooOld(name);
   }
-  io_uring_free_probe(probe);
   return status;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Backend>> UringBackend::Create(Options options) {
-  io_uring ring;
-  io_uring_params params = {};
-  int error = -Sys().io_uring_setup(1, params.flags);
-  if (error == 0) error = -io_uring_queue_init_params(1, &ring, &params);
-  if (error != 0) return Refused(error);
-  const absl::Status status = CheckRing(ring);
-  io_uring_queue_exit(&ring);
-  if (!status.ok()) return status;
-  std::shared_ptr<Backend> backend(new (std::nothrow) UringBackend(options));
+  std::shared_ptr<UringBackend> backend(new (std::nothrow) UringBackend(options));
   if (backend == nullptr) return ErrnoToStatus(ENOMEM, "allocating the io_uring backend");
-  return backend;
+  for (int i = 0; i < options.drivers; ++i) {
+    absl::StatusOr<std::unique_ptr<UringDriver>> driver =
+        UringDriver::Create(options.submission_entries, options.completion_entries, UringDriver::Shortage::kWaitFor);
+    if (!driver.ok()) return driver.status();
+    if (i == 0) {
+      if (absl::Status status = CheckRing(**driver); !status.ok()) return status;
+    }
+    backend->made_.push_back(*std::move(driver));
+  }
+  return std::shared_ptr<Backend>(std::move(backend));
 }
+
+UringBackend::UringBackend(Options options) noexcept : options_(options) {}
+
+UringBackend::~UringBackend() = default;
 
 void UringBackend::CancelPending(int, PendingOperations& pending) noexcept {
   // With the lock held: an operation leaves the list before its complete(), so it is there, and its driver.
@@ -109,7 +80,23 @@ void UringBackend::CancelPending(int, PendingOperations& pending) noexcept {
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> UringBackend::NewDriver() noexcept {
-  return UringDriver::Create(options_.submission_entries, options_.completion_entries);
+  std::unique_ptr<UringDriver> driver;
+  {
+    std::lock_guard guard(lock_);
+    if (!made_.empty()) {
+      driver = std::move(made_.back());
+      made_.pop_back();
+    }
+  }
+  if (driver == nullptr) {
+    // Somebody may wait for a carrier: without it things go on as well.
+    absl::StatusOr<std::unique_ptr<UringDriver>> made =
+        UringDriver::Create(options_.submission_entries, options_.completion_entries, UringDriver::Shortage::kRefuse);
+    if (!made.ok()) return made.status();
+    driver = *std::move(made);
+  }
+  driver->BelongToThisThread();
+  return std::unique_ptr<Driver>(std::move(driver));
 }
 
 }  // namespace weft::internal

@@ -10,7 +10,10 @@
 #include <mutex>
 #include <new>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "lib/io/kernel_order.h"
+#include "lib/io/uring/uring_refusal.h"
 #include "lib/os/clock.h"
 #include "lib/os/futex.h"
 #include "lib/os/syscalls.h"
@@ -63,9 +66,15 @@ namespace {
 
 // The kernel gives a closed ring's locked memory back some time after the close. A process that has just closed rings, as one that
 // stops a runtime and starts another does, waits for that before it takes ENOMEM for an answer.
-Atomic<bool> closed_a_ring{false};
-constexpr int kMaxWaitsForMemory = 100;
+Atomic<int64_t> closed_a_ring_ns{0};  // when; 0: never
+constexpr int64_t kMemoryComesBackNs = 1'000'000'000;
 constexpr timespec kWaitForMemory = {.tv_sec = 0, .tv_nsec = 10'000'000};
+
+bool MemoryMayComeBack() noexcept {
+  // relaxed: a hint, which orders nothing.
+  const int64_t closed_ns = closed_a_ring_ns.load(std::memory_order_relaxed);
+  return closed_ns != 0 && Clock::Real().NowNanos() - closed_ns < kMemoryComesBackNs;
+}
 
 // Returns an errno. The flags of the ring are those of `params` and no others: io_uring_queue_init() of a newer liburing adds some, as
 // IORING_SETUP_NO_SQARRAY, and a ring with those is submitted to in another way.
@@ -80,12 +89,11 @@ int SetUpOnce(unsigned submission_entries, io_uring& ring, io_uring_params& para
 }
 
 // Returns an errno.
-int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params) noexcept {
-  for (int waits = 0;; ++waits) {
+int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params, UringDriver::Shortage shortage) noexcept {
+  for (;;) {
     io_uring_params tried = params;
     const int error = SetUpOnce(submission_entries, ring, tried);
-    // relaxed: a hint, which orders nothing.
-    if (error == ENOMEM && waits < kMaxWaitsForMemory && closed_a_ring.load(std::memory_order_relaxed)) {
+    if (error == ENOMEM && shortage == UringDriver::Shortage::kWaitFor && MemoryMayComeBack()) {
       nanosleep(&kWaitForMemory, nullptr);
       continue;
     }
@@ -96,35 +104,64 @@ int SetUp(unsigned submission_entries, io_uring& ring, io_uring_params& params) 
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Driver>> UringDriver::Create(unsigned submission_entries, unsigned completion_entries) {
+absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(unsigned submission_entries, unsigned completion_entries,
+                                                                 Shortage shortage) {
   std::unique_ptr<UringDriver> driver(new (std::nothrow) UringDriver());
   if (driver == nullptr) return absl::Status(absl::StatusCode::kResourceExhausted, "");  // words take memory
 
   io_uring_params params = {};
   params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
   params.cq_entries = completion_entries;
-  int error = SetUp(submission_entries, driver->ring_, params);
-  if (error != 0) return ErrnoToStatus(error, "io_uring_setup");
+  int error = SetUp(submission_entries, driver->ring_, params, shortage);
+  // For one that stands in for another nobody reads why there is none; words take memory.
+  const auto refused = [shortage](absl::string_view call, int why) {
+    return shortage == Shortage::kWaitFor ? UringRefused(call, why) : absl::Status(ErrnoToCode(why), "");
+  };
+  if (error != 0) return refused("io_uring_setup", error);
   driver->initialised_ = true;
+  driver->features_ = params.features;
   // The kernel's table from the places of the submission queue to the entries: the n-th is the n-th.
   for (unsigned i = 0; i < params.sq_entries; ++i) driver->ring_.sq.array[i] = i;
   if ((params.features & kFeatureNoIowait) != 0) driver->no_iowait_ = kEnterNoIowait;
-  // A child that is forked must not see the ring. Refused only where the kernel has no MADV_DONTFORK.
-  error = -io_uring_ring_dontfork(&driver->ring_);
-  if (error != 0) return ErrnoToStatus(error, "io_uring: madvise(MADV_DONTFORK)");
-  // Saves 40 ns an entry. Where it is refused (16 rings a thread), ring_.enter_ring_fd stays the plain descriptor.
-  io_uring_register_ring_fd(&driver->ring_);
-
+  // A child that is forked must not see the ring.
+  error = -Sys().io_uring_dontfork(driver->ring_.ring_fd);
+  if (error == 0) error = -io_uring_ring_dontfork(&driver->ring_);
+  if (error != 0) return refused("madvise", error);
   driver->doorbell_ = Sys().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (driver->doorbell_ < 0) return ErrnoToStatus(errno, "eventfd for the doorbell of an io_uring driver");
-  return std::unique_ptr<Driver>(std::move(driver));
+  if (driver->doorbell_ < 0) return refused("eventfd", errno);
+  error = driver->TryEnter();
+  if (error != 0) return refused("io_uring_enter", error);
+  return driver;
+}
+
+// Makes the kind of call that Poll() makes when it waits, for an entry that ends at once.
+int UringDriver::TryEnter() noexcept {
+  constexpr int kMaxInterruptions = 100;
+  constexpr int64_t kTryEnterNs = 1'000'000'000;
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  io_uring_prep_nop(sqe);
+  io_uring_sqe_set_data64(sqe, kIgnored);
+  int result = -EINTR;
+  for (int i = 0; i < kMaxInterruptions && result == -EINTR; ++i) {
+    result = EnterOnce(Publish(), /*reap=*/false, Park::kYes, kTryEnterNs, Caller::kHelper);
+  }
+  if (result < 0) return -result;
+  OperationQueue none;
+  Reap(none);
+  return 0;
+}
+
+void UringDriver::BelongToThisThread() noexcept {
+  // Saves 40 ns an entry. Where it is refused (16 rings a thread), ring_.enter_ring_fd stays the plain descriptor.
+  if (Sys().io_uring_register(ring_.ring_fd) == 0) io_uring_register_ring_fd(&ring_);
 }
 
 UringDriver::~UringDriver() {
   WEFT_CHECK(in_flight() == 0) << "an io_uring driver is destroyed with " << in_flight() << " operations in flight";
   if (initialised_) {
     io_uring_queue_exit(&ring_);
-    closed_a_ring.store(true, std::memory_order_relaxed);
+    // relaxed: a hint, which orders nothing.
+    closed_a_ring_ns.store(Clock::Real().NowNanos(), std::memory_order_relaxed);
   }
   if (doorbell_ >= 0) Sys().close(doorbell_);
 }
@@ -267,42 +304,49 @@ void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
 
 // ---- Entering the kernel -------------------------------------------------------------------------------------------
 
+unsigned UringDriver::Publish() noexcept {
+  // The kernel reads entries up to the tail; release makes them whole before it moves.
+  __atomic_store_n(ring_.sq.ktail, ring_.sq.sqe_tail, __ATOMIC_RELEASE);
+  return ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
+}
+
+int UringDriver::EnterOnce(unsigned to_submit, bool reap, Park park, int64_t timeout_ns, Caller caller) noexcept {
+  unsigned flags = reap || park == Park::kYes ? IORING_ENTER_GETEVENTS : 0;
+  timespec timeout;
+  io_uring_getevents_arg argument = {};
+  void* argument_pointer = nullptr;
+  size_t argument_size = _NSIG / 8;
+  if (park == Park::kYes) {
+    flags |= no_iowait_;
+    if (timeout_ns != kNoTimeout) {
+      timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+      argument.sigmask_sz = _NSIG / 8;
+      argument.ts = reinterpret_cast<uintptr_t>(&timeout);
+      argument_pointer = &argument;
+      argument_size = sizeof(argument);
+      flags |= IORING_ENTER_EXT_ARG;
+    }
+  }
+  // The registered descriptor belongs to the thread that registered it.
+  int ring = ring_.ring_fd;
+  if (caller == Caller::kOwner && ring_.enter_ring_fd != ring_.ring_fd) {
+    ring = ring_.enter_ring_fd;
+    flags |= IORING_ENTER_REGISTERED_RING;
+  }
+  const int refused = Sys().io_uring_enter(ring_.ring_fd);
+  if (refused != 0) return refused;
+  return io_uring_enter2(static_cast<unsigned>(ring), to_submit, park == Park::kYes ? 1 : 0, flags,
+                         static_cast<sigset_t*>(argument_pointer), argument_size);
+}
+
 UringDriver::Entered UringDriver::Enter(Park park, int64_t timeout_ns, Caller caller) noexcept {
   for (;;) {
-    // The kernel reads entries up to the tail; release makes them whole before it moves.
-    __atomic_store_n(ring_.sq.ktail, ring_.sq.sqe_tail, __ATOMIC_RELEASE);
-    const unsigned to_submit = ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE);
+    const unsigned to_submit = Publish();
     const bool flush =
         (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
     if (park == Park::kNo && to_submit == 0 && !flush) return Entered::kDone;
 
-    unsigned flags = park == Park::kYes || flush ? IORING_ENTER_GETEVENTS : 0;
-    timespec timeout;
-    io_uring_getevents_arg argument = {};
-    void* argument_pointer = nullptr;
-    size_t argument_size = _NSIG / 8;
-    if (park == Park::kYes) {
-      flags |= no_iowait_;
-      if (timeout_ns != kNoTimeout) {
-        timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
-        argument.sigmask_sz = _NSIG / 8;
-        argument.ts = reinterpret_cast<uintptr_t>(&timeout);
-        argument_pointer = &argument;
-        argument_size = sizeof(argument);
-        flags |= IORING_ENTER_EXT_ARG;
-      }
-    }
-    // The registered descriptor belongs to the thread that registered it.
-    int ring = ring_.ring_fd;
-    if (caller == Caller::kOwner && ring_.enter_ring_fd != ring_.ring_fd) {
-      ring = ring_.enter_ring_fd;
-      flags |= IORING_ENTER_REGISTERED_RING;
-    }
-    int result = Sys().io_uring_enter(ring_.ring_fd);
-    if (result == 0) {
-      result = io_uring_enter2(static_cast<unsigned>(ring), to_submit, park == Park::kYes ? 1 : 0, flags,
-                               static_cast<sigset_t*>(argument_pointer), argument_size);
-    }
+    const int result = EnterOnce(to_submit, flush, park, timeout_ns, caller);
     switch (result) {
       case -ETIME:
         return Entered::kTimedOut;
@@ -310,6 +354,7 @@ UringDriver::Entered UringDriver::Enter(Park park, int64_t timeout_ns, Caller ca
         return Entered::kInterrupted;
       case -EAGAIN:
       case -EBUSY:
+      case -ENOMEM:
         return Entered::kShort;
       case -EBADR:
         WEFT_CHECK(result != -EBADR) << "the kernel had no memory for completions and dropped some: io_uring is broken";

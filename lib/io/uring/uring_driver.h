@@ -69,8 +69,17 @@ namespace weft::internal {
 
 class UringDriver final : public Driver {
  public:
-  // `submission_entries` and `completion_entries` as in UringBackend::Options.
-  static absl::StatusOr<std::unique_ptr<Driver>> Create(unsigned submission_entries, unsigned completion_entries);
+  // A ring that this process has just closed may still count as locked memory: wait for the kernel, or take its no?
+  enum class Shortage : uint8_t { kWaitFor, kRefuse };
+
+  // `submission_entries` and `completion_entries` as in UringBackend::Options. The ring has entered the kernel once. Any
+  // OS thread; the owner calls BelongToThisThread() before anything else.
+  static absl::StatusOr<std::unique_ptr<UringDriver>> Create(unsigned submission_entries, unsigned completion_entries,
+                                                             Shortage shortage);
+  void BelongToThisThread() noexcept;
+  // Before that, to ask what the ring can do.
+  io_uring& ring() noexcept { return ring_; }
+  unsigned features() const noexcept { return features_; }
   ~UringDriver() override;
 
   bool Start(Operation& op) noexcept override;
@@ -90,6 +99,7 @@ class UringDriver final : public Driver {
   enum class Entered : uint8_t { kDone, kTimedOut, kInterrupted, kShort };
 
   UringDriver() noexcept = default;
+  int TryEnter() noexcept;  // an errno
 
   // All with the lock held.
   void Submit(Operation& op) noexcept;  // into the submission queue, or into waiting_
@@ -100,6 +110,8 @@ class UringDriver final : public Driver {
   void Reap(OperationQueue& ended) noexcept;
   void Ended(Operation& op, int32_t result, OperationQueue& ended) noexcept;
   bool Retried(Operation& op, int32_t& result) noexcept;
+  unsigned Publish() noexcept;  // shows the submission queue to the kernel; gives what is left to submit
+  int EnterOnce(unsigned to_submit, bool reap, Park park, int64_t timeout_ns, Caller caller) noexcept;  // or -errno
   Entered Enter(Park park, int64_t timeout_ns, Caller caller) noexcept;
   void WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcept;
 
@@ -110,6 +122,7 @@ class UringDriver final : public Driver {
   Lock lock_;
   bool initialised_ = false;
   bool doorbell_armed_ = false;
+  unsigned features_ = 0;   // IORING_FEAT_
   unsigned no_iowait_ = 0;  // the flag, where the kernel knows it
   io_uring ring_;
   OperationQueue waiting_;        // started, but the submission queue is full

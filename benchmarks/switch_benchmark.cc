@@ -121,31 +121,44 @@ struct Stranded {
   int64_t left_to_owner = 0;  // of these, those that nobody took while their owner computed
 };
 
-// The owner forks and computes. When do the children start, counted from the first fork?
-Task<Stranded> ForkAndCompute(int children, int64_t compute_nanos) {
+// The owner forks and computes; beside it `busy` threads yield all the while. When do the children start, counted from
+// the first fork?
+Task<Stranded> ForkAndCompute(int children, int64_t compute_nanos, int busy) {
+  internal::Atomic<bool> done{false};
+  AwaitAll others;
+  for (int i = 0; i < busy; ++i) {
+    others.Fork([&]() -> Task<void> {
+      while (!done.load(std::memory_order_relaxed)) co_await Yield();  // relaxed: says only when
+    });
+  }
   ComputeUntil(Now() + kUntilParkedNanos);
   const int owner = VirtualThread::Current().carrier();
   std::vector<int64_t> started(children);
   internal::Atomic<int64_t> left_to_owner{0};
-  AwaitAll scope;
-  const int64_t begin = Now();
-  for (int64_t& start : started) {
-    scope.Fork([&]() -> Task<void> {
-      start = Now();
-      // relaxed: read after the join.
-      if (VirtualThread::Current().carrier() == owner) left_to_owner.fetch_add(1, std::memory_order_relaxed);
-      co_return;
-    });
+  int64_t begin = 0;
+  {
+    AwaitAll scope;
+    begin = Now();
+    for (int64_t& start : started) {
+      scope.Fork([&]() -> Task<void> {
+        start = Now();
+        // relaxed: read after the join.
+        if (VirtualThread::Current().carrier() == owner) left_to_owner.fetch_add(1, std::memory_order_relaxed);
+        co_return;
+      });
+    }
+    ComputeUntil(begin + compute_nanos);
+    (co_await scope.Join()).IgnoreFailures();
   }
-  ComputeUntil(begin + compute_nanos);
-  (co_await scope.Join()).IgnoreFailures();
+  done.store(true, std::memory_order_relaxed);
+  (co_await others.Join()).IgnoreFailures();
   const auto [first, last] = std::minmax_element(started.begin(), started.end());
   const int64_t all = std::ranges::count_if(started, [](int64_t start) { return start != 0; });
   co_return Stranded{*first - begin, *last - begin, all, left_to_owner.load(std::memory_order_relaxed)};
 }
 
 // An operation is all of it: the time until the last child has started. `left_to_owner` is a sum; it should be none.
-void BM_StrandedLatency(benchmark::State& state) {
+void MeasureStranded(benchmark::State& state, int busy) {
   constexpr int kChildren = 100;
   const int64_t compute_nanos = Size(50'000'000, 5'000'000);
   Runtime& runtime = RuntimeOf(static_cast<int>(state.range(0)));
@@ -153,7 +166,7 @@ void BM_StrandedLatency(benchmark::State& state) {
   int64_t left_to_owner = 0;
   FloorWatch floor;
   for (auto _ : state) {
-    const Stranded stranded = runtime.Run(ForkAndCompute(kChildren, compute_nanos));
+    const Stranded stranded = runtime.Run(ForkAndCompute(kChildren, compute_nanos, busy));
     if (!Holds(state, stranded.started, int64_t{kChildren})) return;
     first.push_back(stranded.first);
     last.push_back(stranded.last);
@@ -166,12 +179,16 @@ void BM_StrandedLatency(benchmark::State& state) {
   state.counters["last_ns"] = MedianOf(last);
   state.counters["left_to_owner"] = static_cast<double>(left_to_owner);
 }
-BENCHMARK(BM_StrandedLatency)
-    ->ArgName("carriers")
-    ->Arg(2)
-    ->Unit(benchmark::kMicrosecond)
-    ->UseManualTime()
-    ->Iterations(11);
+// The other carrier is idle.
+void BM_StrandedLatency(benchmark::State& state) { MeasureStranded(state, /*busy=*/0); }
+// The other carrier has something to do all the time.
+void BM_StrandedAmongBusy(benchmark::State& state) { MeasureStranded(state, /*busy=*/1); }
+
+void TwoCarriers(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgName("carriers")->Arg(2)->Unit(benchmark::kMicrosecond)->UseManualTime()->Iterations(11);
+}
+BENCHMARK(BM_StrandedLatency)->Apply(TwoCarriers);
+BENCHMARK(BM_StrandedAmongBusy)->Apply(TwoCarriers);
 
 }  // namespace
 }  // namespace weft::benchmarks

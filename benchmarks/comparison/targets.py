@@ -62,6 +62,7 @@ LATENCY = [
     LatencyRow("the first of 100 children of an owner that computes starts on the idle carrier", "StrandedLatency",
                "first_ns", 100),
     LatencyRow("the last of them", "StrandedLatency", "last_ns", 100),
+    LatencyRow("the last of them, if the other carrier is busy", "StrandedAmongBusy", "last_ns", 10_000),
     LatencyRow("a thread woken on one carrier runs on another that was parked", "WakeParked", "ns_per_op", None),
 ]
 

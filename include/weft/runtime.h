@@ -6,6 +6,12 @@
 // Most programs never name a Runtime: RunMain() makes one for main(), and Run() uses a default one that starts on first use and
 // stops when the program exits. A program that wants other options, or several runtimes, makes its own.
 //
+// Who is next. Runnable threads take turns: none waits for more than two turns of each thread that was runnable with it,
+// whatever made it runnable: a wake-up, a fork, a timer, I/O, or a thread outside. A turn ends when the thread waits or
+// yields, or after 63 waits that were over at once; a join runs the thread's own newest children as part of its turn, for
+// 10 ms at most if others wait. A thread that computes without a wait keeps its carrier; after about 10 ms the other
+// carriers take what was queued behind it.
+//
 // Each option is also an environment variable, which counts where the program leaves the option at its default. A variable with
 // an invalid value ends the program with a sentence that names the variable, the value and the range.
 //

@@ -4,9 +4,12 @@
 // who look for work read first: most looks find nothing, and cost one load.
 //
 //   queue.Push(item)          never fails, allocates nothing
+//   queue.PushAll(items, n)   the n items of a list, in its order, which is empty afterwards
 //   queue.Take()              the oldest, or nullptr
+//   queue.TakeSome(max, out)  the oldest `max`, or all if there are fewer, to the end of a list
 //   queue.TakeIf(predicate)   the oldest for which predicate(item) is true, or nullptr
 //   queue.MayHave()           a hint: a look without the lock
+//   queue.SizeEstimate()      the same: how many
 //
 // Take() may miss an item that has just been pushed. Whoever pushes notifies afterwards, and whoever sleeps looks once
 // more before, with a fence on each side (idle_carriers.h); these order the count as well.
@@ -34,8 +37,27 @@ class InjectQueue {
     Count(1);
   }
 
+  // `count` is the number of `items`.
+  void PushAll(List<T, Tag>& items, size_t count) noexcept {
+    std::lock_guard guard(lock_);
+    items_.Splice(items);
+    Count(static_cast<ptrdiff_t>(count));
+  }
+
   T* Take() noexcept {
     return TakeIf([](const T&) { return true; });
+  }
+
+  void TakeSome(size_t max, List<T, Tag>& out) noexcept {
+    if (!MayHave()) return;
+    std::lock_guard guard(lock_);
+    size_t taken = 0;
+    for (; taken < max; ++taken) {
+      T* const item = items_.PopFront();
+      if (item == nullptr) break;
+      out.PushBack(item);
+    }
+    Count(-static_cast<ptrdiff_t>(taken));
   }
 
   template <class Predicate>
@@ -52,7 +74,8 @@ class InjectQueue {
   }
 
   // relaxed: a miss is put right by the idle protocol.
-  bool MayHave() const noexcept { return count_.load(std::memory_order_relaxed) > 0; }
+  bool MayHave() const noexcept { return SizeEstimate() > 0; }
+  size_t SizeEstimate() const noexcept { return static_cast<size_t>(count_.load(std::memory_order_relaxed)); }
 
  private:
   // With the lock held. relaxed: the count publishes nothing; plain arithmetic, for only the holder writes it.

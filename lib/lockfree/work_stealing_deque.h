@@ -5,6 +5,7 @@
 //
 //   deque.Push(item)        owner. False: it was full and no memory was there to grow; nothing has changed.
 //   deque.PushIfRoom(item)  owner. The same without growing: false if it is full. Allocates nothing.
+//   deque.Room()            owner. How many pushes will succeed without growing.
 //   deque.Pop()             owner. The newest, or nullptr.
 //   deque.Newest()          owner. What Pop() would give if nobody stole it meanwhile.
 //   deque.TakeOldest()      owner. The oldest, or nullptr: Steal() without its fence and without losing.
@@ -168,6 +169,14 @@ class WorkStealingDeque {
       if (bottom - known_top_ >= capacity) return false;
     }
     return Push(item);
+  }
+
+  [[nodiscard]] size_t Room() noexcept {
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);               // relaxed: only the owner writes it
+    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));  // relaxed: as above
+    // [deque/5] acquire: pairs with [deque/4], as in Push().
+    known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+    return static_cast<size_t>(capacity - (bottom - known_top_));
   }
 
   [[nodiscard]] T* Newest() noexcept {

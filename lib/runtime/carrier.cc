@@ -59,7 +59,7 @@ void Carrier::Main() noexcept {
 }
 
 bool Carrier::Step() noexcept {
-  if (++tick_ % kDispatchesPerLook == 0) Look();
+  if (--until_look_ <= 0) Look();
   if (runtime.HasShutdowns()) [[unlikely]] {
     runtime.RunShutdownBatch(kShutdownBatch);
     runtime.RunStopCallbacks();
@@ -103,7 +103,11 @@ void Carrier::PauseBeforeTheft() noexcept {
 }
 
 void Carrier::Look() noexcept {
-  const int64_t now = looked_ns_ = runtime.Now();
+  const int64_t now = runtime.Now();
+  const int64_t nanos_per_dispatch = (now - looked_ns_) / (dispatches_per_look_ - until_look_ + 1) + 1;
+  dispatches_per_look_ = static_cast<int>(std::clamp<int64_t>(kLookNanos / nanos_per_dispatch, 1, kDispatchesPerLook));
+  until_look_ = dispatches_per_look_;
+  looked_ns_ = now;
   timers.FireExpired(now, kTimersPerLook);
   if (driver != nullptr) driver->Poll(0);
   if (now - relieved_ns_ >= kReliefIntervalNanos) {
@@ -112,23 +116,13 @@ void Carrier::Look() noexcept {
   }
 }
 
-// Oldest first, which is fair; every so often the inject queue goes first, so that nothing in it starves. (A join
-// begins its own children newest first, in its owner's place: depth-first, with few threads alive and a warm cache.)
+// Oldest first, so that who is runnable waits for one turn of each that was so before. (A join begins its own children
+// newest first, in its owner's place: depth-first, with few threads alive and a warm cache.)
 ThreadBlock* Carrier::NextThread() noexcept {
-  if (tick_ % kDispatchesPerLook == 0) {
-    if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
-  }
   if (runtime.config.chooser != nullptr) {
-    // A simulation: the order is not promised, so others are tried as well.
-    if (Choose(4) == 0) {
-      if (ThreadBlock* thread = StealFromOthers()) return thread;
-    }
-    if (Choose(4) == 0) {
-      if (ThreadBlock* thread = deque.Pop()) return thread;
-    }
+    if (ThreadBlock* thread = TakeOutOfTurn()) return thread;
   }
   if (ThreadBlock* thread = TakeOldest()) return thread;
-  if (ThreadBlock* thread = runtime.TakeInjected()) return thread;
   Look();
   if (ThreadBlock* thread = TakeOldest()) return thread;
   // Not as a searcher, on whom others rely.
@@ -136,9 +130,41 @@ ThreadBlock* Carrier::NextThread() noexcept {
   return StealFromOthers();
 }
 
-ThreadBlock* Carrier::TakeOldest() noexcept {
-  return deque.TakeOldest();
+// A simulation: others are tried as well, for the order is not promised; but never two in a row, so that the oldest
+// waits for two turns of each at most, which is.
+ThreadBlock* Carrier::TakeOutOfTurn() noexcept {
+  if (!std::exchange(out_of_turn_, false)) {
+    ThreadBlock* thread = nullptr;
+    if (Choose(4) == 0) thread = StealFromOthers();
+    if (thread == nullptr && Choose(4) == 0) thread = deque.Pop();
+    out_of_turn_ = thread != nullptr;
+    return thread;
+  }
+  return nullptr;
 }
+
+// What was injected comes behind what is here already, and before what comes here next. First the oldest is taken: its
+// place is free then, so that neither queue starves the other when the deque is full. It does not grow: a full deque is
+// the front of one long queue then, and whoever is woken goes to the end of the rest.
+ThreadBlock* Carrier::TakeOldest() noexcept {
+  ThreadBlock* thread = deque.TakeOldest();
+  if (!runtime.HasInjected()) [[likely]]
+    return thread;
+  if (thread == nullptr) thread = runtime.TakeInjected();
+  AdmitInjected();
+  return thread;
+}
+
+// This carrier's share: every other one that comes to its queue takes one as well.
+void Carrier::AdmitInjected() noexcept {
+  ThreadQueue admitted;
+  runtime.TakeInjected(std::min({runtime.ShareOfInjected(), kAdmittedPerDispatch, deque.Room()}), admitted);
+  if (admitted.empty()) return;
+  while (ThreadBlock* thread = admitted.PopFront()) PushWoken(*thread);
+  NotifyPushed();
+}
+
+bool Carrier::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime.HasInjected(); }
 
 ThreadBlock* Carrier::StealFromOthers() noexcept {
   const uint32_t count = runtime.carrier_count();
@@ -210,8 +236,8 @@ void Carrier::ObserveEnd(const ThreadBlock& thread) noexcept {
 // The mounted thread would go to the end of the queue: may it go on instead? If nobody waits for this carrier, but not
 // for ever: what does not lie in the deque is looked at between two threads.
 bool Carrier::MayGoOn() noexcept {
-  if (deque.SizeEstimate() > 0 || (tick_ + 1) % kDispatchesPerLook == 0) return false;
-  ++tick_;
+  if (OthersWait() || until_look_ <= 1) return false;
+  --until_look_;
   return true;
 }
 
@@ -392,7 +418,7 @@ void Carrier::Retire() noexcept {
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   Look();
   bool moved = false;
-  while (ThreadBlock* thread = TakeOldest()) {
+  while (ThreadBlock* thread = deque.TakeOldest()) {
     runtime.Inject(*thread);
     moved = true;
   }
@@ -439,38 +465,43 @@ void Carrier::RelieveOthers(int64_t now) noexcept {
       relieving_ = true;
       other.timers.FireExpired(now, kTimersPerLook);
       if (other.driver != nullptr) other.driver->Relieve();
+      TakeOver(other);
     }
   }
 }
 
+// Its runnable threads go where every carrier finds them: nobody knows for how long it computes.
+void Carrier::TakeOver(Carrier& other) noexcept {
+  ThreadQueue taken;
+  size_t count = 0;
+  while (count < kTakenOverPerLook) {
+    const auto stolen = other.deque.Steal();
+    if (stolen.outcome == StealOutcome::kEmpty) break;
+    if (stolen.outcome == StealOutcome::kLost) continue;
+    taken.PushBack(stolen.item);
+    ++count;
+  }
+  if (count == 0) return;
+  CarrierCounters::Add(counters.steals, static_cast<int64_t>(count));
+  runtime.Inject(taken, count);
+  runtime.NotifyWork();
+}
+
 // ---- A destructor that has to wait for children.
 
+// One that lies in the deque of a carrier that computes comes to the inject queue in time. (TakeOver)
 ThreadBlock* Carrier::TakeInside(const ScopeRecord& scope) noexcept {
   bool moved = false;
   ThreadBlock* found = nullptr;
-  while (found == nullptr) {
-    ThreadBlock* thread = TakeOldest();
-    if (thread == nullptr) break;
+  while (ThreadBlock* thread = deque.TakeOldest()) {
     if (thread->IsInside(scope)) {
       found = thread;
-    } else {
-      runtime.Inject(*thread);  // for a carrier that may run it
-      moved = true;
+      break;
     }
+    runtime.Inject(*thread);  // for a carrier that may run it
+    moved = true;
   }
   if (found == nullptr) found = runtime.TakeInjectedInside(scope);
-  while (found == nullptr) {
-    // One of ours may lie in the deque of a carrier that computes, behind others. What is not ours goes where everybody finds it.
-    ThreadBlock* thread = StealFromOthers();
-    stolen_ = false;  // it is not run by Step()
-    if (thread == nullptr) break;
-    if (thread->IsInside(scope)) {
-      found = thread;
-    } else {
-      runtime.Inject(*thread);
-      moved = true;
-    }
-  }
   if (moved) runtime.NotifyWork();
   return found;
 }
@@ -499,7 +530,7 @@ void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
       RunThread(*thread);
       exceptions.Restore();
     } else if (!scope.children.BlockedDrained()) {
-      ParkUntil(timers.NextDeadline());
+      ParkUntil(ParkDeadline());
     }
     runtime.host->BetweenSteps(*this);
   }

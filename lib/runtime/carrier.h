@@ -58,8 +58,12 @@ extern const WaitKind kParkedJoinWait;
 
 class Carrier {
  public:
-  // Dispatches between two looks at the inject queue, the timers and the driver (design.md, "Scheduling").
+  // Dispatches between two looks at the timers, the driver and the other carriers: so many at most, and fewer where
+  // turns are long, so that a look is not much more than kLookNanos late.
   static constexpr int kDispatchesPerLook = 61;
+  static constexpr int64_t kLookNanos = 1'000'000;
+  // Threads that come from the inject queue into the deque in one dispatch: what they cost must not be felt.
+  static constexpr size_t kAdmittedPerDispatch = 64;
   // Checkpoints at which there was nothing to wait for, or which ended at a boundary at once, in one turn of a thread,
   // after which it yields.
   static constexpr int kReadyBudget = 64;
@@ -84,6 +88,8 @@ class Carrier {
   static constexpr int64_t kReliefNanos = 5'000'000;
   // How often it then does so, and how often a carrier looks at the others at most.
   static constexpr int64_t kReliefIntervalNanos = 1'000'000;
+  // Threads that it takes over at once from the deque of a carrier that computes.
+  static constexpr size_t kTakenOverPerLook = 1024;
 
   // Null: no memory.
   static std::unique_ptr<Carrier> Make(RuntimeCore& runtime, uint32_t index) noexcept;
@@ -150,7 +156,7 @@ class Carrier {
       InjectInstead(thread);
   }
   // The same for a thread that is woken, or ends another's wait: without allocating. What does not fit is for
-  // everybody.
+  // everybody, and comes to the end of a deque when there is room. (AdmitInjected)
   void PushWoken(ThreadBlock& thread) noexcept {
     if (!deque.PushIfRoom(&thread)) [[unlikely]]
       InjectInstead(thread);
@@ -191,8 +197,12 @@ class Carrier {
   bool Step() noexcept;
   ThreadBlock* NextThread() noexcept;
   ThreadBlock* TakeOldest() noexcept;
+  ThreadBlock* TakeOutOfTurn() noexcept;
+  void AdmitInjected() noexcept;
+  bool OthersWait() const noexcept;
   ThreadBlock* StealFromOthers() noexcept;
-  void Look() noexcept;  // timers, completions
+  void TakeOver(Carrier& other) noexcept;
+  void Look() noexcept;  // timers, completions, others that compute
   void RunThread(ThreadBlock& first) noexcept;
   void RunStolen(ThreadBlock& thread) noexcept;
   // Changes whenever the carrier starts a thread, or mounts one.
@@ -272,7 +282,9 @@ class Carrier {
   bool stolen_ = false;               // what is run next
   const Carrier* victim_ = nullptr;   // of the last theft
   int64_t theft_pause_ns_ = 0;  // before the next theft
-  uint32_t tick_ = 0;
+  bool out_of_turn_ = false;             // the last dispatch was not the oldest's: in a simulation
+  int dispatches_per_look_ = kDispatchesPerLook;
+  int until_look_ = kDispatchesPerLook;  // dispatches
   int ready_budget_ = 0;
 };
 

@@ -135,7 +135,11 @@ void RuntimeCore::CancelRoots(CancelReason::Kind kind) noexcept {
 
 void RuntimeCore::Inject(ThreadBlock& thread) noexcept { injected_.Push(thread); }
 
+void RuntimeCore::Inject(ThreadQueue& threads, size_t count) noexcept { injected_.PushAll(threads, count); }
+
 ThreadBlock* RuntimeCore::TakeInjected() noexcept { return injected_.Take(); }
+
+void RuntimeCore::TakeInjected(size_t max, ThreadQueue& out) noexcept { injected_.TakeSome(max, out); }
 
 ThreadBlock* RuntimeCore::TakeInjectedInside(const ScopeRecord& scope) noexcept {
   return injected_.TakeIf([&scope](const ThreadBlock& thread) { return thread.IsInside(scope); });

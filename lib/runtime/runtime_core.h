@@ -92,8 +92,14 @@ class RuntimeCore {
 
   // ---- Runnable threads that belong to no carrier.
   void Inject(ThreadBlock& thread) noexcept;
+  void Inject(ThreadQueue& threads, size_t count) noexcept;  // `count` is the number of them
   ThreadBlock* TakeInjected() noexcept;
+  void TakeInjected(size_t max, ThreadQueue& out) noexcept;
   bool HasInjected() const noexcept { return injected_.MayHave(); }  // a hint
+  // A hint: how many are one carrier's share, at least 1.
+  size_t ShareOfInjected() const noexcept {
+    return injected_.SizeEstimate() / carrier_limit_.load(std::memory_order_relaxed) + 1;
+  }
   ThreadBlock* TakeInjectedInside(const ScopeRecord& scope) noexcept;
 
   // ---- Shutdowns under way.

@@ -166,6 +166,7 @@ class Simulation::Host final : public internal::Host {
   }
 
   void RunOne() {
+    if (++runs_ % Carrier::kDispatchesPerLook == 0) PollParked();
     uint32_t able = 0;
     for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
     if (able == 0) return Advance();
@@ -190,18 +191,29 @@ class Simulation::Host final : public internal::Host {
     if (in_flight == 0) Deadlock();
   }
 
+  // What a carrier waits for in its sleep comes also while others run, as it does where the kernel wakes it.
+  void PollParked() {
+    for (std::unique_ptr<Seat>& seat : seats_) {
+      if (seat->parked && seat->carrier.driver != nullptr && seat->carrier.driver->in_flight() > 0) Poll(*seat, 0);
+    }
+  }
+
+  // True if something came.
+  bool Poll(Seat& seat, int64_t timeout_ns) {
+    Carrier::SetCurrent(&seat.carrier);
+    const bool came = seat.carrier.driver->Poll(timeout_ns) > 0;
+    Carrier::SetCurrent(nullptr);
+    seat.rung |= came;
+    return came;
+  }
+
   // True if something came.
   bool PollAll(int64_t patience_ns) {
     bool came = false;
     for (int64_t timeout : {int64_t{0}, patience_ns}) {
       for (std::unique_ptr<Seat>& seat : seats_) {
         if (seat->carrier.driver == nullptr || (timeout > 0 && seat->carrier.driver->in_flight() == 0)) continue;
-        Carrier::SetCurrent(&seat->carrier);
-        if (seat->carrier.driver->Poll(timeout) > 0) {
-          came = true;
-          seat->rung = true;
-        }
-        Carrier::SetCurrent(nullptr);
+        came |= Poll(*seat, timeout);
         if (came && timeout > 0) return true;
       }
       if (came) return true;
@@ -225,6 +237,7 @@ class Simulation::Host final : public internal::Host {
   bool deadlocked_ = false;
   int64_t steps_ = 0;  // since all were parked
   int64_t free_steps_ = kFreeSteps;
+  uint64_t runs_ = 0;   // of carriers
   std::vector<std::unique_ptr<Seat>> seats_;
 };
 

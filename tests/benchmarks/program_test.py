@@ -27,7 +27,9 @@ _NAMES = {
     "scoped_value": [name for measure in ("BM_ScopedGet", "BM_ScopedBindGet", "BM_ScopedMiss")
                      for depth in (1, 10, 100) for name in _carriers("%s%d" % (measure, depth), 1)],
     "switch": _carriers("BM_Yield", 1) + _carriers("BM_PingPong", 1, 2, 4) + _carriers("BM_WakeParked", 2)
-              + _carriers("BM_StrandedLatency", 2),
+              + _carriers("BM_StrandedLatency", 2) + _carriers("BM_StrandedAmongBusy", 2),
+    "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
+                + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),
     "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion"],
 }
 _MORE_COUNTERS = {
@@ -35,6 +37,8 @@ _MORE_COUNTERS = {
     "BM_ParkedClosure": {"bytes_per_thread", "rss_bytes"},
     "BM_ParkedTenMillion": {"bytes_per_thread", "rss_bytes"},
     "BM_StrandedLatency/carriers:2": {"first_ns", "last_ns", "left_to_owner"},
+    "BM_StrandedAmongBusy/carriers:2": {"first_ns", "last_ns", "left_to_owner"},
+    "BM_EchoWaitPlain": {"longest_ns", "median_ns", "first_ns", "requests"},
 }
 
 

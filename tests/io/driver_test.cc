@@ -266,6 +266,25 @@ TEST_P(DriverTest, AcceptWaitsForAConnectionAndGivesANonBlockingDescriptor) {
   EXPECT_EQ(peer.sin_port, local.sin_port);
 }
 
+// Under load a thread that accepts has one turn in a round of all threads: it gets many in it, not one.
+TEST_P(DriverTest, AcceptTakesConnectionsThatAreThereAtOnce) {
+  const Listener listener = Listen();
+  std::vector<Fd> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(
+        ::connect(clients.back().get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
+  }
+  for (int i = 0; i < 3; ++i) {
+    CountedOperation op;
+    op.SetAccept(listener.fd.get());
+    ASSERT_TRUE(driver_->Start(op));
+    const Fd accepted(op.result);
+    EXPECT_NE(::fcntl(accepted.get(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(::fcntl(accepted.get(), F_GETFD) & FD_CLOEXEC, 0);
+  }
+}
+
 TEST_P(DriverTest, SeveralAcceptsOnOneListenerGetAConnectionEach) {
   constexpr int kCount = 16;
   const Listener listener = Listen();

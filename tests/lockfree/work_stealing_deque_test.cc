@@ -58,6 +58,25 @@ TEST(WorkStealingDequeTest, WhatIsPushedOnlyIfThereIsRoomMakesNone) {
   EXPECT_EQ(deque.Pop(), nullptr);
 }
 
+TEST(WorkStealingDequeTest, RoomIsWhatCanBePushedWithoutGrowing) {
+  WorkStealingDeque<Item> deque(4);
+  Item items[5];
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(deque.Room(), 4 - i);
+    ASSERT_TRUE(deque.PushIfRoom(&items[i]));
+  }
+  EXPECT_EQ(deque.Room(), 0u);
+  EXPECT_EQ(deque.Steal().item, &items[0]);
+  EXPECT_EQ(deque.TakeOldest(), &items[1]);
+  EXPECT_EQ(deque.Pop(), &items[3]);
+  EXPECT_EQ(deque.Room(), 3u);
+  for (Item& item : items) ASSERT_TRUE(deque.Push(&item));
+  EXPECT_EQ(deque.Room(), 2u);
+  while (deque.Pop() != nullptr) {
+  }
+  EXPECT_EQ(deque.Room(), 8u);
+}
+
 TEST(WorkStealingDequeTest, BehavesAsAModelOnOneThread) {
   for (size_t capacity : {2, 4, 64}) {
     std::mt19937_64 random(capacity);

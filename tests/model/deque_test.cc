@@ -13,7 +13,7 @@ namespace {
 using model::Cell;
 using model::Require;
 
-enum Operation { kPush, kPop, kTakeOldest, kPushIfRoom };
+enum Operation { kPush, kPop, kTakeOldest, kPushIfRoom, kFill };
 
 constexpr size_t kCapacity = 2;
 
@@ -79,6 +79,14 @@ class Stealing {
         pushed_ += deque_.PushIfRoom(&item);
         return;
       }
+      case kFill:
+        // Thieves only add to the room.
+        for (size_t room = deque_.Room(); room > 0; --room) {
+          Item& item = items_[pushed_++];
+          item.data.Set(1);
+          Require(deque_.PushIfRoom(&item), "there was room");
+        }
+        return;
     }
   }
 
@@ -102,7 +110,7 @@ class Stealing {
   }
 
   WorkStealingDeque<Item> deque_{kCapacity};
-  Item items_[2 + kCapacity + operations];
+  Item items_[2 + kCapacity * (1 + operations)];
   int pushed_ = 0;
   int owners_[operations];
 };
@@ -113,8 +121,8 @@ const model::Component& DequeComponent() {
       {model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, biased", {}, Start::kBiased),
        model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, among thieves", {}, Start::kAmongThieves),
        model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, between", {}, Start::kBetween),
-       model::Of<Stealing<1, 2, 4>>("2 threads x 2 operations, without growing too", {}, Start::kBiased),
-       model::Of<Stealing<1, 2, 4>>("2 threads x 2 operations, among thieves, without growing too", {},
+       model::Of<Stealing<1, 2, 5>>("2 threads x 2 operations, without growing too", {}, Start::kBiased),
+       model::Of<Stealing<1, 2, 5>>("2 threads x 2 operations, among thieves, without growing too", {},
                                     Start::kAmongThieves),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, biased", {.preemptions = 1}, Start::kBiased),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, among thieves", {.preemptions = 1},

@@ -28,13 +28,17 @@ struct Item : ListNode<ItemTag> {
   Cell<int> taken{0};
 };
 
-// Pushers push, and takers take, `operations` times each.
+// Pushers push, and takers take, `operations` times each; or all at once.
+enum class HowMany { kOne, kTogether };
 template <int pushers, int takers, int operations>
 class Taking {
  public:
   static constexpr int kThreads = pushers + takers;
 
+  explicit Taking(HowMany how_many) : together_(how_many == HowMany::kTogether) {}
+
   void Thread(int index) {
+    if (together_) return index < pushers ? PushTogether(index) : TakeTogether();
     for (int i = 0; i < operations; ++i) {
       if (index < pushers) {
         Item& item = items_[index * operations + i];
@@ -59,6 +63,27 @@ class Taking {
   }
 
  private:
+  void PushTogether(int index) {
+    List<Item, ItemTag> items;
+    for (int i = 0; i < operations; ++i) {
+      Item& item = items_[index * operations + i];
+      item.data.Set(1);
+      items.PushBack(&item);
+    }
+    queue_.PushAll(items, operations);
+  }
+  // All but one, if there are as many.
+  void TakeTogether() {
+    List<Item, ItemTag> items;
+    queue_.TakeSome(operations - 1, items);
+    Item* last = nullptr;
+    while (Item* item = items.PopFront()) {
+      Require(last == nullptr || last < item || pushers > 1, "they come in their order");
+      last = item;
+      Take(item);
+    }
+  }
+
   static void Take(Item* item) {
     if (item == nullptr) return;
     Require(item->data.Get() == 1, "the taker sees what the pusher did");
@@ -67,6 +92,7 @@ class Taking {
 
   Item items_[pushers * operations];  // outlive the queue
   InjectQueue<Item, ItemTag> queue_;
+  const bool together_;
 };
 
 class Parking {
@@ -114,9 +140,11 @@ class Parking {
 };
 
 std::vector<model::Program> Programs() {
-  return {model::Of<Taking<1, 1, 3>>("2 threads x 3 operations", {}),
-          model::Of<Taking<1, 2, 2>>("3 threads x 2 operations", {}),
-          model::Of<Taking<2, 1, 2>>("2 pushers and a taker", {}), model::Of<Parking>("with the idle protocol", {})};
+  return {model::Of<Taking<1, 1, 3>>("2 threads x 3 operations", {}, HowMany::kOne),
+          model::Of<Taking<1, 2, 2>>("3 threads x 2 operations", {}, HowMany::kOne),
+          model::Of<Taking<2, 1, 2>>("2 pushers and a taker", {}, HowMany::kOne),
+          model::Of<Taking<1, 2, 3>>("some at once", {}, HowMany::kTogether),
+          model::Of<Taking<2, 1, 2>>("some at once, 2 pushers", {}, HowMany::kTogether), model::Of<Parking>("with the idle protocol", {})};
 }
 
 TEST(InjectQueueModelTest, EveryItemIsTakenOnceAndNoneIsLeft) { model::Prove({"inject", Programs()}); }

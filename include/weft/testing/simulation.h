@@ -5,7 +5,8 @@
 //   EXPECT_EQ(simulation.Run(Main()), 42);      // a Sleep of an hour takes no time
 //
 // The same seed gives the same run: the same threads on the same carriers in the same order at the same virtual times, which
-// trace_hash() sums up. Other seeds give other orders: run a test under many. What is simulated is the order of dispatches, wake-ups
+// trace_hash() sums up. Other seeds give other orders: run a test under many. In all of them nobody who is runnable waits
+// longer than two rounds of those who were runnable with it, as is promised (runtime.h). What is simulated is the order of dispatches, wake-ups
 // and steals, at the granularity of a thread's turn; within a turn, code runs as on one carrier.
 //
 // Time stands still while a virtual thread can run, and jumps to the next timer when all are parked. Threads that run on

@@ -5,6 +5,8 @@
 // against about 1 us for an operation; in exchange, a carrier that computes holds back nobody's completions: without it
 // an operation that was started just before a long computation would not even reach the kernel until its end.
 //
+// A send, and an accept of a connection that is there, end at once, by a plain call. (EndsAtOnce)
+//
 // An operation's life, and who moves it. `lock` means that the mover holds the ring's lock.
 //
 //   state              meaning                                          next, and by whom
@@ -100,6 +102,8 @@ class UringDriver final : public Driver {
 
   UringDriver() noexcept = default;
   int TryEnter() noexcept;  // an errno
+
+  static bool EndsAtOnce(Operation& op) noexcept;
 
   // All with the lock held.
   void Submit(Operation& op) noexcept;  // into the submission queue, or into waiting_

@@ -1,0 +1,531 @@
+// Goal: nobody who is runnable waits longer than two rounds of those who were runnable with it, whatever made it
+// runnable; and nothing runnable stays behind a thread that computes.
+//
+// Method for the first: simulations of one to four carriers under several seeds, where time is counted in turns. Each
+// scenario keeps more threads runnable than a deque holds before it grows, some of them yielding for ever, and counts,
+// from the moment at which a thread becomes runnable until it runs, the turns of the carrier that has made the most:
+// two rounds are two turns for each thread of the scenario that can be runnable.
+//
+// Method for the second: OS threads. Threads keep every carrier busy; one forks children, and computes until they have
+// run. It hangs if they never do.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "lib/runtime/carrier.h"
+#include "weft/all.h"
+#include "weft/cancellation.h"
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/atomic.h"
+#include "weft/net/socket_address.h"
+#include "weft/net/tcp_listener.h"
+#include "weft/net/tcp_stream.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
+
+namespace weft::testing {
+namespace {
+
+// The turns that each carrier has made, and the longest wait.
+class Fairness final : public ext::SchedulingObserver {
+ public:
+  // As many turns by each carrier.
+  using Moment = std::array<int64_t, 64>;
+
+  void OnMount(const ext::ThreadEvent& event) noexcept override { ++turns_[event.carrier]; }
+
+  // How many can be runnable at once, and of how many turns of a carrier one of theirs consists.
+  void Expect(int64_t runnable, int64_t turns = 1) {
+    // The driver and the timers are looked at after 61 turns at the latest.
+    limit_ = turns * (2 * runnable + 2 * internal::Carrier::kDispatchesPerLook);
+  }
+
+  Moment Now() const noexcept { return turns_; }
+  // By a thread in its turn, that was runnable since then.
+  void Ran(const Moment& since) noexcept {
+    for (size_t i = 0; i < turns_.size(); ++i) longest_ = std::max(longest_, turns_[i] - since[i]);
+    ++waits_;
+  }
+
+  int64_t longest() const { return longest_; }
+  int64_t limit() const { return limit_; }
+  int64_t waits() const { return waits_; }
+
+ private:
+  Moment turns_{};
+  int64_t longest_ = 0;
+  int64_t limit_ = 0;
+  int64_t waits_ = 0;
+};
+
+Task<void> YieldsUntil(Fairness& fairness, const bool& done) {
+  while (!done) {
+    const Fairness::Moment runnable = fairness.Now();
+    co_await Yield();
+    fairness.Ran(runnable);
+  }
+}
+
+Task<void> Yields(Fairness& fairness, int times, int& left) {
+  for (int i = 0; i < times; ++i) {
+    const Fairness::Moment runnable = fairness.Now();
+    co_await Yield();
+    fairness.Ran(runnable);
+  }
+  --left;
+}
+
+Task<void> UntilNone(const int& left) {
+  while (left > 0) co_await Yield();
+}
+
+// Forks as a server does, few at a time, which then come to wait: forks let a deque grow, which wake-ups may not.
+class FewAtATime {
+ public:
+  // By the child, before it waits.
+  void Waits() { --to_wait_; }
+  // By the parent, after each fork.
+  Task<void> Forked() {
+    if (++to_wait_ == 50) co_await All();
+  }
+  // Until all wait.
+  Task<void> All() { return UntilNone(to_wait_); }
+
+ private:
+  int to_wait_ = 0;
+};
+
+// ---- Scenarios.
+
+Task<void> ManyYield(Fairness& fairness) {
+  constexpr int kThreads = 700;
+  fairness.Expect(kThreads + 1);
+  int left = kThreads;
+  AwaitAll scope;
+  for (int i = 0; i < kThreads; ++i) scope.Fork(Yields(fairness, 5, left));
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+Task<void> OneEventWakes(Fairness& fairness) {
+  constexpr int kWaiters = 2'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Event event;
+  Fairness::Moment set{};
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      few.Waits();
+      co_await event.Wait();
+      fairness.Ran(set);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  set = fairness.Now();
+  event.Set();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// Rings of threads, each of which wakes the next one, while few yield.
+Task<void> ChainsWake(Fairness& fairness) {
+  constexpr int kChains = 400;
+  constexpr int kLinks = 3;
+  constexpr int kRounds = 3;
+  constexpr int kYield = 3;
+  fairness.Expect(kChains + kYield + 1);
+  struct Link {
+    Event event;
+    Fairness::Moment woken{};
+    void Wake(const Fairness& fairness) {
+      woken = fairness.Now();
+      event.Set();
+    }
+  };
+  std::vector<Link> links(kChains * kLinks);
+  bool done = false;
+  FewAtATime few;
+  int left = kChains * kLinks;
+  AwaitAll scope;
+  for (int i = 0; i < kChains * kLinks; ++i) {
+    Link& next = links[i % kLinks == kLinks - 1 ? i - (kLinks - 1) : i + 1];
+    scope.Fork([&, &link = links[i], &next = next, last = i % kLinks == kLinks - 1]() -> Task<void> {
+      few.Waits();
+      for (int round = 0; round < kRounds; ++round) {
+        co_await link.event.Wait();
+        link.event.Reset();
+        fairness.Ran(link.woken);
+        if (!last || round + 1 < kRounds) next.Wake(fairness);
+      }
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  for (int i = 0; i < kChains; ++i) links[i * kLinks].Wake(fairness);
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// An OS thread that is no carrier wakes many, each by a call of its own, while some yield.
+Task<void> OutsideWakes(Fairness& fairness, int waiters, int yield) {
+  fairness.Expect(waiters + yield + 1);
+  struct Waiter {
+    Event event;
+    Fairness::Moment woken{};
+  };
+  std::vector<Waiter> all(waiters);
+  bool done = false;
+  FewAtATime few;
+  int left = waiters;
+  AwaitAll scope;
+  for (int i = 0; i < waiters; ++i) {
+    scope.Fork([&, &waiter = all[i]]() -> Task<void> {
+      few.Waits();
+      co_await waiter.event.Wait();
+      fairness.Ran(waiter.woken);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < yield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  for (Waiter& waiter : all) {
+    waiter.woken = fairness.Now();
+    // What a simulation has of other OS threads: none of its carriers is current.
+    internal::Carrier* const carrier = internal::Carrier::Current();
+    internal::Carrier::SetCurrent(nullptr);
+    waiter.event.Set();
+    internal::Carrier::SetCurrent(carrier);
+  }
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+Task<void> OutsideWakesMany(Fairness& fairness) { return OutsideWakes(fairness, 1'000, 10); }
+Task<void> OutsideWakesFew(Fairness& fairness) { return OutsideWakes(fairness, 100, 1); }
+
+// All at the same time. When they become runnable is known of none but the first to run.
+Task<void> TimersFire(Fairness& fairness) {
+  constexpr int kSleepers = 2'000;
+  fairness.Expect(kSleepers + 1);
+  std::optional<Fairness::Moment> fired;
+  const absl::Time end = Now() + absl::Seconds(1);
+  FewAtATime few;
+  AwaitAll scope;
+  for (int i = 0; i < kSleepers; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      few.Waits();
+      co_await Sleep(end - Now());
+      if (!fired.has_value()) fired = fairness.Now();
+      fairness.Ran(*fired);
+    });
+    co_await few.Forked();
+  }
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+Task<void> ForkSuccessor(Fairness& fairness, AwaitAll& scope, const bool& done, Fairness::Moment forked) {
+  fairness.Ran(forked);
+  if (!done) scope.Fork(ForkSuccessor(fairness, scope, done, fairness.Now()));
+  co_return;
+}
+
+// Chains of threads each of which forks the next one and ends, while others yield; then a burst.
+Task<void> ForksGoOn(Fairness& fairness) {
+  constexpr int kChains = 50;
+  constexpr int kYield = 600;
+  constexpr int kBurst = 2'000;
+  fairness.Expect(kChains + kYield + 1);
+  bool done = false;
+  int left = kYield;
+  AwaitAll scope;
+  for (int i = 0; i < kYield; ++i) scope.Fork(Yields(fairness, 5, left));
+  for (int i = 0; i < kChains; ++i) scope.Fork(ForkSuccessor(fairness, scope, done, fairness.Now()));
+  co_await UntilNone(left);
+  EXPECT_LE(fairness.longest(), fairness.limit());
+  fairness.Expect(kChains + kBurst + 1);
+  left = kBurst;
+  const Fairness::Moment forked = fairness.Now();
+  for (int i = 0; i < kBurst; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      fairness.Ran(forked);
+      --left;
+      co_return;
+    });
+  }
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+Task<int> Nothing() { co_return 1; }
+
+// Children that begin in their owner's place are turns as well, one after the other in that of their owner.
+Task<void> JoinsGoOn(Fairness& fairness) {
+  constexpr int kJoin = 100;
+  constexpr int kYield = 400;
+  fairness.Expect(3 * kJoin + kYield + 1, /*turns=*/2);
+  bool done = false;
+  int left = kYield;
+  AwaitAll scope;
+  for (int i = 0; i < kJoin; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      while (!done) co_await All(Nothing(), Nothing());
+    });
+  }
+  for (int i = 0; i < kYield; ++i) scope.Fork(Yields(fairness, 5, left));
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// A peer that the simulation knows nothing of.
+class RawClient {
+ public:
+  explicit RawClient(const net::SocketAddress& server) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(server.port());
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  RawClient(RawClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  RawClient& operator=(RawClient&&) = delete;
+  ~RawClient() { ::close(fd_); }
+
+  void Send() const { EXPECT_EQ(::send(fd_, "x", 1, MSG_NOSIGNAL), 1); }
+
+ private:
+  int fd_;
+};
+
+// Bytes come on all connections at once.
+Task<void> CompletionsCome(Fairness& fairness, int connections, int yield) {
+  constexpr int kRounds = 3;
+  fairness.Expect(connections + yield + 1);
+  absl::StatusOr<net::TcpListener> listener = net::TcpListener::Bind("127.0.0.1:0");
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  std::vector<RawClient> clients;
+  Fairness::Moment sent{};
+  bool done = false;
+  int left = 0;
+  FewAtATime few;
+  AwaitAll scope;
+  for (int i = 0; i < connections; ++i) {
+    clients.emplace_back(*listener->local_address());
+    absl::StatusOr<net::TcpStream> stream = co_await listener->Accept();
+    EXPECT_TRUE(stream.ok()) << stream.status();
+    scope.Fork([&, stream = *std::move(stream)]() mutable -> Task<void> {
+      few.Waits();
+      for (int round = 0; round < kRounds; ++round) {
+        char byte;
+        const absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(&byte, 1));
+        EXPECT_TRUE(got.ok() && *got == 1);
+        fairness.Ran(sent);
+        --left;
+      }
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < yield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  for (int round = 0; round < kRounds; ++round) {
+    // They read by now, also where a read is handed to the kernel only when its carrier looks.
+    for (int i = 0; i < 2 * internal::Carrier::kDispatchesPerLook; ++i) co_await Yield();
+    left = connections;
+    sent = fairness.Now();
+    for (const RawClient& client : clients) client.Send();
+    co_await UntilNone(left);
+  }
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+Task<void> ManyCompletionsCome(Fairness& fairness) { return CompletionsCome(fairness, 450, 5); }
+// Of four carriers some sleep while one thread yields: what they wait for comes all the same.
+Task<void> FewCompletionsCome(Fairness& fairness) { return CompletionsCome(fairness, 3, 0); }
+
+struct Scenario {
+  const char* name;
+  Task<void> (*run)(Fairness&);
+  std::optional<IoBackend> io = std::nullopt;
+};
+constexpr Scenario kScenarios[] = {
+    {"ManyYield", &ManyYield},
+    {"OneEventWakes", &OneEventWakes},
+    {"ChainsWake", &ChainsWake},
+    {"OutsideWakesMany", &OutsideWakesMany},
+    {"OutsideWakesFew", &OutsideWakesFew},
+    {"TimersFire", &TimersFire},
+    {"ForksGoOn", &ForksGoOn},
+    {"JoinsGoOn", &JoinsGoOn},
+    {"ManyCompletionsOfIoUring", &ManyCompletionsCome, IoBackend::kUring},
+    {"ManyCompletionsOfEpoll", &ManyCompletionsCome, IoBackend::kEpoll},
+    {"FewCompletionsOfIoUring", &FewCompletionsCome, IoBackend::kUring},
+    {"FewCompletionsOfEpoll", &FewCompletionsCome, IoBackend::kEpoll},
+};
+
+class FairnessTableTest : public ::testing::TestWithParam<std::tuple<Scenario, int>> {};
+
+TEST_P(FairnessTableTest, NobodyWaitsLongerThanTwoRounds) {
+  const auto& [scenario, carriers] = GetParam();
+  for (uint64_t seed = 1; seed <= 3 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    Fairness fairness;
+    Simulation simulation({.carriers = carriers, .seed = seed, .io = scenario.io, .observer = &fairness});
+    simulation.Run(scenario.run(fairness));
+    EXPECT_GT(fairness.waits(), 0);
+    EXPECT_LE(fairness.longest(), fairness.limit());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, FairnessTableTest,
+                         ::testing::Combine(::testing::ValuesIn(kScenarios), ::testing::Range(1, 5)),
+                         [](const ::testing::TestParamInfo<FairnessTableTest::ParamType>& info) {
+                           return absl::StrCat(std::get<0>(info.param).name, "On", std::get<1>(info.param));
+                         });
+
+// ---- A carrier that sleeps, and is rung by nobody: a spare one that has retired with a read in its ring.
+
+Task<void> ReadOnASpareCarrier() {
+  absl::StatusOr<net::TcpListener> listener = net::TcpListener::Bind("127.0.0.1:0");
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  const RawClient client(*listener->local_address());
+  absl::StatusOr<net::TcpStream> stream = co_await listener->Accept();
+  EXPECT_TRUE(stream.ok()) << stream.status();
+  Event go, reads, started;
+  bool got = false;
+  AwaitAll scope;
+  scope.Fork([&]() -> Task<void> {
+    co_await go.Wait();
+    reads.Set();
+    char byte;
+    EXPECT_TRUE((co_await stream->Read(absl::MakeSpan(&byte, 1))).ok());
+    got = true;
+  });
+  {
+    AwaitAll held;
+    held.Fork([&]() -> Task<void> {
+      co_await Shield([&]() -> Task<void> {
+        started.Set();
+        co_await reads.Wait();
+      }());
+    });
+    co_await started.Wait();
+    go.Set();
+    // The destructor holds this carrier, so that a spare one begins to read.
+  }
+  client.Send();
+  for (int i = 0; i < 10'000 && !got; ++i) co_await Yield();
+  EXPECT_TRUE(got);
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+TEST(FairnessTest, WhatASleepingCarrierWaitsForComesWhileAnotherOneYields) {
+  for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
+    for (uint64_t seed = 1; seed <= 10; ++seed) {
+      SCOPED_TRACE(absl::StrCat(io == IoBackend::kUring ? "io_uring" : "epoll", ", seed ", seed));
+      Simulation({.carriers = 1, .seed = seed, .min_runnable = 1, .io = io}).Run(ReadOnASpareCarrier());
+    }
+  }
+}
+
+// ---- Behind a thread that computes.
+
+// What keeps a carrier busy, until `done`.
+using Busy = Task<void> (*)(const internal::Atomic<bool>& done);
+
+// relaxed, here and below: only says when.
+Task<void> YieldOn(const internal::Atomic<bool>& done) {
+  while (!done.load(std::memory_order_relaxed)) co_await Yield();
+}
+Task<void> AwaitWhatIsThere(const internal::Atomic<bool>& done) {
+  Event event;
+  event.Set();
+  while (!done.load(std::memory_order_relaxed)) co_await event.Wait();
+}
+Task<void> JoinOn(const internal::Atomic<bool>& done) {
+  while (!done.load(std::memory_order_relaxed)) co_await All(Nothing(), Nothing());
+}
+Task<void> ForkOn(const internal::Atomic<bool>& done) {
+  while (!done.load(std::memory_order_relaxed)) {
+    AwaitAll scope;
+    scope.Fork(Nothing());
+    (co_await scope.Join()).IgnoreFailures();
+  }
+}
+
+struct BusyWith {
+  const char* name;
+  Busy run;
+};
+constexpr BusyWith kBusy[] = {{"Yields", &YieldOn}, {"Waits", &AwaitWhatIsThere}, {"Joins", &JoinOn}, {"Forks", &ForkOn}};
+
+class BehindComputationTest : public ::testing::TestWithParam<std::tuple<BusyWith, int>> {};
+
+TEST_P(BehindComputationTest, BusyCarriersRunWhatIsRunnable) {
+  const auto& [busy, carriers] = GetParam();
+  const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = carriers});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  (*runtime)->Run([](Busy keep_busy, int threads) -> Task<void> {
+    constexpr int kChildren = 600;
+    internal::Atomic<bool> done{false};
+    internal::Atomic<int> started{0};
+    AwaitAll scope;
+    internal::Atomic<int> busy{0};
+    for (int i = 0; i < threads; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        busy.fetch_add(1, std::memory_order_relaxed);
+        co_await keep_busy(done);
+      });
+    }
+    while (busy.load(std::memory_order_relaxed) < threads) co_await Yield();
+    for (int i = 0; i < kChildren; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        started.fetch_add(1, std::memory_order_relaxed);
+        co_return;
+      });
+    }
+    while (started.load(std::memory_order_relaxed) < kChildren) internal::CpuRelax();
+    done.store(true, std::memory_order_relaxed);
+    (co_await scope.Join()).IgnoreFailures();
+  }(busy.run, 2 * carriers));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, BehindComputationTest,
+                         ::testing::Combine(::testing::ValuesIn(kBusy), ::testing::Range(2, 5)),
+                         [](const ::testing::TestParamInfo<BehindComputationTest::ParamType>& info) {
+                           return absl::StrCat(std::get<0>(info.param).name, "On", std::get<1>(info.param));
+                         });
+
+}  // namespace
+}  // namespace weft::testing

@@ -41,9 +41,10 @@
 //   static constexpr bool kKeepsCompleted = true         the scope has NextCompleted(), and keeps subtasks for it
 //
 // Threads. The calls to one policy object come one after another, each after all that the one before did: it needs no atomics
-// and no lock. OnComplete() runs on the carrier that has ended the subtask, and on no virtual thread. None of them may wait, or
-// fork into the scope, nor may the destructor of what they let go of: they are called under a lock of the scope's, and such
-// a Fork() is a CHECK. Cost: without OnFork() and OnComplete(), a fork and the end of a child take no lock.
+// and no lock. OnComplete() runs on the virtual thread of the subtask, at its end; of one for which there was no memory, on that
+// of who forks. None of them may wait, or fork into the scope, nor may the destructor of what they let go of: they are called
+// under a lock of the scope's, and such a Fork() is a CHECK. Cost: without OnFork() and OnComplete(), a fork and the end of a
+// child take no lock.
 //
 // (JEP 453, handleComplete; JEP 505 and 525, Joiner.)
 #ifndef WEFT_POLICY_H_

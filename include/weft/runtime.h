@@ -52,7 +52,8 @@ using IoBackend = internal::IoBackend;
 
 // Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a
 // subtask of a Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none.
-// Called on a carrier, on no virtual thread, by several at once; it must not throw. Null: a line on standard error.
+// Called on the virtual thread of that subtask, at its end, by several at once; it must not wait or throw. Null: a line
+// on standard error.
 using UncaughtFailureHandler =
     std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>;
 
@@ -161,6 +162,9 @@ class RootThread final : public ThreadBlock {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Run()");
   }
 
+  // What is left of the result, an exception or a value that was moved out, is the caller's to destroy.
+  void DropResult() noexcept { slot_.Reset(); }
+
   // Result is T, or StatusOrOf<T>.
   template <class Result>
   Result RunOn(RuntimeCore& core) {
@@ -197,7 +201,10 @@ template <class Result, class T>
 Result RunAsRoot(RuntimeCore& core, Task<T> task) {
   struct Unref {
     RootThread<T>* root;
-    ~Unref() { root->Release(); }
+    ~Unref() {
+      root->DropResult();
+      root->Release();
+    }
   };
   Unref holder{new RootThread<T>(std::move(task))};
   return holder.root->template RunOn<Result>(core);

@@ -39,6 +39,12 @@
 // Subtask<T>, Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable; its
 // failure is still kept in Outcome::failures().
 //
+// Lifetimes. What a closure has captured lives until the coroutine that it has made is gone; then the child destroys it.
+// Destructors run on the thread that they belong to, of captures, parameters, locals and results alike, also when it is
+// cancelled: they see its id and its scoped values, and may call Shutdown() and Fork(), which starts nothing in a thread
+// that is cancelled. A child that is not started, because the scope is shut, say, belongs to who forks. By the time that
+// a join returns all are gone, but for results that somebody can read (subtask.h).
+//
 // Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the
 // owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening.
 // Misuse is a CHECK that names both sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by

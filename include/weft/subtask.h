@@ -4,8 +4,9 @@
 //   ...join...
 //   Use(*user);
 //
-// A handle is shared with its child, and can be copied; dropping all of them frees the result as soon as the child has
-// ended. It may outlive the scope. The owner of the scope looks at it after a Join() that came after the Fork(); another
+// A handle is shared with its child, and can be copied. A result that nobody can read is destroyed at once: by the child
+// at its end, if no handle is left or it was cancelled, else by whoever drops the last handle, on the thread on which
+// that happens. A handle may outlive the scope. The owner of the scope looks at it after a Join() that came after the Fork(); another
 // thread may look as soon as the child has completed. Looking earlier, or for what is not there, is a CHECK that says so.
 //
 // AnySubtask is the same without the type of the result: what a policy sees of a scope whose subtasks are of any type.

@@ -30,20 +30,21 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 }
 
 [[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+  const bool forked = !thread.in_frame;
   if (!succeeded || !thread.holds_count || observer_ != nullptr ||
-      thread.identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
+      (!forked && thread.identity.load(std::memory_order_relaxed) != nullptr)) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
   CarrierCounters::Add(counters.ended);
-  if (!thread.in_frame) return EndForked(thread);
+  if (forked) return EndForked(thread);
   thread.state.End();
   return AfterChildInPlace(*thread.home);
 }
 
 std::coroutine_handle<> Carrier::EndForked(ThreadBlock& thread) noexcept {
   ScopeRecord& scope = *thread.home;
-  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
   thread.OnEnd(ThreadBlock::Ending::kSucceeded);
+  current = nullptr;
   return AfterChildInPlace(scope);
 }
 
@@ -92,16 +93,16 @@ void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
     ObserveUnmount(thread);
     ObserveEnd(thread);
   }
-  if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
-    identity->ThreadEnded();
-    if (thread.in_frame) {
+  if (thread.in_frame) {
+    if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
+      identity->ThreadEnded();
       thread.identity.store(nullptr, std::memory_order_relaxed);
       identity->Release();
     }
+    if (ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
   }
-  if (thread.in_frame && ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
-  current = nullptr;  // what a closure or a result destroys runs on no virtual thread
   thread.OnEnd(ending);
+  current = nullptr;
 }
 
 std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {

@@ -26,8 +26,40 @@ void ChildBase::OnEnd(Ending ending) noexcept {
     return scope.ChildEnded(*this, ending);
   // Its scope has never heard of it, and nothing follows from its success.
   Publish(Completion::kSuccess);
+  if (holds_) return LeaveUnknown();
+  Leave(/*holds=*/false);
+}
+
+void ChildBase::LeaveUnknown() noexcept {
+  if (HasHandle()) return LeaveWith(/*result=*/true);
+  DropUnread();
+  Leave(/*holds=*/false);
+}
+
+// Its scope need not know it for that. But a destructor may open something, or ask whether it is cancelled; then the
+// child makes itself known (again), so that a request finds what is open.
+void ChildBase::DropUnread() noexcept {
+  if (!state.Observe().unregistered()) state.NoLongerRegistered();
+  DropResult();
+  CheckNothingOpen(*this);
+  if (!state.Observe().unregistered()) [[unlikely]]
+    static_cast<ScopeBase*>(home)->Forget(*this);
+}
+
+void ChildBase::LeaveWith(bool result) noexcept {
+  EndIdentity();
   state.End();
-  Release();
+  if (!ReleaseLast()) return;
+  if (result) return LeaveAsTheLast();
+  delete this;
+}
+
+// The last handle was dropped since it was looked for, and the result is there still.
+void ChildBase::LeaveAsTheLast() noexcept {
+  state.Resume();
+  DropUnread();
+  EndIdentity();
+  delete this;
 }
 
 absl::Status ChildBase::status() const {

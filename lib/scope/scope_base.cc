@@ -302,7 +302,7 @@ class Unallocated final : public ChildBase {
   }
 
  private:
-  explicit Unallocated(Completion completion) noexcept {
+  explicit Unallocated(Completion completion) noexcept : ChildBase(/*holds=*/false) {
     Publish(completion);
     state.End();
   }
@@ -326,11 +326,7 @@ ChildBase& ScopeBase::FailFork(bool daemon) {
     child.Release();
   }
   if (unavailable) return child;
-  // As at the end of a child: on no virtual thread.
-  Carrier& carrier = *Carrier::Current();
-  carrier.current = nullptr;
   const bool to_shut = Complete(child, Completion::kFailed, daemon);
-  carrier.current = &self;
   {
     std::lock_guard guard(lock_);
     if (CountFailureLocked() == 1) no_memory_ = true;
@@ -366,7 +362,7 @@ void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   Carrier::Current()->StartHere(child);
 }
 
-// On the carrier on which the child has ended, which then counts it.
+// The child itself, at its end, after which its carrier counts it.
 void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
   RuntimeCore& runtime = *child.runtime;
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
@@ -392,10 +388,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
                  nullptr);
       shut_by_child = true;
     }
-    if (known) {
-      if (cursor_ == &child) cursor_ = children_.Next(&child);
-      SiblingList::Remove(&child);
-    }
+    if (known) ForgetLocked(child);
     if (child.daemon_) {
       --daemons_;
       if (awaits_others_) children.Add();  // it counts again, until its very end
@@ -404,14 +397,35 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
       if (next == nullptr) --running_;
     }
   }
-  // What the result's destructor touches may be the owner's: it has run before the owner can go on.
-  const bool completed = child.completion() != Completion::kUnavailable;
-  if (!kept && !completed) child.DropResult();
-  if (completions_ != nullptr && !child.daemon_) completions_->Ended(child, completed);
+  if (shut_by_child) [[unlikely]]
+    RunShutdowns(runtime);
+  // An exception has a destructor too.
+  const bool there = (child.holds_ || kind == Completion::kFailed) && !DropUnread(child, ending, kept);
+  if (completions_ != nullptr && !child.daemon_) completions_->Ended(child, child.completion() != Completion::kUnavailable);
   if (next != nullptr) StartThread(*next);
-  child.state.End();
-  child.Release();
-  if (shut_by_child) RunShutdowns(runtime);
+  child.Leave(there);
+}
+
+// Destroys the result, if nobody can read it. What its destructor touches may be the owner's: it runs before the owner
+// can go on. True: nothing is there any more.
+bool ScopeBase::DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept {
+  if (ending == ThreadBlock::Ending::kCancelled) return true;
+  const bool completed = child.completion() != Completion::kUnavailable;
+  const bool queued = completed && completions_ != nullptr && !child.daemon_;
+  if (kept || queued || (completed && child.HasHandle())) return false;
+  child.DropUnread();
+  return true;
+}
+
+// The child itself: nothing can be asked of it from here on.
+void ScopeBase::Forget(ChildBase& child) noexcept {
+  std::lock_guard guard(lock_);
+  ForgetLocked(child);
+}
+
+void ScopeBase::ForgetLocked(ChildBase& child) noexcept {
+  if (cursor_ == &child) cursor_ = children_.Next(&child);
+  SiblingList::Remove(&child);
 }
 
 // True: the scope is to be shut down. What completes after a shutdown stays kUnavailable.

@@ -101,12 +101,12 @@ class CompletionLog {
  public:
   using Value = int;
   struct Log {
-    bool on_a_thread = false;
+    bool on_its_thread = true;
     std::vector<State> states;
     int sum = 0;
   };
   bool OnComplete(const Subtask<int>& subtask) {
-    log_.on_a_thread |= VirtualThread::HasCurrent();
+    log_.on_its_thread &= VirtualThread::Current().id() == subtask.thread_id();
     log_.states.push_back(subtask.state());
     if (subtask.state() == State::kSuccess) log_.sum += *subtask;
     return false;
@@ -117,7 +117,7 @@ class CompletionLog {
   Log log_;
 };
 
-TEST_P(LoomJoinerTest, OnCompleteMayReadTheResultAndRunsOnNoVirtualThread) {
+TEST_P(LoomJoinerTest, OnCompleteMayReadTheResultAndRunsOnTheSubtasksThread) {
   Everywhere([]() -> Task<void> {
     StructuredTaskScope<CompletionLog> scope;
     for (int i = 1; i <= 10; ++i) {
@@ -127,7 +127,7 @@ TEST_P(LoomJoinerTest, OnCompleteMayReadTheResultAndRunsOnNoVirtualThread) {
       });
     }
     CompletionLog::Log log = co_await scope.Join();
-    EXPECT_FALSE(log.on_a_thread);
+    EXPECT_TRUE(log.on_its_thread);
     EXPECT_EQ(log.states, std::vector<State>(10, State::kSuccess));
     EXPECT_EQ(log.sum, 55);
     scope.Fork(GiveOr(absl::NotFoundError("it")));

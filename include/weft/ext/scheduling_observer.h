@@ -27,7 +27,9 @@ class SchedulingObserver {
   virtual void OnStart(const ThreadEvent&) noexcept {}    // made runnable for the first time
   virtual void OnMount(const ThreadEvent&) noexcept {}    // begins to run on `carrier`
   virtual void OnUnmount(const ThreadEvent&) noexcept {}  // stops running: parked, yielded or ended
-  virtual void OnEnd(const ThreadEvent&) noexcept {}      // after its last OnUnmount()
+  // After its last OnUnmount(): its frames are gone. What it was forked with, and a result that nobody reads, are
+  // destroyed after that.
+  virtual void OnEnd(const ThreadEvent&) noexcept {}
 
   // A virtual thread is at a checkpoint, about to look whether it is cancelled. For tests that cancel at each in turn.
   virtual void OnCheckpoint(uint64_t thread) noexcept { static_cast<void>(thread); }

@@ -39,7 +39,8 @@ class ChildBase : public ThreadBlock {
  protected:
   friend class ScopeBase;
 
-  ChildBase() noexcept : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered) {}
+  explicit ChildBase(bool holds) noexcept
+      : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered), holds_(holds) {}
 
   virtual absl::Status FailureStatus() const = 0;
   virtual void DropResult() noexcept = 0;
@@ -48,13 +49,29 @@ class ChildBase : public ThreadBlock {
   // [child/2] release: pairs with [child/1].
   void Publish(Completion completion) noexcept { completion_.store(completion, std::memory_order_release); }
 
-  // Instead of a run: it is cancelled.
+  // Instead of a run, by who forks: it is cancelled.
   void DropUnstarted() noexcept;
+
+  // ---- The end of the run, when the closure is gone. (child.cc)
   void OnEnd(Ending ending) noexcept override;
+  bool HasHandle() const noexcept { return refs.load(std::memory_order_acquire) > 1; }  // acquire: as [ref/2]
+  // Destroys a result that nobody can read.
+  void DropUnread() noexcept;
+  // The last touch. `holds`: a result is there that has a destructor.
+  void Leave(bool holds) noexcept {
+    if (holds || identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+      return LeaveWith(holds);
+    state.End();
+    Release();
+  }
+  [[gnu::noinline]] void LeaveWith(bool result) noexcept;  // ... or with an identity
+  [[gnu::noinline]] void LeaveUnknown() noexcept;
+  [[gnu::cold, gnu::noinline]] void LeaveAsTheLast() noexcept;
 
   uint64_t scope_serial_ = 0;  // the scope it was forked into: its address may be used again, this is not
   uint32_t round_ = 0;         // of fork and join, in that scope
   Atomic<Completion> completion_{Completion::kUnavailable};
+  const bool holds_;  // a result has a destructor
   bool shown_to_owner_ = false;
   bool daemon_ = false;  // before it starts
 };
@@ -63,6 +80,7 @@ class ChildBase : public ThreadBlock {
 template <class U>
 class ChildOf : public ChildBase {
  public:
+  using ChildBase::ChildBase;
   virtual std::add_pointer_t<U> value() noexcept = 0;
 };
 
@@ -72,7 +90,7 @@ class TaskChild : public ChildOf<FlatValue<T>> {
  public:
   using Value = FlatValue<T>;
 
-  explicit TaskChild(Task<T>&& task) noexcept {
+  explicit TaskChild(Task<T>&& task) noexcept : TaskChild() {
     this->leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Fork()");
   }
 
@@ -91,7 +109,7 @@ class TaskChild : public ChildOf<FlatValue<T>> {
   std::exception_ptr exception() const noexcept final { return slot_.has_exception() ? slot_.exception() : nullptr; }
 
  protected:
-  TaskChild() noexcept = default;
+  TaskChild() noexcept : ChildOf<Value>(!std::is_trivially_destructible_v<typename ResultSlot<T>::Stored>) {}
 
   absl::Status FailureStatus() const final {
     if (slot_.has_exception()) return ExceptionToStatus(slot_.exception());
@@ -108,8 +126,8 @@ class TaskChild : public ChildOf<FlatValue<T>> {
   ResultSlot<T> slot_;
 };
 
-// The child that calls a closure and runs the Task it returns. The closure is kept until the child has ended, so that what it
-// captured is there as long as the coroutine that refers to it.
+// The child that calls a closure and runs the Task it returns. The closure is kept until its frames are gone, so that
+// what it captured is there as long as the coroutine that refers to it; then it is destroyed, by the child itself.
 template <class F, class T>
 class ClosureChild final : public TaskChild<T> {
  public:

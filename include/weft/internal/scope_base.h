@@ -236,6 +236,9 @@ class ScopeBase : public ScopeRecord {
   void AnnounceFork(ChildBase& child);
   void StartWithinLimit(ChildBase& child) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
+  [[gnu::noinline]] bool DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept;
+  void Forget(ChildBase& child) noexcept;
+  void ForgetLocked(ChildBase& child) noexcept;
   bool Complete(ChildBase& child, Completion kind, bool daemon) noexcept;
   Outcome CollectFailures(bool with_timeout);
   // Gives how many there are by now.

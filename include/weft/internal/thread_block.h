@@ -186,17 +186,27 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
-  // The carrier, when the root frame has ended, or has been unwound. The last touch of the run; of a scope's child it
+  // The carrier, with the thread mounted still, when the root frame has ended, or has been unwound. What the block keeps
+  // of the user's is destroyed here, as the thread that it belongs to. The last touch of the run; of a scope's child it
   // leaves the count.
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
   void AddRef() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
   void Release() noexcept {
+    if (ReleaseLast()) delete this;
+  }
+  // The same for a caller that has something to do before it destroys the block: true if it must.
+  [[nodiscard]] bool ReleaseLast() noexcept {
     // [ref/2] acquire: pairs with [ref/1]. The last reference needs no other step: nobody is there to take one.
-    if (refs.load(std::memory_order_acquire) == 1) return delete this;
+    if (refs.load(std::memory_order_acquire) == 1) return true;
     // [ref/1] acq_rel: what every holder did happens before the destruction.
-    if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    return refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  // The run, when no code of the thread's own is left: handles to it say that it has ended.
+  void EndIdentity() noexcept {
+    if (ThreadIdentity* const known = identity.load(std::memory_order_relaxed)) [[unlikely]]
+      known->ThreadEnded();
   }
 
   // Is the thread in `scope`, or in a scope that is inside it: nested in it by the same owner, or opened by a thread of it, and so

@@ -6,7 +6,7 @@
 //   kParked           nobody: the first to claim it          -> kActive (Wake), kCancelling (Claim)
 //   kCancelling       who brought a request                  -> kCancellingWoken (Wake), kParked | kActive (EndCancel)
 //   kCancellingWoken  who brought a request                  -> kActive (EndCancel)
-//   kEnded            whoever holds a handle                 none
+//   kEnded            whoever holds a handle                 -> kActive (Resume)
 //
 // A thread waits in four steps: it observes the word and is not cancelled; it writes down what it waits on; it
 // registers with that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up
@@ -154,8 +154,9 @@ class ThreadState {
     word_.fetch_and(~kWatched, WEFT_ORDER("thread/10", std::memory_order_release));
   }
 
-  // The thread itself.
+  // The thread itself. relaxed: nobody else looks at this flag.
   void Registered() noexcept { word_.fetch_and(~kUnregistered, std::memory_order_relaxed); }
+  void NoLongerRegistered() noexcept { word_.fetch_or(kUnregistered, std::memory_order_relaxed); }
 
   // After Claim(). True: the caller makes the thread runnable. If the wait was not withdrawn, the thread
   // is parked again unless its Wake() has come meanwhile.
@@ -183,6 +184,9 @@ class ThreadState {
     // [thread/6] release: pairs with [thread/7].
     word_.store(static_cast<uint32_t>(Phase::kEnded), WEFT_ORDER("thread/6", std::memory_order_release));
   }
+  // The carrier, after End(), when nobody else has a reference: there is more to do as this thread. relaxed: nobody
+  // else looks.
+  void Resume() noexcept { word_.store(kUnregistered, std::memory_order_relaxed); }
   bool ended() const noexcept {
     // [thread/7] acquire: pairs with [thread/6], before which the thread left its result.
     return Snapshot{word_.load(WEFT_ORDER("thread/7", std::memory_order_acquire))}.phase() == Phase::kEnded;

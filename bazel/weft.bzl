@@ -10,6 +10,19 @@ _ROOT = Label("//bazel:weft.bzl").workspace_root
 # -fno-plt: see WEFT_RARE in weft/internal/compiler.h.
 _COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include", "-fno-plt"]
 
+# What users may compile with: their warnings find nothing in what is Weft's. Not in another repository, whose compiler may know more.
+_STRICT = [] if _ROOT else ["-W" + name for name in [
+    "cast-qual",
+    "conversion",
+    "extra-semi",
+    "non-virtual-dtor",
+    "old-style-cast",
+    "overloaded-virtual",
+    "pedantic",
+    "shadow",
+    "undef",
+]]
+
 def _lone_headers_impl(ctx):
     sources = []
     for header in ctx.files.hdrs:
@@ -59,7 +72,7 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         name = name,
         srcs = srcs,
         hdrs = headers,
-        copts = _COPTS + copts,
+        copts = _COPTS + _STRICT + copts,
         visibility = kwargs.pop("visibility", _visibility()),
         deps = deps,
         **kwargs
@@ -80,7 +93,7 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         testonly = kwargs.get("testonly", False),
         srcs = [name + "_lone_headers_srcs"],
         hdrs = headers,
-        copts = _COPTS + copts,
+        copts = _COPTS + _STRICT + copts,
         tags = kwargs.get("tags", []) + ["lone_headers"],
         deps = deps,
     )

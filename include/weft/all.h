@@ -27,6 +27,8 @@
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 
+#include "weft/internal/compiler.h"
+
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>

@@ -8,13 +8,14 @@
 #ifndef WEFT_CANCEL_REASON_H_
 #define WEFT_CANCEL_REASON_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "weft/internal/compiler.h"
 
 namespace weft {
 

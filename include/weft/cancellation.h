@@ -39,6 +39,8 @@
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstdint>
 #include <optional>

@@ -2,8 +2,9 @@
 #ifndef WEFT_ERRNO_H_
 #define WEFT_ERRNO_H_
 
-#include "absl/status/status.h"
 #include "weft/internal/compiler.h"
+
+#include "absl/status/status.h"
 #include "weft/internal/errno_status.h"
 
 namespace weft {

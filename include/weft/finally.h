@@ -11,6 +11,8 @@
 #ifndef WEFT_FINALLY_H_
 #define WEFT_FINALLY_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <exception>
 #include <type_traits>
@@ -19,7 +21,6 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/task.h"

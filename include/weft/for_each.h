@@ -33,6 +33,8 @@
 #ifndef WEFT_FOR_EACH_H_
 #define WEFT_FOR_EACH_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -50,7 +52,6 @@
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"

@@ -41,6 +41,8 @@
 #ifndef WEFT_FOREIGN_H_
 #define WEFT_FOREIGN_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -51,7 +53,6 @@
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/foreign_state.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"

@@ -20,6 +20,8 @@
 #ifndef WEFT_OUTCOME_H_
 #define WEFT_OUTCOME_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -32,7 +34,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/internal/check.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/status_traits.h"
 
 namespace weft {

@@ -50,6 +50,8 @@
 #ifndef WEFT_POLICY_H_
 #define WEFT_POLICY_H_
 
+#include "weft/internal/compiler.h"
+
 #include <concepts>
 #include <functional>
 #include <optional>

@@ -15,6 +15,8 @@
 #ifndef WEFT_RACE_H_
 #define WEFT_RACE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <concepts>
 #include <optional>
 #include <type_traits>

@@ -5,6 +5,8 @@
 #ifndef WEFT_READY_H_
 #define WEFT_READY_H_
 
+#include "weft/internal/compiler.h"
+
 #include <memory>
 #include <utility>
 

@@ -25,6 +25,8 @@
 #ifndef WEFT_RUNTIME_H_
 #define WEFT_RUNTIME_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <exception>
 #include <functional>

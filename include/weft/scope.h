@@ -60,6 +60,8 @@
 #ifndef WEFT_SCOPE_H_
 #define WEFT_SCOPE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <exception>
 #include <functional>
@@ -75,7 +77,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/nodiscard_task.h"
 #include "weft/internal/scope_base.h"

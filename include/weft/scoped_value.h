@@ -23,12 +23,13 @@
 #ifndef WEFT_SCOPED_VALUE_H_
 #define WEFT_SCOPED_VALUE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "weft/internal/binding.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/task.h"

@@ -11,24 +11,31 @@
 // that is no carrier, if that makes the request. So a token is stopped soon after the request, not at once; whoever
 // goes past the StopOnCancel waits for that. They are to be short.
 //
+// There is none of this where the standard library has no std::stop_token, as libc++ before version 20 without
+// -fexperimental-library.
+//
 // Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
 // ends; what came before the request to cancel happens before the callbacks of StopOnCancel's token.
 #ifndef WEFT_STOP_TOKEN_H_
 #define WEFT_STOP_TOKEN_H_
+
+#include "weft/internal/compiler.h"
 
 #include <coroutine>
 #include <cstddef>
 #include <optional>
 #include <source_location>
 #include <stop_token>
-#include <string_view>
 #include <utility>
+#include <version>
 
 #include "weft/cancellation.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
+
+#ifdef __cpp_lib_jthread
 
 namespace weft {
 
@@ -128,5 +135,7 @@ template <internal::BecomesTask A>
 }
 
 }  // namespace weft
+
+#endif  // __cpp_lib_jthread
 
 #endif  // WEFT_STOP_TOKEN_H_

@@ -16,6 +16,8 @@
 #ifndef WEFT_SUBTASK_H_
 #define WEFT_SUBTASK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <exception>
 #include <type_traits>

@@ -37,6 +37,8 @@
 #ifndef WEFT_TASK_H_
 #define WEFT_TASK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <concepts>
 #include <coroutine>
 #include <cstddef>

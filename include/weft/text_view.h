@@ -8,13 +8,14 @@
 #ifndef WEFT_TEXT_VIEW_H_
 #define WEFT_TEXT_VIEW_H_
 
+#include "weft/internal/compiler.h"
+
 #include <concepts>
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
-#include "weft/internal/compiler.h"
 
 namespace weft {
 namespace internal {

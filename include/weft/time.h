@@ -11,6 +11,8 @@
 #ifndef WEFT_TIME_H_
 #define WEFT_TIME_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstdint>
 

@@ -14,6 +14,8 @@
 #ifndef WEFT_VIRTUAL_THREAD_H_
 #define WEFT_VIRTUAL_THREAD_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <ostream>
 #include <string>

@@ -2,6 +2,8 @@
 #ifndef WEFT_WEFT_H_
 #define WEFT_WEFT_H_
 
+#include "weft/internal/compiler.h"
+
 #include "weft/all.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
@@ -29,6 +31,7 @@
 #include "weft/task.h"
 #include "weft/text_view.h"
 #include "weft/time.h"
+#include "weft/version.h"
 #include "weft/virtual_thread.h"
 
 #endif  // WEFT_WEFT_H_

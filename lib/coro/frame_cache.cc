@@ -1,12 +1,11 @@
 #include "weft/internal/frame_cache.h"
 
-#include <sanitizer/asan_interface.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <new>
 
+#include "lib/base/sanitizers.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 #include "weft/internal/lock.h"

@@ -1,3 +1,4 @@
+#include "lib/base/exception_state.h"
 #include "lib/runtime/carrier.h"
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include "lib/runtime/exception_state.h"
 #include "lib/runtime/in_place.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
@@ -25,7 +25,7 @@ constexpr int kSearchRounds = 100;
 constinit thread_local Carrier* current_carrier = nullptr;
 
 std::unique_ptr<Carrier> Carrier::Make(RuntimeCore& runtime, uint32_t index) noexcept {
-  std::unique_ptr<Sighting[]> sightings(new (std::nothrow) Sighting[runtime.config.max_pool_size]);
+  std::unique_ptr<Sighting[]> sightings(new (std::nothrow) Sighting[static_cast<size_t>(runtime.config.max_pool_size)]);
   if (sightings == nullptr) return nullptr;
   return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index, std::move(sightings)));
 }
@@ -188,7 +188,7 @@ ThreadBlock* Carrier::StealFromOthers() noexcept {
 }
 
 // A carrier takes ids by the thousand; the rest of the last thousand, if it does not suffice, is given up.
-uint64_t Carrier::TakeIds(int32_t count) noexcept {
+uint64_t Carrier::TakeIds(uint32_t count) noexcept {
   constexpr uint64_t kIds = 1024;
   const uint64_t taken = std::max<uint64_t>(kIds, count);
   const uint64_t first = runtime.next_thread_id.fetch_add(taken, std::memory_order_relaxed);
@@ -526,9 +526,9 @@ void Carrier::RunInsideUntilRung(ScopeRecord& scope) noexcept {
     // everything that a ring may be about has been looked at; one that comes later makes the park return.
     Look();
     if (ThreadBlock* thread = TakeInside(scope)) {
-      const ExceptionState exceptions = ExceptionState::SaveAndClear();
+      const ExceptionState exceptions = ExceptionState::Exchange({});
       RunThread(*thread);
-      exceptions.Restore();
+      ExceptionState::Exchange(exceptions);
     } else if (!scope.children.BlockedDrained()) {
       ParkUntil(ParkDeadline());
     }

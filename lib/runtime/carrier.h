@@ -139,7 +139,7 @@ class Carrier {
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
   // The first of `count` ids for new threads, unique in the runtime, and in order on one carrier.
-  uint64_t NextThreadIds(int32_t count) noexcept {
+  uint64_t NextThreadIds(uint32_t count) noexcept {
     next_id_ += count;
     return next_id_ <= end_of_ids_ ? next_id_ - count : TakeIds(count);
   }
@@ -245,7 +245,7 @@ class Carrier {
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwnerIfDrained(ScopeRecord& scope) noexcept;
   WEFT_RARE bool RefillInPlaceBudget(int64_t own) noexcept;
-  WEFT_RARE uint64_t TakeIds(int32_t count) noexcept;
+  WEFT_RARE uint64_t TakeIds(uint32_t count) noexcept;
   enum class AfterPark : uint8_t { kGone, kGoOn };
   AfterPark Park(ThreadBlock& thread) noexcept;
   AfterPark AfterForeign(ThreadBlock& thread) noexcept;  // (foreign.cc)

@@ -29,7 +29,7 @@ RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> run
     : config(std::move(runtime_config)), host(std::move(runtime_host)) {
   EnableAsymmetricFences();
   WEFT_CHECK(config.clock != nullptr && config.parallelism >= 1 && config.max_pool_size >= config.parallelism);
-  carriers_.reserve(config.max_pool_size);
+  carriers_.reserve(static_cast<size_t>(config.max_pool_size));
   std::lock_guard guard(all_runtimes_lock);
   next_runtime_ = std::exchange(all_runtimes, this);
 }
@@ -59,7 +59,7 @@ void RuntimeCore::ForEach(void (*visit)(RuntimeCore& runtime, void* argument), v
 
 absl::Status RuntimeCore::Start() noexcept {
   std::lock_guard guard(pool_lock_);
-  carrier_limit_.store(config.parallelism, std::memory_order_relaxed);
+  carrier_limit_.store(static_cast<uint32_t>(config.parallelism), std::memory_order_relaxed);
   for (int i = 0; i < config.parallelism; ++i) {
     if (absl::Status why; !AddCarrier(&why)) return why;
   }
@@ -225,13 +225,13 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   ++blocked_;
   any_blocked_.store(blocked_, std::memory_order_relaxed);
   const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_));
-  const int limit = std::min(config.parallelism + spares, config.max_pool_size);
-  while (static_cast<int>(carriers_.size()) < limit) {
+  const auto limit = static_cast<uint32_t>(std::min(config.parallelism + spares, config.max_pool_size));
+  while (carriers_.size() < limit) {
     // Without a spare one the strangers wait; the children run here, so this destructor ends.
     if (!AddCarrier(/*why=*/nullptr)) break;
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
-  for (uint32_t i = config.parallelism; i < carrier_count(); ++i) host->Ring(carrier(i));
+  for (auto i = static_cast<uint32_t>(config.parallelism); i < carrier_count(); ++i) host->Ring(carrier(i));
   HeavyFence();  // pairs with [idle/2], also of those who make none: who makes work sees that we are blocked, or we see the work
 }
 
@@ -241,7 +241,8 @@ void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
   --blocked_;
   any_blocked_.store(blocked_, std::memory_order_relaxed);
   const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_));
-  carrier_limit_.store(std::min(config.parallelism + spares, config.max_pool_size), std::memory_order_relaxed);
+  const auto limit = static_cast<uint32_t>(std::min(config.parallelism + spares, config.max_pool_size));
+  carrier_limit_.store(limit, std::memory_order_relaxed);
 }
 
 void RuntimeCore::RingBlocked() noexcept {
@@ -260,7 +261,7 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
   counts.started = counts.threads = read(outside_starts);
   counts.waiters = -read(outside_wakes);
   counts.carriers = static_cast<int>(carrier_count());
-  for (int i = 0; i < counts.carriers; ++i) {
+  for (uint32_t i = 0; i < carrier_count(); ++i) {
     Carrier& each = carrier(i);
     counts.started += read(each.counters.started);
     counts.threads += read(each.counters.started) - read(each.counters.ended);

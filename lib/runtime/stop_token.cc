@@ -9,6 +9,8 @@
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
+#ifdef __cpp_lib_jthread
+
 namespace weft {
 namespace internal {
 
@@ -78,3 +80,5 @@ void StopOnCancel::RequestStop() noexcept {
 }
 
 }  // namespace weft
+
+#endif  // __cpp_lib_jthread

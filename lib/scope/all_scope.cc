@@ -37,7 +37,7 @@ template <class Count>
     BranchBlock& branch = *::new (branches + i) BranchBlock;
     branch.runtime = owner.runtime;
     branch.home = &scope;
-    branch.id = first_id + i;
+    branch.id = first_id + static_cast<uint32_t>(i);
     branch.bindings = owner.bindings;
     branch.leaf = roots[i];
     roots[i]->MakeRoot(&branch);
@@ -53,7 +53,7 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
     for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
     return std::noop_coroutine();
   }
-  AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(count));
+  AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(static_cast<uint32_t>(count)));
   if (PushRecord(owner, scope)) scope.RequestShutdown(WhyCancelled(owner));
   return carrier.BeginBranches(owner, scope, branches, count);
 }

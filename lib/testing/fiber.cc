@@ -1,8 +1,5 @@
 #include "lib/testing/fiber.h"
 
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#include <sanitizer/tsan_interface.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,11 +8,9 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/base/exception_state.h"
+#include "lib/base/sanitizers.h"
 #include "weft/internal/check.h"
-
-#ifdef __cpp_exceptions
-#include <cxxabi.h>
-#endif
 
 #if !defined(__x86_64__)
 #include <ucontext.h>
@@ -63,25 +58,6 @@ WeftSwitchStack:
 
 namespace weft::internal {
 namespace {
-
-// ---- What the C++ runtime keeps for a thread, and a switch has to exchange.
-
-#ifdef __cpp_exceptions
-// The beginning of abi::__cxa_eh_globals as the Itanium C++ ABI lays it out: the stack of caught exceptions, and the
-// number of uncaught ones.
-struct ExceptionGlobals {
-  void* caught = nullptr;
-  unsigned uncaught = 0;
-};
-void ExchangeExceptions(ExceptionGlobals& save, const ExceptionGlobals& load) noexcept {
-  void* globals = abi::__cxa_get_globals();
-  std::memcpy(&save, globals, sizeof(save));
-  std::memcpy(globals, &load, sizeof(load));
-}
-#else
-struct ExceptionGlobals {};
-void ExchangeExceptions(ExceptionGlobals&, const ExceptionGlobals&) noexcept {}
-#endif
 
 // ---- The registers.
 
@@ -176,7 +152,7 @@ thread_local Fiber* current_fiber = nullptr;
 // One side of a switch, while it does not run.
 struct Fiber::Context {
   Registers registers;
-  ExceptionGlobals exceptions;
+  ExceptionState exceptions;
   void* mapping = nullptr;  // the guard page and the stack above it; of a fiber only
   size_t mapping_bytes = 0;
   const void* stack = nullptr;  // its lowest address; of a caller as AddressSanitizer tells it
@@ -235,7 +211,7 @@ void Fiber::SwitchBack() {
 
 // Runs `to` until something switches to `from`; that is then `back`, whose stack is learnt if it is the OS thread's.
 void Fiber::Switch(Context& from, Context& to, Context& back) noexcept {
-  ExchangeExceptions(from.exceptions, to.exceptions);
+  from.exceptions = ExceptionState::Exchange(to.exceptions);
   // With no place for its fake stack, AddressSanitizer frees the one of a fiber that ends.
   AsanBeforeSwitch(from.ends ? nullptr : &from.asan_fake_stack, to.stack, to.stack_bytes);
   TsanBeforeSwitch(to.tsan_fiber);

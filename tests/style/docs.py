@@ -4,7 +4,7 @@ What a page shows is never written twice by hand:
 
     ```cpp      a region of an example, between two lines `//! [name]`, without its indentation
     ```text     lines of the comments of a header or a source, without their `//`
-    ```starlark lines of a file of tests/consumer
+    ```starlark lines of a file of tests/consumer, as those of ```bazelrc
 
 What a page names in backticks, or in an ```sh block, is there: files, directories, targets,
 configurations. A word with a star, an ellipsis or a placeholder in capitals is not looked up.
@@ -121,7 +121,7 @@ class Docs:
             if not any(_contains(lines, _lines(block)) for lines in comments):
                 yield "%s: no comment has these lines (any more):\n%s" % (page, block)
         builds = [_lines(self._read(path)) for path in self._files("tests/consumer") if not path.endswith(".cc")]
-        for page, block in self._blocks("starlark"):
+        for page, block in [*self._blocks("starlark"), *self._blocks("bazelrc")]:
             if not any(_contains(lines, _lines(block)) for lines in builds):
                 yield "%s: no file of tests/consumer has these lines (any more):\n%s" % (page, block)
 
@@ -193,6 +193,15 @@ class Docs:
             for line in text.splitlines():
                 if line.startswith("|") and any(_TEST.fullmatch(word) for word in _QUOTED.findall(line)):
                     yield "%s: a test is named in a table, not in a footnote: %s" % (page, line)
+
+    def version_violations(self):
+        """Versions: include/weft/version.h says that of MODULE.bazel, in numbers and in words."""
+        version = re.search(r'^    version = "([^"]*)"', self._read("MODULE.bazel"), re.MULTILINE)[1]
+        header = self._read("include/weft/version.h")
+        numbers = [re.search(r"^#define WEFT_VERSION_%s (.*)$" % part, header, re.MULTILINE)[1]
+                   for part in ("MAJOR", "MINOR", "PATCH", "STRING")]
+        if numbers != [*version.split("."), '"%s"' % version]:
+            yield "include/weft/version.h says %s, and MODULE.bazel %s" % (" ".join(numbers), version)
 
     def variable_violations(self):
         """Environment variables: README.md's are those of runtime.h, with the same ranges."""

@@ -20,6 +20,9 @@ _TREE = {
     "examples/BUILD.bazel": 'cc_binary(\n    name = "a",\n    srcs = ["a.cc"],\n)\n',
     "examples/a.cc": _EXAMPLE,
     "tests/base/a_test.cc": "TEST(PlainTest, IsThere) {}\nTEST_P(EverywhereTest, IsThere) {}\n",
+    "MODULE.bazel": 'module(\n    version = "1.2.3",\n)\n',
+    "include/weft/version.h": "".join("#define WEFT_VERSION_%s\n" % line for line in (
+        "MAJOR 1", "MINOR 2", "PATCH 3", 'STRING "1.2.3"')),
     "tests/consumer/WORKSPACE": 'local_repository(\n    name = "weft",\n)\n',
 }
 
@@ -75,6 +78,9 @@ class DocsTest(unittest.TestCase):
 
     def test_a_changed_build_file_is_found(self):
         self._finds("changed_quotations", '```starlark\nname = "woof",\n```\n', {}, "woof")
+
+    def test_changed_flags_are_found(self):
+        self._finds("changed_quotations", "```bazelrc\nbuild --none\n```\n", {}, "build --none")
 
     def test_quotations_are_allowed_whatever_their_indentation(self):
         self._allows("changed_quotations", '```text\n  A rule\nin two lines.\n```\n```starlark\nname = "weft",\n```\n')
@@ -136,6 +142,15 @@ class DocsTest(unittest.TestCase):
 
     def test_the_variables_of_the_readme_are_those_of_the_runtime(self):
         self._nothing(Docs(_ROOT).variable_violations())
+
+    def test_a_version_of_the_header_that_is_not_the_modules_is_found(self):
+        self._finds("version_violations", "", {"MODULE.bazel": 'module(\n    version = "1.2.4",\n)\n'}, "1 2 3", "1.2.4")
+
+    def test_the_same_version_is_allowed(self):
+        self._allows("version_violations", "")
+
+    def test_the_header_says_the_version_of_the_module(self):
+        self._nothing(Docs(_ROOT).version_violations())
 
 
 if __name__ == "__main__":

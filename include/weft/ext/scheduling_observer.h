@@ -7,10 +7,11 @@
 #ifndef WEFT_EXT_SCHEDULING_OBSERVER_H_
 #define WEFT_EXT_SCHEDULING_OBSERVER_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <string_view>
 
-#include "weft/internal/compiler.h"
 
 namespace weft::ext {
 

@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_ALL_SCOPE_H_
 #define WEFT_INTERNAL_ALL_SCOPE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstdint>
 

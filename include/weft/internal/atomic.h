@@ -24,6 +24,8 @@
 #ifndef WEFT_INTERNAL_ATOMIC_H_
 #define WEFT_INTERNAL_ATOMIC_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 
 #ifdef WEFT_MODEL

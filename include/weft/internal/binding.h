@@ -6,6 +6,8 @@
 #ifndef WEFT_INTERNAL_BINDING_H_
 #define WEFT_INTERNAL_BINDING_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 
 #include "weft/internal/atomic.h"

@@ -3,6 +3,8 @@
 #ifndef WEFT_INTERNAL_CANCEL_CAUSE_H_
 #define WEFT_INTERNAL_CANCEL_CAUSE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <source_location>
 

@@ -15,6 +15,8 @@
 #ifndef WEFT_INTERNAL_CHECK_H_
 #define WEFT_INTERNAL_CHECK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <ostream>
 
 // `while`, so that the macro is one statement and takes no foreign `else`; the destructor does not return.

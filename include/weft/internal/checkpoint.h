@@ -3,6 +3,8 @@
 #ifndef WEFT_INTERNAL_CHECKPOINT_H_
 #define WEFT_INTERNAL_CHECKPOINT_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 
 #include "weft/internal/promise.h"

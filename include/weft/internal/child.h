@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_CHILD_H_
 #define WEFT_INTERNAL_CHILD_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <exception>
 #include <memory>

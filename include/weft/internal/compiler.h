@@ -1,4 +1,5 @@
-// Which compilers Weft can be trusted with; every public header reaches this one.
+// Which compilers Weft can be trusted with, and how they are to be called. Every header includes this one before anything else, so that
+// a compiler that is refused says so first, and says nothing else.
 //
 // GCC 12 accepts Weft and then miscompiles the coroutines written with it. These are ordinary programs:
 //   co_await Aggregate{...}                    the aggregate's members are destroyed twice
@@ -11,11 +12,19 @@
 #define WEFT_INTERNAL_COMPILER_H_
 
 #if defined(__GNUC__) && !defined(__clang__)
+#define WEFT_REFUSED
 #error "Weft refuses GCC: GCC 12 miscompiles ordinary coroutines (aggregates and initializer lists inside co_await expressions, co_await a && co_await b). Compile with clang 19 or newer."
 #elif !defined(__clang__) || __clang_major__ < 19
+#define WEFT_REFUSED
 #error "Weft needs clang 19 or newer: no other compiler has been tried with its coroutines."
 #elif __cplusplus < 202002L
+#define WEFT_REFUSED
 #error "Weft needs C++20: compile with -std=c++20."
+#endif
+
+#ifdef WEFT_REFUSED
+// A compiler goes on behind an #error, with all that it has to say of what it cannot read. Here it ends.
+#include "weft/the_compiler_is_refused_see_the_error_above"
 #endif
 
 // 1 where exceptions can be thrown and caught, 0 under -fno-exceptions. One program is built one way.

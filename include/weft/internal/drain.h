@@ -31,6 +31,8 @@
 #ifndef WEFT_INTERNAL_DRAIN_H_
 #define WEFT_INTERNAL_DRAIN_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <mutex>

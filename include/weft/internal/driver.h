@@ -18,6 +18,8 @@
 #ifndef WEFT_INTERNAL_DRIVER_H_
 #define WEFT_INTERNAL_DRIVER_H_
 
+#include "weft/internal/compiler.h"
+
 #include <sys/socket.h>
 
 #include <cstddef>

@@ -12,6 +12,8 @@
 #ifndef WEFT_INTERNAL_ERRNO_STATUS_H_
 #define WEFT_INTERNAL_ERRNO_STATUS_H_
 
+#include "weft/internal/compiler.h"
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 

@@ -15,6 +15,8 @@
 #ifndef WEFT_INTERNAL_FOREIGN_STATE_H_
 #define WEFT_INTERNAL_FOREIGN_STATE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 
 #include "weft/internal/atomic.h"

@@ -36,6 +36,8 @@
 #ifndef WEFT_INTERNAL_FRAME_CACHE_H_
 #define WEFT_INTERNAL_FRAME_CACHE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>

@@ -30,6 +30,8 @@
 #ifndef WEFT_INTERNAL_JOIN_COUNT_H_
 #define WEFT_INTERNAL_JOIN_COUNT_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 
 #include "weft/internal/atomic.h"

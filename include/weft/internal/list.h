@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_LIST_H_
 #define WEFT_INTERNAL_LIST_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 
 #include "weft/internal/check.h"

@@ -34,6 +34,8 @@
 #ifndef WEFT_INTERNAL_LOCK_H_
 #define WEFT_INTERNAL_LOCK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 
 #include "weft/internal/atomic.h"

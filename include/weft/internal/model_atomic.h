@@ -9,6 +9,8 @@
 #ifndef WEFT_INTERNAL_MODEL_ATOMIC_H_
 #define WEFT_INTERNAL_MODEL_ATOMIC_H_
 
+#include "weft/internal/compiler.h"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

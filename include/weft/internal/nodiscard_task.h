@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_NODISCARD_TASK_H_
 #define WEFT_INTERNAL_NODISCARD_TASK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <utility>
 

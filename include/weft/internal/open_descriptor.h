@@ -20,6 +20,8 @@
 #ifndef WEFT_INTERNAL_OPEN_DESCRIPTOR_H_
 #define WEFT_INTERNAL_OPEN_DESCRIPTOR_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -6,6 +6,8 @@
 #ifndef WEFT_INTERNAL_PROMISE_H_
 #define WEFT_INTERNAL_PROMISE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +19,6 @@
 #include <variant>
 
 #include "weft/internal/check.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/frame_cache.h"
 
 namespace weft::internal {

@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_RANGE_OF_TASKS_H_
 #define WEFT_INTERNAL_RANGE_OF_TASKS_H_
 
+#include "weft/internal/compiler.h"
+
 #include <ranges>
 #include <type_traits>
 #include <utility>

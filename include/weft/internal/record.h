@@ -6,6 +6,8 @@
 #ifndef WEFT_INTERNAL_RECORD_H_
 #define WEFT_INTERNAL_RECORD_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <string_view>
 

@@ -13,6 +13,8 @@
 #ifndef WEFT_INTERNAL_SCHEDULER_H_
 #define WEFT_INTERNAL_SCHEDULER_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstdint>
 

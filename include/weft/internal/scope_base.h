@@ -10,6 +10,8 @@
 #ifndef WEFT_INTERNAL_SCOPE_BASE_H_
 #define WEFT_INTERNAL_SCOPE_BASE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>

@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_SOCKET_H_
 #define WEFT_INTERNAL_SOCKET_H_
 
+#include "weft/internal/compiler.h"
+
 #include <sys/socket.h>
 
 #include <coroutine>

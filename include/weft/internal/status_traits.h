@@ -2,6 +2,8 @@
 #ifndef WEFT_INTERNAL_STATUS_TRAITS_H_
 #define WEFT_INTERNAL_STATUS_TRAITS_H_
 
+#include "weft/internal/compiler.h"
+
 #include <functional>
 #include <type_traits>
 

@@ -16,6 +16,8 @@
 #ifndef WEFT_INTERNAL_THREAD_BLOCK_H_
 #define WEFT_INTERNAL_THREAD_BLOCK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -26,7 +28,6 @@
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"

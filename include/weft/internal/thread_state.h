@@ -29,6 +29,8 @@
 #ifndef WEFT_INTERNAL_THREAD_STATE_H_
 #define WEFT_INTERNAL_THREAD_STATE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 
 #include "weft/internal/atomic.h"

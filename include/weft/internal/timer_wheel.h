@@ -48,6 +48,8 @@
 #ifndef WEFT_INTERNAL_TIMER_WHEEL_H_
 #define WEFT_INTERNAL_TIMER_WHEEL_H_
 
+#include "weft/internal/compiler.h"
+
 #include <pthread.h>
 
 #include <cstddef>

@@ -6,6 +6,8 @@
 #ifndef WEFT_INTERNAL_WAITERS_H_
 #define WEFT_INTERNAL_WAITERS_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <mutex>
 

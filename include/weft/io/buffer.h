@@ -10,6 +10,8 @@
 #ifndef WEFT_IO_BUFFER_H_
 #define WEFT_IO_BUFFER_H_
 
+#include "weft/internal/compiler.h"
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -17,7 +19,6 @@
 #include <string_view>
 #include <type_traits>
 
-#include "weft/internal/compiler.h"
 #include "weft/text_view.h"
 
 namespace weft {

@@ -9,10 +9,11 @@
 #ifndef WEFT_NET_CLOSED_H_
 #define WEFT_NET_CLOSED_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cerrno>
 
 #include "absl/status/status.h"
-#include "weft/internal/compiler.h"
 #include "weft/internal/errno_status.h"
 
 namespace weft::net {

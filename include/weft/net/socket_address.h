@@ -2,6 +2,8 @@
 #ifndef WEFT_NET_SOCKET_ADDRESS_H_
 #define WEFT_NET_SOCKET_ADDRESS_H_
 
+#include "weft/internal/compiler.h"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -10,7 +12,6 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "weft/internal/compiler.h"
 #include "weft/text_view.h"
 
 namespace weft::net {

@@ -11,6 +11,8 @@
 #ifndef WEFT_NET_TCP_LISTENER_H_
 #define WEFT_NET_TCP_LISTENER_H_
 
+#include "weft/internal/compiler.h"
+
 #include <utility>
 
 #include "absl/status/status.h"

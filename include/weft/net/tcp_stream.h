@@ -26,6 +26,8 @@
 #ifndef WEFT_NET_TCP_STREAM_H_
 #define WEFT_NET_TCP_STREAM_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstddef>
 #include <utility>
 

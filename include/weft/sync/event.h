@@ -30,6 +30,8 @@
 #ifndef WEFT_SYNC_EVENT_H_
 #define WEFT_SYNC_EVENT_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 
 #include "weft/internal/atomic.h"

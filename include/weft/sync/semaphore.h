@@ -15,6 +15,8 @@
 #ifndef WEFT_SYNC_SEMAPHORE_H_
 #define WEFT_SYNC_SEMAPHORE_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <cstdint>
 #include <optional>

@@ -8,10 +8,11 @@
 #ifndef WEFT_TESTING_CENSUS_H_
 #define WEFT_TESTING_CENSUS_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <ostream>
 
-#include "weft/internal/compiler.h"
 
 namespace weft::testing {
 

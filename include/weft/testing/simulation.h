@@ -20,6 +20,8 @@
 #ifndef WEFT_TESTING_SIMULATION_H_
 #define WEFT_TESTING_SIMULATION_H_
 
+#include "weft/internal/compiler.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>

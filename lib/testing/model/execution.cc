@@ -47,7 +47,7 @@ Execution::Execution(const ProgramType& type, const void* arguments, const Optio
   running_ = this;
   for (int i = 0; i <= kFrame; ++i) {
     if (i < type.threads || i == kFrame) {
-      actors_[i].fiber = std::make_unique<Fiber>([this, i] { ActorMain(i); }, kStackBytes);
+      ActorOf(i).fiber = std::make_unique<Fiber>([this, i] { ActorMain(i); }, kStackBytes);
     }
   }
 }
@@ -59,13 +59,13 @@ Execution::~Execution() {
 
 // Never returns: an actor that has done its part, or is abandoned, waits at its start for the next execution.
 void Execution::ActorMain(int index) {
-  Actor& actor = actors_[index];
+  Actor& actor = ActorOf(index);
   if (setjmp(actor.start) != 0) {
-    actors_[index].at_start = true;
+    ActorOf(index).at_start = true;
     Fiber::SwitchBack();
   }
   for (;;) {
-    actors_[index].at_start = false;
+    ActorOf(index).at_start = false;
     if (index == kFrame) {
       RunFrame(phase_);
       actor_ = kNone;
@@ -76,7 +76,7 @@ void Execution::ActorMain(int index) {
       actor_ = PickNext();
       chosen_ = true;
     }
-    actors_[index].at_start = true;
+    ActorOf(index).at_start = true;
     Fiber::SwitchBack();
   }
 }
@@ -97,12 +97,12 @@ void Execution::RunFrame(Phase phase) {
 
 void Execution::RunActor(int index) {
   actor_ = index;
-  actors_[index].fiber->SwitchTo();
+  ActorOf(index).fiber->SwitchTo();
 }
 
 // Whatever stands on its stack is forgotten.
 void Execution::Abandon(int index) {
-  if (actors_[index].fiber == nullptr || actors_[index].at_start) return;
+  if (ActorOf(index).fiber == nullptr || ActorOf(index).at_start) return;
   stopped_ = true;  // seen where it gave way
   RunActor(index);
 }
@@ -164,7 +164,7 @@ void Execution::Fail(const std::string& violation) {
 void Execution::Leave() {
   const int actor = actor_;
   actor_ = kNone;
-  longjmp(actors_[actor].start, 1);
+  longjmp(ActorOf(actor).start, 1);
 }
 
 // ---- Scheduling.
@@ -173,7 +173,7 @@ Mask Execution::Sleepers(Sleep sleep) const {
   Mask found = 0;
   for (Mask left = asleep_; left != 0; left &= left - 1) {
     const int i = std::countr_zero(left);
-    if (actors_[i].sleep == sleep) found |= Bit(i);
+    if (ActorOf(i).sleep == sleep) found |= Bit(i);
   }
   return found;
 }
@@ -209,7 +209,7 @@ int Execution::PickNext() {
   const int next =
       chosen < std::popcount(ready) ? NthOf(ready, chosen) : NthOf(others & ~ready, chosen - std::popcount(ready));
   if ((asleep_ & Bit(next)) != 0) {
-    Rouse(next, actors_[next].sleep == Sleep::kTimed ? Awoken::kTimedOut : Awoken::kSpurious);
+    Rouse(next, ActorOf(next).sleep == Sleep::kTimed ? Awoken::kTimedOut : Awoken::kSpurious);
   }
   return next;
 }
@@ -259,7 +259,7 @@ void Execution::Step() {
   if (bounded_) --preemptions_left_;
   const int next = NthOf(others, chosen - 1);
   if ((asleep_ & Bit(next)) != 0) {
-    Rouse(next, actors_[next].sleep == Sleep::kTimed ? Awoken::kTimedOut : Awoken::kSpurious);
+    Rouse(next, ActorOf(next).sleep == Sleep::kTimed ? Awoken::kTimedOut : Awoken::kSpurious);
   }
   SwitchTo(next);
   chosen_ = false;  // the step follows
@@ -282,8 +282,8 @@ void Execution::GiveWay() { SwitchTo(PickNext()); }
 
 void Execution::Rouse(int thread, Awoken awoken) {
   asleep_ &= ~Bit(thread);
-  actors_[thread].sleep = Sleep::kNone;
-  actors_[thread].awoken = awoken;
+  ActorOf(thread).sleep = Sleep::kNone;
+  ActorOf(thread).awoken = awoken;
   memory_.Note(thread, static_cast<uint64_t>(awoken));
   if (awoken == Awoken::kSpurious) --spurious_wakes_left_;
 }
@@ -305,7 +305,7 @@ std::string Execution::DescribeDeadlock() const {
   for (Mask left = live_; left != 0; left &= left - 1) {
     const int i = std::countr_zero(left);
     absl::StrAppend(&text, i == std::countr_zero(live_) ? " " : ", ", "thread ", i, " sleeps on #",
-                    actors_[i].sleeps_on);
+                    ActorOf(i).sleeps_on);
   }
   return text;
 }

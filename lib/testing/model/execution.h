@@ -100,6 +100,8 @@ class Execution {
   int thread() const { return actor_ == kFrame ? kNobody : actor_; }
 
   // ---- Actors.
+  Actor& ActorOf(int index) { return actors_[static_cast<size_t>(index)]; }
+  const Actor& ActorOf(int index) const { return actors_[static_cast<size_t>(index)]; }
   void RunActor(int index);
   [[noreturn]] void ActorMain(int index);
   [[noreturn]] void Leave();

@@ -185,11 +185,11 @@ FutexOutcome Execution::Wait(int place, uint32_t expected, bool timed) {
   }
   const int self = actor_;
   asleep_ |= Bit(self);
-  actors_[self].sleep = timed ? Sleep::kTimed : Sleep::kForever;
-  actors_[self].sleeps_on = place;
+  ActorOf(self).sleep = timed ? Sleep::kTimed : Sleep::kForever;
+  ActorOf(self).sleeps_on = place;
   if (tracing_) Trace(absl::StrFormat("sleeps on #%d == %u", place, expected), Where());
   GiveWay();
-  const Awoken awoken = actors_[self].awoken;
+  const Awoken awoken = ActorOf(self).awoken;
   if (tracing_) {
     Trace(awoken == Awoken::kTimedOut   ? "its sleep ends in time"
           : awoken == Awoken::kSpurious ? "wakes for no reason"
@@ -207,7 +207,7 @@ void Execution::WakeUp(int place, int count) {
   Mask sleepers = 0;
   for (Mask left = asleep_; left != 0; left &= left - 1) {
     const int i = std::countr_zero(left);
-    if (actors_[i].sleeps_on == place) sleepers |= Bit(i);
+    if (ActorOf(i).sleeps_on == place) sleepers |= Bit(i);
   }
   if (tracing_) Trace(absl::StrFormat("futex wake #%d: %d asleep", place, std::popcount(sleepers)), Where());
   for (; count > 0 && sleepers != 0; --count) {

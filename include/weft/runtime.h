@@ -22,6 +22,18 @@
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
 //                                       it gives the permit back; default 20 (see cancellation.h)
 //   WEFT_IO              auto|uring|epoll
+//
+// exit(), called by an OS thread, asks the virtual threads of the default runtime to end and waits for them, for 10 seconds at most.
+// An OS thread that is in Run() meanwhile gets the status of that; where its task has none to give, Run() does not return, and
+// the OS thread ends with the process. exit() called by a virtual thread waits for nobody. Other runtimes run on until they are
+// destroyed, as they are when they lie in a static variable, or until the process ends.
+//
+// fork(2). The child has one thread, and no carriers: a runtime that was started before the fork does not run there. Run() on it is a
+// CHECK, and its destructor and the exit handler do nothing. The child may make a Runtime of its own, or start another default one
+// after StopDefault(). Sockets that it inherits may be closed there, and be used on its own runtime; nothing may be done with what
+// else the parent's virtual threads use (events, locks, tasks). Whoever forks on a virtual thread is, in the child, an OS thread
+// like any other: a checkpoint, a Fork() or the end of the virtual thread is a CHECK there. posix_spawn(), and fork() followed by
+// exec(), need no care.
 #ifndef WEFT_RUNTIME_H_
 #define WEFT_RUNTIME_H_
 
@@ -93,11 +105,11 @@ class Runtime {
 
   // The default runtime; started by the first call, and stopped when the program exits. An error ends the program.
   static Runtime& Default();
-  // Stops it, if it was started, as its destructor would; the next use starts another. For tests.
+  // Stops it, if it was started, as its destructor would; the next use starts another. For tests, and for children of fork().
   static void StopDefault();
 
-  // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. Not from
-  // within the runtime.
+  // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. By one of its own
+  // virtual threads it is a CHECK: it would wait for itself.
   ~Runtime();
   explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can say that it has failed
   Runtime(const Runtime&) = delete;
@@ -105,7 +117,7 @@ class Runtime {
 
   // Runs `task` as a virtual thread and blocks the calling OS thread until it has ended. Returns its result, or throws its
   // exception. If it was cancelled, by the runtime's end: the status of that where T is absl::Status or absl::StatusOr, else a
-  // CHECK. Not on a carrier: there, co_await the task. Concurrent calls are fine.
+  // CHECK; exit() is told of above. Not on a carrier: there, co_await the task. Concurrent calls are fine.
   template <class T>
   T Run(Task<T> task);
 
@@ -153,6 +165,8 @@ namespace internal {
 // Of the calling OS thread: starts `root` and blocks until it has ended. (runtime.cc)
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
+// A CHECK, unless the process is about to end: then the OS thread waits for that.
+[[noreturn]] void EndRunWithoutResult(const CancelCause& cause) noexcept;
 int ReportMain(const absl::Status& status);
 std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
 
@@ -171,11 +185,13 @@ class RootThread final : public ThreadBlock {
   template <class Result>
   Result RunOn(RuntimeCore& core) {
     RunRoot(core, *this, done_);
-    if constexpr (IsStatusLike<Result>) {
-      if (cancelled_) return CancelledStatus(Explain(root.cause));
+    if (cancelled_) [[unlikely]] {
+      if constexpr (IsStatusLike<Result>) {
+        return CancelledStatus(Explain(root.cause));
+      } else {
+        EndRunWithoutResult(root.cause);
+      }
     }
-    WEFT_CHECK(!cancelled_) << "Run() of a task that was cancelled (" << Explain(root.cause).ToString()
-                            << ") and so has no result";
     if constexpr (std::is_same_v<Result, T>) {
       return slot_.Take();
     } else {

@@ -6,9 +6,9 @@
 #include <new>
 
 #include "lib/base/sanitizers.h"
+#include "lib/os/global_lock.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
-#include "weft/internal/lock.h"
 
 namespace weft::internal {
 namespace {
@@ -85,12 +85,12 @@ struct Slab {
 static_assert(sizeof(Slab) % kGranuleBytes == 0);
 
 struct Pool {
-  Lock lock;
+  GlobalLock lock;
   FreeBlock* batches = nullptr;
 };
 
 struct Registry {
-  Lock lock;
+  GlobalLock lock;
   FrameCache* caches = nullptr;  // one for each thread of the busiest moment; never freed
   Slab* slabs = nullptr;         // keeps them reachable for leak checkers
 };
@@ -100,7 +100,7 @@ constinit Registry registry;
 
 // For threads that have no cache of their own: those that are past the end of their thread_locals, and those for which
 // there was no memory.
-constinit Lock shared_lock;
+constinit GlobalLock shared_lock;
 constinit FrameCache shared_cache;
 
 // Before the first use and after the thread's end: lists that are empty and take nothing, so that the fast path needs
@@ -296,7 +296,7 @@ void FreeInto(FrameCache& cache, void* frame, size_t size) noexcept {
 
 struct Fault {
   Atomic<bool> installed{false};
-  Lock lock;
+  GlobalLock lock;
   int64_t allocations = 0;
   ScopedFrameFault::Options options;
 };

@@ -5,9 +5,9 @@
 #include <mutex>
 #include <utility>
 
+#include "lib/os/global_lock.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/list.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {
@@ -19,7 +19,7 @@ using Pauses = List<AcceptRetry::PauseAwaiter, PauseTag>;
 constinit Atomic<int> short_accepts{0};
 
 struct Shortage {
-  Lock lock;
+  GlobalLock lock;
   uint64_t generation = 0;  // guarded by lock
   Pauses pauses;            // guarded by lock
 };

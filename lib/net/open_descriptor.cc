@@ -6,17 +6,17 @@
 #include <utility>
 
 #include "lib/net/accept_retry.h"
+#include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {
 namespace {
 
 // For the first operation on a descriptor, and those that come at the same time.
-constinit Lock attach_lock;
+constinit GlobalLock attach_lock;
 
 }  // namespace
 
@@ -62,7 +62,12 @@ void OpenDescriptor::Close() noexcept {
       pending_.closed.store(true, std::memory_order_relaxed);
       backend = backend_.get();
     }
-    if (backend != nullptr) backend->CancelPending(fd(), pending_);
+    if (backend != nullptr && backend->inherited()) {
+      // Those who use it are threads of the parent. relaxed: as above.
+      uses_.store(kClosed | kUse, std::memory_order_relaxed);
+    } else if (backend != nullptr) {
+      backend->CancelPending(fd(), pending_);
+    }
   }
   Leave();
 }
@@ -79,9 +84,9 @@ void OpenDescriptor::CloseInKernel() noexcept {
 
 void OpenDescriptor::Attach(const char* what) noexcept {
   // [attach/1] acquire: pairs with [attach/2].
-  if (attached_.load(std::memory_order_acquire)) return;
+  if (attached_.load(std::memory_order_acquire) && !backend_->inherited()) return;
   std::lock_guard guard(attach_lock);
-  if (backend_ == nullptr) backend_ = RuntimeBackend();
+  if (backend_ == nullptr || backend_->inherited()) backend_ = RuntimeBackend();
   WEFT_CHECK(backend_ != nullptr) << what << "() in a simulation without I/O: SimulationOptions::io gives it some";
   // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the descriptor.
   attached_.store(true, std::memory_order_release);

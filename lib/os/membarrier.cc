@@ -3,21 +3,31 @@
 #include <linux/membarrier.h>
 
 #include <cerrno>
+#include <mutex>
+#include <utility>
 
+#include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 
 namespace weft::internal {
 
+namespace {
+
+constinit GlobalLock registration;
+constinit bool decided = false;  // under it
+
+}  // namespace
+
+// The first answer decides for good: duels may be under way by the second. The call is made each time, since a child of
+// fork(2) is another process.
 void EnableAsymmetricFences() noexcept {
-  static const bool registered = [] {
-    const int saved_errno = errno;
-    const bool done = Sys().membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
-    errno = saved_errno;
-    return done;
-  }();
-  if (registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
+  const std::lock_guard guard(registration);
+  const int saved_errno = errno;
+  const bool registered = Sys().membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
+  errno = saved_errno;
+  if (!std::exchange(decided, true) && registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
 }
 
 void HeavyFence(std::memory_order) noexcept {

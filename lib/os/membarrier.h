@@ -4,8 +4,8 @@
 
 namespace weft::internal {
 
-// Registers the process for membarrier(2), once. Before the first thread that duels is started; afterwards LightFence()
-// is free, unless the kernel, or a sandbox, refuses. Any thread.
+// Registers the process for membarrier(2). Before the first thread that duels is started, in a child of fork(2) too;
+// afterwards LightFence() is free, unless the kernel, or a sandbox, refuses. Any thread; idempotent.
 void EnableAsymmetricFences() noexcept;
 
 }  // namespace weft::internal

@@ -97,6 +97,8 @@ class Carrier {
 
   // The carrier on this OS thread, or null. Not for code that is inlined into coroutines: they may go on elsewhere.
   static Carrier* Current() noexcept { return current_carrier; }
+  // In a child of fork(2), on whose only thread it is: from now on what needs the scheduler is refused. (fork.cc)
+  void RefuseInChild() noexcept;
   // For hosts that switch carriers on one OS thread.
   static void SetCurrent(Carrier* carrier) noexcept { current_carrier = carrier; }
 
@@ -276,7 +278,7 @@ class Carrier {
   uint64_t next_id_ = 1;
   uint64_t end_of_ids_ = 0;
   bool relieving_ = false;  // some carrier computes, and has its duties done by us
-  ext::SchedulingObserver* const observer_;
+  ext::SchedulingObserver* observer_;  // constant, but for RefuseInChild()
   const uint32_t mounted_here_;  // ThreadBlock::mounted of a thread that is
   XorShiftChooser chooser_;
   bool stolen_ = false;               // what is run next

@@ -32,6 +32,9 @@ class Host {
   // Sets `done` to 1 and wakes who awaits it.
   virtual void AnnounceDone(Atomic<uint32_t>& done) noexcept = 0;
 
+  // Do the carriers run in a child of fork(2) as well? OS threads do not.
+  virtual bool SurvivesFork() const noexcept { return false; }
+
   // Every carrier's Main() is about to return, or has: waits for all.
   virtual void JoinCarriers() noexcept = 0;
 };

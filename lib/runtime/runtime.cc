@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -19,11 +20,12 @@
 #include "absl/strings/string_view.h"
 #include "lib/io/backend.h"
 #include "lib/os/clock.h"
+#include "lib/os/global_lock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
-#include "weft/internal/lock.h"
 
 namespace weft {
 namespace {
@@ -110,16 +112,39 @@ absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeO
   return internal::NewBackend(choice, carriers);
 }
 
-constinit internal::Lock default_lock;
+constinit internal::GlobalLock default_lock;
 constinit Runtime* default_runtime = nullptr;  // under default_lock
 
-void StopDefaultRuntime() {
+// exit() has begun to stop the default runtime.
+constinit internal::Atomic<bool> process_exits{false};
+
+// Is the calling OS thread a carrier that runs? In a child of fork(2) one of the parent's is an OS thread like any other.
+bool OnCarrier() noexcept {
+  const internal::Carrier* const carrier = internal::Carrier::Current();
+  return carrier != nullptr && !carrier->runtime.inherited();
+}
+
+// The handler of exit(). What it cannot wait for it leaves as it is, to end with the process: a default runtime whose
+// virtual thread calls exit(), one that is being started or stopped just now, perhaps below us on this stack, one whose
+// carriers are in the parent, and one whose threads do not end in time.
+void StopDefaultAtExit() {
+  if (OnCarrier()) return;
   Runtime* runtime;
   {
-    std::lock_guard guard(default_lock);
+    const std::unique_lock guard(default_lock, std::try_to_lock);
+    if (!guard.owns_lock()) return;
     runtime = std::exchange(default_runtime, nullptr);
   }
-  delete runtime;
+  if (runtime == nullptr || runtime->core().inherited()) return;
+  process_exits.store(true, std::memory_order_relaxed);  // for who learns that its root was cancelled
+  internal::RuntimeCore& core = runtime->core();
+  core.CancelRoots(CancelReason::Kind::kRuntimeExit);
+  if (core.AwaitNoRoots(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
+    delete runtime;
+    return;
+  }
+  std::fprintf(stderr, "weft: exit() waits no longer for virtual threads of the default runtime, which were asked to end:\n%s",
+               core.DescribeThreads().c_str());
 }
 
 }  // namespace
@@ -139,10 +164,7 @@ Runtime& Runtime::Default() {
   std::lock_guard guard(default_lock);
   if (default_runtime == nullptr) {
     default_runtime = internal::CreateOrDie({}).release();
-    [[maybe_unused]] static const int registered = std::atexit([] {
-      // std::exit() called by a virtual thread: its own carrier cannot be waited for.
-      if (internal::Carrier::Current() == nullptr) StopDefaultRuntime();
-    });
+    [[maybe_unused]] static const int registered = std::atexit(&StopDefaultAtExit);
   }
   return *default_runtime;
 }
@@ -150,13 +172,24 @@ Runtime& Runtime::Default() {
 Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {}
 
 Runtime::~Runtime() {
-  WEFT_CHECK(internal::Carrier::Current() == nullptr || &internal::Carrier::Current()->runtime != core_.get())
-      << "a runtime is destroyed by one of its own virtual threads";
+  if (core_->inherited()) {
+    core_.release();  // nothing of it runs here, and what it has in the kernel is the parent's
+    return;
+  }
+  WEFT_CHECK(!core_->OnCarrier()) << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
+                                     "call, and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
   core_->AwaitNoRoots();
 }
 
-void Runtime::StopDefault() { StopDefaultRuntime(); }
+void Runtime::StopDefault() {
+  Runtime* runtime;
+  {
+    std::lock_guard guard(default_lock);
+    runtime = std::exchange(default_runtime, nullptr);
+  }
+  delete runtime;
+}
 
 std::string_view Runtime::io_backend() const noexcept {
   return core_->config.backend == nullptr ? "none" : core_->config.backend->name();
@@ -183,8 +216,13 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
   return *std::move(runtime);
 }
 
+constinit int64_t g_exit_patience_ns = 10'000'000'000;
+
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
-  WEFT_CHECK(Carrier::Current() == nullptr)
+  WEFT_CHECK(!core.inherited())
+      << "Run() in a child of fork() on a runtime that was started before the fork, and whose carriers are threads of "
+         "the parent only; start one here with Runtime::Create()";
+  WEFT_CHECK(!OnCarrier())
       << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
   core.HoldRoots();  // another OS thread may destroy the runtime, which ends the root, before we have come to wait for that
   core.StartRoot(root);
@@ -200,6 +238,13 @@ void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
   core.host->AnnounceDone(done);
   root.Release();
   core.RootGone();
+}
+
+void EndRunWithoutResult(const CancelCause& cause) noexcept {
+  // relaxed: written before the root was asked to end, which has happened before.
+  WEFT_CHECK(process_exits.load(std::memory_order_relaxed))
+      << "Run() of a task that was cancelled (" << Explain(cause).ToString() << ") and so has no result";
+  for (;;) ::pause();
 }
 
 int ReportMain(const absl::Status& status) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/os/futex.h"
+#include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
@@ -20,13 +21,15 @@ namespace weft::internal {
 
 namespace {
 
-constinit Lock all_runtimes_lock;
+constinit GlobalLock all_runtimes_lock;
 constinit RuntimeCore* all_runtimes = nullptr;
+constinit RuntimeCore* inherited_runtimes = nullptr;  // kept where leak checkers find them
 
 }  // namespace
 
 RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> runtime_host) noexcept
     : config(std::move(runtime_config)), host(std::move(runtime_host)) {
+  RegisterForkHandler();
   EnableAsymmetricFences();
   WEFT_CHECK(config.clock != nullptr && config.parallelism >= 1 && config.max_pool_size >= config.parallelism);
   carriers_.reserve(static_cast<size_t>(config.max_pool_size));
@@ -50,6 +53,21 @@ RuntimeCore::~RuntimeCore() {
   WEFT_CHECK(left.threads == 0 && left.waiters == 0 && left.timers == 0)
       << "a runtime ends with " << left.threads << " virtual threads, " << left.waiters << " waiters, " << left.timers
       << " timers left";
+}
+
+// In the child, while it has one thread.
+void RuntimeCore::SetAsideInherited() noexcept {
+  RuntimeCore** at = &all_runtimes;
+  while (RuntimeCore* const runtime = *at) {
+    if (runtime->host->SurvivesFork()) {
+      at = &runtime->next_runtime_;
+      continue;
+    }
+    runtime->inherited_ = true;
+    if (runtime->config.backend != nullptr) runtime->config.backend->BecomeInherited();
+    *at = std::exchange(runtime->next_runtime_, inherited_runtimes);
+    inherited_runtimes = runtime;
+  }
 }
 
 void RuntimeCore::ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept {
@@ -112,11 +130,11 @@ void RuntimeCore::RootGone() noexcept {
   if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
 }
 
-void RuntimeCore::AwaitNoRoots() noexcept {
+bool RuntimeCore::AwaitNoRoots(int64_t deadline_ns) noexcept {
   for (;;) {
     const uint32_t left = live_roots_.load(std::memory_order_acquire);
-    if (left == 0) return;
-    FutexWait(live_roots_, left);
+    if (left == 0) return true;
+    if (FutexWait(live_roots_, left, deadline_ns) == FutexOutcome::kTimedOut) return false;
   }
 }
 

@@ -13,6 +13,7 @@
 #include "lib/lockfree/idle_carriers.h"
 #include "lib/lockfree/inject_queue.h"
 #include "lib/os/clock.h"
+#include "lib/os/futex.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
@@ -47,6 +48,10 @@ struct RuntimeCounts {
   int64_t started = 0, mounts = 0, moves = 0, steals = 0, pins = 0;
   int carriers = 0;
 };
+
+// How long exit() waits for the virtual threads of the default runtime, which it has asked to end: as long as who stops a
+// container waits. Written by tests.
+extern constinit int64_t g_exit_patience_ns;
 
 class RuntimeCore {
  public:
@@ -86,7 +91,8 @@ class RuntimeCore {
   // runtime is not being destroyed yet, or a root of it is counted still.
   void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(CancelReason::Kind kind) noexcept;
-  void AwaitNoRoots() noexcept;
+  // False: the deadline, on CLOCK_MONOTONIC, came first.
+  bool AwaitNoRoots(int64_t deadline_ns = kNoDeadlineNs) noexcept;
   // Acquire: what ended roots did happens before a false.
   bool HasRoots() const noexcept { return live_roots_.load(std::memory_order_acquire) != 0; }
 
@@ -132,6 +138,9 @@ class RuntimeCore {
   RuntimeCounts Counts() noexcept;
   // Every runtime that there is, under a lock: for the census.
   static void ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept;
+  // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share what
+  // it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
+  bool inherited() const noexcept { return inherited_; }
   // One line a thread: what it is, and what it waits on. For deadlock reports; exact when nothing runs.
   std::string DescribeThreads() noexcept;
   int64_t Now() noexcept { return config.clock->NowNanos(); }
@@ -159,7 +168,12 @@ class RuntimeCore {
   int blocked_ = 0;  // under pool_lock_
   Atomic<int32_t> any_blocked_{0};
 
+  static void RegisterForkHandler() noexcept;
+  static void InForkedChild() noexcept;
+  static void SetAsideInherited() noexcept;
+
   RuntimeCore* next_runtime_ = nullptr;  // in the list of all, under its lock
+  bool inherited_ = false;               // written in the child while it has one thread
 
   Lock roots_lock_;
   SiblingList roots_;

@@ -115,6 +115,9 @@ class Simulation::Host final : public internal::Host {
   }
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
 
+  // A driver's descriptors and memory are shared with the parent.
+  bool SurvivesFork() const noexcept override { return backend_ == nullptr; }
+
   void JoinCarriers() noexcept override {
     for (bool running = true; running;) {
       running = false;

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <mutex>
 
+#include "lib/os/global_lock.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
-#include "weft/internal/lock.h"
 
 namespace weft::internal {
 namespace {
@@ -18,7 +18,7 @@ struct Fault {
 };
 
 // A lock, because counting and deciding are one step; it costs less than the calls it guards.
-constinit Lock lock;
+constinit GlobalLock lock;
 constinit Fault faults[sizeof(Syscalls) / sizeof(void*)];
 constinit int installed_faults = 0;
 

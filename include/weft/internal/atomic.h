@@ -60,7 +60,7 @@ inline void StoreLoadFence(std::memory_order = std::memory_order_seq_cst) noexce
 #endif
 }
 
-// Set once, by EnableAsymmetricFences(). (lib/os/membarrier.h)
+// Set for good, by EnableAsymmetricFences(). (lib/os/membarrier.h)
 inline constinit std::atomic<bool> g_asymmetric_fences{false};
 
 inline bool FencesAreAsymmetric() noexcept {

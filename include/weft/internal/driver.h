@@ -130,8 +130,15 @@ class Backend {
   // ended. As RequestCancel() for each of them.
   virtual void CancelPending(int fd, PendingOperations& pending) noexcept = 0;
 
-  // Any OS thread: `fd` is about to be closed and no operation on it is pending.
+  // Any OS thread: `fd` is about to be closed and no operation on it is pending. An inherited backend does nothing.
   virtual void Forget(int fd) noexcept = 0;
+
+  // In a child of fork(2): is this the parent's? What it has in the kernel is shared with that, and left alone.
+  bool inherited() const noexcept { return inherited_; }
+  void BecomeInherited() noexcept { inherited_ = true; }
+
+ private:
+  bool inherited_ = false;  // written in the child while it has one thread
 };
 
 enum class IoBackend : uint8_t { kAuto, kUring, kEpoll };

@@ -90,6 +90,7 @@ void EpollBackend::CancelPending(int fd, PendingOperations&) noexcept {
 }
 
 void EpollBackend::Forget(int fd) noexcept {
+  if (inherited()) return;
   Descriptor* const descriptor = table_.Find(fd);
   if (descriptor == nullptr) return;
   std::lock_guard guard(descriptor->registration);

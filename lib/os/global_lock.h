@@ -1,0 +1,58 @@
+// Layer os. What guards something that is global, in a process that may fork(2)?
+//
+//   constinit GlobalLock registry_lock;
+//   std::lock_guard guard(registry_lock);
+//
+// A fork copies the memory of all threads, and one thread: a Lock that another thread holds at that moment stays locked in
+// the child for ever. So fork() itself takes every GlobalLock that was ever used, before, and gives it back on both sides:
+// the child finds each free, and what it guards whole. A Lock that lies in an object needs no such care as long as the
+// child leaves that object alone.
+//
+// For static storage: it is never destroyed. The rest as for Lock (weft/internal/lock.h). A thread that calls fork() holds
+// none.
+//
+// fork() may meet them in any order, whatever order they nest in: it waits for none while it holds another.
+//
+// Cost: that of a Lock and a predicted branch; of a fork, two locked instructions for each.
+#ifndef WEFT_LIB_OS_GLOBAL_LOCK_H_
+#define WEFT_LIB_OS_GLOBAL_LOCK_H_
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+
+class GlobalLock {
+ public:
+  constexpr GlobalLock() noexcept = default;
+  GlobalLock(const GlobalLock&) = delete;
+  GlobalLock& operator=(const GlobalLock&) = delete;
+
+  void lock() noexcept {
+    if (!IsKnown()) [[unlikely]]
+      MakeKnown();
+    lock_.lock();
+  }
+  [[nodiscard]] bool try_lock() noexcept {
+    if (!IsKnown()) [[unlikely]]
+      MakeKnown();
+    return lock_.try_lock();
+  }
+  void unlock() noexcept { lock_.unlock(); }
+
+ private:
+  // relaxed: written under a lock that every fork takes before it looks.
+  bool IsKnown() const noexcept { return known_.load(std::memory_order_relaxed); }
+  void MakeKnown() noexcept;
+  static bool TryLockAll() noexcept;
+  static void BeforeFork() noexcept;
+  static void AfterFork() noexcept;
+
+  Lock lock_;
+  Atomic<bool> known_{false};
+  GlobalLock* next_ = nullptr;  // of those that are known
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_OS_GLOBAL_LOCK_H_

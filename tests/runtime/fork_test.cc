@@ -1,0 +1,137 @@
+// fork(2). Goal: the sentences of runtime.h about a child: it ends like any process, what it inherited is refused with a
+// sentence and left alone, and the parent does not notice. Method: a table of who forks, on which backend, and of what the
+// child does then. (What it does with runtimes of its own: fork_runtime_test.cc.)
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "absl/time/time.h"
+#include "tests/runtime/fork_fixture.h"
+#include "tests/support/child_process.h"
+#include "weft/testing/simulation.h"
+#include "weft/weft.h"
+
+namespace weft {
+namespace {
+
+using net::TcpListener;
+using testing::Child;
+using testing::ChildEnd;
+using testing::Connected;
+using testing::Give;
+using testing::InChild;
+using testing::kRefused;
+using testing::UseEverything;
+using testing::Connect;
+using testing::Echo;
+
+class ForkTest : public testing::ForkFixture {};
+WEFT_FORK_EVERYWHERE(ForkTest);
+
+TEST_P(ForkTest, TheChildExits) {
+  EXPECT_TRUE(weft::Run(UseEverything()));
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  const ChildEnd end = Fork(*runtime, [] { std::exit(7); });
+  EXPECT_TRUE(end.Exited(7)) << end;
+  EXPECT_EQ(end.errors, "");
+  EXPECT_TRUE(weft::Run(UseEverything()));
+}
+
+TEST_P(ForkTest, RunOnWhatWasInheritedIsRefused) {
+  EXPECT_EQ(weft::Run(Give(1)), 1);
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  const ChildEnd on_default = Fork(*runtime, [] { static_cast<void>(weft::Run(Give(2))); });
+  EXPECT_TRUE(on_default.Refused(kRefused)) << on_default;
+  const ChildEnd on_own = Fork(*runtime, [&] { static_cast<void>(runtime->TryRun(Give(2))); });
+  EXPECT_TRUE(on_own.Refused(kRefused)) << on_own;
+  EXPECT_EQ(runtime->Run(Give(3)), 3);
+}
+
+// Static objects, and what lies in the frames of main(), are destroyed in the child too.
+TEST_P(ForkTest, TheChildMayDestroyARuntimeThatItInherited) {
+  std::unique_ptr<Runtime> runtime = NewRuntime();
+  const ChildEnd end = Fork(*runtime, [&] {
+    runtime.reset();
+    std::exit(7);
+  });
+  EXPECT_TRUE(end.Exited(7)) << end;
+  EXPECT_TRUE(runtime->Run(UseEverything()));
+}
+
+// The parent's epoll descriptor is the child's as well: who takes a socket out of it there, takes it out for both.
+TEST_P(ForkTest, TheChildMayDestroyASocketThatItInherited) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  TcpListener listener = TcpListener::Bind("127.0.0.1:0").value();
+  Connected connected = runtime->Run(Connect(listener));
+  EXPECT_TRUE(runtime->Run(Echo(connected)));
+  const ChildEnd end = Fork(*runtime, [&] {
+    connected.client.Close();
+    connected.server.Close();
+    listener.Close();
+    std::exit(7);
+  });
+  EXPECT_TRUE(end.Exited(7)) << end;
+  EXPECT_TRUE(runtime->Run(Echo(connected)));
+  EXPECT_TRUE(runtime->Run([](TcpListener& inherited) -> Task<bool> {
+    Connected another = co_await Connect(inherited);
+    co_return co_await Echo(another);
+  }(listener)));
+}
+
+// ---- A virtual thread that goes on in the child.
+
+class ForkOnACarrierTest : public ::testing::TestWithParam<IoBackend> {};
+INSTANTIATE_TEST_SUITE_P(Everywhere, ForkOnACarrierTest, ::testing::Values(IoBackend::kUring, IoBackend::kEpoll));
+
+TEST_P(ForkOnACarrierTest, WhatNeedsTheSchedulerIsRefusedInTheChild) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 2, .io = GetParam()});
+  const auto goes_on = [&](Task<void> (*body)()) {
+    return runtime->Run([](Task<void> (*go_on)()) -> Task<ChildEnd> {
+      const Child child;
+      if (!child) co_return child.Wait();
+      co_await go_on();
+      co_return ChildEnd{};
+    }(body));
+  };
+  Task<void> (*const bodies[])() = {
+      []() -> Task<void> { co_return; },
+      []() -> Task<void> { co_await Yield(); },
+      []() -> Task<void> { co_await Sleep(absl::Hours(1)); },
+      []() -> Task<void> { co_await Event().Wait(); },
+      []() -> Task<void> {
+        AwaitAll scope;
+        scope.Fork([]() -> Task<void> { co_return; });
+        (co_await scope.Join()).IgnoreFailures();
+      },
+      []() -> Task<void> { static_cast<void>(co_await All(Give(1), Give(2))); },
+      []() -> Task<void> { static_cast<void>(co_await WithTimeout(absl::ZeroDuration(), []() -> Task<void> {
+                             co_await Yield();
+                           }())); },
+  };
+  for (Task<void> (*body)() : bodies) {
+    const ChildEnd end = goes_on(body);
+    EXPECT_TRUE(end.Refused("goes on in a child of fork(), where its runtime has no carriers; "
+                            "there, it may call exec() or exit(), or start another runtime and wait for that"))
+        << end;
+  }
+  EXPECT_TRUE(runtime->Run(UseEverything()));
+}
+
+// A simulation is one OS thread, which is in the child too. (That it goes on there ThreadSanitizer cannot follow.)
+TEST(ForkInASimulationTest, TheSchedulerIsThereInTheChild) {
+  testing::Simulation simulation({.carriers = 3});
+  const ChildEnd end = simulation.Run([]() -> Task<ChildEnd> {
+    AwaitAll scope;
+    const Child child;
+    scope.Fork([]() -> Task<void> { co_return; });
+    if (child) ::_exit(5);
+    (co_await scope.Join()).IgnoreFailures();
+    co_return child.Wait();
+  }());
+  EXPECT_TRUE(end.Exited(5)) << end;
+}
+
+}  // namespace
+}  // namespace weft

@@ -37,6 +37,7 @@
 #include <memory>
 #include <new>
 #include <tuple>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -111,12 +112,11 @@ class [[nodiscard("co_await it")]] AllAwaiter {
   explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
   AllAwaiter(const AllAwaiter&) = delete;
   AllAwaiter& operator=(const AllAwaiter&) = delete;
-  ~AllAwaiter() {}
-
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    return Begin(awaiting.promise(), std::index_sequence_for<T...>());
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
+                                        std::source_location where = std::source_location::current()) noexcept {
+    return Begin({awaiting.promise(), where}, std::index_sequence_for<T...>());
   }
   [[gnu::always_inline]] AllResult<T...> await_resume() { return Collect(std::index_sequence_for<T...>()); }
 
@@ -126,14 +126,14 @@ class [[nodiscard("co_await it")]] AllAwaiter {
 
  private:
   template <size_t... I>
-  std::coroutine_handle<> Begin(PromiseBase& awaiting, std::index_sequence<I...>) noexcept {
+  std::coroutine_handle<> Begin(AwaitingFrame awaiting, std::index_sequence<I...>) noexcept {
     PromiseBase* const roots[] = {&TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
-    if constexpr (sizeof...(T) == 2) return AllScope::BeginTwo(&scope_, branches_, roots, awaiting);
-    return AllScope::Begin(&scope_, branches_, roots, sizeof...(T), awaiting);
+    if constexpr (sizeof...(T) == 2) return AllScope::BeginTwo(place_, roots, awaiting);
+    return AllScope::Begin(&place_.scope, place_.branches, roots, sizeof...(T), awaiting);
   }
   template <size_t... I>
   [[gnu::always_inline]] AllResult<T...> Collect(std::index_sequence<I...> indices) {
-    if (scope_.first_failure() >= 0) [[unlikely]] {
+    if (place_.scope.first_failure() >= 0) [[unlikely]] {
       absl::Status failure = Failure(indices);
       if constexpr ((IsStatusLike<T> || ...)) return failure;
     }
@@ -142,20 +142,14 @@ class [[nodiscard("co_await it")]] AllAwaiter {
   template <size_t... I>
   [[gnu::cold, gnu::noinline]] absl::Status Failure(std::index_sequence<I...>) {
     absl::Status failure;
-    ((static_cast<int32_t>(I) == scope_.first_failure() ? void(failure = TakeFailure(std::get<I>(slots_))) : void()),
+    ((static_cast<int32_t>(I) == place_.scope.first_failure() ? void(failure = TakeFailure(std::get<I>(slots_))) : void()),
      ...);
     return failure;
   }
 
   std::tuple<Task<T>...> tasks_;
   std::tuple<ResultSlot<T>...> slots_;
-  // Nothing of these is to be destroyed: whoever ends the last branch closes the scope, and a branch that has ended owns nothing.
-  union {
-    AllScope scope_;
-  };
-  union {
-    BranchBlock branches_[sizeof...(T)];
-  };
+  AllOf<sizeof...(T)> place_;
 };
 
 template <>
@@ -182,9 +176,10 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
 
   bool await_ready() const noexcept { return tasks_.empty() && AtCheckpoint(); }
   template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
+                                        std::source_location where = std::source_location::current()) {
     if (tasks_.empty()) {
-      CheckpointAwaiter::Suspend(awaiting.promise());
+      CheckpointAwaiter::Suspend({awaiting.promise(), where});
       return std::noop_coroutine();
     }
     count_ = tasks_.size();
@@ -194,7 +189,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
       auto* slot = new (slots() + i) ResultSlot<T>;
       roots[i] = &TaskAccess::Release(std::move(tasks_[i]), *slot, "All()");
     }
-    return AllScope::Begin(&scope_, branches_, roots, static_cast<int32_t>(count_), awaiting.promise());
+    return AllScope::Begin(&scope_, branches_, roots, static_cast<int32_t>(count_), {awaiting.promise(), where});
   }
   AllVectorResult<T> await_resume() {
     if (count_ > 0 && scope_.first_failure() >= 0) [[unlikely]] {

@@ -256,8 +256,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) { scope.CheckOwner("NextCompleted()"); }
     bool await_ready() noexcept { return queue_.AwaitReady(); }
     template <internal::WeftPromise Promise>
-    void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-      queue_.Suspend(frame.promise());
+    void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+      queue_.Suspend({frame.promise(), where});
     }
     std::optional<Handle> await_resume() noexcept {
       internal::ChildBase* const child = queue_.Take();

@@ -15,6 +15,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <source_location>
 
 #include "absl/time/time.h"
 #include "weft/internal/promise.h"
@@ -38,13 +39,13 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    Start(frame.promise());
+  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    Start({frame.promise(), where});
   }
   void await_resume() const noexcept {}
 
  private:
-  void Start(PromiseBase& frame) noexcept;
+  void Start(AwaitingFrame frame) noexcept;
   static void Fire(TimerNode* node) noexcept;
   static bool Withdraw(ThreadBlock& thread) noexcept;
 
@@ -66,8 +67,8 @@ class [[nodiscard("co_await the yield")]] YieldAwaiter {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    if (EnterWait(frame.promise(), kWait, nullptr)) YieldInstead();
+  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    if (EnterWait({frame.promise(), where}, kWait, nullptr)) YieldInstead();
   }
   void await_resume() const noexcept {}
 

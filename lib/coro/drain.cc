@@ -31,15 +31,4 @@ bool WantedLocks::AnyHeldBy(ThreadKey thread, uint32_t since) noexcept {
   return false;
 }
 
-// Never destroyed: threads may wait while the process ends.
-WantedLocks& TheWantedLocks() noexcept {
-  [[clang::no_destroy]] static WantedLocks wanted;
-  return wanted;
-}
-
-Drains& TheDrains() noexcept {
-  [[clang::no_destroy]] static Drains drains;
-  return drains;
-}
-
 }  // namespace weft::internal

@@ -102,7 +102,7 @@ AcceptRetry::Next AcceptRetry::After(int error) noexcept {
 
 const WaitKind AcceptRetry::PauseAwaiter::kWait = {ParkReason::kAccept, /*timed=*/true, &PauseAwaiter::Withdraw};
 
-void AcceptRetry::PauseAwaiter::Suspend(PromiseBase& frame) noexcept {
+void AcceptRetry::PauseAwaiter::Suspend(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, this)) return;
   thread_ = CurrentThread();
   timer_.pause = this;

@@ -46,6 +46,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <source_location>
 
 #include "weft/internal/list.h"
 #include "weft/internal/promise.h"
@@ -107,8 +108,8 @@ class AcceptRetry::PauseAwaiter : public ListNode<PauseTag> {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    Suspend(frame.promise());
+  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    Suspend({frame.promise(), where});
   }
   void await_resume() const noexcept {}
 
@@ -121,7 +122,7 @@ class AcceptRetry::PauseAwaiter : public ListNode<PauseTag> {
     PauseAwaiter* pause = nullptr;
   };
 
-  void Suspend(PromiseBase& frame) noexcept;
+  void Suspend(AwaitingFrame frame) noexcept;
   static void Fire(TimerNode* node) noexcept;
   static bool Withdraw(ThreadBlock& thread) noexcept;
   static const WaitKind kWait;

@@ -69,7 +69,7 @@ const WaitKind OperationAwaiter::kSend = {ParkReason::kSend, /*timed=*/false, &O
 const WaitKind OperationAwaiter::kAccept = {ParkReason::kAccept, /*timed=*/false, &OperationAwaiter::Withdraw};
 const WaitKind OperationAwaiter::kConnect = {ParkReason::kConnect, /*timed=*/false, &OperationAwaiter::Withdraw};
 
-bool OperationAwaiter::Suspend(PromiseBase& frame) noexcept {
+bool OperationAwaiter::Suspend(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kind_, static_cast<Operation*>(&operation_))) return true;
   const bool may_go_on = may_go_on_;
   if (!Start()) return true;  // not ours any more: it may have completed on another carrier

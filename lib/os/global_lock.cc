@@ -11,33 +11,19 @@ namespace weft::internal {
 namespace {
 
 constinit Lock all_lock;
-constinit GlobalLock* all = nullptr;  // under all_lock
-
-}  // namespace
-
-void GlobalLock::MakeKnown() noexcept {
-  std::lock_guard guard(all_lock);
-  if (IsKnown()) return;
-  if (all == nullptr) {
-    const int error = ::pthread_atfork(&BeforeFork, &AfterFork, &AfterFork);
-    WEFT_CHECK(error == 0) << "pthread_atfork failed with errno " << error;
-  }
-  next_ = all;
-  all = this;
-  known_.store(true, std::memory_order_relaxed);
-}
+constinit ForkLock* all = nullptr;  // under all_lock
 
 // All or none.
-bool GlobalLock::TryLockAll() noexcept {
-  GlobalLock* at = all;
-  while (at != nullptr && at->lock_.try_lock()) at = at->next_;
+bool TryLockAll() noexcept {
+  ForkLock* at = all;
+  while (at != nullptr && at->lock->try_lock()) at = at->next;
   if (at == nullptr) return true;
-  for (GlobalLock* taken = all; taken != at; taken = taken->next_) taken->unlock();
+  for (ForkLock* taken = all; taken != at; taken = taken->next) taken->lock->unlock();
   return false;
 }
 
 // Who holds one may want another, or make another known: we hold nothing while we wait for it.
-void GlobalLock::BeforeFork() noexcept {
+void BeforeFork() noexcept {
   for (;;) {
     all_lock.lock();
     if (TryLockAll()) return;
@@ -46,9 +32,32 @@ void GlobalLock::BeforeFork() noexcept {
   }
 }
 
-void GlobalLock::AfterFork() noexcept {
-  for (GlobalLock* at = all; at != nullptr; at = at->next_) at->unlock();
+void AfterFork() noexcept {
+  for (ForkLock* at = all; at != nullptr; at = at->next) at->lock->unlock();
   all_lock.unlock();
+}
+
+void AddLocked(ForkLock& node) noexcept {
+  if (all == nullptr) {
+    const int error = ::pthread_atfork(&BeforeFork, &AfterFork, &AfterFork);
+    WEFT_CHECK(error == 0) << "pthread_atfork failed with errno " << error;
+  }
+  node.next = all;
+  all = &node;
+}
+
+}  // namespace
+
+void TakeOverFork(ForkLock& node) noexcept {
+  std::lock_guard guard(all_lock);
+  AddLocked(node);
+}
+
+void GlobalLock::MakeKnown() noexcept {
+  std::lock_guard guard(all_lock);
+  if (IsKnown()) return;
+  AddLocked(node_);
+  known_.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace weft::internal

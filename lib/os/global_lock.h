@@ -22,6 +22,16 @@
 
 namespace weft::internal {
 
+// What a fork takes.
+struct ForkLock {
+  Lock* lock;
+  ForkLock* next = nullptr;
+};
+
+// The same for a Lock within a global object that is made as an ordinary one. Once, before its first use. `node` lives as
+// long.
+void TakeOverFork(ForkLock& node) noexcept;
+
 class GlobalLock {
  public:
   constexpr GlobalLock() noexcept = default;
@@ -44,13 +54,10 @@ class GlobalLock {
   // relaxed: written under a lock that every fork takes before it looks.
   bool IsKnown() const noexcept { return known_.load(std::memory_order_relaxed); }
   void MakeKnown() noexcept;
-  static bool TryLockAll() noexcept;
-  static void BeforeFork() noexcept;
-  static void AfterFork() noexcept;
 
   Lock lock_;
   Atomic<bool> known_{false};
-  GlobalLock* next_ = nullptr;  // of those that are known
+  ForkLock node_{&lock_};
 };
 
 }  // namespace weft::internal

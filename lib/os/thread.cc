@@ -49,6 +49,17 @@ void Thread::Join() noexcept {
   joinable_ = false;
 }
 
+size_t Thread::StackBytes() noexcept {
+  pthread_attr_t attributes;
+  size_t bytes = 0;
+  int error = ::pthread_getattr_default_np(&attributes);
+  WEFT_CHECK(error == 0) << "pthread_getattr_default_np failed with errno " << error;
+  error = ::pthread_attr_getstacksize(&attributes, &bytes);
+  WEFT_CHECK(error == 0) << "pthread_attr_getstacksize failed with errno " << error;
+  ::pthread_attr_destroy(&attributes);
+  return bytes;
+}
+
 void* Thread::Run(void* self) noexcept {
   auto* thread = static_cast<Thread*>(self);
   // The only possible failure is a name that is too long, and it is not.

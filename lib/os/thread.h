@@ -22,6 +22,7 @@
 
 #include <pthread.h>
 
+#include <cstddef>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -39,6 +40,9 @@ class Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
   ~Thread();
+
+  // What a new OS thread has for its stack, by ulimit -s as a rule.
+  static size_t StackBytes() noexcept;
 
   // Runs `function(argument)` on a new OS thread called `name`.
   [[nodiscard]] absl::Status Start(std::string_view name, Function function, void* argument);

@@ -224,10 +224,13 @@ void Carrier::ObserveStart(const ThreadBlock& thread) noexcept {
   observer_->OnStart({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
 }
 void Carrier::ObserveMount(const ThreadBlock& thread) noexcept {
+  waits_at = {};
   observer_->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
 }
 void Carrier::ObserveUnmount(const ThreadBlock& thread) noexcept {
-  observer_->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+  const WaitKind* const wait = thread.wait.load(std::memory_order_relaxed);
+  observer_->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now(),
+                        wait == nullptr ? std::string_view() : ParkReasonName(wait->reason), waits_at});
 }
 void Carrier::ObserveEnd(const ThreadBlock& thread) noexcept {
   observer_->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
@@ -364,9 +367,10 @@ Carrier::AfterPark Carrier::Park(ThreadBlock& thread) noexcept {
 
 // ---- Called by the mounted thread.
 
-bool Carrier::EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept {
+bool Carrier::EnterWait(AwaitingFrame awaiting, const WaitKind& kind, void* waiting_on) noexcept {
   ThreadBlock& thread = *current;
-  if (!EnterBoundary(frame)) return false;
+  if (!EnterBoundary(awaiting.frame)) return false;
+  waits_at = awaiting.where;
   thread.wait.store(&kind, std::memory_order_relaxed);
   thread.waiting_on = waiting_on;
   action = Action::kPark;

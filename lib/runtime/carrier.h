@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 
 #include "absl/status/status.h"
 #include "lib/lockfree/idle_carriers.h"
@@ -107,20 +108,20 @@ class Carrier {
 
   // ---- Called by the thread that is mounted here.
   bool AtCheckpoint() noexcept;
-  bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
+  bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
   std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
     return observer_ == nullptr && !owner.state.Observe().attention();
   }
-  bool EnterJoinOf(ThreadBlock& owner, PromiseBase& frame) noexcept;
+  bool EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept;
   void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
 
   // ---- Threads that run one in another's place, without a turn through Main(). These give what runs next on this
   // stack. (in_place.h)
 
   // The frame of the mounted thread is suspended, and waits for the children of `scope`.
-  std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
+  std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept;
   // The frame of the mounted thread is suspended, and waits for `scope`, whose children are these. They begin, the
   // first one in its place.
   template <class Branch>
@@ -174,6 +175,7 @@ class Carrier {
   const uint32_t index;
   ThreadBlock* current = nullptr;
   Action action = Action::kGone;
+  std::source_location waits_at;      // of the last wait that was entered here; for observers
   ForeignCall* foreign = nullptr;     // while the mounted thread runs foreign code
   std::unique_ptr<Driver> driver;     // null: no I/O
   TimerWheel timers;

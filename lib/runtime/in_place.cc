@@ -220,12 +220,14 @@ bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
   return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= own;
 }
 
-std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
+std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
+  PromiseBase& frame = awaiting.frame;
   const bool may_go_on = AtCheckpoint();
   const bool drained = scope.children.Drained();
   // After the look at the children: what ended them may be what cancels us.
   if (!EnterBoundary(frame)) return std::noop_coroutine();
+  waits_at = awaiting.where;
   if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
     scope.AwaitOthers();

@@ -64,12 +64,13 @@ inline std::coroutine_handle<> Carrier::BeginInPlace(ThreadBlock& child, ScopeRe
 }
 
 // AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
-inline bool Carrier::EnterJoinOf(ThreadBlock& owner, PromiseBase& frame) noexcept {
-  owner.leaf = &frame;
+inline bool Carrier::EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept {
+  owner.leaf = &awaiting.frame;
   if (MayEnterJoinUnobserved(owner)) [[likely]]
     return true;
   AtCheckpoint();
-  return EnterBoundary(frame);
+  waits_at = awaiting.where;
+  return EnterBoundary(awaiting.frame);
 }
 
 template <class Branch>

@@ -296,28 +296,49 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
 
 namespace {
 
-void Describe(ThreadBlock& thread, void* out) {
-  auto& text = *static_cast<std::string*>(out);
+struct Walk {
+  void (*visit)(ThreadBlock& thread, void* argument);
+  void* argument;
+};
+
+void WalkDown(ThreadBlock& thread, void* argument) {
+  const Walk& walk = *static_cast<const Walk*>(argument);
+  walk.visit(thread, walk.argument);
+  const RecordsWatch watch(thread);
+  // [records/2] acquire: pairs with [records/1].
+  for (Record* at = thread.records.load(std::memory_order_acquire); at != nullptr; at = at->outer) {
+    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(WalkDown, argument);
+  }
+}
+
+struct Description {
+  const RuntimeCore::Annotate& annotate;
+  std::string text;
+};
+
+void Describe(ThreadBlock& thread, void* argument) {
+  auto& [annotate, text] = *static_cast<Description*>(argument);
   absl::StrAppend(&text, "  ", DescribeThread(thread));
   if (const WaitKind* wait = thread.wait.load(std::memory_order_relaxed)) {
     absl::StrAppend(&text, " in ", ParkReasonName(wait->reason));
   }
+  if (annotate != nullptr) absl::StrAppend(&text, annotate(thread));
   if (thread.home != nullptr) absl::StrAppend(&text, ", forked by #", thread.home->owner->id);
   absl::StrAppend(&text, "\n");
-  const RecordsWatch watch(thread);
-  // [records/2] acquire: pairs with [records/1].
-  for (Record* at = thread.records.load(std::memory_order_acquire); at != nullptr; at = at->outer) {
-    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(Describe, out);
-  }
 }
 
 }  // namespace
 
-std::string RuntimeCore::DescribeThreads() noexcept {
-  std::string text;
+void RuntimeCore::ForEachThread(void (*visit)(ThreadBlock& thread, void* argument), void* argument) noexcept {
+  Walk walk{visit, argument};
   std::lock_guard guard(roots_lock_);
-  for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) Describe(*root, &text);
-  return text;
+  for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) WalkDown(*root, &walk);
+}
+
+std::string RuntimeCore::DescribeThreads(const Annotate& annotate) noexcept {
+  Description description{annotate, {}};
+  ForEachThread(Describe, &description);
+  return description.text;
 }
 
 }  // namespace weft::internal

@@ -141,8 +141,15 @@ class RuntimeCore {
   // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share what
   // it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
   bool inherited() const noexcept { return inherited_; }
-  // One line a thread: what it is, and what it waits on. For deadlock reports; exact when nothing runs.
-  std::string DescribeThreads() noexcept;
+  // One line a thread: what it is, and what it waits on, and what `annotate` says of it after that. For reports; exact
+  // when nothing runs.
+  using Annotate = std::function<std::string(const ThreadBlock& thread)>;
+  std::string DescribeThreads(const Annotate& annotate = nullptr) noexcept;
+  // For simulations, while no thread runs. From now on shields hide nothing: what was requested is brought to what is
+  // inside. Until PutShieldsBack(). (thread_cancel.cc)
+  void LiftShields() noexcept;
+  void PutShieldsBack() noexcept { shields_lifted_ = false; }
+  bool shields_lifted() const noexcept { return shields_lifted_; }
   int64_t Now() noexcept { return config.clock->NowNanos(); }
 
   const RuntimeConfig config;
@@ -178,6 +185,10 @@ class RuntimeCore {
   Lock roots_lock_;
   SiblingList roots_;
   Atomic<uint32_t> live_roots_{0};
+
+  // Calls visit(thread, argument) for every thread that is known, before its children, under the locks above them.
+  void ForEachThread(void (*visit)(ThreadBlock& thread, void* argument), void* argument) noexcept;
+  bool shields_lifted_ = false;
 
   InjectQueue<ThreadBlock, QueueTag> injected_;
 

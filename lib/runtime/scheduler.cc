@@ -60,7 +60,7 @@ ThreadBlock& RequireThread(const char* what) noexcept { return *RequireCarrier(w
 
 bool AtCheckpoint() noexcept { return RequireCarrier("co_await of a wait").AtCheckpoint(); }
 
-bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept {
+bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept {
   return Carrier::Current()->EnterWait(frame, kind, waiting_on);
 }
 
@@ -74,7 +74,7 @@ void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
 
 void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
 
-std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept {
+std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept {
   return RequireCarrier("co_await of a join").AwaitChildren(scope, frame);
 }
 

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -18,10 +19,11 @@ namespace weft::internal {
 
 namespace {
 
-// Is what is requested outside of it hidden from what is inside?
-bool Hides(const Record& record) noexcept {
-  return record.kind == Record::Kind::kShield ||
-         (record.kind == Record::Kind::kGraceShield && !static_cast<const Boundary&>(record).requested);
+// Is what is requested of `thread` outside of it hidden from what is inside?
+bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
+  const bool hides = record.kind == Record::Kind::kShield ||
+                     (record.kind == Record::Kind::kGraceShield && !static_cast<const Boundary&>(record).requested);
+  return hides && !thread.runtime->shields_lifted();
 }
 
 }  // namespace
@@ -32,7 +34,7 @@ CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   Record* const innermost = thread.records.load(std::memory_order_acquire);
   Record* end = nullptr;  // nothing from here outwards counts: it is the target, or hidden
   for (Record* at = innermost; at != nullptr; at = at->outer) {
-    if (!Hides(*at)) continue;
+    if (!Hides(thread, *at)) continue;
     // What is requested outside of the innermost shield is hidden from the frame that runs now.
     target = nullptr;
     end = at;
@@ -66,10 +68,10 @@ namespace {
 
 enum class Fence { kNeeded, kPassed };
 
-Record* OutermostShield(Record* innermost, const Record* end) noexcept {
+Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Record* end) noexcept {
   Record* outermost = nullptr;
   for (Record* at = innermost; at != end; at = at->outer) {
-    if (Hides(*at)) outermost = at;
+    if (Hides(thread, *at)) outermost = at;
   }
   return outermost;
 }
@@ -80,11 +82,11 @@ Record* OutermostShield(Record* innermost, const Record* end) noexcept {
   Record* const end = RecordOf(thread, target);
   Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
   // The outermost shield inside the target hides everything within it.
-  Record* shield = OutermostShield(innermost, end);
+  Record* shield = OutermostShield(thread, innermost, end);
   while (shield != nullptr && shield->kind == Record::Kind::kGraceShield) {
     static_cast<GraceShield*>(shield)->BeginGrace(target.cause);
-    if (Hides(*shield)) break;
-    shield = OutermostShield(innermost, end);  // its grace was over already
+    if (Hides(thread, *shield)) break;
+    shield = OutermostShield(thread, innermost, end);  // its grace was over already
   }
   Record* const exposed = shield == nullptr ? innermost : shield->outer;
   const bool hidden = shield != nullptr;
@@ -98,6 +100,21 @@ Record* OutermostShield(Record* innermost, const Record* end) noexcept {
   for (Record* at = exposed; at != end; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target.cause);
   }
+  return runnable;
+}
+
+// Under the records lock: something hides nothing any more. What was requested, from `innermost` outwards, is brought to
+// what is inside.
+[[nodiscard]] bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept {
+  // A thread that is about to park looks again.
+  static_cast<void>(thread.state.Request());
+  bool runnable = false;
+  for (Record* at = innermost; at != nullptr; at = at->outer) {
+    if (at->kind != Record::Kind::kOwnRequest) continue;
+    auto& boundary = static_cast<Boundary&>(*at);
+    if (boundary.requested) runnable |= Deliver(thread, boundary);
+  }
+  if (thread.root.requested) runnable |= Deliver(thread, thread.root);
   return runnable;
 }
 
@@ -140,7 +157,7 @@ void GraceShield::Enter(PromiseBase& awaiting) noexcept {
   std::lock_guard guard(thread_->records_lock);
   const CancelTarget* earliest = nullptr;
   Record* at = outer;
-  for (; at != nullptr && !Hides(*at); at = at->outer) {
+  for (; at != nullptr && !Hides(*thread_, *at); at = at->outer) {
     if (at->kind != Kind::kOwnRequest) continue;
     const auto& boundary = static_cast<const Boundary&>(*at);
     if (boundary.requested && (earliest == nullptr || boundary.cause.when_ns < earliest->cause.when_ns)) {
@@ -187,17 +204,32 @@ void GraceShield::Fire(TimerNode* node) noexcept {
     Record* at = thread.records.load(std::memory_order_acquire);  // [records/2]
     while (at != nullptr && at != &shield) at = at->outer;
     if (at == nullptr) return;  // it was closed just now
-    // A thread that is about to park looks again.
-    static_cast<void>(thread.state.Request());
-    for (at = shield.outer; at != nullptr; at = at->outer) {
-      if (at->kind != Record::Kind::kOwnRequest) continue;
-      auto& boundary = static_cast<Boundary&>(*at);
-      if (boundary.requested) runnable |= Deliver(thread, boundary);
-    }
-    if (thread.root.requested) runnable |= Deliver(thread, thread.root);
+    runnable = DeliverAll(thread, shield.outer);
   }
   if (runnable) WakeDelivered(thread);
   RunShutdowns(runtime);
+}
+
+// ---- All shields, of a simulation in which nothing else can go on.
+
+void RuntimeCore::LiftShields() noexcept {
+  shields_lifted_ = true;
+  std::vector<ThreadBlock*> threads;
+  ForEachThread(
+      [](ThreadBlock& thread, void* argument) {
+        static_cast<std::vector<ThreadBlock*>*>(argument)->push_back(&thread);
+      },
+      &threads);
+  for (ThreadBlock* thread : threads) {
+    if (!thread->state.Observe().requested()) continue;
+    bool runnable = false;
+    {
+      std::lock_guard guard(thread->records_lock);
+      runnable = DeliverAll(*thread, thread->records.load(std::memory_order_acquire));  // [records/2]
+    }
+    if (runnable) WakeDelivered(*thread);
+  }
+  RunShutdowns(*this);
 }
 
 // ---- Several at once.

@@ -19,7 +19,7 @@ int64_t DeadlineAfter(absl::Duration duration) noexcept {
 
 const WaitKind SleepAwaiter::kWait = {ParkReason::kSleep, /*timed=*/true, &SleepAwaiter::Withdraw};
 
-void SleepAwaiter::Start(PromiseBase& frame) noexcept {
+void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, &timer_)) return;
   if (duration_ <= absl::ZeroDuration()) return YieldInstead();
   timer_.thread = CurrentThread();

@@ -169,6 +169,7 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
 Carrier::AfterDrain Carrier::AwaitDrain(ThreadBlock& thread, ScopeRecord& scope) noexcept {
   thread.wait.store(&kDrainWait, std::memory_order_relaxed);
   scope.owner_parked = false;
+  waits_at = {};  // at no co_await
   Unmount(thread);
   CarrierCounters::Add(counters.parks);
   // Who has got no lock since the scope was opened holds none that an exception would give back. In a simulation it may

@@ -46,7 +46,7 @@ template <class Count>
 }
 
 std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
-                                        int32_t count, PromiseBase& awaiting) noexcept {
+                                        int32_t count, AwaitingFrame awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
   ThreadBlock& owner = *carrier.current;
   if (!carrier.EnterJoinOf(owner, awaiting)) {
@@ -59,14 +59,15 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
 }
 
 // The same, for the case that nothing special happens.
-std::coroutine_handle<> AllScope::BeginTwo(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
-                                           PromiseBase& awaiting) noexcept {
+std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* roots,
+                                           AwaitingFrame awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
   ThreadBlock& owner = *carrier.current;
   if (!carrier.MayEnterJoinUnobserved(owner)) [[unlikely]]
-    return Begin(place, branches, roots, 2, awaiting);
-  owner.leaf = &awaiting;
-  AllScope& scope = Make(place, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
+    return Begin(&place.scope, place.branches, roots, 2, awaiting);
+  owner.leaf = &awaiting.frame;
+  BranchBlock* const branches = place.branches;
+  AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
   if (PushRecord(owner, scope)) [[unlikely]] {
     scope.RequestShutdown(WhyCancelled(owner));
     return carrier.BeginBranches(owner, scope, branches, 2);

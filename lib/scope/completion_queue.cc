@@ -35,7 +35,7 @@ bool CompletionQueue::AwaitReady() noexcept {
   return HasAnswer();
 }
 
-void CompletionQueue::Suspend(PromiseBase& frame) noexcept {
+void CompletionQueue::Suspend(AwaitingFrame frame) noexcept {
   WaitIn(owner_, frame, kWait, [this] { return HasAnswer(); });
 }
 

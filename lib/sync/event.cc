@@ -37,7 +37,7 @@ void Event::Reset() noexcept {
   set_.store(false, std::memory_order_relaxed);  // takes something back: nothing to order
 }
 
-bool Event::Suspend(internal::PromiseBase& frame) noexcept {
+bool Event::Suspend(internal::AwaitingFrame frame) noexcept {
   return internal::WaitIn(waiters_, frame, kWait, [this] { return set_.load(std::memory_order_relaxed); });
 }
 

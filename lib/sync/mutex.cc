@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "weft/internal/check.h"
 #include "weft/internal/drain.h"
 #include "weft/internal/scheduler.h"
@@ -13,7 +14,12 @@
 
 namespace weft {
 
-const internal::WaitKind Mutex::kWait = {internal::ParkReason::kMutex, /*timed=*/false, &Mutex::Withdraw};
+const internal::WaitKind Mutex::kWait = {
+    internal::ParkReason::kMutex, /*timed=*/false, &Mutex::Withdraw, /*cancel_wins=*/false, /*for_children=*/false,
+    [](const internal::ThreadBlock& thread) {
+      auto& mutex = *static_cast<Mutex*>(thread.waiting_on);
+      return absl::StrCat(", held by ", internal::ThreadLabel(mutex.holder_.holder().id));
+    }};
 
 Mutex::~Mutex() {
   std::lock_guard guard(waiters_.lock);
@@ -40,7 +46,7 @@ bool Mutex::TakeLocked() noexcept {
 }
 
 // A holder that cannot go on before its children have ended, one of which may be the caller, gives the lock back now.
-bool Mutex::Suspend(internal::PromiseBase& frame) noexcept {
+bool Mutex::Suspend(internal::AwaitingFrame frame) noexcept {
   internal::ThreadKey holder;
   uint32_t scopes_opened = 0;
   const bool suspended = internal::WaitIn(waiters_, this, frame, kWait, [&] {

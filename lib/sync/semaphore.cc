@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "weft/internal/check.h"
 #include "weft/internal/drain.h"
 #include "weft/internal/scheduler.h"
@@ -13,7 +15,16 @@
 
 namespace weft {
 
-const internal::WaitKind Semaphore::kWait = {internal::ParkReason::kSemaphore, /*timed=*/false, &internal::Waiters::Withdraw};
+const internal::WaitKind Semaphore::kWait = {
+    internal::ParkReason::kSemaphore, /*timed=*/false, &Semaphore::Withdraw, /*cancel_wins=*/false,
+    /*for_children=*/false,
+    [](const internal::ThreadBlock& thread) {
+      auto& semaphore = *static_cast<Semaphore*>(thread.waiting_on);
+      if (semaphore.permits_ == 0) return std::string(", which has no permits");
+      return absl::StrCat(semaphore.permits_ == 1 ? std::string(", held by ")
+                                                  : absl::StrCat(", all ", semaphore.permits_, " permits held, the last one by "),
+                          internal::ThreadLabel(semaphore.last_taker_));
+    }};
 
 Semaphore::Semaphore(int64_t permits) : permits_(permits), available_(permits), last_taker_(0) {
   WEFT_CHECK(permits >= 0) << "a Semaphore of " << permits << " permits; it needs 0 or more";
@@ -51,8 +62,14 @@ bool Semaphore::TakeLocked(uint64_t thread) noexcept {
   return true;
 }
 
-bool Semaphore::Suspend(internal::PromiseBase& frame) noexcept {
-  return internal::WaitIn(waiters_, frame, kWait, [this] { return TakeLocked(internal::CurrentThreadId()); });
+bool Semaphore::Withdraw(internal::ThreadBlock& thread) noexcept {
+  auto& semaphore = *static_cast<Semaphore*>(thread.waiting_on);
+  std::lock_guard guard(semaphore.waiters_.lock);
+  return semaphore.waiters_.WithdrawLocked(thread);
+}
+
+bool Semaphore::Suspend(internal::AwaitingFrame frame) noexcept {
+  return internal::WaitIn(waiters_, this, frame, kWait, [this] { return TakeLocked(internal::CurrentThreadId()); });
 }
 
 // Hands the permit to the first waiter, so that nobody overtakes it.

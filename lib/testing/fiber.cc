@@ -3,13 +3,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "lib/base/exception_state.h"
 #include "lib/base/sanitizers.h"
+#include "lib/testing/stack_overflow.h"
 #include "weft/internal/check.h"
 
 #if !defined(__x86_64__)
@@ -140,6 +143,9 @@ void* TsanCurrent() noexcept { return nullptr; }
 [[gnu::always_inline]] inline void TsanBeforeSwitch(void*) noexcept {}
 #endif
 
+// More than Main(), and what it calls after its function has returned, need of a stack.
+[[maybe_unused]] constexpr size_t kMainBytes = size_t{16} * 1024;
+
 size_t RoundUpToPages(size_t bytes) noexcept {
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
@@ -153,7 +159,7 @@ thread_local Fiber* current_fiber = nullptr;
 struct Fiber::Context {
   Registers registers;
   ExceptionState exceptions;
-  void* mapping = nullptr;  // the guard page and the stack above it; of a fiber only
+  void* mapping = nullptr;  // the guard and the stack above it; of a fiber only
   size_t mapping_bytes = 0;
   const void* stack = nullptr;  // its lowest address; of a caller as AddressSanitizer tells it
   size_t stack_bytes = 0;
@@ -162,9 +168,10 @@ struct Fiber::Context {
   void* tsan_fiber = nullptr;
 };
 
-Fiber::Fiber(std::function<void()> function, size_t stack_bytes)
-    : function_(std::move(function)), context_(new Context), caller_context_(new Context) {
-  const size_t guard_bytes = RoundUpToPages(1);
+Fiber::Fiber(std::function<void()> function, size_t stack_bytes, const char* name)
+    : function_(std::move(function)), name_(name), context_(new Context), caller_context_(new Context) {
+  WatchForStackOverflow();
+  const size_t guard_bytes = RoundUpToPages(kGuardBytes);
   context_->stack_bytes = RoundUpToPages(stack_bytes);
   context_->mapping_bytes = guard_bytes + context_->stack_bytes;
   context_->mapping = ::mmap(nullptr, context_->mapping_bytes, PROT_READ | PROT_WRITE,
@@ -172,7 +179,7 @@ Fiber::Fiber(std::function<void()> function, size_t stack_bytes)
   WEFT_CHECK(context_->mapping != MAP_FAILED)
       << "no memory for a fiber's stack of " << stack_bytes << " bytes, errno " << errno;
   const int error = ::mprotect(context_->mapping, guard_bytes, PROT_NONE);
-  WEFT_CHECK(error == 0) << "the guard page of a fiber cannot be protected, errno " << errno;
+  WEFT_CHECK(error == 0) << "the guard of a fiber cannot be protected, errno " << errno;
   char* stack = static_cast<char*>(context_->mapping) + guard_bytes;
   context_->stack = stack;
   context_->tsan_fiber = TsanCreate();
@@ -182,14 +189,22 @@ Fiber::Fiber(std::function<void()> function, size_t stack_bytes)
 Fiber::~Fiber() {
   WEFT_CHECK(!running_) << "a fiber is destroyed while it runs, or after it has switched to another";
   TsanDestroy(context_->tsan_fiber);
-  // The frames that were left lying there have poisoned their borders.
-  ASAN_UNPOISON_MEMORY_REGION(context_->stack, context_->stack_bytes);
+  // The frames that were left lying there have poisoned their borders. A function that has returned leaves those of
+  // Main() and of the switch.
+  [[maybe_unused]] const size_t left = done_ ? std::min(kMainBytes, context_->stack_bytes) : context_->stack_bytes;
+  ASAN_UNPOISON_MEMORY_REGION(static_cast<const char*>(context_->stack) + context_->stack_bytes - left, left);
   ::munmap(context_->mapping, context_->mapping_bytes);
   delete context_;
   delete caller_context_;
 }
 
 Fiber* Fiber::Current() noexcept { return current_fiber; }
+
+size_t Fiber::stack_bytes() const noexcept { return context_->stack_bytes; }
+
+bool Fiber::IsBelowStack(const void* address) const noexcept {
+  return std::less_equal<>()(context_->mapping, address) && std::less<>()(address, context_->stack);
+}
 
 void Fiber::SwitchTo() {
   WEFT_CHECK(!done_) << "SwitchTo() a fiber that is done";

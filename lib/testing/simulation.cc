@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
+#include <source_location>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "lib/io/backend.h"
 #include "lib/os/clock.h"
+#include "lib/os/thread.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
@@ -55,18 +59,50 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   void OnMount(const ext::ThreadEvent& event) noexcept override;
   void OnUnmount(const ext::ThreadEvent& event) noexcept override {
     Fold(3, event);
+    NoteWait(event);
     if (next_ != nullptr) next_->OnUnmount(event);
   }
   void OnEnd(const ext::ThreadEvent& event) noexcept override {
     Fold(4, event);
+    waits_.erase(event.thread);
     if (next_ != nullptr) next_->OnEnd(event);
   }
   void OnCheckpoint(uint64_t thread) noexcept override;
+
+  // For reports, of a thread that waits: " at file.cc:31 for 2s, held by VirtualThread[#3]".
+  std::string WaitOf(const internal::ThreadBlock& thread, int64_t now_ns) const {
+    const internal::WaitKind* const kind = thread.wait.load(std::memory_order_relaxed);
+    const auto found = waits_.find(thread.id);
+    if (found == waits_.end() || kind == nullptr) return "";
+    const Wait& wait = found->second;
+    std::string text;
+    if (wait.at.line() != 0) absl::StrAppend(&text, " at ", wait.at.file_name(), ":", wait.at.line());
+    const absl::Duration waited = absl::Nanoseconds(now_ns - wait.since_ns);
+    if (waited > absl::ZeroDuration()) absl::StrAppend(&text, " for ", absl::FormatDuration(waited));
+    // Only then what it waits for is surely there.
+    const bool parked = thread.state.Observe().phase() == internal::ThreadState::Phase::kParked;
+    if (parked && kind->whose != nullptr) absl::StrAppend(&text, kind->whose(thread));
+    return text;
+  }
 
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   uint64_t dispatches = 0;
 
  private:
+  struct Wait {
+    std::string_view in;  // static
+    std::source_location at;
+    int64_t since_ns;
+  };
+
+  // A join may park several times. Its line is known the first time only.
+  void NoteWait(const ext::ThreadEvent& event) noexcept {
+    if (event.waits_in.empty()) return;
+    Wait& wait = waits_[event.thread];
+    if (wait.in == event.waits_in && event.waits_at.line() == 0) return;
+    wait = {event.waits_in, event.waits_at, event.time_ns};
+  }
+
   void Fold(uint64_t kind, const ext::ThreadEvent& event) noexcept {
     for (uint64_t word : {kind, event.thread, static_cast<uint64_t>(event.carrier), static_cast<uint64_t>(event.time_ns)}) {
       hash = (hash ^ word) * 1099511628211u;
@@ -75,13 +111,14 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 
   ext::SchedulingObserver* const next_;
   Host* host_ = nullptr;
+  std::unordered_map<uint64_t, Wait> waits_;  // the last one of each thread that has not ended
 };
 
 // One fiber a carrier. Whoever waits for something on the OS thread itself, drives them.
 class Simulation::Host final : public internal::Host {
  public:
-  Host(std::shared_ptr<internal::Backend> backend, uint64_t seed, std::function<void(const std::string&)> on_deadlock)
-      : chooser(seed), backend_(std::move(backend)), on_deadlock_(std::move(on_deadlock)) {}
+  Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, SimulationOptions options)
+      : chooser(options.seed), trace_(trace), backend_(std::move(backend)), options_(std::move(options)) {}
 
   bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override {
     if (backend_ != nullptr) {
@@ -111,6 +148,7 @@ class Simulation::Host final : public internal::Host {
   void BetweenSteps(Carrier&) noexcept override { Fiber::SwitchBack(); }
 
   void AwaitDone(Atomic<uint32_t>& done) noexcept override {
+    Begin();
     while (done.load(std::memory_order_relaxed) == 0) RunOne();
   }
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
@@ -150,8 +188,12 @@ class Simulation::Host final : public internal::Host {
   static constexpr int64_t kStepNanos = 100;
 
   struct Seat {
-    explicit Seat(Carrier& seated) : carrier(seated), fiber([this] { carrier.Main(); }) {}
+    explicit Seat(Carrier& seated)
+        : carrier(seated),
+          name(absl::StrCat("carrier ", seated.index, " of a simulation")),
+          fiber([this] { carrier.Main(); }, internal::Thread::StackBytes(), name.c_str()) {}
     Carrier& carrier;
+    const std::string name;
     Fiber fiber;
     bool parked = false;
     bool rung = false;
@@ -168,8 +210,29 @@ class Simulation::Host final : public internal::Host {
     Carrier::SetCurrent(nullptr);
   }
 
+  // What a Run() may take, from here.
+  void SetLimits() noexcept {
+    // Saturates, both times.
+    const int64_t max_ns = absl::ToInt64Nanoseconds(options_.max_time);
+    const int64_t now_ns = clock.NowNanos();
+    time_limit_ns_ = max_ns < INT64_MAX - now_ns ? now_ns + max_ns : INT64_MAX;
+    turn_limit_ = options_.max_turns < UINT64_MAX - trace_.dispatches ? trace_.dispatches + options_.max_turns : UINT64_MAX;
+  }
+
+  void Begin() noexcept {
+    SetLimits();
+    stage_ = Stage::kRuns;
+    core->PutShieldsBack();
+  }
+
   void RunOne() {
     if (++runs_ % Carrier::kDispatchesPerLook == 0) PollParked();
+    if (trace_.dispatches >= turn_limit_) {
+      return Stuck(absl::StrCat("limit: ", options_.max_turns, " turns of virtual threads in one Run()"));
+    }
+    if (clock.NowNanos() > time_limit_ns_) {
+      return Stuck(absl::StrCat("limit: ", absl::FormatDuration(options_.max_time), " of virtual time in one Run()"));
+    }
     uint32_t able = 0;
     for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
     if (able == 0) return Advance();
@@ -190,8 +253,11 @@ class Simulation::Host final : public internal::Host {
       if (seat->carrier.driver != nullptr) in_flight += seat->carrier.driver->in_flight();
     }
     if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
-    if (next != INT64_MAX) return clock.AdvanceTo(next);
-    if (in_flight == 0) Deadlock();
+    if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
+    // What the children of a cancelled thread wait for may be what it gives back when its frame goes.
+    if (in_flight == 0 && !core->PressOneDrain()) {
+      Stuck("deadlock: all virtual threads are parked, with no timer and no I/O");
+    }
   }
 
   // What a carrier waits for in its sleep comes also while others run, as it does where the kernel wakes it.
@@ -224,23 +290,39 @@ class Simulation::Host final : public internal::Host {
     return false;
   }
 
-  void Deadlock() {
-    // What the children of a cancelled thread wait for may be what it gives back when its frame goes.
-    if (core->PressOneDrain()) return;
+  // What has been done to end a Run() that does not end by itself.
+  enum class Stage : uint8_t { kRuns, kAsked, kUnshielded };
+
+  // The Run() does not end by itself.
+  void Stuck(const std::string& why) {
+    constexpr const char* kSoFar[] = {"", "; all were asked to end before, and now shields hide nothing any more",
+                                      "; all were asked to end, shields hide nothing any more, and nothing ends them"};
     const std::string report =
-        absl::StrCat("deadlock: all virtual threads are parked, with no timer and no I/O\n", core->DescribeThreads());
-    WEFT_CHECK(on_deadlock_ != nullptr && !std::exchange(deadlocked_, true)) << report;
-    on_deadlock_(report);
-    core->CancelRoots(CancelReason::Kind::kRuntimeExit);
-    deadlocked_ = false;
+        absl::StrCat(why, kSoFar[static_cast<int>(stage_)], "\n",
+                     core->DescribeThreads([this](const internal::ThreadBlock& thread) {
+                       return trace_.WaitOf(thread, clock.NowNanos());
+                     }));
+    WEFT_CHECK(options_.on_deadlock != nullptr && stage_ != Stage::kUnshielded) << report;
+    options_.on_deadlock(report);
+    SetLimits();
+    if (stage_ == Stage::kRuns) {
+      stage_ = Stage::kAsked;
+      core->CancelRoots(CancelReason::Kind::kRuntimeExit);
+    } else {
+      stage_ = Stage::kUnshielded;
+      core->LiftShields();
+    }
   }
 
+  const Trace& trace_;
   const std::shared_ptr<internal::Backend> backend_;
-  const std::function<void(const std::string&)> on_deadlock_;
-  bool deadlocked_ = false;
+  const SimulationOptions options_;
   int64_t steps_ = 0;  // since all were parked
   int64_t free_steps_ = kFreeSteps;
   uint64_t runs_ = 0;   // of carriers
+  Stage stage_ = Stage::kRuns;
+  int64_t time_limit_ns_ = INT64_MAX;
+  uint64_t turn_limit_ = UINT64_MAX;
   std::vector<std::unique_ptr<Seat>> seats_;
 };
 
@@ -264,13 +346,13 @@ Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trac
     WEFT_CHECK(made.ok()) << made.status().ToString();
     backend = *std::move(made);
   }
-  auto host = std::make_unique<Host>(backend, options.seed, std::move(options.on_deadlock));
-  host_ = host.get();
-  trace_->SetHost(*host_);
   internal::RuntimeConfig config;
   config.parallelism = options.carriers;
   config.max_pool_size = std::max(options.max_pool_size, options.carriers);
   config.min_runnable = options.min_runnable;
+  auto host = std::make_unique<Host>(*trace_, backend, std::move(options));
+  host_ = host.get();
+  trace_->SetHost(*host_);
   config.clock = &host_->clock;
   config.chooser = &host_->chooser;
   config.observer = trace_.get();

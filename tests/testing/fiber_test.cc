@@ -3,6 +3,8 @@
 #include "lib/testing/fiber.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cfenv>
 #include <exception>
@@ -142,6 +144,58 @@ TEST(FiberTest, ASwitchOrdersTheTwoSides) {
     fiber.SwitchTo();
   }
   EXPECT_EQ(shared, 200);
+}
+
+[[gnu::noinline]] int Recurse(int depth) {
+  volatile char local[3000];
+  local[0] = static_cast<char>(depth);
+  return depth == 0 ? 0 : Recurse(depth - 1) + local[0];
+}
+
+TEST(FiberDeathTest, AStackThatIsUsedUpIsNamed) {
+  EXPECT_DEATH(
+      {
+        Fiber fiber([] { Recurse(1'000'000); }, 64 * 1024, "the one");
+        fiber.SwitchTo();
+      },
+      "weft: the stack of the one is used up, all 64 KiB: ");
+  // By a local that is larger than a page, and than what is left.
+  EXPECT_DEATH(
+      {
+        Fiber fiber(
+            [] {
+              volatile char large[400 * 1024];
+              for (char volatile& each : large) each = 0;
+            },
+            64 * 1024);
+        fiber.SwitchTo();
+      },
+      "weft: the stack of a fiber is used up, all 64 KiB: ");
+}
+
+// What was there before is told of faults that are no overflow, and then of those that are.
+TEST(FiberDeathTest, TheHandlerBeforeGoesOn) {
+  const auto exit_with_7 = [] {
+    struct sigaction action = {};
+    action.sa_handler = [](int) { ::_exit(7); };
+    action.sa_flags = SA_ONSTACK;
+    ::sigaction(SIGSEGV, &action, nullptr);
+  };
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";  // no fiber has been made there
+  EXPECT_EXIT(
+      {
+        exit_with_7();
+        Fiber fiber([] { ::raise(SIGSEGV); });
+        fiber.SwitchTo();
+      },
+      ::testing::ExitedWithCode(7), "^$");
+  EXPECT_EXIT(
+      {
+        exit_with_7();
+        Fiber fiber([] { Recurse(1'000'000); });
+        fiber.SwitchTo();
+      },
+      ::testing::ExitedWithCode(7), "weft: the stack of a fiber is used up");
 }
 
 TEST(FiberDeathTest, MisuseIsNamed) {

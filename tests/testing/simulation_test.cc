@@ -6,8 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <coroutine>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
+#include <ostream>
 #include <random>
 #include <set>
 #include <string>
@@ -19,7 +24,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/os/thread.h"
+#include "weft/all.h"
 #include "weft/cancellation.h"
+#include "weft/finally.h"
+#include "weft/foreign.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
@@ -173,13 +182,13 @@ TEST(SimulationTest, TwentyDeadlocksAreNamed) {
         {.carriers = 1 + static_cast<int>(random() % 3), .seed = seed});
     SCOPED_TRACE(absl::StrCat("seed ", seed, "\n", report));
     EXPECT_TRUE(absl::StrContains(report, "deadlock: all virtual threads are parked, with no timer and no I/O\n"));
-    EXPECT_TRUE(absl::StrContains(report, "VirtualThread[#1]/waiting in StructuredTaskScope::Join\n"));
+    EXPECT_TRUE(absl::StrContains(report, "VirtualThread[#1]/waiting in StructuredTaskScope::Join at " __FILE__ ":"));
     for (int i = 0; i < ring; ++i) {
       EXPECT_TRUE(
           absl::StrContains(report, absl::StrCat(",ring-", i, "]/waiting in ",
-                                                 mutexes ? "Mutex::Lock" : "Semaphore::Acquire", ", forked by #1\n")));
+                                                 mutexes ? "Mutex::Lock" : "Semaphore::Acquire", " at " __FILE__ ":")));
     }
-    EXPECT_EQ(absl::StrContains(report, ",bystander]/waiting in Event::Wait, forked by #1\n"), bystander);
+    EXPECT_EQ(absl::StrContains(report, ",bystander]/waiting in Event::Wait at " __FILE__ ":"), bystander);
     EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 2 + ring + bystander) << "and nobody else";
   }
 }
@@ -194,7 +203,323 @@ TEST(SimulationDeathTest, WithoutAHandlerADeadlockIsPrintedAndEndsTheProcess) {
         }());
       },
       "deadlock: all virtual threads are parked, with no timer and no I/O\n  VirtualThread\\[#1\\]/waiting in "
-      "Event::Wait\n");
+      "Event::Wait at " __FILE__ ":[0-9]+\n");
+}
+
+// ---- Every wait is named, with its line.
+
+constexpr char kFile[] = __FILE__;
+
+Task<void> Never() {
+  Event never;
+  co_await never.Wait();
+}
+
+Task<void> Hidden() { co_await Shield(Never()); }
+Task<void> Hidden(Event& begun) {
+  begun.Set();
+  co_await Hidden();
+}
+
+// On one line each, which is the line.
+struct Wait {
+  const char* in;
+  int line;
+  Task<void> (*run)();
+
+  friend std::ostream& operator<<(std::ostream& out, const Wait& wait) { return out << wait.in << ":" << wait.line; }
+};
+
+template <class T>
+void Use(T&&) {}
+
+const Wait kWaits[] = {
+    {"Event::Wait", __LINE__, []() -> Task<void> { Event never; co_await never.Wait(); }},
+    {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = co_await m.Lock(); Use(co_await m.Lock()); }},
+    {"Semaphore::Acquire", __LINE__, []() -> Task<void> { Semaphore none(0); Use(co_await none.Acquire()); }},
+    {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
+    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
+    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Event e; AwaitAll s; s.Fork(Hidden(e)); co_await e.Wait(); co_await s.Close(); }},
+    {"StructuredTaskScope::NextCompleted", __LINE__, []() -> Task<void> { AsCompleted<void> s; s.Fork(Never()); Use(co_await s.NextCompleted()); }},
+    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Use(co_await All(Never(), Never())); }},
+    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Use(co_await All(Never(), Never(), Never())); }},
+    {"Yield", __LINE__, []() -> Task<void> { for (;;) co_await Yield(); }},
+};
+
+class WaitLineTest : public ::testing::TestWithParam<Wait> {};
+INSTANTIATE_TEST_SUITE_P(Every, WaitLineTest, ::testing::ValuesIn(kWaits));
+
+TEST_P(WaitLineTest, IsInTheReport) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    std::string first;
+    Simulation simulation({.carriers = 1 + static_cast<int>(seed % 3),
+                           .seed = seed,
+                           .on_deadlock = [&first](const std::string& report) { if (first.empty()) first = report; },
+                           .max_turns = 1000});
+    EXPECT_EQ(simulation.TryRun(GetParam().run()).code(), absl::StatusCode::kCancelled);
+    EXPECT_TRUE(absl::StrContains(first, absl::StrCat(" in ", GetParam().in, " at ", kFile, ":", GetParam().line)))
+        << first;
+  }
+}
+
+// ---- What does not end by itself is ended.
+
+// Ends only when it is made to.
+struct Endless {
+  const char* name;
+  const char* report;  // how the first one begins
+  int reports;
+  Task<void> (*run)();
+
+  friend std::ostream& operator<<(std::ostream& out, const Endless& endless) { return out << endless.name; }
+};
+
+Task<void> Ticks() {
+  for (;;) co_await Sleep(absl::Minutes(1));
+}
+
+// A destructor that waits for children that are shielded.
+Task<void> LeavesShieldedChildren() {
+  AwaitAll scope;
+  scope.Fork(Hidden());
+  co_await Yield();
+}
+
+Task<void> LocksInARing() {
+  Mutex mutex[2];
+  AwaitAll scope;
+  for (int i = 0; i < 2; ++i) {
+    scope.Fork([&mutex, i]() -> Task<void> {
+      MutexGuard first = co_await mutex[i].Lock();
+      co_await Yield();
+      co_await Sleep(absl::Milliseconds(1));
+      MutexGuard second = co_await mutex[1 - i].Lock();
+    });
+  }
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+constexpr char kDeadlock[] = "deadlock: all virtual threads are parked, with no timer and no I/O";
+constexpr char kTime[] = "limit: 1h of virtual time in one Run()";
+constexpr char kTurns[] = "limit: 10000 turns of virtual threads in one Run()";
+
+const Endless kEndless[] = {
+    {"AWait", kDeadlock, 1, []() -> Task<void> { co_await Never(); }},
+    {"AShield", kDeadlock, 2, []() -> Task<void> { co_await Shield(Never()); }},
+    {"AShieldInAShield", kDeadlock, 2, []() -> Task<void> { co_await Shield(Hidden()); }},
+    {"AShieldWithoutALimit", kDeadlock, 2,
+     []() -> Task<void> { co_await Shield(absl::InfiniteDuration(), Never()); }},
+    {"AShieldInAChild", kDeadlock, 2,
+     []() -> Task<void> {
+       AwaitAll scope;
+       scope.Fork(Hidden());
+       scope.Fork(Never());
+       (co_await scope.Join()).IgnoreFailures();
+     }},
+    {"AShieldAroundChildren", kDeadlock, 2,
+     []() -> Task<void> {
+       co_await Shield([]() -> Task<void> {
+         AwaitAll scope;
+         for (int i = 0; i < 100; ++i) scope.Fork(Never());
+         (co_await scope.Join()).IgnoreFailures();
+       }());
+     }},
+    {"AShieldInATimeout", kTime, 2,
+     []() -> Task<void> { Use(co_await WithTimeout(absl::Hours(5), Hidden())); }},
+    {"ShieldAfterShield", kDeadlock, 2,
+     []() -> Task<void> {
+       for (;;) co_await Shield(Never());
+     }},
+    {"ACleanUp", kDeadlock, 2, []() -> Task<void> { co_await Finally(Never(), [] { return Never(); }); }},
+    {"ACleanUpThatGoesOn", kDeadlock, 2, []() -> Task<void> { co_await Finally(Never(), [] { return Ticks(); }); }},
+    {"ADestructor", kDeadlock, 2, []() -> Task<void> { co_await LeavesShieldedChildren(); }},
+    {"LocksInARing", kDeadlock, 1, []() -> Task<void> { co_await LocksInARing(); }},
+    {"ShieldedLocksInARing", kDeadlock, 2, []() -> Task<void> { co_await Shield(LocksInARing()); }},
+    {"AWaitBesideATicker", kTime, 1,
+     []() -> Task<void> {
+       AwaitAll scope;
+       scope.Fork(Ticks());
+       scope.Fork(Never());
+       (co_await scope.Join()).IgnoreFailures();
+     }},
+    {"AShieldBesideATicker", kTime, 2,
+     []() -> Task<void> {
+       AwaitAll scope;
+       scope.Fork([]() -> Task<void> { co_await Shield(Ticks()); });
+       scope.Fork(Never());
+       (co_await scope.Join()).IgnoreFailures();
+     }},
+    {"ATimerThatIsFarAway", kTime, 1, []() -> Task<void> { co_await Sleep(absl::Hours(1'000'000)); }},
+    {"ALoopOfYields", kTurns, 1,
+     []() -> Task<void> {
+       for (;;) co_await Yield();
+     }},
+    {"AShieldedLoopOfYields", kTurns, 2,
+     []() -> Task<void> {
+       co_await Shield([]() -> Task<void> {
+         for (;;) co_await Yield();
+       }());
+     }},
+    {"ALoopOfShieldedYields", kTurns, 2,
+     []() -> Task<void> {
+       for (;;) co_await Shield([]() -> Task<void> { co_await Yield(); }());
+     }},
+    {"TwoThatWakeEachOther", kTurns, 1,
+     []() -> Task<void> {
+       Event there, back;
+       AwaitAll scope;
+       const auto pass = [](Event& from, Event& to) -> Task<void> {
+         for (;;) {
+           co_await from.Wait();
+           from.Reset();
+           to.Set();
+         }
+       };
+       scope.Fork(pass(there, back));
+       scope.Fork(pass(back, there));
+       there.Set();
+       (co_await scope.Join()).IgnoreFailures();
+     }},
+};
+
+class EndlessTest : public ::testing::TestWithParam<Endless> {};
+INSTANTIATE_TEST_SUITE_P(Every, EndlessTest, ::testing::ValuesIn(kEndless), ::testing::PrintToStringParamName());
+
+TEST_P(EndlessTest, IsReportedAtMostTwiceAndThenOver) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    std::vector<std::string> reports;
+    Simulation simulation({.carriers = 1 + static_cast<int>(seed % 3),
+                           .seed = seed,
+                           .on_deadlock = [&reports](const std::string& report) { reports.push_back(report); },
+                           .max_time = absl::Hours(1),
+                           .max_turns = 10'000});
+    for (int round = 0; round < 2; ++round) {
+      reports.clear();
+      EXPECT_EQ(simulation.TryRun(GetParam().run()).code(), absl::StatusCode::kCancelled);
+      ASSERT_EQ(reports.size(), static_cast<size_t>(GetParam().reports)) << reports.back();
+      EXPECT_TRUE(absl::StartsWith(reports[0], absl::StrCat(GetParam().report, "\n  VirtualThread[#"))) << reports[0];
+      if (reports.size() == 1) continue;
+      EXPECT_TRUE(absl::StrContains(
+          reports[1], "; all were asked to end before, and now shields hide nothing any more\n  VirtualThread[#"))
+          << reports[1];
+    }
+    EXPECT_EQ(simulation.Run(Workload()), 15) << "and in the next Run() shields are shields";
+    EXPECT_EQ(reports.size(), static_cast<size_t>(GetParam().reports));
+  }
+}
+
+// Nothing of Weft's knows how to end it.
+TEST(SimulationDeathTest, WhatNothingEndsEndsTheProcess) {
+  struct Nobody {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    void await_resume() const noexcept {}
+  };
+  EXPECT_DEATH(
+      {
+        Simulation simulation({.on_deadlock = [](const std::string&) {}});
+        simulation.Run([]() -> Task<void> { co_await Foreign(Nobody()); }());
+      },
+      "deadlock: all virtual threads are parked, with no timer and no I/O; all were asked to end, shields hide nothing "
+      "any more, and nothing ends them\n  VirtualThread\\[#1\\]/waiting in Foreign");
+}
+
+TEST(SimulationTest, ALimitIsThatOfOneRun) {
+  Simulation simulation({.max_time = absl::Hours(1), .max_turns = 1000});
+  for (int i = 0; i < 10; ++i) {
+    simulation.Run([]() -> Task<void> {
+      co_await Sleep(absl::Minutes(59));
+      for (int turn = 0; turn < 900; ++turn) co_await Yield();
+    }());
+  }
+  EXPECT_GE(simulation.now(), absl::Hours(9));
+}
+
+TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
+  std::string report;
+  Simulation simulation({.on_deadlock = [&report](const std::string& text) { report = text; }});
+  EXPECT_FALSE(simulation
+                   .TryRun([]() -> Task<void> {
+                     Mutex mutex, outside;
+                     Semaphore one(1), two(2), none(0);
+                     const std::optional<MutexGuard> by_root = outside.TryLock();
+                     AwaitAll scope;
+                     Event held;
+                     scope.Fork([&]() -> Task<void> {
+                       MutexGuard guard = co_await mutex.Lock();
+                       Permit first = co_await one.Acquire();
+                       Permit second = co_await two.Acquire();
+                       Permit third = co_await two.Acquire();
+                       held.Set();
+                       co_await Never();
+                     });
+                     co_await held.Wait();
+                     scope.Fork([&]() -> Task<void> { Use(co_await mutex.Lock()); }, {.name = "mutex"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await outside.Lock()); }, {.name = "outside"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await one.Acquire()); }, {.name = "one"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await two.Acquire()); }, {.name = "two"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await none.Acquire()); }, {.name = "none"});
+                     (co_await scope.Join()).IgnoreFailures();
+                   }())
+                   .ok());
+  for (const auto& [name, holder] : std::map<std::string, std::string>{
+           {"mutex", ", held by VirtualThread[#2]"},
+           {"outside", ", held by VirtualThread[#1]"},
+           {"one", ", held by VirtualThread[#2]"},
+           {"two", ", all 2 permits held, the last one by VirtualThread[#2]"},
+           {"none", ", which has no permits"},
+       }) {
+    const size_t at = report.find(absl::StrCat(",", name, "]/waiting in "));
+    ASSERT_NE(at, std::string::npos) << report;
+    EXPECT_TRUE(absl::StrContains(report.substr(at, report.find('\n', at) - at), absl::StrCat(holder, ", forked by #1")))
+        << report;
+  }
+}
+
+TEST(SimulationTest, TheReportTellsForHowLongAThreadHasWaited) {
+  std::string report;
+  Simulation simulation({.on_deadlock = [&report](const std::string& text) { report = text; }});
+  EXPECT_FALSE(simulation
+                   .TryRun([]() -> Task<void> {
+                     AwaitAll scope;
+                     scope.Fork(Never());
+                     co_await Sleep(absl::Seconds(5));
+                     (co_await scope.Join()).IgnoreFailures();
+                   }())
+                   .ok());
+  EXPECT_TRUE(absl::StrContains(report, " for 5.0")) << report;
+}
+
+// ---- Stacks.
+
+// Uses about `bytes` of the stack; the compiler does not know that nobody looks.
+[[gnu::noinline]] size_t UseStack(size_t bytes) {
+  volatile char local[1000];
+  local[bytes % sizeof(local)] = 1;
+  if (bytes <= sizeof(local)) return static_cast<size_t>(local[bytes % sizeof(local)]);
+  return UseStack(bytes - sizeof(local)) + static_cast<size_t>(local[0]);
+}
+
+TEST(SimulationTest, ACarrierHasTheStackOfAnOsThread) {
+  Simulation simulation({.carriers = 2});
+  simulation.Run([]() -> Task<void> {
+    AwaitAll scope;
+    scope.Fork([]() -> Task<void> {
+      // Sanitizers make frames larger, several times.
+      EXPECT_GT(UseStack(internal::Thread::StackBytes() / 8), 0u);
+      co_return;
+    });
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+TEST(SimulationDeathTest, AStackThatIsUsedUpIsNamed) {
+  EXPECT_DEATH(Simulation().Run([]() -> Task<void> {
+                 EXPECT_GT(UseStack(SIZE_MAX), 0u);
+                 co_return;
+               }()),
+               "weft: the stack of carrier 0 of a simulation is used up, all [0-9]+ KiB: a recursion that is too deep, or "
+               "a local that is too large\n");
 }
 
 }  // namespace

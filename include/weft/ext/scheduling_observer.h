@@ -10,6 +10,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <source_location>
 #include <string_view>
 
 
@@ -20,6 +21,10 @@ struct ThreadEvent {
   std::string_view name;  // empty if it has none; valid during the call only
   int carrier;            // index of the carrier that makes the call; -1: not a carrier
   int64_t time_ns;        // on the runtime's clock
+  // Of OnUnmount(): what it waits in, such as "Mutex::Lock", and the co_await that it does so in. Empty if it waits in
+  // nothing; line() is 0 where the co_await is not known.
+  std::string_view waits_in = {};
+  std::source_location waits_at = {};
 };
 
 class SchedulingObserver {

@@ -5,6 +5,7 @@
 #include "weft/internal/compiler.h"
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 
 #include "weft/internal/cancel_cause.h"
@@ -22,6 +23,9 @@ class BranchBlock final : public ThreadBlock {
   void OnEnd(Ending ending) noexcept override;
 };
 
+template <size_t kCount>
+struct AllOf;
+
 // Opened when its branches begin, closed by whoever ends the last of them, before the owner goes on.
 class AllScope final : public ScopeRecord {
  public:
@@ -29,10 +33,9 @@ class AllScope final : public ScopeRecord {
   // threads whose unstarted root frames are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is
   // made, and the roots are destroyed.
   static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
-                                       PromiseBase& awaiting) noexcept;
+                                       AwaitingFrame awaiting) noexcept;
   // The same for two.
-  static std::coroutine_handle<> BeginTwo(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots,
-                                          PromiseBase& awaiting) noexcept;
+  static std::coroutine_handle<> BeginTwo(AllOf<2>& place, PromiseBase* const* roots, AwaitingFrame awaiting) noexcept;
 
   // After the end: which branch failed first, or -1.
   int32_t first_failure() const noexcept { return first_failure_; }
@@ -62,6 +65,20 @@ class AllScope final : public ScopeRecord {
   int32_t cursor_ = 0;   // the next branch to ask to end
   union {
     CancelCause cause_;  // of the shutdown; not set before
+  };
+};
+
+// The place for a scope and its branches. Nothing of these is to be destroyed: whoever ends the last branch closes the
+// scope, and a branch that has ended owns nothing.
+template <size_t kCount>
+struct AllOf {
+  AllOf() noexcept {}
+  ~AllOf() {}
+  union {
+    AllScope scope;
+  };
+  union {
+    BranchBlock branches[kCount];
   };
 };
 

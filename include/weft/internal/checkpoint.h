@@ -6,6 +6,7 @@
 #include "weft/internal/compiler.h"
 
 #include <coroutine>
+#include <source_location>
 
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
@@ -18,13 +19,14 @@ class CheckpointAwaiter {
   using WeftAwaitable = void;
   bool await_ready() const noexcept { return AtCheckpoint(); }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
-    Suspend(frame.promise());
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) const noexcept {
+    Suspend({frame.promise(), where});
   }
   void await_resume() const noexcept {}
 
   // For await_suspend, where there is nothing to wait for and AtCheckpoint() has said no.
-  static void Suspend(PromiseBase& frame) noexcept {
+  static void Suspend(AwaitingFrame frame) noexcept {
     if (EnterWait(frame, kWait, nullptr)) YieldInstead();
   }
 

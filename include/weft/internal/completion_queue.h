@@ -29,7 +29,7 @@ class CompletionQueue {
 
   // The owner's wait: over when there is a subtask to take, or none is to come. A checkpoint.
   bool AwaitReady() noexcept;
-  void Suspend(PromiseBase& frame) noexcept;
+  void Suspend(AwaitingFrame frame) noexcept;
   // After the wait: the first, with its reference; null if none is to come.
   ChildBase* Take() noexcept;
 

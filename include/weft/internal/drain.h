@@ -110,6 +110,12 @@ class WantedLocks {
   // Is one of them held by `thread`, which got it after it had opened its scope number `since`?
   bool AnyHeldBy(ThreadKey thread, uint32_t since) noexcept;
 
+  // For fork(2): calls visit(Lock&) for the lock of each stripe.
+  template <class Visit>
+  void ForEachLock(Visit visit) noexcept {
+    for (Stripe& stripe : stripes_) visit(stripe.lock);
+  }
+
  private:
   struct alignas(64) Stripe {
     Lock lock;
@@ -168,6 +174,12 @@ class Drains {
       if (Drain* drain = stripe.PressIf(matches)) return drain;
     }
     return nullptr;
+  }
+
+  // As that of WantedLocks.
+  template <class Visit>
+  void ForEachLock(Visit visit) noexcept {
+    for (Stripe& stripe : stripes_) visit(stripe.lock);
   }
 
  private:

@@ -14,6 +14,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -175,6 +176,16 @@ struct PromiseBase : FrameMemory {
  private:
   static constexpr uintptr_t kRoot = 1;
   uintptr_t up_;  // set before the frame is started
+};
+
+// A frame that is suspended, and where: the co_await that it is in. An awaiter learns that for nothing, by a parameter of
+// its await_suspend that the compiler knows the value of, and only when it suspends:
+//   bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current())
+struct AwaitingFrame {
+  AwaitingFrame(PromiseBase& suspended, std::source_location at = {}) noexcept : frame(suspended), where(at) {}
+
+  PromiseBase& frame;
+  std::source_location where;  // line() is 0 if it is not known
 };
 
 // (The compiler shows this line to who awaits Weft's awaitables elsewhere, without weft::AsForeign().)

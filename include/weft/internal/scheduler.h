@@ -3,8 +3,8 @@
 // A wait is written so (see sync/event.h for a whole one):
 //
 //   bool await_ready() { return AtCheckpoint() && <it is there already>; }
-//   void await_suspend(std::coroutine_handle<Promise> frame) {
-//     if (!EnterWait(frame.promise(), kKind, this)) return;   // cancelled: the carrier unwinds the thread
+//   void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) {
+//     if (!EnterWait({frame.promise(), where}, kKind, this)) return;   // cancelled: the carrier unwinds the thread
 //     <register; whoever grants calls Wake() once>            // do not touch `this` after it was registered
 //   }
 //
@@ -36,9 +36,8 @@ uint64_t CurrentThreadId() noexcept;
 
 // False: the awaiter must suspend: the thread is cancelled, or has had its share and is to yield.
 bool AtCheckpoint() noexcept;
-// The frame is suspended. False: the thread is cancelled and will be unwound; register nothing. True: it will park, on what
-// the caller now registers.
-bool EnterWait(PromiseBase& frame, const WaitKind& kind, void* waiting_on) noexcept;
+// False: the thread is cancelled and will be unwound; register nothing. True: it will park, on what the caller now registers.
+bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
 // As EnterWait(), on entry to a boundary that waits for nothing itself: true if the thread goes on.
 bool EnterBoundary(PromiseBase& frame) noexcept;
 // For await_suspend, after EnterBoundary(): the thread goes on with `frame`; if AtCheckpoint() has said that it has had its
@@ -52,7 +51,7 @@ void GoOnInstead() noexcept;
 // For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The
 // carrier begins the newest child in the thread's place, if it has one: depth-first. A checkpoint, AtCheckpoint()
 // included.
-std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, PromiseBase& frame) noexcept;
+std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept;
 // What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was
 // carried on.
 void EndCounted(ScopeRecord& scope) noexcept;

@@ -342,8 +342,8 @@ class ScopeWait {
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    return AwaitChildren(scope_, frame.promise());
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    return AwaitChildren(scope_, {frame.promise(), where});
   }
 
  protected:

@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -80,8 +81,8 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
     return false;
   }
   template <WeftPromise Promise>
-  bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    return Suspend(frame.promise());
+  bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    return Suspend({frame.promise(), where});
   }
   // As Operation::result.
   int32_t await_resume() const noexcept { return operation_.result; }
@@ -101,7 +102,7 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
     ThreadBlock* thread = nullptr;
   };
 
-  bool Suspend(PromiseBase& frame) noexcept;
+  bool Suspend(AwaitingFrame frame) noexcept;
   bool Start() noexcept;
   static void Complete(Operation& operation) noexcept;
   static bool Withdraw(ThreadBlock& thread) noexcept;

@@ -72,6 +72,9 @@ struct WaitKind {
   // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
   // in a queue.
   bool for_children = false;
+  // For reports, while no thread runs: who has what `thread` waits for, such as ", held by VirtualThread[#3]". Null: that
+  // is not known.
+  std::string (*whose)(const ThreadBlock& thread) = nullptr;
 
   // For `withdraw`: of a wait that nobody can take back.
   static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }

@@ -54,7 +54,7 @@ struct Waiters {
 // Waits in `waiters` unless take(), called under the lock, says that what is waited for was there and has been taken.
 // For await_suspend: false if the coroutine goes on at once. `waiting_on` is for the withdraw of `kind`.
 template <class Take>
-bool WaitIn(Waiters& waiters, void* waiting_on, PromiseBase& frame, const WaitKind& kind, Take take) noexcept {
+bool WaitIn(Waiters& waiters, void* waiting_on, AwaitingFrame frame, const WaitKind& kind, Take take) noexcept {
   if (!EnterWait(frame, kind, waiting_on)) return true;
   ThreadBlock& self = *CurrentThread();
   {
@@ -71,7 +71,7 @@ bool WaitIn(Waiters& waiters, void* waiting_on, PromiseBase& frame, const WaitKi
 
 // The same for Waiters::Withdraw().
 template <class Take>
-bool WaitIn(Waiters& waiters, PromiseBase& frame, const WaitKind& kind, Take take) noexcept {
+bool WaitIn(Waiters& waiters, AwaitingFrame frame, const WaitKind& kind, Take take) noexcept {
   return WaitIn(waiters, &waiters, frame, kind, take);
 }
 

@@ -33,6 +33,7 @@
 #include "weft/internal/compiler.h"
 
 #include <coroutine>
+#include <source_location>
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/promise.h"
@@ -66,8 +67,8 @@ class Event {
     explicit Awaiter(Event& event) noexcept : event_(event) {}
     bool await_ready() const noexcept { return internal::AtCheckpoint() && event_.IsSet(); }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-      return event_.Suspend(frame.promise());
+    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+      return event_.Suspend({frame.promise(), where});
     }
     void await_resume() const noexcept {}
 
@@ -75,7 +76,7 @@ class Event {
     Event& event_;
   };
 
-  bool Suspend(internal::PromiseBase& frame) noexcept;
+  bool Suspend(internal::AwaitingFrame frame) noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;

@@ -20,6 +20,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <utility>
 
 #include "weft/internal/drain.h"
@@ -72,8 +73,8 @@ class Mutex {
     explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
     bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-      return mutex_.Suspend(frame.promise());
+    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+      return mutex_.Suspend({frame.promise(), where});
     }
     MutexGuard await_resume() const noexcept { return MutexGuard(&mutex_); }
 
@@ -83,7 +84,7 @@ class Mutex {
 
   bool Take() noexcept;
   bool TakeLocked() noexcept;
-  bool Suspend(internal::PromiseBase& frame) noexcept;
+  bool Suspend(internal::AwaitingFrame frame) noexcept;
   void Unlock() noexcept;
   void EndWantedIfNobodyWaits() noexcept;
   static bool Withdraw(internal::ThreadBlock& thread) noexcept;

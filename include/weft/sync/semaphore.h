@@ -20,6 +20,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <utility>
 
 #include "weft/internal/drain.h"
@@ -79,8 +80,8 @@ class Semaphore {
     explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
     bool await_ready() const noexcept { return internal::AtCheckpoint() && semaphore_.Take(internal::CurrentThreadId()); }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-      return semaphore_.Suspend(frame.promise());
+    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+      return semaphore_.Suspend({frame.promise(), where});
     }
     Permit await_resume() const noexcept { return Permit(&semaphore_); }
 
@@ -90,8 +91,9 @@ class Semaphore {
 
   bool Take(uint64_t thread) noexcept;
   bool TakeLocked(uint64_t thread) noexcept;
-  bool Suspend(internal::PromiseBase& frame) noexcept;
+  bool Suspend(internal::AwaitingFrame frame) noexcept;
   void Release() noexcept;
+  static bool Withdraw(internal::ThreadBlock& thread) noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;

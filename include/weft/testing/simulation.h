@@ -11,9 +11,18 @@
 //
 // Time stands still while a virtual thread can run, and jumps to the next timer when all are parked. Threads that run on
 // and on, so that never all are parked, may be waiting for time to pass, as a loop that polls does: after 10,000 turns
-// and checkpoints, or a hundred for each thread that is alive, each further one takes 100 ns. When all are parked with no
-// timer and no I/O, nothing will ever happen: that is a deadlock, and ends the run at once with a report of who waits on
-// what.
+// and checkpoints, or a hundred for each thread that is alive, each further one takes 100 ns.
+//
+// When all are parked with no timer and no I/O, nothing will ever happen: that is a deadlock, and ends the run at once with
+// a report. So does a limit: of the virtual time that a Run() takes, which a deadlock beside a ticker comes to, and of the
+// turns that virtual threads take in it, which a loop without end comes to.
+//
+// The report has a line for each virtual thread: in what it waits, at which line of the program, for how long, and for a lock, who holds
+// it. Then every virtual thread is asked to end. If that, too, ends in a deadlock or at a limit, because of what a Shield or a clean-up
+// does, shields hide nothing any more; and if that does not help either, because foreign work or a loop never ends, the process ends
+// with a last report.
+//
+// The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says so.
 //
 // I/O is real, on the backend asked for; time advances only when the kernel has nothing to say for a moment. Runs with I/O are
 // repeatable as far as the kernel is.
@@ -44,9 +53,13 @@ struct SimulationOptions {
   int min_runnable = 1;
   std::optional<IoBackend> io = std::nullopt;   // none: no I/O
   ext::SchedulingObserver* observer = nullptr;  // told of everything, beside the trace
-  // Called with the report of a deadlock; every virtual thread is then asked to end. None: the report is printed and the process
-  // ends.
+  // Called with the report of a deadlock, or of a limit that was reached; twice in one Run() at most, as told above. None: the report is
+  // printed and the process ends.
   std::function<void(const std::string& report)> on_deadlock = nullptr;
+  // Limits of one Run(): of virtual time, and of turns of virtual threads, which take some 10 s. (A thread that runs on without coming
+  // to a checkpoint takes no turn, and hangs the test.)
+  absl::Duration max_time = absl::InfiniteDuration();
+  uint64_t max_turns = 20'000'000;
 };
 
 class Simulation {

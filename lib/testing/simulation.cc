@@ -54,6 +54,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 
   void OnStart(const ext::ThreadEvent& event) noexcept override {
     Fold(1, event);
+    waits_.try_emplace(event.thread);  // here, for a wait allocates nothing
     if (next_ != nullptr) next_->OnStart(event);
   }
   void OnMount(const ext::ThreadEvent& event) noexcept override;
@@ -73,7 +74,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   std::string WaitOf(const internal::ThreadBlock& thread, int64_t now_ns) const {
     const internal::WaitKind* const kind = thread.wait.load(std::memory_order_relaxed);
     const auto found = waits_.find(thread.id);
-    if (found == waits_.end() || kind == nullptr) return "";
+    if (found == waits_.end() || found->second.in.empty() || kind == nullptr) return "";
     const Wait& wait = found->second;
     std::string text;
     if (wait.at.line() != 0) absl::StrAppend(&text, " at ", wait.at.file_name(), ":", wait.at.line());
@@ -92,13 +93,15 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   struct Wait {
     std::string_view in;  // static
     std::source_location at;
-    int64_t since_ns;
+    int64_t since_ns = 0;
   };
 
   // A join may park several times. Its line is known the first time only.
   void NoteWait(const ext::ThreadEvent& event) noexcept {
     if (event.waits_in.empty()) return;
-    Wait& wait = waits_[event.thread];
+    const auto found = waits_.find(event.thread);
+    if (found == waits_.end()) return;
+    Wait& wait = found->second;
     if (wait.in == event.waits_in && event.waits_at.line() == 0) return;
     wait = {event.waits_in, event.waits_at, event.time_ns};
   }

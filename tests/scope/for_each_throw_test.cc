@@ -38,8 +38,9 @@ struct Exploding {
   }
 };
 
+// At most so many begin: one that is on its way may have been begun when another throws.
 template <class R>
-Task<void> ThrowsAtThree(R range) {
+Task<void> ThrowsAtThree(R range, int at_most) {
   std::atomic<int> begun = 0;
   bool thrown = false;
   try {
@@ -51,15 +52,15 @@ Task<void> ThrowsAtThree(R range) {
     thrown = error.what() == std::string("three");
   }
   EXPECT_TRUE(thrown);
-  EXPECT_LE(begun, 6);
+  EXPECT_LE(begun, at_most);
   EXPECT_EQ(Counted::alive, 0);
 }
 
 TEST_P(ForEachThrowTest, WhatAnIteratorThrowsIsThrownByTheCall) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;
-    co_await ThrowsAtThree(Exploding::Advanced());
-    co_await ThrowsAtThree(Exploding::Dereferenced());
+    co_await ThrowsAtThree(Exploding::Advanced(), 4);
+    co_await ThrowsAtThree(Exploding::Dereferenced(), 9);  // the others go on until they are asked to end
   });
 }
 

@@ -280,9 +280,10 @@ Task<void> Ticks() {
 
 // A destructor that waits for children that are shielded.
 Task<void> LeavesShieldedChildren() {
+  Event begun;
   AwaitAll scope;
-  scope.Fork(Hidden());
-  co_await Yield();
+  scope.Fork(Hidden(begun));
+  co_await begun.Wait();
 }
 
 Task<void> LocksInARing() {
@@ -396,7 +397,7 @@ TEST_P(EndlessTest, IsReportedAtMostTwiceAndThenOver) {
     for (int round = 0; round < 2; ++round) {
       reports.clear();
       EXPECT_EQ(simulation.TryRun(GetParam().run()).code(), absl::StatusCode::kCancelled);
-      ASSERT_EQ(reports.size(), static_cast<size_t>(GetParam().reports)) << reports.back();
+      ASSERT_EQ(reports.size(), static_cast<size_t>(GetParam().reports)) << (reports.empty() ? "" : reports.back());
       EXPECT_TRUE(absl::StartsWith(reports[0], absl::StrCat(GetParam().report, "\n  VirtualThread[#"))) << reports[0];
       if (reports.size() == 1) continue;
       EXPECT_TRUE(absl::StrContains(

@@ -1,8 +1,10 @@
 #include "weft/testing/simulation.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -54,7 +56,6 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 
   void OnStart(const ext::ThreadEvent& event) noexcept override {
     Fold(1, event);
-    waits_.try_emplace(event.thread);  // here, for a wait allocates nothing
     if (next_ != nullptr) next_->OnStart(event);
   }
   void OnMount(const ext::ThreadEvent& event) noexcept override;
@@ -99,9 +100,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   // A join may park several times. Its line is known the first time only.
   void NoteWait(const ext::ThreadEvent& event) noexcept {
     if (event.waits_in.empty()) return;
-    const auto found = waits_.find(event.thread);
-    if (found == waits_.end()) return;
-    Wait& wait = found->second;
+    Wait& wait = waits_[event.thread];
     if (wait.in == event.waits_in && event.waits_at.line() == 0) return;
     wait = {event.waits_in, event.waits_at, event.time_ns};
   }
@@ -114,7 +113,13 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 
   ext::SchedulingObserver* const next_;
   Host* host_ = nullptr;
-  std::unordered_map<uint64_t, Wait> waits_;  // the last one of each thread that has not ended
+  // The last wait of each thread that has not ended. In memory of its own, for some thousand threads: a test may hold
+  // that nothing is allocated.
+  static constexpr size_t kArenaBytes = size_t{1} << 19;
+  const std::unique_ptr<std::byte[]> arena_ = std::make_unique_for_overwrite<std::byte[]>(kArenaBytes);
+  std::pmr::monotonic_buffer_resource chunks_{arena_.get(), kArenaBytes};
+  std::pmr::unsynchronized_pool_resource nodes_{&chunks_};
+  std::pmr::unordered_map<uint64_t, Wait> waits_{&nodes_};
 };
 
 // One fiber a carrier. Whoever waits for something on the OS thread itself, drives them.

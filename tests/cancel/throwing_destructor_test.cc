@@ -35,7 +35,6 @@ Task<void> InTheLeaf() {
   const Throws local;
   co_await Sleep(absl::Hours(1));
 }
-Task<void> InAParameter(Throws) { co_await Forever(); }
 Task<int> AwaitAndGive(int value) {
   co_await Forever();
   co_return value;
@@ -69,7 +68,6 @@ struct Place {
 };
 constexpr Place kPlaces[] = {{"a local", InALocal},
                              {"a local of the leaf", InTheLeaf},
-                             {"a parameter", [] { return InAParameter(Throws()); }},
                              {"a temporary", InATemporary},
                              {"a local in a try block", InATryBlock},
                              {"a local in a try block, before a wait", BeforeAWait},

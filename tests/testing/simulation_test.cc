@@ -280,10 +280,13 @@ Task<void> Ticks() {
 
 // A destructor that waits for children that are shielded.
 Task<void> LeavesShieldedChildren() {
-  Event begun;
-  AwaitAll scope;
-  scope.Fork(Hidden(begun));
-  co_await begun.Wait();
+  {
+    Event begun;
+    AwaitAll scope;
+    scope.Fork(Hidden(begun));
+    co_await begun.Wait();
+  }
+  co_await Yield();  // cancelled by then
 }
 
 Task<void> LocksInARing() {

@@ -61,7 +61,9 @@ class ServerTest(unittest.TestCase):
         self.assertEqual(lines.readline(), "")
 
     def test_it_outlives_a_shortage_of_descriptors(self):
-        _, lines = self._connect()
+        connection, lines = self._connect()
+        connection.sendall(b"hello\n")
+        self.assertRegex(lines.readline(), r": 5 bytes\n$")  # it is accepted by now
         self._leave_no_descriptor()
         waiting, waiting_lines = self._connect()
         waiting.sendall(b"hello\n")

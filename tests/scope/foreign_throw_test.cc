@@ -10,6 +10,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@
 #include "weft/internal/frame_cache.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 #include "weft/testing/simulation.h"
@@ -369,13 +371,23 @@ TEST_P(ForeignThrowTest, AShieldedOperationIsNotCancelled) {
   Everywhere([]() -> Task<void> {
     Seen seen;
     bool shielded = false;
-    const absl::Status late = co_await StopOnceItWaits([](Seen& seen, bool& shielded) -> Task<void> {
-      co_await Shield(Foreign([](bool& shielded) -> other::task<> {
-        co_await AsForeign(Sleep(absl::Milliseconds(1)));
-        shielded = true;
-      }(shielded)));
-      co_await GuardedWaitIn([] { return Forever(); }, seen);
-    }(seen, shielded));
+    Event asked;
+    std::stop_source source;
+    AwaitAll scope;
+    scope.Fork([&asked, &source, thread = VirtualThread::Current()]() -> Task<void> {
+      co_await testing::UntilParked(thread);
+      source.request_stop();
+      asked.Set();
+    });
+    const absl::Status late = co_await WithStopToken(
+        source.get_token(), [](Seen& seen, bool& shielded, Event& asked) -> Task<void> {
+          co_await Shield(Foreign([](bool& shielded, Event& asked) -> other::task<> {
+            co_await AsForeign(asked.Wait());
+            shielded = true;
+          }(shielded, asked)));
+          co_await GuardedWaitIn([] { return Forever(); }, seen);
+        }(seen, shielded, asked));
+    (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(late.code(), absl::StatusCode::kCancelled);
     EXPECT_TRUE(shielded);
     EXPECT_EQ(seen.cancelled, 0);  // it has not begun

@@ -139,8 +139,12 @@ class RulesTest(unittest.TestCase):
                          "  if (int s = F(); weft_mutant::On(%d) != static_cast<bool>(s != 0)) return;" % site.number)
         self.assertEqual(_found(_in_function("if (T* t = F()) G();"), "negate"), [])
 
-    def test_what_is_stepped_in_a_comparison_stays_whole(self):
-        self.assertEqual(_found(_in_function("if (++a >= b) F();"), "bound"), [])
+    def test_both_sides_of_a_comparison_stay_whole(self):
+        for comparison in ("a < b", "-a < b", "a - b >= c", "a < b + c * d", "f(a) + c > d(e)", "a[i] <= b->c"):
+            (site,) = [site for site in _all(_in_function("if (x && %s) F();" % comparison)) if site.rule == "bound"]
+            self.assertEqual(site.what, "%s in if (x && %s) F();" % (comparison, comparison))
+        for comparison in ("++a >= b", "!a < b", "a < std::min(b, c)", "a == b < c", "a << b < c", "a < b << c", "F(a, b) + c > d"):
+            self.assertEqual(_found(_in_function("if (%s) F();" % comparison), "bound"), [], comparison)
 
     def test_functions_end_early_by_what_they_return(self):
         for head, ending in (("void F()", "return;"), ("void A::F() const noexcept", "return;"), ("Task<void> F()", "co_return;")):

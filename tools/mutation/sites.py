@@ -22,7 +22,10 @@ import re
 RULES = ("negate", "drop", "bound", "swap", "return")
 
 _ON = "weft_mutant::On(%d)"
-_OPERAND = r"[\w.\->\[\]():*']+"
+_OPERAND = r"[\w.\->\[\]():*']+(?: [-+*/%] [\w.\->\[\]():*']+)*"
+# What binds less than a comparison.
+_BEFORE_RELATION = re.compile(r"(^|[(,;{?:]|&&|\|\||[^=!<>]=|\breturn)\s*$")
+_AFTER_RELATION = re.compile(r"\s*($|[),;}?:\]]|&&|\|\|)")
 _RELATION = re.compile(r"(?P<a>%s) (?P<op><=|>=|<|>) (?P<b>%s)" % (_OPERAND, _OPERAND))
 _OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 _ONE_MORE = re.compile(r"(?<=[\w\])]) [+-] (1)(?![\w.'])")
@@ -311,7 +314,8 @@ def _sites_of_line(path, text, code, line, following):
         begin_a, end_a = _trim(line.code, *found.span("a"), True)
         begin_b, end_b = _trim(line.code, *found.span("b"), False)
         a, b = source(begin_a, end_a), source(begin_b, end_b)
-        if a and b and not re.search(r"\bco_await\b", line.code) and not line.code[:begin_a].endswith(("++", "--")):
+        if a and b and not re.search(r"\bco_await\b", line.code) and _BEFORE_RELATION.search(line.code[:begin_a]) and \
+                _AFTER_RELATION.match(line.code[end_b:]):
             replacement = "(%s ? %s %s %s : %s %s %s)" % (_ON, a, _OTHER[found.group("op")], b, a, found.group("op"), b)
             yield "bound", begin_a, end_b, "%s in %s" % (source(begin_a, end_b), source(*whole)), replacement
     for found in _ONE_MORE.finditer(line.code):

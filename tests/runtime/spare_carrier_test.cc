@@ -4,6 +4,7 @@
 // calls fail.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -187,6 +188,52 @@ TEST_P(SpareCarrierTest, ADestructorDoesWithoutOneWhereNoDescriptorIsLeft) {
 // Without a fault there is one.
 TEST_P(SpareCarrierTest, ADestructorHasOne) {
   EXPECT_EQ(CarriersAfterLeaving(GetParam(), [] {}, [] {}), 2);
+}
+
+// Holds as many carriers at once, each in a destructor that waits until a thread outside of its scope has done the same
+// with one less. That thread sleeps afterwards, on a spare carrier that is to retire.
+Task<void> Hold(int carriers) {
+  if (carriers == 0) co_return;
+  AwaitAll others;
+  Event let_go;
+  {
+    AwaitAll scope;
+    Event begun;
+    scope.Fork([&]() -> Task<void> {
+      begun.Set();
+      co_await Shield([](Event& event) -> Task<void> { co_await event.Wait(); }(let_go));
+    });
+    co_await begun.Wait();
+    others.Fork([&]() -> Task<void> {
+      co_await Hold(carriers - 1);
+      let_go.Set();
+      co_await Sleep(absl::Microseconds(100));
+    });
+  }
+  (co_await others.Join()).IgnoreFailures();
+}
+
+// Those that have retired are called back, and new ones made only where these are too few.
+TEST_P(SpareCarrierTest, ThereAreAsManyAsWereEverNeededAtOnce) {
+  for (const int parallelism : {1, 2}) {
+    const std::unique_ptr<Runtime> runtime =
+        Runtime::Create({.parallelism = parallelism, .min_runnable = parallelism, .io = GetParam()}).value();
+    int most = 0;
+    for (const int held : {0, 1, 1, 3, 0, 1, 3, 2, 4, 4}) {
+      runtime->Run(Hold(held));
+      most = std::max(most, held);
+      // Where there are two, a thread may be let go before its destructor has to wait.
+      if (parallelism == 1) EXPECT_EQ(runtime->Stats().carriers, 1 + most) << "after " << held << " at once";
+      EXPECT_LE(runtime->Stats().carriers, parallelism + most) << "after " << held << " at once";
+    }
+    // Several such chains side by side.
+    runtime->Run([]() -> Task<void> {
+      AwaitAll scope;
+      for (int i = 0; i < 3; ++i) scope.Fork(Hold(3));
+      (co_await scope.Join()).IgnoreFailures();
+    }());
+    EXPECT_LE(runtime->Stats().carriers, parallelism + 9);
+  }
 }
 
 }  // namespace

@@ -294,6 +294,7 @@ TEST_P(AgainTest, TheOutermostOfSeveralRequestsCountsInWhateverOrderTheyCome) {
   for (const Level first : {kThread, kOuter, kInner}) {
     for (const Level second : {kThread, kOuter, kInner}) {
       for (const Level third : {kThread, kOuter, kInner}) {
+        if (third == second) continue;
         for (const int yields : {0, 4}) {
           SCOPED_TRACE(absl::StrCat("asked: ", first, second, third, ", yields: ", yields));
           Everywhere([&] { return Ask({first, second, third}, yields); });

@@ -254,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, ManyTest,
 TEST_P(ManyTest, EachIsBegunOnceAndEndsOnceWhateverEndsThem) {
   const auto& [way, place] = GetParam();
   auto run = [&way = way](Runtime& runtime) {
-    for (const int count : {1, 63, 64, 65, 129, 1'025, 2'049, 64}) {
+    for (const int count : {1, 63, 64, 65, 129, 1'025, 64}) {
       SCOPED_TRACE(count);
       Counted::alive = 0;
       Crowd crowd(count);
@@ -269,7 +269,7 @@ TEST_P(ManyTest, EachIsBegunOnceAndEndsOnceWhateverEndsThem) {
     }
   };
   if (place.simulated) {
-    for (uint64_t seed = 1; seed <= 3; ++seed) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
       SCOPED_TRACE(absl::StrCat("seed ", seed));
       testing::Simulation simulation({.carriers = place.carriers, .seed = seed});
       run(simulation.runtime());

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -175,6 +176,96 @@ TEST(SyncRaceTest, WakeUpsFromOsThreadsRaceWithParking) {
       }
     }(ping, pong));
     outside.join();
+  }
+}
+
+// ---- Shared by two runtimes.
+
+// Runs each on a runtime of its own, at the same time.
+void OnTwoRuntimes(IoBackend io, int parallelism, Task<void> one, Task<void> two) {
+  const std::unique_ptr<Runtime> first = Runtime::Create({.parallelism = parallelism, .io = io}).value();
+  const std::unique_ptr<Runtime> second = Runtime::Create({.parallelism = parallelism, .io = io}).value();
+  std::thread other([&] { second->Run(std::move(two)); });
+  first->Run(std::move(one));
+  other.join();
+}
+
+template <class Work>
+Task<void> Several(Work work) {
+  AwaitAll scope;
+  for (int i = 0; i < 4; ++i) scope.Fork(work);
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// Each sets what the other waits for, and waits itself; before that it has waited in vain.
+void AnEventForEachSide(IoBackend io, int parallelism) {
+  constexpr int kRounds = 50;
+  std::array<std::array<Event, kRounds>, 2> events;
+  std::atomic<int> woken = 0;
+  auto side = [&](size_t mine, size_t others) {
+    return Several([&, mine, others]() -> Task<void> {
+      for (int i = 0; i < kRounds; ++i) {
+        co_await MoveOnAfter(absl::ZeroDuration(), [](Event& event) -> Task<void> { co_await event.Wait(); }(events[mine][i]));
+        events[others][i].Set();
+        co_await events[mine][i].Wait();
+        ++woken;
+      }
+    });
+  };
+  OnTwoRuntimes(io, parallelism, side(0, 1), side(1, 0));
+  EXPECT_EQ(woken, 2 * 4 * kRounds);
+}
+
+// Both sides wait for one event, many times over.
+void AnEventForBoth(IoBackend io, int parallelism) {
+  for (int i = 0; i < 20; ++i) {
+    Event event;
+    std::atomic<int> begun = 0, woken = 0;
+    auto wait = [&]() -> Task<void> {
+      return Several([&]() -> Task<void> {
+        if (++begun == 8) event.Set();
+        co_await event.Wait();
+        ++woken;
+      });
+    };
+    OnTwoRuntimes(io, parallelism, wait(), wait());
+    EXPECT_EQ(woken, 8);
+  }
+}
+
+// As many inside as may be, whosever they are, whether those before were served or gave up.
+template <class Get>
+void SomethingThatIsHeld(IoBackend io, int parallelism, int limit, Get get) {
+  constexpr int kRounds = 100;
+  std::atomic<int> inside = 0, served = 0;
+  auto side = [&] {
+    return Several([&]() -> Task<void> {
+      for (int i = 0; i < kRounds; ++i) {
+        co_await MoveOnAfter(absl::ZeroDuration(), [](Get wanted) -> Task<void> { const auto held = co_await wanted(); }(get));
+        const auto held = co_await get();
+        EXPECT_LE(++inside, limit);
+        co_await Yield();
+        --inside;
+        ++served;
+      }
+    });
+  };
+  OnTwoRuntimes(io, parallelism, side(), side());
+  EXPECT_EQ(served, 2 * 4 * kRounds);
+}
+
+TEST(TwoRuntimesTest, WhatTheyShareServesBoth) {
+  for (const IoBackend io : {IoBackend::kEpoll, IoBackend::kUring}) {
+    for (const int parallelism : {1, 2}) {
+      AnEventForEachSide(io, parallelism);
+      AnEventForBoth(io, parallelism);
+      Mutex mutex;
+      SomethingThatIsHeld(io, parallelism, 1, [&mutex] { return mutex.Lock(); });
+      for (const int permits : {1, 3}) {
+        Semaphore semaphore(permits);
+        SomethingThatIsHeld(io, parallelism, permits, [&semaphore] { return semaphore.Acquire(); });
+      }
+    }
   }
 }
 

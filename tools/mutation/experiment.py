@@ -1,6 +1,7 @@
 """Turns defects on one by one, and runs the tests that reach them, until one fails."""
 import collections
 import concurrent.futures
+import json
 import os
 import re
 import resource
@@ -18,6 +19,7 @@ from tools.mutation.build import REACHED_BYTES, CompileError
 # A test that takes longer hangs.
 _MIN_TIMEOUT_SECONDS = 10
 _TIMEOUT_FACTOR = 10
+_FAR = 5
 # A defect may allocate without end.
 _MAX_DATA_BYTES = 6 << 30
 _KEPT_OUTPUT_BYTES = 4096
@@ -94,8 +96,9 @@ def component_of(root, path):
 class Experiment:
     """Some defects, all built in, and the tests that may notice them."""
 
-    def __init__(self, build, texts, jobs):
+    def __init__(self, build, texts, jobs, patience):
         self._build = build
+        self._patience = patience    # seconds that the tests of one may take, all together
         self._texts = texts          # path -> source, of every file that defects are drawn in
         self._jobs = jobs
         self._reached = {}           # test name -> numbers
@@ -149,6 +152,23 @@ class Experiment:
             finally:
                 print(file=sys.stderr)
 
+    def measure_once(self, drawn, path, state):
+        """measure(), of which the outcome is kept in a file, for a run of the same draw in the same state."""
+        key = [state, sorted(site.key for site in drawn)]
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                kept = json.load(file)
+            if kept["key"] == key:
+                self._programs, self._seconds = kept["programs"], kept["seconds"]
+                self._reached = {name: set(numbers) for name, numbers in kept["reached"].items()}
+                return
+            os.unlink(path)  # the programs are about to be overwritten
+        self.measure(drawn)
+        reached = {name: sorted(numbers) for name, numbers in self._reached.items()}
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump({"key": key, "programs": self._programs, "seconds": self._seconds, "reached": reached}, file)
+        os.rename(path + ".new", path)
+
     def measure(self, drawn):
         """Links the tests that have anything of it, and runs each once: which defects does it reach, and how long does it take?"""
         affected = {found.path for site in drawn for found in self._build.affected(site.path)}
@@ -172,14 +192,17 @@ class Experiment:
                   flush=True)
 
     def tests_of(self, site):
-        """Those that reach it, the nearest first, then the quickest."""
+        """Those that reach it, the nearest first, then the quickest; a far one before a near one that takes much longer."""
         near = component_of(self._build.root, site.path)
         names = [name for name, numbers in self._reached.items() if site.number in numbers]
-        return sorted(names, key=lambda name: (name.split("/")[1] != near, self._seconds[name]))
+        return sorted(names, key=lambda name: (self._seconds[name] + 0.1) * (1 if name.split("/")[1] == near else _FAR))
 
     def try_one(self, site):
         """A Noticed, or None."""
+        begin = time.monotonic()
         for name in self.tests_of(site):
+            if time.monotonic() - begin > self._patience:
+                break
             timeout = max(_MIN_TIMEOUT_SECONDS, _TIMEOUT_FACTOR * self._seconds[name])
             how, seconds, _ = run(self._programs[name], site.number, timeout)
             if how != "passed":

@@ -19,7 +19,7 @@
 //       if (subtask.state() == weft::Subtask<Quote>::State::kSuccess) quotes_.push_back(*subtask);
 //       return quotes_.size() == 3;                         // true: shut the scope down
 //     }
-//     std::vector<Quote> Result(const weft::Outcome&) { return std::move(quotes_); }
+//     std::vector<Quote> Result(const weft::Outcome&) { return quotes_; }   // of each join: there may be several
 //
 //    private:
 //     std::vector<Quote> quotes_;
@@ -104,6 +104,9 @@ constexpr bool ShutsDownOnFailure() {
 // runtime's on_uncaught_failure. (outcome.cc)
 void ReportUncaught(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
 
+// Of a join, for the value of a subtask from which it was moved out before. (outcome.cc)
+Outcome TakenOutcome(uint64_t thread);
+
 }  // namespace internal
 
 // What a policy is.
@@ -121,7 +124,9 @@ struct ShutdownOnFailurePolicy {
   Outcome Result(Outcome outcome) { return outcome; }
 };
 
-// The value is moved out by the first join after the success.
+// Each join after the success gives the value. What can be copied is: a large value costs a copy, unless it is given as a
+// std::shared_ptr. What cannot be copied is moved out by the first join; later ones fail: kFailedPrecondition, "the value
+// was taken".
 template <class T>
 class ShutdownOnSuccessPolicy {
   static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to give; use a scope of another policy");
@@ -134,12 +139,21 @@ class ShutdownOnSuccessPolicy {
     return true;
   }
   ValueOutcome<T> Result(Outcome outcome) {
-    if (winner_.has_value()) return ValueOutcome<T>(std::move(*winner_).get());
+    if (winner_.has_value()) return Winner(*winner_);
     if (!outcome.ok()) return ValueOutcome<T>(std::move(outcome));
     return ValueOutcome<T>(Outcome({Failure{0, absl::NotFoundError("no subtask completed")}}, 0));
   }
 
  private:
+  static ValueOutcome<T> Winner(Subtask<T> winner) {
+    if (winner.taken()) return ValueOutcome<T>(internal::TakenOutcome(winner.thread_id()));
+    if constexpr (internal::CanBeCopied<internal::Kept<T>>::value) {
+      return ValueOutcome<T>(winner.get());  // a T that says that it can be copied is; if it cannot, delete its copy constructor
+    } else {
+      return ValueOutcome<T>(std::move(winner).get());
+    }
+  }
+
   std::optional<Subtask<T>> winner_;
 };
 
@@ -153,18 +167,19 @@ class AllSuccessfulPolicy {
   static constexpr bool kShutdownOnFailure = true;
 
   void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
-  // Of the subtasks forked since the join before.
+  // Of the subtasks forked since the join before. The values are moved out of them.
   ValueOutcome<std::vector<internal::Kept<T>>> Result(Outcome outcome) {
     using Values = ValueOutcome<std::vector<internal::Kept<T>>>;
-    const std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
+    std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
     if (!outcome.ok()) return Values(std::move(outcome));
     std::vector<internal::Kept<T>> values;
     values.reserve(subtasks.size());
-    for (const Subtask<T>& subtask : subtasks) {
+    for (Subtask<T>& subtask : subtasks) {
       if (subtask.state() != Subtask<T>::State::kSuccess) {
         return Values(Outcome({Failure{subtask.thread_id(), absl::CancelledError("a subtask was cancelled")}}, 0));
       }
-      values.push_back(static_cast<T&&>(subtask.get()));
+      if (subtask.taken()) return Values(internal::TakenOutcome(subtask.thread_id()));
+      values.push_back(std::move(subtask).get());
     }
     return Values(std::move(values));
   }

@@ -7,7 +7,8 @@
 // A handle is shared with its child, and can be copied. A result that nobody can read is destroyed at once: by the child
 // at its end, if no handle is left or it was cancelled, else by whoever drops the last handle, on the thread on which
 // that happens. A handle may outlive the scope. The owner of the scope looks at it after a Join() that came after the Fork(); another
-// thread may look as soon as the child has completed. Looking earlier, or for what is not there, is a CHECK that says so.
+// thread may look as soon as the child has completed. Looking earlier, or for what is not there, or was moved out, is a
+// CHECK that says so.
 //
 // AnySubtask is the same without the type of the result: what a policy sees of a scope whose subtasks are of any type.
 // (policy.h)
@@ -59,6 +60,9 @@ class AnySubtask {
     return child().exception();
   }
 
+  // Was the result moved out, by std::move(subtask).get() of any handle, or by a join? Then get() is a CHECK.
+  bool taken() const noexcept { return child().taken(); }
+
   uint64_t thread_id() const noexcept { return child().id; }
 
   // The same child.
@@ -88,12 +92,14 @@ class Subtask : public AnySubtask {
     child().CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
     if constexpr (!std::is_void_v<T>) return *static_cast<internal::ChildOf<T>&>(child()).value();
   }
-  // Moved out, for all handles; a T& stays what it is.
+  // Moved out, for all handles: from then on get() is a CHECK. A T&, and what is trivially copied, stays as it is.
   T get() && {
     if constexpr (std::is_void_v<T>) {
       std::as_const(*this).get();
     } else {
-      return static_cast<T&&>(std::as_const(*this).get());
+      auto& value = std::as_const(*this).get();
+      if constexpr (!std::is_reference_v<T> && !std::is_trivially_copyable_v<T>) child().Take();
+      return static_cast<T&&>(value);
     }
   }
   std::add_lvalue_reference_t<T> operator*() const { return get(); }

@@ -98,6 +98,8 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
   WEFT_CHECK(found == wanted) << what << " of a subtask that is " << kNames[static_cast<int>(found)] << ", not "
                               << kNames[static_cast<int>(wanted)] << ": " << DescribeThread(*this)
                               << (found == Completion::kFailed ? ": " + FailureStatus().ToString() : std::string());
+  WEFT_CHECK(!taken()) << what << " of a subtask whose value was taken: " << DescribeThread(*this)
+                       << "; it is moved out once, by std::move(subtask).get() or by a join";
 }
 
 }  // namespace weft::internal

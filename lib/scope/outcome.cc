@@ -48,6 +48,11 @@ void ReportUncaught(const char* where, const absl::Status& status, const std::ex
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
+Outcome TakenOutcome(uint64_t thread) {
+  constexpr const char* kTaken = "the value was taken, by a join before or through a handle of its subtask";
+  return Outcome({Failure{thread, absl::FailedPreconditionError(kTaken)}}, 0);
+}
+
 }  // namespace internal
 
 void Failure::Throw() const {

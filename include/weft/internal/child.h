@@ -35,6 +35,10 @@ class ChildBase : public ThreadBlock {
 
   // The owner, which may read the result from now on, also before a join.
   void ShowToOwner() noexcept { shown_to_owner_ = true; }
+  // Was the value moved out? relaxed: who asks while another thread takes it races for the value itself.
+  bool taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
+  // Before that.
+  void Take() noexcept { taken_.store(true, std::memory_order_relaxed); }
   // CHECKs that this thread may read the result now, and that it is of that kind.
   void CheckResultMayBeRead(const char* what, Completion wanted) const;
 
@@ -75,6 +79,7 @@ class ChildBase : public ThreadBlock {
   Atomic<Completion> completion_{Completion::kUnavailable};
   const bool holds_;  // a result has a destructor
   bool shown_to_owner_ = false;
+  Atomic<bool> taken_{false};
   bool daemon_ = false;  // before it starts
 };
 

@@ -46,7 +46,9 @@
 // a join returns all are gone, but for results that somebody can read (subtask.h).
 //
 // Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the
-// owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening.
+// owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening: what its
+// owner has opened since, another scope or a ScopedBinding, is closed by then, or its children would outlive this scope. A
+// join ends nothing, and may be called meanwhile: the threads of an inner scope may fork into this one, and go on.
 // Misuse is a CHECK that names both sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by
 // VirtualThread[#3,a]/waiting, and ...".
 //

@@ -12,10 +12,10 @@
 // it for a while. Threads started outside of any scope inherit nothing.
 //
 // Structure. A binding ends on its own thread, in the reverse order of binding, and with no scope open that was opened
-// inside it. A scope forks under the bindings it was opened under. Anything else is a CHECK that names both sides: it
-// is what makes inheriting by one pointer safe.
+// inside it. A scope forks, and is closed, under the bindings it was opened under. Anything else is a CHECK that names both
+// sides: it is what makes inheriting by one pointer safe.
 //
-// Cost: a binding is eighty bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a
+// Cost: a binding is 88 bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a
 // value is looked for, which walks outwards, and tells the bindings on its way what it has found, or that there is
 // nothing. Each remembers up to four; who looks for more values than that under many bindings walks more often. That a
 // value is not bound is mostly told by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the
@@ -25,6 +25,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -51,7 +52,7 @@ class BindingBase {
  protected:
   BindingBase() = default;
   ~BindingBase() = default;
-  void Bind(const void* key, const void* value) noexcept;
+  void Bind(const void* key, const void* value, std::source_location where) noexcept;
   void Unbind() noexcept;
 
  private:
@@ -99,9 +100,11 @@ class alignas(8) ScopedValue {
 template <class T>
 class [[nodiscard("a binding lasts as long as this object: give it a name")]] ScopedBinding : private internal::BindingBase {
  public:
-  ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value) : value_(std::move(value)) {
+  ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value,
+                std::source_location where = std::source_location::current())
+      : value_(std::move(value)) {
     internal::CheckInFrame(this);
-    Bind(&key, &value_);
+    Bind(&key, &value_, where);
   }
   ~ScopedBinding() { Unbind(); }
 
@@ -117,34 +120,40 @@ class [[nodiscard("call .Run(task)")]] Carrying {
  public:
   template <class U>
   Carrying<T..., U> Where(const ScopedValue<U>& key, std::type_identity_t<U> value) && {
-    return Carrying<T..., U>(std::tuple_cat(std::move(bound_), std::tuple<std::pair<const ScopedValue<U>*, U>>({&key, std::move(value)})));
+    return Carrying<T..., U>(
+        std::tuple_cat(std::move(bound_), std::tuple<std::pair<const ScopedValue<U>*, U>>({&key, std::move(value)})),
+        where_);
   }
 
   // Awaits `task` under the bindings, the first outermost. Exceptions pass through.
   template <class R>
   Task<R> Run(Task<R> task) && {
-    return RunFrom<0>(std::move(bound_), std::move(task));
+    return RunFrom<0>(std::move(bound_), where_, std::move(task));
   }
 
-  explicit Carrying(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound) : bound_(std::move(bound)) {}
+  Carrying(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound, std::source_location where)
+      : bound_(std::move(bound)), where_(where) {}
 
  private:
   template <size_t I, class R>
-  static Task<R> RunFrom(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound, Task<R> task) {
+  static Task<R> RunFrom(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound, std::source_location where,
+                         Task<R> task) {
     if constexpr (I == sizeof...(T)) {
       co_return co_await std::move(task);
     } else {
-      ScopedBinding binding(*std::get<I>(bound).first, std::move(std::get<I>(bound).second));
-      co_return co_await RunFrom<I + 1>(std::move(bound), std::move(task));
+      ScopedBinding binding(*std::get<I>(bound).first, std::move(std::get<I>(bound).second), where);
+      co_return co_await RunFrom<I + 1>(std::move(bound), where, std::move(task));
     }
   }
 
   std::tuple<std::pair<const ScopedValue<T>*, T>...> bound_;
+  std::source_location where_;
 };
 
 template <class T>
-Carrying<T> Where(const ScopedValue<T>& key, std::type_identity_t<T> value) {
-  return Carrying<T>(std::tuple<std::pair<const ScopedValue<T>*, T>>({&key, std::move(value)}));
+Carrying<T> Where(const ScopedValue<T>& key, std::type_identity_t<T> value,
+                  std::source_location where = std::source_location::current()) {
+  return Carrying<T>(std::tuple<std::pair<const ScopedValue<T>*, T>>({&key, std::move(value)}), where);
 }
 
 }  // namespace weft

@@ -11,8 +11,10 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lib/runtime/deadline.h"
 #include "lib/runtime/in_place.h"
+#include "weft/internal/binding.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
@@ -77,6 +79,7 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
 
 ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
+  CheckNothingInside({});
   timer_.Stop();
   if (!children.Drained()) {
     RequestShutdown(MakeCause(CancelReason::Kind::kScopeClosed, owner->id));
@@ -145,6 +148,45 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
   WEFT_CHECK(&self == owner || self.IsInside(*this))
       << what << " by " << DescribeThread(self) << "; the scope is owned by " << DescribeThread(*owner)
       << ", and the caller is not in the tree below it";
+}
+
+std::string ScopeBase::Describe() const {
+  return absl::StrCat("the scope ", name_.empty() ? "" : absl::StrCat("'", name_, "' "), "opened at ", where_.file_name(),
+                      ":", where_.line());
+}
+
+std::string DescribeRecord(const Record& record) {
+  const ScopeBase* const scope =
+      record.kind == Record::Kind::kScope ? ScopeBase::From(static_cast<const ScopeRecord&>(record)) : nullptr;
+  return scope == nullptr ? "a boundary" : scope->Describe();
+}
+
+// relaxed: the thread's own.
+inline void ScopeBase::CheckNothingInside(std::source_location closed_at) const {
+  if (owner->records.load(std::memory_order_relaxed) == this && owner->bindings == bindings_) [[likely]]
+    return;
+  CheckOnlyBoundariesInside(closed_at);
+}
+
+// What is closed lies there until its destructor, and boundaries stand where the call is made: they are at fault only
+// when this is destroyed, as PopRecord() finds.
+void ScopeBase::CheckOnlyBoundariesInside(std::source_location closed_at) const {
+  const auto die = [&](const std::string& inside) {
+    const std::string at =
+        closed_at.line() == 0 ? "" : absl::StrCat(" at ", closed_at.file_name(), ":", closed_at.line());
+    WEFT_CHECK(false) << Describe() << " by virtual thread #" << owner->id << " is closed" << at
+                      << " while something that was opened inside it is still open; close them in the reverse order: "
+                      << inside;
+  };
+  const Record* at = owner->records.load(std::memory_order_relaxed);
+  for (; at != nullptr && at != this; at = at->outer) {
+    if (at->kind != Kind::kScope) continue;
+    const ScopeBase* const scope = From(static_cast<const ScopeRecord&>(*at));
+    if (scope != nullptr && !scope->closed()) die(scope->Describe());
+  }
+  if (owner->bindings == bindings_) return;
+  const std::source_location bound = owner->bindings->where;
+  die(absl::StrCat("a ScopedBinding made at ", bound.file_name(), ":", bound.line()));
 }
 
 // ---- Calls of the policy.
@@ -574,6 +616,7 @@ void ScopeBase::BeginJoin(const char* what) {
 
 void ScopeBase::BeginClose(const char* what, std::source_location where) {
   BeginJoin(what);
+  CheckNothingInside(where);
   RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id, owner->runtime->Now(), where});
   RunShutdowns(*owner->runtime);
 }

@@ -9,6 +9,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <source_location>
 
 #include "weft/internal/atomic.h"
 
@@ -54,6 +55,7 @@ class BindingNode {
   const void* key;    // the ScopedValue
   const void* value;  // what it is bound to
   const BindingNode* outer;
+  std::source_location where = {};  // it was made
 
  private:
   static constexpr uint32_t kKnown = 4;

@@ -134,6 +134,8 @@ class ScopeBase : public ScopeRecord {
   ~ScopeBase();
 
   void CheckOwner(const char* what) const;
+  // "the scope 'name' opened at file.cc:31"
+  std::string Describe() const;
 
   // ---- The owner's, after a join.
   // `with_timeout`: one by which the scope was shut down counts as the first failure.
@@ -168,6 +170,7 @@ class ScopeBase : public ScopeRecord {
 
  private:
   friend class ChildBase;
+  friend std::string DescribeRecord(const Record& record);
   // Null if it is none of these.
   static const ScopeBase* From(const ScopeRecord& scope) noexcept {
     return Has(scope, kOperations) ? static_cast<const ScopeBase*>(&scope) : nullptr;
@@ -266,6 +269,9 @@ class ScopeBase : public ScopeRecord {
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
   void CheckOwnerOrInside(const char* what) const;
+  // The owner: that nothing is open that it has opened since.
+  void CheckNothingInside(std::source_location closed_at) const;
+  [[gnu::cold, gnu::noinline]] void CheckOnlyBoundariesInside(std::source_location closed_at) const;
 
   // The parts of a join. (ScopeWait)
   void BeginJoin(const char* what);
@@ -331,6 +337,9 @@ class ScopeBase : public ScopeRecord {
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
   Atomic<uint64_t> failure_count_{0};
 };
+
+// "the scope 'name' opened at file.cc:31", or "a boundary".
+std::string DescribeRecord(const Record& record);
 
 // The owner waits until all children have ended.
 class ScopeWait {

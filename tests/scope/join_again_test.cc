@@ -133,6 +133,10 @@ Task<absl::Status> Fail() { co_return absl::AbortedError("x"); }
 
 enum class Way { kJoin, kJoinFor, kJoinUntil };
 constexpr Way kWays[] = {Way::kJoin, Way::kJoinFor, Way::kJoinUntil};
+constexpr std::pair<Way, Way> kTwoWays[] = {{Way::kJoin, Way::kJoin},
+                                            {Way::kJoin, Way::kJoinFor},
+                                            {Way::kJoinFor, Way::kJoin},
+                                            {Way::kJoinUntil, Way::kJoinUntil}};
 
 template <class Scope>
 Task<typename Scope::Result> JoinBy(Scope& scope, Way way) {
@@ -256,9 +260,7 @@ Task<void> EveryPolicy(Way first, Way second) {
 
 template <class... Kind>
 Task<void> EveryPolicyOf() {
-  for (const Way first : kWays) {
-    for (const Way second : kWays) (co_await EveryPolicy<Kind>(first, second), ...);
-  }
+  for (const auto& [first, second] : kTwoWays) (co_await EveryPolicy<Kind>(first, second), ...);
 }
 
 TEST_P(JoinAgainTest, AResultThatCanBeCopiedIsGivenAgain) {
@@ -279,26 +281,20 @@ TEST_P(JoinAgainTest, AValueThatAHandleHasTakenIsSaidToBeTaken) {
 
 TEST_P(JoinAgainTest, AFailureIsGivenAgain) {
   Everywhere([]() -> Task<void> {
-    for (const Way first : kWays) {
-      for (const Way second : kWays) {
-        {
-          ShutdownOnFailure scope;
-          scope.Fork(Fail());
-          co_await FailuresStay(scope, first, second);
-        }
-        {
-          AwaitAll scope;
-          scope.Fork(Fail());
-          scope.Fork(Fail());
-          co_await FailuresStay(scope, first, second);
-        }
-        Supervisor supervisor(&Ignore);
-        supervisor.Fork(Fail());
-        co_await FailuresStay(supervisor, first, second);
-        AsCompleted<void> completed;
-        completed.Fork(Fail());
-        co_await FailuresStay(completed, first, second);
-      }
+    for (const auto& [first, second] : kTwoWays) {
+      ShutdownOnFailure cancels;
+      cancels.Fork(Fail());
+      co_await FailuresStay(cancels, first, second);
+      AwaitAll awaits;
+      awaits.Fork(Fail());
+      awaits.Fork(Fail());
+      co_await FailuresStay(awaits, first, second);
+      Supervisor supervises(&Ignore);
+      supervises.Fork(Fail());
+      co_await FailuresStay(supervises, first, second);
+      AsCompleted<void> completed;
+      completed.Fork(Fail());
+      co_await FailuresStay(completed, first, second);
     }
   });
 }

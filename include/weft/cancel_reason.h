@@ -51,7 +51,8 @@ struct CancelReason {
 };
 
 // A status for `reason`: kDeadlineExceeded for kTimeout, else kCancelled. The reason is attached as a payload, so that
-// ReasonOf() tells a deadline of Weft's from a callee's own kDeadlineExceeded.
+// ReasonOf() tells a deadline of Weft's from a callee's own kDeadlineExceeded. The payload, weft.dev/cancel-reason, is a
+// line of text, which absl::Status::ToString() prints, and which ReasonOf() reads in another process as well.
 absl::Status CancelledStatus(const CancelReason& reason);
 
 // The reason in `status`, or kNone if it has none.

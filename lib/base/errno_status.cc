@@ -157,6 +157,11 @@ absl::string_view Text(int error) noexcept {
   return text == nullptr ? "unknown error" : text;
 }
 
+std::string Payload(int error) {
+  const absl::string_view name = ErrnoName(error);
+  return name.empty() ? absl::StrCat(error) : absl::StrCat(error, " (", name, ")");
+}
+
 }  // namespace
 
 absl::StatusCode ErrnoToCode(int error) noexcept {
@@ -192,15 +197,17 @@ absl::Status ErrnoToStatus(int error, absl::string_view what) {
       name.empty() ? absl::StrCat(what, ": errno ", error) : absl::StrCat(what, ": ", Text(error), " (", name, ")");
   absl::Status status(ErrnoToCode(error), message);
   // From a view: the string constructor is a template that Debian's Abseil, compiled by GCC, does not export to clang.
-  status.SetPayload(kErrnoPayloadUrl, absl::Cord(absl::string_view(absl::StrCat(error))));
+  status.SetPayload(kErrnoPayloadUrl, absl::Cord(absl::string_view(Payload(error))));
   return status;
 }
 
 int ErrnoOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kErrnoPayloadUrl);
   if (!payload.has_value()) return 0;
+  const std::string text(*payload);
   int error = 0;
-  return absl::SimpleAtoi(std::string(*payload), &error) && error > 0 ? error : 0;
+  if (!absl::SimpleAtoi(absl::string_view(text).substr(0, text.find(' ')), &error) || error <= 0) return 0;
+  return text == Payload(error) || text == absl::StrCat(error) ? error : 0;
 }
 
 }  // namespace weft::internal

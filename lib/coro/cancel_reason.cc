@@ -2,28 +2,38 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 namespace weft {
 namespace {
 
-// One line a field, escaped: kind, thread, nanoseconds since 1970 or nothing, where, text, and the path. It may come
-// from another process: what cannot be read is no reason.
+// A line of text, as it is read, and as Status::ToString() prints it:
+//
+//   kind: shut down; thread: 7; when: 2026-11-26T16:50:32.5+00:00; at: a/b.cc:31; text: no quorum; via: VirtualThread[#9]
+//
+// The fields come in this order; what there is none of is left out; each step of the path has a field. In a field "%3b"
+// stands for a semicolon, and so on. The line may come from another process: what cannot be read is no reason.
 constexpr const char* kPayload = "weft.dev/cancel-reason";
-constexpr size_t kFieldsBeforePath = 5;
+constexpr absl::string_view kKind = "kind: ";
+constexpr absl::string_view kThread = "thread: ";
+constexpr absl::string_view kWhen = "when: ";
+constexpr absl::string_view kWhere = "at: ";
+constexpr absl::string_view kText = "text: ";
+constexpr absl::string_view kStep = "via: ";
+constexpr absl::string_view kEndOfField = "; ";
+constexpr absl::string_view kUnknownKind = "unknown";
 
-const char* KindName(CancelReason::Kind kind) {
+absl::string_view KindName(CancelReason::Kind kind) {
   switch (kind) {
     case CancelReason::Kind::kNone: return "not cancelled";
     case CancelReason::Kind::kSiblingFailed: return "a sibling failed";
@@ -32,47 +42,87 @@ const char* KindName(CancelReason::Kind kind) {
     case CancelReason::Kind::kScopeClosed: return "the scope was closed";
     case CancelReason::Kind::kTimeout: return "the deadline passed";
     case CancelReason::Kind::kRuntimeExit: return "the runtime is exiting";
-    case CancelReason::Kind::kStopRequested:
-      return "stop was requested";
-    case CancelReason::Kind::kOthersEnded:
-      return "the other subtasks have ended";
+    case CancelReason::Kind::kStopRequested: return "stop was requested";
+    case CancelReason::Kind::kOthersEnded: return "the other subtasks have ended";
   }
-  return "unknown";
+  return kUnknownKind;
+}
+
+// What would end a field, or the line.
+bool IsEscaped(char c) { return c == '%' || c == ';' || absl::ascii_iscntrl(static_cast<unsigned char>(c)); }
+
+void AppendField(std::string& line, absl::string_view name, absl::string_view value) {
+  if (!line.empty()) absl::StrAppend(&line, kEndOfField);
+  absl::StrAppend(&line, name);
+  for (const char c : value) {
+    if (IsEscaped(c)) {
+      absl::StrAppend(&line, "%", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    } else {
+      line.push_back(c);
+    }
+  }
+}
+
+// Takes the next field of `line` into `value` if it has that name.
+bool TakeField(absl::string_view& line, absl::string_view name, std::string& value) {
+  if (!absl::ConsumePrefix(&line, name)) return false;
+  const absl::string_view field = line.substr(0, line.find(kEndOfField));
+  line.remove_prefix(field.size());
+  absl::ConsumePrefix(&line, kEndOfField);
+  value.clear();
+  for (size_t i = 0; i < field.size(); ++i) {
+    uint32_t code;
+    if (field[i] == '%' && absl::SimpleHexAtoi(field.substr(i + 1, 2), &code)) {
+      value.push_back(static_cast<char>(code));
+      i += 2;
+    } else {
+      value.push_back(field[i]);
+    }
+  }
+  return true;
 }
 
 std::string Encode(const CancelReason& reason) {
-  std::string text = absl::StrCat(static_cast<int>(reason.kind), "\n", reason.thread, "\n");
-  if (reason.when != absl::InfinitePast()) absl::StrAppend(&text, absl::ToUnixNanos(reason.when));
-  absl::StrAppend(&text, "\n", absl::CEscape(reason.where), "\n", absl::CEscape(reason.text));
-  for (const std::string& step : reason.path) absl::StrAppend(&text, "\n", absl::CEscape(step));
-  return text;
+  std::string line;
+  AppendField(line, kKind, KindName(reason.kind));
+  if (reason.thread != 0) AppendField(line, kThread, absl::StrCat(reason.thread));
+  if (reason.when != absl::InfinitePast()) {
+    AppendField(line, kWhen, absl::FormatTime(absl::RFC3339_full, reason.when, absl::UTCTimeZone()));
+  }
+  if (!reason.where.empty()) AppendField(line, kWhere, reason.where);
+  if (!reason.text.empty()) AppendField(line, kText, reason.text);
+  for (const std::string& step : reason.path) AppendField(line, kStep, step);
+  return line;
 }
 
-CancelReason Decode(const std::string& text) {
-  const std::vector<std::string> fields = absl::StrSplit(text, '\n');
+std::optional<CancelReason::Kind> KindNamed(absl::string_view name) {
+  for (uint8_t kind = 0; KindName(static_cast<CancelReason::Kind>(kind)) != kUnknownKind; ++kind) {
+    if (name == KindName(static_cast<CancelReason::Kind>(kind))) return static_cast<CancelReason::Kind>(kind);
+  }
+  return std::nullopt;
+}
+
+CancelReason Decode(absl::string_view line) {
+  const absl::string_view whole = line;
   CancelReason reason;
-  int kind = 0;
-  int64_t when_ns = 0;
-  if (fields.size() < kFieldsBeforePath || !absl::SimpleAtoi(fields[0], &kind) || kind < 0 ||
-      kind > static_cast<int>(CancelReason::Kind::kOthersEnded) || !absl::SimpleAtoi(fields[1], &reason.thread) ||
-      (!fields[2].empty() && !absl::SimpleAtoi(fields[2], &when_ns)) || !absl::CUnescape(fields[3], &reason.where) ||
-      !absl::CUnescape(fields[4], &reason.text)) {
-    return {};
-  }
-  reason.kind = static_cast<CancelReason::Kind>(kind);
-  if (!fields[2].empty()) reason.when = absl::FromUnixNanos(when_ns);
-  for (size_t i = kFieldsBeforePath; i < fields.size(); ++i) {
-    std::string step;
-    if (!absl::CUnescape(fields[i], &step)) return {};
-    reason.path.push_back(std::move(step));
-  }
-  return reason;
+  std::string value;
+  if (!TakeField(line, kKind, value)) return {};
+  const std::optional<CancelReason::Kind> kind = KindNamed(value);
+  if (!kind.has_value()) return {};
+  reason.kind = *kind;
+  if (TakeField(line, kThread, value) && !absl::SimpleAtoi(value, &reason.thread)) return {};
+  if (TakeField(line, kWhen, value) && !absl::ParseTime(absl::RFC3339_full, value, &reason.when, nullptr)) return {};
+  TakeField(line, kWhere, reason.where);
+  TakeField(line, kText, reason.text);
+  while (TakeField(line, kStep, value)) reason.path.push_back(value);
+  // Whatever else it has, or has otherwise, Encode() has not written.
+  return Encode(reason) == whole ? reason : CancelReason();
 }
 
 }  // namespace
 
 std::string CancelReason::ToString() const {
-  std::string sentence = KindName(kind);
+  std::string sentence(KindName(kind));
   if (!text.empty()) absl::StrAppend(&sentence, ": ", text);
   if (thread != 0) absl::StrAppend(&sentence, " (virtual thread #", thread, ")");
   if (!where.empty()) absl::StrAppend(&sentence, ", at ", where);
@@ -89,7 +139,8 @@ absl::Status CancelledStatus(const CancelReason& reason) {
 CancelReason ReasonOf(const absl::Status& status) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kPayload);
   if (!payload.has_value()) return {};
-  return Decode(std::string(*payload));
+  const std::string line(*payload);
+  return Decode(line);
 }
 
 namespace internal {

@@ -43,6 +43,20 @@ TEST(ErrnoStatusTest, TheMessageNamesTheActionTheTextAndTheSymbol) {
   EXPECT_EQ(status.message(), "accept on 127.0.0.1:8080: Too many open files (EMFILE)");
 }
 
+TEST(ErrnoStatusTest, EveryNumberComesBackAndIsPrintedWithItsName) {
+  for (int error = 1; error < 4096; ++error) {
+    const absl::Status status = ErrnoToStatus(error, "x");
+    EXPECT_EQ(ErrnoOf(status), error);
+    absl::Status copied = absl::InternalError("a copy");
+    copied.SetPayload("weft.dev/errno", *status.GetPayload("weft.dev/errno"));
+    EXPECT_EQ(ErrnoOf(copied), error);
+    copied.SetPayload("weft.dev/errno", absl::Cord(absl::string_view(std::to_string(error))));
+    EXPECT_EQ(ErrnoOf(copied), error) << "the number alone will do";
+  }
+  EXPECT_EQ(ErrnoToStatus(ECONNREFUSED, "connect").ToString(),
+            "UNAVAILABLE: connect: Connection refused (ECONNREFUSED) [weft.dev/errno='111 (ECONNREFUSED)']");
+}
+
 TEST(ErrnoStatusTest, ZeroIsOk) {
   EXPECT_TRUE(ErrnoToStatus(0, "nothing").ok());
   EXPECT_EQ(ErrnoToCode(0), absl::StatusCode::kOk);
@@ -52,7 +66,8 @@ TEST(ErrnoStatusTest, ZeroIsOk) {
 TEST(ErrnoStatusTest, AStatusThatCarriesNoErrnoGivesZero) {
   absl::Status status = absl::InternalError("no payload");
   EXPECT_EQ(ErrnoOf(status), 0);
-  for (const char* payload : {"", "x", "-5", "12x"}) {
+  for (const char* payload : {"", "x", "-5", "12x", "0", "+5", "5 ", "5 (EIO", "5 (EIO) ", "5 (EPERM)", "4000 ()",
+                              " 5", "5 5", "99999999999"}) {
     status.SetPayload("weft.dev/errno", absl::Cord(payload));
     EXPECT_EQ(ErrnoOf(status), 0) << payload;
   }

@@ -224,25 +224,82 @@ TEST(ReasonSimulationTest, TheReasonTellsWhen) {
   }());
 }
 
+constexpr Kind kKinds[] = {Kind::kNone,        Kind::kSiblingFailed, Kind::kSiblingSucceeded,
+                           Kind::kShutdown,    Kind::kScopeClosed,   Kind::kTimeout,
+                           Kind::kRuntimeExit, Kind::kStopRequested, Kind::kOthersEnded};
+
+// What names, files and texts may have in them.
+const std::string kTexts[] = {"",
+                              "no quorum",
+                              "a\nb\r\n",
+                              std::string("\0 and \x7f", 8),
+                              "it's \"so\" \\ and \\n",
+                              "; text: x; via: y",
+                              ";",
+                              "; ",
+                              ": ",
+                              "100%, %3B %",
+                              "%0",
+                              " spaces ",
+                              "gr\u00fc\u00df \u4e16\u754c",
+                              "\xff\xfe",
+                              "kind: shut down"};
+
+void ComesBack(const CancelReason& reason) {
+  const absl::Status status = CancelledStatus(reason);
+  EXPECT_EQ(ReasonOf(status), reason) << status;
+  const std::string payload(*status.GetPayload("weft.dev/cancel-reason"));
+  for (const char c : payload) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << "a line of text: " << payload;
+  EXPECT_EQ(payload.find("kind: "), 0) << payload;
+}
+
 TEST(ReasonStatusTest, AReasonSurvivesAStatusWhateverIsInIt) {
+  for (const Kind kind : kKinds) {
+    for (const std::string& text : kTexts) {
+      ComesBack({.kind = kind, .where = text});
+      ComesBack({.kind = kind, .text = text});
+      ComesBack({.kind = kind, .path = {text}});
+      for (const std::string& other : kTexts) {
+        ComesBack({.kind = kind, .thread = 7, .where = text, .text = other, .path = {other, "", text}});
+      }
+    }
+    for (const uint64_t thread : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}}) ComesBack({.kind = kind, .thread = thread});
+    for (const absl::Time when :
+         {absl::InfinitePast(), absl::InfiniteFuture(), absl::UnixEpoch(), absl::FromUnixNanos(1'234'567'890'123),
+          absl::FromUnixNanos(INT64_MAX), absl::FromUnixNanos(-1), absl::FromUnixNanos(1) + absl::Nanoseconds(0.25)}) {
+      ComesBack({.kind = kind, .when = when});
+    }
+  }
+  EXPECT_EQ(CancelledStatus({.kind = Kind::kTimeout}).code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(ReasonStatusTest, AStatusPrintsItsReasonAsText) {
   const CancelReason reason{.kind = Kind::kShutdown,
                             .thread = 7,
-                            .when = absl::FromUnixNanos(1'234'567'890'123),
-                            .where = "a\nb:3",
-                            .text = "with \\ and \n and \0",
-                            .path = {"one\n", "", "two"}};
-  EXPECT_EQ(ReasonOf(CancelledStatus(reason)), reason);
-  const CancelReason plain{.kind = Kind::kTimeout};
-  EXPECT_EQ(ReasonOf(CancelledStatus(plain)), plain);
-  EXPECT_EQ(CancelledStatus(plain).code(), absl::StatusCode::kDeadlineExceeded);
+                            .when = absl::FromUnixNanos(1'500'000'000),
+                            .where = "server/replicate.cc:31",
+                            .text = "no quorum",
+                            .path = {"VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]"}};
+  EXPECT_EQ(CancelledStatus(reason).ToString(),
+            "CANCELLED: shut down: no quorum (virtual thread #7), at server/replicate.cc:31 "
+            "[weft.dev/cancel-reason='kind: shut down; thread: 7; when: 1970-01-01T00:00:01.5+00:00; "
+            "at: server/replicate.cc:31; text: no quorum; "
+            "via: VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]']");
 }
 
 TEST(ReasonStatusTest, AStatusWithoutAReasonOrWithOneThatCannotBeReadHasNone) {
   EXPECT_FALSE(ReasonOf(absl::CancelledError("own")));
-  for (const char* payload : {"", "1", "1\n2\n\n\n\\", "99\n1\n\n\n", "-1\n1\n\n\n", "x\n1\n\n\n", "1\n2\nx\n\n"}) {
+  for (const char* payload :
+       {"", "5", "kind", "kind: ", "kind:shut down", "kind: unknown", "Kind: shut down", " kind: shut down",
+        "kind: shut down;", "kind: shut down; ", "kind: shut down\n", "kind: shut down; thread: x",
+        "kind: shut down; thread: 07", "kind: shut down; thread: -1", "kind: shut down; thread: 18446744073709551616",
+        "kind: shut down; when: now", "kind: shut down; when: 1970-01-01T00:00:01+01:00", "kind: shut down; text: ",
+        "kind: shut down; text: x; at: y", "kind: shut down; at: %", "kind: shut down; at: %3B",
+        "kind: shut down; at: %41", "kind: shut down; at: %3", "kind: shut down; other: x", "kind: shut down; via: x; text: y",
+        "kind: shut down; kind: shut down"}) {
     absl::Status status = absl::CancelledError("foreign");
     status.SetPayload("weft.dev/cancel-reason", absl::Cord(payload));
-    EXPECT_FALSE(ReasonOf(status)) << payload;
+    EXPECT_EQ(ReasonOf(status), CancelReason()) << payload;
   }
 }
 

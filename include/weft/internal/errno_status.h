@@ -1,7 +1,7 @@
 // Layer base. How does an errno become an absl::Status, and come back?
 //
 //   return ErrnoToStatus(EMFILE, "accept on 127.0.0.1:8080");
-//   // RESOURCE_EXHAUSTED: accept on 127.0.0.1:8080: Too many open files (EMFILE)
+//   // RESOURCE_EXHAUSTED: accept on 127.0.0.1:8080: Too many open files (EMFILE) [weft.dev/errno='24 (EMFILE)']
 //   if (ErrnoOf(status) == EMFILE) ...
 //
 // Every I/O error of Weft passes through this table, so that a caller may decide on the code and still find the errno.
@@ -19,7 +19,7 @@
 
 namespace weft::internal {
 
-// The payload that carries the errno, in decimal.
+// The payload that carries the errno: "111 (ECONNREFUSED)", or the number alone.
 inline constexpr absl::string_view kErrnoPayloadUrl = "weft.dev/errno";
 
 // The code for an errno (positive). 0 is kOk.

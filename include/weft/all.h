@@ -14,10 +14,9 @@
 //   a range of tasks of void, of absl::Status       nothing, absl::Status
 //
 // A branch of void or absl::Status has std::monostate in the tuple; a T& lies in a vector as a
-// std::reference_wrapper<T>. A range is any input range of tasks: a vector,
-// moved or not, or a view. The call moves the tasks out of it, at once, and has no use for the range afterwards. What
-// All() gives can be awaited once, or passed where a Task is expected: to Fork(), WithTimeout(), Shield(), Run(), or in
-// a range to All().
+// std::reference_wrapper<T>. A range is any input range of tasks: a vector, moved or not, or a view. The call moves the
+// tasks out of it, at once, and has no use for the range afterwards. Like everything that takes a Task, All() takes
+// whatever a Task can await, and what it gives can be awaited, or passed on where a Task is wanted. (task.h)
 //
 // Cancellation: a checkpoint, also without branches; cancelled, it cancels them and waits for them.
 //
@@ -48,6 +47,7 @@
 #include "weft/internal/all_scope.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/internal/frame_cache.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
@@ -100,18 +100,13 @@ absl::Status TakeFailure(ResultSlot<T>& slot) {
 }
 
 template <class... T>
-Task<AllResult<T...>> AllAsTask(Task<T>... tasks);
-template <class T>
-Task<AllVectorResult<T>> AllAsTask(std::vector<Task<T>> tasks);
-
-template <class... T>
 class [[nodiscard("co_await it")]] AllAwaiter {
  public:
   using WeftAwaitable = void;
 
   explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
-  AllAwaiter(const AllAwaiter&) = delete;
-  AllAwaiter& operator=(const AllAwaiter&) = delete;
+  AllAwaiter(AllAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
+
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
@@ -119,10 +114,6 @@ class [[nodiscard("co_await it")]] AllAwaiter {
     return Begin({awaiting.promise(), where}, std::index_sequence_for<T...>());
   }
   [[gnu::always_inline]] AllResult<T...> await_resume() { return Collect(std::index_sequence_for<T...>()); }
-
-  Task<AllResult<T...>> AsTask() && {
-    return std::apply([](auto&... task) { return AllAsTask(std::move(task)...); }, tasks_);
-  }
 
  private:
   template <size_t... I>
@@ -156,8 +147,6 @@ template <>
 class [[nodiscard("co_await it")]] AllAwaiter<> : public CheckpointAwaiter {
  public:
   std::tuple<> await_resume() const noexcept { return {}; }
-
-  Task<std::tuple<>> AsTask() && { return AllAsTask(); }
 };
 
 template <class T>
@@ -166,8 +155,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
   using WeftAwaitable = void;
 
   explicit AllVectorAwaiter(std::vector<Task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
-  AllVectorAwaiter(const AllVectorAwaiter&) = delete;
-  AllVectorAwaiter& operator=(const AllVectorAwaiter&) = delete;
+  AllVectorAwaiter(AllVectorAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
   ~AllVectorAwaiter() {
     if (branches_ == nullptr) return;
     for (size_t i = 0; i < count_; ++i) slots()[i].~ResultSlot<T>();
@@ -206,8 +194,6 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
     }
   }
 
-  Task<AllVectorResult<T>> AsTask() && { return AllAsTask(std::move(tasks_)); }
-
  private:
   // One allocation: the control blocks, the results, and the roots, which are needed for a moment only.
   static constexpr size_t kAlignment = std::max(alignof(BranchBlock), alignof(ResultSlot<T>));
@@ -234,6 +220,13 @@ internal::AllAwaiter<T...> All(Task<T>... tasks) {
   return internal::AllAwaiter<T...>(std::move(tasks)...);
 }
 
+// The same with what becomes tasks among them.
+template <internal::IntoTask... A>
+  requires(!(internal::IsTask<A> && ...))
+auto All(A&&... tasks) {
+  return internal::AllAwaiter<internal::ValueOf<A>...>(internal::AsTask(std::forward<A>(tasks))...);
+}
+
 // All tasks of a range, moved out of it at once; the results are in the same order. A void task, or one that gives a
 // status, has no result.
 template <internal::RangeOfTasks R>
@@ -243,18 +236,6 @@ auto All(R&& tasks) {
   return internal::AllVectorAwaiter<T>(std::move(taken));
 }
 
-namespace internal {
-
-template <class... T>
-Task<AllResult<T...>> AllAsTask(Task<T>... tasks) {
-  co_return co_await All(std::move(tasks)...);
-}
-template <class T>
-Task<AllVectorResult<T>> AllAsTask(std::vector<Task<T>> tasks) {
-  co_return co_await All(std::move(tasks));
-}
-
-}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_ALL_H_

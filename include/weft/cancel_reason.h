@@ -30,6 +30,7 @@ struct CancelReason {
     kRuntimeExit,       // the runtime is being destroyed
     kStopRequested,     // the std::stop_token of a WithStopToken() was asked to stop
     kOthersEnded,       // of a daemon: the subtasks that its scope waits for have ended
+    kEventSet,          // the Event of a WithStopEvent() was set
   };
 
   Kind kind = Kind::kNone;

@@ -22,6 +22,7 @@
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
 //   WithStopToken               same, when a std::stop_token is stopped (stop_token.h)
+//   WithStopEvent               same, when an Event is set (stop_event.h)
 //   CatchCancelled              stops any request that arrives while it is inside
 //   the root of the thread      stops everything: the subtask is UNAVAILABLE
 // An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is
@@ -52,6 +53,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
@@ -77,35 +79,35 @@ class GraceShieldAwaiter;
 // Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
 // Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first (ReasonOf() tells it from
 // a kDeadlineExceeded of the task's own). A timeout that is not positive lets the task run to its first checkpoint.
-template <class T>
-[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithTimeout(
-    absl::Duration timeout, Task<T> task, std::source_location where = std::source_location::current());
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
+    absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
 
 // As WithTimeout(), for who only wants to know whether there is a result: yields std::optional<T>, nothing if the time was up
 // first; for a Task<void>, a bool. (Trio's move_on_after.)
-template <class T>
-[[nodiscard("co_await it")]] internal::MoveOnAwaiter<T> MoveOnAfter(
-    absl::Duration timeout, Task<T> task, std::source_location where = std::source_location::current());
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
+    absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
 
 // As WithTimeout(), until a point of the wall clock (weft::Now()), converted when it is made.
-template <class T>
-[[nodiscard("co_await it")]] internal::TimeoutAwaiter<T> WithDeadline(
-    absl::Time deadline, Task<T> task, std::source_location where = std::source_location::current());
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(
+    absl::Time deadline, A&& task, std::source_location where = std::source_location::current());
 
 // Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled, or
 // kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
-template <class T>
-[[nodiscard("co_await it")]] internal::CatchAwaiter<T> CatchCancelled(Task<T> task);
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task);
 
 // Awaits `task`, hiding from it the requests to what is outside. Entering and leaving are not checkpoints.
-template <class T>
-[[nodiscard("co_await it")]] internal::ShieldAwaiter<T> Shield(Task<T> task);
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task);
 
 // The same, but for no longer than `grace` after a request: then it hides nothing any more, and the task is unwound at
 // its next checkpoint. Counted from the request, not from here: what a cancelled thread cleans up, shield after shield,
 // ends in time. A grace that is not positive, or is over when the task begins, lets it run to its first checkpoint.
-template <class T>
-[[nodiscard("co_await it")]] internal::GraceShieldAwaiter<T> Shield(absl::Duration grace, Task<T> task);
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task);
 
 // Is the current virtual thread asked to end? For computing that wants to stop early without a checkpoint.
 bool CancelRequested() noexcept;
@@ -115,10 +117,11 @@ bool CancelRequested() noexcept;
 namespace internal {
 
 // Boundaries in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes
-// past.
+// past. Before they are entered they can be moved.
 class OpenBoundary : public Boundary {
  public:
   using Boundary::Boundary;
+  OpenBoundary(OpenBoundary&& other) noexcept : Boundary(other.kind) {}
   ~OpenBoundary() { Leave(); }
 
  protected:
@@ -130,6 +133,7 @@ class OpenBoundary : public Boundary {
 class TimeoutBoundary : public Boundary {
  public:
   explicit TimeoutBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {}
+  TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimeoutBoundary(other.where_) {}
   ~TimeoutBoundary() { Leave(); }
 
  protected:
@@ -152,6 +156,7 @@ class GraceShield : public Boundary {
  public:
   explicit GraceShield(absl::Duration grace) noexcept
       : Boundary(Kind::kGraceShield), grace_ns_(absl::ToInt64Nanoseconds(grace)) {}
+  GraceShield(GraceShield&& other) noexcept : Boundary(Kind::kGraceShield), grace_ns_(other.grace_ns_) {}
   ~GraceShield() { Leave(); }
 
   // Under the records lock: something outside was requested. The first time counts.
@@ -190,8 +195,7 @@ class BoundedTask {
  public:
   using WeftAwaitable = void;
   explicit BoundedTask(Task<T>&& task) noexcept : task_(std::move(task)) {}
-  BoundedTask(const BoundedTask&) = delete;
-  BoundedTask& operator=(const BoundedTask&) = delete;
+  BoundedTask(BoundedTask&& other) noexcept : task_(std::move(other.task_)) {}
 
  protected:
   PromiseBase& TakeFrame(PromiseBase& awaiting, const char* what) noexcept {
@@ -303,64 +307,36 @@ class GraceShieldAwaiter : public BoundedTask<T>, private GraceShield {
 
 }  // namespace internal
 
-template <class T>
-internal::TimeoutAwaiter<T> WithTimeout(absl::Duration timeout, Task<T> task, std::source_location where) {
-  return internal::TimeoutAwaiter<T>(timeout, std::move(task), where);
+template <internal::IntoTask A>
+internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(absl::Duration timeout, A&& task,
+                                                           std::source_location where) {
+  return internal::TimeoutAwaiter<internal::ValueOf<A>>(timeout, internal::AsTask(std::forward<A>(task)), where);
 }
 
-template <class T>
-internal::MoveOnAwaiter<T> MoveOnAfter(absl::Duration timeout, Task<T> task, std::source_location where) {
-  return internal::MoveOnAwaiter<T>(timeout, std::move(task), where);
+template <internal::IntoTask A>
+internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(absl::Duration timeout, A&& task,
+                                                          std::source_location where) {
+  return internal::MoveOnAwaiter<internal::ValueOf<A>>(timeout, internal::AsTask(std::forward<A>(task)), where);
 }
 
-template <class T>
-internal::TimeoutAwaiter<T> WithDeadline(absl::Time deadline, Task<T> task, std::source_location where) {
-  return internal::TimeoutAwaiter<T>(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::move(task),
-                                     where);
+template <internal::IntoTask A>
+internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(absl::Time deadline, A&& task, std::source_location where) {
+  return WithTimeout(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::forward<A>(task), where);
 }
 
-template <class T>
-internal::CatchAwaiter<T> CatchCancelled(Task<T> task) {
-  return internal::CatchAwaiter<T>(std::move(task));
+template <internal::IntoTask A>
+internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task) {
+  return internal::CatchAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)));
 }
 
-template <class T>
-internal::ShieldAwaiter<T> Shield(Task<T> task) {
-  return internal::ShieldAwaiter<T>(std::move(task));
+template <internal::IntoTask A>
+internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task) {
+  return internal::ShieldAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)));
 }
 
-template <class T>
-internal::GraceShieldAwaiter<T> Shield(absl::Duration grace, Task<T> task) {
-  return internal::GraceShieldAwaiter<T>(grace, std::move(task));
-}
-
-// The same for what becomes a Task.
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto WithTimeout(absl::Duration timeout, A&& awaitable,
-                                              std::source_location where = std::source_location::current()) {
-  return WithTimeout(timeout, std::move(awaitable).AsTask(), where);
-}
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto MoveOnAfter(absl::Duration timeout, A&& awaitable,
-                                              std::source_location where = std::source_location::current()) {
-  return MoveOnAfter(timeout, std::move(awaitable).AsTask(), where);
-}
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto WithDeadline(absl::Time deadline, A&& awaitable,
-                                               std::source_location where = std::source_location::current()) {
-  return WithDeadline(deadline, std::move(awaitable).AsTask(), where);
-}
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto CatchCancelled(A&& awaitable) {
-  return CatchCancelled(std::move(awaitable).AsTask());
-}
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto Shield(A&& awaitable) {
-  return Shield(std::move(awaitable).AsTask());
-}
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto Shield(absl::Duration grace, A&& awaitable) {
-  return Shield(grace, std::move(awaitable).AsTask());
+template <internal::IntoTask A>
+internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task) {
+  return internal::GraceShieldAwaiter<internal::ValueOf<A>>(grace, internal::AsTask(std::forward<A>(task)));
 }
 
 }  // namespace weft

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/task.h"
@@ -55,13 +56,10 @@ class EndAwaiter : private OpenBoundary {
   ResultSlot<T>& slot_;
 };
 
-}  // namespace internal
-
 template <class T, class F>
-  requires std::is_same_v<std::invoke_result_t<F&>, Task<void>>
-Task<T> Finally(Task<T> task, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
-  internal::ResultSlot<T> slot;
-  const bool cancelled = co_await internal::EndAwaiter<T>(std::move(task), slot);
+Task<T> FinallyDo(Task<T> task, F cleanup, absl::Duration grace) {
+  ResultSlot<T> slot;
+  const bool cancelled = co_await EndAwaiter<T>(std::move(task), slot);
   if (grace == absl::InfiniteDuration()) {
     co_await Shield(cleanup());
   } else {
@@ -78,14 +76,18 @@ Task<T> Finally(Task<T> task, F cleanup, absl::Duration grace = absl::InfiniteDu
   }
 }
 
-template <class T, class F>
-Task<T> Finally(Task<T>, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
+// Nothing comes of it that could be lost.
+template <class F>
+concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
 
-// The same for what becomes a Task.
-template <internal::BecomesTask A, class F>
-auto Finally(A&& awaitable, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
-  return Finally(std::move(awaitable).AsTask(), std::move(cleanup), grace);
+}  // namespace internal
+
+template <internal::IntoTask A, internal::CleanUp F>
+Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
+  return internal::FinallyDo(internal::AsTask(std::forward<A>(task)), std::move(cleanup), grace);
 }
+template <internal::IntoTask A, class F>
+Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 }  // namespace weft
 

@@ -52,6 +52,7 @@
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
@@ -89,22 +90,22 @@ struct ElementCall {};
 template <class R, class F>
   requires GivesTask<const F&, ElementReference<R>>
 struct ElementCall<R, F> {
-  using Task = std::invoke_result_t<const F&, ElementReference<R>>;
-  static Task Call(const F& function, ElementReference<R>&& element, size_t) {
-    return function(std::forward<ElementReference<R>>(element));
+  using Value = ValueOfCall<const F&, ElementReference<R>>;
+  static Task<Value> Call(const F& function, ElementReference<R>&& element, size_t) {
+    return AsTask(function(std::forward<ElementReference<R>>(element)));
   }
 };
 template <class R, class F>
   requires(!GivesTask<const F&, ElementReference<R>> && GivesTask<const F&, ElementReference<R>, size_t>)
 struct ElementCall<R, F> {
-  using Task = std::invoke_result_t<const F&, ElementReference<R>, size_t>;
-  static Task Call(const F& function, ElementReference<R>&& element, size_t index) {
-    return function(std::forward<ElementReference<R>>(element), index);
+  using Value = ValueOfCall<const F&, ElementReference<R>, size_t>;
+  static Task<Value> Call(const F& function, ElementReference<R>&& element, size_t index) {
+    return AsTask(function(std::forward<ElementReference<R>>(element), index));
   }
 };
 
 template <class R, class F>
-using ForEachValue = typename ElementCall<R, F>::Task::value_type;
+using ForEachValue = typename ElementCall<R, F>::Value;
 template <class F, class R>
 concept ElementFunction = requires { typename ForEachValue<R, F>; };
 template <class F, class R>

@@ -55,6 +55,7 @@
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/internal/foreign_state.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
@@ -78,28 +79,10 @@ class Cancelled : public std::exception {
 namespace internal {
 
 template <class A>
-decltype(auto) AwaiterOf(A&& awaitable) {
-  if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
-    return std::forward<A>(awaitable).operator co_await();
-  } else if constexpr (requires { operator co_await(std::forward<A>(awaitable)); }) {
-    return operator co_await(std::forward<A>(awaitable));
-  } else {
-    return std::forward<A>(awaitable);
-  }
-}
-
-template <class A>
 concept Awaitable = requires(A&& awaitable) {
   AwaiterOf(std::forward<A>(awaitable)).await_ready() ? 0 : 0;
   AwaiterOf(std::forward<A>(awaitable)).await_resume();
 };
-
-template <class R>
-using TaskResult = std::conditional_t<std::is_lvalue_reference_v<R>, R, std::remove_cvref_t<R>>;
-
-// What a Task<...> that awaits an A gives.
-template <class A>
-using AwaitedResult = TaskResult<decltype(AwaiterOf(std::declval<A>()).await_resume())>;
 
 template <class A, class T>
 Task<T> AwaitForeign(A awaitable);

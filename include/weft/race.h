@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
@@ -89,36 +90,46 @@ Task<T> TakeFirst(std::vector<Task<T>> tasks) {
   co_return FailAs<T>(Failure{0, absl::NotFoundError("no task completed")});
 }
 
-template <class T, std::same_as<Task<T>>... Rest>
-std::vector<Task<T>> TasksOf(Task<T>&& first, Rest&&... rest) {
-  std::vector<Task<T>> tasks;
+// Of one type, given one by one.
+template <class A, class... Rest>
+concept TasksOfOneType = (std::same_as<ValueOf<A>, ValueOf<Rest>> && ...);
+
+template <class A, class... Rest>
+std::vector<Task<ValueOf<A>>> ListOfTasks(A&& first, Rest&&... rest) {
+  std::vector<Task<ValueOf<A>>> tasks;
   tasks.reserve(1 + sizeof...(rest));
-  tasks.push_back(std::move(first));
-  (tasks.push_back(std::move(rest)), ...);
+  tasks.push_back(AsTask(std::forward<A>(first)));
+  (tasks.push_back(AsTask(std::forward<Rest>(rest))), ...);
   return tasks;
 }
 
 }  // namespace internal
 
 // The result of the first task that succeeds.
-template <class T, std::same_as<Task<T>>... Rest>
-Task<T> Any(Task<T> first, Rest... rest) {
-  return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::move(first), std::move(rest)...));
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires internal::TasksOfOneType<A, Rest...>
+Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest) {
+  return internal::TakeFirst</*kSuccessOnly=*/true>(
+      internal::ListOfTasks(std::forward<A>(first), std::forward<Rest>(rest)...));
 }
-template <class T, class... Rest>
-Task<T> Any(Task<T>, Rest...) = delete;  // the tasks of Any() are of one type
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires(!internal::TasksOfOneType<A, Rest...>)
+Task<void> Any(A&&, Rest&&...) = delete;  // the tasks of Any() are of one type
 template <internal::RangeOfTasks R>
 auto Any(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::forward<R>(tasks)));
 }
 
 // The result of the first task that ends.
-template <class T, std::same_as<Task<T>>... Rest>
-Task<T> Race(Task<T> first, Rest... rest) {
-  return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::move(first), std::move(rest)...));
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires internal::TasksOfOneType<A, Rest...>
+Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest) {
+  return internal::TakeFirst</*kSuccessOnly=*/false>(
+      internal::ListOfTasks(std::forward<A>(first), std::forward<Rest>(rest)...));
 }
-template <class T, class... Rest>
-Task<T> Race(Task<T>, Rest...) = delete;  // the tasks of Race() are of one type
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires(!internal::TasksOfOneType<A, Rest...>)
+Task<void> Race(A&&, Rest&&...) = delete;  // the tasks of Race() are of one type
 template <internal::RangeOfTasks R>
 auto Race(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::forward<R>(tasks)));

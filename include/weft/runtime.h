@@ -52,6 +52,7 @@
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
@@ -118,22 +119,12 @@ class Runtime {
   // Runs `task` as a virtual thread and blocks the calling OS thread until it has ended. Returns its result, or throws its
   // exception. If it was cancelled, by the runtime's end: the status of that where T is absl::Status or absl::StatusOr, else a
   // CHECK; exit() is told of above. Not on a carrier: there, co_await the task. Concurrent calls are fine.
-  template <class T>
-  T Run(Task<T> task);
+  template <internal::IntoTask A>
+  internal::ValueOf<A> Run(A&& task);
 
   // As Run(), but a task that was cancelled gives the status of that.
-  template <class T>
-  internal::StatusOrOf<T> TryRun(Task<T> task);
-
-  // The same for what becomes a Task. (all.h)
-  template <internal::BecomesTask A>
-  auto Run(A&& awaitable) {
-    return Run(std::move(awaitable).AsTask());
-  }
-  template <internal::BecomesTask A>
-  auto TryRun(A&& awaitable) {
-    return TryRun(std::move(awaitable).AsTask());
-  }
+  template <internal::IntoTask A>
+  internal::StatusOrOf<internal::ValueOf<A>> TryRun(A&& task);
 
   std::string_view io_backend() const noexcept;  // "io_uring", "epoll"; of a simulation without I/O "none"
   int parallelism() const noexcept;
@@ -148,9 +139,9 @@ class Runtime {
 };
 
 // Runtime::Default().Run(task).
-template <class T>
-T Run(Task<T> task) {
-  return Runtime::Default().Run(std::move(task));
+template <internal::IntoTask A>
+internal::ValueOf<A> Run(A&& task) {
+  return Runtime::Default().Run(std::forward<A>(task));
 }
 
 // For main(): runs `task` on a runtime of its own and makes an exit code of the result. A status that is not OK is printed on
@@ -230,14 +221,15 @@ Result RunAsRoot(RuntimeCore& core, Task<T> task) {
 
 }  // namespace internal
 
-template <class T>
-T Runtime::Run(Task<T> task) {
-  return internal::RunAsRoot<T>(*core_, std::move(task));
+template <internal::IntoTask A>
+internal::ValueOf<A> Runtime::Run(A&& task) {
+  return internal::RunAsRoot<internal::ValueOf<A>>(*core_, internal::AsTask(std::forward<A>(task)));
 }
 
-template <class T>
-internal::StatusOrOf<T> Runtime::TryRun(Task<T> task) {
-  return internal::RunAsRoot<internal::StatusOrOf<T>>(*core_, std::move(task));
+template <internal::IntoTask A>
+internal::StatusOrOf<internal::ValueOf<A>> Runtime::TryRun(A&& task) {
+  using Result = internal::StatusOrOf<internal::ValueOf<A>>;
+  return internal::RunAsRoot<Result>(*core_, internal::AsTask(std::forward<A>(task)));
 }
 
 template <class T>

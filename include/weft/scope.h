@@ -80,6 +80,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/internal/completion_queue.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/nodiscard_task.h"
 #include "weft/internal/scope_base.h"
 #include "weft/outcome.h"
@@ -107,7 +108,11 @@ struct PolicyHolder {
 
 // What Fork() takes, but for a copy that cannot be made.
 template <class Forked>
-concept TaskOrClosure = IsTask<Forked> || BecomesTask<Forked> || GivesTask<std::decay_t<Forked>&>;
+concept TaskOrClosure = WeftAwaitable<Forked> || GivesTask<std::decay_t<Forked>&>;
+// It can be moved, or else copied, into the child.
+template <class Forked>
+concept Keepable = IntoTask<Forked> ||
+                   (!WeftAwaitable<Forked> && std::is_constructible_v<std::decay_t<Forked>, Forked&&>);
 
 }  // namespace internal
 
@@ -159,9 +164,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
   template <class Forked>
   auto ForkDaemon(Forked&& forked, ForkOptions options = {}) {
-    static_assert(internal::TaskOrClosure<Forked>,
-                  "ForkDaemon() takes a Task, or a closure without parameters that returns one");
-    if constexpr (internal::TaskOrClosure<Forked>) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
+    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
+    constexpr bool kTaken = internal::Keepable<Forked>;
+    static_assert(kTaskOrClosure, "ForkDaemon() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kTaskOrClosure || kTaken,
+                  "what cannot be copied, or is awaited, is moved into the child: ForkDaemon(std::move(task))");
+    if constexpr (kTaskOrClosure && kTaken) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
   }
 
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
@@ -307,9 +315,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   template <class Forked>
   auto ForkChild(Forked&& forked, const ForkOptions& options) {
     constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
-    constexpr bool kTaken = internal::BecomesTask<Forked> || std::is_constructible_v<std::decay_t<Forked>, Forked&&>;
+    constexpr bool kTaken = internal::Keepable<Forked>;
     static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied is moved into the child: Fork(std::move(task))");
+    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))");
     if constexpr (kTaskOrClosure && kTaken) {
       using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
       static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
@@ -320,7 +328,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   template <class F>
   auto StartService(F service, std::string name, bool daemon)
-      -> Task<absl::StatusOr<Subtask<internal::FlatValue<typename std::invoke_result_t<F&, Ready>::value_type>>>> {
+      -> Task<absl::StatusOr<Subtask<internal::FlatValue<internal::ValueOfCall<F&, Ready>>>>> {
     auto start = std::make_shared<internal::StartState>();
     auto run = [service = std::move(service), end = internal::StartEnd(start)]() mutable {
       return service(Ready(end.start));

@@ -31,6 +31,7 @@
 #include <utility>
 
 #include "weft/internal/binding.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/task.h"
@@ -126,9 +127,9 @@ class [[nodiscard("call .Run(task)")]] Carrying {
   }
 
   // Awaits `task` under the bindings, the first outermost. Exceptions pass through.
-  template <class R>
-  Task<R> Run(Task<R> task) && {
-    return RunFrom<0>(std::move(bound_), where_, std::move(task));
+  template <internal::IntoTask A>
+  Task<internal::ValueOf<A>> Run(A&& task) && {
+    return RunFrom<0>(std::move(bound_), where_, internal::AsTask(std::forward<A>(task)));
   }
 
   Carrying(std::tuple<std::pair<const ScopedValue<T>*, T>...> bound, std::source_location where)

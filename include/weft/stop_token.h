@@ -30,6 +30,7 @@
 #include <version>
 
 #include "weft/cancellation.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/status_traits.h"
@@ -47,9 +48,9 @@ class StopTokenAwaiter;
 // Awaits `task`; if `token` is stopped meanwhile, or was before, the task is unwound at its next checkpoint, and the
 // result is kCancelled, with ReasonOf(): kStopRequested. Types as for WithTimeout(). Entering is not a checkpoint.
 // Allocates nothing.
-template <class T>
-[[nodiscard("co_await it")]] internal::StopTokenAwaiter<T> WithStopToken(
-    std::stop_token token, Task<T> task, std::source_location where = std::source_location::current());
+template <internal::IntoTask A>
+[[nodiscard("co_await it")]] internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(
+    std::stop_token token, A&& task, std::source_location where = std::source_location::current());
 
 // A local of a coroutine, whose token is stopped when the current virtual thread is asked to end, up to a boundary
 // around this, unless this lies in a Shield that hides the request. In a thread that was asked already it is stopped
@@ -83,6 +84,7 @@ class StopTokenBoundary : public Boundary {
  public:
   StopTokenBoundary(std::stop_token token, std::source_location where) noexcept
       : Boundary(Kind::kOwnRequest), token_(std::move(token)), where_(where) {}
+  StopTokenBoundary(StopTokenBoundary&& other) noexcept : StopTokenBoundary(std::move(other.token_), other.where_) {}
   ~StopTokenBoundary() { Leave(); }
 
  protected:
@@ -122,16 +124,11 @@ class StopTokenAwaiter : public BoundedTask<T>, private StopTokenBoundary {
 
 }  // namespace internal
 
-template <class T>
-internal::StopTokenAwaiter<T> WithStopToken(std::stop_token token, Task<T> task, std::source_location where) {
-  return internal::StopTokenAwaiter<T>(std::move(token), std::move(task), where);
-}
-
-// The same for what becomes a Task.
-template <internal::BecomesTask A>
-[[nodiscard("co_await it")]] auto WithStopToken(std::stop_token token, A&& awaitable,
-                                                std::source_location where = std::source_location::current()) {
-  return WithStopToken(std::move(token), std::move(awaitable).AsTask(), where);
+template <internal::IntoTask A>
+internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(std::stop_token token, A&& task,
+                                                               std::source_location where) {
+  return internal::StopTokenAwaiter<internal::ValueOf<A>>(std::move(token), internal::AsTask(std::forward<A>(task)),
+                                                          where);
 }
 
 }  // namespace weft

@@ -10,6 +10,15 @@
 // runs on the virtual thread that awaits it, as a called function runs on its caller's thread. To run something at the
 // same time as something else, fork it into a scope (scope.h) or use All (all.h).
 //
+// What else a Task can await, a lock or a read, say, is taken wherever a Task is: by WithTimeout(), Fork(), All(), Race(),
+// Shield() and all others, and as the result of a closure that is to return a Task.
+//
+//   absl::StatusOr<weft::MutexGuard> guard = co_await weft::WithTimeout(absl::Seconds(1), mutex.Lock());
+//
+// It is given away, a temporary or std::move()d, and can be moved until it is awaited; what it refers to, the mutex or
+// the buffer, must outlive it. Either it completes, and what was acquired is in the result, or it is cancelled. Cost: a
+// frame.
+//
 // Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call,
 // as with any function. Where a parameter is declared [[clang::lifetimebound]], clang says when a Task with a name, or
 // from clang 22 on one that is forked, refers to a temporary. Without it no clang sees that: coro_lifetimebound on Task
@@ -125,16 +134,6 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
 template <class A>
 concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
                  std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
-
-// What returns a Task when it is called so.
-template <class F, class... Args>
-concept GivesTask = std::invocable<F, Args...> && IsTask<std::invoke_result_t<F, Args...>>;
-
-// What is not a Task, but becomes one where a Task is expected: what All() gives. (The compiler shows this line to who
-// has passed something else.)
-template <class A>
-concept BecomesTask =
-    !std::is_lvalue_reference_v<A> && requires(A&& a) { std::move(a).AsTask(); };  // a Task is wanted, or All(...)
 
 // The half of the promise that does not depend on how T is returned.
 template <class T>

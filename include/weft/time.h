@@ -31,8 +31,7 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   using WeftAwaitable = void;
 
   explicit SleepAwaiter(absl::Duration duration) noexcept : duration_(duration) {}
-  SleepAwaiter(const SleepAwaiter&) = delete;
-  SleepAwaiter& operator=(const SleepAwaiter&) = delete;
+  SleepAwaiter(SleepAwaiter&& other) noexcept : duration_(other.duration_) {}  // before it is awaited
 
   bool await_ready() const noexcept {
     AtCheckpoint();

@@ -23,6 +23,7 @@
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/scoped_value.h"
+#include "weft/stop_event.h"
 #include "weft/stop_token.h"
 #include "weft/subtask.h"
 #include "weft/sync/event.h"

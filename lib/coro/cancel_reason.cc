@@ -44,6 +44,7 @@ absl::string_view KindName(CancelReason::Kind kind) {
     case CancelReason::Kind::kRuntimeExit: return "the runtime is exiting";
     case CancelReason::Kind::kStopRequested: return "stop was requested";
     case CancelReason::Kind::kOthersEnded: return "the other subtasks have ended";
+    case CancelReason::Kind::kEventSet: return "the event was set";
   }
   return kUnknownKind;
 }

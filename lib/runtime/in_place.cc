@@ -223,6 +223,9 @@ bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
 std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
   PromiseBase& frame = awaiting.frame;
+  // Begun by the owner, it may have been given to another thread since: Fork(scope.Join()).
+  WEFT_CHECK(&thread == scope.owner) << "a join is awaited by " << DescribeThread(thread)
+                                     << "; the scope is owned by " << DescribeThread(*scope.owner);
   const bool may_go_on = AtCheckpoint();
   const bool drained = scope.children.Drained();
   // After the look at the children: what ended them may be what cancels us.

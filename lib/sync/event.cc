@@ -1,7 +1,9 @@
 #include "weft/sync/event.h"
 
 #include <mutex>
+#include <optional>
 
+#include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
@@ -16,6 +18,12 @@ using internal::ThreadQueue;
 const internal::WaitKind Event::kWait = {ParkReason::kEvent, /*timed=*/false, &internal::Waiters::Withdraw};
 
 Event::~Event() {
+  {
+    std::lock_guard guard(listeners_lock_);
+    WEFT_CHECK(listeners_.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
+                                   << internal::DescribeThread(*listeners_.front()->thread)
+                                   << " runs a task that it is to stop";
+  }
   std::lock_guard guard(waiters_.lock);
   WEFT_CHECK(waiters_.queue.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
                                      << internal::DescribeThread(*waiters_.queue.front()) << " waits for it";
@@ -23,13 +31,53 @@ Event::~Event() {
 
 void Event::Set() noexcept {
   ThreadQueue woken;
+  bool listened;
   {
     std::lock_guard guard(waiters_.lock);
     // [event/2] release: pairs with [event/1].
     set_.store(true, std::memory_order_release);
     waiters_.GrantAll(woken);
+    listened = listened_;
   }
+  // First: who is woken may destroy the event.
+  if (listened) [[unlikely]]
+    TellListeners();
   while (ThreadBlock* thread = woken.PopFront()) internal::Wake(*thread);
+}
+
+// One at a time, so that one that goes waits for one request at most. Either it is in the list when Set() comes for it, or
+// Listen() sees that the event is set: it links before it looks under waiters_.lock, and Set() comes after that.
+void Event::TellListeners() noexcept {
+  for (bool more = true; more;) {
+    std::optional<internal::RuntimeCore::OutsideCall> call;
+    internal::RuntimeCore* runtime;
+    {
+      std::lock_guard guard(listeners_lock_);
+      internal::EventListener* const listener = listeners_.PopFront();
+      if (listener == nullptr) return;
+      more = !listeners_.empty();
+      // Its thread leaves no earlier than this lock is free; then it may be gone, and the event with the last of them.
+      runtime = listener->thread->runtime;
+      call.emplace(*runtime);
+      listener->on_set(*listener);
+    }
+    internal::RunShutdowns(*runtime);
+  }
+}
+
+bool Event::Listen(internal::EventListener& listener) noexcept {
+  {
+    std::lock_guard guard(listeners_lock_);
+    listeners_.PushBack(&listener);
+  }
+  std::lock_guard guard(waiters_.lock);
+  listened_ = true;
+  return !set_.load(std::memory_order_relaxed);
+}
+
+void Event::StopListening(internal::EventListener& listener) noexcept {
+  std::lock_guard guard(listeners_lock_);
+  if (listener.linked()) listeners_.Remove(&listener);
 }
 
 void Event::Reset() noexcept {

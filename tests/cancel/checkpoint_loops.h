@@ -33,6 +33,7 @@
 #include "weft/race.h"
 #include "weft/ready.h"
 #include "weft/scope.h"
+#include "weft/stop_event.h"
 #include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
@@ -284,6 +285,10 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await Map(std::array{1, 2}, 2, [](int) { return One(); });
      }},
+    {"MapSettledOfTwoReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MapSettled(std::array{1, 2}, 2, [](int) { return One(); });
+     }},
     {"MapOfNothing",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await Map(std::vector<int>(), 2, [](int) { return One(); });
@@ -297,6 +302,18 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        Event event;
        event.Set();
        while (rounds.Next()) (co_await WithTimeout(absl::Hours(1), Await(event))).IgnoreError();
+     }},
+    {"TimedWaitForASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       event.Set();
+       while (rounds.Next()) (co_await WithTimeout(absl::Hours(1), event.Wait())).IgnoreError();
+     }},
+    {"WithStopEventOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event event, never;
+       event.Set();
+       while (rounds.Next()) (co_await WithStopEvent(never, event.Wait())).IgnoreError();
      }},
     {"WithStopTokenOfASetEvent",
      [](Rounds& rounds) -> Task<void> {
@@ -440,6 +457,17 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        const absl::Time past = Now() - absl::Seconds(1);
        while (rounds.Next()) (co_await WithDeadline(past, Forever())).IgnoreError();
+     }},
+    {"WithStopEventThatIsSet",
+     [](Rounds& rounds) -> Task<void> {
+       Event stop;
+       stop.Set();
+       while (rounds.Next()) (co_await WithStopEvent(stop, Forever())).IgnoreError();
+     }},
+    {"TimedWaitThatIsLate",
+     [](Rounds& rounds) -> Task<void> {
+       Event event;
+       while (rounds.Next()) (co_await WithTimeout(absl::ZeroDuration(), event.Wait())).IgnoreError();
      }},
     {"WithStopTokenThatIsStopped",
      [](Rounds& rounds) -> Task<void> {

@@ -190,6 +190,57 @@ TEST_P(EveryCheckpointTest, ACancelledTreeRunsNoCodeBeyondItsNextCheckpoint) {
   }
 }
 
+// Waits that are given to what takes a Task: each becomes one.
+Task<absl::Status> Adapted(EveryCheckpoint& test) {
+  Witness local;
+  Mutex mutex;
+  Semaphore semaphore(1);
+  Event go, never;
+  ShutdownOnFailure scope;
+  scope.Fork(Sleep(absl::Milliseconds(3)));
+  scope.Fork([&go]() -> Task<void> {
+    co_await Sleep(absl::Milliseconds(2));
+    go.Set();
+  });
+  scope.Fork([&]() -> Task<absl::Status> {
+    auto guard = co_await WithTimeout(absl::Hours(1), mutex.Lock());
+    test.UserCode();
+    co_await Sleep(absl::Milliseconds(1));
+    test.UserCode();
+    co_return guard.status();
+  });
+  co_await Yield();
+  test.UserCode();
+  auto guard = co_await WithTimeout(absl::Hours(1), mutex.Lock());
+  test.UserCode();
+  if (!guard.ok()) co_return guard.status();
+  auto both = co_await All(go.Wait(), semaphore.Acquire());
+  test.UserCode();
+  if (co_await MoveOnAfter(absl::Milliseconds(1), semaphore.Acquire())) co_return absl::InternalError("one too many");
+  test.UserCode();
+  co_await Race(Sleep(absl::Milliseconds(1)), never.Wait());
+  test.UserCode();
+  absl::Status stopped = co_await WithStopEvent(go, never.Wait());
+  test.UserCode();
+  if (ReasonOf(stopped).kind != CancelReason::Kind::kEventSet) co_return absl::InternalError("not stopped");
+  co_await Shield(Sleep(absl::Milliseconds(1)));
+  guard->Unlock();
+  auto joined = co_await WithTimeout(absl::Hours(1), scope.Join());
+  test.UserCode();
+  if (!joined.ok()) co_return joined.status();
+  co_return absl::Status(*joined);
+}
+
+TEST_P(EveryCheckpointTest, WhatBecomesATaskKeepsThePromiseOfItsWait) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Adapted), 15);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, EveryCheckpointTest, ::testing::Values("io_uring", "epoll"));
 
 }  // namespace

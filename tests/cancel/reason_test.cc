@@ -226,7 +226,8 @@ TEST(ReasonSimulationTest, TheReasonTellsWhen) {
 
 constexpr Kind kKinds[] = {Kind::kNone,        Kind::kSiblingFailed, Kind::kSiblingSucceeded,
                            Kind::kShutdown,    Kind::kScopeClosed,   Kind::kTimeout,
-                           Kind::kRuntimeExit, Kind::kStopRequested, Kind::kOthersEnded};
+                           Kind::kRuntimeExit, Kind::kStopRequested, Kind::kOthersEnded,
+                           Kind::kEventSet};
 
 // What names, files and texts may have in them.
 const std::string kTexts[] = {"",

@@ -1,5 +1,5 @@
 // All() of closures: it takes Tasks.
-// expect: could not match 'Task<T>' against
+// expect: a Task is wanted, or what a Task can await
 #include "weft/weft.h"
 
 weft::Task<int> Count();

@@ -1,5 +1,5 @@
 // All() of a range of what returns Tasks, not called.
-// expect: // a Task is wanted, or All(...)
+// expect: a Task is wanted, or what a Task can await
 #include <cstddef>
 #include <ranges>
 

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/thread_block.h"
@@ -146,15 +147,16 @@ class ClosureChild final : public TaskChild<T> {
   PromiseBase* Begin() noexcept override {
 #if WEFT_EXCEPTIONS
     try {
-      return &TaskAccess::ReleaseAsRoot(closure_(), this->slot_, this, "Fork()");
+      return BeginTask();
     } catch (...) {
       this->slot_.SetException(std::current_exception());
       return nullptr;
     }
 #else
-    return &TaskAccess::ReleaseAsRoot(closure_(), this->slot_, this, "Fork()");
+    return BeginTask();
 #endif
   }
+  PromiseBase* BeginTask() { return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), this->slot_, this, "Fork()"); }
   void OnEnd(ThreadBlock::Ending ending) noexcept override {
     DropClosure();
     ChildBase::OnEnd(ending);

@@ -32,7 +32,6 @@ class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never r
   explicit NodiscardTask(Task<T> task) noexcept : task_(std::move(task)) {}
 
   NodiscardTaskAwaiter<T> operator co_await() && noexcept { return {std::move(task_).operator co_await()}; }
-  Task<T> AsTask() && noexcept { return std::move(task_); }
 
  private:
   Task<T> task_;

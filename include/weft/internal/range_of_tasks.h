@@ -1,4 +1,4 @@
-// A range of tasks, as All(), Race() and Any() take it: the tasks are moved out of it.
+// A range of tasks, or of what becomes tasks, as All(), Race() and Any() take it: they are moved out of it.
 #ifndef WEFT_INTERNAL_RANGE_OF_TASKS_H_
 #define WEFT_INTERNAL_RANGE_OF_TASKS_H_
 
@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "weft/internal/into_task.h"
 #include "weft/task.h"
 
 namespace weft::internal {
@@ -19,23 +20,16 @@ using RangeElement = std::remove_reference_t<std::ranges::range_reference_t<R>>;
 
 template <class R>
 concept RangeOfTasks =
-    std::ranges::input_range<R> && (IsTask<RangeElement<R>> || BecomesTask<std::remove_const_t<RangeElement<R>>>);
+    std::ranges::input_range<R> && IntoTask<std::remove_const_t<RangeElement<R>>>;
 
 // The elements of a range, moved into a vector: at once, so that nothing refers to the range afterwards.
 template <RangeOfTasks R>
 auto TasksOf(R&& range) {
   using Element = RangeElement<R>;
   static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
-  const auto take = [](Element& element) {
-    if constexpr (IsTask<Element>) {
-      return std::move(element);
-    } else {
-      return std::move(element).AsTask();
-    }
-  };
-  std::vector<decltype(take(std::declval<Element&>()))> tasks;
+  std::vector<Task<ValueOf<Element>>> tasks;
   if constexpr (std::ranges::sized_range<R>) tasks.reserve(std::ranges::size(range));
-  for (auto&& element : range) tasks.push_back(take(element));
+  for (auto&& element : range) tasks.push_back(AsTask(std::move(element)));
   return tasks;
 }
 // A vector that is given away is taken as it is.

@@ -28,6 +28,7 @@
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
@@ -82,16 +83,16 @@ class ScopeBase : public ScopeRecord {
   // the subtask has failed (kResourceExhausted, std::bad_alloc), which the policy sees as any failure. The owner and every
   // virtual thread in the tree below the scope may fork; anyone else is a CHECK, as is a fork under other scoped-value bindings
   // than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
-  template <class T>
-  Subtask<FlatValue<T>> Fork(Task<T> task, ForkOptions options = {}) {
-    return Adopt<TaskChild<T>>(options, std::move(task));
+  template <IntoTask A>
+  Subtask<FlatValue<ValueOf<A>>> Fork(A&& task, ForkOptions options = {}) {
+    return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)));
   }
   // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
   // until it has ended, so captures by value are safe.
   template <class F>
     requires GivesTask<std::decay_t<F>&>
-  Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> Fork(F&& closure, ForkOptions options = {}) {
-    using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
+  Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> Fork(F&& closure, ForkOptions options = {}) {
+    using T = ValueOfCall<std::decay_t<F>&>;
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
   }
 
@@ -99,26 +100,15 @@ class ScopeBase : public ScopeRecord {
   // have ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any
   // child's, and shown to a policy for subtasks of any type, as Supervisor's; of its value no policy hears. It does not
   // count against max_concurrency. The owner alone; the rest as Fork().
-  template <class T>
-  Subtask<FlatValue<T>> ForkDaemon(Task<T> task, ForkOptions options = {}) {
-    return Adopt<TaskChild<T>>(options, std::move(task), /*daemon=*/true);
+  template <IntoTask A>
+  Subtask<FlatValue<ValueOf<A>>> ForkDaemon(A&& task, ForkOptions options = {}) {
+    return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)), /*daemon=*/true);
   }
   template <class F>
     requires GivesTask<std::decay_t<F>&>
-  Subtask<FlatValue<typename std::invoke_result_t<std::decay_t<F>&>::value_type>> ForkDaemon(F&& closure,
-                                                                                             ForkOptions options = {}) {
-    using T = typename std::invoke_result_t<std::decay_t<F>&>::value_type;
+  Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> ForkDaemon(F&& closure, ForkOptions options = {}) {
+    using T = ValueOfCall<std::decay_t<F>&>;
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure), /*daemon=*/true);
-  }
-  template <BecomesTask A>
-  auto ForkDaemon(A&& awaitable, ForkOptions options = {}) {
-    return ForkDaemon(std::move(awaitable).AsTask(), options);
-  }
-
-  // The same for what becomes a Task. (all.h)
-  template <BecomesTask A>
-  auto Fork(A&& awaitable, ForkOptions options = {}) {
-    return Fork(std::move(awaitable).AsTask(), options);
   }
 
   // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even
@@ -346,8 +336,7 @@ class ScopeWait {
  public:
   using WeftAwaitable = void;
 
-  ScopeWait(const ScopeWait&) = delete;
-  ScopeWait& operator=(const ScopeWait&) = delete;
+  ScopeWait(ScopeWait&&) = default;  // before it is awaited
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>

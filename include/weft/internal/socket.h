@@ -73,8 +73,12 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
  public:
   using WeftAwaitable = void;
 
-  OperationAwaiter(const OperationAwaiter&) = delete;
-  OperationAwaiter& operator=(const OperationAwaiter&) = delete;
+  // Before it is awaited.
+  OperationAwaiter(OperationAwaiter&& other) noexcept
+      : OperationAwaiter(other.operation_.code, std::move(other.operation_.use), other.kind_) {
+    operation_.buffer = other.operation_.buffer;
+    operation_.length = other.operation_.length;
+  }
 
   bool await_ready() const noexcept {
     may_go_on_ = AtCheckpoint();
@@ -145,6 +149,8 @@ class ConnectAwaiter : public OperationAwaiter {
   }
 
  private:
+  ConnectAwaiter(const ConnectAwaiter&) = delete;  // the operation refers to what is in here
+
   const net::SocketAddress address_;
   socklen_t size_;
 };

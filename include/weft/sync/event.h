@@ -4,7 +4,7 @@
 //   ... co_await ready.Wait();      // any number of virtual threads
 //   ... ready.Set();                // any thread, OS threads that carry nothing included
 //
-// Members: Wait(), Set(), Reset(), IsSet(). A set event stays set until Reset(): later waits do not wait.
+// Members: Wait(), Set(), Reset(), IsSet(); and WithStopEvent(), of stop_event.h, ends a task when the event is set. A set event stays set until Reset(): later waits do not wait.
 //
 // Lifetime: outlives its waits and the calls to it. Set() touches nothing of the event after the last waiter it wakes may have run.
 //
@@ -36,11 +36,30 @@
 #include <source_location>
 
 #include "weft/internal/atomic.h"
+#include "weft/internal/list.h"
+#include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
 #include "weft/internal/waiters.h"
 
 namespace weft {
+
+namespace internal {
+
+struct ListenerTag;
+
+// What is told when an event is set: a WithStopEvent() that has been entered. (stop_event.h)
+struct EventListener : ListNode<ListenerTag> {
+  explicit EventListener(void (*function)(EventListener&) noexcept) noexcept : on_set(function) {}
+
+  void (*const on_set)(EventListener&) noexcept;  // called under the lock of the event's listeners
+  ThreadBlock* thread = nullptr;                  // whose it is
+};
+
+class StopEventBoundary;
+
+}  // namespace internal
 
 class Event {
  public:
@@ -76,11 +95,21 @@ class Event {
     Event& event_;
   };
 
+  friend class internal::StopEventBoundary;
+  // Tells `listener` of the next Set(). False: the event is set already.
+  bool Listen(internal::EventListener& listener) noexcept;
+  void StopListening(internal::EventListener& listener) noexcept;
+  void TellListeners() noexcept;
+
   bool Suspend(internal::AwaitingFrame frame) noexcept;
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;
   internal::Atomic<bool> set_{false};  // written under waiters_.lock
+  bool listened_ = false;              // there may be listeners; guarded by waiters_.lock
+  // Taken before the records lock of a listener's thread, and so before waiters_.lock.
+  internal::Lock listeners_lock_;
+  internal::List<internal::EventListener, internal::ListenerTag> listeners_;  // guarded by listeners_lock_
 };
 
 }  // namespace weft

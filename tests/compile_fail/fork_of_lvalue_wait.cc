@@ -1,0 +1,16 @@
+// Fork() of a wait that is kept.
+// expect: what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))
+#include <utility>
+
+#include "weft/weft.h"
+
+weft::Task<void> Caller(weft::Event& event) {
+  weft::AwaitAll scope;
+  auto wait = event.Wait();
+#ifdef MISUSE
+  scope.Fork(wait);
+#else
+  scope.Fork(std::move(wait));
+#endif
+  (co_await scope.Join()).IgnoreFailures();
+}

@@ -1,0 +1,14 @@
+// Shield() of a const wait.
+// expect: what is awaited is given away, and this is const
+#include <utility>
+
+#include "weft/weft.h"
+
+weft::Task<void> Caller(weft::Event& event) {
+#ifdef MISUSE
+  const auto wait = event.Wait();
+#else
+  auto wait = event.Wait();
+#endif
+  co_await weft::Shield(std::move(wait));
+}

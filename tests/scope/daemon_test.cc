@@ -198,11 +198,12 @@ TEST_P(DaemonTest, OneThatShutsTheScopeDownIsAskedByTheJoin) {
     AwaitAll scope;
     absl::Status seen;
     Event shut;
-    scope.ForkDaemon([&]() -> Task<void> {
+    const auto daemon = [&]() -> Task<void> {
       scope.Shutdown("by a daemon");  // which spares it
       shut.Set();
-      seen = co_await CatchCancelled(Forever());
-    });
+      co_await Forever();
+    };
+    scope.ForkDaemon([&]() -> Task<void> { seen = co_await CatchCancelled(daemon()); });
     co_await shut.Wait();
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kOthersEnded);

@@ -20,6 +20,8 @@
 #ifndef WEFT_STOP_EVENT_H_
 #define WEFT_STOP_EVENT_H_
 
+#include "weft/internal/compiler.h"
+
 #include <coroutine>
 #include <source_location>
 #include <utility>

@@ -13,6 +13,8 @@
 #ifndef WEFT_INTERNAL_INTO_TASK_H_
 #define WEFT_INTERNAL_INTO_TASK_H_
 
+#include "weft/internal/compiler.h"
+
 #include <concepts>
 #include <type_traits>
 #include <utility>

@@ -92,18 +92,20 @@ TEST_P(StopEventTest, OneThatWasSetBeforeLetsTheTaskRunToItsFirstCheckpoint) {
 
 TEST_P(StopEventTest, AResetDoesNotTakeItBackAndAnotherSetDoesNotMatter) {
   Everywhere([]() -> Task<void> {
-    Event stop;
+    Event stop, was_reset;
     AwaitAll scope;
     Introduction waiting;
     scope.Fork([&]() -> Task<void> {
       const absl::Status seen = co_await WithStopEvent(stop, Forever(waiting));
       EXPECT_EQ(ReasonOf(seen).kind, CancelReason::Kind::kEventSet);
+      co_await was_reset.Wait();
       EXPECT_EQ(co_await WithStopEvent(stop, Yield()), absl::OkStatus());
     });
     co_await waiting.AwaitParked();
     stop.Set();
     stop.Set();
     stop.Reset();
+    was_reset.Set();
     EXPECT_TRUE((co_await scope.Join()).ok());
   });
 }

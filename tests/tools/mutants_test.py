@@ -39,7 +39,7 @@ namespace {
 
 constexpr int kLimit = 1 + 1;  // a constant
 int total = 0;
-int last = 0;
+int last_ = 0;
 int inside = 0;
 
 struct Guard {
@@ -51,7 +51,7 @@ struct Guard {
 void Add(int value) {
   Guard guard(inside);
   total += value;
-  last = total * 10 - 1;
+  last_ = total * 10 - 1;
   std::printf("added ; %d\\n", value);
 }
 
@@ -66,7 +66,7 @@ int main() {
     Add(i);
   }
   if (IsEven(total)) std::printf("even\\n");
-  std::printf("%d %d %d\\n", total, last, Clamp(10));
+  std::printf("%d %d %d\\n", total, last_, Clamp(10));
 }
 """
 
@@ -93,11 +93,11 @@ class RulesTest(unittest.TestCase):
             (19, "return", "return; Guard guard(inside);"),
             (20, "drop", "total += value;"),
             (20, "return", "return; total += value;"),
-            (20, "swap", "total += value; last = total * 10 - 1;"),
-            (21, "bound", "- 1 in last = total * 10 - 1;"),
-            (21, "drop", "last = total * 10 - 1;"),
-            (21, "return", "return; last = total * 10 - 1;"),
-            (21, "swap", 'last = total * 10 - 1; std::printf("added ; %d\\n", value);'),
+            (20, "swap", "total += value; last_ = total * 10 - 1;"),
+            (21, "bound", "- 1 in last_ = total * 10 - 1;"),
+            (21, "drop", "last_ = total * 10 - 1;"),
+            (21, "return", "return; last_ = total * 10 - 1;"),
+            (21, "swap", 'last_ = total * 10 - 1; std::printf("added ; %d\\n", value);'),
             (22, "drop", 'std::printf("added ; %d\\n", value);'),
             (22, "return", 'return; std::printf("added ; %d\\n", value);'),
             (26, "negate", "return value % 2 == 0;"),
@@ -105,7 +105,7 @@ class RulesTest(unittest.TestCase):
             (32, "negate", "for (int i = 0; i < kLimit; ++i) {"),
             (33, "drop", "Add(i);"),
             (35, "negate", 'if (IsEven(total)) std::printf("even\\n");'),
-            (36, "drop", 'std::printf("%d %d %d\\n", total, last, Clamp(10));'),
+            (36, "drop", 'std::printf("%d %d %d\\n", total, last_, Clamp(10));'),
         ]))
 
     def test_a_declaration_is_not_dropped(self):
@@ -158,7 +158,11 @@ class RulesTest(unittest.TestCase):
     def test_statements_that_have_nothing_to_do_with_each_other_are_not_swapped(self):
         self.assertEqual(_found(_in_function("a = 1;", "b = 2;"), "swap"), [])
         self.assertEqual(_found(_in_function("a = 1;", "b = a;"), "swap"), ["a = 1; b = a;"])
-        self.assertEqual(_found(_in_function("a = 1;", "F();"), "swap"), ["a = 1; F();"])
+        self.assertEqual(_found(_in_function("a_ = 1;", "F();"), "swap"), ["a_ = 1; F();"])
+        for own in ("a = 1;", "++a;", "a += b;"):
+            self.assertEqual(_found(_in_function(own, "F();"), "swap"), [], own)
+        self.assertEqual(_found(_in_function("++a;", "F(a);"), "swap"), ["++a; F(a);"])
+        self.assertEqual(_found(_in_function("a = G();", "F();"), "swap"), ["a = G(); F();"])
 
     def test_lines_stay_where_they_are(self):
         text = sites.instrumented(_SOURCE, sites.draw(_all(), 100, 1))
@@ -237,8 +241,8 @@ class BuildTest(unittest.TestCase):
         plain = "added ; 0\nadded ; 1\n1 9 9\n"
         self.assertEqual(self._output(program, 0), plain)
         for site in drawn:
-            if site.what.startswith("value > 9"):
-                continue  # 9 is 9
+            if site.what.startswith(("value > 9", "last_ = total * 10 - 1; std")):
+                continue  # 9 is 9, and last_ is not printed there
             self.assertNotEqual(self._output(program, site.number), plain, site)
         self.assertEqual(self._tree(), before)
 
@@ -250,6 +254,18 @@ class BuildTest(unittest.TestCase):
         self.assertNotEqual(self.build.object(self.object), first)
         self.build.show({"lib/a.cc": _SOURCE + "// 1\n"})
         self.assertEqual((self.build.object(self.object), os.stat(first).st_mtime_ns), (first, made))
+
+    def test_the_digest_of_a_test_is_that_of_all_its_sources(self):
+        tests = self.build.tests.values()
+        before = self.build.digest(tests)
+        self.build.show({"lib/a.cc": _SOURCE + "// 1\n"})
+        self.assertEqual(self.build.digest(tests), before)  # that of the tree
+        self._write("include/a.h", _HEADER + "// 1\n")
+        self.assertEqual(self.build.digest(tests), before)  # read once
+        again = Build(self.root, self.build.scratch, self.root)
+        again.add_object(self.object.arguments, ["lib/a.cc", "include/a.h"])
+        again.add_test("a_test", self.build.tests["a_test"].arguments)
+        self.assertNotEqual(again.digest(again.tests.values()), before)
 
     def test_what_does_not_compile_is_named(self):
         self.build.show({"include/a.h": _HEADER.replace("return 9;", "return no;")})

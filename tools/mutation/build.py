@@ -81,7 +81,7 @@ class Test:
     def __init__(self, name, arguments, objects):
         self.name = name            # "tests/scope/scope_test"
         self.arguments = arguments  # of the linker
-        self.objects = objects      # by path
+        self.objects = objects
 
 
 class Build:
@@ -93,6 +93,7 @@ class Build:
         self.execution_root = execution_root  # where commands are run
         self.objects, self.tests = {}, {}     # by path, by name
         self._files = {}                      # path of the tree -> text with defects
+        self._digests = {}                    # path of the tree -> digest
         self._aliases = {}                    # path of the tree -> the names under which it is included
         self._overlay = None
         for directory in ("objects", "tests"):
@@ -126,7 +127,20 @@ class Build:
 
     def add_test(self, name, arguments):
         """A test program, by the command that links it."""
-        self.tests[name] = Test(name, arguments, [argument for argument in arguments if argument in self.objects])
+        self.tests[name] = Test(name, arguments, [self.objects[argument] for argument in arguments if argument in self.objects])
+
+    def digest(self, tests):
+        """Of the commands and sources of these tests, as they are in the tree."""
+        digest = hashlib.sha256()
+        objects = {found.path: found for test in tests for found in test.objects}
+        for path in sorted(objects):
+            digest.update(("\0%s" % objects[path].arguments).encode())
+        for path in sorted({path for found in objects.values() for path in found.headers}):
+            if path not in self._digests:
+                with open(os.path.join(self.root, path), "rb") as file:
+                    self._digests[path] = hashlib.sha256(file.read()).hexdigest()
+            digest.update(("\0%s\0%s" % (path, self._digests[path])).encode())
+        return digest.hexdigest()[:16]
 
     # ---- With defects.
 

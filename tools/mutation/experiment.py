@@ -152,9 +152,9 @@ class Experiment:
             finally:
                 print(file=sys.stderr)
 
-    def measure_once(self, drawn, path, state):
-        """measure(), of which the outcome is kept in a file, for a run of the same draw in the same state."""
-        key = [state, sorted(site.key for site in drawn)]
+    def measure_once(self, drawn, path):
+        """measure(), of which the outcome is kept in a file, for another run of the same draw."""
+        key = [self.digest(), sorted(site.key for site in drawn)]
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 kept = json.load(file)
@@ -169,10 +169,15 @@ class Experiment:
             json.dump({"key": key, "programs": self._programs, "seconds": self._seconds, "reached": reached}, file)
         os.rename(path + ".new", path)
 
+    def digest(self, test=None):
+        """Of the sources of a test, or of all; "" if there is none of that name."""
+        tests = self._build.tests
+        return self._build.digest(tests.values() if test is None else [tests[test]] if test in tests else [])
+
     def measure(self, drawn):
         """Links the tests that have anything of it, and runs each once: which defects does it reach, and how long does it take?"""
         affected = {found.path for site in drawn for found in self._build.affected(site.path)}
-        tests = [test for test in self._build.tests.values() if affected & set(test.objects)]
+        tests = [test for test in self._build.tests.values() if affected & {found.path for found in test.objects}]
         numbers = [site.number for site in drawn]
         for test in sorted(tests, key=lambda test: test.name):
             self._programs[test.name] = self._build.link(test)

@@ -221,11 +221,20 @@ def _droppable(line):
     return bool(call and " " not in code[:call.end()].removeprefix("co_await "))
 
 
+_OWN = re.compile(r"(?:\+\+|--)?([a-z](?:\w*[a-z0-9])?)(?:\+\+|--|( [-+|&]?= )(.*))?;")
+
+
+def _names(code):
+    return set(re.findall(r"[A-Za-z_]\w*", code))
+
+
 def _independent(first, second):
-    """Both are assignments that call nothing and have no name in common."""
-    if not all(_ASSIGNMENT.match(code) and "(" not in code for code in (first, second)):
+    """They have no name in common, and one of them at least calls nothing and changes only a variable of the function's own, or both
+    are assignments that call nothing."""
+    if _names(first) & _names(second):
         return False
-    return not set(re.findall(r"[A-Za-z_]\w*", first)) & set(re.findall(r"[A-Za-z_]\w*", second))
+    return any(_OWN.fullmatch(code) and "(" not in code for code in (first, second)) or \
+        all(_ASSIGNMENT.match(code) and "(" not in code for code in (first, second))
 
 
 def _negations(line):

@@ -412,6 +412,32 @@ TEST_P(EndlessTest, IsReportedAtMostTwiceAndThenOver) {
   }
 }
 
+// What a Run() takes it may take, and not one less.
+TEST(LimitTest, ALimitIsReachedByWhatTakesMore) {
+  const auto sleep = [](absl::Duration duration) -> Task<void> {
+    for (int i = 0; i < 3; ++i) co_await Yield();
+    co_await Sleep(duration);
+  };
+  for (const absl::Duration duration : {absl::Nanoseconds(1), absl::Milliseconds(1), absl::Hours(100)}) {
+    SCOPED_TRACE(duration);
+    Simulation simulation;
+    simulation.Run(sleep(duration));
+    const absl::Duration time = simulation.now();
+    const uint64_t turns = simulation.dispatches();
+    for (const int64_t less : {0, 1}) {
+      for (const bool of_time : {true, false}) {
+        int reports = 0;
+        SimulationOptions options = {.on_deadlock = [&reports](const std::string&) { ++reports; }};
+        if (of_time) options.max_time = time - absl::Nanoseconds(less);
+        if (!of_time) options.max_turns = turns - static_cast<uint64_t>(less);
+        Simulation limited(options);
+        EXPECT_EQ(limited.TryRun(sleep(duration)).ok(), less == 0) << "a limit of " << (of_time ? "time" : "turns");
+        EXPECT_EQ(reports, less);
+      }
+    }
+  }
+}
+
 // Nothing of Weft's knows how to end it.
 TEST(SimulationDeathTest, WhatNothingEndsEndsTheProcess) {
   struct Nobody {

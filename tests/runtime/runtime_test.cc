@@ -13,7 +13,9 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -182,6 +184,27 @@ TEST(RuntimeOptionsTest, AnOptionOutOfRangeIsAnErrorThatNamesIt) {
             absl::InvalidArgumentError("RuntimeOptions::min_runnable is -2; it must be from 0 to 1024"));
 }
 
+// Both ends of each range are in it, and one beyond is not. (With a pool of one carrier, which caps the parallelism.)
+TEST(RuntimeOptionsTest, BothEndsOfARangeAreInIt) {
+  struct Range {
+    int RuntimeOptions::*option;
+    int low, high;
+    int unset;  // what stands for the default, and is no value
+  };
+  constexpr Range kRanges[] = {
+      {&RuntimeOptions::parallelism, 1, 1024, 0},
+      {&RuntimeOptions::max_pool_size, 1, 32767, 0},
+      {&RuntimeOptions::min_runnable, 0, 1024, -1},
+  };
+  for (const auto& [option, low, high, unset] : kRanges) {
+    for (const auto& [value, right] : {std::pair(low - 1, low - 1 == unset), {low, true}, {high, true}, {high + 1, false}}) {
+      RuntimeOptions options = {.parallelism = 1, .max_pool_size = 1};
+      options.*option = value;
+      EXPECT_EQ(Runtime::Create(options).ok(), right) << value << ", from " << low << " to " << high;
+    }
+  }
+}
+
 TEST(RuntimeOptionsTest, ThePoolSizeCapsTheParallelism) {
   const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 4, .max_pool_size = 2});
   EXPECT_EQ(runtime->parallelism(), 2);
@@ -214,6 +237,20 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
               "WEFT_MIN_RUNNABLE is \"-1\"; it must be a whole number from 0 to 1024\n");
   EXPECT_EXIT(CreateUnder("WEFT_IO", "kqueue"), failed,
               "weft: the environment variable WEFT_IO is \"kqueue\"; it must be auto, uring or epoll\n");
+  for (const auto& [name, low, high] : {std::tuple("WEFT_PARALLELISM", 1, 1024),
+                                        {"WEFT_MAX_POOL_SIZE", 1, 32767},
+                                        {"WEFT_MIN_RUNNABLE", 0, 1024},
+                                        {"WEFT_DRAIN_PATIENCE_MS", 0, 3'600'000}}) {
+    const RuntimeOptions one = {.parallelism = name == std::string_view("WEFT_PARALLELISM") ? 0 : 1,
+                                .max_pool_size = name == std::string_view("WEFT_MAX_POOL_SIZE") ? 0 : 1};
+    for (const int value : {low, high}) {
+      EXPECT_EXIT(CreateUnder(name, absl::StrCat(value).c_str(), one), ::testing::ExitedWithCode(101), "") << name << "=" << value;
+    }
+    for (const int value : {low - 1, high + 1}) {
+      EXPECT_EXIT(CreateUnder(name, absl::StrCat(value).c_str(), one), failed,
+                  absl::StrCat("variable ", name, " is \"", value, "\"; it must be a whole number from ", low, " to ", high, "\n"));
+    }
+  }
   // Checked even where the program does not leave it to the variable.
   EXPECT_EXIT(CreateUnder("WEFT_PARALLELISM", "none", {.parallelism = 1}), failed, "WEFT_PARALLELISM is \"none\"");
 }

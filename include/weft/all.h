@@ -107,6 +107,9 @@ class [[nodiscard("co_await it")]] AllAwaiter {
   explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
   AllAwaiter(AllAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
 
+  bool owes_clean_up() const noexcept {
+    return std::apply([](const auto&... task) { return (OwesCleanUp(task) || ...); }, tasks_);
+  }
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
@@ -156,6 +159,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter {
 
   explicit AllVectorAwaiter(std::vector<Task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
   AllVectorAwaiter(AllVectorAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
+  bool owes_clean_up() const noexcept { return OwesCleanUp(tasks_); }
   ~AllVectorAwaiter() {
     if (branches_ == nullptr) return;
     for (size_t i = 0; i < count_; ++i) slots()[i].~ResultSlot<T>();

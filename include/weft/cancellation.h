@@ -197,6 +197,8 @@ class BoundedTask {
   explicit BoundedTask(Task<T>&& task) noexcept : task_(std::move(task)) {}
   BoundedTask(BoundedTask&& other) noexcept : task_(std::move(other.task_)) {}
 
+  bool owes_clean_up() const noexcept { return OwesCleanUp(task_); }
+
  protected:
   PromiseBase& TakeFrame(PromiseBase& awaiting, const char* what) noexcept {
     return TaskAccess::Release(std::move(task_), slot_, awaiting, what);
@@ -260,8 +262,11 @@ class CatchAwaiter : public BoundedTask<T>, private OpenBoundary {
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
     const bool may_go_on = AtCheckpoint();
-    if (!EnterBoundary(awaiting.promise())) return std::noop_coroutine();
-    Enter(awaiting.promise());
+    if (EnterBoundary(awaiting.promise())) {
+      Enter(awaiting.promise());
+    } else if (!this->owes_clean_up()) {
+      return std::noop_coroutine();
+    }
     return GoOnWith(this->TakeFrame(awaiting.promise(), "CatchCancelled()"), may_go_on);
   }
   StatusOrOf<T> await_resume() {

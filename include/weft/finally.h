@@ -6,6 +6,19 @@
 // its exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a
 // checkpoint: in a thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
 //
+// The clean-up is promised as soon as the task that Finally() gives is handed to what runs it: awaited, forked, or
+// passed to All(), Race() or a boundary that is. So it may give back what was taken before:
+//
+//   scope.Fork(weft::Finally(Use(lease), [&pool, lease] { return pool.GiveBack(lease); }));
+//
+// A child, a branch or a root that is cancelled before its first run begins nevertheless, if it has promised that, and
+// is cancelled at its first checkpoint; under max_concurrency when its turn comes. So does one that is forked into a
+// scope that is shut down, or by a thread that is cancelled. A coroutine that is given such a task by a parameter, or a
+// std::vector of them, or a boundary around one, promises what they do, and begins; a checkpoint that it passes before
+// it awaits the task still ends both. Nothing is promised by a task that is dropped; by a closure that would have called
+// Finally(), and is never called: take inside what its clean-up gives back; and by a Fork() that throws, or has no
+// memory for the child.
+//
 // An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending,
 // unless it has a grace limit, counted from the request: Shield(grace, ...). Cost: two records in a frame of its own.
 #ifndef WEFT_FINALLY_H_
@@ -57,7 +70,7 @@ class EndAwaiter : private OpenBoundary {
 };
 
 template <class T, class F>
-Task<T> FinallyDo(Task<T> task, F cleanup, absl::Duration grace) {
+Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace) {
   ResultSlot<T> slot;
   const bool cancelled = co_await EndAwaiter<T>(std::move(task), slot);
   if (grace == absl::InfiniteDuration()) {
@@ -84,7 +97,8 @@ concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
 
 template <internal::IntoTask A, internal::CleanUp F>
 Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
-  return internal::FinallyDo(internal::AsTask(std::forward<A>(task)), std::move(cleanup), grace);
+  return internal::RunFinally(internal::CleanUpIsOwed(), internal::AsTask(std::forward<A>(task)), std::move(cleanup),
+                              grace);
 }
 template <internal::IntoTask A, class F>
 Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>

@@ -42,8 +42,9 @@
 // Lifetimes. What a closure has captured lives until the coroutine that it has made is gone; then the child destroys it.
 // Destructors run on the thread that they belong to, of captures, parameters, locals and results alike, also when it is
 // cancelled: they see its id and its scoped values, and may call Shutdown() and Fork(), which starts nothing in a thread
-// that is cancelled. A child that is not started, because the scope is shut, say, belongs to who forks. By the time that
-// a join returns all are gone, but for results that somebody can read (subtask.h).
+// that is cancelled, nor in a scope that is shut, but for clean-ups that were promised (finally.h). A child that is not
+// started belongs to who forks. By the time that a join returns all are gone, but for results that somebody can read
+// (subtask.h).
 //
 // Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the
 // owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening: what its

@@ -48,6 +48,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <algorithm>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
@@ -55,6 +56,7 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
@@ -204,7 +206,7 @@ class TaskPromise<void> : public TaskPromiseBase<void> {
 
 // The promise of a coroutine with parameters, or a result, that are aligned to more than a frame is.
 template <class T>
-class OveralignedTaskPromise final : public TaskPromise<T> {
+class OveralignedTaskPromise : public TaskPromise<T> {
  public:
   // The compiler takes the other one with -fcoro-aligned-allocation.
   static void* operator new(size_t size) {
@@ -218,6 +220,58 @@ class OveralignedTaskPromise final : public TaskPromise<T> {
   }
 };
 
+// ---- Tasks that owe a clean-up, for which they begin wherever they are to be run. (finally.h)
+
+// The parameter of a coroutine that owes one.
+struct CleanUpIsOwed {};
+
+// What the parameter of a coroutine may be because of which that owes one: a task, a list of tasks, or what awaits some.
+template <class P>
+inline constexpr bool kMayOweCleanUp =
+    !std::is_lvalue_reference_v<P> && WeftAwaitable<P> &&
+    requires(const std::remove_reference_t<P>& parameter) { parameter.owes_clean_up(); };
+template <>
+inline constexpr bool kMayOweCleanUp<CleanUpIsOwed> = true;
+template <class T>
+inline constexpr bool kMayOweCleanUp<Task<T>> = true;
+template <class T>
+inline constexpr bool kMayOweCleanUp<Task<T>&&> = true;
+template <class T>
+inline constexpr bool kMayOweCleanUp<std::vector<Task<T>>> = true;
+template <class T>
+inline constexpr bool kMayOweCleanUp<std::vector<Task<T>>&&> = true;
+
+template <class P>
+bool OwesCleanUp(const P& parameter) noexcept;
+
+// The promise of a coroutine with such a parameter. If it owes a clean-up, DestroyOwing() stands in the header of its
+// frame, until that is resumed for the first time.
+template <class Base>
+class OwingTaskPromise final : public Base {
+ public:
+  template <class... Parameters>
+  explicit OwingTaskPromise(const Parameters&... parameters) noexcept {
+    static_assert(sizeof(Base) == sizeof(TaskPromise<void>), "DestroyOwing() finds destroy_ behind any TaskPromise");
+    if ((OwesCleanUp(parameters) || ...)) destroy_ = std::exchange(this->header().destroy, &DestroyOwing);
+  }
+
+  struct InitialAwaiter : std::suspend_always {
+    explicit InitialAwaiter(OwingTaskPromise& of) noexcept : promise(of) {}
+    void await_resume() const noexcept { promise.EndOwing(); }
+    OwingTaskPromise& promise;
+  };
+  InitialAwaiter initial_suspend() noexcept { return InitialAwaiter(*this); }
+
+  void EndOwing() noexcept {
+    if (destroy_ != nullptr) this->header().destroy = destroy_;
+  }
+
+ private:
+  void (*destroy_)(void* frame) = nullptr;  // what stood there
+};
+
+// ---- Which promise a coroutine has.
+
 // In a frame; references refer to what lies elsewhere.
 template <class T>
 inline constexpr bool kOveraligned = alignof(T) > kFrameGranuleBytes;
@@ -226,8 +280,12 @@ template <class T>
 inline constexpr bool kOveraligned<T> = false;
 
 template <class T, class... Parameters>
-using TaskPromiseFor = std::conditional_t<(kOveraligned<T> || ... || kOveraligned<Parameters>),
-                                          OveralignedTaskPromise<T>, TaskPromise<T>>;
+using AlignedTaskPromiseFor = std::conditional_t<(kOveraligned<T> || ... || kOveraligned<Parameters>),
+                                                 OveralignedTaskPromise<T>, TaskPromise<T>>;
+template <class T, class... Parameters>
+using TaskPromiseFor = std::conditional_t<(kMayOweCleanUp<Parameters> || ...),
+                                          OwingTaskPromise<AlignedTaskPromiseFor<T, Parameters...>>,
+                                          AlignedTaskPromiseFor<T, Parameters...>>;
 
 // Lives in the awaiting frame. Owns the frame until it is started, and the result from when it has ended.
 template <class T>
@@ -280,7 +338,26 @@ struct TaskAccess {
     promise.MakeRoot(thread);
     return promise;
   }
+  template <class T>
+  static bool OwesCleanUp(const Task<T>& task) noexcept {
+    return task.frame_ && task.frame_.promise().owes_clean_up();
+  }
 };
+
+template <class P>
+bool OwesCleanUp(const P& parameter) noexcept {
+  if constexpr (std::is_same_v<P, CleanUpIsOwed>) {
+    return true;
+  } else if constexpr (IsTask<P>) {
+    return TaskAccess::OwesCleanUp(parameter);
+  } else if constexpr (!kMayOweCleanUp<P>) {
+    return false;
+  } else if constexpr (WeftAwaitable<P>) {
+    return parameter.owes_clean_up();
+  } else {
+    return std::ranges::any_of(parameter, [](const auto& task) { return TaskAccess::OwesCleanUp(task); });
+  }
+}
 
 // What a boundary yields of a task that it did not stop.
 template <class T>

@@ -1,10 +1,12 @@
 #include "weft/internal/promise.h"
 
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "weft/internal/check.h"
+#include "weft/task.h"
 
 namespace weft::internal {
 
@@ -14,6 +16,13 @@ namespace weft::internal {
   WEFT_CHECK(address % alignment == 0)
       << "an object aligned to " << alignment << " bytes lies at " << object
       << ", in the frame of a coroutine that was not compiled with -fcoro-aligned-allocation";
+}
+
+void DestroyOwing(void* frame) {
+  // Whatever it gives: the promises of all such frames are laid out alike.
+  auto& promise = std::coroutine_handle<OwingTaskPromise<TaskPromise<void>>>::from_address(frame).promise();
+  promise.EndOwing();
+  promise.header().destroy(frame);
 }
 
 // clang: "... [T = int]".

@@ -303,11 +303,11 @@ std::coroutine_handle<> Carrier::MountFirst(ThreadBlock& thread) noexcept {
   return GoOn(thread);
 }
 
-// A child that is cancelled before its first run is never started. It need not have been asked: its scope may not know
-// it.
+// A child that is cancelled before its first run is never started, unless it owes a clean-up. It need not have been
+// asked: its scope may not know it.
 bool Carrier::IsToEndUnstarted(ThreadBlock& thread) noexcept {
   if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
-  return thread.state.Observe().requested() && IsCancelled(thread);
+  return thread.state.Observe().requested() && IsCancelled(thread) && !thread.OwesCleanUp();
 }
 
 // The wait of the thread is over, or it is to be unwound: gives what runs.

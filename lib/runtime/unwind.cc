@@ -95,18 +95,13 @@ PromiseBase* FrameOf(const ThreadBlock& thread, const ScopeRecord& scope, const 
   }
 }
 
-// As coroutine_handle::destroy(), of which the compiler takes for granted that it does not throw.
-void CallDestroy(PromiseBase& frame) {
-  void* const address = frame.Handle().address();
-  // A frame begins with the functions that resume and destroy it, in clang's ABI as in that of the others.
-  (*(static_cast<void (**)(void*)>(address) + 1))(address);
-}
 #endif
 
 void DestroyFrame(const ThreadBlock& thread, PromiseBase& frame) noexcept {
 #if WEFT_EXCEPTIONS
   try {
-    CallDestroy(frame);
+    // As coroutine_handle::destroy(), of which the compiler takes for granted that it does not throw.
+    frame.header().destroy(frame.Handle().address());
   } catch (...) {
     DieOfException(thread);
   }

@@ -49,7 +49,8 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
                                         int32_t count, AwaitingFrame awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
   ThreadBlock& owner = *carrier.current;
-  if (!carrier.EnterJoinOf(owner, awaiting)) {
+  constexpr auto kOwes = [](PromiseBase* root) { return root->owes_clean_up(); };
+  if (!carrier.EnterJoinOf(owner, awaiting) && std::none_of(roots, roots + count, kOwes)) {
     for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
     return std::noop_coroutine();
   }

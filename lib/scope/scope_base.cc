@@ -267,8 +267,12 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   }
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
-  // A cancelled thread starts nothing. A shutdown that is missed here is seen when the child is to begin.
-  if (shut() || IsCancelled(self)) return DropCancelled(child, self);
+  // A cancelled thread starts nothing but what owes a clean-up. A shutdown that is missed here is seen when the child is
+  // to begin.
+  if (shut() || IsCancelled(self)) {
+    CancelUnstarted(child, self);
+    if (!child.OwesCleanUp()) return child.DropUnstarted();
+  }
   if (daemon) return PlaceDaemon(child);
   if (completions_ != nullptr) completions_->Forked();
   if (max_concurrency_ != ScopeOptions::kUnlimited) return StartWithinLimit(child);
@@ -280,8 +284,9 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   carrier.StartHere(child);
 }
 
-// Its handle tells why.
-void ScopeBase::DropCancelled(ChildBase& child, ThreadBlock& self) noexcept {
+// Nobody else knows it. Its handle tells why.
+void ScopeBase::CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept {
+  static_cast<void>(child.state.Request());
   child.root.requested = true;
   if (std::unique_lock guard(lock_); shut()) {
     child.root.cause = cause_;
@@ -289,7 +294,6 @@ void ScopeBase::DropCancelled(ChildBase& child, ThreadBlock& self) noexcept {
     guard.unlock();
     child.root.cause = WhyCancelled(self);
   }
-  child.DropUnstarted();
 }
 
 // Known from the start: whoever ends the others has to find it.
@@ -393,15 +397,40 @@ void ScopeBase::AnnounceFork(ChildBase& child) {
 #endif
 }
 
-// Those beyond the limit wait for one that ends, or for a shutdown, after which they are to run to their end, which is at once.
+// Those beyond the limit wait for one that ends, or for a shutdown, after which they are to run to their end, which is
+// at once, unless they owe a clean-up.
 void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   children.Add();
   {
     std::lock_guard guard(lock_);
-    if (running_ == max_concurrency_ && !shut()) return waiting_.PushBack(&child);
-    ++running_;
+    if (!shut() && running_ == max_concurrency_) return waiting_.PushBack(&child);
+    if (!MayStartLocked(child)) return;
   }
   Carrier::Current()->StartHere(child);
+}
+
+// Under lock_, of a child that there may be no room for. False: it waits in owing_.
+bool ScopeBase::MayStartLocked(ChildBase& child) noexcept {
+  if (shut() && !child.OwesCleanUp()) return true;
+  if (running_ == max_concurrency_) {
+    owing_.PushBack(&child);
+    return false;
+  }
+  ++running_;
+  child.within_limit_ = true;
+  return true;
+}
+
+// Under lock_: one has ended. Gives the one that begins in its place.
+ChildBase* ScopeBase::NextWithinLimitLocked(const ChildBase& ended) noexcept {
+  if (!ended.within_limit_) return nullptr;
+  auto* const next = static_cast<ChildBase*>(shut() ? owing_.PopFront() : waiting_.PopFront());
+  if (next == nullptr) {
+    --running_;
+  } else {
+    next->within_limit_ = true;
+  }
+  return next;
 }
 
 // The child itself, at its end, after which its carrier counts it.
@@ -434,9 +463,8 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
     if (child.daemon_) {
       --daemons_;
       if (awaits_others_) children.Add();  // it counts again, until its very end
-    } else if (max_concurrency_ != ScopeOptions::kUnlimited && !shut()) {
-      next = waiting_.PopFront();
-      if (next == nullptr) --running_;
+    } else {
+      next = NextWithinLimitLocked(child);
     }
   }
   if (shut_by_child) [[unlikely]]
@@ -507,6 +535,7 @@ void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) n
   if (shut_.load(std::memory_order_relaxed)) return;
   shut_.store(true, std::memory_order_relaxed);
   cause_ = cause;
+  ::new (&owing_) ThreadQueue;
   spared_ = spare;
   if (!children_.empty() || !waiting_.empty() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
 }
@@ -560,12 +589,15 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
     }
     batch.Request();
     if (asking_ == Asking::kAll) {
-      for (; left > 0 && !waiting_.empty(); --left) to_start.PushBack(waiting_.PopFront());
+      for (; left > 0 && !waiting_.empty(); --left) {
+        auto* child = static_cast<ChildBase*>(waiting_.PopFront());
+        if (MayStartLocked(*child)) to_start.PushBack(child);
+      }
     }
     done = cursor_ == nullptr && (waiting_.empty() || asking_ == Asking::kDaemons);
     if (done) asking_ = Asking::kNobody;
   }
-  // They end before they begin. The scope stays: they are counted, and so are we.
+  // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are we.
   while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
   if (done) EndCounted(*this);
   return done;

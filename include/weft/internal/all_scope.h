@@ -31,7 +31,7 @@ class AllScope final : public ScopeRecord {
  public:
   // For await_suspend: opens the scope at `scope`, makes the `count` control blocks at `branches`, and begins the
   // threads whose unstarted root frames are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is
-  // made, and the roots are destroyed.
+  // made, and the roots are destroyed, unless one of them owes a clean-up.
   static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
                                        AwaitingFrame awaiting) noexcept;
   // The same for two.

@@ -82,6 +82,7 @@ class ChildBase : public ThreadBlock {
   bool shown_to_owner_ = false;
   Atomic<bool> taken_{false};
   bool daemon_ = false;  // before it starts
+  bool within_limit_ = false;  // counted in running_ of the scope; guarded by its lock
 };
 
 // What a Subtask<U> sees: the value, whichever way the task returned it.

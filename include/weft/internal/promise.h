@@ -137,6 +137,16 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 void CheckMayFail() noexcept;             // a coroutine has thrown what it does not catch
 [[noreturn]] void DieOfRevived() noexcept;  // it has caught it, and has gone on
 
+// What a frame begins with, in clang's ABI as in that of the others.
+struct FrameHeader {
+  void (*resume)(void* frame);
+  void (*destroy)(void* frame);
+};
+
+// Destroys a frame that owes a clean-up and has not begun. That it is the one to do so is what tells such a frame from
+// others, which pay nothing for it. (OwingTaskPromise)
+void DestroyOwing(void* frame);
+
 struct PromiseBase : FrameMemory {
   // The frame that awaits this one; null for the root of a virtual thread.
   PromiseBase* parent() const noexcept { return is_root() ? nullptr : reinterpret_cast<PromiseBase*>(up_); }
@@ -150,6 +160,11 @@ struct PromiseBase : FrameMemory {
 
   // Valid for every promise of Weft's: they begin with this base and are aligned like it (asserted by Task's promise).
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
+  FrameHeader& header() noexcept { return *static_cast<FrameHeader*>(Handle().address()); }
+
+  // Until it begins: does it owe a clean-up? Then it begins wherever it is to be run, also in a thread that is cancelled
+  // by then. (finally.h)
+  bool owes_clean_up() noexcept { return header().destroy == &DestroyOwing; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 

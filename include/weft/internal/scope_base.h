@@ -79,10 +79,11 @@ class ScopeBase : public ScopeRecord {
   static void* operator new(size_t, Where...) = delete;  // a scope is a local variable of the coroutine that opens it
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
-  // After the scope was shut down: starts nothing, and the subtask stays kUnavailable. Without memory for it: starts nothing, and
-  // the subtask has failed (kResourceExhausted, std::bad_alloc), which the policy sees as any failure. The owner and every
-  // virtual thread in the tree below the scope may fork; anyone else is a CHECK, as is a fork under other scoped-value bindings
-  // than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the child.
+  // After the scope was shut down: starts nothing but what has promised a clean-up (finally.h), and the subtask stays kUnavailable.
+  // Without memory for it: starts nothing, and the subtask has failed (kResourceExhausted, std::bad_alloc), which the policy sees as
+  // any failure. The owner and every virtual thread in the tree below the scope may fork; anyone else is a CHECK, as is a fork under
+  // other scoped-value bindings than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the
+  // child.
   template <IntoTask A>
   Subtask<FlatValue<ValueOf<A>>> Fork(A&& task, ForkOptions options = {}) {
     return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)));
@@ -226,10 +227,12 @@ class ScopeBase : public ScopeRecord {
   void CheckFork(const ThreadBlock& self) const;
   void CheckNotInHook(const char* what) const;
   void CheckForkDaemon(const ThreadBlock& self) const;
-  void DropCancelled(ChildBase& child, ThreadBlock& self) noexcept;
+  void CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept;
   void PlaceDaemon(ChildBase& child) noexcept;
   void AnnounceFork(ChildBase& child);
   void StartWithinLimit(ChildBase& child) noexcept;
+  [[nodiscard]] bool MayStartLocked(ChildBase& child) noexcept;
+  ChildBase* NextWithinLimitLocked(const ChildBase& ended) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   [[gnu::noinline]] bool DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept;
   void Forget(ChildBase& child) noexcept;
@@ -321,6 +324,9 @@ class ScopeBase : public ScopeRecord {
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
   bool no_memory_ = false;  // the first failure is that of a FailFork()
   ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
+  union {
+    ThreadQueue owing_;  // the same, from the shutdown on, and made then: those of them that owe a clean-up
+  };
   int running_ = 0;      // children within max_concurrency
   int64_t daemons_ = 0;  // that have not ended
   bool awaits_others_ = false;          // a join waits, and the daemons do not count

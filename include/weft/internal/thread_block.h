@@ -180,6 +180,9 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
     return permits_held > scope.permits_before || permits_held == kManyPermits;
   }
 
+  // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
+  bool OwesCleanUp() const noexcept { return leaf != nullptr && leaf->owes_clean_up(); }
+
   std::string_view DisplayName() const noexcept {
     // [identity/2] acquire: pairs with [identity/1].
     const ThreadIdentity* known = identity.load(std::memory_order_acquire);

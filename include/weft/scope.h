@@ -175,6 +175,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
   // it is ready. If it ends before, this gives kFailedPrecondition, and its own failure is the scope's, as that of any child.
+  // If this is given up, because the caller is cancelled (by a timeout around it, say), the service is cancelled with it,
+  // for the same reason, and the join waits for its end. Once this has given it, the service is a child like others.
   //
   //   auto server = co_await scope.Start([](weft::Ready ready) -> weft::Task<absl::Status> {
   //     auto listener = weft::net::TcpListener::Bind(kAddress);
@@ -335,7 +337,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
       return service(Ready(end.start));
     };
     auto subtask = daemon ? this->ForkDaemon(std::move(run), {.name = name}) : Fork(std::move(run), {.name = name});
+    internal::StartGuard guard(*start, ScopeBase::ChildOf(subtask));
     co_await start->decided.Wait();
+    guard.Decided();
     if (!start->ready) co_return absl::FailedPreconditionError("the service has ended before it was ready");
     co_return subtask;
   }

@@ -153,6 +153,7 @@ class ScopeBase : public ScopeRecord {
     child.AddRef();
     return AdoptHandle<Handle>(child);
   }
+  static ChildBase& ChildOf(const AnySubtask& handle) noexcept { return handle.child(); }
   // Takes over one reference.
   template <class Handle>
   static Handle AdoptHandle(ChildBase& child) noexcept {

@@ -3,16 +3,22 @@
 // too.
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "lib/runtime/runtime_core.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -97,6 +103,29 @@ TEST(ShieldGraceSimulationTest, OneThatDoesNotIsUnwoundWhenTheGraceIsOver) {
                     []() -> Task<void> { co_await Shield(absl::Seconds(5), SleepCounted(absl::Hours(1))); }),
                 absl::Seconds(5));
   });
+}
+
+// Also if it is made outside of the runtime, whose carriers all sleep then.
+TEST(ShieldGraceThreadTest, ARequestByAnOsThreadHasItsGraceToo) {
+  for (const int parallelism : {1, 2}) {
+    for (const bool by_the_end : {false, true}) {
+      std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = parallelism});
+      std::stop_source source;
+      std::thread caller([core = runtime.get(), token = source.get_token()] {
+        const absl::Status status = core->TryRun([](std::stop_token stop) -> Task<absl::Status> {
+          co_return co_await WithStopToken(stop, []() -> Task<void> { co_await Shield(absl::Milliseconds(1), Forever()); }());
+        }(token));
+        EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+      });
+      while (runtime->core().Counts().waiters < 1) std::this_thread::yield();
+      if (by_the_end) {
+        runtime.reset();
+      } else {
+        source.request_stop();
+      }
+      caller.join();
+    }
+  }
 }
 
 TEST(ShieldGraceSimulationTest, TheGraceIsCountedFromTheRequestAndNotFromTheShield) {

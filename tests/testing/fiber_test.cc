@@ -159,6 +159,14 @@ TEST(FiberDeathTest, AStackThatIsUsedUpIsNamed) {
         fiber.SwitchTo();
       },
       "weft: the stack of the one is used up, all 64 KiB: ");
+  // Of a sentence that is too long the beginning is said, and nothing else.
+  const std::string long_name(500, 'x');
+  EXPECT_DEATH(
+      {
+        Fiber fiber([] { Recurse(1'000'000); }, 64 * 1024, long_name.c_str());
+        fiber.SwitchTo();
+      },
+      "weft: the stack of x{237}($|\n|=|AddressS|ThreadS)");
   // By a local that is larger than a page, and than what is left.
   EXPECT_DEATH(
       {

@@ -158,6 +158,26 @@ TEST_F(FrameCacheTest, ThreadsThatPassFramesOnNeverShareOne) {
   }
 }
 
+// Whatever lists the blocks lie in when a thread ends (few, a full one, several batches): the next thread has them all.
+TEST_F(FrameCacheTest, WhatAThreadLeavesTheNextOneUses) {
+  for (const size_t size : {size_t{48}, size_t{176}, size_t{4096}}) {
+    for (const size_t count : {1, 50, 100, 200, 1'000}) {
+      std::set<void*> seen;
+      size_t at_first = 0;
+      for (int round = 0; round < 5; ++round) {
+        std::thread([&] {
+          std::vector<void*> frames;
+          for (size_t i = 0; i < count; ++i) frames.push_back(AllocateFrame(size));
+          seen.insert(frames.begin(), frames.end());
+          for (void* frame : frames) FreeFrame(frame, size);
+        }).join();
+        if (round == 1) at_first = seen.size();
+      }
+      EXPECT_EQ(seen.size(), at_first) << count << " frames of " << size << " bytes";
+    }
+  }
+}
+
 struct FreesAtThreadExit {
   void* frame = nullptr;
   ~FreesAtThreadExit() {

@@ -4,6 +4,7 @@
 // calls. Then the same by the kernel itself, in child processes: limits of locked memory and of descriptors, and seccomp filters
 // as those of containers.
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -288,6 +289,50 @@ TEST_F(StartUpDeathTest, WhateverAFilterForbidsItServes) {
     EXPECT_EXIT((Forbid({SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_epoll_pwait2, SYS_membarrier}, error),
                  ServeInChild(IoBackend::kAuto, 2)),
                 ::testing::ExitedWithCode(0), "using epoll\nserved by epoll");
+  }
+}
+
+// ---- Without standard input.
+
+// Zero is a descriptor like others: it is closed before the `when`-th of the steps, and whatever is opened next has it.
+Task<absl::Status> ServeWithoutZero(int when) {
+  int step = 0;
+  const auto next_step = [&] {
+    if (++step == when) ::close(0);
+  };
+  next_step();
+  absl::StatusOr<TcpListener> listener = TcpListener::Bind("127.0.0.1:0");
+  if (!listener.ok()) co_return listener.status();
+  next_step();
+  absl::StatusOr<TcpStream> client = co_await TcpStream::Connect(*listener->local_address());
+  if (!client.ok()) co_return client.status();
+  next_step();
+  absl::StatusOr<TcpStream> server = co_await listener->Accept();
+  if (!server.ok()) co_return server.status();
+  char byte;
+  if (absl::Status sent = co_await client->Write("x"); !sent.ok()) co_return sent;
+  if (absl::Status read = co_await server->ReadExactly({&byte, 1}); !read.ok()) co_return read;
+  if (absl::Status sent = co_await server->Write({&byte, 1}); !sent.ok()) co_return sent;
+  co_return co_await client->ReadExactly({&byte, 1});
+}
+
+[[noreturn]] void StartAndServeWithoutZero(IoBackend io, int when) {
+  if (when == 0) ::close(0);
+  {
+    const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .io = io});
+    const absl::Status served = runtime->Run(ServeWithoutZero(when));
+    if (!served.ok()) std::fprintf(stderr, "%s\n", served.ToString().c_str());
+    if (!served.ok()) ::_exit(1);
+  }
+  if (::fcntl(0, F_GETFD) != -1) std::fprintf(stderr, "descriptor 0 is open\n");
+  ::_exit(::fcntl(0, F_GETFD) == -1 ? 0 : 1);
+}
+
+TEST_F(StartUpDeathTest, WithoutStandardInputItServesAndLeavesNothing) {
+  for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
+    for (const int when : {0, 1, 2, 3}) {
+      EXPECT_EXIT(StartAndServeWithoutZero(io, when), ::testing::ExitedWithCode(0), "") << "before step " << when;
+    }
   }
 }
 

@@ -118,6 +118,11 @@ class RulesTest(unittest.TestCase):
                      "co_await a.b();", "CHECK(a) << b;"):
             self.assertEqual(_found(_in_function(line), "drop"), [line])
 
+    def test_of_a_switch_the_last_break_is_not_dropped(self):
+        text = _in_function("switch (a) {", "  case 1:", "    F();", "    break;", "  case 2:", "    break;", "}")
+        self.assertEqual([site.line for site in _all(text) if site.what == "break;"], [5])
+        self.assertEqual(_found(_in_function("for (;;) {", "  if (a) {", "    break;", "  }", "}"), "drop"), ["break;"])
+
     def test_the_only_statement_of_an_if_stays_under_it(self):
         text = _in_function("if (a)", "  F();", "else", "  G();")
         drawn = [site for site in _all(text) if site.rule == "drop"]

@@ -303,7 +303,9 @@ def _sites_of_line(path, text, code, line, following):
         if _condition_is_plain(line.code[begin:end]):
             condition = source(begin, end)
             yield "negate", begin, end, source(*whole), _ON + " != static_cast<bool>(" + condition.replace("%", "%%") + ")"
-    if _droppable(line):
+    # The last break of a switch changes nothing.
+    last_break = line.code == "break;" and following is not None and following.code == "}" and re.search(r"\bswitch\b", line.block.head)
+    if _droppable(line) and not last_break:
         statement = source(*whole)
         yield "drop", *whole, statement, "{ if (!" + _ON + ") { " + statement.replace("%", "%%") + " } }"
         if following is not None and following.indent == line.indent and following.block is line.block and \

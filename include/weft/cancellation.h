@@ -99,7 +99,8 @@ template <internal::IntoTask A>
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task);
 
-// Awaits `task`, hiding from it the requests to what is outside. Entering and leaving are not checkpoints.
+// Awaits `task`, hiding from it the requests to what is outside. Entering and leaving are not checkpoints. What is forked,
+// Fork(Shield(task)), begins also if it is cancelled before its first run, as a task of Finally() does. (finally.h)
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task);
 
@@ -280,6 +281,7 @@ class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
  public:
   explicit ShieldAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kShield) {}
 
+  bool owes_clean_up() const noexcept { return true; }
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
@@ -298,6 +300,7 @@ class GraceShieldAwaiter : public BoundedTask<T>, private GraceShield {
   GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept
       : BoundedTask<T>(std::move(task)), GraceShield(grace) {}
 
+  bool owes_clean_up() const noexcept { return true; }
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {

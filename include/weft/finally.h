@@ -13,11 +13,12 @@
 //
 // A child, a branch or a root that is cancelled before its first run begins nevertheless, if it has promised that, and
 // is cancelled at its first checkpoint; under max_concurrency when its turn comes. So does one that is forked into a
-// scope that is shut down, or by a thread that is cancelled. A coroutine that is given such a task by a parameter, or a
-// std::vector of them, or a boundary around one, promises what they do, and begins; a checkpoint that it passes before
-// it awaits the task still ends both. Nothing is promised by a task that is dropped; by a closure that would have called
-// Finally(), and is never called: take inside what its clean-up gives back; and by a Fork() that throws, or has no
-// memory for the child.
+// scope that is shut down, or by a thread that is cancelled. The same is promised by a Shield() that is forked, and by a
+// coroutine that is given any of these by a parameter: such a task, a std::vector of them, a boundary around one. It
+// begins; but a checkpoint that it passes before it awaits the task ends both.
+//
+// Nothing is promised by a task that is dropped; by a closure that would have called Finally(), and is never called: take
+// inside what its clean-up gives back; and by a Fork() that throws, or has no memory for the child.
 //
 // An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending,
 // unless it has a grace limit, counted from the request: Shield(grace, ...). Cost: two records in a frame of its own.

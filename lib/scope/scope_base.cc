@@ -528,118 +528,12 @@ void ScopeBase::Register(ChildBase& child) noexcept {
   if (cause.has_value()) RequestCancel(child, child.root, *cause);
 }
 
-// ---- Shutdown.
-
-// Under lock_. The children are asked by whoever drains the cancel queue, some at a time.
-void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept {
-  if (shut_.load(std::memory_order_relaxed)) return;
-  shut_.store(true, std::memory_order_relaxed);
-  cause_ = cause;
-  ::new (&owing_) ThreadQueue;
-  spared_ = spare;
-  if (!children_.empty() || !waiting_.empty() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
-}
-
-// Under lock_. Those who ask already begin anew.
-void ScopeBase::AskFromTheFirst(Asking whom) noexcept {
-  cursor_ = children_.front();
-  if (std::exchange(asking_, whom) != Asking::kNobody) return;
-  children.Add();
-  EnqueueShutdown(*owner->runtime, *this);
-}
-
-void ScopeBase::Shutdown(Literal why, std::source_location where) {
-  CheckOwnerOrInside("Shutdown()");
-  WEFT_CHECK(!closed()) << "Shutdown() of a scope that is closed";
-  ThreadBlock& self = *CurrentThread();
-  {
-    std::lock_guard guard(lock_);
-    ShutLocked({CancelReason::Kind::kShutdown, self.id, self.runtime->Now(), where, why.c_str()}, &self);
-  }
-  RunShutdowns(*self.runtime);
-}
-
-void ScopeBase::RequestShutdown(const CancelCause& cause) noexcept {
-  std::lock_guard guard(lock_);
-  RequestShutdownLocked(cause);
-}
-
-void ScopeBase::RequestShutdownLocked(const CancelCause& cause) noexcept {
-  // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
-  if (shut_.load(std::memory_order_relaxed) && std::exchange(spared_, nullptr) != nullptr) {
-    if (asking_ == Asking::kNobody) {
-      if (children_.empty()) return;
-      cause_ = cause;
-    }
-    return AskFromTheFirst(Asking::kAll);
-  }
-  ShutLocked(cause, nullptr);
-}
-
-bool ScopeBase::ShutDownSome(int max) noexcept {
-  ThreadQueue to_start;
-  bool done;
-  {
-    std::lock_guard guard(lock_);
-    CancelBatch batch(asking_ == Asking::kAll ? cause_ : MakeCause(CancelReason::Kind::kOthersEnded, owner->id));
-    int left = max;
-    for (; left > 0 && cursor_ != nullptr; --left) {
-      auto* child = static_cast<ChildBase*>(std::exchange(cursor_, children_.Next(cursor_)));
-      if (asking_ == Asking::kAll ? child != spared_ : child->daemon_) batch.Add(*child);
-    }
-    batch.Request();
-    if (asking_ == Asking::kAll) {
-      for (; left > 0 && !waiting_.empty(); --left) {
-        auto* child = static_cast<ChildBase*>(waiting_.PopFront());
-        if (MayStartLocked(*child)) to_start.PushBack(child);
-      }
-    }
-    done = cursor_ == nullptr && (waiting_.empty() || asking_ == Asking::kDaemons);
-    if (done) asking_ = Asking::kNobody;
-  }
-  // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are we.
-  while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
-  if (done) EndCounted(*this);
-  return done;
-}
-
-// ---- Daemons.
-
-bool ScopeBase::AllEnded() noexcept {
-  if (children.Drained()) return true;
-  if (!has_daemons) return false;
-  std::lock_guard guard(lock_);
-  return children.Left() == daemons_ + (asking_ != Asking::kNobody ? 1 : 0);
-}
-
-// A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever
-// finds that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the
-// scope uncounted.
-void ScopeBase::AwaitOthers() noexcept {
-  std::lock_guard guard(lock_);
-  awaits_others_ = true;
-  children.Add(-daemons_);
-}
-
-bool ScopeBase::AwaitAllAgainLocked() noexcept {
-  if (!std::exchange(awaits_others_, false)) return false;
-  children.Add(daemons_);
-  return true;
-}
-
-// They are asked like all children are at a shutdown, some at a time.
-void ScopeBase::EndDaemons() noexcept {
-  std::lock_guard guard(lock_);
-  if (!AwaitAllAgainLocked() || daemons_ == 0) return;
-  // If the scope is shut they have been asked, or will be, except one that has shut it.
-  if (shut() && std::exchange(spared_, nullptr) == nullptr) return;
-  AskFromTheFirst(asking_ == Asking::kAll ? Asking::kAll : Asking::kDaemons);
-}
-
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
   std::lock_guard guard(lock_);
   for (ThreadBlock* child = children_.front(); child != nullptr; child = children_.Next(child)) visit(*child, argument);
 }
+
+// ---- Joins, and what they find.
 
 void ScopeBase::BeginJoin(const char* what) {
   CheckOwner(what);

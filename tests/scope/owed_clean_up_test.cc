@@ -76,6 +76,12 @@ Task<T> Lease(Pool& pool) {
       [&pool] { return GiveBack(pool); });
 }
 
+// The same without work: what gives back is handed over at once.
+auto ShieldedReturn(Pool& pool, absl::Duration grace = absl::InfiniteDuration()) {
+  ++pool.leased;
+  return Shield(grace, GiveBack(pool));
+}
+
 Task<void> Nap() { co_await Yield(); }
 
 // A coroutine of the user's that is given the task.
@@ -294,6 +300,10 @@ const Start kStarts[] = {
     {"AllOfBoundaries", WEFT_AWAITED(All(Shield(Lease(pool)), CatchCancelled(Lease(pool)))), false},
     {"RaceOfBoundaries",
      WEFT_AWAITED(Race(WithTimeout(absl::Hours(1), Lease(pool)), CatchCancelled(Lease(pool)))), false},
+    {"ForkOfAShieldedReturn", WEFT_FORKED(ShieldedReturn(pool))},
+    {"ForkOfAReturnThatHasSomeTime", WEFT_FORKED(ShieldedReturn(pool, absl::Hours(1)))},
+    {"ForkOfAShieldedReturnInABoundary", WEFT_FORKED(WithTimeout(absl::Hours(1), ShieldedReturn(pool)))},
+    {"AllOfShieldedReturns", WEFT_AWAITED(All(ShieldedReturn(pool), Nap(), ShieldedReturn(pool))), false},
     {"ForkOfRace", WEFT_FORKED(Race(Forever(), Lease(pool)))},
     {"ForkOfAny", WEFT_FORKED(Any(Lease(pool), Forever()))},
     {"ForkOfRun", WEFT_FORKED(Where(kValue, 1).Run(Lease(pool)))},

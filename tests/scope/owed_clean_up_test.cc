@@ -399,21 +399,22 @@ class OwedCleanUpOfARootTest : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Carriers, OwedCleanUpOfARootTest, ::testing::Values(1, 2, 4));
 
 TEST_P(OwedCleanUpOfARootTest, ARootThatIsCancelledBeforeItBeginsCleansUp) {
-  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = GetParam()});
-  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  absl::StatusOr<std::unique_ptr<Runtime>> created = Runtime::Create({.parallelism = GetParam()});
+  ASSERT_TRUE(created.ok()) << created.status();
+  Runtime& runtime = **created;
   std::atomic<int> spinning{0};
   Pool pool;
   std::vector<std::thread> callers;
   for (int i = 0; i < GetParam(); ++i) {
-    callers.emplace_back([&] { static_cast<void>((*runtime)->TryRun(Spin(spinning))); });
+    callers.emplace_back([&] { static_cast<void>(runtime.TryRun(Spin(spinning))); });
   }
   while (spinning < GetParam()) std::this_thread::yield();
   callers.emplace_back([&] {
-    const absl::Status done = (*runtime)->TryRun(Lease(pool));
+    const absl::Status done = runtime.TryRun(Lease(pool));
     EXPECT_EQ(done.code(), absl::StatusCode::kCancelled);
   });
-  while ((*runtime)->Stats().threads_alive < GetParam() + 1) std::this_thread::yield();
-  runtime->reset();
+  while (runtime.Stats().threads_alive < GetParam() + 1) std::this_thread::yield();
+  created->reset();
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(pool.leased, 1);
   EXPECT_EQ(pool.released, 1);

@@ -141,22 +141,28 @@ TEST(ShieldGraceSimulationTest, TheGraceIsCountedFromTheRequestAndNotFromTheShie
   });
 }
 
+// A second before, or just now.
 TEST(ShieldGraceSimulationTest, AGraceThatIsOverBeforeTheTaskBeginsLetsItRunToItsFirstCheckpoint) {
-  Simulated([]() -> Task<void> {
-    bool began = false;
-    bool went_on = false;
-    ExpectAbout(co_await EndAfterRequest([&]() -> Task<void> {
-                  co_await Shield(SleepCounted(absl::Seconds(3)));
-                  co_await Shield(absl::Seconds(1), [](bool& first, bool& second) -> Task<void> {
-                    first = true;
-                    co_await Yield();
-                    second = true;
-                  }(began, went_on));
-                }),
-                absl::Seconds(2));
-    EXPECT_TRUE(began);
-    EXPECT_FALSE(went_on);
-  });
+  for (const int over : {1, 0}) {
+    for (const int grace : {0, 1}) {
+      Simulated([over, grace]() -> Task<void> {
+        bool began = false;
+        bool went_on = false;
+        ExpectAbout(co_await EndAfterRequest([&, over, grace]() -> Task<void> {
+                      (co_await CatchCancelled(Forever())).IgnoreError();
+                      if (over + grace > 0) co_await Shield(SleepCounted(absl::Seconds(over + grace)));
+                      co_await Shield(absl::Seconds(grace), [](bool& first, bool& second) -> Task<void> {
+                        first = true;
+                        co_await Yield();
+                        second = true;
+                      }(began, went_on));
+                    }),
+                    absl::Seconds(over + grace));
+        EXPECT_TRUE(began);
+        EXPECT_FALSE(went_on);
+      });
+    }
+  }
 }
 
 TEST(ShieldGraceSimulationTest, ItReachesTheChildrenOfScopesInside) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace weft::internal {
@@ -179,6 +180,37 @@ TEST(FiberDeathTest, AStackThatIsUsedUpIsNamed) {
         fiber.SwitchTo();
       },
       "weft: the stack of a fiber is used up, all 64 KiB: ");
+}
+
+// Destroyed after what was made later on its thread. Leaves what was there before, which a sanitizer takes away itself.
+struct LooksAtThreadExit {
+  ~LooksAtThreadExit() {
+    ::sigaltstack(nullptr, seen);
+    ::sigaltstack(&before, nullptr);
+  }
+  stack_t* seen = nullptr;
+  stack_t before = {};
+};
+thread_local LooksAtThreadExit looks_at_thread_exit;
+
+// The alternate signal stack of a thread goes with it, and one that the program has put in its place stays.
+TEST(FiberTest, AThreadThatEndsHasTheSignalStackThatItHadBeforeOrItsOwn) {
+  for (const bool own : {false, true}) {
+    std::vector<char> memory(size_t{256} * 1024);
+    stack_t expected = {}, at_exit = {};
+    std::thread([&] {
+      looks_at_thread_exit.seen = &at_exit;
+      ::sigaltstack(nullptr, &looks_at_thread_exit.before);
+      expected = looks_at_thread_exit.before;
+      Fiber fiber([] {});
+      fiber.SwitchTo();
+      if (!own) return;
+      expected = {.ss_sp = memory.data(), .ss_flags = 0, .ss_size = memory.size()};
+      ASSERT_EQ(::sigaltstack(&expected, nullptr), 0);
+    }).join();
+    EXPECT_EQ(at_exit.ss_flags & SS_DISABLE, expected.ss_flags & SS_DISABLE);
+    if ((expected.ss_flags & SS_DISABLE) == 0) EXPECT_EQ(at_exit.ss_sp, expected.ss_sp);
+  }
 }
 
 // What was there before is told of faults that are no overflow, and then of those that are.

@@ -113,6 +113,27 @@ concept FunctionWithoutResults = ElementFunction<F, R> && std::is_void_v<FlatVal
 template <class F, class R>
 concept FunctionWithResults = ElementFunction<F, R> && !std::is_void_v<FlatValue<ForEachValue<R, F>>>;
 
+// Says why there is no ElementCall. Its result is deduced, so that the compiler comes here before it looks at that.
+Task<void> NoElementCall();
+template <class R, class F>
+auto RefuseElementFunction() {
+  constexpr bool kRange = std::ranges::input_range<R>;
+  static_assert(kRange, "for an input range; the function takes an element and returns a Task");
+  if constexpr (kRange) {
+    using Element = ElementReference<R>;
+    constexpr bool kTakesElement = std::invocable<F&, Element> || std::invocable<F&, Element, size_t>;
+    constexpr bool kNotMutable = std::invocable<const F&, Element> || std::invocable<const F&, Element, size_t>;
+    static_assert(kTakesElement,
+                  "for an input range; the function takes an element and returns a Task: this one's parameter is not what "
+                  "the range has, or can refer to (a second one, a size_t, is the index)");
+    static_assert(!kTakesElement || kNotMutable,
+                  "for an input range; the function takes an element and returns a Task: this one is mutable, and several "
+                  "threads are to call it at once");
+    static_assert(!kNotMutable, "for an input range; the function takes an element and returns a Task: this one returns none");
+  }
+  return NoElementCall();
+}
+
 // The elements that are not begun yet.
 template <class R>
 class Elements {
@@ -345,7 +366,9 @@ Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function) {
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
 template <class R, class F>
-Task<void> ForEach(R&&, int, F) = delete;  // for an input range; the function takes an element and returns a Task
+auto ForEach(R&&, int, F) {
+  return internal::RefuseElementFunction<R, F>();
+}
 
 template <std::ranges::input_range R, internal::FunctionWithResults<R> F>
 Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function) {
@@ -354,7 +377,9 @@ Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
 template <class R, class F>
-Task<void> Map(R&&, int, F) = delete;  // for an input range; the function takes an element and returns a Task
+auto Map(R&&, int, F) {
+  return internal::RefuseElementFunction<R, F>();
+}
 
 // Every outcome, in the order of the range; an exception as ExceptionToStatus() has it. If the time is up first, those of
 // the tasks that have ended are there, and kDeadlineExceeded stands for each of the others: for all elements of a forward
@@ -365,8 +390,9 @@ Task<std::vector<internal::StatusOrOf<internal::ForEachValue<R, F>>>> MapSettled
   return internal::MapSettledOver<R>(std::forward<R>(range), limit, std::move(function), options);
 }
 template <class R, class F>
-Task<void> MapSettled(  // for an input range; the function takes an element and returns a Task
-    R&&, int, F, SettleOptions = {}) = delete;
+auto MapSettled(R&&, int, F, SettleOptions = {}) {
+  return internal::RefuseElementFunction<R, F>();
+}
 
 }  // namespace weft
 

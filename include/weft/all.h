@@ -100,7 +100,7 @@ absl::Status TakeFailure(ResultSlot<T>& slot) {
 }
 
 template <class... T>
-class [[nodiscard("co_await it")]] AllAwaiter {
+class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResult<T...>> {
  public:
   using WeftAwaitable = void;
 
@@ -153,7 +153,7 @@ class [[nodiscard("co_await it")]] AllAwaiter<> : public CheckpointAwaiter {
 };
 
 template <class T>
-class [[nodiscard("co_await it")]] AllVectorAwaiter {
+class [[nodiscard("co_await it")]] AllVectorAwaiter : public GivesWhenAwaited<AllVectorResult<T>> {
  public:
   using WeftAwaitable = void;
 

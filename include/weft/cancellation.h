@@ -229,7 +229,7 @@ class TimedTask : public BoundedTask<T>, protected TimeoutBoundary {
 };
 
 template <class T>
-class TimeoutAwaiter : public TimedTask<T> {
+class TimeoutAwaiter : public TimedTask<T>, public GivesWhenAwaited<StatusOrOf<T>> {
  public:
   using TimedTask<T>::TimedTask;
   StatusOrOf<T> await_resume() {
@@ -239,10 +239,13 @@ class TimeoutAwaiter : public TimedTask<T> {
 };
 
 template <class T>
-class MoveOnAwaiter : public TimedTask<T> {
+using ResultInTime = std::conditional_t<std::is_void_v<T>, bool, std::optional<Kept<T>>>;
+
+template <class T>
+class MoveOnAwaiter : public TimedTask<T>, public GivesWhenAwaited<ResultInTime<T>> {
  public:
   using TimedTask<T>::TimedTask;
-  std::conditional_t<std::is_void_v<T>, bool, std::optional<Kept<T>>> await_resume() {
+  ResultInTime<T> await_resume() {
     this->Leave();
     if constexpr (std::is_void_v<T>) {
       if (!this->reached) this->slot_.Take();
@@ -255,7 +258,7 @@ class MoveOnAwaiter : public TimedTask<T> {
 };
 
 template <class T>
-class CatchAwaiter : public BoundedTask<T>, private OpenBoundary {
+class CatchAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private OpenBoundary {
  public:
   explicit CatchAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kCatch) {}
 
@@ -277,7 +280,7 @@ class CatchAwaiter : public BoundedTask<T>, private OpenBoundary {
 };
 
 template <class T>
-class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
+class ShieldAwaiter : public BoundedTask<T>, public GivesWhenAwaited<T>, private OpenBoundary {
  public:
   explicit ShieldAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kShield) {}
 
@@ -295,7 +298,7 @@ class ShieldAwaiter : public BoundedTask<T>, private OpenBoundary {
 };
 
 template <class T>
-class GraceShieldAwaiter : public BoundedTask<T>, private GraceShield {
+class GraceShieldAwaiter : public BoundedTask<T>, public GivesWhenAwaited<T>, private GraceShield {
  public:
   GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept
       : BoundedTask<T>(std::move(task)), GraceShield(grace) {}

@@ -117,19 +117,17 @@ concept FunctionWithResults = ElementFunction<F, R> && !std::is_void_v<FlatValue
 Task<void> NoElementCall();
 template <class R, class F>
 auto RefuseElementFunction() {
-  constexpr bool kRange = std::ranges::input_range<R>;
-  static_assert(kRange, "for an input range; the function takes an element and returns a Task");
-  if constexpr (kRange) {
+  static_assert(std::ranges::input_range<R>, "for an input range; the function takes an element and returns a Task");
+  if constexpr (std::ranges::input_range<R>) {
     using Element = ElementReference<R>;
-    constexpr bool kTakesElement = std::invocable<F&, Element> || std::invocable<F&, Element, size_t>;
-    constexpr bool kNotMutable = std::invocable<const F&, Element> || std::invocable<const F&, Element, size_t>;
-    static_assert(kTakesElement,
-                  "for an input range; the function takes an element and returns a Task: this one's parameter is not what "
-                  "the range has, or can refer to (a second one, a size_t, is the index)");
-    static_assert(!kTakesElement || kNotMutable,
-                  "for an input range; the function takes an element and returns a Task: this one is mutable, and several "
-                  "threads are to call it at once");
-    static_assert(!kNotMutable, "for an input range; the function takes an element and returns a Task: this one returns none");
+    constexpr bool kTakes = std::invocable<F&, Element> || std::invocable<F&, Element, size_t>;
+    constexpr bool kShared = std::invocable<const F&, Element> || std::invocable<const F&, Element, size_t>;
+    static_assert(kTakes, "for an input range; the function takes an element and returns a Task: this one's parameter "
+                          "is not what the range has, or a second one is not its index, a size_t");
+    static_assert(!kTakes || kShared, "for an input range; the function takes an element and returns a Task: this one "
+                                      "is mutable, and several threads are to call it at once");
+    static_assert(!kShared, "for an input range; the function takes an element and returns a Task: this one returns "
+                            "neither a Task nor what a Task can await");
   }
   return NoElementCall();
 }

@@ -203,7 +203,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
   // its join.
   auto Join() {
-    struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
+    struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait, internal::GivesWhenAwaited<Result> {
       explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope), scope(scope) {}
       Result await_resume() {
         Finish();
@@ -241,7 +241,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // Nothing can be forked afterwards.
   template <class V>
   auto Close(V value, std::source_location where = std::source_location::current()) {
-    struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait {
+    struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait, internal::GivesWhenAwaited<V> {
       Awaiter(StructuredTaskScope& scope, V&& kept, std::source_location closed_at)
           : ScopeWait(scope, closed_at), value(std::move(kept)) {}
       V await_resume() {
@@ -263,7 +263,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
  private:
   using ScopeWait = internal::ScopeWait;
 
-  class [[nodiscard("co_await it")]] NextAwaiter {
+  class [[nodiscard("co_await it")]] NextAwaiter : public internal::GivesWhenAwaited<std::optional<Handle>> {
    public:
     using WeftAwaitable = void;
     explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) { scope.CheckOwner("NextCompleted()"); }

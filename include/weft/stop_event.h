@@ -71,7 +71,7 @@ class StopEventBoundary : public Boundary, private EventListener {
 };
 
 template <class T>
-class StopEventAwaiter : public BoundedTask<T>, private StopEventBoundary {
+class StopEventAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private StopEventBoundary {
  public:
   StopEventAwaiter(Event& event, Task<T>&& task, std::source_location where) noexcept
       : BoundedTask<T>(std::move(task)), StopEventBoundary(event, where) {}

@@ -105,7 +105,7 @@ class StopTokenBoundary : public Boundary {
 };
 
 template <class T>
-class StopTokenAwaiter : public BoundedTask<T>, private StopTokenBoundary {
+class StopTokenAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private StopTokenBoundary {
  public:
   StopTokenAwaiter(std::stop_token token, Task<T>&& task, std::source_location where) noexcept
       : BoundedTask<T>(std::move(task)), StopTokenBoundary(std::move(token), where) {}

@@ -19,7 +19,7 @@ namespace {
 
 // A line of text, as it is read, and as Status::ToString() prints it:
 //
-//   kind: shut down; thread: 7; when: 2026-11-26T16:50:32.5+00:00; at: a/b.cc:31; text: no quorum; via: VirtualThread[#9]
+//   kind: shut down; thread: 7; when: 2026-11-26T16:50:32.5+00:00; at: a/b.cc:31; text: no quorum; via: Virtual...
 //
 // The fields come in this order; what there is none of is left out; each step of the path has a field. In a field "%3b"
 // stands for a semicolon, and so on. The line may come from another process: what cannot be read is no reason.

@@ -296,7 +296,8 @@ TEST(ReasonStatusTest, AStatusWithoutAReasonOrWithOneThatCannotBeReadHasNone) {
         "kind: shut down; thread: 07", "kind: shut down; thread: -1", "kind: shut down; thread: 18446744073709551616",
         "kind: shut down; when: now", "kind: shut down; when: 1970-01-01T00:00:01+01:00", "kind: shut down; text: ",
         "kind: shut down; text: x; at: y", "kind: shut down; at: %", "kind: shut down; at: %3B",
-        "kind: shut down; at: %41", "kind: shut down; at: %3", "kind: shut down; other: x", "kind: shut down; via: x; text: y",
+        "kind: shut down; at: %41", "kind: shut down; at: %3", "kind: shut down; other: x",
+        "kind: shut down; via: x; text: y",
         "kind: shut down; kind: shut down"}) {
     absl::Status status = absl::CancelledError("foreign");
     status.SetPayload("weft.dev/cancel-reason", absl::Cord(payload));

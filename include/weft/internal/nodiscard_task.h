@@ -25,7 +25,8 @@ struct NodiscardTaskAwaiter {
 };
 
 template <class T>
-class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] NodiscardTask {
+class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] NodiscardTask
+    : public GivesWhenAwaited<T> {
  public:
   using WeftAwaitable = void;
 

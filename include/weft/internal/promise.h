@@ -211,6 +211,20 @@ concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::
 template <class A>
 concept WeftAwaitable = requires { typename std::remove_cvref_t<A>::WeftAwaitable; };
 
+// What derives from this gives an R when it is awaited. (The compiler shows the line of what is deleted to who has
+// forgotten that. It is for what an R can become alone: other people's operator co_await and operator new take what
+// would become anything.)
+template <class R>
+struct GivesWhenAwaited {
+  template <class To>
+    requires std::is_convertible_v<R, To>
+  operator To() const = delete;  // co_await it: nothing has been waited for, and there is no result
+};
+
+// The default argument of what is awaited where it is called: it lives until the end of that statement. From clang 22
+// on the compiler warns if the lock or the permit is given a name in place of the guard, and shows the function's line.
+struct InOneStatement {};
+
 }  // namespace weft::internal
 
 #endif  // WEFT_INTERNAL_PROMISE_H_

@@ -53,9 +53,10 @@ class TcpStream {
   // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing. With an empty buffer 0 at once, which
   // says nothing of the stream.
   auto Read(MutableBuffer buffer) {
-    struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter {
+    using Got = absl::StatusOr<size_t>;
+    struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter, internal::GivesWhenAwaited<Got> {
       using ReceiveAwaiter::ReceiveAwaiter;
-      absl::StatusOr<size_t> await_resume() const {
+      Got await_resume() const {
         const int32_t result = ReceiveAwaiter::await_resume();
         if (result < 0) return internal::SocketStatus(-result, "read");
         return static_cast<size_t>(result);

@@ -61,13 +61,15 @@ class Mutex {
   ~Mutex();  // unlocked, and nobody waits: a CHECK
 
   // co_await it: a MutexGuard.
-  auto Lock() noexcept { return Awaiter(*this); }
+  auto Lock([[clang::lifetimebound]] const internal::InOneStatement& = {}) noexcept {  // co_await the lock
+    return Awaiter(*this);
+  }
   // A guard if the mutex is free. Any thread; does not wait.
   std::optional<MutexGuard> TryLock() noexcept;
 
  private:
   friend class MutexGuard;
-  class [[nodiscard("co_await the lock")]] Awaiter {
+  class [[nodiscard("co_await the lock")]] Awaiter : public internal::GivesWhenAwaited<MutexGuard> {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}

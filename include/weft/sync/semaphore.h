@@ -66,7 +66,9 @@ class Semaphore {
   ~Semaphore();  // nobody waits, and all permits are back: a CHECK
 
   // co_await it: a Permit.
-  auto Acquire() noexcept { return Awaiter(*this); }
+  auto Acquire([[clang::lifetimebound]] const internal::InOneStatement& = {}) noexcept {  // co_await the permit
+    return Awaiter(*this);
+  }
   // A permit if one is free and nobody waits. Any thread; does not wait.
   std::optional<Permit> TryAcquire() noexcept;
   // Permits that are free; may have changed by the time it is read.
@@ -74,7 +76,7 @@ class Semaphore {
 
  private:
   friend class Permit;
-  class [[nodiscard("co_await the permit")]] Awaiter {
+  class [[nodiscard("co_await the permit")]] Awaiter : public internal::GivesWhenAwaited<Permit> {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}

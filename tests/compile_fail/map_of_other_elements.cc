@@ -1,0 +1,14 @@
+// Map() with a function of other elements than those of the range.
+// expect: this one's parameter is not what the range has
+#include <string>
+#include <vector>
+
+#include "weft/weft.h"
+
+#ifdef MISUSE
+weft::Task<int> Size(std::string name);
+#else
+weft::Task<int> Size(int number);
+#endif
+
+weft::Task<void> Caller(std::vector<int> numbers) { co_await weft::Map(numbers, 8, Size); }

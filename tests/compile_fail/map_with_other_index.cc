@@ -1,0 +1,15 @@
+// Map() with a function whose second parameter is no index.
+// expect: this one's parameter is not what the range has
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "weft/weft.h"
+
+#ifdef MISUSE
+weft::Task<int> Place(int number, std::string name);
+#else
+weft::Task<int> Place(int number, size_t index);
+#endif
+
+weft::Task<void> Caller(std::vector<int> numbers) { co_await weft::Map(numbers, 8, Place); }

@@ -17,7 +17,8 @@
 // event that is set there, or a socket that is closed there), except for a MutexGuard, and a Permit, which is given
 // back after RuntimeOptions::drain_patience. The thread then holds its carrier until the children have ended.
 //
-// A destructor that an unwinding runs must not throw: a CHECK. It runs on its own virtual thread, and cannot wait.
+// A destructor that an unwinding runs must not throw. A local's or a temporary's that does is a CHECK; of a parameter's
+// that is not promised. It runs on its own virtual thread, and cannot wait.
 //
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
@@ -34,9 +35,11 @@
 // compose: the earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf().
 // (cancel_reason.h)
 //
-// All of these are awaited by the thread that is to be guarded; they start no other. A loop of them lets others run, like
-// a loop over any checkpoint, also if each ends at once. Cost: a record in the awaiting
-// frame, and for a timeout a timer; nothing is allocated.
+// All of these are awaited by the thread that is to be guarded; they start no other. A loop of them lets others run,
+// like a loop over any checkpoint, also if each ends at once.
+//
+// Cost: a record in the awaiting frame, and for a timeout a timer; nothing is allocated, but for a frame if what is
+// awaited is not a Task.
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
 
@@ -76,15 +79,16 @@ template <class T>
 class GraceShieldAwaiter;
 }  // namespace internal
 
-// Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
-// Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first (ReasonOf() tells it from
-// a kDeadlineExceeded of the task's own). A timeout that is not positive lets the task run to its first checkpoint.
+// Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status,
+// absl::StatusOr<U> for a Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was
+// up first (ReasonOf() tells it from a kDeadlineExceeded of the task's own). A timeout that is not positive lets the
+// task run to its first checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
     absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
 
-// As WithTimeout(), for who only wants to know whether there is a result: yields std::optional<T>, nothing if the time was up
-// first; for a Task<void>, a bool. (Trio's move_on_after.)
+// Like WithTimeout(), for callers that only need to know whether there is a result: yields std::optional<T>, nothing if
+// the time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
     absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
@@ -94,8 +98,8 @@ template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(
     absl::Time deadline, A&& task, std::source_location where = std::source_location::current());
 
-// Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled, or
-// kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
+// Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled,
+// or kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task);
 

@@ -77,6 +77,25 @@ TEST(WorkStealingDequeTest, RoomIsWhatCanBePushedWithoutGrowing) {
   EXPECT_EQ(deque.Room(), 8u);
 }
 
+// However many pass through, whoever takes them: it grows only for those that are in it at once.
+TEST(WorkStealingDequeTest, ItGrowsForWhatIsInItAndNotForWhatWas) {
+  constexpr size_t kCapacity = 4;
+  using Deque = WorkStealingDeque<Item>;
+  constexpr Item* (*kTakes[])(Deque&) = {[](Deque& deque) { return deque.Pop(); }, [](Deque& deque) { return deque.TakeOldest(); },
+                                         [](Deque& deque) { return deque.Steal().item; }};
+  Item items[kCapacity];
+  for (const auto take : kTakes) {
+    for (size_t at_once = 1; at_once <= kCapacity; ++at_once) {
+      Deque deque(kCapacity);
+      for (size_t round = 0; round < 10 * kCapacity; ++round) {
+        for (size_t i = 0; i < at_once; ++i) ASSERT_TRUE(deque.Push(&items[i]));
+        for (size_t i = 0; i < at_once; ++i) ASSERT_NE(take(deque), nullptr);
+      }
+      EXPECT_EQ(deque.Room(), kCapacity);
+    }
+  }
+}
+
 TEST(WorkStealingDequeTest, BehavesAsAModelOnOneThread) {
   for (size_t capacity : {2, 4, 64}) {
     std::mt19937_64 random(capacity);

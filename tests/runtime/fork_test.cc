@@ -2,12 +2,17 @@
 // sentence and left alone, and the parent does not notice. Method: a table of who forks, on which backend, and of what the
 // child does then. (What it does with runtimes of its own: fork_runtime_test.cc.)
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
+#include <thread>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "lib/runtime/runtime_core.h"
 #include "tests/runtime/fork_fixture.h"
 #include "tests/support/child_process.h"
 #include "weft/testing/simulation.h"
@@ -17,6 +22,7 @@ namespace weft {
 namespace {
 
 using net::TcpListener;
+using net::TcpStream;
 using testing::Child;
 using testing::ChildEnd;
 using testing::Connected;
@@ -78,6 +84,39 @@ TEST_P(ForkTest, TheChildMayDestroyASocketThatItInherited) {
     Connected another = co_await Connect(inherited);
     co_return co_await Echo(another);
   }(listener)));
+}
+
+int OpenSockets() {
+  int sockets = 0;
+  for (int fd = 0; fd < 1'000; ++fd) {
+    struct stat status;
+    sockets += ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+  }
+  return sockets;
+}
+
+// Also while the parent's virtual threads read from it: they are not in the child, and what they wait for is not its.
+TEST_P(ForkTest, WhatTheChildClosesIsClosedThereAndNotInTheParentWhoeverUsesIt) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  TcpListener listener = TcpListener::Bind("127.0.0.1:0").value();
+  Connected connected = runtime->Run(Connect(listener));
+  std::thread reader([&] {
+    char word[4];
+    EXPECT_TRUE(runtime->Run([](TcpStream& stream, char* to) -> Task<absl::Status> {
+      co_return co_await stream.ReadExactly(absl::MakeSpan(to, 4));
+    }(connected.server, word)).ok());
+  });
+  while (runtime->core().Counts().operations < 1) std::this_thread::yield();
+  const ChildEnd end = Fork(*runtime, [&] {
+    const int before = OpenSockets();
+    connected.server.Close();
+    connected.client.Close();
+    listener.Close();
+    std::exit(before - OpenSockets());
+  });
+  EXPECT_TRUE(end.Exited(3)) << end;
+  EXPECT_TRUE(runtime->Run([](TcpStream& stream) -> Task<absl::Status> { co_return co_await stream.Write("weft"); }(connected.client)).ok());
+  reader.join();
 }
 
 // ---- A virtual thread that goes on in the child.

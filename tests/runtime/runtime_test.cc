@@ -205,6 +205,27 @@ TEST(RuntimeOptionsTest, BothEndsOfARangeAreInIt) {
   }
 }
 
+// Zero is a patience, and no default; what is negative leaves it to the variable.
+TEST(RuntimeOptionsTest, TheDrainPatienceIsWhatTheOptionSaysOrElseTheVariable) {
+  constexpr int64_t kMillisecondNs = 1'000'000;
+  struct Row {
+    const char* variable;
+    absl::Duration option;
+    int64_t expected_ns;
+  };
+  for (const auto& [variable, option, expected_ns] : {
+           Row{nullptr, absl::Milliseconds(-1), 20 * kMillisecondNs}, Row{nullptr, absl::ZeroDuration(), 0},
+           Row{nullptr, absl::Nanoseconds(1), 1}, Row{nullptr, absl::InfiniteDuration(), INT64_MAX},
+           Row{"7", absl::Milliseconds(-1), 7 * kMillisecondNs}, Row{"0", absl::Nanoseconds(-1), 0},
+           Row{"7", absl::ZeroDuration(), 0}, Row{"7", absl::Milliseconds(3), 3 * kMillisecondNs}}) {
+    if (variable != nullptr) setenv("WEFT_DRAIN_PATIENCE_MS", variable, 1);
+    const auto runtime = Runtime::Create({.parallelism = 1, .drain_patience = option});
+    unsetenv("WEFT_DRAIN_PATIENCE_MS");
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    EXPECT_EQ((*runtime)->core().config.drain_patience_ns, expected_ns) << option;
+  }
+}
+
 TEST(RuntimeOptionsTest, ThePoolSizeCapsTheParallelism) {
   const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 4, .max_pool_size = 2});
   EXPECT_EQ(runtime->parallelism(), 2);

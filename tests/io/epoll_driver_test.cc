@@ -195,6 +195,17 @@ TEST_F(EpollDriverTest, WithoutEpollPwait2TimesAreRoundedUpToMilliseconds) {
   }
 }
 
+// Whatever errno was before.
+TEST_F(EpollDriverTest, AWaitWhoseTimeIsUpHasNotFailed) {
+  const ScopedSyscallFault counter(&Syscalls::epoll_pwait2, {.times = 0});
+  const std::unique_ptr<Driver> driver = NewDriver();
+  for (int waits = 1; waits <= 3; ++waits) {
+    errno = ENOSYS;
+    EXPECT_EQ(driver->Poll(kMillisecondNs), 0);
+    EXPECT_GE(counter.calls(), waits) << "it asks the same call again";
+  }
+}
+
 TEST_F(EpollDriverTest, AnInterruptedWaitGoesOn) {
   const ScopedSyscallFault fault(&Syscalls::epoll_pwait2, {.times = 5, .error = EINTR});
   const std::unique_ptr<Driver> driver = NewDriver();

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
@@ -137,6 +138,16 @@ Task<void> AScopeThatIsShutDownByAChild(Crowd& crowd) {
   });
   EXPECT_TRUE((co_await scope.Join()).ok());
 }
+// A join that may be given up, which waits in another way.
+Task<void> AScopeThatIsShutDownUnderAJoinWithATimeout(Crowd& crowd) {
+  AwaitAll scope;
+  crowd.ForkInto(scope);
+  scope.Fork([&]() -> Task<void> {
+    co_await crowd.all_begun.Wait();
+    scope.Shutdown();
+  });
+  EXPECT_TRUE((co_await scope.JoinFor(absl::Hours(1))).has_value());
+}
 Task<void> AScopeThatIsClosed(Crowd& crowd) {
   AwaitAll scope;
   crowd.ForkInto(scope);
@@ -232,6 +243,7 @@ constexpr Way kWays[] = {
     {"AMap", AMap},
     {"AScopeThatIsShutDown", AScopeThatIsShutDown},
     {"AScopeThatIsShutDownByAChild", AScopeThatIsShutDownByAChild},
+    {"AScopeThatIsShutDownUnderAJoinWithATimeout", AScopeThatIsShutDownUnderAJoinWithATimeout},
     {"AScopeThatIsClosed", AScopeThatIsClosed},
     {"AScopeThatIsLeft", AScopeThatIsLeft},
     {"AScopeThatIsCancelled", AScopeThatIsCancelled},
@@ -254,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, ManyTest,
 TEST_P(ManyTest, EachIsBegunOnceAndEndsOnceWhateverEndsThem) {
   const auto& [way, place] = GetParam();
   auto run = [&way = way](Runtime& runtime) {
-    for (const int count : {1, 63, 64, 65, 129, 1'025, 64}) {
+    for (const int count : {1, 63, 64, 65, 129, 1'025, 2'049, 64}) {
       SCOPED_TRACE(count);
       Counted::alive = 0;
       Crowd crowd(count);

@@ -252,7 +252,7 @@ class OwingTaskPromise final : public Base {
   template <class... Parameters>
   explicit OwingTaskPromise(const Parameters&... parameters) noexcept {
     static_assert(sizeof(Base) == sizeof(TaskPromise<void>), "DestroyOwing() finds destroy_ behind any TaskPromise");
-    if ((OwesCleanUp(parameters) || ...)) destroy_ = std::exchange(this->header().destroy, &DestroyOwing);
+    if ((OwesCleanUp(parameters) || ...)) destroy_ = BeginOwing(*this);
   }
 
   struct InitialAwaiter : std::suspend_always {
@@ -263,11 +263,11 @@ class OwingTaskPromise final : public Base {
   InitialAwaiter initial_suspend() noexcept { return InitialAwaiter(*this); }
 
   void EndOwing() noexcept {
-    if (destroy_ != nullptr) this->header().destroy = destroy_;
+    if (destroy_ != nullptr) internal::EndOwing(*this, destroy_);
   }
 
  private:
-  void (*destroy_)(void* frame) = nullptr;  // what stood there
+  DestroyFunction* destroy_ = nullptr;  // what stood there
 };
 
 // ---- Which promise a coroutine has.

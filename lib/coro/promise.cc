@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "weft/internal/check.h"
 #include "weft/task.h"
@@ -23,6 +24,14 @@ void DestroyOwing(void* frame) {
   auto& promise = std::coroutine_handle<OwingTaskPromise<TaskPromise<void>>>::from_address(frame).promise();
   promise.EndOwing();
   promise.header().destroy(frame);
+}
+
+[[gnu::noinline]] DestroyFunction* BeginOwing(PromiseBase& promise) noexcept {
+  return std::exchange(promise.header().destroy, &DestroyOwing);
+}
+
+[[gnu::noinline]] void EndOwing(PromiseBase& promise, DestroyFunction* destroy) noexcept {
+  promise.header().destroy = destroy;
 }
 
 // clang: "... [T = int]".

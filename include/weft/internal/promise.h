@@ -137,15 +137,22 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 void CheckMayFail() noexcept;             // a coroutine has thrown what it does not catch
 [[noreturn]] void DieOfRevived() noexcept;  // it has caught it, and has gone on
 
+using DestroyFunction = void(void* frame);
+
 // What a frame begins with, in clang's ABI as in that of the others.
 struct FrameHeader {
   void (*resume)(void* frame);
-  void (*destroy)(void* frame);
+  DestroyFunction* destroy;
 };
 
 // Destroys a frame that owes a clean-up and has not begun. That it is the one to do so is what tells such a frame from
 // others, which pay nothing for it. (OwingTaskPromise)
 void DestroyOwing(void* frame);
+// Puts it there, and gives what stood there; puts that back. Never inline: where a coroutine makes its promise, that is a
+// local variable to the compiler for a while, before which there is nothing that could be written to.
+struct PromiseBase;
+DestroyFunction* BeginOwing(PromiseBase& promise) noexcept;
+void EndOwing(PromiseBase& promise, DestroyFunction* destroy) noexcept;
 
 struct PromiseBase : FrameMemory {
   // The frame that awaits this one; null for the root of a virtual thread.

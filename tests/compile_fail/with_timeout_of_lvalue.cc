@@ -6,11 +6,11 @@
 #include "absl/time/time.h"
 #include "weft/weft.h"
 
-weft::Task<bool> Caller(weft::Event& event) {
-  auto wait = event.Wait();
+weft::Task<bool> Caller(weft::Mutex& mutex) {
+  auto lock = mutex.Lock();
 #ifdef MISUSE
-  co_return (co_await weft::WithTimeout(absl::Seconds(1), wait)).ok();
+  co_return (co_await weft::WithTimeout(absl::Seconds(1), lock)).ok();
 #else
-  co_return (co_await weft::WithTimeout(absl::Seconds(1), std::move(wait))).ok();
+  co_return (co_await weft::WithTimeout(absl::Seconds(1), std::move(lock))).ok();
 #endif
 }

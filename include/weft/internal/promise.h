@@ -228,10 +228,6 @@ struct GivesWhenAwaited {
   operator To() const = delete;  // co_await it: nothing has been waited for, and there is no result
 };
 
-// The default argument of what is awaited where it is called: it lives until the end of that statement. From clang 22
-// on the compiler warns if the lock or the permit is given a name in place of the guard, and shows the function's line.
-struct InOneStatement {};
-
 }  // namespace weft::internal
 
 #endif  // WEFT_INTERNAL_PROMISE_H_

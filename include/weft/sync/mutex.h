@@ -61,9 +61,7 @@ class Mutex {
   ~Mutex();  // unlocked, and nobody waits: a CHECK
 
   // co_await it: a MutexGuard.
-  auto Lock([[clang::lifetimebound]] const internal::InOneStatement& = {}) noexcept {  // co_await the lock
-    return Awaiter(*this);
-  }
+  auto Lock() noexcept { return Awaiter(*this); }
   // A guard if the mutex is free. Any thread; does not wait.
   std::optional<MutexGuard> TryLock() noexcept;
 

@@ -66,9 +66,7 @@ class Semaphore {
   ~Semaphore();  // nobody waits, and all permits are back: a CHECK
 
   // co_await it: a Permit.
-  auto Acquire([[clang::lifetimebound]] const internal::InOneStatement& = {}) noexcept {  // co_await the permit
-    return Awaiter(*this);
-  }
+  auto Acquire() noexcept { return Awaiter(*this); }
   // A permit if one is free and nobody waits. Any thread; does not wait.
   std::optional<Permit> TryAcquire() noexcept;
   // Permits that are free; may have changed by the time it is read.

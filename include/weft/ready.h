@@ -1,7 +1,7 @@
 // Ready: how a service says that it can be used, to whoever waits for it in StructuredTaskScope::Start(). (scope.h)
 //
-// Any thread may call Set(), any number of times; when the Start() has been given up it does nothing. Memory ordering: what came before Set() happens before what follows the
-// Start() that it ended. (Trio's TaskStatus.started().)
+// Any thread may call Set(), any number of times; when the Start() has been given up it does nothing. Memory ordering: what
+// came before Set() happens before what follows the Start() that it ended. (Trio's TaskStatus.started().)
 #ifndef WEFT_READY_H_
 #define WEFT_READY_H_
 

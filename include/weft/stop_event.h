@@ -7,8 +7,9 @@
 // A boundary like WithTimeout(), whose request is made by Event::Set(), on the thread that calls it. To wait for the
 // event itself, await its Wait(); to go on with whichever of several comes first, Race().
 //
-// Lifetime: the event outlives the await, as it outlives a wait; an event that goes before is a CHECK. Set() touches
-// nothing of the event after the last task that it stops may have gone on.
+// Lifetime: the event outlives the await, as it outlives a wait; an event that goes before is a CHECK. If Set() stops all
+// the tasks that listen, it touches nothing of the event after the last of them may have gone on; if one may end by
+// itself meanwhile, the event outlives the call.
 //
 // Memory ordering: what came before Set() happens before what follows the co_await that it has ended.
 //

@@ -4,9 +4,11 @@
 //   ... co_await ready.Wait();      // any number of virtual threads
 //   ... ready.Set();                // any thread, OS threads that carry nothing included
 //
-// Members: Wait(), Set(), Reset(), IsSet(); and WithStopEvent(), of stop_event.h, ends a task when the event is set. A set event stays set until Reset(): later waits do not wait.
+// Members: Wait(), Set(), Reset(), IsSet(); and WithStopEvent(), of stop_event.h, ends a task when the event is set. A
+// set event stays set until Reset(): later waits do not wait.
 //
-// Lifetime: outlives its waits and the calls to it. Set() touches nothing of the event after the last waiter it wakes may have run.
+// Lifetime: outlives its waits and the calls to it. Set() touches nothing of the event after the last waiter it wakes may
+// have run; for the tasks that it stops, stop_event.h says the same.
 //
 // Memory ordering: what came before Set() happens before what follows a Wait() that it ended, or an IsSet() that saw it.
 //
@@ -66,7 +68,7 @@ class Event {
   Event() = default;
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
-  ~Event();  // nobody waits
+  ~Event();  // nobody waits, and no task is to be stopped by it: a CHECK
 
   // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread, but no signal handler;
   // does not block.

@@ -299,6 +299,7 @@ struct Fault {
   GlobalLock lock;
   int64_t allocations = 0;
   ScopedFrameFault::Options options;
+  const void* installer = nullptr;  // the address of its this_cache
 };
 constinit Fault fault;
 
@@ -306,6 +307,7 @@ bool AllocationIsToFail() noexcept {
   // relaxed: the test that installs a fault starts what is to fail afterwards.
   if (!fault.installed.load(std::memory_order_relaxed)) return false;
   std::lock_guard guard(fault.lock);
+  if (fault.options.here && fault.installer != &this_cache) return false;
   const int64_t allocation = ++fault.allocations;
   return allocation >= fault.options.first && allocation - fault.options.first < fault.options.times;
 }
@@ -420,6 +422,7 @@ ScopedFrameFault::ScopedFrameFault(Options options) {
   WEFT_CHECK(!fault.installed.load(std::memory_order_relaxed)) << "two frame faults at once";
   fault.allocations = 0;
   fault.options = options;
+  fault.installer = &this_cache;
   fault.installed.store(true, std::memory_order_relaxed);
 }
 

@@ -65,9 +65,11 @@ class Carrier {
   static constexpr int64_t kLookNanos = 1'000'000;
   // Threads that come from the inject queue into the deque in one dispatch: what they cost must not be felt.
   static constexpr size_t kAdmittedPerDispatch = 64;
-  // Checkpoints at which there was nothing to wait for, or which ended at a boundary at once, in one turn of a thread,
-  // after which it yields.
-  static constexpr int kReadyBudget = 64;
+  // A thread yields after so many checkpoints in one turn at which there was nothing to wait for, or which ended at a
+  // boundary at once; they are counted in units, of which one that accepted a connection takes kAcceptUnits.
+  static constexpr int kCheckpointUnits = 16;
+  static constexpr int kAcceptUnits = 1;
+  static constexpr int kReadyBudget = 64 * kCheckpointUnits;
   // Threads begun in their owner's place between two looks at the clock; after kInPlaceLookNanos timers and completions
   // are looked after, after kInPlaceMaxNanos in a row other threads get a turn, if there are any. More often costs
   // memory: what a turn breaks off waits in pieces.
@@ -137,6 +139,8 @@ class Carrier {
   // the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
   // `own`: how many children of the scope in question lie in the deque.
+  // The checkpoint of this turn that was last is over, and has given a connection.
+  void ChargeAcceptOnly() noexcept { ready_budget_ += kCheckpointUnits - kAcceptUnits; }
   [[gnu::always_inline]] bool MayBeginInPlace(int64_t own) noexcept { return --in_place_budget_ > 0 || RefillInPlaceBudget(own); }
   // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
   static bool CompleteJoin(ScopeRecord& scope) noexcept;
@@ -289,7 +293,7 @@ class Carrier {
   bool out_of_turn_ = false;             // the last dispatch was not the oldest's: in a simulation
   int dispatches_per_look_ = kDispatchesPerLook;
   int until_look_ = kDispatchesPerLook;  // dispatches
-  int ready_budget_ = 0;
+  int ready_budget_ = 0;  // units
 };
 
 // ---- Called by the mounted thread.
@@ -303,7 +307,7 @@ inline bool Carrier::AtCheckpoint() noexcept {
     seen = current->state.Observe();
   }
   // A request that is not seen here makes Park() fail, or is seen by the next checkpoint.
-  return --ready_budget_ > 0 && !seen.requested();
+  return (ready_budget_ -= kCheckpointUnits) > 0 && !seen.requested();
 }
 
 inline bool Carrier::EnterBoundary(PromiseBase& frame) noexcept {

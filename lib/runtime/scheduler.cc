@@ -74,6 +74,8 @@ void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
 
 void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
 
+void ChargeAcceptOnly() noexcept { Carrier::Current()->ChargeAcceptOnly(); }
+
 std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept {
   return RequireCarrier("co_await of a join").AwaitChildren(scope, frame);
 }

@@ -66,7 +66,9 @@ struct CheckpointLoop {
   const char* name;
   Task<void> (*run)(Rounds& rounds);
   bool needs_io = false;
-  bool hides_requests = false;  // its checkpoints are shielded: it does not end when its thread is cancelled
+  // It does not end when its thread is cancelled: its checkpoints are shielded, or are a foreign coroutine's, which
+  // cannot be told without exceptions.
+  bool hides_requests = false;
 
   friend std::ostream& operator<<(std::ostream& out, const CheckpointLoop& loop) { return out << loop.name; }
 };
@@ -350,7 +352,8 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        event.Set();
        const auto wait = [](Event& set) -> other::task<void> { co_await AsForeign(set.Wait()); };
        while (rounds.Next()) co_await Foreign(wait(event));
-     }},
+     },
+     /*needs_io=*/false, /*hides_requests=*/!WEFT_EXCEPTIONS},
     {"WriteAndReadOfAByte",
      [](Rounds& rounds) -> Task<void> {
        Loopback loopback = co_await Loopback::Open();

@@ -210,6 +210,17 @@ TEST_F(FrameCacheTest, TheChosenAllocationsFailAndTheNextOnesDoNot) {
   }
 }
 
+TEST_F(FrameCacheTest, AFaultHereLeavesOtherThreadsAlone) {
+  ScopedFrameFault fault({.times = ScopedFrameFault::kForever, .here = true});
+  std::thread([] {
+    void* const frame = AllocateFrameNoThrow(48);
+    EXPECT_NE(frame, nullptr);
+    FreeFrame(frame, 48);
+  }).join();
+  EXPECT_EQ(fault.allocations(), 0);
+  EXPECT_EQ(AllocateFrameNoThrow(48), nullptr);
+}
+
 #ifdef __cpp_exceptions
 TEST_F(FrameCacheTest, FailureThrowsBadAllocWhereThereAreExceptions) {
   ScopedFrameFault fault({.times = ScopedFrameFault::kForever});

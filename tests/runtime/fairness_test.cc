@@ -374,6 +374,36 @@ Task<void> ManyCompletionsCome(Fairness& fairness) { return CompletionsCome(fair
 // Of four carriers some sleep while one thread yields: what they wait for comes all the same.
 Task<void> FewCompletionsCome(Fairness& fairness) { return CompletionsCome(fairness, 3, 0); }
 
+// All of a storm of connections wait in the backlog before the first is accepted, and those that were accepted keep on
+// running.
+Task<void> ConnectionsCome(Fairness& fairness) {
+  constexpr int kConnections = 450;
+  constexpr int kYield = 100;
+  fairness.Expect(kConnections + kYield + 1);
+  absl::StatusOr<net::TcpListener> listener = net::TcpListener::Bind("127.0.0.1:0");
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  std::vector<RawClient> clients;
+  for (int i = 0; i < kConnections; ++i) clients.emplace_back(*listener->local_address());
+  bool done = false;
+  int left = kConnections;
+  AwaitAll scope;
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  co_await Yield();
+  const Fairness::Moment came = fairness.Now();
+  for (int i = 0; i < kConnections; ++i) {
+    absl::StatusOr<net::TcpStream> stream = co_await listener->Accept();
+    EXPECT_TRUE(stream.ok()) << stream.status();
+    scope.Fork([&, stream = *std::move(stream)]() -> Task<void> {
+      fairness.Ran(came);
+      --left;
+      co_await YieldsUntil(fairness, done);
+    });
+  }
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
 struct Scenario {
   const char* name;
   Task<void> (*run)(Fairness&);
@@ -392,6 +422,8 @@ constexpr Scenario kScenarios[] = {
     {"ManyCompletionsOfEpoll", &ManyCompletionsCome, IoBackend::kEpoll},
     {"FewCompletionsOfIoUring", &FewCompletionsCome, IoBackend::kUring},
     {"FewCompletionsOfEpoll", &FewCompletionsCome, IoBackend::kEpoll},
+    {"ConnectionsOfIoUring", &ConnectionsCome, IoBackend::kUring},
+    {"ConnectionsOfEpoll", &ConnectionsCome, IoBackend::kEpoll},
 };
 
 class FairnessTableTest : public ::testing::TestWithParam<std::tuple<Scenario, int>> {};

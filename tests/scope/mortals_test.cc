@@ -240,7 +240,7 @@ Task<void> FindsNoMemory(World& world) {
   world.captures.BelongTo(Self());
   {
     auto closure = Closure(world, Span::kNone);
-    const internal::ScopedFrameFault fault({});
+    const internal::ScopedFrameFault fault({.here = true});
     scope.Fork(std::move(closure));
   }
   world.captures.CheckEnded("what was captured");

@@ -451,7 +451,7 @@ TEST_P(OwedCleanUpTest, WhatIsNeverHandedOverOrFindsNoMemoryPromisesNothing) {
     AwaitAll scope;
     {
       Task<void> lease = Lease(pool);
-      const internal::ScopedFrameFault fault({});
+      const internal::ScopedFrameFault fault({.here = true});
       const auto child = scope.Fork(std::move(lease));
       EXPECT_EQ(child.state(), AnySubtask::State::kFailed);
     }

@@ -39,7 +39,7 @@ Task<int> Give(int value) { co_return value; }
 
 template <class Scope>
 auto ForkWithoutMemory(Scope& scope, ForkOptions options = {}) {
-  const ScopedFrameFault fault({});
+  const ScopedFrameFault fault({.here = true});
   return scope.Fork([held = Counted()] { return Give(1); }, options);
 }
 

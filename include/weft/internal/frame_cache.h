@@ -67,8 +67,8 @@ bool PrepareFrameCache() noexcept;
 int64_t LiveFrames() noexcept;
 int64_t LiveFrameBytes() noexcept;
 
-// Makes allocations fail, of all threads, while it lives. For tests; one at a time. To try every allocation of a
-// scenario: run it once with `times = 0`, read `allocations()`, then run it once for each.
+// Makes allocations fail while it lives, of all OS threads or of the one that made it. For tests; one at a time. To try
+// every allocation of a scenario: run it once with `times = 0`, read `allocations()`, then run it once for each.
 class ScopedFrameFault {
  public:
   static constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
@@ -76,6 +76,7 @@ class ScopedFrameFault {
   struct Options {
     int64_t first = 1;  // the first allocation that fails; they count from 1
     int64_t times = 1;  // how many fail in a row; kForever for all from the first on, 0 to count only
+    bool here = false;      // counts, and fails, those of the calling OS thread only: other carriers go on
   };
 
   explicit ScopedFrameFault(Options options);

@@ -47,6 +47,10 @@ std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
 void YieldInstead() noexcept;
 // After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.
 void GoOnInstead() noexcept;
+// Same, where that is a connection from a listener's backlog: it takes less of the thread's share than other checkpoints.
+// Those in the backlog wait to be served like any thread that is runnable, and the last of them would otherwise wait for
+// as many rounds of the others as there are shares in the backlog.
+void ChargeAcceptOnly() noexcept;
 
 // For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The
 // carrier begins the newest child in the thread's place, if it has one: depth-first. A checkpoint, AtCheckpoint()

@@ -361,7 +361,7 @@ class WorkStealingDeque {
 
   // Twice the room, with the items [known_top_, bottom). The old array stays for thieves until the end: all of them
   // together are smaller than the newest.
-  [[gnu::noinline]] Array* Grow(Array* old, int64_t bottom) noexcept {
+  WEFT_RARE Array* Grow(Array* old, int64_t bottom) noexcept {
     const size_t capacity = old == nullptr ? initial_capacity_ : static_cast<size_t>(old->capacity) * 2;
     if (capacity > kMaxCapacity) return nullptr;
     Array* array = MakeArray(capacity, old);

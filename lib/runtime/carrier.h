@@ -242,6 +242,7 @@ class Carrier {
   std::coroutine_handle<> AfterChildInPlace(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept;
   // `last` is ThreadBlock::mounted of a thread that is mounted now.
   bool MovesFrom(uint32_t last) const noexcept {
     last &= ~ThreadBlock::kMountedBit;

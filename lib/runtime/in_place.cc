@@ -183,6 +183,12 @@ std::coroutine_handle<> Carrier::CloseJoinBefore(ThreadBlock& thread, ScopeRecor
   return CloseJoin(scope);
 }
 
+// The same of a pair that was never in there; `first` is to be the next in a place, if any.
+std::coroutine_handle<> Carrier::CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept {
+  Push(second);
+  return CloseJoinBefore(first, scope);
+}
+
 std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
   child.leaf = child.Begin();
   if (child.leaf != nullptr) return child.leaf->Handle();

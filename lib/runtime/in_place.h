@@ -98,10 +98,8 @@ std::coroutine_handle<> Carrier::BeginBranches(ThreadBlock& owner, ScopeRecord& 
   EnterJoin(owner);
   CarrierCounters::Add(counters.started, 2);
   // The look that may be part of the first may shut the scope.
-  if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]] {
-    Push(second);
-    return CloseJoinBefore(first, scope);
-  }
+  if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]]
+    return CloseJoinBefore(first, second, scope);
   Push(second);
   NotifyPushed();
   MountInPlace(first);

@@ -34,10 +34,15 @@ const char* ParkReasonName(ParkReason reason) noexcept {
 
 namespace {
 
+[[noreturn, gnu::cold, gnu::noinline]] void DieOutsideThread(const char* what) noexcept {
+  WEFT_CHECK(CurrentThread() != nullptr) << what << " outside a virtual thread; start one with weft::Run(task)";
+  __builtin_unreachable();
+}
+
 Carrier& RequireCarrier(const char* what) noexcept {
   Carrier* carrier = Carrier::Current();
-  WEFT_CHECK(carrier != nullptr && carrier->current != nullptr)
-      << what << " outside a virtual thread; start one with weft::Run(task)";
+  if (carrier == nullptr || carrier->current == nullptr) [[unlikely]]
+    DieOutsideThread(what);
   return *carrier;
 }
 

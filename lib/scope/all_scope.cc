@@ -55,8 +55,13 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
     return std::noop_coroutine();
   }
   AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(static_cast<uint32_t>(count)));
-  if (PushRecord(owner, scope)) scope.RequestShutdown(WhyCancelled(owner));
+  if (PushRecord(owner, scope)) return BeginShut(scope, branches, count);
   return carrier.BeginBranches(owner, scope, branches, count);
+}
+
+std::coroutine_handle<> AllScope::BeginShut(AllScope& scope, BranchBlock* branches, int32_t count) noexcept {
+  scope.RequestShutdown(WhyCancelled(*scope.owner));
+  return Carrier::Current()->BeginBranches(*scope.owner, scope, branches, count);
 }
 
 // The same, for the case that nothing special happens.
@@ -69,10 +74,8 @@ std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* 
   owner.leaf = &awaiting.frame;
   BranchBlock* const branches = place.branches;
   AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
-  if (PushRecord(owner, scope)) [[unlikely]] {
-    scope.RequestShutdown(WhyCancelled(owner));
-    return carrier.BeginBranches(owner, scope, branches, 2);
-  }
+  if (PushRecord(owner, scope)) [[unlikely]]
+    return BeginShut(scope, branches, 2);
   return carrier.BeginTwoBranches(owner, scope, branches[0], branches[1]);
 }
 

@@ -80,19 +80,28 @@ absl::Status ChildBase::status() const {
   return absl::OkStatus();
 }
 
-void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const {
-  // The owner: only after a join of the round. The scope is looked for among what this thread has open; if it is not there, it was
-  // closed, and all has ended.
-  if (ThreadBlock* self = CurrentThread()) {
-    for (Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
-      if (at != home || at->kind != Record::Kind::kScope) continue;
-      const ScopeBase* const scope = ScopeBase::From(*home);
-      if (scope == nullptr || scope->serial_ != scope_serial_) break;  // something else, at the address of ours
-      WEFT_CHECK(round_ <= scope->last_join_completed_ || shown_to_owner_)
-          << what << " by the owner " << DescribeThread(*self) << " before Join(); the subtask is "
-          << DescribeThread(*this);
-    }
+// The owner may only after a join of the round. The scope is looked for among what this thread has open; if it is not
+// there, it was closed, and all has ended.
+bool ChildBase::IsTooEarlyFor(const ThreadBlock* self) const noexcept {
+  if (self == nullptr) return false;
+  for (const Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
+    if (at != home || at->kind != Record::Kind::kScope) continue;
+    const ScopeBase* const scope = ScopeBase::From(*home);
+    // Or else it is something else, at the address of ours.
+    return scope != nullptr && scope->serial_ == scope_serial_ && round_ > scope->last_join_completed_ &&
+           !shown_to_owner_;
   }
+  return false;
+}
+
+void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const {
+  if (completion() != wanted || taken() || IsTooEarlyFor(CurrentThread())) [[unlikely]]
+    DieOfResult(what, wanted);
+}
+
+void ChildBase::DieOfResult(const char* what, Completion wanted) const {
+  WEFT_CHECK(!IsTooEarlyFor(CurrentThread()))
+      << what << " by the owner " << DescribeCaller() << " before Join(); the subtask is " << DescribeThread(*this);
   const Completion found = completion();
   constexpr const char* kNames[] = {"UNAVAILABLE (cancelled, not started, or not ended)", "SUCCESS", "FAILED"};
   WEFT_CHECK(found == wanted) << what << " of a subtask that is " << kNames[static_cast<int>(found)] << ", not "
@@ -100,6 +109,7 @@ void ChildBase::CheckResultMayBeRead(const char* what, Completion wanted) const 
                               << (found == Completion::kFailed ? ": " + FailureStatus().ToString() : std::string());
   WEFT_CHECK(!taken()) << what << " of a subtask whose value was taken: " << DescribeThread(*this)
                        << "; it is moved out once, by std::move(subtask).get() or by a join";
+  __builtin_unreachable();
 }
 
 }  // namespace weft::internal

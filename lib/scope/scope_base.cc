@@ -139,8 +139,15 @@ void ScopeBase::SetPatience(int64_t deadline_ns) noexcept {
 // ---- Who may.
 
 void ScopeBase::CheckOwner(const char* what) const {
+  const Carrier* const carrier = Carrier::Current();
+  if (carrier == nullptr || carrier->current != owner) [[unlikely]]
+    DieOfOther(what);
+}
+
+void ScopeBase::DieOfOther(const char* what) const {
   ThreadBlock& self = RequireThread(what);
   WEFT_CHECK(&self == owner) << what << " by " << DescribeThread(self) << "; the scope is owned by " << DescribeThread(*owner);
+  __builtin_unreachable();
 }
 
 void ScopeBase::CheckOwnerOrInside(const char* what) const {

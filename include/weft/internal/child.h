@@ -43,6 +43,10 @@ class ChildBase : public ThreadBlock {
   // CHECKs that this thread may read the result now, and that it is of that kind.
   void CheckResultMayBeRead(const char* what, Completion wanted) const;
 
+ private:
+  bool IsTooEarlyFor(const ThreadBlock* self) const noexcept;
+  [[noreturn, gnu::cold, gnu::noinline]] void DieOfResult(const char* what, Completion wanted) const;
+
  protected:
   friend class ScopeBase;
 

@@ -100,13 +100,17 @@ class ScopeRecord : public Record {
   // Some of its children are daemons: a join waits for the others, then ends these and waits for them. Written by the
   // owner while it does not wait.
   bool has_daemons = false;
-  // Of a ScopeBase: how many permits the owner holds that it has got before (ThreadBlock::permits_held), and its
-  // scopes_opened, with this one.
-  uint8_t permits_before = 0;
-  uint32_t opened_as = 0;
+  // Of a ScopeBase, otherwise not set: how many permits the owner holds that it has got before
+  // (ThreadBlock::permits_held), and its scopes_opened, with this one.
+  uint8_t permits_before;
 
  protected:
   Atomic<bool> shut_{false};  // written under lock_
+
+ public:
+  uint32_t opened_as;
+
+ protected:
   // Taken under the records lock of the owner, or of no thread; the records locks of children are taken under it.
   mutable Lock lock_;
 

@@ -263,6 +263,7 @@ class ScopeBase : public ScopeRecord {
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
   void CheckOwnerOrInside(const char* what) const;
+  [[noreturn, gnu::cold, gnu::noinline]] void DieOfOther(const char* what) const;
   // The owner: that nothing is open that it has opened since.
   void CheckNothingInside(std::source_location closed_at) const;
   [[gnu::cold, gnu::noinline]] void CheckOnlyBoundariesInside(std::source_location closed_at) const;

@@ -153,8 +153,8 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
 
   // ---- The thread's own again.
   bool started = false;
-  bool unwind : 1 = false;     // to be unwound, not resumed
-  bool unwinding : 1 = false;  // its frames are being destroyed just now
+  bool unwind = false;       // to be unwound, not resumed
+  bool unwinding = false;    // its frames are being destroyed just now
   bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
   const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
   bool granted = false;      // guarded by the lock of what it waits for (waiters.h)

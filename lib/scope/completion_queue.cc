@@ -24,7 +24,7 @@ void CompletionQueue::Ended(ChildBase& child, bool completed) noexcept {
       child.AddRef();
       completed_.PushBack(&child);
     }
-    if (HasAnswer()) woken = owner_.Grant();
+    if (HasAnswer()) woken = owner_.GrantThread();
   }
   if (woken != nullptr) Wake(*woken);
 }

@@ -12,8 +12,6 @@
 namespace weft {
 
 using internal::ParkReason;
-using internal::ThreadBlock;
-using internal::ThreadQueue;
 
 const internal::WaitKind Event::kWait = {ParkReason::kEvent, /*timed=*/false, &internal::Waiters::Withdraw};
 
@@ -25,12 +23,12 @@ Event::~Event() {
                                    << " runs a task that it is to stop";
   }
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(waiters_.queue.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
-                                     << internal::DescribeThread(*waiters_.queue.front()) << " waits for it";
+  WEFT_CHECK(waiters_.nodes.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
+                                     << internal::DescribeThread(waiters_.First()) << " waits for it";
 }
 
 void Event::Set() noexcept {
-  ThreadQueue woken;
+  internal::WaitNodes woken;
   bool listened;
   {
     std::lock_guard guard(waiters_.lock);
@@ -42,7 +40,7 @@ void Event::Set() noexcept {
   // First: who is woken may destroy the event.
   if (listened) [[unlikely]]
     TellListeners();
-  while (ThreadBlock* thread = woken.PopFront()) internal::Wake(*thread);
+  internal::Waiters::WakeAll(woken);
 }
 
 // One at a time, so that one that goes waits for one request at most. Either it is in the list when Set() comes for it, or

@@ -62,7 +62,7 @@ bool Mutex::Suspend(internal::AwaitingFrame frame) noexcept {
 
 // Under the lock.
 void Mutex::EndWantedIfNobodyWaits() noexcept {
-  if (!wanted_ || !waiters_.queue.empty()) return;
+  if (!wanted_ || !waiters_.nodes.empty()) return;
   wanted_ = false;
   internal::TheWantedLocks().Remove(holder_);
 }
@@ -80,7 +80,7 @@ void Mutex::Unlock() noexcept {
   internal::ThreadBlock* next;
   {
     std::lock_guard guard(waiters_.lock);
-    next = waiters_.Grant();
+    next = waiters_.GrantThread();
     if (next != nullptr) {
       internal::SetHolder(holder_, *next);
     } else {

@@ -32,8 +32,8 @@ Semaphore::Semaphore(int64_t permits) : permits_(permits), available_(permits), 
 
 Semaphore::~Semaphore() {
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(waiters_.queue.empty()) << "a Semaphore is destroyed by " << internal::DescribeCaller() << " while "
-                                     << internal::DescribeThread(*waiters_.queue.front()) << " waits for it";
+  WEFT_CHECK(waiters_.nodes.empty()) << "a Semaphore is destroyed by " << internal::DescribeCaller() << " while "
+                                     << internal::DescribeThread(waiters_.First()) << " waits for it";
   WEFT_CHECK(available_ == permits_) << "a Semaphore is destroyed by " << internal::DescribeCaller() << " while "
                                      << permits_ - available_ << " of its " << permits_
                                      << " permits are held; the last one was acquired by "
@@ -77,7 +77,7 @@ void Semaphore::Release() noexcept {
   internal::ThreadBlock* next;
   {
     std::lock_guard guard(waiters_.lock);
-    next = waiters_.Grant();
+    next = waiters_.GrantThread();
     if (next == nullptr) {
       ++available_;
     } else {

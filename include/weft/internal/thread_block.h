@@ -34,6 +34,7 @@
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_state.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft::internal {
 
@@ -117,15 +118,27 @@ class ThreadIdentity {
   Atomic<uint32_t> refs_{1};
 };
 
-struct QueueTag;    // the run queue, or the waiters of what it is parked in: a thread is in one at most
 struct SiblingTag;  // the children of a scope, or the roots of a runtime
 
-class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
+class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
  public:
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
 
-  // The order puts what is made as zero side by side: the blocks of an All are made and gone in a few nanoseconds.
+  // The order puts what is made as zero side by side: the blocks of an All are made and gone in a few nanoseconds. The
+  // first seven bytes fill the word that the state of the WaitNode begins.
+
+  // ---- The thread's own, or its carrier's.
+  bool started = false;
+  bool unwind = false;       // to be unwound, not resumed
+  bool unwinding = false;    // its frames are being destroyed just now
+  bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
+  const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
+  // What `scopes_opened` was, modulo 256, when it last got a lock or a permit. Also written by whoever grants one.
+  uint8_t last_lock = 0;
+  // Semaphore permits that it has got and not given back itself; kManyPermits stands for that many or more, for good.
+  uint8_t permits_held = 0;
+  static constexpr uint8_t kManyPermits = 255;
 
   // ---- Constant once started.
   RuntimeCore* runtime = nullptr;
@@ -150,19 +163,6 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   Atomic<uint32_t> mounted{0};
   ThreadState state;
   Atomic<uint32_t> refs;
-
-  // ---- The thread's own again.
-  bool started = false;
-  bool unwind = false;       // to be unwound, not resumed
-  bool unwinding = false;    // its frames are being destroyed just now
-  bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
-  const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
-  bool granted = false;      // guarded by the lock of what it waits for (waiters.h)
-  // What `scopes_opened` was, modulo 256, when it last got a lock or a permit. Also written by whoever grants one.
-  uint8_t last_lock = 0;
-  // Semaphore permits that it has got and not given back itself; kManyPermits stands for that many or more, for good.
-  uint8_t permits_held = 0;
-  static constexpr uint8_t kManyPermits = 255;
 
   CancelTarget root;
 
@@ -241,11 +241,11 @@ class ThreadBlock : public ListNode<QueueTag>, public ListNode<SiblingTag> {
   }
 
  protected:
-  explicit ThreadBlock(uint32_t references) noexcept : refs(references), in_frame(false) {}
+  explicit ThreadBlock(uint32_t references) noexcept : in_frame(false), refs(references) {}
   ThreadBlock(uint32_t references, ThreadState::Unregistered unregistered) noexcept
-      : state(unregistered), refs(references), in_frame(false) {}
+      : in_frame(false), state(unregistered), refs(references) {}
   enum InFrame { kInFrame };
-  explicit ThreadBlock(InFrame) noexcept : refs(0), in_frame(true) {}
+  explicit ThreadBlock(InFrame) noexcept : in_frame(true), refs(0) {}
   virtual ~ThreadBlock() {
     if (ThreadIdentity* known = identity.load(std::memory_order_relaxed)) known->Release();
   }

@@ -1,8 +1,7 @@
-// Virtual threads that wait for the same thing, first come first served, under the lock of that thing.
+// Virtual threads that wait for the same thing: wait_node.h, for control blocks.
 //
-// A waiter is its thread's control block: nothing is allocated, and the frame grows by nothing. Who grants takes the first waiter
-// out under the lock and wakes it afterwards; who cancels takes it out under the lock, if it is still there. So a wait is either granted
-// or cancelled, never both.
+// Whoever grants takes the first waiter out under the lock and wakes it afterwards. Whoever cancels a thread takes it
+// out under the lock, if it is still there. So a wait is either granted or cancelled, never both.
 #ifndef WEFT_INTERNAL_WAITERS_H_
 #define WEFT_INTERNAL_WAITERS_H_
 
@@ -11,44 +10,31 @@
 #include <coroutine>
 #include <mutex>
 
-#include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft::internal {
 
-struct Waiters {
-  Lock lock;
-  ThreadQueue queue;  // guarded by lock
-
-  void Add(ThreadBlock& self) noexcept {
-    self.granted = false;
-    queue.PushBack(&self);
-  }
-  // Takes out the first, or null. The caller wakes it, without the lock.
-  ThreadBlock* Grant() noexcept {
-    ThreadBlock* thread = queue.PopFront();
-    if (thread != nullptr) thread->granted = true;
-    return thread;
-  }
-  // Takes out all; the caller wakes them.
-  void GrantAll(ThreadQueue& all) noexcept {
-    for (ThreadBlock* thread = queue.front(); thread != nullptr; thread = queue.Next(thread)) thread->granted = true;
-    all.Splice(queue);
-  }
-
+struct Waiters : WaitQueue<ThreadBlock> {
   // WaitKind::withdraw of a wait whose `waiting_on` is the Waiters.
   static bool Withdraw(ThreadBlock& thread) noexcept {
     auto& waiters = *static_cast<Waiters*>(thread.waiting_on);
     std::lock_guard guard(waiters.lock);
     return waiters.WithdrawLocked(thread);
   }
-  bool WithdrawLocked(ThreadBlock& thread) noexcept {
-    if (thread.granted) return false;  // its wake-up is under way
-    ThreadQueue::Remove(&thread);
-    return true;
+  // As Grant(), where nothing is handed over.
+  ThreadBlock* GrantThread() noexcept {
+    WaitNode* const node = Grant();
+    return node == nullptr ? nullptr : &ThreadOf(*node);
   }
+  // Wakes those that GrantAll() has taken out.
+  static void WakeAll(WaitNodes& granted) noexcept {
+    while (WaitNode* const node = granted.PopFront()) Wake(ThreadOf(*node));
+  }
+  // The first, to be named.
+  const ThreadBlock& First() noexcept { return ThreadOf(*nodes.front()); }
 };
 
 // Waits in `waiters` unless take(), called under the lock, says that what is waited for was there and has been taken.

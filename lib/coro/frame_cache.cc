@@ -54,7 +54,7 @@ void Close(FreeBlock* block, size_t size_class) {
 // The list of one class in one thread. Only that thread writes; `count` is atomic for the census.
 struct FreeList {
   FreeBlock* head = nullptr;
-  Atomic<int32_t> count{0};
+  Atomic<int32_t> count{0};  // relaxed: one writer
   int32_t limit = 0;  // blocks; a longer list is moved on. 0 sends every free to the slow path
 };
 
@@ -63,14 +63,14 @@ struct Batch {
   int64_t count = 0;
 };
 
-// What belongs to one OS thread. Counters are written by that thread alone, with a relaxed load and store, and read
-// by the census.
+// What belongs to one OS thread. Counters are written by that thread alone, and read by the census.
 struct FrameCache {
   FreeList lists[kClasses];
   Batch reserves[kClasses];              // a full batch, so that a list at its limit does not go back and forth
-  Atomic<int64_t> taken[kClasses] = {};  // blocks that came into the list, less those that were moved on
-  Atomic<int64_t> large_frames{0};
-  Atomic<int64_t> large_bytes{0};
+  // Blocks that came into the list, less those that were moved on. relaxed: one writer.
+  Atomic<int64_t> taken[kClasses] = {};
+  Atomic<int64_t> large_frames{0};  // relaxed: as above
+  Atomic<int64_t> large_bytes{0};   // relaxed: as above
   char* slab_cursor = nullptr;
   char* slab_end = nullptr;
   // Guarded by registry.lock.
@@ -111,7 +111,7 @@ constinit FrameCache cache_gone;
 // initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
 [[gnu::tls_model("initial-exec")]] constinit thread_local FrameCache* this_cache = &no_cache_yet;
 
-// relaxed throughout: counters of one writer; whoever wants an exact census is ordered after the writer by other means.
+// relaxed: counters of one writer. Whoever wants an exact census is ordered after the writer by other means.
 void Add(Atomic<int64_t>& counter, int64_t n) noexcept {
   counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
@@ -295,7 +295,7 @@ void FreeInto(FrameCache& cache, void* frame, size_t size) noexcept {
 // ---- Faults.
 
 struct Fault {
-  Atomic<bool> installed{false};
+  Atomic<bool> installed{false};  // relaxed: the test that installs a fault starts what is to fail afterwards
   GlobalLock lock;
   int64_t allocations = 0;
   ScopedFrameFault::Options options;
@@ -304,7 +304,6 @@ struct Fault {
 constinit Fault fault;
 
 bool AllocationIsToFail() noexcept {
-  // relaxed: the test that installs a fault starts what is to fail afterwards.
   if (!fault.installed.load(std::memory_order_relaxed)) return false;
   std::lock_guard guard(fault.lock);
   if (fault.options.here && fault.installer != &this_cache) return false;
@@ -358,7 +357,7 @@ void ForEachCount(Visit visit) noexcept {
   for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) visit_cache(*cache);
 }
 
-// The sum of a counter of large frames over all caches.
+// The sum of a counter of large frames over all caches. relaxed: as in Add().
 int64_t SumOfLarge(Atomic<int64_t> FrameCache::* counter) noexcept {
   int64_t sum = (shared_cache.*counter).load(std::memory_order_relaxed);
   std::lock_guard guard(registry.lock);

@@ -60,7 +60,8 @@ class IdleCarriers {
 
    private:
     friend class IdleCarriers;
-    Atomic<uint32_t> parked_{0};  // 1: about to park or parked; whoever takes it to 0 has woken the carrier
+    // 1: about to park or parked; whoever takes it to 0 has woken the carrier. relaxed: the fences order it.
+    Atomic<uint32_t> parked_{0};
     bool searching_ = false;      // the carrier's own: it is counted in IdleCarriers::searching_
   };
 
@@ -73,10 +74,10 @@ class IdleCarriers {
   template <class Find, class Ring>
   Notified Notify(const Find& find, const Ring& ring) noexcept {
     for (;;) {
-      // [idle/2] seq_cst: pairs with [idle/6]. Weaker, neither side might see the other.
+      // [idle/2] seq_cst: pairs with [idle/6] and [blocked/1]. Weaker, neither side might see the other.
       StoreLoadFence(WEFT_ORDER("idle/2", std::memory_order_seq_cst));
-      if (searching_.load(std::memory_order_relaxed) > 0) return Notified::kSeenTo;    // [idle/3]
-      if (parked_.load(std::memory_order_relaxed) == 0) return Notified::kNobodyIdle;  // [idle/4]
+      if (searching_.load(std::memory_order_relaxed) > 0) return Notified::kSeenTo;    // [idle/3] relaxed
+      if (parked_.load(std::memory_order_relaxed) == 0) return Notified::kNobodyIdle;  // [idle/4] relaxed
       auto* const carrier = find();
       if (carrier == nullptr) return Notified::kNobodyIdle;
       int32_t none = 0;
@@ -94,8 +95,8 @@ class IdleCarriers {
   // For whoever has published work and made a fence of its own that pairs with [idle/6]: is there anybody that Notify()
   // would tell?
   bool MayBeIdle() const noexcept {
-    return searching_.load(std::memory_order_relaxed) <= 0 &&
-           parked_.load(std::memory_order_relaxed) != 0;  // [idle/3], [idle/4]
+    // As at [idle/3] and [idle/4].
+    return searching_.load(std::memory_order_relaxed) <= 0 && parked_.load(std::memory_order_relaxed) != 0;
   }
 
   // At most half of `carriers`, rounded up, search at once.
@@ -120,14 +121,14 @@ class IdleCarriers {
   void Park(Member& member, const HasWork& has_work, const ParkCarrier& park) noexcept {
     if (member.searching_) {
       member.searching_ = false;
-      searching_.fetch_sub(1, std::memory_order_relaxed);  // [idle/1]
+      searching_.fetch_sub(1, std::memory_order_relaxed);  // [idle/1] relaxed
     }
-    member.parked_.store(1, std::memory_order_relaxed);  // [idle/5]
+    member.parked_.store(1, std::memory_order_relaxed);  // [idle/5] relaxed
     parked_.fetch_add(1, std::memory_order_relaxed);
     // [idle/6] seq_cst: pairs with [idle/2].
     StoreLoadFence(WEFT_ORDER("idle/6", std::memory_order_seq_cst));
-    if (!has_work()) {  // [idle/7]
-      park();           // [idle/8]
+    if (!has_work()) {  // 7
+      park();           // 8
     }
     parked_.fetch_sub(1, std::memory_order_relaxed);
     // Taken down by somebody else: we were counted as a searcher.
@@ -135,8 +136,8 @@ class IdleCarriers {
   }
 
  private:
-  Atomic<int32_t> searching_{0};
-  Atomic<int32_t> parked_{0};  // flags that are up, or have just been taken down
+  Atomic<int32_t> searching_{0};  // relaxed: the fences order it
+  Atomic<int32_t> parked_{0};     // flags that are up, or have just been taken down. relaxed: the fences order it
 };
 
 }  // namespace weft::internal

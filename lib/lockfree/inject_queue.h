@@ -73,19 +73,18 @@ class InjectQueue {
     return nullptr;
   }
 
-  // relaxed: a miss is put right by the idle protocol.
   bool MayHave() const noexcept { return SizeEstimate() > 0; }
   size_t SizeEstimate() const noexcept { return static_cast<size_t>(count_.load(std::memory_order_relaxed)); }
 
  private:
-  // With the lock held. relaxed: the count publishes nothing; plain arithmetic, for only the holder writes it.
+  // With the lock held. Plain arithmetic, for only the holder writes it.
   void Count(ptrdiff_t difference) noexcept {
     count_.store(count_.load(std::memory_order_relaxed) + difference, std::memory_order_relaxed);
   }
 
   Lock lock_;
   List<T, Tag> items_;  // guarded by lock_
-  Atomic<ptrdiff_t> count_{0};
+  Atomic<ptrdiff_t> count_{0};  // relaxed: written under lock_; a miss is put right by the idle protocol
 };
 
 }  // namespace weft::internal

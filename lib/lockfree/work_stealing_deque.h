@@ -51,22 +51,23 @@
 //    the slot later has lost: its compare-and-swap fails, and what it read is dropped.
 //
 // C. An index is taken once. Whoever takes the oldest does so by a compare-and-swap of top_; one wins. The newest,
-// which
-//    the owner takes without one, is the matter of a duel:
+//    which the owner takes without one, is the matter of a duel:
 //    Owner: [deque/6] stores bottom_ = b, fence [deque/11], [deque/7] loads top_; takes item b without a
-//    compare-and-swap if top_ < b. Thief: [deque/8] loads top_ = t, fence [deque/12], [deque/3] loads bottom_; goes on
-//    if t < bottom_. Say the owner takes index b so, and a thief that has loaded top_ = b tries it as well. The thief
-//    has seen a top_ that the owner had not, so the owner's fence comes first in the order of fences. (C++20, P0668: an
-//    order of coherence between operations on the far sides of two fences orders the fences. C++11 needed a seq_cst
+//    compare-and-swap if top_ < b.
+//    Thief: [deque/8] loads top_ = t, fence [deque/12], [deque/3] loads bottom_; goes on if t < bottom_.
+//    Say the owner takes index b so, and a thief that has loaded top_ = b tries it as well. The thief has seen a top_
+//    that the owner had not, so the owner's fence comes first in the order of fences. (C++20, P0668: an order of
+//    coherence between operations on the far sides of two fences orders the fences. C++11 needed a seq_cst
 //    compare-and-swap for this.) So the load at 3 sees the store at 6 or a later one: bottom_ = b, and the thief finds
-//    nothing, or the bottom_ of a later push at the same index, and the thief takes that item. If the owner sees top_ =
-//    b, both swap top_, and one wins. If it sees top_ > b, the item is gone. TakeOldest needs no fence: the owner
-//    compares with its own bottom_, which nobody else writes.
+//    nothing, or the bottom_ of a later push at the same index, and the thief takes that item. If the owner sees
+//    top_ = b, both swap top_, and one wins. If it sees top_ > b, the item is gone. TakeOldest needs no fence: the
+//    owner compares with its own bottom_, which nobody else writes.
 //
 // D. While the deque is biased, the owner's half of the duel C has no fence, because nobody is there to duel with.
 //    A thief announces itself in thieves_, fence [deque/13], and looks at bias_. If it is not kNone, it makes it
-//    kRevoked, makes the owner pass a fence (HeavyFence), and sets it to kNone. Only then does it look at bottom_.
-//    Owner: [deque/6] stores bottom_ = b, light fence, loads bias_; kBiased, it takes item b without further ado.
+//    kRevoked, makes the owner pass a fence [deque/18], and sets it to kNone. Only then does it look at bottom_.
+//    Owner: [deque/6] stores bottom_ = b, light fence [deque/17], loads bias_; kBiased, it takes item b without
+//    further ado.
 //    Either the owner's forced fence comes before its load of bias_, which then gives kRevoked or kNone, and it goes on
 //    to C; or it comes after the store at 6, and the thief, whose loads follow the fence, sees bottom_ = b and leaves
 //    that item alone. That a second thief finds kRevoked says nothing about whether the fence was passed, so it forces
@@ -127,14 +128,13 @@ class WorkStealingDeque {
       : initial_capacity_(initial_capacity) {
     WEFT_CHECK(std::has_single_bit(initial_capacity) && initial_capacity >= 2 && initial_capacity <= kMaxCapacity)
         << "the capacity of a deque is a power of two from 2 on; it is " << initial_capacity;
+    // Nobody else knows the deque yet.
     if (!FencesAreAsymmetric()) bias_.store(Bias::kNone, std::memory_order_relaxed);
-    // relaxed: nobody else knows the deque yet.
     array_.store(MakeArray(initial_capacity, nullptr), std::memory_order_relaxed);
   }
   WorkStealingDeque(const WorkStealingDeque&) = delete;
   WorkStealingDeque& operator=(const WorkStealingDeque&) = delete;
   ~WorkStealingDeque() {
-    // relaxed: nobody else is inside any more.
     for (Array* array = array_.load(std::memory_order_relaxed); array != nullptr;) {
       Array* older = array->older;
       DestroyArray(array);
@@ -143,11 +143,10 @@ class WorkStealingDeque {
   }
 
   [[nodiscard]] bool Push(T* item) noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);  // relaxed: only the owner writes it
-    Array* array = array_.load(std::memory_order_relaxed);           // relaxed: only the owner writes it
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
+    Array* array = array_.load(std::memory_order_relaxed);
     if (bottom - known_top_ >= CapacityOf(array)) [[unlikely]] {
-      // [deque/5] acquire: pairs with [deque/4]. Weaker, a thief could still read the slot that is written below.
-      known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+      LookAtTop();
       if (bottom - known_top_ >= CapacityOf(array)) {
         array = Grow(array, bottom);
         if (array == nullptr) return false;
@@ -161,33 +160,31 @@ class WorkStealingDeque {
   }
 
   [[nodiscard]] bool PushIfRoom(T* item) noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);               // relaxed: only the owner writes it
-    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));  // relaxed: as above
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
+    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));
     if (bottom - known_top_ >= capacity) [[unlikely]] {
-      // [deque/5] acquire: pairs with [deque/4], as in Push().
-      known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+      LookAtTop();
       if (bottom - known_top_ >= capacity) return false;
     }
     return Push(item);
   }
 
   [[nodiscard]] size_t Room() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);               // relaxed: only the owner writes it
-    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));  // relaxed: as above
-    // [deque/5] acquire: pairs with [deque/4], as in Push().
-    known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
+    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));
+    LookAtTop();
     return static_cast<size_t>(capacity - (bottom - known_top_));
   }
 
   [[nodiscard]] T* Newest() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only the owner writes it
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
     // relaxed: a hint; Pop() decides.
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
     return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
   }
 
   [[nodiscard]] T* Pop() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // relaxed: only the owner writes it
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
     // relaxed: top_ only grows, so a value from the past that says empty is true now.
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
     // [deque/6] release: pairs with [deque/3], see A. Half of the duels C and D.
@@ -201,13 +198,12 @@ class WorkStealingDeque {
   }
 
   [[nodiscard]] T* TakeOldest() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);  // relaxed: only the owner writes it
-    Array* array = array_.load(std::memory_order_relaxed);           // relaxed: only the owner writes it
+    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
+    Array* array = array_.load(std::memory_order_relaxed);
     // relaxed: the compare-and-swap decides.
     int64_t top = top_.load(std::memory_order_relaxed);
     if (top + 1 == bottom) return Pop();  // the oldest is the newest
     while (top < bottom) {
-      // relaxed: the owner's own store.
       T* item = array->slot(top).load(std::memory_order_relaxed);
       if (TakeTop(top)) return item;
     }
@@ -230,10 +226,10 @@ class WorkStealingDeque {
 
   // A full fence in effect, against whoever revokes the bias before it looks into the deque.
   void PublishFence() noexcept {
-    // [publish/1] light: pairs with the heavy fence of whoever revokes the bias.
+    // [publish/1] light: pairs with [publish/3], of whoever revokes the bias, and with [blocked/1].
     BiasFence(WEFT_ORDER("publish/1", std::memory_order_seq_cst));
-    // [publish/2] seq_cst: pairs with [deque/13].
     if (bias_.load(std::memory_order_relaxed) != Bias::kBiased) {
+      // [publish/2] seq_cst: pairs with [deque/13] and [blocked/1].
       StoreLoadFence(WEFT_ORDER("publish/2", std::memory_order_seq_cst));
     }
   }
@@ -244,7 +240,7 @@ class WorkStealingDeque {
   [[nodiscard]] bool RevokeBias() noexcept {
     // relaxed: the fence orders it. Half of the duel D.
     thieves_.fetch_add(kVisit + kInside, std::memory_order_relaxed);
-    // [deque/13] seq_cst: pairs with [deque/14].
+    // [deque/13] seq_cst: pairs with [deque/14] and [publish/2].
     StoreLoadFence(WEFT_ORDER("deque/13", std::memory_order_seq_cst));
     if (bias_.load(std::memory_order_relaxed) == Bias::kNone) return false;
     bias_.store(Bias::kRevoked, std::memory_order_relaxed);
@@ -280,7 +276,7 @@ class WorkStealingDeque {
     int64_t top = top_.load(std::memory_order_relaxed);
     Array* array = array_.load(std::memory_order_relaxed);
     CountQuiet();
-    if (top < bottom) return array->slot(bottom).load(std::memory_order_relaxed);  // relaxed: the owner's own store
+    if (top < bottom) return array->slot(bottom).load(std::memory_order_relaxed);
     T* item = nullptr;
     if (top == bottom) {
       item = array->slot(bottom).load(std::memory_order_relaxed);
@@ -303,7 +299,6 @@ class WorkStealingDeque {
     if (top >= bottom) return {StealOutcome::kEmpty, nullptr};
     // [deque/9] acquire: pairs with [deque/10]. Weaker, the copied slots of a new array could be read too early.
     Array* array = array_.load(WEFT_ORDER("deque/9", std::memory_order_acquire));
-    // relaxed: [deque/3] or [deque/9] has published it.
     T* item = array->slot(top).load(std::memory_order_relaxed);
     if (!TakeTop(top)) return {StealOutcome::kLost, nullptr};
     return {StealOutcome::kStolen, item};
@@ -332,6 +327,7 @@ class WorkStealingDeque {
     Array* older;  // retired: a thief may still be reading it
     int64_t capacity;
 
+    // relaxed: a thief's load is ordered by [deque/3] or [deque/9], and the owner's are of its own stores.
     Atomic<T*>& slot(int64_t index) noexcept { return reinterpret_cast<Atomic<T*>*>(this + 1)[index & (capacity - 1)]; }
   };
   static_assert(sizeof(Array) % alignof(Atomic<T*>) == 0);
@@ -351,6 +347,12 @@ class WorkStealingDeque {
     ::operator delete(static_cast<void*>(array));
   }
 
+  // The owner's.
+  void LookAtTop() noexcept {
+    // [deque/5] acquire: pairs with [deque/4]. Weaker, a thief could still read the slot that is written next.
+    known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+  }
+
   // Takes item `top`, if nobody has; otherwise sets `top` to what is now the oldest.
   bool TakeTop(int64_t& top) noexcept {
     // [deque/4] release: pairs with [deque/5]. Weaker, the slot could be read after it was used again. On failure
@@ -367,7 +369,6 @@ class WorkStealingDeque {
     Array* array = MakeArray(capacity, old);
     if (array == nullptr) return nullptr;
     for (int64_t i = known_top_; i < bottom; ++i) {
-      // relaxed: the owner's own stores, and [deque/10] publishes the copies.
       array->slot(i).store(old->slot(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
     // [deque/10] release: pairs with [deque/9].
@@ -380,9 +381,9 @@ class WorkStealingDeque {
   Atomic<uint64_t> thieves_{0};
 
   // ---- Written by the owner, read by thieves.
-  alignas(kCacheLineSize) Atomic<int64_t> bottom_{0};
-  Atomic<Array*> array_{nullptr};
-  Atomic<Bias> bias_{Bias::kBiased};  // kRevoked and kNone by thieves
+  alignas(kCacheLineSize) Atomic<int64_t> bottom_{0};  // relaxed: the owner's loads of its own, and numbers to look at
+  Atomic<Array*> array_{nullptr};                      // relaxed: the owner's loads of its own
+  Atomic<Bias> bias_{Bias::kBiased};  // kRevoked and kNone by thieves. relaxed: the fences of D order it
 
   // ---- The owner's alone.
   int quiet_pops_ = 0;        // since the last visit

@@ -15,7 +15,7 @@ namespace {
 
 using Pauses = List<AcceptRetry::PauseAwaiter, PauseTag>;
 
-// Of the process, as descriptors are.
+// Of the process, as descriptors are. relaxed: the fences order it.
 constinit Atomic<int> short_accepts{0};
 
 struct Shortage {
@@ -59,8 +59,7 @@ bool IsShortage(int error) noexcept {
 }  // namespace
 
 void DescriptorFreed() noexcept {
-  StoreLoadFence();  // [short/4] pairs with [short/2]
-  // relaxed: the fences order it.
+  StoreLoadFence();  // [short/4] seq_cst: pairs with [short/2]
   if (short_accepts.load(std::memory_order_relaxed) == 0) return;
   Shortage& shortage = TheShortage();
   Pauses over;
@@ -77,7 +76,6 @@ void DescriptorFreed() noexcept {
 }
 
 AcceptRetry::~AcceptRetry() {
-  // relaxed: nobody takes anything from it.
   if (short_) short_accepts.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -94,9 +92,8 @@ AcceptRetry::Next AcceptRetry::After(int error) noexcept {
   if (!waits_ || !(broken || IsShortage(error))) return Next::kFail;
   if (short_) return Next::kPause;
   short_ = true;
-  // relaxed: the fences order it.
   short_accepts.fetch_add(1, std::memory_order_relaxed);
-  StoreLoadFence();  // [short/2] pairs with [short/4]
+  StoreLoadFence();  // [short/2] seq_cst: pairs with [short/4]
   return Next::kTry;  // what was closed before is found now
 }
 

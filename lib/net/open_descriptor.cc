@@ -27,7 +27,6 @@ OpenDescriptor* OpenDescriptor::New() noexcept {
 
 void OpenDescriptor::Open(int fd) noexcept {
   AddRef();
-  // relaxed, all of it: whoever shares this object orders it.
   fd_.store(fd, std::memory_order_relaxed);
   uses_.store(0, std::memory_order_relaxed);
 }
@@ -36,13 +35,13 @@ bool OpenDescriptor::Acquire() noexcept {
   uint32_t uses = uses_.load(std::memory_order_relaxed);
   do {
     if ((uses & kClosed) != 0) return false;
-    // relaxed: what is used is known by the reference.
   } while (!uses_.compare_exchange_weak(uses, uses + kUse, std::memory_order_relaxed, std::memory_order_relaxed));
   return true;
 }
 
 void OpenDescriptor::Leave() noexcept {
-  // [use/1] acq_rel: what all others did with the descriptor happens before its close.
+  // [descriptor/8] acq_rel: pairs with itself and with [descriptor/7]. What all others did with the descriptor happens
+  // before its close.
   if (uses_.fetch_sub(kUse, std::memory_order_acq_rel) == (kClosed | kUse)) CloseInKernel();
 }
 
@@ -51,8 +50,9 @@ void OpenDescriptor::Close() noexcept {
   do {
     if ((uses & kClosed) != 0) return;
     // One more use, so that it stays what it is as long as this takes.
-    // acq_rel: as [use/1], and for closing().
-  } while (!uses_.compare_exchange_weak(uses, (uses + kUse) | kClosed, std::memory_order_acq_rel, std::memory_order_relaxed));
+    // [descriptor/7] acq_rel: pairs with [descriptor/6], for which `closing` is published, and with [descriptor/8].
+  } while (!uses_.compare_exchange_weak(uses, (uses + kUse) | kClosed, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed));
   if (uses != 0) {
     Backend* backend;
     {
@@ -76,19 +76,19 @@ void OpenDescriptor::CloseInKernel() noexcept {
   const int number = fd();
   if (backend_ != nullptr) backend_->Forget(number);
   Sys().close(number);  // the descriptor is gone whatever it says
-  // [open/2] release: pairs with [open/1].
+  // [descriptor/2] release: pairs with [descriptor/1].
   fd_.store(-1, std::memory_order_release);
   DescriptorFreed();
   Release();
 }
 
 void OpenDescriptor::Attach(const char* what) noexcept {
-  // [attach/1] acquire: pairs with [attach/2].
+  // [descriptor/9] acquire: pairs with [descriptor/10].
   if (attached_.load(std::memory_order_acquire) && !backend_->inherited()) return;
   std::lock_guard guard(attach_lock);
   if (backend_ == nullptr || backend_->inherited()) backend_ = RuntimeBackend();
   WEFT_CHECK(backend_ != nullptr) << what << "() in a simulation without I/O: SimulationOptions::io gives it some";
-  // [attach/2] release: pairs with [attach/1], whose caller may be the one to close the descriptor.
+  // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
   attached_.store(true, std::memory_order_release);
 }
 

@@ -51,12 +51,11 @@ class GlobalLock {
   void unlock() noexcept { lock_.unlock(); }
 
  private:
-  // relaxed: written under a lock that every fork takes before it looks.
   bool IsKnown() const noexcept { return known_.load(std::memory_order_relaxed); }
   void MakeKnown() noexcept;
 
   Lock lock_;
-  Atomic<bool> known_{false};
+  Atomic<bool> known_{false};  // relaxed: written under a lock that every fork takes before it looks
   ForkLock node_{&lock_};
 };
 

@@ -27,6 +27,7 @@ void EnableAsymmetricFences() noexcept {
   const int saved_errno = errno;
   const bool registered = Sys().membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
   errno = saved_errno;
+  // relaxed: set before there is anybody to duel with.
   if (!std::exchange(decided, true) && registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
 }
 

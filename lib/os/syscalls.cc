@@ -69,11 +69,12 @@ constinit Atomic<const Syscalls*> current{&kRealSyscalls};
 const Syscalls& RealSyscalls() noexcept { return kRealSyscalls; }
 
 ScopedSyscalls::ScopedSyscalls(const Syscalls& table) noexcept
-    // [syscalls/2] release: pairs with [syscalls/1]; it publishes the table. acquire: the previous guard's table.
+    // [syscalls/2] acq_rel: the release publishes the table, and pairs with [syscalls/1]; the acquire is for the
+    // previous guard's table, and pairs with itself.
     : previous_(syscalls_internal::current.exchange(&table, std::memory_order_acq_rel)) {}
 
 ScopedSyscalls::~ScopedSyscalls() {
-  // [syscalls/2] as above.
+  // [syscalls/3] release: pairs with [syscalls/1].
   syscalls_internal::current.store(previous_, std::memory_order_release);
 }
 

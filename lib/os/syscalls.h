@@ -111,7 +111,8 @@ extern Atomic<const Syscalls*> current;
 
 // The table in force.
 inline const Syscalls& Sys() noexcept {
-  // [syscalls/1] acquire: pairs with [syscalls/2]. Weaker, a table just filled in by a test could be seen empty.
+  // [syscalls/1] acquire: pairs with [syscalls/2], [syscalls/3], [syscalls/4] and [syscalls/5]. Weaker, a table just
+  // filled in by a test could be seen empty.
   return *syscalls_internal::current.load(std::memory_order_acquire);
 }
 

@@ -392,7 +392,7 @@ void Carrier::ForcePublication() noexcept {
   for (uint32_t i = 0; i < count; ++i) {
     if (i != index) biased |= runtime.carrier(i).deque.RevokeBias();
   }
-  if (biased) HeavyFence();
+  if (biased) HeavyFence();  // [publish/3] heavy: pairs with [publish/1]
   for (uint32_t i = 0; i < count; ++i) {
     if (i == index) continue;
     if (biased) runtime.carrier(i).deque.BiasRevoked();
@@ -442,7 +442,7 @@ void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
 // those that sleep without a limit, the last to look saw all others asleep.
 int64_t Carrier::ParkDeadline() noexcept {
   asleep.store(true, std::memory_order_relaxed);
-  StoreLoadFence();
+  StoreLoadFence();  // [asleep/1] seq_cst: pairs with itself, on another carrier
   const int64_t deadline = timers.NextDeadline();
   const uint32_t count = runtime.carrier_count();
   for (uint32_t i = 0; i < count; ++i) {

@@ -37,17 +37,18 @@ enum class Action : uint8_t { kGone, kPark, kYield, kUnwind, kForeign };
 
 // Counts for the census and for statistics: written by one carrier, read by anyone. Not for control.
 struct CarrierCounters {
-  Atomic<int64_t> started{0};  // threads made runnable for the first time
+  Atomic<int64_t> started{0};  // threads made runnable for the first time. relaxed: one writer
   Atomic<int64_t> ended{0};
   Atomic<int64_t> parks{0};    // ... or waits for children
   Atomic<int64_t> wakes{0};    // of parked threads
-  Atomic<int64_t> mounts{0};
+  Atomic<int64_t> mounts{0};   // relaxed: one writer
   Atomic<int64_t> moves{0};    // mounts on another carrier than the time before
   Atomic<int64_t> steals{0};
   Atomic<int64_t> pins{0};     // times that a destructor had to wait for children
 
+  // relaxed: one writer.
   static void Add(Atomic<int64_t>& counter, int64_t n = 1) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // one writer
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 };
 
@@ -187,9 +188,9 @@ class Carrier {
   // ---- Shared.
   WorkStealingDeque<ThreadBlock> deque;
   IdleCarriers::Member idle;
-  Atomic<bool> asleep{false};         // parked, and serving its timers and operations there
-  Atomic<uint32_t> blocked{0};       // depth of RunInsideUntilDrained()
-  Atomic<bool> running{false};       // a thread is mounted
+  Atomic<bool> asleep{false};   // parked, and serving its timers and operations. relaxed: [asleep/1] orders it
+  Atomic<uint32_t> blocked{0};  // depth of RunInsideUntilDrained(). relaxed: the fences at [blocked/1] order it
+  Atomic<bool> running{false};  // a thread is mounted. relaxed: a hint
   CarrierCounters counters;
 
  private:

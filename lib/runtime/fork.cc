@@ -36,14 +36,14 @@ class Refusal final : public ext::SchedulingObserver {
 };
 constinit Refusal refusal;
 
-constinit Atomic<bool> registered{false};
+constinit Atomic<bool> registered{false};  // relaxed: whoever sees it, sees that it was done
 
 }  // namespace
 
 void Carrier::RefuseInChild() noexcept { observer_ = &refusal; }
 
 void RuntimeCore::RegisterForkHandler() noexcept {
-  // Without a lock, which a fork would wait for: twice does no harm. relaxed: whoever sees it, sees that it was done.
+  // Without a lock, which a fork would wait for: twice does no harm.
   if (registered.load(std::memory_order_relaxed)) return;
   const int error = ::pthread_atfork(nullptr, nullptr, &InForkedChild);
   WEFT_CHECK(error == 0) << "pthread_atfork failed with errno " << error;

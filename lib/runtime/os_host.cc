@@ -88,12 +88,12 @@ void OsHost::Park(Carrier& carrier, int64_t deadline_ns) noexcept {
 void OsHost::Ring(Carrier& carrier) noexcept { carrier.driver->Ring(); }
 
 void OsHost::AwaitDone(Atomic<uint32_t>& done) noexcept {
-  // Acquire: pairs with the release in AnnounceDone(), before which the result was written.
+  // [done/1] acquire: pairs with [done/2], before which the result was written.
   while (done.load(std::memory_order_acquire) == 0) FutexWait(done, 0);
 }
 
 void OsHost::AnnounceDone(Atomic<uint32_t>& done) noexcept {
-  done.store(1, std::memory_order_release);
+  done.store(1, std::memory_order_release);  // [done/2] release: pairs with [done/1]
   FutexWake(done, INT32_MAX);
 }
 

@@ -115,7 +115,7 @@ absl::StatusOr<std::shared_ptr<internal::Backend>> ResolveBackend(const RuntimeO
 constinit internal::GlobalLock default_lock;
 constinit Runtime* default_runtime = nullptr;  // under default_lock
 
-// exit() has begun to stop the default runtime.
+// exit() has begun to stop the default runtime. relaxed: written before any root is asked to end because of it.
 constinit internal::Atomic<bool> process_exits{false};
 
 // Is the calling OS thread a carrier that runs? In a child of fork(2) one of the parent's is an OS thread like any other.
@@ -241,7 +241,6 @@ void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
 }
 
 void EndRunWithoutResult(const CancelCause& cause) noexcept {
-  // relaxed: written before the root was asked to end, which has happened before.
   WEFT_CHECK(process_exits.load(std::memory_order_relaxed))
       << "Run() of a task that was cancelled (" << Explain(cause).ToString() << ") and so has no result";
   for (;;) ::pause();

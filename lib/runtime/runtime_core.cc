@@ -46,6 +46,7 @@ RuntimeCore::~RuntimeCore() {
   }
   // [outside/2] acquire: pairs with [outside/1]. No thread is left, so no call can begin; those under way take no time.
   while (outside_calls_.load(std::memory_order_acquire) != 0) sched_yield();
+  // [stopping/1] release: pairs with [stopping/2]. What the threads of this runtime did comes before its carriers end.
   stopping_.store(true, std::memory_order_release);
   for (uint32_t i = 0; i < carrier_count(); ++i) host->Ring(carrier(i));
   host->JoinCarriers();
@@ -98,7 +99,7 @@ bool RuntimeCore::AddCarrier(absl::Status* why) noexcept {
     carriers_.pop_back();
     return false;
   }
-  // Release: pairs with carrier_count(), whose callers use the carriers below it.
+  // [carriers/1] release: pairs with [carriers/2], whose callers use the carriers below it.
   carrier_count_.store(index + 1, std::memory_order_release);
   return true;
 }
@@ -126,13 +127,14 @@ void RuntimeCore::RootEnded(ThreadBlock& root) noexcept {
 }
 
 void RuntimeCore::RootGone() noexcept {
-  // Release: pairs with AwaitNoRoots(). After it the runtime may be gone: the wake-up uses the address only.
+  // [roots/1] release: pairs with [roots/2] and [roots/3]. After it the runtime may be gone: the wake-up uses the
+  // address only.
   if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
 }
 
 bool RuntimeCore::AwaitNoRoots(int64_t deadline_ns) noexcept {
   for (;;) {
-    const uint32_t left = live_roots_.load(std::memory_order_acquire);
+    const uint32_t left = live_roots_.load(std::memory_order_acquire);  // [roots/2] acquire: pairs with [roots/1]
     if (left == 0) return true;
     if (FutexWait(live_roots_, left, deadline_ns) == FutexOutcome::kTimedOut) return false;
   }
@@ -250,7 +252,9 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
   for (auto i = static_cast<uint32_t>(config.parallelism); i < carrier_count(); ++i) host->Ring(carrier(i));
-  HeavyFence();  // pairs with [idle/2], also of those who make none: who makes work sees that we are blocked, or we see the work
+  // [blocked/1] heavy: pairs with [idle/2], with [publish/1] and [publish/2], and with [blocked/2]. Who makes work sees
+  // that we are blocked, or we see the work.
+  HeavyFence();
 }
 
 void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
@@ -264,7 +268,7 @@ void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
 }
 
 void RuntimeCore::RingBlocked() noexcept {
-  StoreLoadFence();  // pairs with that of EnterBlocked(): who is blocked by now is rung, or sees what we have done
+  StoreLoadFence();  // [blocked/2] seq_cst: pairs with [blocked/1]. Who is blocked is rung, or sees what we have done
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).blocked.load(std::memory_order_relaxed) > 0 && &carrier(i) != Carrier::Current()) host->Ring(carrier(i));
@@ -275,6 +279,7 @@ void RuntimeCore::RingBlocked() noexcept {
 
 RuntimeCounts RuntimeCore::Counts() noexcept {
   RuntimeCounts counts;
+  // relaxed: numbers to look at.
   const auto read = [](const Atomic<int64_t>& counter) { return counter.load(std::memory_order_relaxed); };
   counts.started = counts.threads = read(outside_starts);
   counts.waiters = -read(outside_wakes);
@@ -305,8 +310,7 @@ void WalkDown(ThreadBlock& thread, void* argument) {
   const Walk& walk = *static_cast<const Walk*>(argument);
   walk.visit(thread, walk.argument);
   const RecordsWatch watch(thread);
-  // [records/2] acquire: pairs with [records/1].
-  for (Record* at = thread.records.load(std::memory_order_acquire); at != nullptr; at = at->outer) {
+  for (Record* at = thread.InnermostRecord(); at != nullptr; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(WalkDown, argument);
   }
 }

@@ -65,12 +65,13 @@ class RuntimeCore {
   class OutsideCall {
    public:
     explicit OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
-      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_add(1, std::memory_order_relaxed);  // still parked: still there
+      // relaxed: what it is about to wake is parked, and the runtime there, still.
+      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_add(1, std::memory_order_relaxed);
     }
     OutsideCall(const OutsideCall&) = delete;
     OutsideCall& operator=(const OutsideCall&) = delete;
     ~OutsideCall() {
-      // [outside/1] release: pairs with [outside/2] in the destructor. The last touch.
+      // [outside/1] release: pairs with [outside/2], in the destructor. The last touch.
       if (runtime_ != nullptr) runtime_->outside_calls_.fetch_sub(1, std::memory_order_release);
     }
 
@@ -87,13 +88,13 @@ class RuntimeCore {
   void StartRoot(ThreadBlock& root) noexcept;
   void RootEnded(ThreadBlock& root) noexcept;
   void RootGone() noexcept;  // the last touch of the runtime by a root, or by who called HoldRoots()
-  // An OS thread that is no carrier, about to start a root or to wake a thread: keeps the runtime until it calls RootGone(). Relaxed: the
-  // runtime is not being destroyed yet, or a root of it is counted still.
+  // An OS thread that is no carrier, about to start a root or to wake a thread: keeps the runtime until it calls
+  // RootGone().
   void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(CancelReason::Kind kind) noexcept;
   // False: the deadline, on CLOCK_MONOTONIC, came first.
   bool AwaitNoRoots(int64_t deadline_ns = kNoDeadlineNs) noexcept;
-  // Acquire: what ended roots did happens before a false.
+  // [roots/3] acquire: pairs with [roots/1]. What ended roots did happens before a false.
   bool HasRoots() const noexcept { return live_roots_.load(std::memory_order_acquire) != 0; }
 
   // ---- Runnable threads that belong to no carrier.
@@ -125,10 +126,12 @@ class RuntimeCore {
   void LeaveBlocked(Carrier& carrier) noexcept;
   void RingBlocked() noexcept;
   bool MayRun(const Carrier& carrier) const noexcept {
-    return carrier.index < carrier_limit_.load(std::memory_order_relaxed);  // a hint: a late look costs one dispatch
+    return carrier.index < carrier_limit_.load(std::memory_order_relaxed);
   }
+  // [carriers/2] acquire: pairs with [carriers/1].
   uint32_t carrier_count() const noexcept { return carrier_count_.load(std::memory_order_acquire); }
   Carrier& carrier(uint32_t index) noexcept { return *carriers_[index]; }
+  // [stopping/2] acquire: pairs with [stopping/1].
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   uint32_t Choose(uint32_t count) noexcept;
 
@@ -154,13 +157,13 @@ class RuntimeCore {
 
   const RuntimeConfig config;
   const std::unique_ptr<Host> host;
-  Atomic<uint64_t> next_thread_id{1};
+  Atomic<uint64_t> next_thread_id{1};  // relaxed: a number
 
   IdleCarriers idle;
 
   // Wake-ups, starts and ends by threads that are no carriers.
-  Atomic<int64_t> outside_wakes{0};
-  Atomic<int64_t> outside_starts{0};
+  Atomic<int64_t> outside_wakes{0};   // relaxed: a count to look at
+  Atomic<int64_t> outside_starts{0};  // relaxed: a count to look at
   Atomic<int64_t> outside_calls_{0};  // OutsideCalls that are alive
 
  private:
@@ -169,11 +172,11 @@ class RuntimeCore {
 
   std::vector<std::unique_ptr<Carrier>> carriers_;  // reserved for max_pool_size; grows under pool_lock_
   Atomic<uint32_t> carrier_count_{0};
-  Atomic<uint32_t> carrier_limit_{0};
+  Atomic<uint32_t> carrier_limit_{0};  // relaxed: a hint; a late look costs one dispatch
   Atomic<bool> stopping_{false};
   Lock pool_lock_;
   int blocked_ = 0;  // under pool_lock_
-  Atomic<int32_t> any_blocked_{0};
+  Atomic<int32_t> any_blocked_{0};  // written under pool_lock_. relaxed: the fences at [blocked/1] order it
 
   static void RegisterForkHandler() noexcept;
   static void InForkedChild() noexcept;
@@ -184,6 +187,7 @@ class RuntimeCore {
 
   Lock roots_lock_;
   SiblingList roots_;
+  // relaxed: who adds knows that the runtime is not being destroyed yet, or that a root of it is counted still.
   Atomic<uint32_t> live_roots_{0};
 
   // Calls visit(thread, argument) for every thread that is known, before its children, under the locks above them.
@@ -196,13 +200,13 @@ class RuntimeCore {
    public:
     void Push(ScopeRecord& scope) noexcept;
     ScopeRecord* Pop() noexcept;
-    bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }  // a hint
+    bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }
 
    private:
     Lock lock_;
     ScopeRecord* front_ = nullptr;
     ScopeRecord* back_ = nullptr;
-    Atomic<bool> pending_{false};
+    Atomic<bool> pending_{false};  // written under lock_. relaxed: a hint
   };
   ShutdownQueue shutdowns_;
   ShutdownQueue stop_callbacks_;

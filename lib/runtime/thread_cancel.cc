@@ -30,8 +30,7 @@ bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
 
 CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   CancelTarget* target = thread.root.requested ? &thread.root : nullptr;
-  // [records/2] acquire: pairs with [records/1].
-  Record* const innermost = thread.records.load(std::memory_order_acquire);
+  Record* const innermost = thread.InnermostRecord();
   Record* end = nullptr;  // nothing from here outwards counts: it is the target, or hidden
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (!Hides(thread, *at)) continue;
@@ -80,7 +79,7 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
 // parked, and is to be made runnable.
 [[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
   Record* const end = RecordOf(thread, target);
-  Record* const innermost = thread.records.load(std::memory_order_acquire);  // [records/2]
+  Record* const innermost = thread.InnermostRecord();
   // The outermost shield inside the target hides everything within it.
   Record* shield = OutermostShield(thread, innermost, end);
   while (shield != nullptr && shield->kind == Record::Kind::kGraceShield) {
@@ -133,7 +132,7 @@ void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause&
     target.cause = cause;
     const ThreadState::Snapshot before = thread.state.Request();
     // A thread that was asked before has been looking ever since. One that is not watched any more was let go by
-    // another watcher.
+    // another watcher. [records/3] heavy: pairs with [records/6] and [records/7].
     if (!before.asleep() && !before.requested() && (fence == Fence::kNeeded || !before.watched())) HeavyFence();
     runnable = Deliver(thread, target);
   }
@@ -201,7 +200,7 @@ void GraceShield::Fire(TimerNode* node) noexcept {
   {
     std::lock_guard guard(thread.records_lock);
     shield.requested = true;
-    Record* at = thread.records.load(std::memory_order_acquire);  // [records/2]
+    Record* at = thread.InnermostRecord();
     while (at != nullptr && at != &shield) at = at->outer;
     if (at == nullptr) return;  // it was closed just now
     runnable = DeliverAll(thread, shield.outer);
@@ -225,7 +224,7 @@ void RuntimeCore::LiftShields() noexcept {
     bool runnable = false;
     {
       std::lock_guard guard(thread->records_lock);
-      runnable = DeliverAll(*thread, thread->records.load(std::memory_order_acquire));  // [records/2]
+      runnable = DeliverAll(*thread, thread->InnermostRecord());
     }
     if (runnable) WakeDelivered(*thread);
   }
@@ -240,7 +239,7 @@ void CancelBatch::Request() noexcept {
     const ThreadState::Snapshot before = threads_[i]->state.Watch();
     awake |= !before.asleep() && !before.requested();
   }
-  if (awake) HeavyFence();
+  if (awake) HeavyFence();  // [records/4] heavy: pairs with [records/6] and [records/7], for all of them
   for (int i = 0; i < count_; ++i) {
     RequestCancel(*threads_[i], threads_[i]->root, cause_, Fence::kPassed);
     // From here on it is asked, and looks.
@@ -251,6 +250,7 @@ void CancelBatch::Request() noexcept {
 RecordsWatch::RecordsWatch(ThreadBlock& thread) noexcept : thread_(thread) {
   thread.records_lock.lock();
   const ThreadState::Snapshot before = thread.state.Watch();
+  // [records/5] heavy: pairs with [records/6] and [records/7].
   if (!before.asleep() && !before.requested()) HeavyFence();
 }
 

@@ -202,7 +202,6 @@ void TimerWheel::FireOne(TimerNode& node) noexcept {
   if (!cancel_waits) return;
   firing_ = nullptr;
   if (waiting_ == 0) return;
-  // relaxed: the waiters look at `firing_` under the lock.
   fires_ended_.fetch_add(1, std::memory_order_relaxed);
   FutexWake(fires_ended_, static_cast<int>(waiting_));
 }
@@ -213,7 +212,7 @@ bool TimerWheel::RunsElsewhere(const TimerNode& node) const noexcept {
 
 void TimerWheel::AwaitFireEnd() noexcept {
   ++waiting_;
-  const uint32_t seen = fires_ended_.load(std::memory_order_relaxed);  // changes under the lock only
+  const uint32_t seen = fires_ended_.load(std::memory_order_relaxed);
   lock_.unlock();
   for (int i = 0; i < kSpins && fires_ended_.load(std::memory_order_relaxed) == seen; ++i) CpuRelax();
   while (fires_ended_.load(std::memory_order_relaxed) == seen) FutexWait(fires_ended_, seen);

@@ -168,7 +168,6 @@ std::string DescribeRecord(const Record& record) {
   return scope == nullptr ? "a boundary" : scope->Describe();
 }
 
-// relaxed: the thread's own.
 inline void ScopeBase::CheckNothingInside(std::source_location closed_at) const {
   if (owner->records.load(std::memory_order_relaxed) == this && owner->bindings == bindings_) [[likely]]
     return;
@@ -269,7 +268,7 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   PlaceChild(child, self, round, carrier.NextThreadIds(1));
   if (name != nullptr) {
     name->Bind(child);
-    // [identity/1] release: pairs with [identity/2].
+    // [identity/4] release: pairs with [identity/2].
     child.identity.store(name, std::memory_order_release);
   }
   child.daemon_ = daemon;

@@ -80,7 +80,8 @@ void Event::StopListening(internal::EventListener& listener) noexcept {
 
 void Event::Reset() noexcept {
   std::lock_guard guard(waiters_.lock);
-  set_.store(false, std::memory_order_relaxed);  // takes something back: nothing to order
+  // relaxed: it takes something back, so there is nothing to order.
+  set_.store(false, std::memory_order_relaxed);
 }
 
 bool Event::Suspend(internal::AwaitingFrame frame) noexcept {

@@ -157,8 +157,10 @@ class Simulation::Host final : public internal::Host {
 
   void AwaitDone(Atomic<uint32_t>& done) noexcept override {
     Begin();
+    // relaxed: all carriers are one OS thread.
     while (done.load(std::memory_order_relaxed) == 0) RunOne();
   }
+  // relaxed: as above.
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
 
   // A driver's descriptors and memory are shared with the parent.

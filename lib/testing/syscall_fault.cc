@@ -79,7 +79,7 @@ void ScopedSyscallFault::Install(Options options) {
   fault = {.installed = true, .calls = 0, .options = options};
   if (installed_faults++ > 0) return;
   WEFT_CHECK(&Sys() == &RealSyscalls()) << "a fault on top of another test's table of syscalls";
-  // [syscalls/2] release, as in syscalls.cc.
+  // [syscalls/4] release: pairs with [syscalls/1].
   syscalls_internal::current.store(&kFaultySyscalls, std::memory_order_release);
 }
 
@@ -87,7 +87,7 @@ ScopedSyscallFault::~ScopedSyscallFault() {
   std::lock_guard guard(lock);
   faults[index_].installed = false;
   if (--installed_faults > 0) return;
-  // [syscalls/2] release, as in syscalls.cc.
+  // [syscalls/5] release: pairs with [syscalls/1].
   syscalls_internal::current.store(&RealSyscalls(), std::memory_order_release);
 }
 

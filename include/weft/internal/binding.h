@@ -81,7 +81,8 @@ class BindingNode {
   }
 
   uint64_t keys_;  // a Bloom filter of those bound from here outwards
-  // What was sought from here or from further in: where it is bound, or that it is not (Unbound()).
+  // What was sought from here or from further in: where it is bound, or that it is not (Unbound()). relaxed: the nodes
+  // are constant, and older than whoever may look from them.
   mutable Atomic<uintptr_t> known_[kKnown] = {};
 };
 

@@ -36,7 +36,7 @@ class ChildBase : public ThreadBlock {
 
   // The owner, which may read the result from now on, also before a join.
   void ShowToOwner() noexcept { shown_to_owner_ = true; }
-  // Was the value moved out? relaxed: who asks while another thread takes it races for the value itself.
+  // Was the value moved out?
   bool taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
   // Before that.
   void Take() noexcept { taken_.store(true, std::memory_order_relaxed); }
@@ -65,7 +65,8 @@ class ChildBase : public ThreadBlock {
 
   // ---- The end of the run, when the closure is gone. (child.cc)
   void OnEnd(Ending ending) noexcept override;
-  bool HasHandle() const noexcept { return refs.load(std::memory_order_acquire) > 1; }  // acquire: as [ref/2]
+  // [block/3] acquire: pairs with [block/2].
+  bool HasHandle() const noexcept { return refs.load(std::memory_order_acquire) > 1; }
   // Destroys a result that nobody can read.
   void DropUnread() noexcept;
   // The last touch. `holds`: a result is there that has a destructor.
@@ -84,7 +85,7 @@ class ChildBase : public ThreadBlock {
   Atomic<Completion> completion_{Completion::kUnavailable};
   const bool holds_;  // a result has a destructor
   bool shown_to_owner_ = false;
-  Atomic<bool> taken_{false};
+  Atomic<bool> taken_{false};  // relaxed: who asks while another thread takes the value races for the value itself
   bool daemon_ = false;  // before it starts
   bool within_limit_ = false;  // counted in running_ of the scope; guarded by its lock
 };

@@ -98,8 +98,8 @@ class HeldLock : public ListNode<WantedTag> {
  private:
   // relaxed: others look under the lock of the stripe, and what they look for was written before they began.
   Atomic<const void*> address_{nullptr};
-  Atomic<uint64_t> id_{0};
-  Atomic<uint32_t> scopes_opened_{0};
+  Atomic<uint64_t> id_{0};             // relaxed: as above
+  Atomic<uint32_t> scopes_opened_{0};  // relaxed: as above
 };
 
 // The locks that somebody waits for. A lock is listed from its first waiter until an unlock finds none.

@@ -40,7 +40,7 @@ class ForeignState {
     return word_.exchange(kEnded, WEFT_ORDER("foreign/1", std::memory_order_release)) == kParked;
   }
 
-  // Relaxed: a check of what the caller has been told.
+  // relaxed: a check of what the caller has been told.
   bool ended() const noexcept { return word_.load(std::memory_order_relaxed) == kEnded; }
 
  private:

@@ -51,7 +51,7 @@ class JoinCount {
   bool MayHaveLocal() const noexcept { return local_ > 0; }
   // Nothing was left when it looked.
   bool Drained() noexcept {
-    // [join/1] acquire: pairs with [join/2] of those who ended.
+    // [join/1] acquire: pairs with [join/2], of those who ended, and with [join/3].
     const int64_t others = shared_.load(WEFT_ORDER("join/1", std::memory_order_acquire));
     if ((others | local_) == 0) [[likely]]
       return true;
@@ -67,19 +67,19 @@ class JoinCount {
   // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
   [[nodiscard]] bool Block() noexcept { return Merge(kBlocked); }
   bool BlockedDrained() const noexcept {
-    // [join/4] acquire: as [join/1].
+    // [join/4] acquire: pairs with [join/2], as [join/1] does.
     return shared_.load(WEFT_ORDER("join/4", std::memory_order_acquire)) == kBlocked;
   }
   void Unblock() noexcept { shared_.fetch_sub(kBlocked, std::memory_order_relaxed); }
 
   // ---- Anybody else's.
-  // relaxed: whoever adds knows by other means that the scope stays until it has ended what it adds.
   void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
   // As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::AwaitOthers)
   void Add(int64_t count) noexcept { shared_.fetch_add(count, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {
-    // [join/2] acq_rel: release, for whoever brings it to zero; acquire, if that is this one.
+    // [join/2] acq_rel: the release is for whoever brings it to zero, the acquire if that is this one. So it pairs with
+    // itself, with [join/3], and with [join/1] and [join/4].
     const int64_t left = AddAndConclude(-1, WEFT_ORDER("join/2", std::memory_order_acq_rel));
     if (left == kWaiting) return Last::kResume;
     return left == kBlocked ? Last::kRing : Last::kNo;
@@ -104,7 +104,7 @@ class JoinCount {
     // The last touch of local_: whoever resumes the owner makes it the holder again.
     const int64_t added = local_ + flag;
     local_ = 0;
-    // [join/3] acq_rel: as [join/2].
+    // [join/3] acq_rel: as [join/2], it pairs with [join/2] and [join/1].
     return AddAndConclude(added, WEFT_ORDER("join/3", std::memory_order_acq_rel)) == flag;
   }
 
@@ -120,6 +120,8 @@ class JoinCount {
   }
 
   Plain<int64_t> local_;
+  // relaxed: what is added or taken back by somebody who knows that the scope stays, and first looks of a
+  // compare-exchange.
   Atomic<int64_t> shared_{0};
 };
 

@@ -51,27 +51,26 @@ class OpenDescriptor {
   void Close() noexcept;
   // Until it is closed in the kernel.
   bool is_open() const noexcept {
-    // [open/1] acquire: pairs with [open/2]. Whoever sees it closed finds the port free.
+    // [descriptor/1] acquire: pairs with [descriptor/2]. Whoever sees it closed finds the port free.
     return fd_.load(std::memory_order_acquire) >= 0;
   }
-  // Acquire: pairs with SetShutDown().
+  // [descriptor/3] acquire: pairs with [descriptor/4].
   bool was_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
   void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
   void Release() noexcept {
-    // [ref/1] acq_rel: what every holder did happens before the destruction.
+    // [descriptor/5] acq_rel: pairs with itself. What every holder did happens before the destruction.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
   // ---- Any thread that has a use.
 
-  // relaxed: it does not change while there is a use.
   int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
   // On a virtual thread, before an operation: it belongs to this runtime from now on.
   void Attach(const char* what) noexcept;
-  // Does Close() want this to end? Acquire: pairs with the release in Close().
+  // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
   bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
   PendingOperations& pending() noexcept { return pending_; }
-  // Before shutdown(2) of both directions.
+  // Before shutdown(2) of both directions. [descriptor/4] release: pairs with [descriptor/3].
   void SetShutDown() noexcept { shut_down_.store(true, std::memory_order_release); }
   // The last one, once it is closing, closes it.
   void Leave() noexcept;
@@ -87,9 +86,9 @@ class OpenDescriptor {
   ~OpenDescriptor() = default;
   void CloseInKernel() noexcept;
 
-  Atomic<uint32_t> uses_{kClosed};
+  Atomic<uint32_t> uses_{kClosed};  // relaxed: who begins a use knows the rest by the reference
   Atomic<uint32_t> refs_{1};
-  Atomic<int> fd_{-1};
+  Atomic<int> fd_{-1};  // relaxed: it does not change while there is a use, and whoever shares a new one orders it
   Atomic<bool> attached_{false};
   Atomic<bool> shut_down_{false};
   std::shared_ptr<Backend> backend_;  // written once, under a lock

@@ -90,7 +90,6 @@ class ScopeRecord : public Record {
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
   // For dumps and reasons.
   std::string_view name() const noexcept { return operations_.name(*this); }
-  // Relaxed: a shutdown that is missed reaches the child when it registers.
   bool shut() const noexcept { return shut_.load(std::memory_order_relaxed); }
 
   const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
@@ -105,7 +104,7 @@ class ScopeRecord : public Record {
   uint8_t permits_before;
 
  protected:
-  Atomic<bool> shut_{false};  // written under lock_
+  Atomic<bool> shut_{false};  // written under lock_. relaxed: a child that misses it is asked when it registers
 
  public:
   uint32_t opened_as;

@@ -243,7 +243,7 @@ class ScopeBase : public ScopeRecord {
   // Gives how many there are by now.
   uint64_t CountFailureLocked() noexcept {
     const uint64_t count = failure_count_.load(std::memory_order_relaxed) + 1;
-    failure_count_.store(count, std::memory_order_relaxed);  // one writer at a time
+    failure_count_.store(count, std::memory_order_relaxed);
     return count;
   }
   void ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept;
@@ -295,10 +295,10 @@ class ScopeBase : public ScopeRecord {
   const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
 
   // ---- The owner's.
-  // The atomic ones are relaxed: threads of a scope nested in this one may fork into it.
-  Atomic<uint32_t> fork_round_{0};
+  // Threads of a scope nested in this one may fork into it, and read the atomic ones.
+  Atomic<uint32_t> fork_round_{0};  // relaxed: one writer; who reads it was started after the round began
   uint32_t last_join_completed_ = 0;
-  Atomic<bool> closed_{false};
+  Atomic<bool> closed_{false};  // relaxed: one writer; it serves to find a mistake
 
   struct Timer : TimerNode {
     void Start(ScopeBase& timed, absl::Duration timeout) noexcept;
@@ -333,7 +333,7 @@ class ScopeBase : public ScopeRecord {
   int64_t daemons_ = 0;  // that have not ended
   bool awaits_others_ = false;          // a join waits, and the daemons do not count
   ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
-  Atomic<uint64_t> failure_count_{0};
+  Atomic<uint64_t> failure_count_{0};  // relaxed: written under lock_
 };
 
 // "the scope 'name' opened at file.cc:31", or "a boundary".

@@ -104,9 +104,9 @@ class ThreadIdentity {
     std::lock_guard guard(lock_);
     thread_ = nullptr;
   }
-  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
   void Release() noexcept {
-    // [ref/1] acq_rel: what every holder did happens before the destruction.
+    // [identity/3] acq_rel: pairs with itself. What every holder did happens before the destruction.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
@@ -149,9 +149,11 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   const BindingNode* bindings = nullptr;
   PromiseBase* leaf = nullptr;  // the frame that goes on when the thread is resumed
   void* waiting_on;             // of `wait`
-  Atomic<const WaitKind*> wait{nullptr};  // what it is parked in, or was last; atomic for those who only display it
-  Atomic<ThreadIdentity*> identity{nullptr};  // null: nobody has asked; written by the thread, or before it starts
-  Atomic<Record*> records{nullptr};           // walked by others, see above
+  // What it is parked in, or was last. relaxed: `state` orders it for whoever claims the thread; others display it.
+  Atomic<const WaitKind*> wait{nullptr};
+  // Null: nobody has asked. Written by the thread, or before it starts. relaxed: by the thread itself.
+  Atomic<ThreadIdentity*> identity{nullptr};
+  Atomic<Record*> records{nullptr};  // walked by others, see above. relaxed: by the thread itself
   uint32_t scopes_opened = 0;
   ThreadState::Snapshot seen;
 
@@ -159,7 +161,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   Lock records_lock;
 
   // ---- Shared.
-  // Index of the carrier it was last mounted on, plus one (0: never), and kMountedBit while it is. For display.
+  // Index of the carrier it was last mounted on, plus one (0: never), and kMountedBit while it is.
+  // relaxed: for display.
   Atomic<uint32_t> mounted{0};
   ThreadState state;
   Atomic<uint32_t> refs;
@@ -180,11 +183,17 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
     return permits_held > scope.permits_before || permits_held == kManyPermits;
   }
 
+  // Where a walk of its records begins, for whoever holds records_lock.
+  Record* InnermostRecord() const noexcept {
+    // [records/2] acquire: pairs with [records/1] and [records/8].
+    return records.load(std::memory_order_acquire);
+  }
+
   // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
   bool OwesCleanUp() const noexcept { return leaf != nullptr && leaf->owes_clean_up(); }
 
   std::string_view DisplayName() const noexcept {
-    // [identity/2] acquire: pairs with [identity/1].
+    // [identity/2] acquire: pairs with [identity/1] and [identity/4].
     const ThreadIdentity* known = identity.load(std::memory_order_acquire);
     return known == nullptr ? std::string_view() : known->name;
   }
@@ -199,15 +208,16 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
-  void AddRef() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }  // the caller has one already
+  void AddRef() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
   void Release() noexcept {
     if (ReleaseLast()) delete this;
   }
   // The same for a caller that has something to do before it destroys the block: true if it must.
   [[nodiscard]] bool ReleaseLast() noexcept {
-    // [ref/2] acquire: pairs with [ref/1]. The last reference needs no other step: nobody is there to take one.
+    // [block/1] acquire: pairs with [block/2]. The last reference needs no other step: nobody is there to take one.
     if (refs.load(std::memory_order_acquire) == 1) return true;
-    // [ref/1] acq_rel: what every holder did happens before the destruction.
+    // [block/2] acq_rel: pairs with itself, with [block/1] and with [block/3]. What every holder did happens before the
+    // destruction.
     return refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
   // The run, when no code of the thread's own is left: handles to it say that it has ended.
@@ -334,10 +344,10 @@ inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
 
 inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
-  record.outer = thread.records.load(std::memory_order_relaxed);  // relaxed: only the thread itself writes it
-  // [records/1] release: pairs with [records/2] of those who walk.
+  record.outer = thread.records.load(std::memory_order_relaxed);
+  // [records/1] release: pairs with [records/2], of those who walk.
   thread.records.store(&record, std::memory_order_release);
-  LightFence();
+  LightFence();  // [records/6] light: pairs with [records/3], [records/4] and [records/5]
   if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]]
     return PushedUnderAttention(thread);
   return false;
@@ -347,8 +357,9 @@ inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
 inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
   if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
     DieOutOfOrder(thread);
-  thread.records.store(record.outer, std::memory_order_release);  // [records/1] release: as above
-  LightFence();
+  // [records/8] release: pairs with [records/2], as [records/1] does.
+  thread.records.store(record.outer, std::memory_order_release);
+  LightFence();  // [records/7] light: pairs with [records/3], [records/4] and [records/5]
   if (!thread.state.Observe().attention()) [[likely]]
     return false;
   PoppedUnderAttention(thread);

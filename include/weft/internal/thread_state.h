@@ -75,8 +75,9 @@ class ThreadState {
     // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its
     // wake-up.
     uint32_t expected = WithPhase(seen.word, Phase::kActive);
-    // [thread/1] release: pairs with [thread/2] and [thread/4], whose callers read what the thread waits on, and its
-    // frame. [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the thread goes on to read.
+    // [thread/1] release: pairs with [thread/2], [thread/4] and [thread/9], whose callers read what the thread waits
+    // on, its frame and its records. [thread/3] acquire, failing: pairs with [thread/2], whose caller's writes the
+    // thread goes on to read.
     if (word_.compare_exchange_strong(expected, WithPhase(seen.word, Phase::kParked),
                                       WEFT_ORDER("thread/1", std::memory_order_release),
                                       WEFT_ORDER("thread/3", std::memory_order_acquire))) {
@@ -113,7 +114,8 @@ class ThreadState {
           WEFT_CHECK(false) << "a virtual thread is woken twice for one wait";
           return WakeOutcome::kLeft;
       }
-      // [thread/2] release: pairs with [thread/3] and [thread/5]. Acquire: pairs with [thread/1] and [thread/5].
+      // [thread/2] acq_rel: the release pairs with [thread/3] and [thread/5], the acquire with [thread/1] and
+      // [thread/5].
       if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/2", std::memory_order_acq_rel),
                                       std::memory_order_relaxed)) {
         return next == Phase::kActive ? WakeOutcome::kSchedule : WakeOutcome::kLeft;
@@ -168,8 +170,8 @@ class ThreadState {
       const bool woken = Snapshot{word}.phase() == Phase::kCancellingWoken;
       WEFT_DCHECK(!withdrawn || !woken) << "a withdrawn wait was woken";
       const Phase next = withdrawn || woken ? Phase::kActive : Phase::kParked;
-      // [thread/5] release: pairs with [thread/2]; stands for [thread/1], since the caller has looked at what the
-      // thread waits on. Acquire: pairs with [thread/2], as [thread/3] does.
+      // [thread/5] acq_rel: both pair with [thread/2]. The release stands for [thread/1], since the caller has looked
+      // at what the thread waits on; the acquire does as [thread/3].
       if (word_.compare_exchange_weak(word, WithPhase(word, next), WEFT_ORDER("thread/5", std::memory_order_acq_rel),
                                       std::memory_order_relaxed)) {
         return next == Phase::kActive;
@@ -205,6 +207,8 @@ class ThreadState {
     return (word & ~kPhaseMask) | static_cast<uint32_t>(phase);
   }
 
+  // relaxed: where a compare-exchange decides, or the step belongs to whoever owns the thread, who is ordered by other
+  // means.
   Atomic<uint32_t> word_{0};
 };
 

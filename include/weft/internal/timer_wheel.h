@@ -111,12 +111,11 @@ class TimerWheel {
   // When FireExpired has to be called next: never more than one tick after the earliest deadline, often before it, and
   // kNoDeadline if nothing is armed. One load; other threads may move it meanwhile.
   int64_t NextDeadline() const noexcept {
-    // relaxed: it orders nothing. The caller's own changes are seen, and a Cancel that is not seen yet costs a look.
     return next_deadline_ns_.load(std::memory_order_relaxed);
   }
 
   // How many timers are armed. Any thread; exact while nothing happens.
-  size_t armed() const noexcept { return armed_.load(std::memory_order_relaxed); }  // relaxed: a number to look at
+  size_t armed() const noexcept { return armed_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr int kLevelBits = 6;
@@ -165,9 +164,12 @@ class TimerWheel {
   int moving_ = -1;                  // the slot above level 0 which begins with tick_ and is being moved down, or -1
   uint32_t levels_ = 0;              // bit l: level l is not empty
   uint64_t occupied_[kLevels] = {};  // bit s: slot s of that level is not empty
+  // All three are written under lock_.
+  // relaxed: a carrier sees its own changes, and a Cancel that it does not see yet costs a look.
   Atomic<int64_t> next_deadline_ns_{kNoDeadline};
-  Atomic<size_t> armed_{0};
-  Atomic<uint32_t> fires_ended_{0};  // a futex word; counts the ends that somebody waited for
+  Atomic<size_t> armed_{0};  // relaxed: a number to look at
+  // A futex word: counts the ends that somebody waited for. relaxed: those look at `firing_` under the lock.
+  Atomic<uint32_t> fires_ended_{0};
   List slots_[kSlots];
 };
 

@@ -78,7 +78,6 @@ class WaitForSeveral {
   // itself. True: nobody else ends it.
   bool Claim(int32_t by) noexcept {
     int32_t expected = kOpen;
-    // relaxed: see "Memory ordering".
     return claimed_by_.compare_exchange_strong(expected, by, std::memory_order_relaxed, std::memory_order_relaxed);
   }
   // The number of the case that was granted; kOpen, kWithdrawn.
@@ -92,7 +91,7 @@ class WaitForSeveral {
   Thread& thread;
 
  private:
-  Atomic<int32_t> claimed_by_{kOpen};
+  Atomic<int32_t> claimed_by_{kOpen};  // relaxed: see "Memory ordering"
 };
 
 template <class Thread>

@@ -107,7 +107,7 @@ class Event {
   static const internal::WaitKind kWait;
 
   internal::Waiters waiters_;
-  internal::Atomic<bool> set_{false};  // written under waiters_.lock
+  internal::Atomic<bool> set_{false};  // written under waiters_.lock. relaxed: read under it
   bool listened_ = false;              // there may be listeners; guarded by waiters_.lock
   // Taken before the records lock of a listener's thread, and so before waiters_.lock.
   internal::Lock listeners_lock_;

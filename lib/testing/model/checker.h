@@ -6,8 +6,8 @@
 //     void Thread(int index) {                           // what each thread does
 //       if (index == 0) {
 //         data_.Set(42);
-//         ready_.store(true, WEFT_ORDER("publish/1", std::memory_order_release));
-//       } else if (ready_.load(WEFT_ORDER("publish/2", std::memory_order_acquire))) {
+//         ready_.store(true, WEFT_ORDER("ready/1", std::memory_order_release));
+//       } else if (ready_.load(WEFT_ORDER("ready/2", std::memory_order_acquire))) {
 //         model::Require(data_.Get() == 42, "who sees the flag sees the data");
 //       }
 //     }

@@ -310,7 +310,7 @@ void WalkDown(ThreadBlock& thread, void* argument) {
   const Walk& walk = *static_cast<const Walk*>(argument);
   walk.visit(thread, walk.argument);
   const RecordsWatch watch(thread);
-  for (Record* at = thread.InnermostRecord(); at != nullptr; at = at->outer) {
+  for (Record* at = InnermostRecord(thread); at != nullptr; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(WalkDown, argument);
   }
 }

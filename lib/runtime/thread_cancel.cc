@@ -1,4 +1,4 @@
-// Requests to cancel, and where they stop. See the notes in record.h, thread_block.h and thread_state.h.
+// Requests to cancel, and where they stop. See the notes in record.h, records.h and thread_state.h.
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -30,7 +30,7 @@ bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
 
 CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   CancelTarget* target = thread.root.requested ? &thread.root : nullptr;
-  Record* const innermost = thread.InnermostRecord();
+  Record* const innermost = InnermostRecord(thread);
   Record* end = nullptr;  // nothing from here outwards counts: it is the target, or hidden
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (!Hides(thread, *at)) continue;
@@ -56,7 +56,7 @@ CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   return target;
 }
 
-bool IsCancelledUnderAttention(ThreadBlock& thread) noexcept {
+bool IsCancelledSlow(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
   if (!thread.state.Observe().requested()) return false;
   std::lock_guard guard(thread.records_lock);
@@ -64,8 +64,6 @@ bool IsCancelledUnderAttention(ThreadBlock& thread) noexcept {
 }
 
 namespace {
-
-enum class Fence { kNeeded, kPassed };
 
 Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Record* end) noexcept {
   Record* outermost = nullptr;
@@ -79,7 +77,7 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
 // parked, and is to be made runnable.
 [[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
   Record* const end = RecordOf(thread, target);
-  Record* const innermost = thread.InnermostRecord();
+  Record* const innermost = InnermostRecord(thread);
   // The outermost shield inside the target hides everything within it.
   Record* shield = OutermostShield(thread, innermost, end);
   while (shield != nullptr && shield->kind == Record::Kind::kGraceShield) {
@@ -106,7 +104,7 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
 // what is inside.
 [[nodiscard]] bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept {
   // A thread that is about to park looks again.
-  static_cast<void>(thread.state.Request());
+  AnnounceRequest(thread, FencePassed::kNo);
   bool runnable = false;
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (at->kind != Record::Kind::kOwnRequest) continue;
@@ -122,18 +120,14 @@ void WakeDelivered(ThreadBlock& thread) noexcept {
   MakeRunnable(thread);
 }
 
-// With kPassed the thread was watched, and a fence has been passed since.
-void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause, Fence fence) noexcept {
+void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause, FencePassed passed) noexcept {
   bool runnable = false;
   {
     std::lock_guard guard(thread.records_lock);
     if (target.requested) return;
     target.requested = true;
     target.cause = cause;
-    const ThreadState::Snapshot before = thread.state.Request();
-    // A thread that was asked before has been looking ever since. One that is not watched any more was let go by
-    // another watcher. [records/3] heavy: pairs with [records/6] and [records/7].
-    if (!before.asleep() && !before.requested() && (fence == Fence::kNeeded || !before.watched())) HeavyFence();
+    AnnounceRequest(thread, passed);
     runnable = Deliver(thread, target);
   }
   if (runnable) WakeDelivered(thread);
@@ -142,7 +136,7 @@ void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause&
 }  // namespace
 
 void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept {
-  RequestCancel(thread, target, cause, Fence::kNeeded);
+  RequestCancel(thread, target, cause, FencePassed::kNo);
 }
 
 // ---- A shield with a grace limit.
@@ -200,7 +194,7 @@ void GraceShield::Fire(TimerNode* node) noexcept {
   {
     std::lock_guard guard(thread.records_lock);
     shield.requested = true;
-    Record* at = thread.InnermostRecord();
+    Record* at = InnermostRecord(thread);
     while (at != nullptr && at != &shield) at = at->outer;
     if (at == nullptr) return;  // it was closed just now
     runnable = DeliverAll(thread, shield.outer);
@@ -224,7 +218,7 @@ void RuntimeCore::LiftShields() noexcept {
     bool runnable = false;
     {
       std::lock_guard guard(thread->records_lock);
-      runnable = DeliverAll(*thread, thread->InnermostRecord());
+      runnable = DeliverAll(*thread, InnermostRecord(*thread));
     }
     if (runnable) WakeDelivered(*thread);
   }
@@ -234,38 +228,30 @@ void RuntimeCore::LiftShields() noexcept {
 // ---- Several at once.
 
 void CancelBatch::Request() noexcept {
-  bool awake = false;
-  for (int i = 0; i < count_; ++i) {
-    const ThreadState::Snapshot before = threads_[i]->state.Watch();
-    awake |= !before.asleep() && !before.requested();
-  }
-  if (awake) HeavyFence();  // [records/4] heavy: pairs with [records/6] and [records/7], for all of them
-  for (int i = 0; i < count_; ++i) {
-    RequestCancel(*threads_[i], threads_[i]->root, cause_, Fence::kPassed);
-    // From here on it is asked, and looks.
-    threads_[i]->state.Unwatch();
-  }
+  WatchEach(threads_, count_, [this](ThreadBlock& thread) {
+    RequestCancel(thread, thread.root, cause_, FencePassed::kByWatchEach);
+  });
 }
 
-RecordsWatch::RecordsWatch(ThreadBlock& thread) noexcept : thread_(thread) {
-  thread.records_lock.lock();
-  const ThreadState::Snapshot before = thread.state.Watch();
-  // [records/5] heavy: pairs with [records/6] and [records/7].
-  if (!before.asleep() && !before.requested()) HeavyFence();
-}
+// ---- The thread, where somebody asks for its attention.
 
-RecordsWatch::~RecordsWatch() {
-  thread_.state.Unwatch();
-  thread_.records_lock.unlock();
-}
-
-bool PushedUnderAttention(ThreadBlock& thread) noexcept {
+bool PushRecordSlow(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
-  // Taken whatever asks for attention: who watches makes no other fence. Either it is done, and what it has requested
-  // is seen here, or it comes later, and meets what was pushed.
-  std::lock_guard guard(thread.records_lock);
-  // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
-  return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
+  return LookUnderLock(thread, [&thread] {
+    // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
+    return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
+  });
+}
+
+void PopRecordSlow(ThreadBlock& thread) noexcept {
+  LookUnderLock(thread, [&thread] {
+    if (!thread.state.Observe().requested()) return;
+    bool left = thread.root.requested;
+    for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
+      left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;
+    }
+    if (!left) thread.state.ClearRequested();
+  });
 }
 
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept {
@@ -295,16 +281,6 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread) {
                                        ThreadLabel(*at->home->owner)));
   }
   return reason;
-}
-
-void PoppedUnderAttention(ThreadBlock& thread) noexcept {
-  std::lock_guard guard(thread.records_lock);
-  if (!thread.state.Observe().requested()) return;
-  bool left = thread.root.requested;
-  for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
-    left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;
-  }
-  if (!left) thread.state.ClearRequested();
 }
 
 void DieWithScopeOpen(const ThreadBlock& thread) noexcept {

@@ -1,8 +1,8 @@
-// The state word of a virtual thread. Goal: at any time one owner, who sees all that the owners before have done; no
-// wake-up is lost, none is done twice, and no request stays behind with the thread parked. Method: a virtual thread
-// that waits several times, and others who wake it and ask it to end. Whoever is told to schedule it runs it on, so
-// that two owners at once are a race on its frame.
-#include "weft/internal/thread_state.h"
+// The state word of a virtual thread, and the records protocol. Goals: at any time the thread has one owner, who sees
+// all that the owners before have done; no wake-up is lost, none is done twice, and no request stays behind with the
+// thread parked. No walker meets a record that was freed, or misses one that was pushed. Method: a virtual thread that
+// waits several times, and others that wake it, ask it to end, and walk its records. Whoever is told to schedule it
+// runs it on, so that two owners at once are a race on its frame.
 
 #include <gtest/gtest.h>
 
@@ -13,6 +13,8 @@
 #include "tests/model/component.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/records.h"
+#include "weft/internal/thread_state.h"
 
 namespace weft::internal {
 namespace {
@@ -21,12 +23,26 @@ using enum std::memory_order;
 using model::Cell;
 using model::Require;
 
-// What stands around the state word in lib/runtime (thread_block.h, thread_cancel.cc, carrier.cc), step by step: a
-// registration, which is taken back or answered once; boundaries, with their lock; a record, which is open during a
-// wait and freed after it; and the thread's body.
+// A record of the thread below.
+struct OpenRecord {
+  enum State { kFree, kOpen };
+
+  Plain<OpenRecord*> outer{nullptr};
+  Cell<int> state{kFree};
+  Cell<bool> met{false};  // by a walker; under the lock
+};
+
+// A virtual thread with the state word and the records protocol that ship. Around them, step by step, what the runtime
+// does: a registration, which is taken back or answered once; a record that is open during a wait and freed after it;
+// and the thread's body.
 class WaitingThread {
  public:
   explicit WaitingThread(int waits) : waits_left_(waits) {}
+
+  // ---- For records.h.
+  Atomic<OpenRecord*> records{nullptr};
+  Lock records_lock;
+  ThreadState state;
 
   // By its owner: until it parks, or ends.
   void Run() {
@@ -35,7 +51,7 @@ class WaitingThread {
       brought_.Get();
       if (awaiter_.Get() == kWaits) {
         awaiter_.Set(kGone);
-        Pop();
+        Pop(record_);
       }
       if (unwind_.Get()) {
         unwind_.Set(false);
@@ -43,13 +59,13 @@ class WaitingThread {
       }
       if (waits_left_.Get() == 0) {
         result_.Set(1);
-        state_.End();
+        state.End();
         return;
       }
       waits_left_.Set(waits_left_.Get() - 1);
-      Push();
+      Push(record_);
       awaiter_.Set(kWaits);
-      ThreadState::Snapshot seen = state_.Observe();
+      ThreadState::Snapshot seen = state.Observe();
       if (seen.requested() && Deliver()) continue;
       registered_.store(1, release);
       frame_.Set(frame_.Get() + 1);  // it suspends, and may have been woken already
@@ -60,20 +76,19 @@ class WaitingThread {
   void Wake() {
     if (!TakeRegistration()) return;
     brought_.Set(1);
-    if (state_.Wake() == ThreadState::WakeOutcome::kSchedule) Run();
+    if (state.Wake() == ThreadState::WakeOutcome::kSchedule) Run();
   }
 
   // Hidden: by a shield, so that it is no reason to end the wait.
   void Request(bool hidden) {
     bool runnable = false;
     {
-      std::lock_guard guard(records_lock_);
+      std::lock_guard guard(records_lock);
       if (!hidden) {
         if (requested_.Get()) return;
         requested_.Set(true);
       }
-      const ThreadState::Snapshot before = state_.Request();
-      if (!before.asleep() && !before.requested()) HeavyFence(WEFT_ORDER("records/3", seq_cst));
+      AnnounceRequest(*this, FencePassed::kNo);
       Walk();
       if (!hidden) runnable = Interrupt();
     }
@@ -82,47 +97,52 @@ class WaitingThread {
 
   // By a scope that is shut down, which forces one fence for many. Such a request is never delivered: the thread ends.
   void RequestEnd() {
-    const ThreadState::Snapshot watched = state_.Watch();
-    if (!watched.asleep() && !watched.requested()) HeavyFence(WEFT_ORDER("records/4", seq_cst));
     bool runnable = false;
-    {
-      std::lock_guard guard(records_lock_);
-      if (!ends_.Get()) {
-        ends_.Set(true);
-        const ThreadState::Snapshot before = state_.Request();
-        if (!before.asleep() && !before.requested() && !before.watched()) HeavyFence();
-        Walk();
-        runnable = Interrupt();
-      }
-    }
-    state_.Unwatch();
+    WaitingThread* const self = this;
+    WatchEach(&self, 1, [&runnable](WaitingThread& thread) {
+      std::lock_guard guard(thread.records_lock);
+      if (thread.ends_.Get()) return;
+      thread.ends_.Set(true);
+      AnnounceRequest(thread, FencePassed::kByWatchEach);
+      thread.Walk();
+      runnable = thread.Interrupt();
+    });
     if (runnable) Run();
   }
 
   // A report of who waits on what.
   void Watch() {
-    std::lock_guard guard(records_lock_);
-    const ThreadState::Snapshot before = state_.Watch();
-    if (!before.asleep() && !before.requested()) HeavyFence(WEFT_ORDER("records/5", seq_cst));
+    const RecordsWatch watch(*this);
     Walk();
-    state_.Unwatch();
   }
 
   // True: a request was seen. The lock is taken if the thread is only watched, too; a bug was that it was not.
   enum Locks { kForAttention, kForRequests };
   bool Open(Locks locks) {
-    Push(locks);
-    return state_.Observe().requested();
+    Push(record_, locks);
+    return state.Observe().requested();
   }
-  bool was_met() const { return met_.Get(); }
+  bool was_met() const { return record_.met.Get(); }
+
+  void OpenAndClose() {
+    Push(record_);
+    Pop(record_);
+  }
+  void OpenAndCloseInside() {
+    OpenRecord inside;
+    Push(record_);
+    Push(inside);
+    Pop(inside);
+    Pop(record_);
+  }
 
   // Whoever has a handle.
   void Look() {
-    if (state_.ended()) Require(result_.Get() == 1, "a thread that has ended has its result");
+    if (state.ended()) Require(result_.Get() == 1, "a thread that has ended has its result");
   }
 
   void Finish() {
-    const ThreadState::Phase phase = state_.Observe().phase();
+    const ThreadState::Phase phase = state.Observe().phase();
     const bool parked = phase == ThreadState::Phase::kParked;
     Require(parked || phase == ThreadState::Phase::kEnded, "a thread is parked or has ended when nobody runs it");
     Require(parked == (registered_.load() == 1), "a thread is parked exactly while its wait is not answered");
@@ -131,61 +151,57 @@ class WaitingThread {
 
  private:
   enum Awaiter { kGone, kWaits };
-  enum RecordState { kFree, kOpen };
 
   bool TakeRegistration() { return registered_.exchange(0, acq_rel) == 1; }
 
   // ---- With the records lock held.
   void Walk() {
-    if (records_.load(acquire) != 1) return;
-    Require(record_.Get() == kOpen, "what is walked is not freed");
-    met_.Set(true);
+    for (OpenRecord* at = InnermostRecord(*this); at != nullptr; at = at->outer) {
+      Require(at->state.Get() == OpenRecord::kOpen, "what is walked is not freed");
+      at->met.Set(true);
+    }
   }
   bool Interrupt() {
-    if (!state_.Claim()) return false;
+    if (!state.Claim()) return false;
     Require(awaiter_.Get() == kWaits, "a thread that is claimed still waits");
     const bool withdrawn = TakeRegistration();
     if (withdrawn) unwind_.Set(true);
-    return state_.EndCancel(withdrawn);
+    return state.EndCancel(withdrawn);
   }
 
-  // ---- The owner's: as PushRecord() and PopRecord().
-  void Push(Locks locks = kForAttention) {
-    record_.Set(kOpen);
-    records_.store(1, release);
-    LightFence(WEFT_ORDER("records/6", seq_cst));
-    const ThreadState::Snapshot seen = state_.Observe();
-    if (locks == kForAttention ? seen.attention() : seen.requested()) std::lock_guard guard(records_lock_);
+  // ---- The owner's.
+  void Push(OpenRecord& record, Locks locks = kForAttention) {
+    record.state.Set(OpenRecord::kOpen);
+    const bool attention = PublishPush(*this, record);
+    if (locks == kForAttention ? attention : state.Observe().requested()) LookUnderLock(*this, [] {});
   }
-  void Pop() {
-    records_.store(0, release);
-    LightFence(WEFT_ORDER("records/7", seq_cst));
-    if (state_.Observe().attention()) std::lock_guard guard(records_lock_);
-    record_.Set(kFree);
+  void Pop(OpenRecord& record) {
+    if (PublishPop(*this, record)) LookUnderLock(*this, [] {});
+    record.state.Set(OpenRecord::kFree);
   }
   // False: there was nothing that is not hidden.
   bool Deliver() {
-    std::lock_guard guard(records_lock_);
+    std::lock_guard guard(records_lock);
     if (ends_.Get()) {
       waits_left_.Set(0);
       return true;
     }
     if (!requested_.Get()) return false;
     requested_.Set(false);
-    state_.ClearRequested();
+    state.ClearRequested();
     return true;
   }
 
   bool ParkIsLast(ThreadState::Snapshot seen) {
     for (;;) {
-      switch (state_.Park(seen)) {
+      switch (state.Park(seen)) {
         case ThreadState::ParkOutcome::kParked:
           return true;
         case ThreadState::ParkOutcome::kNotified:
           return false;
         case ThreadState::ParkOutcome::kRequested: {
-          std::lock_guard guard(records_lock_);
-          seen = state_.Observe();
+          std::lock_guard guard(records_lock);
+          seen = state.Observe();
           if (!(requested_.Get() || ends_.Get()) || !TakeRegistration()) continue;
           unwind_.Set(true);
           return false;
@@ -194,13 +210,9 @@ class WaitingThread {
     }
   }
 
-  ThreadState state_;
-  Lock records_lock_;
   Atomic<int> registered_{0};
-  Atomic<int> records_{0};
-  Cell<int> record_{kFree};
+  OpenRecord record_;
   // ---- Under the lock.
-  Cell<bool> met_{false};  // the record, by somebody who walked
   Cell<bool> requested_{false};
   Cell<bool> ends_{false};
   // ---- The owner's.
@@ -288,6 +300,46 @@ class Opening {
   bool told_ = false;
 };
 
+// A record is opened and closed inside another, while somebody walks.
+class Nesting {
+ public:
+  static constexpr int kThreads = 2;
+  Nesting() : first_(model::Choose(3)), second_(model::Choose(3)) {}
+  void Thread(int index) {
+    if (index == 0) return thread_.OpenAndCloseInside();
+    Walk(first_);
+    Walk(second_);
+  }
+  void Finish() {}
+
+ private:
+  void Walk(int how) {
+    if (how == 0) return thread_.Request(/*hidden=*/true);
+    if (how == 1) return thread_.RequestEnd();
+    thread_.Watch();
+  }
+
+  const int first_;
+  const int second_;
+  WaitingThread thread_{1};
+};
+
+// What records.h forbids: two calls of WatchEach() for one thread. The second may set the flag that the first had set,
+// and somebody else has taken down, before the second has forced its fence.
+class TwoBatches {
+ public:
+  static constexpr int kThreads = 3;
+  void Thread(int index) {
+    if (index == 0) return thread_.OpenAndClose();
+    if (index == 1) thread_.Watch();
+    thread_.RequestEnd();
+  }
+  void Finish() {}
+
+ private:
+  WaitingThread thread_{1};
+};
+
 std::vector<model::Program> Programs() {
   return {
       model::Of<Waiting<2, 2>>("2 threads x 2 operations", {.spurious_failures = 1}, kWake, kWatch),
@@ -297,7 +349,8 @@ std::vector<model::Program> Programs() {
       model::Nightly(model::Of<Waiting<3, 2>>("3 threads x 2 operations", {}, kWake, kWatch)),
       model::Of<Ending>("a look at the end", {}),
       model::Of<Opening>("a scope is opened", {}, /*one_of_many=*/false, WaitingThread::kForAttention),
-      model::Of<Opening>("a scope is opened under a watch", {}, /*one_of_many=*/true, WaitingThread::kForAttention)};
+      model::Of<Opening>("a scope is opened under a watch", {}, /*one_of_many=*/true, WaitingThread::kForAttention),
+      model::Of<Nesting>("a record inside another", {})};
 }
 
 const model::Component& ThreadStateComponent() {
@@ -305,7 +358,6 @@ const model::Component& ThreadStateComponent() {
   return component;
 }
 
-// The orders of those around it.
 const model::Component& RecordsComponent() {
   static const model::Component component = {"records", Programs()};
   return component;
@@ -321,9 +373,13 @@ TEST(ThreadStateModelTest, AWatchAloneIsReasonEnoughToTakeTheLock) {
   EXPECT_NE(model::Explore<Opening>({}, /*one_of_many=*/true, WaitingThread::kForRequests).violation, "");
 }
 
+TEST(ThreadStateModelTest, TwoBatchesAtOnceForOneThreadWouldMissAFence) {
+  EXPECT_NE(model::Explore<TwoBatches>({.preemptions = 3}).violation, "");
+}
+
 TEST(ThreadStateModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(ThreadStateComponent()); }
 
-TEST(ThreadStateModelTest, NoFenceOfThoseAroundItCouldBeWeaker) { model::RefuteWeakerOrders(RecordsComponent()); }
+TEST(ThreadStateModelTest, NoOrderOfTheRecordsCouldBeWeaker) { model::RefuteWeakerOrders(RecordsComponent()); }
 
 }  // namespace
 }  // namespace weft::internal

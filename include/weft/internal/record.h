@@ -2,7 +2,7 @@
 //
 // The records of a thread lie in its own frames and form one stack. Only the thread itself (or the carrier that unwinds
 // it) pushes and pops, without a lock as long as nobody looks; others, who bring a request to cancel, walk the stack
-// under the thread's records lock, having made sure that the thread knows of it (thread_block.h, "Records").
+// under the thread's records lock, having made sure that the thread knows of it (records.h).
 #ifndef WEFT_INTERNAL_RECORD_H_
 #define WEFT_INTERNAL_RECORD_H_
 

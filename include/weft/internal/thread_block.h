@@ -3,16 +3,6 @@
 // Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end,
 // a Subtask another. A block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles
 // (VirtualThread) refer to its identity instead, which is made when it is first asked for.
-//
-// Records. A thread pushes and pops its records without a lock, and looks at its state word afterwards. Whoever walks
-// them
-//   1. takes records_lock and sets a flag in the word (requested, or watched);
-//   2. unless the thread was asleep, which means that it will see the flag before it runs on: HeavyFence();
-//   3. walks.
-//   Thread: stores `records`, LightFence(), loads the word; if a flag is set, takes the lock and gives it back.
-// Either the fence at 2 comes before the thread's load, which sees the flag, and the thread does not free what it has
-// popped before the walk is over; or it comes after the thread's store, and the walk does not meet what was popped.
-// What was pushed and is not met is found by the thread, which sees the flag.
 #ifndef WEFT_INTERNAL_THREAD_BLOCK_H_
 #define WEFT_INTERNAL_THREAD_BLOCK_H_
 
@@ -33,6 +23,7 @@
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
+#include "weft/internal/records.h"
 #include "weft/internal/thread_state.h"
 #include "weft/internal/wait_node.h"
 
@@ -153,11 +144,11 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   Atomic<const WaitKind*> wait{nullptr};
   // Null: nobody has asked. Written by the thread, or before it starts. relaxed: by the thread itself.
   Atomic<ThreadIdentity*> identity{nullptr};
-  Atomic<Record*> records{nullptr};  // walked by others, see above. relaxed: by the thread itself
+  Atomic<Record*> records{nullptr};  // walked by others: records.h. relaxed: by the owner
   uint32_t scopes_opened = 0;
   ThreadState::Snapshot seen;
 
-  // ---- Guards `root`, and whoever walks the records.
+  // ---- Guards `root`, and whoever walks the records. (records.h)
   Lock records_lock;
 
   // ---- Shared.
@@ -181,12 +172,6 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // Does it hold a permit that it has got since? True also if another thread has given that back.
   bool HoldsPermitSince(const ScopeRecord& scope) const noexcept {
     return permits_held > scope.permits_before || permits_held == kManyPermits;
-  }
-
-  // Where a walk of its records begins, for whoever holds records_lock.
-  Record* InnermostRecord() const noexcept {
-    // [records/2] acquire: pairs with [records/1] and [records/8].
-    return records.load(std::memory_order_acquire);
   }
 
   // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
@@ -284,9 +269,9 @@ inline Record* RecordOf(ThreadBlock& thread, CancelTarget& target) noexcept {
 }
 
 // The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
-bool IsCancelledUnderAttention(ThreadBlock& thread) noexcept;
+bool IsCancelledSlow(ThreadBlock& thread) noexcept;
 inline bool IsCancelled(ThreadBlock& thread) noexcept {
-  return thread.state.Observe().attention() && IsCancelledUnderAttention(thread);
+  return thread.state.Observe().attention() && IsCancelledSlow(thread);
 }
 
 // Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has
@@ -313,24 +298,12 @@ class CancelBatch {
   ThreadBlock* threads_[kMax];
 };
 
-// Keeps the records of `thread` from being freed, and the thread from ending, while somebody walks them.
-class RecordsWatch {
- public:
-  explicit RecordsWatch(ThreadBlock& thread) noexcept;
-  RecordsWatch(const RecordsWatch&) = delete;
-  RecordsWatch& operator=(const RecordsWatch&) = delete;
-  ~RecordsWatch();
-
- private:
-  ThreadBlock& thread_;
-};
-
 // For who asks: `cause`, and if `thread` is known, which is the caller, when it was and which way it came.
 CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
 
 // The thread's own. Push says whether the thread is cancelled at that moment. Pop checks the nesting.
-WEFT_RARE bool PushedUnderAttention(ThreadBlock& thread) noexcept;
-WEFT_RARE void PoppedUnderAttention(ThreadBlock& thread) noexcept;
+WEFT_RARE bool PushRecordSlow(ThreadBlock& thread) noexcept;
+WEFT_RARE void PopRecordSlow(ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold, gnu::noinline]] void DieWithScopeOpen(const ThreadBlock& thread) noexcept;
 
@@ -344,12 +317,8 @@ inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
 
 inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
-  record.outer = thread.records.load(std::memory_order_relaxed);
-  // [records/1] release: pairs with [records/2], of those who walk.
-  thread.records.store(&record, std::memory_order_release);
-  LightFence();  // [records/6] light: pairs with [records/3], [records/4] and [records/5]
-  if (thread.state.Observe().attention() || thread.unwinding) [[unlikely]]
-    return PushedUnderAttention(thread);
+  if (PublishPush(thread, record) || thread.unwinding) [[unlikely]]
+    return PushRecordSlow(thread);
   return false;
 }
 
@@ -357,12 +326,9 @@ inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
 inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
   if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
     DieOutOfOrder(thread);
-  // [records/8] release: pairs with [records/2], as [records/1] does.
-  thread.records.store(record.outer, std::memory_order_release);
-  LightFence();  // [records/7] light: pairs with [records/3], [records/4] and [records/5]
-  if (!thread.state.Observe().attention()) [[likely]]
+  if (!PublishPop(thread, record)) [[likely]]
     return false;
-  PoppedUnderAttention(thread);
+  PopRecordSlow(thread);
   return true;
 }
 

@@ -123,9 +123,8 @@ class ThreadState {
     }
   }
 
-  // Under the thread's records lock, when a request was written there. Gives the word as it was: a thread that was
-  // parked does not touch its records before it has seen the request; one that was not must pass a fence first
-  // (HeavyFence), unless it was asked before, or the caller watches it and has made that fence.
+  // Under the thread's records lock, when a request was written there. Returns the word as it was, which says whether
+  // the thread must pass a fence before its records are walked. (records.h, AnnounceRequest)
   Snapshot Request() noexcept {
     // Only the holder of the lock changes the flag.
     const bool first = !Snapshot{word_.load(std::memory_order_relaxed)}.requested();

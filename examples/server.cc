@@ -51,8 +51,9 @@ weft::ScopedValue<RequestContext> kRequest;            // immutable, inherited b
 
 weft::Task<void> Handle(weft::net::TcpStream stream) {
   weft::ScopedBinding request(kRequest, RequestContext::From(stream));
-  absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));  // kDeadlineExceeded: Serve was unwound
-  if (!done.ok()) co_await weft::Shield(Reject(stream, done));                      // runs to its end even when cancelled
+  // kDeadlineExceeded: Serve was unwound.
+  absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));
+  if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // runs to its end even when cancelled
 }
 
 // As many as there may be descriptors, except for some that everything else needs. Who comes then waits in the backlog.
@@ -80,7 +81,7 @@ weft::Task<absl::Status> Main() {
       co_await Handle(std::move(s));
     });
   }
-  (co_await scope.Join()).IgnoreFailures();            // lets requests in flight finish; Shutdown() first would cancel them
+  (co_await scope.Join()).IgnoreFailures();  // lets requests in flight finish; Shutdown() first would cancel them
   co_return stopped;
 }
 //! [server]

@@ -1,5 +1,5 @@
-// The main of every test: GoogleTest, and after each test a census. A test that leaves a virtual thread, a frame, a waiter, a timer,
-// an operation or a descriptor behind has failed, whatever else it says.
+// The main of every test: GoogleTest, and after each test a census. A test that leaves a virtual thread, a frame, a
+// waiter, a timer, an operation or a descriptor behind has failed, whatever else it says.
 #include "gtest/gtest.h"
 #include "weft/runtime.h"
 #include "weft/testing/census.h"

@@ -10,8 +10,8 @@
 
 namespace gateway {
 
-// Copying, comparing and writing a value call themselves for what is inside it: a hundred thousand brackets, which are easily
-// sent, would be the end of the stack.
+// Copying, comparing and writing a value call themselves for what is inside it: a hundred thousand brackets, which are
+// easily sent, would be the end of the stack.
 inline constexpr int kMaxJsonDepth = 64;
 
 // kDataLoss: what is not JSON, bytes that are not UTF-8 in its strings, and what is nested deeper than kMaxJsonDepth.

@@ -26,8 +26,8 @@ std::optional<int64_t> IdAfter(std::string_view path, std::string_view prefix);
 // A number in the query: 700 of "?ms=700".
 std::optional<int64_t> NumberInQuery(std::string_view target, std::string_view name);
 
-// The answer to `request`, which outlives the call. A status other than 200 is an error that quotes the beginning of the
-// answer; kDataLoss, as of ParseJson().
+// The answer to `request`, which outlives the call. A status other than 200 is an error that quotes the beginning of
+// the answer; kDataLoss, as of ParseJson().
 weft::Task<absl::StatusOr<nlohmann::json>> CallJson(http::Pool& pool, const http::Request& request);
 
 // Answers GET /await?at_least=N: waits, a minute at most, until `counter` is that much.

@@ -52,7 +52,8 @@
 #include "weft/weft.h"
 
 ABSL_FLAG(std::string, json, "", "also write the report to this file, as JSON");
-ABSL_FLAG(bool, serve, false, "no client: keep listening, for curl and wrk, until SIGTERM or SIGINT; a second one ends the drain");
+ABSL_FLAG(bool, serve, false,
+          "no client: keep listening, for curl and wrk, until SIGTERM or SIGINT; a second one ends the drain");
 ABSL_FLAG(uint16_t, port, 0, "the gateway's port on 127.0.0.1; 0: the kernel chooses");
 ABSL_FLAG(int64_t, requests, 10'000, "requests in flight at once; fewer if descriptors are short");
 ABSL_FLAG(bool, baseline, true, "measure one OS thread a connection as well");
@@ -325,7 +326,8 @@ int RunMainJob() {
   return report["ok"].get<bool>() ? 0 : 1;
 }
 
-// Drain(), and passes on what signals come meanwhile, SIGCHLD being one of them. `hurry`: one has come before, or comes.
+// Drain(), and passes on what signals come meanwhile, SIGCHLD being one of them. `hurry`: one has come before, or
+// comes.
 absl::Status DrainOrEnd(Process& process, const sigset_t& signals, bool& hurry) {
   process.Terminate();
   if (hurry) process.EndDrain();
@@ -351,8 +353,8 @@ int RunServe() {
                 service.process.pid());
   }
   const std::string& address = running->gateway[0].address;
-  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains, twice ends\n", address.c_str(),
-              running->gateway[0].process.pid(), address.c_str());
+  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains, twice ends\n",
+              address.c_str(), running->gateway[0].process.pid(), address.c_str());
   std::fflush(stdout);
 
   Process& gateway = running->gateway[0].process;

@@ -14,7 +14,8 @@
 namespace gateway {
 
 // Listens on a loopback port of the kernel's choosing, announces it, and serves until SIGTERM or SIGINT, which have
-// to be blocked in the calling thread. Returns when the clients have closed all connections; a second one ends the process.
+// to be blocked in the calling thread. Returns when the clients have closed all connections; a second one ends the
+// process.
 absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstreams,
                            const std::function<void(uint16_t port)>& announce);
 

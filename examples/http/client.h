@@ -41,8 +41,8 @@ class ClientConnection {
 
   // Every call has had its answer, and the server lets the connection live.
   bool reusable() const { return reusable_ && owed_.empty() && unparsed_.empty(); }
-  // There is something to read: since nobody has asked, an answer too many, or the end. It must not be reused then, or its
-  // next caller has another's answer.
+  // There is something to read: since nobody has asked, an answer too many, or the end. It must not be reused then, or
+  // its next caller has another's answer.
   bool readable() const { return HasInput(stream_.native_handle()); }
   // Some of the answer to the last call has come.
   bool answer_begun() const { return answer_begun_; }
@@ -79,8 +79,9 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Takes a kept connection, or opens one. A kept connection that has something to read is dropped; one that turns out later to
-  // have been closed by the server is replaced, once, if the request may be repeated (GET). The request outlives the call.
+  // Takes a kept connection, or opens one. A kept connection that has something to read is dropped; one that turns out
+  // later to have been closed by the server is replaced, once, if the request may be repeated (GET). The request
+  // outlives the call.
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
 
   PoolStats stats() const;

@@ -52,8 +52,8 @@ bool HasNoBody(int status);
 // The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among
 // the headers.
 std::string Serialize(const Request& request, std::string_view host);
-// `head_only`: the answer to a HEAD request, which has a Content-Length but no body. A body under a status that has none
-// is left out, and its length with it.
+// `head_only`: the answer to a HEAD request, which has a Content-Length but no body. A body under a status that has
+// none is left out, and its length with it.
 std::string Serialize(const Response& response, bool head_only = false);
 
 // "/user/7" of "/user/7?full=1".

@@ -170,8 +170,8 @@ size_t Parser::Feed(std::string_view bytes) {
   return consumed;
 }
 
-// Of a head or a trailer; not beyond the next line that begins with white space, which llhttp would fold, or with a colon,
-// which it would take for a header without a name.
+// Of a head or a trailer; not beyond the next line that begins with white space, which llhttp would fold, or with a
+// colon, which it would take for a header without a name.
 size_t Parser::FeedLines(std::string_view bytes) {
   size_t nameless = 0;
   for (char before = last_; nameless < bytes.size(); before = bytes[nameless++]) {

@@ -15,10 +15,10 @@
 //
 // Input may be split anywhere. Memory is bounded by the limits, whatever the peer sends.
 //
-// What two programs may read in two ways is refused, where RFC 9112 lets a recipient choose: a line that begins with white
-// space (obsolete folding), a request with no Host, two, or one that is no host, a length beside chunks, a coding other than
-// chunked, a chunk that does not end where it said. A message that one of them takes for two is how requests are smuggled
-// past the other.
+// What two programs may read in two ways is refused, where RFC 9112 lets a recipient choose: a line that begins with
+// white space (obsolete folding), a request with no Host, two, or one that is no host, a length beside chunks, a coding
+// other than chunked, a chunk that does not end where it said. A message that one of them takes for two is how requests
+// are smuggled past the other.
 #ifndef WEFT_EXAMPLES_HTTP_PARSER_H_
 #define WEFT_EXAMPLES_HTTP_PARSER_H_
 
@@ -102,8 +102,8 @@ class RequestParser : public Parser {
 class ResponseParser : public Parser {
  public:
   explicit ResponseParser(Limits limits = {}) : Parser(HTTP_RESPONSE, limits) {}
-  // Whether the responses from now on answer a HEAD request: then they have no body, whatever length they give. Between two
-  // messages.
+  // Whether the responses from now on answer a HEAD request: then they have no body, whatever length they give. Between
+  // two messages.
   void AnswersHead(bool head) { answers_head_ = head; }
   Response Take();
 };

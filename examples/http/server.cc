@@ -16,8 +16,8 @@
 namespace http {
 namespace {
 
-// A client whose connection is closed may still be sending; closing at once would reset the connection, and the answer with
-// it. So what it sends is read for a while.
+// A client whose connection is closed may still be sending; closing at once would reset the connection, and the answer
+// with it. So what it sends is read for a while.
 constexpr absl::Duration kLingerTimeout = absl::Seconds(2);
 constexpr size_t kLingerBytes = 16 * 1024 * 1024;
 

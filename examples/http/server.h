@@ -6,10 +6,11 @@
 // The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer:
 // finishing the sending half counts as hanging up. A handler that throws gives 500.
 //
-// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 501 a coding and 505
-// a version that is not known. A client that sends its requests without waiting (pipelining) has its answers in their
-// order. What it sends while a handler runs is read, so that a hang-up shows behind it, and kept up to max_ahead_bytes; of a
-// client that sends more than that, the rest is dropped, and the connection closed after the answer.
+// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 501 a coding and
+// 505 a version that is not known. A client that sends its requests without waiting (pipelining) has its answers in
+// their order. What it sends while a handler runs is read, so that a hang-up shows behind it, and kept up to
+// max_ahead_bytes; of a client that sends more than that, the rest is dropped, and the connection closed after the
+// answer.
 //
 // Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive
 // finish, each within its time limits, and returns when all connections have ended. EndDrain() ends them all.
@@ -33,7 +34,7 @@ namespace http {
 struct ServerOptions {
   Limits limits{};
   int64_t max_connections = 10'000;                    // more wait in the kernel's backlog
-  size_t max_ahead_bytes = 64 * 1024;                  // of requests behind the one that is being answered, a connection
+  size_t max_ahead_bytes = 64 * 1024;                  // of requests behind the one that is answered, a connection
   absl::Duration idle_timeout = absl::Seconds(60);     // between requests
   absl::Duration request_timeout = absl::Seconds(10);  // from a request's first byte to its last
   absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken

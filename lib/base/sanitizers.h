@@ -1,5 +1,5 @@
-// Layer base. What sanitizers offer, and nothing in its place where a program is built without them: their headers come with the
-// compiler's runtime libraries, which not everybody has installed.
+// Layer base. What sanitizers offer, and nothing in its place where a program is built without them: their headers come
+// with the compiler's runtime libraries, which not everybody has installed.
 #ifndef WEFT_LIB_BASE_SANITIZERS_H_
 #define WEFT_LIB_BASE_SANITIZERS_H_
 

@@ -13,9 +13,9 @@
 //   }
 //
 // accept(2) fails in three ways.
-//  * The connection at the head of the queue is broken, or a firewall forbids it. The next one is another matter: try at
-//    once. Not for ever, because a sandbox that forbids the call looks the same: from the kMaxBroken-th in a row on it
-//    is treated as a shortage.
+//  * The connection at the head of the queue is broken, or a firewall forbids it. The next one is another matter: try
+//    at once. Not for ever, because a sandbox that forbids the call looks the same: from the kMaxBroken-th in a row on
+//    it is treated as a shortage.
 //  * Descriptors or memory are short. The connection stays in the queue, so the socket stays ready, and a try at once
 //    would fail again: a server that does so burns a CPU, and one that gives up is gone after its first burst.
 //  * Anything else is a mistake, or the end of the listener.
@@ -32,15 +32,16 @@
 //   3. reads generation_, under the lock               3. if short_ is 0, done
 //   4. accept(2)                                       4. ++generation_ and wakes all, under the lock
 //   5. waits, unless generation_ has changed
-// Either the closer sees that somebody is short, and changes the generation: after 3, or before it, and then also before
-// 4, which finds the descriptor. Or it sees nobody; then its close came before the fence at 2, and hence before 4.
+// Either the closer sees that somebody is short, and changes the generation: after 3, or before it, and then also
+// before 4, which finds the descriptor. Or it sees nobody; then its close came before the fence at 2, and hence before
+// 4.
 //
-// All are woken for one descriptor: those that come too late go on with their pause. There is one Accept() a listener as
-// a rule.
+// All are woken for one descriptor: those that come too late go on with their pause. There is one Accept() a listener
+// as a rule.
 //
-// Rejected: a reserve descriptor that is closed to accept and drop the connection (libuv). It tells the client, but needs
-// the descriptor back, which another thread may take; and a client that waits in the backlog is served when the burst is
-// over. A second that is always slept through (Tokio's axum and hyper): our own close ends it at once here.
+// Rejected: a reserve descriptor that is closed to accept and drop the connection (libuv). It tells the client, but
+// needs the descriptor back, which another thread may take; and a client that waits in the backlog is served when the
+// burst is over. A second that is always slept through (Tokio's axum and hyper): our own close ends it at once here.
 #ifndef WEFT_LIB_NET_ACCEPT_RETRY_H_
 #define WEFT_LIB_NET_ACCEPT_RETRY_H_
 
@@ -108,7 +109,8 @@ class AcceptRetry::PauseAwaiter : public ListNode<PauseTag> {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
     Suspend({frame.promise(), where});
   }
   void await_resume() const noexcept {}

@@ -20,8 +20,8 @@
 namespace weft::internal {
 namespace {
 
-absl::StatusOr<net::SocketAddress> AddressBy(int (*Syscalls::*call)(int, sockaddr*, socklen_t*), OpenDescriptor* descriptor,
-                                             const char* what) {
+absl::StatusOr<net::SocketAddress> AddressBy(int (*Syscalls::*call)(int, sockaddr*, socklen_t*),
+                                             OpenDescriptor* descriptor, const char* what) {
   const DescriptorUse use(descriptor);
   if (!use) return SocketStatus(EBADF, what);
   sockaddr_storage address;

@@ -51,7 +51,8 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
     }
     return address;
   }
-  if (host.find(':') != std::string::npos) return Invalid(text, "an IPv6 address goes in brackets, as in \"[::1]:8080\"");
+  if (host.find(':') != std::string::npos)
+    return Invalid(text, "an IPv6 address goes in brackets, as in \"[::1]:8080\"");
   address.storage_.v4 = {};
   address.storage_.v4.sin_family = AF_INET;
   address.storage_.v4.sin_port = htons(static_cast<uint16_t>(port));
@@ -72,7 +73,8 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_
   }
   const size_t own = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
   if (size < own) {
-    return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too short for its family, which has ", own));
+    return absl::InvalidArgumentError(
+        absl::StrCat("an address of ", size, " bytes is too short for its family, which has ", own));
   }
   SocketAddress address;
   std::memcpy(&address.storage_, from, own);

@@ -115,7 +115,8 @@ TcpStream TcpStream::Accepted(Socket socket, int fd) noexcept {
 
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {
   absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
-  if (!parsed.ok()) return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> { co_return status; }(parsed.status());
+  if (!parsed.ok())
+    return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> { co_return status; }(parsed.status());
   return Connect(*parsed);
 }
 
@@ -131,8 +132,8 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
 
 namespace {
 
-// Both begin an operation whatever there is to move: even of nothing it is a checkpoint. They outlive the stream, if it is closed
-// by its destructor.
+// Both begin an operation whatever there is to move: even of nothing it is a checkpoint. They outlive the stream, if it
+// is closed by its destructor.
 
 Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
   do {
@@ -159,7 +160,9 @@ Task<absl::Status> SendTo(DescriptorRef socket, ConstBuffer data) {
 
 }  // namespace
 
-Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) { return FillFrom(socket_.Share("ReadExactly()"), buffer); }
+Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
+  return FillFrom(socket_.Share("ReadExactly()"), buffer);
+}
 
 Task<absl::Status> TcpStream::Write(ConstBuffer data) { return SendTo(socket_.Share("Write()"), data); }
 

@@ -3,13 +3,13 @@
 //   constinit GlobalLock registry_lock;
 //   std::lock_guard guard(registry_lock);
 //
-// A fork copies the memory of all threads, and one thread: a Lock that another thread holds at that moment stays locked in
-// the child for ever. So fork() itself takes every GlobalLock that was ever used, before, and gives it back on both sides:
-// the child finds each free, and what it guards whole. A Lock that lies in an object needs no such care as long as the
-// child leaves that object alone.
+// A fork copies the memory of all threads, and one thread: a Lock that another thread holds at that moment stays locked
+// in the child for ever. So fork() itself takes every GlobalLock that was ever used, before, and gives it back on both
+// sides: the child finds each free, and what it guards whole. A Lock that lies in an object needs no such care as long
+// as the child leaves that object alone.
 //
-// For static storage: it is never destroyed. The rest as for Lock (weft/internal/lock.h). A thread that calls fork() holds
-// none.
+// For static storage: it is never destroyed. The rest as for Lock (weft/internal/lock.h). A thread that calls fork()
+// holds none.
 //
 // fork() may meet them in any order, whatever order they nest in: it waits for none while it holds another.
 //
@@ -28,8 +28,8 @@ struct ForkLock {
   ForkLock* next = nullptr;
 };
 
-// The same for a Lock within a global object that is made as an ordinary one. Once, before its first use. `node` lives as
-// long.
+// The same for a Lock within a global object that is made as an ordinary one. Once, before its first use. `node` lives
+// as long.
 void TakeOverFork(ForkLock& node) noexcept;
 
 class GlobalLock {

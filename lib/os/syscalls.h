@@ -10,8 +10,8 @@
 // Every entry has the signature, the results and the errno of the function that it is named after, with two kinds of
 // exception:
 //  * `io_uring_setup`, `io_uring_enter`, `io_uring_register` and `io_uring_dontfork` (an madvise) do not call anything:
-//    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno that
-//    it has to treat as liburing's result.
+//    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno
+//    that it has to treat as liburing's result.
 //  * `pthread_create` gives its error as its result, as the C library's does.
 //
 // What is not here: futex and clock_gettime, whose failures are handled in place or cannot happen, and memory, for

@@ -43,8 +43,8 @@ void Event::Set() noexcept {
   internal::Waiters::WakeAll(woken);
 }
 
-// One at a time, so that one that goes waits for one request at most. Either it is in the list when Set() comes for it, or
-// Listen() sees that the event is set: it links before it looks under waiters_.lock, and Set() comes after that.
+// One at a time, so that one that goes waits for one request at most. Either it is in the list when Set() comes for it,
+// or Listen() sees that the event is set: it links before it looks under waiters_.lock, and Set() comes after that.
 void Event::TellListeners() noexcept {
   for (bool more = true; more;) {
     std::optional<internal::RuntimeCore::OutsideCall> call;

@@ -21,8 +21,9 @@ const internal::WaitKind Semaphore::kWait = {
     [](const internal::ThreadBlock& thread) {
       auto& semaphore = *static_cast<Semaphore*>(thread.waiting_on);
       if (semaphore.permits_ == 0) return std::string(", which has no permits");
-      return absl::StrCat(semaphore.permits_ == 1 ? std::string(", held by ")
-                                                  : absl::StrCat(", all ", semaphore.permits_, " permits held, the last one by "),
+      return absl::StrCat(semaphore.permits_ == 1
+                              ? std::string(", held by ")
+                              : absl::StrCat(", all ", semaphore.permits_, " permits held, the last one by "),
                           internal::ThreadLabel(semaphore.last_taker_));
     }};
 

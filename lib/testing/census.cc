@@ -24,7 +24,8 @@ int64_t OpenDescriptors() {
 bool AnyRoots() {
   bool any = false;
   internal::RuntimeCore::ForEach(
-      [](internal::RuntimeCore& runtime, void* argument) { *static_cast<bool*>(argument) |= runtime.HasRoots(); }, &any);
+      [](internal::RuntimeCore& runtime, void* argument) { *static_cast<bool*>(argument) |= runtime.HasRoots(); },
+      &any);
   return any;
 }
 
@@ -52,9 +53,9 @@ Census Census::Take() {
 }
 
 std::ostream& operator<<(std::ostream& out, const Census& census) {
-  return out << census.runtimes << " runtimes, " << census.virtual_threads << " virtual threads, " << census.frames << " frames ("
-             << census.frame_bytes << " bytes), " << census.waiters << " waiters, " << census.timers << " timers, "
-             << census.operations << " operations, " << census.descriptors << " descriptors";
+  return out << census.runtimes << " runtimes, " << census.virtual_threads << " virtual threads, " << census.frames
+             << " frames (" << census.frame_bytes << " bytes), " << census.waiters << " waiters, " << census.timers
+             << " timers, " << census.operations << " operations, " << census.descriptors << " descriptors";
 }
 
 }  // namespace weft::testing

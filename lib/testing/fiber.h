@@ -22,8 +22,8 @@
 // The control words of the floating-point units (rounding, masks) are kept for each fiber; a new one starts with those
 // of whoever first runs it. thread_locals belong to the OS thread, and errno is one of them.
 //
-// Below a stack lies a guard. Who runs into it, by a recursion or a large local, ends the process with a line that gives the
-// fiber's name. (stack_overflow.h)
+// Below a stack lies a guard. Who runs into it, by a recursion or a large local, ends the process with a line that
+// gives the fiber's name. (stack_overflow.h)
 //
 // AddressSanitizer and ThreadSanitizer are told of every switch. For the latter a switch orders the two sides.
 //

@@ -106,7 +106,8 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   }
 
   void Fold(uint64_t kind, const ext::ThreadEvent& event) noexcept {
-    for (uint64_t word : {kind, event.thread, static_cast<uint64_t>(event.carrier), static_cast<uint64_t>(event.time_ns)}) {
+    for (uint64_t word :
+         {kind, event.thread, static_cast<uint64_t>(event.carrier), static_cast<uint64_t>(event.time_ns)}) {
       hash = (hash ^ word) * 1099511628211u;
     }
   }
@@ -226,7 +227,8 @@ class Simulation::Host final : public internal::Host {
     const int64_t max_ns = absl::ToInt64Nanoseconds(options_.max_time);
     const int64_t now_ns = clock.NowNanos();
     time_limit_ns_ = max_ns < INT64_MAX - now_ns ? now_ns + max_ns : INT64_MAX;
-    turn_limit_ = options_.max_turns < UINT64_MAX - trace_.dispatches ? trace_.dispatches + options_.max_turns : UINT64_MAX;
+    turn_limit_ =
+        options_.max_turns < UINT64_MAX - trace_.dispatches ? trace_.dispatches + options_.max_turns : UINT64_MAX;
   }
 
   void Begin() noexcept {

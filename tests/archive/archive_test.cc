@@ -1,5 +1,6 @@
 // Goal: whoever links Weft from a plain archive, with whatever build system, has all of it, I/O above all.
-// Method: the objects of //:weft in one archive, of which a linker takes only what is referred to; an echo on either backend.
+// Method: the objects of //:weft in one archive, of which a linker takes only what is referred to; an echo on either
+// backend.
 #include <memory>
 #include <string>
 

@@ -99,8 +99,8 @@ inline Task<int> InitializerList() {
   std::vector<Counted> three{Counted(1), co_await LeafObject(), Counted(3)};
   co_return three[0].value() + three[1].value() + three[2].value();
 }
-// Not a shape: `new T{..., co_await ...}`. The memory of a new-expression whose initializer is destroyed in a suspension is freed by
-// nobody: clang emits that for exceptions only. README says so, under its limits.
+// Not a shape: `new T{..., co_await ...}`. The memory of a new-expression whose initializer is destroyed in a
+// suspension is freed by nobody: clang emits that for exceptions only. README says so, under its limits.
 inline Task<int> RangeInitializer() {
   int sum = 0;
   for (const Counted& each : co_await LeafVector()) sum += each.value() * co_await Leaf();

@@ -113,7 +113,8 @@ TEST(ShieldGraceThreadTest, ARequestByAnOsThreadHasItsGraceToo) {
       std::stop_source source;
       std::thread caller([core = runtime.get(), token = source.get_token()] {
         const absl::Status status = core->TryRun([](std::stop_token stop) -> Task<absl::Status> {
-          co_return co_await WithStopToken(stop, []() -> Task<void> { co_await Shield(absl::Milliseconds(1), Forever()); }());
+          co_return co_await WithStopToken(stop,
+                                           []() -> Task<void> { co_await Shield(absl::Milliseconds(1), Forever()); }());
         }(token));
         EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
       });

@@ -1,6 +1,6 @@
-// WithStopEvent. Goal: an event that is set ends what is awaited under it and nothing else, whoever sets it and whenever,
-// and nothing of it is touched afterwards. Method: the same bodies in simulations and on carriers; events that other OS
-// threads set, on carriers.
+// WithStopEvent. Goal: an event that is set ends what is awaited under it and nothing else, whoever sets it and
+// whenever, and nothing of it is touched afterwards. Method: the same bodies in simulations and on carriers; events
+// that other OS threads set, on carriers.
 #include "weft/stop_event.h"
 
 #include <gtest/gtest.h>

@@ -73,7 +73,9 @@ constexpr Place kPlaces[] = {{"a local", InALocal},
                              {"a local in a try block, before a wait", BeforeAWait},
                              {"a local after a scope", UnderAScope}};
 
-Task<void> TimedOut(Task<void> task) { static_cast<void>(co_await MoveOnAfter(absl::Milliseconds(1), std::move(task))); }
+Task<void> TimedOut(Task<void> task) {
+  static_cast<void>(co_await MoveOnAfter(absl::Milliseconds(1), std::move(task)));
+}
 Task<void> ShutDown(Task<void> task) {
   AwaitAll scope;
   scope.Fork(std::move(task));

@@ -1,5 +1,5 @@
 // A coroutine with a result that no frame can hold.
-// expect: a coroutine with a parameter or a result that is aligned to more than 16 bytes is compiled with -fcoro-aligned-allocation
+// expect: a parameter or a result that is aligned to more than 16 bytes is compiled with -fcoro-aligned-allocation
 #include <memory>
 
 #include "weft/weft.h"

@@ -79,7 +79,8 @@ inline std::vector<RefusedRequest> RefusedRequests() {
       {"chunked twice", post("Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n")},
       {"a coding that is only like chunked", post("Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501},
       {"a coding beside chunked", post("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), 501},
-      {"a coding in a line of its own", post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 501},
+      {"a coding in a line of its own", post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+       501},
       {"chunks in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
       // Chunks.
       {"a chunk without a size", chunks("\r\nx\r\n0\r\n\r\n")},
@@ -130,9 +131,10 @@ inline std::vector<AcceptedRequest> AcceptedRequests() {
       {"a length of nothing", post + "Content-Length: 0\r\n\r\n", "POST", "/", ""},
       {"chunks", post + "Transfer-Encoding: chunked\r\n\r\n3\r\n\n a\r\n2\r\nlo\r\n0\r\n\r\n", "POST", "/", "\n alo"},
       {"chunked in capitals", post + "Transfer-Encoding: CHUNKED\r\n\r\n1\r\nx\r\n0\r\n\r\n", "POST", "/", "x"},
-      {"a size with zeros before it", post + "Transfer-Encoding: chunked\r\n\r\n0001\r\nx\r\n000\r\n\r\n", "POST", "/", "x"},
-      {"chunks with extensions", post + "Transfer-Encoding: chunked\r\n\r\n1;a;c=\"d\"\r\nx\r\n0;e\r\n\r\n", "POST", "/",
+      {"a size with zeros before it", post + "Transfer-Encoding: chunked\r\n\r\n0001\r\nx\r\n000\r\n\r\n", "POST", "/",
        "x"},
+      {"chunks with extensions", post + "Transfer-Encoding: chunked\r\n\r\n1;a;c=\"d\"\r\nx\r\n0;e\r\n\r\n", "POST",
+       "/", "x"},
       {"trailers", post + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nHost: b\r\nX: y\r\n\r\n", "POST", "/", "x"},
   };
 }
@@ -182,8 +184,8 @@ inline std::vector<GoodResponse> GoodResponses() {
       {"204", false, "HTTP/1.1 204 No Content\r\n\r\n", 204, ""},
       {"204 with a length", false, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204, ""},
       {"304", false, "HTTP/1.1 304 Not Modified\r\n\r\n", 304, ""},
-      {"304 with the length of what has not changed", false, "HTTP/1.1 304 Not Modified\r\nContent-Length: 999999999\r\n\r\n",
-       304, ""},
+      {"304 with the length of what has not changed", false,
+       "HTTP/1.1 304 Not Modified\r\nContent-Length: 999999999\r\n\r\n", 304, ""},
       {"304 with a coding", false, "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", 304, ""},
       {"the answer to a HEAD", true, "HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", 200, ""},
       {"the answer to a HEAD with a coding", true, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, ""},

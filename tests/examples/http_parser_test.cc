@@ -68,7 +68,8 @@ TEST_P(HttpParserTest, ARequestWithoutABody) {
 TEST_P(HttpParserTest, ABodyByItsLengthAndABodyInChunks) {
   for (const char* request :
        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"}) {
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"}) {
     const Parsed parsed = Parse(request);
     ASSERT_EQ(parsed.requests.size(), 1u) << request;
     EXPECT_EQ(parsed.requests[0].body, "hello");
@@ -78,8 +79,11 @@ TEST_P(HttpParserTest, ABodyByItsLengthAndABodyInChunks) {
 }
 
 TEST_P(HttpParserTest, RequestsInARowAreParsedOneByOne) {
-  const Parsed parsed =
-      Parse("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\nGET /4");
+  const Parsed parsed = Parse(
+      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
+      "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n"
+      "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n"
+      "GET /4");
   ASSERT_EQ(parsed.requests.size(), 3u);
   EXPECT_EQ(parsed.requests[0].target, "/1");
   EXPECT_EQ(parsed.requests[1].target, "/2");
@@ -190,7 +194,8 @@ TEST_P(HttpParserTest, ABodyThatIsAnnouncedTooLargeIs413BeforeItComes) {
 }
 
 TEST_P(HttpParserTest, ChunksThatAddUpToTooMuchAre413) {
-  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n9\r\n123456789\r\n0\r\n\r\n")
+  EXPECT_EQ(Parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "9\r\n123456789\r\n9\r\n123456789\r\n0\r\n\r\n")
                 .status,
             413);
 }

@@ -185,7 +185,8 @@ TEST_P(HttpServerTest, WhatTheParserRefusesIsAnsweredAndClosed) {
     const std::vector<RefusedRequest> all = RefusedRequests();
     for (const RefusedRequest& refused : all) {
       const std::string answer = co_await Exchange(address, refused.bytes);
-      EXPECT_TRUE(absl::StartsWith(answer, absl::StrCat("HTTP/1.1 ", refused.status, " "))) << refused.what << ": " << answer;
+      EXPECT_TRUE(absl::StartsWith(answer, absl::StrCat("HTTP/1.1 ", refused.status, " ")))
+          << refused.what << ": " << answer;
       EXPECT_TRUE(absl::StrContains(answer, "\r\nConnection: close\r\n")) << refused.what << ": " << answer;
     }
     EXPECT_EQ(server.counters().refused, static_cast<int64_t>(all.size()));
@@ -251,9 +252,10 @@ TEST_P(HttpServerTest, AClientThatWaitsForContinueIsToldTo) {
   WithServer({}, Echo, [](Server&, SocketAddress address) -> Task<void> {
     absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
     EXPECT_TRUE(stream.ok());
-    EXPECT_TRUE((co_await stream->Write(
-                     "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"))
-                    .ok());
+    EXPECT_TRUE(
+        (co_await stream->Write(
+             "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"))
+            .ok());
     const std::string expected = "HTTP/1.1 100 Continue\r\n\r\n";
     std::string got(expected.size(), ' ');
     EXPECT_TRUE((co_await stream->ReadExactly(absl::MakeSpan(got.data(), got.size()))).ok());

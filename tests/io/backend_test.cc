@@ -135,8 +135,8 @@ TEST(BackendTest, TheDriversOfTheStartAreThereAndALaterOneMayFail) {
   }
 }
 
-// The kernel frees a closed ring's memory late. (A runtime that was started just after another had ended failed with ENOMEM where
-// the memory that may be locked is limited.)
+// The kernel frees a closed ring's memory late. (A runtime that was started just after another had ended failed with
+// ENOMEM where the memory that may be locked is limited.)
 TEST(BackendTest, MemoryOfARingThatWasJustClosedIsWaitedFor) {
   EXPECT_TRUE(NewBackend(IoBackend::kUring, 1).ok());  // and closed
   {
@@ -144,7 +144,8 @@ TEST(BackendTest, MemoryOfARingThatWasJustClosedIsWaitedFor) {
     EXPECT_TRUE(NewBackend(IoBackend::kUring, 1).ok());
     EXPECT_EQ(setup.calls(), 4);
   }
-  const ScopedSyscallFault setup(&Syscalls::io_uring_setup, {.first = 1, .times = ScopedSyscallFault::kForever, .error = ENOMEM});
+  const ScopedSyscallFault setup(&Syscalls::io_uring_setup,
+                                 {.first = 1, .times = ScopedSyscallFault::kForever, .error = ENOMEM});
   EXPECT_EQ(ErrnoOf(NewBackend(IoBackend::kUring, 1).status()), ENOMEM);
 }
 
@@ -198,9 +199,11 @@ TEST(BackendDeathTest, UnderASeccompFilterEpollServesAndStderrSaysWhy) {
 // In a process of its own, because it is said once per process.
 TEST(BackendDeathTest, WhereTheChoiceIsFreeTheReasonForEpollIsSaidOnce) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  EXPECT_EXIT(MakeThreeBackendsWithoutIoUring(), testing::ExitedWithCode(0),
-              testing::Eq("weft: io_uring refused (io_uring_setup: the kernel has no io_uring, or a sandbox such as gVisor hides it): "
-                          "Function not implemented (ENOSYS); using epoll\n"));
+  EXPECT_EXIT(
+      MakeThreeBackendsWithoutIoUring(), testing::ExitedWithCode(0),
+      testing::Eq(
+          "weft: io_uring refused (io_uring_setup: the kernel has no io_uring, or a sandbox such as gVisor hides it): "
+          "Function not implemented (ENOSYS); using epoll\n"));
 }
 
 }  // namespace

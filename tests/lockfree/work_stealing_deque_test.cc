@@ -81,7 +81,8 @@ TEST(WorkStealingDequeTest, RoomIsWhatCanBePushedWithoutGrowing) {
 TEST(WorkStealingDequeTest, ItGrowsForWhatIsInItAndNotForWhatWas) {
   constexpr size_t kCapacity = 4;
   using Deque = WorkStealingDeque<Item>;
-  constexpr Item* (*kTakes[])(Deque&) = {[](Deque& deque) { return deque.Pop(); }, [](Deque& deque) { return deque.TakeOldest(); },
+  constexpr Item* (*kTakes[])(Deque&) = {[](Deque& deque) { return deque.Pop(); },
+                                         [](Deque& deque) { return deque.TakeOldest(); },
                                          [](Deque& deque) { return deque.Steal().item; }};
   Item items[kCapacity];
   for (const auto take : kTakes) {

@@ -144,7 +144,8 @@ std::vector<model::Program> Programs() {
           model::Of<Taking<1, 2, 2>>("3 threads x 2 operations", {}, HowMany::kOne),
           model::Of<Taking<2, 1, 2>>("2 pushers and a taker", {}, HowMany::kOne),
           model::Of<Taking<1, 2, 3>>("some at once", {}, HowMany::kTogether),
-          model::Of<Taking<2, 1, 2>>("some at once, 2 pushers", {}, HowMany::kTogether), model::Of<Parking>("with the idle protocol", {})};
+          model::Of<Taking<2, 1, 2>>("some at once, 2 pushers", {}, HowMany::kTogether),
+          model::Of<Parking>("with the idle protocol", {})};
 }
 
 TEST(InjectQueueModelTest, EveryItemIsTakenOnceAndNoneIsLeft) { model::Prove({"inject", Programs()}); }

@@ -1,7 +1,7 @@
-// Goal: an Accept() outlives every shortage of descriptors and memory, at once where this process ends it, and soon where
-// somebody else does; it can be cancelled meanwhile, and what it cannot outlive is a status.
-// Method: the process's own limit of descriptors, on both backends; errors of accept4 through the table of system calls, on
-// epoll. In simulations the virtual clock says whether it waited.
+// Goal: an Accept() outlives every shortage of descriptors and memory, at once where this process ends it, and soon
+// where somebody else does; it can be cancelled meanwhile, and what it cannot outlive is a status.
+// Method: the process's own limit of descriptors, on both backends; errors of accept4 through the table of system
+// calls, on epoll. In simulations the virtual clock says whether it waited.
 #include <sys/resource.h>
 #include <unistd.h>
 

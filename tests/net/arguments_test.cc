@@ -1,7 +1,7 @@
-// Goal: text and bytes may be given to every function that takes them in whatever type the caller has them: those of the standard
-// library and of Abseil, text from char* to std::string, bytes from char[] to std::span<std::byte>.
-// Method: a suite over the types, each with every function. It is compiled once more, by arguments_test.py, with an Abseil whose
-// string_view is the standard library's, as it mostly is.
+// Goal: text and bytes may be given to every function that takes them in whatever type the caller has them: those of
+// the standard library and of Abseil, text from char* to std::string, bytes from char[] to std::span<std::byte>.
+// Method: a suite over the types, each with every function. It is compiled once more, by arguments_test.py, with an
+// Abseil whose string_view is the standard library's, as it mostly is.
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -135,8 +135,8 @@ Bytes FourBytes() {
 template <class Bytes>
 class BytesArgumentTest : public testing::Test {};
 
-using Owners = testing::Types<std::string, std::vector<char>, std::vector<unsigned char>, std::vector<std::byte>, std::array<char, 4>,
-                              std::array<std::byte, 4>>;
+using Owners = testing::Types<std::string, std::vector<char>, std::vector<unsigned char>, std::vector<std::byte>,
+                              std::array<char, 4>, std::array<std::byte, 4>>;
 TYPED_TEST_SUITE(BytesArgumentTest, Owners);
 
 TYPED_TEST(BytesArgumentTest, AreTakenByEveryFunctionThatTakesBytes) {

@@ -121,7 +121,8 @@ Task<void> ExpectEndOfStream(TcpStream& peer) {
   }
 }
 
-// Ends `subject` while another virtual thread waits in `what`, or before it begins; where the object is gone, it cannot begin.
+// Ends `subject` while another virtual thread waits in `what`, or before it begins; where the object is gone, it cannot
+// begin.
 template <class Socket>
 Task<void> EndUnderUse(Subject<Socket>& subject, What what, How how, Who who) {
   Introduction user;
@@ -145,8 +146,8 @@ TEST_P(CloseTest, WhatIsPendingEndsAndThePeerSeesTheEnd) {
   for (const What what : kEverything) {
     for (const How how : kEveryWay) {
       for (const Who who : kEverybody) {
-        SCOPED_TRACE(::testing::Message() << "what " << static_cast<int>(what) << " how " << static_cast<int>(how) << " who "
-                                          << static_cast<int>(who));
+        SCOPED_TRACE(::testing::Message() << "what " << static_cast<int>(what) << " how " << static_cast<int>(how)
+                                          << " who " << static_cast<int>(who));
         Everywhere([what, how, who]() -> Task<void> {
           if (what == What::kAccept) {
             Subject<TcpListener> subject{Listen(), Listen()};
@@ -371,7 +372,8 @@ struct Stuck {
         co_return co_await internal::AcceptAwaiter(raw->socket.Use("Accept()"));
       case Pending::kConnect:
         co_return co_await internal::ConnectAwaiter(
-            raw->socket.Use("Connect()"), SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), sizeof(address)).value());
+            raw->socket.Use("Connect()"),
+            SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), sizeof(address)).value());
     }
   }
 

@@ -1,5 +1,5 @@
-// One coroutine body with sockets, run on both backends: in simulations of one and three carriers, and on runtimes of one and two.
-// Each run asserts which backend it is on.
+// One coroutine body with sockets, run on both backends: in simulations of one and three carriers, and on runtimes of
+// one and two. Each run asserts which backend it is on.
 #ifndef WEFT_TESTS_NET_ON_BACKENDS_H_
 #define WEFT_TESTS_NET_ON_BACKENDS_H_
 
@@ -20,7 +20,8 @@ struct NetPlace {
   int carriers;
 
   friend std::ostream& operator<<(std::ostream& out, const NetPlace& place) {
-    return out << (place.io == IoBackend::kUring ? "IoUring" : "Epoll") << (place.simulated ? "Simulated" : "Real") << place.carriers;
+    return out << (place.io == IoBackend::kUring ? "IoUring" : "Epoll") << (place.simulated ? "Simulated" : "Real")
+               << place.carriers;
   }
 };
 
@@ -52,15 +53,17 @@ class OnBackends : public ::testing::TestWithParam<NetPlace> {
   }
 };
 
-#define WEFT_ON_BACKENDS(Suite)                                                                                        \
-  INSTANTIATE_TEST_SUITE_P(                                                                                            \
-      Everywhere, Suite,                                                                                               \
-      ::testing::Values(                                                                                               \
-          ::weft::testing::NetPlace{IoBackend::kUring, true, 1}, ::weft::testing::NetPlace{IoBackend::kUring, true, 3},   \
-          ::weft::testing::NetPlace{IoBackend::kUring, false, 1}, ::weft::testing::NetPlace{IoBackend::kUring, false, 2}, \
-          ::weft::testing::NetPlace{IoBackend::kEpoll, true, 1}, ::weft::testing::NetPlace{IoBackend::kEpoll, true, 3},   \
-          ::weft::testing::NetPlace{IoBackend::kEpoll, false, 1}, ::weft::testing::NetPlace{IoBackend::kEpoll, false, 2}), \
-      ::testing::PrintToStringParamName())
+#define WEFT_ON_BACKENDS(Suite)                                                                       \
+  INSTANTIATE_TEST_SUITE_P(Everywhere, Suite,                                                         \
+                           ::testing::Values(::weft::testing::NetPlace{IoBackend::kUring, true, 1},   \
+                                             ::weft::testing::NetPlace{IoBackend::kUring, true, 3},   \
+                                             ::weft::testing::NetPlace{IoBackend::kUring, false, 1},  \
+                                             ::weft::testing::NetPlace{IoBackend::kUring, false, 2},  \
+                                             ::weft::testing::NetPlace{IoBackend::kEpoll, true, 1},   \
+                                             ::weft::testing::NetPlace{IoBackend::kEpoll, true, 3},   \
+                                             ::weft::testing::NetPlace{IoBackend::kEpoll, false, 1},  \
+                                             ::weft::testing::NetPlace{IoBackend::kEpoll, false, 2}), \
+                           ::testing::PrintToStringParamName())
 
 }  // namespace weft::testing
 

@@ -30,23 +30,29 @@ absl::StatusOr<SocketAddress> From(const sockaddr_storage& address, socklen_t si
 }
 
 TEST(SocketAddressTest, ParsesWhatItPrints) {
-  for (const char* text : {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0", "[2001:db8::7]:443"}) {
+  for (const char* text :
+       {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0", "[2001:db8::7]:443"}) {
     const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
     ASSERT_TRUE(address.ok()) << address.status();
     EXPECT_EQ(address->ToString(), text);
   }
 }
 
-TEST(SocketAddressTest, AnEmptyHostIsEveryIpv4Address) { EXPECT_EQ(SocketAddress::Parse(":8080")->ToString(), "0.0.0.0:8080"); }
+TEST(SocketAddressTest, AnEmptyHostIsEveryIpv4Address) {
+  EXPECT_EQ(SocketAddress::Parse(":8080")->ToString(), "0.0.0.0:8080");
+}
 
 TEST(SocketAddressTest, ThePortIsInHostOrder) { EXPECT_EQ(SocketAddress::Parse("127.0.0.1:8080")->port(), 8080); }
 
 TEST(SocketAddressTest, WhatIsWrongIsSaid) {
   EXPECT_EQ(Why("127.0.0.1"), "\"127.0.0.1\" is not a socket address: it has no port, as in \"127.0.0.1:8080\"");
   EXPECT_EQ(Why("127.0.0.1:"), "\"127.0.0.1:\" is not a socket address: the port must be a number from 0 to 65535");
-  EXPECT_EQ(Why("127.0.0.1:65536"), "\"127.0.0.1:65536\" is not a socket address: the port must be a number from 0 to 65535");
-  EXPECT_EQ(Why("localhost:80"), "\"localhost:80\" is not a socket address: the host must be a numeric address; names are not looked up");
-  EXPECT_EQ(Why("::1:80"), "\"::1:80\" is not a socket address: an IPv6 address goes in brackets, as in \"[::1]:8080\"");
+  EXPECT_EQ(Why("127.0.0.1:65536"),
+            "\"127.0.0.1:65536\" is not a socket address: the port must be a number from 0 to 65535");
+  EXPECT_EQ(Why("localhost:80"),
+            "\"localhost:80\" is not a socket address: the host must be a numeric address; names are not looked up");
+  EXPECT_EQ(Why("::1:80"),
+            "\"::1:80\" is not a socket address: an IPv6 address goes in brackets, as in \"[::1]:8080\"");
   EXPECT_EQ(Why("[::1:80"), "\"[::1:80\" is not a socket address: the bracket is not closed, as in \"[::1]:8080\"");
   EXPECT_EQ(Why("[one]:80"), "\"[one]:80\" is not a socket address: what is in brackets must be an IPv6 address");
 }
@@ -63,15 +69,15 @@ TEST(SocketAddressTest, WhatIsNoAddressIsRefused) {
     for (const std::string& port : ports) Refuse(host + ":" + port);
   }
   const std::string no_hosts[] = {
-      "127.0.0", "127.1", "127.0.0.1.1", "127.0.0.256", "127.0.0.-1", "127.0.0.+1", "127.0.0.01", "0x7f.0.0.1", "2130706433",
-      " 127.0.0.1", "127.0.0.1 ", "127.0.0.1%lo", "*", "localhost", "::1", "::", "[", "]", "[]", "[::1", "::1]", "[[::1]]",
-      "[::1]]", "[::1] ", " [::1]", "[::1]x", "[::1%lo]", "[127.0.0.1]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1::2::3]",
-      "[12345::]", "[:1]", "[+1::]", zero, "127.0.0.1" + zero, zero + "127.0.0.1", "127.0.0.1" + zero + ".example",
-      "[::1" + zero + "]", "[::1]" + zero, "[" + zero + "::1]",
+      "127.0.0", "127.1", "127.0.0.1.1", "127.0.0.256", "127.0.0.-1", "127.0.0.+1", "127.0.0.01", "0x7f.0.0.1",
+      "2130706433", " 127.0.0.1", "127.0.0.1 ", "127.0.0.1%lo", "*", "localhost", "::1", "::", "[", "]", "[]", "[::1",
+      "::1]", "[[::1]]", "[::1]]", "[::1] ", " [::1]", "[::1]x", "[::1%lo]", "[127.0.0.1]", "[1:2:3:4:5:6:7]",
+      "[1:2:3:4:5:6:7:8:9]", "[1::2::3]", "[12345::]", "[:1]", "[+1::]", zero, "127.0.0.1" + zero, zero + "127.0.0.1",
+      "127.0.0.1" + zero + ".example", "[::1" + zero + "]", "[::1]" + zero, "[" + zero + "::1]",
   };
   for (const std::string& host : no_hosts) Refuse(host + ":80");
-  for (const std::string& text : {std::string(), std::string("80"), std::string("127.0.0.1"), std::string("[::1]"), std::string("[::]"),
-                                  zero, std::string("127.0.0.1;80")}) {
+  for (const std::string& text : {std::string(), std::string("80"), std::string("127.0.0.1"), std::string("[::1]"),
+                                  std::string("[::]"), zero, std::string("127.0.0.1;80")}) {
     Refuse(text);
   }
 }
@@ -102,7 +108,8 @@ TEST(SocketAddressTest, AnAddressThatIsTooShortIsRefusedAndALongerOneIsItsBeginn
       // As large as it says, on the heap, where a sanitizer sees a read past the end.
       const std::unique_ptr<char[]> bytes(new char[size]());
       std::memcpy(bytes.get(), address.data(), std::min<size_t>(size, own));
-      const absl::StatusOr<SocketAddress> copy = SocketAddress::From(reinterpret_cast<const sockaddr*>(bytes.get()), size);
+      const absl::StatusOr<SocketAddress> copy =
+          SocketAddress::From(reinterpret_cast<const sockaddr*>(bytes.get()), size);
       EXPECT_EQ(copy.ok(), size >= own) << size << " bytes of " << text << ": " << copy.status();
       if (copy.ok()) {
         EXPECT_EQ(*copy, address);

@@ -1,8 +1,8 @@
-// Goal: where io_uring or a part of it is refused, a runtime that may choose starts all the same and serves; one that may not
-// says why; none aborts, and none leaves anything behind.
-// Method: every system call of the start is made to fail, at each of its calls and with each errno, through the table of system
-// calls. Then the same by the kernel itself, in child processes: limits of locked memory and of descriptors, and seccomp filters
-// as those of containers.
+// Goal: where io_uring or a part of it is refused, a runtime that may choose starts all the same and serves; one that
+// may not says why; none aborts, and none leaves anything behind.
+// Method: every system call of the start is made to fail, at each of its calls and with each errno, through the table
+// of system calls. Then the same by the kernel itself, in child processes: limits of locked memory and of descriptors,
+// and seccomp filters as those of containers.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -94,8 +94,8 @@ void FailEachCall(IoBackend io, Entry Syscalls::* entry, bool serves) {
     for (const int error : kErrors) {
       for (int64_t call = 1; call <= calls; ++call) {
         for (const int64_t times : {int64_t{1}, ScopedSyscallFault::kForever}) {
-          SCOPED_TRACE(::testing::Message() << carriers << " carriers, " << ErrnoName(error) << " from call " << call << " of "
-                                            << calls << ", " << times << " times");
+          SCOPED_TRACE(::testing::Message() << carriers << " carriers, " << ErrnoName(error) << " from call " << call
+                                            << " of " << calls << ", " << times << " times");
           const Census before = Census::Take();
           {
             const ScopedSyscallFault fault(entry, {.first = call, .times = times, .error = error});
@@ -173,7 +173,8 @@ Task<void> HoldTheCarrier() {
 template <class Entry>
 void ExpectToGoOnWithoutASpareCarrier(Entry Syscalls::* entry) {
   for (const int error : {EPERM, ENOMEM, EMFILE}) {
-    const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .min_runnable = 1, .io = IoBackend::kAuto});
+    const std::unique_ptr<Runtime> runtime =
+        *Runtime::Create({.parallelism = 1, .min_runnable = 1, .io = IoBackend::kAuto});
     {
       const ScopedSyscallFault fault(entry, {.times = ScopedSyscallFault::kForever, .error = error});
       runtime->Run(HoldTheCarrier());
@@ -257,15 +258,18 @@ class StartUpDeathTest : public ::testing::Test {
 
 // Whether rings count depends on the kernel: 5.12 stopped that, 6.18 does it.
 TEST_F(StartUpDeathTest, WithLittleLockedMemoryItServes) {
-  for (const auto& [bytes, carriers] : {std::pair(rlim_t{64} << 10, 1), {rlim_t{64} << 10, 2}, {rlim_t{0}, 1}, {rlim_t{8} << 20, 250}}) {
-    EXPECT_EXIT((LimitLockedMemory(bytes), ServeInChild(IoBackend::kAuto, carriers)), ::testing::ExitedWithCode(0),
-                "io_uring refused \\(io_uring_setup: .* RLIMIT_MEMLOCK .*; using epoll\nserved by epoll|^served by io_uring");
+  for (const auto& [bytes, carriers] :
+       {std::pair(rlim_t{64} << 10, 1), {rlim_t{64} << 10, 2}, {rlim_t{0}, 1}, {rlim_t{8} << 20, 250}}) {
+    EXPECT_EXIT(
+        (LimitLockedMemory(bytes), ServeInChild(IoBackend::kAuto, carriers)), ::testing::ExitedWithCode(0),
+        "io_uring refused \\(io_uring_setup: .* RLIMIT_MEMLOCK .*; using epoll\nserved by epoll|^served by io_uring");
   }
 }
 
 TEST_F(StartUpDeathTest, WithLittleLockedMemoryIoUringSaysWhichLimitItIs) {
   EXPECT_EXIT((LimitLockedMemory(64 << 10), ServeInChild(IoBackend::kUring, 100)), ::testing::ExitedWithCode(0),
-              "served by RESOURCE_EXHAUSTED: io_uring refused \\(io_uring_setup: .* 64 KiB .*RLIMIT_MEMLOCK|^served by io_uring");
+              "served by RESOURCE_EXHAUSTED: io_uring refused \\(io_uring_setup: .* 64 KiB .*RLIMIT_MEMLOCK|^served by "
+              "io_uring");
 }
 
 TEST_F(StartUpDeathTest, WithFewDescriptorsAndManyCarriersItServesAndHasSomeLeft) {
@@ -286,9 +290,11 @@ TEST_F(StartUpDeathTest, WhateverAFilterForbidsItServes) {
                 "io_uring refused \\(madvise: .*; using epoll\nserved by epoll");
     EXPECT_EXIT((Forbid({SYS_epoll_pwait2}, error), ServeInChild(IoBackend::kEpoll, 2)), ::testing::ExitedWithCode(0),
                 "^served by epoll");
-    EXPECT_EXIT((Forbid({SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_epoll_pwait2, SYS_membarrier}, error),
-                 ServeInChild(IoBackend::kAuto, 2)),
-                ::testing::ExitedWithCode(0), "using epoll\nserved by epoll");
+    EXPECT_EXIT(
+        (Forbid({SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register, SYS_epoll_pwait2, SYS_membarrier},
+                error),
+         ServeInChild(IoBackend::kAuto, 2)),
+        ::testing::ExitedWithCode(0), "using epoll\nserved by epoll");
   }
 }
 

@@ -1,4 +1,5 @@
-// Goal: TcpListener and TcpStream keep their contract, whichever backend and however many carriers. Method: on_backends.h.
+// Goal: TcpListener and TcpStream keep their contract, whichever backend and however many carriers. Method:
+// on_backends.h.
 #include <sys/socket.h>
 
 #include <atomic>

@@ -107,7 +107,9 @@ constexpr Runs kRuns[] = {
        }(there));
      }},
     {"AShieldWithoutEnd", false,
-     [](std::atomic<int>& there) { weft::Run([](std::atomic<int>& counter) -> Task<void> { co_await Shield(ParksAs(counter)); }(there)); }},
+     [](std::atomic<int>& there) {
+       weft::Run([](std::atomic<int>& counter) -> Task<void> { co_await Shield(ParksAs(counter)); }(there));
+     }},
     {"AComputation", false,
      [](std::atomic<int>& there) {
        weft::Run([](std::atomic<int>& counter) -> Task<void> {
@@ -161,8 +163,9 @@ TEST_P(ExitTest, EndsTheProcessWithItsCode) {
   if (caller != Caller::kOsThread) {
     EXPECT_EQ(end.errors, "") << "it waits for nobody";
   } else if (!runs.ends) {
-    EXPECT_TRUE(end.errors.starts_with("weft: exit() waits no longer for virtual threads of the default runtime, which were "
-                                       "asked to end:\n  VirtualThread[#"))
+    EXPECT_TRUE(
+        end.errors.starts_with("weft: exit() waits no longer for virtual threads of the default runtime, which were "
+                               "asked to end:\n  VirtualThread[#"))
         << end;
   } else {
     EXPECT_EQ(end.errors.find("weft:"), std::string::npos) << end;
@@ -297,10 +300,12 @@ const From kFrom[] = {
 };
 
 class DestroyedFromWithinTest : public ::testing::TestWithParam<From> {};
-INSTANTIATE_TEST_SUITE_P(Everywhere, DestroyedFromWithinTest, ::testing::ValuesIn(kFrom), ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(Everywhere, DestroyedFromWithinTest, ::testing::ValuesIn(kFrom),
+                         ::testing::PrintToStringParamName());
 
 constexpr char kDestroyed[] =
-    "a runtime is destroyed by one of its own virtual threads, or by what its carriers call, and would wait for itself; "
+    "a runtime is destroyed by one of its own virtual threads, or by what its carriers call, and would wait for "
+    "itself; "
     "let main(), or another OS thread, destroy it";
 
 TEST_P(DestroyedFromWithinTest, IsRefused) {

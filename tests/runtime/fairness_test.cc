@@ -520,7 +520,8 @@ struct BusyWith {
   const char* name;
   Busy run;
 };
-constexpr BusyWith kBusy[] = {{"Yields", &YieldOn}, {"Waits", &AwaitWhatIsThere}, {"Joins", &JoinOn}, {"Forks", &ForkOn}};
+constexpr BusyWith kBusy[] = {
+    {"Yields", &YieldOn}, {"Waits", &AwaitWhatIsThere}, {"Joins", &JoinOn}, {"Forks", &ForkOn}};
 
 class BehindComputationTest : public ::testing::TestWithParam<std::tuple<BusyWith, int>> {};
 

@@ -92,13 +92,14 @@ class ForkFixture : public ::testing::TestWithParam<Case> {
   }
 };
 
-#define WEFT_FORK_EVERYWHERE(Suite)                                                                                     \
-  INSTANTIATE_TEST_SUITE_P(Everywhere, Suite,                                                                          \
-                           ::testing::Values(::weft::testing::Case{IoBackend::kUring, ::weft::testing::Forker::kOsThread},        \
-                                             ::weft::testing::Case{IoBackend::kUring, ::weft::testing::Forker::kVirtualThread},   \
-                                             ::weft::testing::Case{IoBackend::kEpoll, ::weft::testing::Forker::kOsThread},        \
-                                             ::weft::testing::Case{IoBackend::kEpoll, ::weft::testing::Forker::kVirtualThread}),  \
-                           ::testing::PrintToStringParamName())
+#define WEFT_FORK_EVERYWHERE(Suite)                                                                         \
+  INSTANTIATE_TEST_SUITE_P(                                                                                 \
+      Everywhere, Suite,                                                                                    \
+      ::testing::Values(::weft::testing::Case{IoBackend::kUring, ::weft::testing::Forker::kOsThread},       \
+                        ::weft::testing::Case{IoBackend::kUring, ::weft::testing::Forker::kVirtualThread},  \
+                        ::weft::testing::Case{IoBackend::kEpoll, ::weft::testing::Forker::kOsThread},       \
+                        ::weft::testing::Case{IoBackend::kEpoll, ::weft::testing::Forker::kVirtualThread}), \
+      ::testing::PrintToStringParamName())
 
 inline constexpr char kRefused[] =
     "Run() in a child of fork() on a runtime that was started before the fork, and whose carriers are threads of the "

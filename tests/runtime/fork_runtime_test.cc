@@ -2,8 +2,8 @@
 // it in the parent at the moment of the fork. Method: fork_fixture.h; and children that are made while other threads of
 // the parent are in the midst of everything that is global.
 //
-// The children start threads, which ThreadSanitizer cannot follow after the fork of a process that has several: the target
-// bears the tag "threads_after_fork".
+// The children start threads, which ThreadSanitizer cannot follow after the fork of a process that has several: the
+// target bears the tag "threads_after_fork".
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -68,7 +68,8 @@ TEST_P(ForkRuntimeTest, AGrandchildIsAChild) {
   EXPECT_TRUE(end.Exited(11)) << end;
 }
 
-// A server whose children accept: bound before they are made, and perhaps used. The numbers of descriptors are used again.
+// A server whose children accept: bound before they are made, and perhaps used. The numbers of descriptors are used
+// again.
 TEST_P(ForkRuntimeTest, AListenerThatWasBoundBeforeServesInTheChild) {
   for (const bool used : {false, true}) {
     const std::unique_ptr<Runtime> runtime = NewRuntime();

@@ -1,6 +1,6 @@
-// fork(2). Goal: the sentences of runtime.h about a child: it ends like any process, what it inherited is refused with a
-// sentence and left alone, and the parent does not notice. Method: a table of who forks, on which backend, and of what the
-// child does then. (What it does with runtimes of its own: fork_runtime_test.cc.)
+// fork(2). Goal: the sentences of runtime.h about a child: it ends like any process, what it inherited is refused with
+// a sentence and left alone, and the parent does not notice. Method: a table of who forks, on which backend, and of
+// what the child does then. (What it does with runtimes of its own: fork_runtime_test.cc.)
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,7 +115,11 @@ TEST_P(ForkTest, WhatTheChildClosesIsClosedThereAndNotInTheParentWhoeverUsesIt) 
     std::exit(before - OpenSockets());
   });
   EXPECT_TRUE(end.Exited(3)) << end;
-  EXPECT_TRUE(runtime->Run([](TcpStream& stream) -> Task<absl::Status> { co_return co_await stream.Write("weft"); }(connected.client)).ok());
+  EXPECT_TRUE(runtime
+                  ->Run([](TcpStream& stream) -> Task<absl::Status> {
+                    co_return co_await stream.Write("weft");
+                  }(connected.client))
+                  .ok());
   reader.join();
 }
 

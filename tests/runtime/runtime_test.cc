@@ -197,7 +197,8 @@ TEST(RuntimeOptionsTest, BothEndsOfARangeAreInIt) {
       {&RuntimeOptions::min_runnable, 0, 1024, -1},
   };
   for (const auto& [option, low, high, unset] : kRanges) {
-    for (const auto& [value, right] : {std::pair(low - 1, low - 1 == unset), {low, true}, {high, true}, {high + 1, false}}) {
+    for (const auto& [value, right] :
+         {std::pair(low - 1, low - 1 == unset), {low, true}, {high, true}, {high + 1, false}}) {
       RuntimeOptions options = {.parallelism = 1, .max_pool_size = 1};
       options.*option = value;
       EXPECT_EQ(Runtime::Create(options).ok(), right) << value << ", from " << low << " to " << high;
@@ -265,11 +266,13 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
     const RuntimeOptions one = {.parallelism = name == std::string_view("WEFT_PARALLELISM") ? 0 : 1,
                                 .max_pool_size = name == std::string_view("WEFT_MAX_POOL_SIZE") ? 0 : 1};
     for (const int value : {low, high}) {
-      EXPECT_EXIT(CreateUnder(name, absl::StrCat(value).c_str(), one), ::testing::ExitedWithCode(101), "") << name << "=" << value;
+      EXPECT_EXIT(CreateUnder(name, absl::StrCat(value).c_str(), one), ::testing::ExitedWithCode(101), "")
+          << name << "=" << value;
     }
     for (const int value : {low - 1, high + 1}) {
       EXPECT_EXIT(CreateUnder(name, absl::StrCat(value).c_str(), one), failed,
-                  absl::StrCat("variable ", name, " is \"", value, "\"; it must be a whole number from ", low, " to ", high, "\n"));
+                  absl::StrCat("variable ", name, " is \"", value, "\"; it must be a whole number from ", low, " to ",
+                               high, "\n"));
     }
   }
   // Checked even where the program does not leave it to the variable.

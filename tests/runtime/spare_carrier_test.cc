@@ -1,7 +1,7 @@
 // Goal: a destructor that holds its carrier until its children have ended does without a spare carrier where nothing is
-// to be had for one: no memory, no OS thread, no descriptor. Method: the allocator of the program is replaced, and fails
-// from the k-th allocation on while such a destructor runs, for every k, until a spare carrier starts; then the system
-// calls fail.
+// to be had for one: no memory, no OS thread, no descriptor. Method: the allocator of the program is replaced, and
+// fails from the k-th allocation on while such a destructor runs, for every k, until a spare carrier starts; then the
+// system calls fail.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -113,8 +113,8 @@ Task<void> LeaveAScope(Arm arm, Disarm disarm, bool& child_ended) {
   const AtEnd armed{arm};
 }
 
-// One carrier of which one is to be free: held by the destructor, it asks for a spare one. Gives how many carriers there
-// are afterwards.
+// One carrier of which one is to be free: held by the destructor, it asks for a spare one. Gives how many carriers
+// there are afterwards.
 template <class Arm, class Disarm>
 int CarriersAfterLeaving(IoBackend io, Arm arm, Disarm disarm) {
   const absl::StatusOr<std::unique_ptr<Runtime>> runtime =

@@ -1,6 +1,6 @@
-// The second time is like the first. Goal: what was used, asked, told or shut once serves, obeys and tells again. Method:
-// tables; each row is run several times over with one object, or for every order of the requests, in simulations and on
-// carriers.
+// The second time is like the first. Goal: what was used, asked, told or shut once serves, obeys and tells again.
+// Method: tables; each row is run several times over with one object, or for every order of the requests, in
+// simulations and on carriers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -157,7 +157,8 @@ Task<void> SomethingThatIsHeld(Get get) {
     bool served = false;
     {
       const Guard held = co_await get();
-      EXPECT_EQ((co_await StopOnceItWaits([](Get wanted) -> Task<void> { const Guard guard = co_await wanted(); }(get))).code(),
+      EXPECT_EQ((co_await StopOnceItWaits([](Get wanted) -> Task<void> { const Guard guard = co_await wanted(); }(get)))
+                    .code(),
                 absl::StatusCode::kCancelled)
           << "in round " << round;
       scope.Fork([&]() -> Task<void> {
@@ -200,8 +201,8 @@ TEST_P(AgainTest, WhatHasServedServesAgain) {
 
 // ---- A request after a request.
 
-// A thread with two boundaries inside. A request to one may be followed by others, to any of the three, while the thread
-// unwinds, which takes as long as its child is shielded.
+// A thread with two boundaries inside. A request to one may be followed by others, to any of the three, while the
+// thread unwinds, which takes as long as its child is shielded.
 enum Level { kThread, kOuter, kInner };
 
 struct Levels {
@@ -417,7 +418,8 @@ Task<void> ShutTwice(Again again) {
     scope.Fork(ShutDownAndWait(scope, introduction));
     co_await introduction.AwaitParked();
     // Otherwise it may have been asked already.
-    if (again == Again::kClose || again == Again::kDestructor) EXPECT_GE(Counted::alive, 3) << "it waits on, and its own";
+    if (again == Again::kClose || again == Again::kDestructor)
+      EXPECT_GE(Counted::alive, 3) << "it waits on, and its own";
     if (again == Again::kClose) {
       co_await scope.Close();
       EXPECT_EQ(Counted::alive, 1);
@@ -443,7 +445,8 @@ Task<void> ShutTwice(Again again) {
 }
 
 TEST_P(AgainTest, AChildThatHasShutItsScopeDownIsEndedByARequestFromOutside) {
-  for (const Again again : {Again::kClose, Again::kDestructor, Again::kTimeoutAround, Again::kOwnTimeout, Again::kShutdownAround}) {
+  for (const Again again :
+       {Again::kClose, Again::kDestructor, Again::kTimeoutAround, Again::kOwnTimeout, Again::kShutdownAround}) {
     SCOPED_TRACE(static_cast<int>(again));
     Everywhere([again] { return ShutTwice(again); });
   }

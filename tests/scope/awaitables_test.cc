@@ -1,6 +1,6 @@
-// What is taken where a Task is wanted. Goal: everything that takes a Task takes whatever a Task can await, it yields what
-// it yields by itself, and what it has acquired is neither lost nor kept. Method: a table of all awaitables by a table of
-// all that take them, on every runtime; then a table of waits whose end and whose timeout come at one instant.
+// What is taken where a Task is wanted. Goal: everything that takes a Task takes whatever a Task can await, it yields
+// what it yields by itself, and what it has acquired is neither lost nor kept. Method: a table of all awaitables by a
+// table of all that take them, on every runtime; then a table of waits whose end and whose timeout come at one instant.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -94,7 +94,8 @@ WEFT_AWAITABLE(OfFinally, MutexGuard, Finally(world.mutex.Lock(), [] { return Yi
 WEFT_AWAITABLE(OfAll, TwoResults, All(world.set.Wait(), world.mutex.Lock()));
 WEFT_AWAITABLE(OfAllOfTasks, TwoInts, All(One(), One()));
 WEFT_AWAITABLE(OfAllOfNothing, std::tuple<>, All());
-WEFT_AWAITABLE(OfAllOfRange, void, All(std::views::iota(0, 3) | std::views::transform([&](int) { return world.set.Wait(); })));
+WEFT_AWAITABLE(OfAllOfRange, void,
+               All(std::views::iota(0, 3) | std::views::transform([&](int) { return world.set.Wait(); })));
 WEFT_AWAITABLE(OfRace, MutexGuard, Race(world.mutex.Lock(), world.mutex.Lock()));
 WEFT_AWAITABLE(OfMap, std::vector<int>, Map(std::views::iota(0, 1), 2, [](int) { return One(); }));
 WEFT_AWAITABLE(OfForeign, void, Foreign([]() -> other::task<void> { co_return; }()));
@@ -371,8 +372,8 @@ TEST(AwaitablesDeathTest, AJoinByAnotherThreadThanTheOwnerIsRefused) {
 
 // ---- The end of a wait and its timeout, at one instant.
 
-// Awaits `awaitable` for as long as it takes `grant` to grant it: either it is there, and was not late, or it is late, and
-// nothing was taken. Gives which.
+// Awaits `awaitable` for as long as it takes `grant` to grant it: either it is there, and was not late, or it is late,
+// and nothing was taken. Gives which.
 template <class A, class F>
 Task<bool> AtOneInstant(A awaitable, F grant) {
   AwaitAll scope;

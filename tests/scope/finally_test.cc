@@ -42,8 +42,8 @@ TEST_P(FinallyTest, TheCleanUpRunsAfterTheTaskWhoseResultItIs) {
     std::vector<int> notes;
     EXPECT_EQ(co_await Finally(Give(3), [&] { return Note(notes, 1); }), 3);
     EXPECT_EQ(notes, std::vector<int>{1});
-    const absl::Status failed =
-        co_await Finally([]() -> Task<absl::Status> { co_return absl::NotFoundError("it"); }(), [&] { return Note(notes, 2); });
+    const absl::Status failed = co_await Finally([]() -> Task<absl::Status> { co_return absl::NotFoundError("it"); }(),
+                                                 [&] { return Note(notes, 2); });
     EXPECT_EQ(failed, absl::NotFoundError("it"));
     EXPECT_EQ(notes, (std::vector<int>{1, 2}));
     co_await Finally([]() -> Task<void> { co_return; }(), [&] { return Note(notes, 3); });

@@ -1,7 +1,8 @@
-// A second join, and a result that is taken twice. Goal: no join gives a value that was moved from, and says so by being
-// ok(): it gives the value again, or what there is since the join before, or that the value was taken; and whoever looks
-// for a value that was moved out meets a CHECK. Method: a table of every policy, each way to join before each way to join
-// again, and results that can be copied, that cannot, and that only claim to; on both kinds of runtime.
+// A second join, and a result that is taken twice. Goal: no join gives a value that was moved from, and says so by
+// being ok(): it gives the value again, or what there is since the join before, or that the value was taken; and
+// whoever looks for a value that was moved out meets a CHECK. Method: a table of every policy, each way to join before
+// each way to join again, and results that can be copied, that cannot, and that only claim to; on both kinds of
+// runtime.
 #include <gtest/gtest.h>
 
 #include <map>

@@ -1,6 +1,7 @@
-// Threads, their scheduler, locks and executors as users of the JDK know them, and what stands in their places here. Goal: what
-// docs/from-loom.md says of them, one test each, where no other test says it. Method: the same bodies in simulations under many
-// seeds and on real carriers; where an order is promised, on one real carrier; a lock that waits for itself, in a simulation.
+// Threads, their scheduler, locks and executors as users of the JDK know them, and what stands in their places here.
+// Goal: what docs/from-loom.md says of them, one test each, where no other test says it. Method: the same bodies in
+// simulations under many seeds and on real carriers; where an order is promised, on one real carrier; a lock that waits
+// for itself, in a simulation.
 #include <gtest/gtest.h>
 
 #include <cstddef>

@@ -1,7 +1,7 @@
-// However many there are. Children are asked to end some at a time (64), kept in chunks, woken in rows: what holds for one
-// holds for one less than a batch, for a batch, for one more, and for more than a thousand. Goal: whatever ends them, each
-// child is begun once and ends once, and the owner goes on after the last. Method: a table of ways, by numbers of
-// children, in simulations and on carriers.
+// However many there are. Children are asked to end some at a time (64), kept in chunks, woken in rows: what holds for
+// one holds for one less than a batch, for a batch, for one more, and for more than a thousand. Goal: whatever ends
+// them, each child is begun once and ends once, and the owner goes on after the last. Method: a table of ways, by
+// numbers of children, in simulations and on carriers.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -256,10 +256,12 @@ constexpr Way kWays[] = {
 
 class ManyTest : public ::testing::TestWithParam<std::tuple<Way, Place>> {};
 INSTANTIATE_TEST_SUITE_P(Everywhere, ManyTest,
-                         ::testing::Combine(::testing::ValuesIn(kWays), ::testing::Values(Place{true, 1}, Place{true, 3}, Place{false, 1},
-                                                                                          Place{false, 2}, Place{false, 4})),
+                         ::testing::Combine(::testing::ValuesIn(kWays),
+                                            ::testing::Values(Place{true, 1}, Place{true, 3}, Place{false, 1},
+                                                              Place{false, 2}, Place{false, 4})),
                          [](const ::testing::TestParamInfo<std::tuple<Way, Place>>& info) {
-                           return absl::StrCat(std::get<Way>(info.param).name, ::testing::PrintToString(std::get<Place>(info.param)));
+                           return absl::StrCat(std::get<Way>(info.param).name,
+                                               ::testing::PrintToString(std::get<Place>(info.param)));
                          });
 
 // One after another in a runtime, so that the next meets what the last has left.

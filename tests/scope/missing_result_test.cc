@@ -82,7 +82,8 @@ void Try(const std::string& name) {
           testing::Simulation simulation({.carriers = 1, .seed = 1});
           simulation.Run(each());
         },
-        "a coroutine that returns a weft::Task<" + name + "> has ended without a co_return; every way through it needs one");
+        "a coroutine that returns a weft::Task<" + name +
+            "> has ended without a co_return; every way through it needs one");
   }
 }
 

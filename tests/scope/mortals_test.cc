@@ -1,7 +1,7 @@
 // The end of what users put into scopes: captures, parameters and results. Goal: their destructors run once, on the
-// thread that they belong to, and may do there what any code of that thread may, but wait. Method: a table of the places
-// where they die and the ways in which they come to it, times what a destructor does (mortals.h), in simulations under
-// many seeds and on real carriers. (Exceptions: mortals_throw_test.cc.)
+// thread that they belong to, and may do there what any code of that thread may, but wait. Method: a table of the
+// places where they die and the ways in which they come to it, times what a destructor does (mortals.h), in simulations
+// under many seeds and on real carriers. (Exceptions: mortals_throw_test.cc.)
 #include "tests/scope/mortals.h"
 
 #include <gtest/gtest.h>

@@ -65,7 +65,8 @@ Task<void> ThrowsWhenItIsCalled(World& world) {
   {
     AwaitAll scope;
     for (int i = 0; i < 3; ++i) {
-      Belongs(world, scope.Fork([&world, held = Mortal(world, world.captures)]() -> Task<int> { throw Thrown(world); }));
+      Belongs(world,
+              scope.Fork([&world, held = Mortal(world, world.captures)]() -> Task<int> { throw Thrown(world); }));
       Belongs(world, scope.Fork([&world, held = Mortal(world, world.captures)] {
         if (held.alive()) throw Thrown(world);
         return Body(world, Span::kNone, Mortal(world, world.parameters));

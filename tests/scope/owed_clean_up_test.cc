@@ -1,7 +1,7 @@
-// Clean-ups that were promised, in threads that are cancelled before they begin. Goal: a task that Finally() has made, and
-// that is given to what runs tasks, begins, so that its clean-up runs: what was leased is given back. Method: a table of
-// the ways to start such tasks, times those in which their scope ends, times those in which everything around is
-// cancelled, in simulations under many seeds and on real carriers.
+// Clean-ups that were promised, in threads that are cancelled before they begin. Goal: a task that Finally() has made,
+// and that is given to what runs tasks, begins, so that its clean-up runs: what was leased is given back. Method: a
+// table of the ways to start such tasks, times those in which their scope ends, times those in which everything around
+// is cancelled, in simulations under many seeds and on real carriers.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -148,8 +148,10 @@ void ForkThree(ShutdownOnFailure& scope, Make make) {
   for (int i = 0; i < 3; ++i) scope.Fork(make());
 }
 
-#define WEFT_FORKED(task) \
-  [](Pool& pool, Exit exit) { return InScope(exit, [&pool](ShutdownOnFailure& scope) { ForkThree(scope, [&pool] { return task; }); }); }
+#define WEFT_FORKED(task)                                                                                    \
+  [](Pool& pool, Exit exit) {                                                                                \
+    return InScope(exit, [&pool](ShutdownOnFailure& scope) { ForkThree(scope, [&pool] { return task; }); }); \
+  }
 #define WEFT_AWAITED(task) [](Pool& pool, Exit) -> Task<void> { static_cast<void>(co_await task); }
 
 const Start kStarts[] = {
@@ -296,7 +298,8 @@ const Start kStarts[] = {
     {"ForkOfShield", WEFT_FORKED(Shield(Lease(pool)))},
     {"ForkOfShieldWithGrace", WEFT_FORKED(Shield(absl::ZeroDuration(), Lease(pool)))},
     {"ForkOfWithStopToken", WEFT_FORKED(WithStopToken(std::stop_token(), Lease(pool)))},
-    {"ForkOfACoroutineThatIsGivenABoundary", WEFT_FORKED(AwaitAny(WithTimeout(absl::Hours(1), All(Lease(pool), Nap()))))},
+    {"ForkOfACoroutineThatIsGivenABoundary",
+     WEFT_FORKED(AwaitAny(WithTimeout(absl::Hours(1), All(Lease(pool), Nap()))))},
     {"AllOfBoundaries", WEFT_AWAITED(All(Shield(Lease(pool)), CatchCancelled(Lease(pool)))), false},
     {"RaceOfBoundaries",
      WEFT_AWAITED(Race(WithTimeout(absl::Hours(1), Lease(pool)), CatchCancelled(Lease(pool)))), false},

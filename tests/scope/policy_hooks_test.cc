@@ -1,6 +1,6 @@
 // What a policy's hook, and the destructor of what it lets go of, may do with its scope. Goal: a fork, which would wait
-// for the lock that the hook is called under, is a CHECK that names both; what needs no such lock works. Method: a policy
-// that makes a call in one of its places, each place with each call, in a simulation of one carrier.
+// for the lock that the hook is called under, is a CHECK that names both; what needs no such lock works. Method: a
+// policy that makes a call in one of its places, each place with each call, in a simulation of one carrier.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -134,7 +134,8 @@ constexpr Call kOthers[] = {
 
 // One subtask completes, so that there is something to let go of; then one more is forked and joined, in time or not.
 Task<void> Run(Script& script, bool times_out) {
-  StructuredTaskScope<Policy> scope(Policy(script), {.timeout = times_out ? absl::Milliseconds(1) : absl::InfiniteDuration()});
+  StructuredTaskScope<Policy> scope(Policy(script),
+                                    {.timeout = times_out ? absl::Milliseconds(1) : absl::InfiniteDuration()});
   {
     const Subtask<Given> first = scope.Fork(Give(&script));
     while (first.state() != Subtask<Given>::State::kSuccess) co_await Yield();
@@ -161,7 +162,8 @@ class PolicyHookDeathTest : public ::testing::TestWithParam<Param> {};
 INSTANTIATE_TEST_SUITE_P(Owners, PolicyHookDeathTest,
                          ::testing::Combine(::testing::ValuesIn(kOwnersPlaces), ::testing::ValuesIn(kForks)), &NameOf);
 INSTANTIATE_TEST_SUITE_P(Subtasks, PolicyHookDeathTest,
-                         ::testing::Combine(::testing::ValuesIn(kSubtasksPlaces), ::testing::ValuesIn(kForks)), &NameOf);
+                         ::testing::Combine(::testing::ValuesIn(kSubtasksPlaces), ::testing::ValuesIn(kForks)),
+                         &NameOf);
 
 TEST_P(PolicyHookDeathTest, AForkIsRefused) {
   const auto& [place, call] = GetParam();

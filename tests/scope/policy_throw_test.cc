@@ -1,5 +1,6 @@
-// Policies, races, services and clean-ups with exceptions. Goal: the sentences about throwing in policy.h, race.h, for_each.h
-// and finally.h, one test each. Method: the same bodies in simulations under many seeds and on real carriers.
+// Policies, races, services and clean-ups with exceptions. Goal: the sentences about throwing in policy.h, race.h,
+// for_each.h and finally.h, one test each. Method: the same bodies in simulations under many seeds and on real
+// carriers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -163,7 +164,8 @@ TEST_P(PolicyThrowTest, ARaceThrowsWhatTheFirstToEndThrew) {
 TEST_P(PolicyThrowTest, ForEachAndMapThrowWhatTheFirstElementThrew) {
   Everywhere([]() -> Task<void> {
     const std::vector<int> numbers = {0, 1, 2, 3};
-    EXPECT_EQ(co_await Thrown(Map(numbers, 4, [](int number) { return number == 2 ? Throw("two") : GiveNever(); })), "two");
+    EXPECT_EQ(co_await Thrown(Map(numbers, 4, [](int number) { return number == 2 ? Throw("two") : GiveNever(); })),
+              "two");
     EXPECT_EQ(co_await Thrown(ForEach(numbers, 2,
                                       [](int number) -> Task<absl::Status> {
                                         if (number == 1) throw std::runtime_error("one");

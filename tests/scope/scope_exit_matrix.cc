@@ -230,8 +230,8 @@ class ExitRun : public ext::SchedulingObserver {
   // ---- For who runs it.
 
   // Each owner that leaves by itself holds its carrier once: the children are alive until they are asked. One that is
-  // unwound holds none, but for one whose lock a child waits for that has not been asked yet, by a carrier beside it: it
-  // gives the lock back at once.
+  // unwound holds none, but for one whose lock a child waits for that has not been asked yet, by a carrier beside it:
+  // it gives the lock back at once.
   void CheckPins(int64_t pins) const {
     const int64_t leaves = nest_.nesting == Nesting::kAsked ? 1 : nest_.depth;
     const int64_t held = way_.leave != nullptr ? leaves : 0;

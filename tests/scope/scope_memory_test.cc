@@ -1,6 +1,7 @@
-// Scopes when memory is short. Goal: a fork that finds none is a subtask that has failed, and whichever allocation fails,
-// nothing leaks, nothing hangs, and what comes of it is kResourceExhausted or std::bad_alloc. Method: a fault in the allocator of
-// frames and control blocks, around one fork, and then at every allocation of a scenario in turn: once, and from there on.
+// Scopes when memory is short. Goal: a fork that finds none is a subtask that has failed, and whichever allocation
+// fails, nothing leaks, nothing hangs, and what comes of it is kResourceExhausted or std::bad_alloc. Method: a fault in
+// the allocator of frames and control blocks, around one fork, and then at every allocation of a scenario in turn:
+// once, and from there on.
 #include <gtest/gtest.h>
 
 #include <cstdint>

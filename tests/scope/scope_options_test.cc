@@ -1,5 +1,6 @@
-// Scopes with a limit, with a timeout, and joins that do not wait for ever. Goal: the sentences of ScopeOptions, JoinFor()
-// and JoinUntil(), one test each. Method: the same bodies in simulations under many seeds and on real carriers.
+// Scopes with a limit, with a timeout, and joins that do not wait for ever. Goal: the sentences of ScopeOptions,
+// JoinFor() and JoinUntil(), one test each. Method: the same bodies in simulations under many seeds and on real
+// carriers.
 #include <gtest/gtest.h>
 
 #include <algorithm>

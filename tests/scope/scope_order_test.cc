@@ -1,7 +1,7 @@
 // The order of closing. Goal: a scope that is closed, by Close() or by its destructor, while something is open that its
 // owner has opened since, a scope or a scoped value's binding, is a CHECK that names both; a join, which ends nothing,
-// may be called then, and what is open goes on; boundaries are no obstacle. Method: a table of each call with each thing
-// that can be open inside, in simulations of one carrier (each death a program of one OS thread).
+// may be called then, and what is open goes on; boundaries are no obstacle. Method: a table of each call with each
+// thing that can be open inside, in simulations of one carrier (each death a program of one OS thread).
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -174,7 +174,8 @@ constexpr Inside kObstacles[] = {
      }},
     {"ScopeUnderABoundary", kInnerScope,
      [](const Act& act) -> Task<void> {
-       EXPECT_TRUE((co_await WithTimeout(absl::InfiniteDuration(), OpenScope<AwaitAllPolicy, Inner::kWithAChild>(act))).ok());
+       EXPECT_TRUE(
+           (co_await WithTimeout(absl::InfiniteDuration(), OpenScope<AwaitAllPolicy, Inner::kWithAChild>(act))).ok());
      }},
     {"ScopeAroundABoundary", kInnerScope,
      [](const Act& act) -> Task<void> {
@@ -186,8 +187,7 @@ constexpr Inside kObstacles[] = {
        ScopedBinding binding(kValue, 1);
        co_await act();
      }},
-    {"Where", kBinding,
-     [](const Act& act) -> Task<void> { co_await Where(kValue, 1).Where(kOther, 2).Run(act()); }},
+    {"Where", kBinding, [](const Act& act) -> Task<void> { co_await Where(kValue, 1).Where(kOther, 2).Run(act()); }},
 };
 
 constexpr Inside kNoObstacles[] = {
@@ -237,10 +237,11 @@ INSTANTIATE_TEST_SUITE_P(EachEnd, ScopeOrderDeathTest,
 
 TEST_P(ScopeOrderDeathTest, AScopeThatEndsBeforeWhatWasOpenedInsideNamesBoth) {
   const auto& [call, inside] = GetParam();
-  EXPECT_DEATH(Simulate([&] { return MakeInside(call, inside, GiveNever()); }),
-               absl::StrCat("the scope 'outer' opened at [^ ]*[:][0-9]+ by virtual thread #1 is closed( at [^ ]*[:][0-9]+)? "
-                            "while something that was opened inside it is still open; close them in the reverse order: ",
-                            inside.described));
+  EXPECT_DEATH(
+      Simulate([&] { return MakeInside(call, inside, GiveNever()); }),
+      absl::StrCat("the scope 'outer' opened at [^ ]*[:][0-9]+ by virtual thread #1 is closed( at [^ ]*[:][0-9]+)? "
+                   "while something that was opened inside it is still open; close them in the reverse order: ",
+                   inside.described));
 }
 
 class ScopeOrderTest : public ::testing::TestWithParam<std::tuple<Call, Inside>> {};
@@ -292,14 +293,15 @@ TEST(ScopeOrderBindingDeathTest, ABindingThatEndsBeforeWhatWasOpenedUnderIt) {
                absl::StrCat("ScopedBinding of VirtualThread\\[#1\\].* made at [^ ]*scope_order_test.cc:[0-9]+ is ended "
                             "while a scope that was opened under it is still open: ",
                             kInnerScope));
-  EXPECT_DEATH(Simulate([]() -> Task<void> {
-                 std::optional<ScopedBinding<int>> binding(std::in_place, kValue, 1, std::source_location::current());
-                 ScopedBinding later(kOther, 1);
-                 binding.reset();
-                 co_return;
-               }),
-               "ScopedBinding of VirtualThread\\[#1\\].* made at [^ ]*scope_order_test.cc:[0-9]+ is ended while one that "
-               "was made later is not; end them in the reverse order: [^ ]*scope_order_test.cc:[0-9]+");
+  EXPECT_DEATH(
+      Simulate([]() -> Task<void> {
+        std::optional<ScopedBinding<int>> binding(std::in_place, kValue, 1, std::source_location::current());
+        ScopedBinding later(kOther, 1);
+        binding.reset();
+        co_return;
+      }),
+      "ScopedBinding of VirtualThread\\[#1\\].* made at [^ ]*scope_order_test.cc:[0-9]+ is ended while one that "
+      "was made later is not; end them in the reverse order: [^ ]*scope_order_test.cc:[0-9]+");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The start of a service: StructuredTaskScope::Start(). Goal: its sentences, one test each, and that a service ends with
-// a Start() that is given up, however that is. Method: the same bodies in simulations under many seeds and on real
+// The start of a service: StructuredTaskScope::Start(). Goal: its sentences, one test each, and that a service ends
+// with a Start() that is given up, however that is. Method: the same bodies in simulations under many seeds and on real
 // carriers, a table of the ways to give up, and a server that waits in the kernel, on both backends.
 #include <gtest/gtest.h>
 
@@ -55,7 +55,8 @@ TEST_P(ServiceTest, StartWaitsUntilTheServiceIsReady) {
 TEST_P(ServiceTest, AServiceThatEndsBeforeItIsReadyHasNotStarted) {
   Everywhere([]() -> Task<void> {
     ShutdownOnFailure scope;
-    const auto failed = co_await scope.Start([](Ready) -> Task<absl::Status> { co_return absl::NotFoundError("port"); });
+    const auto failed =
+        co_await scope.Start([](Ready) -> Task<absl::Status> { co_return absl::NotFoundError("port"); });
     EXPECT_EQ(failed.status().code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ((co_await scope.Join()).status(), absl::NotFoundError("port"));
   });
@@ -239,17 +240,18 @@ TEST_P(ServiceTest, AServiceThatIsReadyAsItsStartIsGivenUpGoesOnOrIsCancelled) {
     bool done = false;
     bool cancelled = false;
     AwaitAll scope;
-    co_await MoveOnAfter(absl::Microseconds(3), [](AwaitAll& scope, bool& started, bool& done, bool& cancelled) -> Task<void> {
-      const auto service = co_await scope.Start([&done, &cancelled](Ready ready) -> Task<void> {
-        const absl::Status end = co_await CatchCancelled([](Ready ready) -> Task<void> {
-          co_await Sleep(absl::Microseconds(2));
-          ready.Set();
-          co_await Sleep(absl::Milliseconds(1));
-        }(std::move(ready)));
-        (end.ok() ? done : cancelled) = true;
-      });
-      started = service.ok();
-    }(scope, started, done, cancelled));
+    co_await MoveOnAfter(absl::Microseconds(3),
+                         [](AwaitAll& scope, bool& started, bool& done, bool& cancelled) -> Task<void> {
+                           const auto service = co_await scope.Start([&done, &cancelled](Ready ready) -> Task<void> {
+                             const absl::Status end = co_await CatchCancelled([](Ready ready) -> Task<void> {
+                               co_await Sleep(absl::Microseconds(2));
+                               ready.Set();
+                               co_await Sleep(absl::Milliseconds(1));
+                             }(std::move(ready)));
+                             (end.ok() ? done : cancelled) = true;
+                           });
+                           started = service.ok();
+                         }(scope, started, done, cancelled));
     EXPECT_TRUE((co_await scope.Join()).ok());
     EXPECT_EQ(started, done);
     if (started) EXPECT_FALSE(cancelled);
@@ -262,7 +264,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, ServiceOnSocketsTest, ::testing::Values(IoBac
 
 TEST_P(ServiceOnSocketsTest, AServerThatAcceptsIsCancelledWithItsStart) {
   for (const int carriers : {1, 2, 4}) {
-    const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = carriers, .io = GetParam()});
+    const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+        Runtime::Create({.parallelism = carriers, .io = GetParam()});
     ASSERT_TRUE(runtime.ok()) << runtime.status();
     for (int round = 0; round < 20; ++round) {
       (*runtime)->Run([]() -> Task<void> {

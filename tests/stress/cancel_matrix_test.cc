@@ -1,7 +1,7 @@
-// Row C3: the JDK's matrix of cancellation. Goal: a scope that is shut down while it forks ends, with every child accounted for,
-// however many were forked before and after. Method: 0 to 15 forks before the shutdown, 0 to 15 after it, four kinds of
-// children, on one, two and four carriers; WEFT_MATRIX_ROUNDS times each (10, unless the environment says otherwise).
-// (JDK, test/jdk/java/util/concurrent/StructuredTaskScope/StressShutdown.java.)
+// Row C3: the JDK's matrix of cancellation. Goal: a scope that is shut down while it forks ends, with every child
+// accounted for, however many were forked before and after. Method: 0 to 15 forks before the shutdown, 0 to 15 after
+// it, four kinds of children, on one, two and four carriers; WEFT_MATRIX_ROUNDS times each (10, unless the environment
+// says otherwise). (JDK, test/jdk/java/util/concurrent/StructuredTaskScope/StressShutdown.java.)
 #include <gtest/gtest.h>
 
 #include <atomic>

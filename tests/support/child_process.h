@@ -3,8 +3,8 @@
 //   const ChildEnd end = InChild([] { std::exit(3); });
 //   EXPECT_TRUE(end.Exited(3)) << end;
 //
-// Unlike a death test of GoogleTest it may be called on a virtual thread and while other OS threads run; that is what it
-// is for. A child that hangs makes the test run into its time limit, and then ends with it.
+// Unlike a death test of GoogleTest it may be called on a virtual thread and while other OS threads run; that is what
+// it is for. A child that hangs makes the test run into its time limit, and then ends with it.
 #ifndef WEFT_TESTS_SUPPORT_CHILD_PROCESS_H_
 #define WEFT_TESTS_SUPPORT_CHILD_PROCESS_H_
 

@@ -115,8 +115,8 @@ inline Task<void> Forever(Introduction& introduction) {
   co_await Forever();
 }
 
-// Awaits `task`, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the task
-// has come to what it is to be cancelled in.)
+// Awaits `task`, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the
+// task has come to what it is to be cancelled in.)
 template <class T>
 Task<internal::StatusOrOf<T>> StopOnceItWaits(Task<T> task) {
   std::stop_source source;

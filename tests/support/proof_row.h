@@ -21,8 +21,8 @@ class ProofRow {
   ~ProofRow() {
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin_;
     std::cout << absl::StrFormat(
-                     "{\"row\":\"%s\",\"what\":\"%s\",\"runs\":%d,\"violations\":%d,\"seconds\":%.2f,\"seed\":%d}", row_,
-                     what_, runs_, ::testing::Test::HasFailure() ? 1 : 0, seconds.count(), seed_)
+                     "{\"row\":\"%s\",\"what\":\"%s\",\"runs\":%d,\"violations\":%d,\"seconds\":%.2f,\"seed\":%d}",
+                     row_, what_, runs_, ::testing::Test::HasFailure() ? 1 : 0, seconds.count(), seed_)
               << std::endl;
   }
 

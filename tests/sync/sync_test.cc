@@ -205,7 +205,8 @@ void AnEventForEachSide(IoBackend io, int parallelism) {
   auto side = [&](size_t mine, size_t others) {
     return Several([&, mine, others]() -> Task<void> {
       for (int i = 0; i < kRounds; ++i) {
-        co_await MoveOnAfter(absl::ZeroDuration(), [](Event& event) -> Task<void> { co_await event.Wait(); }(events[mine][i]));
+        co_await MoveOnAfter(absl::ZeroDuration(),
+                             [](Event& event) -> Task<void> { co_await event.Wait(); }(events[mine][i]));
         events[others][i].Set();
         co_await events[mine][i].Wait();
         ++woken;
@@ -241,7 +242,8 @@ void SomethingThatIsHeld(IoBackend io, int parallelism, int limit, Get get) {
   auto side = [&] {
     return Several([&]() -> Task<void> {
       for (int i = 0; i < kRounds; ++i) {
-        co_await MoveOnAfter(absl::ZeroDuration(), [](Get wanted) -> Task<void> { const auto held = co_await wanted(); }(get));
+        co_await MoveOnAfter(absl::ZeroDuration(),
+                             [](Get wanted) -> Task<void> { const auto held = co_await wanted(); }(get));
         const auto held = co_await get();
         EXPECT_LE(++inside, limit);
         co_await Yield();
@@ -553,7 +555,8 @@ TEST(SyncDeathTest, AnEventIsDestroyedWithAWaiter) {
                  co_await Yield();
                  co_await Yield();
                }),
-               "an Event is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+               "an Event is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while "
+               "VirtualThread\\[#2,waiter\\]/waiting waits for it");
 }
 
 TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAWaiter) {
@@ -565,7 +568,8 @@ TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAWaiter) {
                  co_await Yield();
                  co_await Yield();
                }),
-               "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while VirtualThread\\[#2,waiter\\]/waiting waits for it");
+               "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while "
+               "VirtualThread\\[#2,waiter\\]/waiting waits for it");
 }
 
 TEST(SyncDeathTest, AMutexIsDestroyedWhileItIsLocked) {
@@ -608,14 +612,15 @@ TEST(SyncDeathTest, AMutexIsDestroyedOutsideWhileItIsLocked) {
 }
 
 TEST(SyncDeathTest, ASemaphoreIsDestroyedBeforeItsPermits) {
-  EXPECT_DEATH(Simulate([]() -> Task<void> {
-                 auto semaphore = std::make_unique<Semaphore>(3);
-                 Permit one = co_await semaphore->Acquire();
-                 Permit other = co_await semaphore->Acquire();
-                 semaphore.reset();
-               }),
-               "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while 2 of its 3 permits are held; "
-               "the last one was acquired by VirtualThread\\[#1\\]");
+  EXPECT_DEATH(
+      Simulate([]() -> Task<void> {
+        auto semaphore = std::make_unique<Semaphore>(3);
+        Permit one = co_await semaphore->Acquire();
+        Permit other = co_await semaphore->Acquire();
+        semaphore.reset();
+      }),
+      "a Semaphore is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while 2 of its 3 permits are held; "
+      "the last one was acquired by VirtualThread\\[#1\\]");
 }
 
 TEST(SyncDeathTest, ASemaphoreIsDestroyedWithAPermitThatWasHandedOver) {

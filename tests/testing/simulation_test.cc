@@ -238,9 +238,12 @@ const Wait kWaits[] = {
     {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = co_await m.Lock(); Use(co_await m.Lock()); }},
     {"Semaphore::Acquire", __LINE__, []() -> Task<void> { Semaphore none(0); Use(co_await none.Acquire()); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
-    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
-    {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Event e; AwaitAll s; s.Fork(Hidden(e)); co_await e.Wait(); co_await s.Close(); }},
-    {"StructuredTaskScope::NextCompleted", __LINE__, []() -> Task<void> { AsCompleted<void> s; s.Fork(Never()); Use(co_await s.NextCompleted()); }},
+    {"StructuredTaskScope::Join",
+     __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
+    {"StructuredTaskScope::Join",
+     __LINE__, []() -> Task<void> { Event e; AwaitAll s; s.Fork(Hidden(e)); co_await e.Wait(); co_await s.Close(); }},
+    {"StructuredTaskScope::NextCompleted",
+     __LINE__, []() -> Task<void> { AsCompleted<void> s; s.Fork(Never()); Use(co_await s.NextCompleted()); }},
     {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Use(co_await All(Never(), Never())); }},
     {"StructuredTaskScope::Join", __LINE__, []() -> Task<void> { Use(co_await All(Never(), Never(), Never())); }},
     {"Yield", __LINE__, []() -> Task<void> { for (;;) co_await Yield(); }},
@@ -501,7 +504,8 @@ TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
        }) {
     const size_t at = report.find(absl::StrCat(",", name, "]/waiting in "));
     ASSERT_NE(at, std::string::npos) << report;
-    EXPECT_TRUE(absl::StrContains(report.substr(at, report.find('\n', at) - at), absl::StrCat(holder, ", forked by #1")))
+    EXPECT_TRUE(
+        absl::StrContains(report.substr(at, report.find('\n', at) - at), absl::StrCat(holder, ", forked by #1")))
         << report;
   }
 }
@@ -548,8 +552,8 @@ TEST(SimulationDeathTest, AStackThatIsUsedUpIsNamed) {
                  EXPECT_GT(UseStack(SIZE_MAX), 0u);
                  co_return;
                }()),
-               "weft: the stack of carrier 0 of a simulation is used up, all [0-9]+ KiB: a recursion that is too deep, or "
-               "a local that is too large\n");
+               "weft: the stack of carrier 0 of a simulation is used up, all [0-9]+ KiB: a recursion that is too deep, "
+               "or a local that is too large\n");
 }
 
 }  // namespace

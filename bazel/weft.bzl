@@ -10,7 +10,8 @@ _ROOT = Label("//bazel:weft.bzl").workspace_root
 # -fno-plt: see WEFT_RARE in weft/internal/compiler.h.
 _COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include", "-fno-plt"]
 
-# What users may compile with: their warnings find nothing in what is Weft's. Not in another repository, whose compiler may know more.
+# What users may compile with: their warnings find nothing in what is Weft's. Not in another repository, whose compiler
+# may know more.
 _STRICT = [] if _ROOT else ["-W" + name for name in [
     "cast-qual",
     "conversion",

@@ -227,8 +227,8 @@ class Simulation::Host final : public internal::Host {
     const int64_t max_ns = absl::ToInt64Nanoseconds(options_.max_time);
     const int64_t now_ns = clock.NowNanos();
     time_limit_ns_ = max_ns < INT64_MAX - now_ns ? now_ns + max_ns : INT64_MAX;
-    turn_limit_ =
-        options_.max_turns < UINT64_MAX - trace_.dispatches ? trace_.dispatches + options_.max_turns : UINT64_MAX;
+    const uint64_t left = UINT64_MAX - trace_.dispatches;
+    turn_limit_ = options_.max_turns < left ? trace_.dispatches + options_.max_turns : UINT64_MAX;
   }
 
   void Begin() noexcept {

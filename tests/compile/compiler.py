@@ -1,4 +1,7 @@
-"""The compiler of this configuration, from what //tests/compile_fail:compile_command.bzl writes, for tests that compile sources."""
+"""The compiler of this configuration, for tests that compile sources.
+
+It is known from what //tests/compile_fail:compile_command.bzl writes.
+"""
 import json
 import os
 import re
@@ -13,7 +16,8 @@ class Compiler:
             command = json.load(file)
         # Runfiles have external repositories beside the workspace, not in it.
         command = [re.sub(r"^(-I|-iquote|-isystem)?external/", r"\1../", word) for word in command]
-        self._command = command[:1] + list(before) + command[1:] + ["-fsyntax-only", "-fno-color-diagnostics", "-Iinclude", *flags]
+        self._command = [*command[:1], *before, *command[1:], "-fsyntax-only", "-fno-color-diagnostics", "-Iinclude",
+                         *flags]
 
     def header(self, name):
         """The file that an #include of `name` finds."""

@@ -1,4 +1,6 @@
-"""Goal: Weft takes the same arguments whichever string_view Abseil has: one of its own, as Debian 12's, or the standard library's.
+"""Goal: Weft takes the same arguments whichever string_view Abseil has.
+
+It has one of its own, as Debian 12's, or the standard library's.
 
 Method: the suite of arguments is compiled, in each configuration, with an Abseil that was told to use the other one.
 
@@ -26,9 +28,10 @@ class StringViewTest(unittest.TestCase):
         with open(os.path.join(directory, "absl/base/options.h"), "w", encoding="utf-8") as file:
             file.write(_OPTION.sub(r"\1 " + other, options))
         compiler = Compiler(_COMMAND, before=["-I" + directory])
-        self.assertEqual(compiler.said(text='#include <string_view>\n#include <type_traits>\n'
-                                            '#include "absl/strings/string_view.h"\n'
-                                            "static_assert(std::is_same_v<absl::string_view, std::string_view> == %s);\n" % same), "")
+        text = ('#include <string_view>\n#include <type_traits>\n'
+                '#include "absl/strings/string_view.h"\n'
+                "static_assert(std::is_same_v<absl::string_view, std::string_view> == %s);\n" % same)
+        self.assertEqual(compiler.said(text=text), "")
         self.assertEqual(compiler.said(_SOURCE), "")
 
 

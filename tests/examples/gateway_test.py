@@ -199,7 +199,8 @@ class Backend:
         self.assertEqual(_status(self._ask("gateway", "/user/7", method="DELETE")), 405)
         for request, status in ((b"nonsense\r\n\r\n", 400),
                                 (_request("/", headers="X: %s\r\n" % ("x" * 100000)), 431),
-                                (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2000000, 413)):
+                                (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" +
+                                 b"x" * 2000000, 413)):
             answer = _exchange(self.addresses["gateway"], request)
             self.assertEqual(_status(answer), status)
             self.assertIn("\r\nConnection: close\r\n", answer)
@@ -334,7 +335,8 @@ class Backend:
 
     def test_a_request_id_may_be_any_bytes(self):
         _, service = self._role("users")
-        answer = _exchange(service, b"GET /users/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: \xff\xfe\r\n\r\n")
+        answer = _exchange(service, b"GET /users/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                    b"X-Request-Id: \xff\xfe\r\n\r\n")
         self.assertEqual(_status(answer), 200)
         self.assertEqual(_body(answer)["request"], "\ufffd\ufffd")
 

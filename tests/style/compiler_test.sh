@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Goal: a compiler that Weft cannot be trusted with gets a sentence that says why and what to use instead, and says nothing else.
-# Method: clang plays the others by their macros, so that no other compiler has to be installed. Behind the header stands what no
-# compiler reads without an error. (//tests/style:include_graph_test sees that nothing stands in front of it.)
+# Goal: a compiler that Weft cannot be trusted with gets a sentence that says why and what to use instead, and says
+# nothing else.
+# Method: clang plays the others by their macros, so that no other compiler has to be installed. Behind the header
+# stands what no compiler reads without an error. (//tests/style:include_graph_test sees that nothing is before it.)
 set -u
 header=include/weft/internal/compiler.h
 failed=0

@@ -180,7 +180,7 @@ class Docs:
                 yield "%s: there is no test %s" % (page, word)
 
     def footnote_violations(self):
-        """Footnotes that nothing refers to, that are not there, or are there twice; and tests in a table, which they would swamp."""
+        """Footnotes that nothing refers to, or that are not there, or twice; and tests in a table, which they swamp."""
         for page, text in self._pages.items():
             defined = _FOOTNOTE.findall(text)
             used = set(_FOOTNOTE_USE.findall(_FOOTNOTE.sub("", text)))

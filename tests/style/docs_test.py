@@ -98,8 +98,8 @@ class DocsTest(unittest.TestCase):
         self._finds("missing_names", "`--config=tsan`\n", {}, "tsan")
 
     def test_what_is_there_may_be_named(self):
-        self._allows("missing_names", "`examples/a.cc`, `a.cc`, `weft/runtime.h`, `examples/`, `//examples:a`, `//...`, "
-                                      "`--config=asan`, `std::mutex`, `/proc`, `x / y`\n")
+        self._allows("missing_names", "`examples/a.cc`, `a.cc`, `weft/runtime.h`, `examples/`, `//examples:a`, "
+                                      "`//...`, `--config=asan`, `std::mutex`, `/proc`, `x / y`\n")
 
     def test_every_name_is_of_something(self):
         self._nothing(Docs(_ROOT).missing_names())
@@ -108,7 +108,8 @@ class DocsTest(unittest.TestCase):
         self._finds("missing_tests", "`PlainTest.IsGone`\n", {}, "HACKING.md", "PlainTest.IsGone")
 
     def test_a_test_of_another_suite_is_found(self):
-        self._finds("missing_tests", "", {"docs/from-loom.md": "`OtherTest.IsThere`\n"}, "docs/from-loom.md", "OtherTest")
+        self._finds("missing_tests", "", {"docs/from-loom.md": "`OtherTest.IsThere`\n"}, "docs/from-loom.md",
+                    "OtherTest")
 
     def test_tests_that_are_there_may_be_named(self):
         self._allows("missing_tests", "`PlainTest.IsThere`, `EverywhereTest.IsThere`, `Task.Run`\n")
@@ -144,7 +145,8 @@ class DocsTest(unittest.TestCase):
         self._nothing(Docs(_ROOT).variable_violations())
 
     def test_a_version_of_the_header_that_is_not_the_modules_is_found(self):
-        self._finds("version_violations", "", {"MODULE.bazel": 'module(\n    version = "1.2.4",\n)\n'}, "1 2 3", "1.2.4")
+        self._finds("version_violations", "", {"MODULE.bazel": 'module(\n    version = "1.2.4",\n)\n'}, "1 2 3",
+                    "1.2.4")
 
     def test_the_same_version_is_allowed(self):
         self._allows("version_violations", "")

@@ -77,8 +77,8 @@ class IncludeGraphTest(unittest.TestCase):
         self._nothing(Tree(_ROOT).unknown_components())
 
     def test_what_is_linked_without_a_reference_is_found(self):
-        self._finds("registrations", {"lib/io/BUILD.bazel": "weft_library(\n    name = \"io\",\n    alwayslink = True,\n)\n"},
-                    "lib/io/BUILD.bazel", "alwayslink")
+        library = "weft_library(\n    name = \"io\",\n    alwayslink = True,\n)\n"
+        self._finds("registrations", {"lib/io/BUILD.bazel": library}, "lib/io/BUILD.bazel", "alwayslink")
 
     def test_nothing_is_linked_without_a_reference(self):
         self._nothing(Tree(_ROOT).registrations())

@@ -135,7 +135,7 @@ class _File:
         return [spans[opening] for opening in sorted(spans)]
 
     def _call_around(self, position):
-        """The opening parenthesis of the call that a word is an argument of, past a WEFT_ORDER, and that one's label."""
+        """The opening parenthesis of the call that it is an argument of, past a WEFT_ORDER, and that one's label."""
         label, depth, i = None, 0, position
         while i > 0:
             i -= 1
@@ -160,7 +160,7 @@ class _Definition:
 
 
     def is_of(self, operation):
-        """Of two operations in one statement, a label with WEFT_ORDER is that one's, and a relaxed one takes no other."""
+        """Of two in one statement, one with WEFT_ORDER takes its own label, and a relaxed one no other's."""
         if operation.arguments:
             return self.label in operation.arguments
         return bool(operation.ordered()) == bool(self.words - {"relaxed"})

@@ -1,4 +1,4 @@
-"""Goal: every order that is not relaxed bears a label that is its own and has a partner; every relaxed one has a reason.
+"""Goal: every order that is not relaxed bears a label of its own and has a partner; every relaxed one has a reason.
 
 Method: the checks of orders.py over the source tree, each one preceded by small made-up trees that break its rule, so
 that a check which has gone blind fails.
@@ -102,14 +102,16 @@ class OrdersTest(unittest.TestCase):
     def test_a_comment_that_speaks_of_another_order_is_found(self):
         self._finds("orders_that_differ", "a_.load(std::memory_order_acquire);  // [duel/1] release: pairs with itself",
                     "is acquire", "says release")
-        self._finds("orders_that_differ", "LightFence();  // [duel/1] heavy: pairs with itself", "is light", "says heavy")
+        self._finds("orders_that_differ", "LightFence();  // [duel/1] heavy: pairs with itself", "is light",
+                    "says heavy")
 
     def test_a_label_at_two_operations_is_found(self):
         line = "a_.load(std::memory_order_acquire);  // [duel/1] acquire: pairs with itself\n"
         self._finds("labels_that_stand_twice", line, "duel/1", lib__net__b=line)
 
     def test_a_label_without_a_partner_is_found(self):
-        self._finds("labels_without_a_partner", "LightFence();  // [duel/1] light: weaker, all is lost", "pairs with nothing")
+        self._finds("labels_without_a_partner", "LightFence();  // [duel/1] light: weaker, all is lost",
+                    "pairs with nothing")
 
     def test_a_partner_that_does_not_point_back_is_found(self):
         self._finds("labels_without_a_partner", _PAIR + "HeavyFence();  // [duel/3] heavy: pairs with [duel/1]\n",

@@ -1,8 +1,9 @@
-"""Goal: tools/mutants draws what its rules say and nothing else, a defect that is off changes nothing and one that is on does, and
-the tree is only read.
+"""Goal: tools/mutants draws what its rules say and nothing else, a defect that is off changes nothing and one that is
+on does, and the tree is only read.
 
-Method: a small source with one place for each rule; it is compiled by the tool's own build, in a tree of its own, with the compiler of
-this configuration. The list of defects that nothing has to notice is held against the sources as they are.
+Method: a small source with one place for each rule; it is compiled by the tool's own build, in a tree of its own, with
+the compiler of this configuration. The list of defects that nothing has to notice is held against the sources as they
+are.
 
     mutants_test.py COMMAND.json
 """
@@ -109,12 +110,14 @@ class RulesTest(unittest.TestCase):
         ]))
 
     def test_a_declaration_is_not_dropped(self):
-        for line in ("Guard guard(x);", "const int a = F();", "auto b = F();", "std::lock_guard lock(m);", "int c;", "T* d = F();",
+        for line in ("Guard guard(x);", "const int a = F();", "auto b = F();", "std::lock_guard lock(m);", "int c;",
+                     "T* d = F();",
                      "return F();", "static_cast<void>(x);", "using A = B;"):
             self.assertEqual(_found(_in_function(line), "drop"), [], line)
 
     def test_a_statement_that_does_something_is(self):
-        for line in ("F();", "a.b(c);", "a->b()->c(d);", "++a;", "a--;", "*a = b;", "a[0] |= b;", "delete a;", "a::b<C>(d);",
+        for line in ("F();", "a.b(c);", "a->b()->c(d);", "++a;", "a--;", "*a = b;", "a[0] |= b;", "delete a;",
+                     "a::b<C>(d);",
                      "co_await a.b();", "CHECK(a) << b;"):
             self.assertEqual(_found(_in_function(line), "drop"), [line])
 
@@ -131,9 +134,10 @@ class RulesTest(unittest.TestCase):
         self.assertEqual(_found(text, "return"), [])
 
     def test_nothing_outside_functions_in_comments_in_literals_or_in_constants(self):
-        text = ("int a = 1 + 1;\nclass A {\n  int b = 1 + 1;\n  void F();\n  G();\n};\nenum { kC = 1 + 1 };\nvoid H() {\n"
-                "  // F();\n  /* F();\n     F(); */\n  const char* d = \"if (a) { F(); }\";\n  constexpr bool e = 1 < 2;\n"
-                "  static_assert(1 < 2);\n  if constexpr (1 < 2) {\n  }\n  const char f = ';';\n  int g = 10'000'000;\n}\n"
+        text = ("int a = 1 + 1;\nclass A {\n  int b = 1 + 1;\n  void F();\n  G();\n};\nenum { kC = 1 + 1 };\n"
+                "void H() {\n  // F();\n  /* F();\n     F(); */\n  const char* d = \"if (a) { F(); }\";\n"
+                "  constexpr bool e = 1 < 2;\n  static_assert(1 < 2);\n  if constexpr (1 < 2) {\n  }\n"
+                "  const char f = ';';\n  int g = 10'000'000;\n}\n"
                 "#define X if (a) \\\n  F();\ntemplate <class T> concept C = 1 < 2;\n")
         self.assertEqual([site for site in _all(text) if site.rule not in ("return",)], [])
 
@@ -148,12 +152,15 @@ class RulesTest(unittest.TestCase):
         for comparison in ("a < b", "-a < b", "a - b >= c", "a < b + c * d", "f(a) + c > d(e)", "a[i] <= b->c"):
             (site,) = [site for site in _all(_in_function("if (x && %s) F();" % comparison)) if site.rule == "bound"]
             self.assertEqual(site.what, "%s in if (x && %s) F();" % (comparison, comparison))
-        for comparison in ("++a >= b", "!a < b", "a < std::min(b, c)", "a == b < c", "a << b < c", "a < b << c", "F(a, b) + c > d"):
+        for comparison in ("++a >= b", "!a < b", "a < std::min(b, c)", "a == b < c", "a << b < c", "a < b << c",
+                           "F(a, b) + c > d"):
             self.assertEqual(_found(_in_function("if (%s) F();" % comparison), "bound"), [], comparison)
 
     def test_functions_end_early_by_what_they_return(self):
-        for head, ending in (("void F()", "return;"), ("void A::F() const noexcept", "return;"), ("Task<void> F()", "co_return;")):
-            self.assertTrue(all(what.startswith(ending) for what in _found(head + " {\n  co_await G();\n}\n" if "Task" in head else
+        for head, ending in (("void F()", "return;"), ("void A::F() const noexcept", "return;"),
+                             ("Task<void> F()", "co_return;")):
+            self.assertTrue(all(what.startswith(ending)
+                                for what in _found(head + " {\n  co_await G();\n}\n" if "Task" in head else
                                                                          head + " {\n  G();\n}\n", "return")))
         self.assertEqual(len(_found("Task<void> F() {\n  G();\n}\n", "return")), 0)  # no coroutine
         self.assertEqual(len(_found("int F() {\n  G();\n}\n", "return")), 0)
@@ -176,7 +183,8 @@ class RulesTest(unittest.TestCase):
 
     def test_keys_and_numbers_outlive_that_lines_move(self):
         moved = "// One more.\n\n" + _SOURCE.replace("bool IsEven", "\n\nbool IsEven")
-        self.assertEqual([(site.key, site.number) for site in _all(moved)], [(site.key, site.number) for site in _all()])
+        self.assertEqual([(site.key, site.number) for site in _all(moved)],
+                         [(site.key, site.number) for site in _all()])
 
     def test_the_second_of_a_kind_is_the_second(self):
         keys = [site.key for site in _all(_in_function("F();", "G();", "F();")) if site.rule == "drop"]
@@ -200,7 +208,8 @@ class RulesTest(unittest.TestCase):
         self.assertNotEqual(keys(_all(_MANY), 20, 2), drawn)
         # Without one of them; another comes in its place, and may want a line that one of the others had.
         for key in drawn:
-            self.assertLessEqual(len(set(drawn) - set(keys([site for site in _all(_MANY) if site.key != key], 20, 1))), 4)
+            self.assertLessEqual(len(set(drawn) - set(keys([site for site in _all(_MANY) if site.key != key], 20, 1))),
+                                 4)
 
 
 class BuildTest(unittest.TestCase):
@@ -214,7 +223,8 @@ class BuildTest(unittest.TestCase):
         with open(COMMAND, encoding="utf-8") as file:
             compiler = json.load(file)[0]
         self.build = Build(self.root, os.path.join(directory.name, "scratch"), self.root)
-        compile_ = [compiler, "-std=c++20", "-Iinclude", "-Werror", "-Wall", "-c", "lib/a.cc", "-o", "a.o", "-MF", "a.d", "-MD"]
+        compile_ = [compiler, "-std=c++20", "-Iinclude", "-Werror", "-Wall", "-c", "lib/a.cc", "-o", "a.o", "-MF",
+                    "a.d", "-MD"]
         self.object = self.build.add_object(compile_, ["lib/a.cc", "include/a.h"])
         self.build.add_test("a_test", [compiler, "-o", "a_test", "a.o", "-lstdc++"])
 
@@ -229,11 +239,13 @@ class BuildTest(unittest.TestCase):
         for directory, _, names in os.walk(self.root):
             for name in names:
                 with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    found[os.path.join(directory, name)] = (file.read(), os.stat(os.path.join(directory, name)).st_mtime_ns)
+                    found[os.path.join(directory, name)] = (file.read(),
+                                                            os.stat(os.path.join(directory, name)).st_mtime_ns)
         return found
 
     def _output(self, program, number):
-        return subprocess.run([program], env={"WEFT_MUTANT": str(number)}, stdout=subprocess.PIPE, text=True, timeout=60,
+        return subprocess.run([program], env={"WEFT_MUTANT": str(number)}, stdout=subprocess.PIPE, text=True,
+                              timeout=60,
                               check=False).stdout
 
     def test_off_it_changes_nothing_on_it_does_and_the_tree_is_only_read(self):

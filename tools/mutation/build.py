@@ -1,8 +1,8 @@
 """Compiles and links the tests outside Bazel, with defects in them, in a directory of their own.
 
-Bazel is asked once how it compiles and links (`aquery`), and for the objects of the sources as they are. A source that includes
-a file with defects in it is compiled by the same command, to which such a file is shown through an overlay of clang's: the tree
-is never written to. What has been compiled once with the same text is not compiled again.
+Bazel is asked once how it compiles and links (`aquery`), and for the objects of the sources as they are. A source that
+includes a file with defects in it is compiled by the same command, to which such a file is shown through an overlay of
+clang's: the tree is never written to. What has been compiled once with the same text is not compiled again.
 """
 import hashlib
 import json
@@ -127,7 +127,8 @@ class Build:
 
     def add_test(self, name, arguments):
         """A test program, by the command that links it."""
-        self.tests[name] = Test(name, arguments, [self.objects[argument] for argument in arguments if argument in self.objects])
+        self.tests[name] = Test(name, arguments, [self.objects[argument] for argument in arguments
+                                                  if argument in self.objects])
 
     def digest(self, tests):
         """Of the commands and sources of these tests, as they are in the tree."""
@@ -154,7 +155,8 @@ class Build:
             with open(copy, "w", encoding="utf-8") as file:
                 file.write(text)
             for name in sorted(self._aliases.get(path, {path})):
-                roots.append({"type": "file", "name": os.path.join(self.execution_root, name), "external-contents": copy})
+                roots.append({"type": "file", "name": os.path.join(self.execution_root, name),
+                              "external-contents": copy})
         self._overlay = self._write("overlay.yaml", json.dumps(
             {"version": 0, "use-external-names": "false", "case-sensitive": "true", "roots": roots}))
 
@@ -174,7 +176,8 @@ class Build:
                                          "-w", "-ferror-limit=0", "-fno-color-diagnostics"]
 
     def _compile(self, found, command):
-        done = subprocess.run(command, cwd=self.execution_root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        done = subprocess.run(command, cwd=self.execution_root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True,
                               errors="replace", check=False)
         if done.returncode == 0:
             return
@@ -214,13 +217,15 @@ class Build:
     def _switch_object(self, compiler):
         if self._switch is None:
             self._switch = os.path.join(self.scratch, "mutant.o")
-            subprocess.run([compiler, "-O1", "-fPIC", "-c", "mutant.cc", "-o", self._switch], cwd=self.scratch, check=True)
+            subprocess.run([compiler, "-O1", "-fPIC", "-c", "mutant.cc", "-o", self._switch], cwd=self.scratch,
+                           check=True)
         return self._switch
 
     def link(self, test):
         """The path of a test program with what is shown. All its objects have been made."""
         output = os.path.join(self.scratch, "tests", test.name.replace("/", "_"))
-        arguments = [self.object(self.objects[argument]) if argument in self.objects else argument for argument in test.arguments]
+        arguments = [self.object(self.objects[argument]) if argument in self.objects else argument
+                     for argument in test.arguments]
         arguments[arguments.index("-o") + 1] = output
         response = self._write("link.params", "\n".join(arguments[1:] + [self._switch_object(arguments[0])]) + "\n")
         done = subprocess.run([arguments[0], "@" + response], cwd=self.execution_root, stderr=subprocess.PIPE,
@@ -271,7 +276,8 @@ def _add_object(build, arguments):
         return
     with open(dotd, encoding="utf-8") as file:
         names = file.read().replace("\\\n", " ").split(":", 1)[1].split()
-    build.add_object(arguments, [name for name in names if not name.startswith("external/") and not os.path.isabs(name)])
+    build.add_object(arguments, [name for name in names if not name.startswith("external/")
+                                 and not os.path.isabs(name)])
 
 
 def _add_test(build, arguments, names):

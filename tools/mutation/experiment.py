@@ -30,7 +30,8 @@ Noticed = collections.namedtuple("Noticed", "test how seconds")
 def run(program, number, timeout, reached=None):
     """Runs a test program. ("passed" or how it did not, seconds, the end of what it printed)."""
     with tempfile.TemporaryDirectory() as directory:
-        environment = {"PATH": os.environ["PATH"], "HOME": directory, "TEST_TMPDIR": directory, "WEFT_MODEL_SIZE": "small",
+        environment = {"PATH": os.environ["PATH"], "HOME": directory, "TEST_TMPDIR": directory,
+                       "WEFT_MODEL_SIZE": "small",
                        "WEFT_MUTANT": str(number)}
         if reached:
             environment["WEFT_MUTANT_REACHED"] = reached
@@ -79,7 +80,7 @@ def _read(process, deadline):
 
 
 def component_of(root, path):
-    """The directory of tests that a file's own tests lie in: "scope" for lib/scope/child.cc and for include/weft/scope.h."""
+    """The directory that a file's own tests lie in: "scope" for lib/scope/child.cc and for include/weft/scope.h."""
     parts = path.split("/")
     if parts[0] == "lib":
         return "model" if parts[1:3] == ["testing", "model"] else parts[1]
@@ -107,19 +108,21 @@ class Experiment:
         self.unusable = []           # tests that fail without a defect
 
     def prepare(self, draw_more):
-        """Compiles draw_more([]), and draw_more(those that do not compile) in place of these. Gives what is built in."""
+        """Compiles draw_more([]), and draw_more(those that do not compile) instead of these. Gives what is built in."""
         drawn = draw_more([])
         while True:
             by_path = {}
             for site in drawn:
                 by_path.setdefault(site.path, []).append(site)
-            self._build.show({path: sites.instrumented(self._texts[path], of_path) for path, of_path in by_path.items()})
+            self._build.show({path: sites.instrumented(self._texts[path], of_path)
+                              for path, of_path in by_path.items()})
             try:
                 self._compile(by_path)
                 return drawn
             except CompileError as error:
                 wrong = [site for site in drawn
-                         if any(site.path == path and site.line <= line <= site.last_line for path, line in error.places)]
+                         if any(site.path == path and site.line <= line <= site.last_line
+                                for path, line in error.places)]
                 if not wrong:
                     raise
                 for site in wrong:
@@ -132,7 +135,8 @@ class Experiment:
         objects = {found.path: found for path in by_path for found in self._build.affected(path)}
         order = []
         while headers:
-            found = max(objects.values(), key=lambda candidate: (len(candidate.headers & headers), candidate.source.startswith("tests/")))
+            found = max(objects.values(), key=lambda candidate: (len(candidate.headers & headers),
+                                                                 candidate.source.startswith("tests/")))
             if not found.headers & headers:
                 break
             order.append(found)
@@ -175,7 +179,7 @@ class Experiment:
         return self._build.digest(tests.values() if test is None else [tests[test]] if test in tests else [])
 
     def measure(self, drawn):
-        """Links the tests that have anything of it, and runs each once: which defects does it reach, and how long does it take?"""
+        """Links the tests that have anything of it, and runs each once: which defects does it reach, in what time?"""
         affected = {found.path for site in drawn for found in self._build.affected(site.path)}
         tests = [test for test in self._build.tests.values() if affected & {found.path for found in test.objects}]
         numbers = [site.number for site in drawn]
@@ -185,7 +189,8 @@ class Experiment:
                 reached.truncate(REACHED_BYTES)
                 how, seconds, output = run(self._programs[test.name], 0, 600, reached.name)
                 if how != "passed":
-                    print("mutants: %s %s without a defect, and is left out:\n%s" % (test.name, how, output), file=sys.stderr)
+                    print("mutants: %s %s without a defect, and is left out:\n%s" % (test.name, how, output),
+                          file=sys.stderr)
                     self.unusable.append(test.name)
                     continue
                 # Without looking: how long it takes when it is asked.
@@ -193,11 +198,12 @@ class Experiment:
                     bytes_ = file.read()
             self._reached[test.name] = {number for number in numbers if bytes_[number]}
             self._seconds[test.name] = seconds
-            print("mutants: %s reaches %d in %.1f s" % (test.name, len(self._reached[test.name]), seconds), file=sys.stderr,
+            print("mutants: %s reaches %d in %.1f s" % (test.name, len(self._reached[test.name]), seconds),
+                  file=sys.stderr,
                   flush=True)
 
     def tests_of(self, site):
-        """Those that reach it, the nearest first, then the quickest; a far one before a near one that takes much longer."""
+        """Those that reach it, the nearest first, then the quickest; a far one before a near one that is slow."""
         near = component_of(self._build.root, site.path)
         names = [name for name, numbers in self._reached.items() if site.number in numbers]
         return sorted(names, key=lambda name: (self._seconds[name] + 0.1) * (1 if name.split("/")[1] == near else _FAR))

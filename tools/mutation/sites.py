@@ -12,8 +12,8 @@ so that one build holds all that were drawn, a run turns one of them on, and no 
     swap     two statements change places
     return   a function ends early
 
-This is no parser of C++. It looks only at statements that are whole on one line of a function's body, and takes what it is
-sure of; what it is wrong about does not compile, and is not drawn then (build.py).
+This is no parser of C++. It looks only at statements that are whole on one line of a function's body, and takes what it
+is sure of; what it is wrong about does not compile, and is not drawn then (build.py).
 """
 import bisect
 import hashlib
@@ -32,8 +32,8 @@ _ONE_MORE = re.compile(r"(?<=[\w\])]) [+-] (1)(?![\w.'])")
 _ASSIGNMENT = re.compile(r"[\w.\->\[\]():*]+ (=|\+=|-=|\|=|&=|\^=|<<=|>>=) ")
 _STEP = re.compile(r"(\+\+|--)[\w.\->\[\]():*]+|[\w.\->\[\]():*]+(\+\+|--)")
 _CALL = re.compile(r"(co_await )?[\w:.\->\[\]*&()]*\w(<[^;()]*>)?\(")
-_NO_STATEMENT = re.compile(r"(return|co_return|co_yield|throw|goto|using|typedef|static_assert|case|default|friend|template|public|"
-                           r"private|protected|else|if|for|while|do|switch|struct|class|enum|namespace|asm)\b")
+_NO_STATEMENT = re.compile(r"(return|co_return|co_yield|throw|goto|using|typedef|static_assert|case|default|friend|"
+                           r"template|public|private|protected|else|if|for|while|do|switch|struct|class|enum|namespace|asm)\b")
 _CONSTANT = re.compile(r"\b(constexpr|consteval|static_assert|requires|concept|template|operator)\b")
 _BOOLEAN = re.compile(r" (==|!=|&&|\|\||<=|>=|<|>) |^!")
 
@@ -58,7 +58,7 @@ class Site:
 
 
 def code_only(text):
-    """The same text, as long and with the same lines, without comments, preprocessor lines and the insides of literals."""
+    """The same text, as long and with the same lines, without comments, preprocessor lines and what is in literals."""
     pattern = re.compile(
         r'//[^\n]*|/\*.*?\*/|R"(?P<d>[^(\s]*)\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'|'
         r'^[ \t]*#(?:\\\n|[^\n])*', re.DOTALL | re.MULTILINE)
@@ -110,7 +110,8 @@ def _kind(head, inside):
     if in_function and (head == "" or re.search(r"(\b(else|do|try)|:)$", head) or
                         re.match(r"(.*\b)?(if|for|while|switch|catch)\b.*\)(\s*\[\[\w+\]\])?$", head, re.DOTALL)):
         return "block"
-    if not in_function and re.search(r"\)\s*(const|noexcept(\s*\(.*\))?|override|final|&&?|->[^;{}=]*|:[^;]*[)}]|\s)*$", head, re.DOTALL):
+    if not in_function and re.search(r"\)\s*(const|noexcept(\s*\(.*\))?|override|final|&&?|->[^;{}=]*|:[^;]*[)}]|\s)*$",
+                                     head, re.DOTALL):
         return "function"
     return "other"
 
@@ -125,7 +126,8 @@ def _blocks(code):
             parens -= 1
         elif char == "{":
             parent = stack[-1] if stack else None
-            block = _Block(_kind(code[head:at], parent.kind if parent else "namespace"), code[head:at], at, parent, parens)
+            block = _Block(_kind(code[head:at], parent.kind if parent else "namespace"), code[head:at], at, parent,
+                           parens)
             blocks.append(block)
             stack.append(block)
             head = at + 1
@@ -208,7 +210,9 @@ def _lines(text, code):
 
 def _droppable(line):
     """It is a statement that does something and declares nothing."""
-    if not (line.is_statement and line.begins_statement) or _NO_STATEMENT.match(line.code) or _CONSTANT.search(line.code):
+    if not (line.is_statement and line.begins_statement):
+        return False
+    if _NO_STATEMENT.match(line.code) or _CONSTANT.search(line.code):
         return False
     code = line.code[:-1]
     if code in ("break", "continue") or code.startswith("delete "):
@@ -229,8 +233,8 @@ def _names(code):
 
 
 def _independent(first, second):
-    """They have no name in common, and one of them at least calls nothing and changes only a variable of the function's own, or both
-    are assignments that call nothing."""
+    """They have no name in common, and one of them at least calls nothing and changes only a variable of the function's
+    own, or both are assignments that call nothing."""
     if _names(first) & _names(second):
         return False
     return any(_OWN.fullmatch(code) and "(" not in code for code in (first, second)) or \
@@ -301,10 +305,11 @@ def _sites_of_line(path, text, code, line, following):
         return
     for begin, end in _negations(line):
         if _condition_is_plain(line.code[begin:end]):
-            condition = source(begin, end)
-            yield "negate", begin, end, source(*whole), _ON + " != static_cast<bool>(" + condition.replace("%", "%%") + ")"
+            condition = source(begin, end).replace("%", "%%")
+            yield "negate", begin, end, source(*whole), _ON + " != static_cast<bool>(" + condition + ")"
     # The last break of a switch changes nothing.
-    last_break = line.code == "break;" and following is not None and following.code == "}" and re.search(r"\bswitch\b", line.block.head)
+    last_break = line.code == "break;" and following is not None and following.code == "}" and \
+        re.search(r"\bswitch\b", line.block.head)
     if _droppable(line) and not last_break:
         statement = source(*whole)
         yield "drop", *whole, statement, "{ if (!" + _ON + ") { " + statement.replace("%", "%%") + " } }"
@@ -316,8 +321,10 @@ def _sites_of_line(path, text, code, line, following):
             end = following.begin - line.begin + len(following.code)
             orders = "{ %s %s } else { %s %s }" % (second, statement, statement, second)
             yield ("swap", 0, end, statement + " " + second,
-                   "if (" + _ON + ") " + orders.replace("%", "%%") + "\n" * text.count("\n", line.begin, line.begin + end))
-    if line.is_statement and line.begins_statement and not line.is_body and not re.match(r"(co_)?return\b|case\b|default\b|break\b", line.code):
+                   "if (" + _ON + ") " + orders.replace("%", "%%") +
+                   "\n" * text.count("\n", line.begin, line.begin + end))
+    if line.is_statement and line.begins_statement and not line.is_body and \
+            not re.match(r"(co_)?return\b|case\b|default\b|break\b", line.code):
         ending = _how_to_return(line)
         if ending and _is_coroutine(line, code) == ending.startswith("co_"):
             yield "return", 0, 0, ending + " " + source(*whole), "if (" + _ON + ") " + ending + " "

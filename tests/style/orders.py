@@ -26,6 +26,7 @@ _WORD = "|".join(_ORDERS + ("light", "heavy"))
 _ORDER = re.compile(r"\bmemory_order(?:_|::)(%s)\b" % "|".join(_ORDERS))
 _LABEL_ARGUMENT = re.compile(r'\bWEFT_ORDER\(\s*"([^"]*)"')
 _OPERATION = re.compile(r"(?:\.|->)\s*(load|store|exchange|fetch_\w+|compare_exchange_\w+)\s*\(")
+_BY_OPERATOR = re.compile(r"(?:\+\+|--)(\w+)\b(?![.\[(-])|(?<![\w>\]] )(?<![\w.>])(\w+_) ?(?:\+\+|--|[-+|&^]?=(?!=))")
 _FENCE = re.compile(r"(?<!void )\b(%s)\s*\(" % "|".join(_FENCES))
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\($")
 _DECLARATION = re.compile(r"\bAtomic<((?:[^<>]|<[^<>]*>)*)>\s*(?:\w+::\*\s*)?&?\s*([A-Za-z_]\w*)\s*(?=[;{=,)\[:(])")
@@ -247,6 +248,14 @@ class Orders:
             if (operation.receiver in self._atomics and operation.name not in _FENCES and not operation.orders
                     and not operation.passes_on):
                 yield "%s: %s.%s names no order" % (operation.where(), operation.receiver, operation.name)
+        for file in self._files:
+            stem = os.path.splitext(file.path)[0]
+            names = {name for other in self._files if other.path in (file.path, stem + ".h")
+                     for name in other.declarations if name.endswith("_")}
+            for match in _BY_OPERATOR.finditer(file.code):
+                if (match[1] or match[2]) in names and not file.path.startswith(_SEAMS):
+                    yield "%s:%d: %s names no order" % (
+                        file.path, file.line_of(match.start()) + 1, match[0].strip())
 
     def labels_without_a_partner(self):
         """Orders that pair with nothing, or with what does not point back."""

@@ -158,6 +158,10 @@ class OrdersTest(unittest.TestCase):
 
     def test_an_operation_that_names_no_order_is_found(self):
         self._finds("operations_without_an_order", "Atomic<int> a_{0};\na_.store(1);\n", "a_.store names no order")
+        for by_operator in ("++a_;", "a_++;", "a_ = 1;", "a_ += 1;"):
+            with self.subTest(by_operator):
+                self._finds("operations_without_an_order", "Atomic<int> a_{0};\n  %s\n" % by_operator, "a_", "no order")
+        self._passes("operations_without_an_order", "Atomic<int> a_[2] = {};\nint b_ = a_ == 1;\n")
         self._passes("operations_without_an_order", "config.load();\nAtomic<int> a_{0};\na_.store(1, order);\n")
 
     # ---- The tree.

@@ -214,7 +214,7 @@ class Drains {
   Stripe stripes_[kDrainStripes];
 };
 
-// Of the process: a lock may be shared by the threads of several runtimes.
+// Of the process: a lock may be shared by the threads of several runtimes. (process_drains.cc)
 WantedLocks& TheWantedLocks() noexcept;
 Drains& TheDrains() noexcept;
 

@@ -2,7 +2,7 @@
 //
 // The other half of the seam in atomic.h: the same names, each operation handed to the memory-model checker, which
 // decides what it reads and who goes on after it. Nobody includes this file but atomic.h. The checker itself is in
-// lib/testing/model; this layer knows only the functions below, which it implements.
+// lib/testing/model; this layer knows only the functions below, which it implements (operations.cc, sites.cc).
 //
 // An Atomic holds nothing but its place in the checker's memory, so it may be used in an execution only (while
 // model::Explore() runs a program), and belongs to that one: a global Atomic cannot be checked.

@@ -98,7 +98,7 @@ struct Result {
   std::string Report() const;
 };
 
-// ---- For programs.
+// ---- For programs. (operations.cc)
 
 // What must hold in every execution. The sentence says what does.
 void Require(bool holds, const char* sentence) noexcept;

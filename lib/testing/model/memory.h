@@ -55,7 +55,7 @@ constexpr int NthOf(Mask mask, int n) {
   return std::countr_zero(mask);
 }
 
-// Ends the running execution with a violation. A format and its arguments as in printf.
+// Ends the running execution with a violation. A format and its arguments as in printf. (operations.cc)
 [[noreturn, gnu::format(printf, 1, 2)]] void Violate(const char* format, ...) noexcept;
 bool InExecution() noexcept;
 

@@ -50,7 +50,8 @@ void ScopeBase::RequestShutdown(const CancelCause& cause) noexcept {
 }
 
 void ScopeBase::RequestShutdownLocked(const CancelCause& cause) noexcept {
-  // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that one too.
+  // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that
+  // one too.
   if (shut_.load(std::memory_order_relaxed) && std::exchange(spared_, nullptr) != nullptr) {
     if (asking_ == Asking::kNobody) {
       if (children_.empty()) return;
@@ -82,7 +83,8 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
     done = cursor_ == nullptr && (waiting_.empty() || asking_ == Asking::kDaemons);
     if (done) asking_ = Asking::kNobody;
   }
-  // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are we.
+  // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are
+  // we.
   while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
   if (done) EndCounted(*this);
   return done;

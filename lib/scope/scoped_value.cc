@@ -27,10 +27,12 @@ void BindingBase::Bind(const void* key, const void* value, std::source_location 
 
 void BindingBase::Unbind() noexcept {
   ThreadBlock& self = RequireThread("the end of a ScopedBinding");
-  WEFT_CHECK(&self == thread_) << "a ScopedBinding of " << DescribeThread(*thread_) << " is ended by " << DescribeThread(self);
-  WEFT_CHECK(self.bindings == &node_) << "a ScopedBinding of " << DescribeThread(self) << " made at " << Line(node_.where)
-                                      << " is ended while one that was made later is not; end them in the reverse order: "
-                                      << (self.bindings == nullptr ? "none is left" : Line(self.bindings->where));
+  WEFT_CHECK(&self == thread_) << "a ScopedBinding of " << DescribeThread(*thread_) << " is ended by "
+                               << DescribeThread(self);
+  WEFT_CHECK(self.bindings == &node_)
+      << "a ScopedBinding of " << DescribeThread(self) << " made at " << Line(node_.where)
+      << " is ended while one that was made later is not; end them in the reverse order: "
+      << (self.bindings == nullptr ? "none is left" : Line(self.bindings->where));
   // The address of a binding may be used again; that nothing opened inside is left open is checked by itself.
   const Record* const innermost = self.records.load(std::memory_order_relaxed);
   WEFT_CHECK(innermost == records_) << "a ScopedBinding of " << DescribeThread(self) << " made at " << Line(node_.where)
@@ -49,7 +51,8 @@ const void* FindBinding(const void* key) noexcept {
 void DieUnbound() noexcept {
   ThreadBlock* self = CurrentThread();
   WEFT_CHECK(false) << "ScopedValue::Get() of a value that is not bound on "
-                    << (self == nullptr ? std::string("this OS thread, which runs no virtual thread") : DescribeThread(*self));
+                    << (self == nullptr ? std::string("this OS thread, which runs no virtual thread")
+                                        : DescribeThread(*self));
   __builtin_unreachable();
 }
 

@@ -149,7 +149,7 @@ class Tree:
                 yield "include/weft/weft.h does not include %s" % header
 
     def unguarded_headers(self):
-        """Headers that include anything before the compiler check: one that is refused would stumble over that first."""
+        """Headers that include anything before the compiler check, over which one that is refused would stumble."""
         for header in self._public_headers():
             first = _ANY_INCLUDE.search(_read(self._path("include/" + header)))
             if header != _COMPILER and (first is None or first[1] != '"%s"' % _COMPILER):

@@ -29,21 +29,61 @@ struct StartState {
   bool ended = false;  // guarded by lock: the service has, or is about to, and nothing is asked of it any more
 };
 
-// In the closure of the service, which is destroyed when the service has ended, or will not be started.
-struct StartEnd {
-  explicit StartEnd(std::shared_ptr<StartState> of) noexcept : start(std::move(of)) {}
-  StartEnd(StartEnd&&) noexcept = default;
-  ~StartEnd() {
-    if (start != nullptr) End();
+}  // namespace internal
+
+class Ready {
+ public:
+  explicit Ready(std::shared_ptr<internal::StartState> start) noexcept : start_(std::move(start)) {}
+
+  void Set() noexcept {
+    start_->ready.store(true, std::memory_order_relaxed);
+    start_->decided.Set();
   }
-  void End() noexcept {
+
+ private:
+  std::shared_ptr<internal::StartState> start_;
+};
+
+namespace internal {
+
+// Whoever starts the service goes on, if nothing has decided before.
+class StartEnded {
+ public:
+  explicit StartEnded(std::shared_ptr<StartState> of) noexcept : start_(std::move(of)) {}
+  StartEnded(StartEnded&&) noexcept = default;
+  ~StartEnded() {
+    if (start_ != nullptr) start_->decided.Set();
+  }
+
+ private:
+  std::shared_ptr<StartState> start_;
+};
+
+// The closure of a service, which is destroyed when the service has ended, or will not be started.
+template <class F>
+class ServiceCall {
+ public:
+  ServiceCall(F&& service, std::shared_ptr<StartState> start) : service_(std::move(service)), start_(std::move(start)) {}
+  ServiceCall(ServiceCall&&) noexcept = default;
+  ~ServiceCall() {
+    if (start_ != nullptr) static_cast<void>(AfterEnd());
+  }
+
+  auto operator()() { return service_(Ready(start_)); }
+
+  // The child, at its end: destroys what this returns when its scope, and the policy, know how it has ended, so that
+  // Start() does not return before. (child.h)
+  StartEnded AfterEnd() noexcept {
     {
-      std::lock_guard guard(start->lock);
-      start->ended = true;
+      std::lock_guard guard(start_->lock);
+      start_->ended = true;
     }
-    start->decided.Set();
+    return StartEnded(std::move(start_));
   }
-  std::shared_ptr<StartState> start;
+
+ private:
+  F service_;
+  std::shared_ptr<StartState> start_;
 };
 
 // In the frame of Start(), while it waits: if that is unwound, the service is asked to end, for the same reason.
@@ -66,19 +106,6 @@ class StartGuard {
 };
 
 }  // namespace internal
-
-class Ready {
- public:
-  explicit Ready(std::shared_ptr<internal::StartState> start) noexcept : start_(std::move(start)) {}
-
-  void Set() noexcept {
-    start_->ready.store(true, std::memory_order_relaxed);
-    start_->decided.Set();
-  }
-
- private:
-  std::shared_ptr<internal::StartState> start_;
-};
 
 }  // namespace weft
 

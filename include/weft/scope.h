@@ -333,9 +333,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   auto StartService(F service, std::string name, bool daemon)
       -> Task<absl::StatusOr<Subtask<internal::FlatValue<internal::ValueOfCall<F&, Ready>>>>> {
     auto start = std::make_shared<internal::StartState>();
-    auto run = [service = std::move(service), end = internal::StartEnd(start)]() mutable {
-      return service(Ready(end.start));
-    };
+    internal::ServiceCall<F> run(std::move(service), start);
     auto subtask = daemon ? this->ForkDaemon(std::move(run), {.name = name}) : Fork(std::move(run), {.name = name});
     internal::StartGuard guard(*start, ScopeBase::ChildOf(subtask));
     co_await start->decided.Wait();

@@ -16,6 +16,7 @@
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/net/tcp_listener.h"
+#include "weft/policy.h"
 #include "weft/race.h"
 #include "weft/ready.h"
 #include "weft/runtime.h"
@@ -59,6 +60,29 @@ TEST_P(ServiceTest, AServiceThatEndsBeforeItIsReadyHasNotStarted) {
         co_await scope.Start([](Ready) -> Task<absl::Status> { co_return absl::NotFoundError("port"); });
     EXPECT_EQ(failed.status().code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ((co_await scope.Join()).status(), absl::NotFoundError("port"));
+  });
+}
+
+// A regression: the starter went on when the service's closure began to be destroyed, before its failure was the scope's.
+TEST_P(ServiceTest, StartReturnsWhenTheScopeKnowsHowTheServiceHasEnded) {
+  struct LetsOthersRun {
+    ~LetsOthersRun() {
+      AwaitAll scope;
+      scope.Fork([]() -> Task<void> {
+        for (int i = 0; i < 10; ++i) co_await Yield();
+      });
+    }
+  };
+  Everywhere([]() -> Task<void> {
+    int failures = 0;
+    Supervisor scope([&failures](const AnySubtask&) { ++failures; });
+    const auto failed = co_await scope.Start([held = std::make_unique<LetsOthersRun>()](Ready) -> Task<absl::Status> {
+      co_return absl::NotFoundError("port");
+    });
+    EXPECT_EQ(failed.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(failures, 1);
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 

@@ -164,6 +164,14 @@ class ClosureChild final : public TaskChild<T> {
   }
   PromiseBase* BeginTask() { return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), this->slot_, this, "Fork()"); }
   void OnEnd(ThreadBlock::Ending ending) noexcept override {
+    if constexpr (requires { closure_.AfterEnd(); }) {
+      const auto after_end = closure_.AfterEnd();
+      EndRun(ending);
+    } else {
+      EndRun(ending);
+    }
+  }
+  void EndRun(ThreadBlock::Ending ending) noexcept {
     DropClosure();
     ChildBase::OnEnd(ending);
   }

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/foreign_turn.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
@@ -27,13 +28,13 @@ constexpr WaitKind kForeignWait = {ParkReason::kForeign, /*timed=*/false, &WaitK
 
 // Foreign code has returned to the carrier. Something of Weft's that it awaits would have said so in `action`: so it
 // has ended, or is suspended elsewhere.
-Carrier::AfterPark Carrier::AfterForeign(ThreadBlock& thread) noexcept {
-  ForeignCall& call = *std::exchange(foreign, nullptr);
+bool AwaitForeign(Turn& turn, ThreadBlock& thread) noexcept {
+  ForeignCall& call = *std::exchange(turn.foreign, nullptr);
   thread.leaf = &call.adapter();
   thread.seen = thread.state.Observe();
   thread.wait.store(&kForeignWait, std::memory_order_relaxed);
   thread.waiting_on = &call;
-  return call.Park() ? Park(thread) : AfterPark::kGoOn;
+  return call.Park();
 }
 
 void ForeignCall::Enter(PromiseBase& adapter) noexcept {

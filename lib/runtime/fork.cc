@@ -40,8 +40,6 @@ constinit Atomic<bool> registered{false};  // relaxed: whoever sees it, sees tha
 
 }  // namespace
 
-void Carrier::RefuseInChild() noexcept { observer_ = &refusal; }
-
 void RuntimeCore::RegisterForkHandler() noexcept {
   // Without a lock, which a fork would wait for: twice does no harm.
   if (registered.load(std::memory_order_relaxed)) return;
@@ -53,7 +51,7 @@ void RuntimeCore::RegisterForkHandler() noexcept {
 void RuntimeCore::InForkedChild() noexcept {
   SetAsideInherited();
   Carrier* const carrier = Carrier::Current();
-  if (carrier != nullptr && carrier->runtime.inherited()) carrier->RefuseInChild();
+  if (carrier != nullptr && carrier->runtime.inherited()) carrier->ReplaceObserver(refusal);
 }
 
 }  // namespace weft::internal

@@ -65,7 +65,7 @@ void OsHost::RunCarrier(void* argument) noexcept {
   PrepareFrameCache();  // false: short of memory; the shared lists serve meanwhile
   absl::StatusOr<std::unique_ptr<Driver>> driver = seat.host.backend_->NewDriver();
   if (driver.ok()) {
-    seat.carrier.driver = *std::move(driver);
+    seat.carrier.duties.driver = *std::move(driver);
   } else {
     seat.driver_status = driver.status();
   }
@@ -76,16 +76,16 @@ void OsHost::RunCarrier(void* argument) noexcept {
   // A driver is destroyed by its owner, and not before nobody can ring it: another carrier, or who stops the runtime.
   seat.host.AnnounceDone(seat.left);
   seat.host.AwaitDone(seat.host.all_left_);
-  seat.carrier.driver.reset();
+  seat.carrier.duties.driver.reset();
 }
 
 void OsHost::Park(Carrier& carrier, int64_t deadline_ns) noexcept {
   int64_t timeout = Driver::kNoTimeout;
   if (deadline_ns != INT64_MAX) timeout = std::max<int64_t>(deadline_ns - carrier.runtime.Now(), 0);
-  carrier.driver->Poll(timeout);
+  carrier.duties.driver->Poll(timeout);
 }
 
-void OsHost::Ring(Carrier& carrier) noexcept { carrier.driver->Ring(); }
+void OsHost::Ring(Carrier& carrier) noexcept { carrier.duties.driver->Ring(); }
 
 void OsHost::AwaitDone(Atomic<uint32_t>& done) noexcept {
   // [done/1] acquire: pairs with [done/2], before which the result was written.

@@ -105,7 +105,7 @@ bool RuntimeCore::AddCarrier(absl::Status* why) noexcept {
 }
 
 uint32_t RuntimeCore::Choose(uint32_t count) noexcept {
-  if (Carrier* carrier = Carrier::Current()) return carrier->Choose(count);
+  if (Carrier* carrier = Carrier::Current()) return carrier->queue.Choose(count);
   return config.chooser != nullptr ? config.chooser->Choose(count) : 0;
 }
 
@@ -232,7 +232,7 @@ bool RuntimeCore::HasWork() noexcept {
   if (injected_.MayHave() || HasShutdowns()) return true;
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
-    if (carrier(i).deque.SizeEstimate() > 0) return true;
+    if (carrier(i).queue.deque.SizeEstimate() > 0) return true;
   }
   return false;
 }
@@ -293,8 +293,8 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
     counts.moves += read(each.counters.moves);
     counts.steals += read(each.counters.steals);
     counts.pins += read(each.counters.pins);
-    counts.timers += each.timers.armed();
-    if (each.driver != nullptr) counts.operations += each.driver->in_flight();
+    counts.timers += each.duties.timers.armed();
+    if (each.duties.driver != nullptr) counts.operations += each.duties.driver->in_flight();
   }
   return counts;
 }

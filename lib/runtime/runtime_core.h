@@ -212,9 +212,9 @@ class RuntimeCore {
   ShutdownQueue stop_callbacks_;
 };
 
-inline void Carrier::NotifyPushed() noexcept {
+inline void RunQueue::NotifyPushed() noexcept {
   deque.PublishFence();
-  runtime.NotifyFenced();
+  runtime_.NotifyFenced();
 }
 
 }  // namespace weft::internal

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/pinned_run.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -109,8 +110,8 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   Carrier* carrier = Carrier::Current();
   // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
-    carrier->PushWoken(thread);
-    carrier->NotifyPushed();
+    carrier->queue.PushWoken(thread);
+    carrier->queue.NotifyPushed();
   } else {
     // Once it is in the queue, the thread may end, and its root, and whoever waits for that may destroy the runtime.
     runtime.HoldRoots();
@@ -179,25 +180,25 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
   }
 }
 
-void RunInsideUntilDrained(ScopeRecord& scope) noexcept {
-  RequireCarrier("the destruction of a scope with children").RunInsideUntilDrained(scope);
+void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
+  RunDescendantsUntilDrained(RequireCarrier("the destruction of a scope with children"), scope);
 }
 
 int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
 
 int64_t RuntimeWallNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos(); }
 
-void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->timers.Insert(timer, deadline_ns); }
+void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->duties.timers.Insert(timer, deadline_ns); }
 
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {
   if (runtime.OnCarrier()) return ArmTimer(timer, deadline_ns);
   // No carrier's: it is rung, in case that it sleeps for longer.
   Carrier& carrier = runtime.carrier(0);
-  carrier.timers.Insert(timer, deadline_ns);
+  carrier.duties.timers.Insert(timer, deadline_ns);
   runtime.host->Ring(carrier);
 }
 
-bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->driver->Start(operation); }
+bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Start(operation); }
 
 std::shared_ptr<Backend> RuntimeBackend() noexcept { return RequireCarrier("I/O").runtime.config.backend; }
 

@@ -68,7 +68,7 @@ StopOnCancel::StopOnCancel() : ScopeRecord(&internal::RequireThread("StopOnCance
 StopOnCancel::~StopOnCancel() {
   internal::PopRecord(*owner, *this);
   // Nobody finds it any more. A request that has come before may be under way.
-  if (!children.Drained()) internal::RunInsideUntilDrained(*this);
+  if (!children.Drained()) internal::RunDescendantsUntilDrained(*this);
 }
 
 void StopOnCancel::RequestStop() noexcept {

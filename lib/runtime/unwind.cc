@@ -1,18 +1,11 @@
-// Unwinding: the frames of a cancelled thread are destroyed, leaf first, up to the boundary where the request stops.
-//
-// It means what an exception would mean, in the order of the destructors: what lies in the frames inside goes first, and
-// a scope waits for its children when its turn comes. Only how it waits is different. A destructor would hold the
-// carrier; so the frame of the innermost scope that has children is kept, and the thread waits suspended until they
-// have ended. It is destroyed with children, and its scope's destructor waits, if a lock is wanted that the frame may
-// hold (drain.h), if the thread holds a permit of a Semaphore and has waited for RuntimeOptions::drain_patience, or if
-// a simulation would be deadlocked otherwise.
+#include "lib/runtime/unwind.h"
+
 #include <cstdint>
 #include <exception>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
-#include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/drain.h"
@@ -136,10 +129,53 @@ void DieOfRevived() noexcept {
   DieOfThrowingDestructor(RequireThread("the end of a coroutine"), "a handler in the same coroutine has caught it");
 }
 
-Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
+namespace {
+
+// As JoinCount::Wait(), for a wait that others may press.
+bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) noexcept {
+  Drain& drain = *scope.drain();
+  const ThreadKey owner = drain.owner = thread.key();
+  const uint32_t since = drain.since = scope.opened_as;
+  drain.thread = &thread;
+  drain.children = &scope.children;
+  drain.listed = true;
+  const int64_t patience = runtime.config.drain_patience_ns;
+  const bool impatient = thread.HoldsPermitSince(scope);
+  scope.EndPatience();  // and the scope's own timeout, which has nothing left to do
+  const bool drained = TheDrains().Enter(drain, [&] {
+    const int64_t now = runtime.Now();
+    const bool ends = patience < TimerWheel::kNoDeadline - now;
+    if (impatient) scope.SetPatience(ends ? now + patience : TimerWheel::kNoDeadline);
+  });
+  if (drained) return true;
+  // The thread is nobody's: from here on it is looked at from outside, as by anybody else.
+  if (TheWantedLocks().AnyHeldBy(owner, since)) PressHolder(owner, since);
+  return false;
+}
+
+// The owner is suspended until the children of `scope` have ended. False: it is somebody else's.
+bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
+  thread.wait.store(&kDrainWait, std::memory_order_relaxed);
+  scope.owner_parked = false;
+  turn.waits_at = {};  // at no co_await
+  turn.Unmount(thread);
+  CarrierCounters::Add(turn.counters.parks);
+  // A thread that has got no lock since the scope was opened holds none that an exception would give back. In a
+  // simulation it may be something else that the children wait for.
+  const bool may_be_pressed =
+      scope.drain() != nullptr && (thread.HasLockedSince(scope) || turn.runtime.config.chooser != nullptr);
+  if (!(may_be_pressed ? EnterDrain(turn.runtime, thread, scope) : scope.children.Wait())) return false;
+  CarrierCounters::Add(turn.counters.wakes);
+  turn.Remount(thread);
+  return true;
+}
+
+}  // namespace
+
+AfterUnwind Unwind(Turn& turn, ThreadBlock& thread) noexcept {
   for (;;) {
     CancelTarget& target = ShutInside(thread);
-    runtime.RunShutdownBatch(kShutdownBatch);
+    turn.runtime.RunShutdownBatch(InPlaceJoins::kShutdownBatch);
     Record* const end = RecordOf(thread, target);
     PromiseBase* const stop = end == nullptr ? nullptr : static_cast<Boundary*>(end)->frame;
     ScopeRecord* const busy = NextBusy(thread, end);
@@ -156,47 +192,8 @@ Carrier::AfterUnwind Carrier::Unwind(ThreadBlock& thread) noexcept {
       continue;
     }
     if (keep != nullptr) DestroyFrames(thread, keep);
-    if (AwaitDrain(thread, *busy) == AfterDrain::kLeft) return AfterUnwind::kLeft;
+    if (!AwaitDrain(turn, thread, *busy)) return AfterUnwind::kLeft;
   }
-}
-
-// The owner is suspended until the children of `scope` have ended. kLeft: it is somebody else's.
-Carrier::AfterDrain Carrier::AwaitDrain(ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  thread.wait.store(&kDrainWait, std::memory_order_relaxed);
-  scope.owner_parked = false;
-  waits_at = {};  // at no co_await
-  Unmount(thread);
-  CarrierCounters::Add(counters.parks);
-  // Who has got no lock since the scope was opened holds none that an exception would give back. In a simulation it may
-  // be something else that the children wait for.
-  const bool may_be_pressed = thread.HasLockedSince(scope) || runtime.config.chooser != nullptr;
-  if (!(may_be_pressed && scope.drain() != nullptr ? EnterDrain(thread, scope) : scope.children.Wait())) {
-    return AfterDrain::kLeft;
-  }
-  CarrierCounters::Add(counters.wakes);
-  Remount(thread);
-  return AfterDrain::kGoOn;
-}
-
-// As JoinCount::Wait(), for a wait that others may press.
-bool Carrier::EnterDrain(ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  Drain& drain = *scope.drain();
-  const ThreadKey owner = drain.owner = thread.key();
-  const uint32_t since = drain.since = scope.opened_as;
-  drain.thread = &thread;
-  drain.children = &scope.children;
-  drain.listed = true;
-  const int64_t patience = runtime.config.drain_patience_ns;
-  const bool impatient = thread.HoldsPermitSince(scope);
-  scope.EndPatience();  // and the scope's own timeout, which has nothing left to do
-  const bool drained = TheDrains().Enter(drain, [&] {
-    const int64_t now = runtime.Now();
-    if (impatient) scope.SetPatience(patience < TimerWheel::kNoDeadline - now ? now + patience : TimerWheel::kNoDeadline);
-  });
-  if (drained) return true;
-  // The thread is nobody's: from here on it is looked at from outside, as by anybody else.
-  if (TheWantedLocks().AnyHeldBy(owner, since)) PressHolder(owner, since);
-  return false;
 }
 
 namespace {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "lib/runtime/in_place.h"
+#include "lib/runtime/in_place_joins.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"

@@ -13,7 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/runtime/deadline.h"
-#include "lib/runtime/in_place.h"
+#include "lib/runtime/in_place_joins.h"
+#include "lib/runtime/runtime_core.h"
 #include "weft/internal/binding.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
@@ -84,7 +85,7 @@ ScopeBase::~ScopeBase() {
   if (!children.Drained()) {
     RequestShutdown(MakeCause(CancelReason::Kind::kScopeClosed, owner->id));
     RunShutdowns(*owner->runtime);
-    RunInsideUntilDrained(*this);
+    RunDescendantsUntilDrained(*this);
   }
   PopRecord(*owner, *this);
   while (ThreadBlock* child = failed_.PopFront()) child->Release();

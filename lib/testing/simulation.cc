@@ -29,6 +29,7 @@ namespace weft::testing {
 
 using internal::Atomic;
 using internal::Carrier;
+using internal::Duties;
 using internal::Fiber;
 
 namespace {
@@ -136,7 +137,7 @@ class Simulation::Host final : public internal::Host {
         if (why != nullptr) *why = driver.status();
         return false;
       }
-      carrier.driver = *std::move(driver);
+      carrier.duties.driver = *std::move(driver);
     }
     seats_.push_back(std::make_unique<Seat>(carrier));
     return true;
@@ -151,7 +152,7 @@ class Simulation::Host final : public internal::Host {
       seat.parked = false;
     }
     seat.rung = false;
-    if (carrier.driver != nullptr) carrier.driver->Poll(0);
+    if (carrier.duties.driver != nullptr) carrier.duties.driver->Poll(0);
   }
   void Ring(Carrier& carrier) noexcept override { seats_[carrier.index]->rung = true; }
   void BetweenSteps(Carrier&) noexcept override { Fiber::SwitchBack(); }
@@ -176,7 +177,7 @@ class Simulation::Host final : public internal::Host {
         Enter(*seat);
       }
     }
-    for (std::unique_ptr<Seat>& seat : seats_) seat->carrier.driver.reset();
+    for (std::unique_ptr<Seat>& seat : seats_) seat->carrier.duties.driver.reset();
     seats_.clear();
   }
 
@@ -238,7 +239,7 @@ class Simulation::Host final : public internal::Host {
   }
 
   void RunOne() {
-    if (++runs_ % Carrier::kDispatchesPerLook == 0) PollParked();
+    if (++runs_ % Duties::kDispatchesPerPoll == 0) PollParked();
     if (trace_.dispatches >= turn_limit_) {
       return Stuck(absl::StrCat("limit: ", options_.max_turns, " turns of virtual threads in one Run()"));
     }
@@ -262,7 +263,7 @@ class Simulation::Host final : public internal::Host {
     int64_t in_flight = 0;
     for (std::unique_ptr<Seat>& seat : seats_) {
       next = std::min(next, seat->deadline_ns);
-      if (seat->carrier.driver != nullptr) in_flight += seat->carrier.driver->in_flight();
+      if (seat->carrier.duties.driver != nullptr) in_flight += seat->carrier.duties.driver->in_flight();
     }
     if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
     if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
@@ -275,14 +276,14 @@ class Simulation::Host final : public internal::Host {
   // What a carrier waits for in its sleep comes also while others run, as it does where the kernel wakes it.
   void PollParked() {
     for (std::unique_ptr<Seat>& seat : seats_) {
-      if (seat->parked && seat->carrier.driver != nullptr && seat->carrier.driver->in_flight() > 0) Poll(*seat, 0);
+      if (seat->parked && seat->carrier.duties.driver != nullptr && seat->carrier.duties.driver->in_flight() > 0) Poll(*seat, 0);
     }
   }
 
   // True if something came.
   bool Poll(Seat& seat, int64_t timeout_ns) {
     Carrier::SetCurrent(&seat.carrier);
-    const bool came = seat.carrier.driver->Poll(timeout_ns) > 0;
+    const bool came = seat.carrier.duties.driver->Poll(timeout_ns) > 0;
     Carrier::SetCurrent(nullptr);
     seat.rung |= came;
     return came;
@@ -293,7 +294,7 @@ class Simulation::Host final : public internal::Host {
     bool came = false;
     for (int64_t timeout : {int64_t{0}, patience_ns}) {
       for (std::unique_ptr<Seat>& seat : seats_) {
-        if (seat->carrier.driver == nullptr || (timeout > 0 && seat->carrier.driver->in_flight() == 0)) continue;
+        if (seat->carrier.duties.driver == nullptr || (timeout > 0 && seat->carrier.duties.driver->in_flight() == 0)) continue;
         came |= Poll(*seat, timeout);
         if (came && timeout > 0) return true;
       }

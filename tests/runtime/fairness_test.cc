@@ -28,6 +28,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/duties.h"
 #include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
@@ -57,7 +58,7 @@ class Fairness final : public ext::SchedulingObserver {
   // How many can be runnable at once, and of how many turns of a carrier one of theirs consists.
   void Expect(int64_t runnable, int64_t turns = 1) {
     // The driver and the timers are looked at after 61 turns at the latest.
-    limit_ = turns * (2 * runnable + 2 * internal::Carrier::kDispatchesPerLook);
+    limit_ = turns * (2 * runnable + 2 * internal::Duties::kDispatchesPerPoll);
   }
 
   Moment Now() const noexcept { return turns_; }
@@ -361,7 +362,7 @@ Task<void> CompletionsCome(Fairness& fairness, int connections, int yield) {
   for (int i = 0; i < yield; ++i) scope.Fork(YieldsUntil(fairness, done));
   for (int round = 0; round < kRounds; ++round) {
     // They read by now, also where a read is handed to the kernel only when its carrier looks.
-    for (int i = 0; i < 2 * internal::Carrier::kDispatchesPerLook; ++i) co_await Yield();
+    for (int i = 0; i < 2 * internal::Duties::kDispatchesPerPoll; ++i) co_await Yield();
     left = connections;
     sent = fairness.Now();
     for (const RawClient& client : clients) client.Send();

@@ -84,7 +84,7 @@ void RunShutdowns(RuntimeCore& runtime) noexcept;
 
 // Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and
 // nothing else, until all have ended.
-void RunInsideUntilDrained(ScopeRecord& scope) noexcept;
+void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
 
 // ---- Locks that are held over suspensions. (drain.h)
 

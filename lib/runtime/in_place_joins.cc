@@ -1,9 +1,10 @@
-#include "lib/runtime/in_place.h"
+#include "lib/runtime/in_place_joins.h"
 
 #include <coroutine>
 #include <cstdint>
 #include <utility>
 
+#include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 
@@ -29,9 +30,10 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
   return Carrier::Current()->EndFrame(thread, succeeded);
 }
 
-[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::EndFrame(ThreadBlock& thread, bool succeeded) noexcept {
+[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::EndFrame(ThreadBlock& thread,
+                                                                             bool succeeded) noexcept {
   const bool forked = !thread.in_frame;
-  if (!succeeded || !thread.holds_count || observer_ != nullptr ||
+  if (!succeeded || !thread.holds_count || observed() ||
       (!forked && thread.identity.load(std::memory_order_relaxed) != nullptr)) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
@@ -41,7 +43,7 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
   return AfterChildInPlace(*thread.home);
 }
 
-std::coroutine_handle<> Carrier::EndForked(ThreadBlock& thread) noexcept {
+std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread) noexcept {
   ScopeRecord& scope = *thread.home;
   thread.OnEnd(ThreadBlock::Ending::kSucceeded);
   current = nullptr;
@@ -49,17 +51,17 @@ std::coroutine_handle<> Carrier::EndForked(ThreadBlock& thread) noexcept {
 }
 
 // A child that lies in the deque, for a turn in the place of its owner: it has not begun, and nothing is asked of it.
-inline bool Carrier::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
+inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
   return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
 
 // As ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner().
-[[gnu::always_inline]] inline std::coroutine_handle<> Carrier::AfterChildInPlace(ScopeRecord& scope) noexcept {
+[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::AfterChildInPlace(ScopeRecord& scope) noexcept {
   scope.children.EndLocal();
   if (scope.children.MayHaveLocal()) {
     if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
       return CloseJoin(scope);
-    ThreadBlock* const next = deque.Pop();
+    ThreadBlock* const next = queue.deque.Pop();
     if (next == nullptr) [[unlikely]]
       return CloseJoin(scope);
     if (!IsToBeginInPlace(*next, scope)) [[unlikely]]
@@ -87,9 +89,9 @@ inline bool Carrier::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecor
 // ---- All cases.
 
 // All but the count of its scope.
-void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   CarrierCounters::Add(counters.ended);
-  if (observer_ != nullptr) [[unlikely]] {
+  if (observed()) [[unlikely]] {
     ObserveUnmount(thread);
     ObserveEnd(thread);
   }
@@ -105,7 +107,7 @@ void Carrier::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   current = nullptr;
 }
 
-std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
+std::coroutine_handle<> InPlaceJoins::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   ScopeRecord* const scope = thread.home;
   const bool holds_count = thread.holds_count;
   Finish(thread, ending);
@@ -115,7 +117,7 @@ std::coroutine_handle<> Carrier::EndThread(ThreadBlock& thread, ThreadBlock::End
   return ContinueJoin(*scope);
 }
 
-std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::CountEnd(ScopeRecord& scope) noexcept {
   switch (scope.children.End()) {
     case JoinCount::Last::kNo:
       return Leave();
@@ -137,7 +139,7 @@ std::coroutine_handle<> Carrier::CountEnd(ScopeRecord& scope) noexcept {
   return Leave();
 }
 
-bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
+bool InPlaceJoins::CompleteJoin(ScopeRecord& scope) noexcept {
   if (scope.has_daemons) [[unlikely]] {
     scope.EndDaemons();
     return scope.children.Drained() || scope.children.Wait();
@@ -151,7 +153,7 @@ bool Carrier::CompleteJoin(ScopeRecord& scope) noexcept {
   return scope.children.Drained() || scope.children.Wait();
 }
 
-std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   CarrierCounters::Add(counters.wakes);
   SwitchTo(owner);
@@ -167,29 +169,30 @@ std::coroutine_handle<> Carrier::ResumeOwner(ScopeRecord& scope) noexcept {
 }
 
 // The scope of an All is closed, but somebody had walked the records before: as in CompleteJoin().
-std::coroutine_handle<> Carrier::ResumeOwnerIfDrained(ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::ResumeOwnerIfDrained(ScopeRecord& scope) noexcept {
   return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
 }
 
 // Who holds the count has nothing left to begin, or is to begin nothing now.
-std::coroutine_handle<> Carrier::CloseJoin(ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::CloseJoin(ScopeRecord& scope) noexcept {
   return (scope.children.Drained() || scope.children.Wait()) && CompleteJoin(scope) ? ResumeOwner(scope) : Leave();
 }
 
 // `thread` was taken out of the deque, and is to have a turn of its own.
-std::coroutine_handle<> Carrier::CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  Push(thread);
-  NotifyPushed();
+std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept {
+  queue.Push(thread);
+  queue.NotifyPushed();
   return CloseJoin(scope);
 }
 
 // The same of a pair that was never in there; `first` is to be the next in a place, if any.
-std::coroutine_handle<> Carrier::CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept {
-  Push(second);
+std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& first, ThreadBlock& second,
+                                                      ScopeRecord& scope) noexcept {
+  queue.Push(second);
   return CloseJoinBefore(first, scope);
 }
 
-std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
   child.leaf = child.Begin();
   if (child.leaf != nullptr) return child.leaf->Handle();
   // It threw. The others in turns of their own: one after another, they would pile up here.
@@ -198,35 +201,35 @@ std::coroutine_handle<> Carrier::BeginClosureInPlace(ThreadBlock& child, ScopeRe
   return CloseJoin(scope);
 }
 
-std::coroutine_handle<> Carrier::ContinueJoin(ScopeRecord& scope) noexcept {
+std::coroutine_handle<> InPlaceJoins::ContinueJoin(ScopeRecord& scope) noexcept {
   // A daemon cannot hold the count: the join is over before it ends.
   if (!scope.children.MayHaveLocal() || scope.has_daemons || !MayBeginInPlace(scope.children.local())) {
     return CloseJoin(scope);
   }
-  ThreadBlock* const child = deque.Pop();
+  ThreadBlock* const child = queue.deque.Pop();
   if (child == nullptr) return CloseJoin(scope);
   if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(*child, scope);
   return BeginInPlace(*child, scope);
 }
 
-bool Carrier::RefillInPlaceBudget(int64_t own) noexcept {
+bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   if (runtime.config.chooser != nullptr) {
     in_place_budget_ = 1;
-    return Choose(2) == 0;
+    return queue.Choose(2) == 0;
   }
-  in_place_budget_ = kInPlacePerLook;
+  in_place_budget_ = kPerLook;
   const int64_t now = runtime.Now();
   if (in_place_since_ns_ == 0) in_place_since_ns_ = now;
-  if (now - looked_ns_ < kInPlaceLookNanos) return true;
-  Look();
+  if (now - duties.polled_ns() < kPollNanos) return true;
+  duties.PollTimersAndDriver();
   runtime.RunShutdownBatch(kShutdownBatch);
-  if (now - in_place_since_ns_ < kInPlaceMaxNanos) return true;
+  if (now - in_place_since_ns_ < kMaxNanos) return true;
   // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
   // hide is at the old end, where thieves take first.)
-  return !runtime.HasInjected() && static_cast<int64_t>(deque.SizeEstimate()) <= own;
+  return !runtime.HasInjected() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
 }
 
-std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
+std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
   PromiseBase& frame = awaiting.frame;
   // Begun by the owner, it may have been given to another thread since: Fork(scope.Join()).
@@ -244,7 +247,7 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, AwaitingFrame
     // Every request that would unwind this join shuts the scope as well: it ends when the children do.
     scope.owner_parked = false;
     EnterJoin(thread);
-    if (observer_ != nullptr) [[unlikely]]
+    if (observed()) [[unlikely]]
       ObserveUnmount(thread);
     return ContinueJoin(scope);
   }
@@ -261,7 +264,7 @@ std::coroutine_handle<> Carrier::AwaitChildren(ScopeRecord& scope, AwaitingFrame
 // it is to leave the join, unwinding. True: it parks. It may have to again: a thread of a scope that it has opened
 // after the one that is joined may have forked into that before the owner had its turn; and when the others have ended
 // it waits for the daemons.
-bool Carrier::ParkUntilJoined(ThreadBlock& thread) noexcept {
+bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
   while (!thread.unwind && !IsJoined(scope)) {
     // As EnterBoundary(); what was requested before is known.
@@ -282,7 +285,7 @@ bool Carrier::ParkUntilJoined(ThreadBlock& thread) noexcept {
   return false;
 }
 
-bool Carrier::IsJoined(ScopeRecord& scope) noexcept {
+bool InPlaceJoins::IsJoined(ScopeRecord& scope) noexcept {
   if (!scope.children.Drained()) return false;
   if (!scope.has_daemons) [[likely]]
     return true;

@@ -1,0 +1,134 @@
+#include "lib/runtime/dispatch.h"
+
+#include <coroutine>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "lib/runtime/foreign_turn.h"
+#include "lib/runtime/runtime_core.h"
+#include "lib/runtime/unwind.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+
+void Dispatch::RunThread(ThreadBlock& first) noexcept {
+  RunChain(first);
+  running.store(false, std::memory_order_relaxed);
+}
+
+void Dispatch::RunChain(ThreadBlock& first) noexcept {
+  BeginInLoop();
+  for (std::coroutine_handle<> next = BeginOrResume(first);;) {
+    next.resume();
+    ThreadBlock* const thread = current;  // one may have run in another's place
+    switch (action) {
+      case Action::kGone:
+        return;
+      case Action::kYield:
+        if (YieldsToNobody()) {
+          next = thread->leaf->Handle();
+          continue;
+        }
+        Unmount(*thread);
+        queue.Push(*thread);
+        queue.NotifyPushed();
+        return;
+      case Action::kUnwind:
+        thread->unwind = true;
+        next = ResumeOrUnwind(*thread);
+        continue;
+      case Action::kPark:
+        if (Park(*thread) == AfterPark::kGone) return;
+        next = ResumeOrUnwind(*thread);
+        continue;
+      case Action::kForeign:
+        if (AwaitForeign(*this, *thread) && Park(*thread) == AfterPark::kGone) return;
+        next = ResumeOrUnwind(*thread);
+        continue;
+    }
+  }
+}
+
+// Mounts the thread.
+std::coroutine_handle<> Dispatch::BeginOrResume(ThreadBlock& thread) noexcept {
+  Mount(thread);
+  if (!std::exchange(thread.started, true)) {
+    if (IsToEndUnstarted(thread)) {
+      thread.unwind = true;
+    } else if (thread.leaf == nullptr && (thread.leaf = thread.Begin()) == nullptr) {
+      return EndThread(thread, ThreadBlock::Ending::kFailed);
+    }
+  }
+  return ResumeOrUnwind(thread);
+}
+
+// A child that is cancelled before its first run is never started, unless it owes a clean-up. It need not have been
+// asked: its scope may not know it.
+bool Dispatch::IsToEndUnstarted(ThreadBlock& thread) noexcept {
+  if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
+  return thread.state.Observe().requested() && IsCancelled(thread) && !thread.OwesCleanUp();
+}
+
+// The wait of the thread is over, or it is to be unwound: returns what runs.
+std::coroutine_handle<> Dispatch::ResumeOrUnwind(ThreadBlock& thread) noexcept {
+  if (EndWait(thread) == &kParkedJoinWait && ParkUntilJoined(thread)) [[unlikely]]
+    return std::noop_coroutine();
+  while (thread.unwind) {
+    switch (Unwind(*this, thread)) {
+      case AfterUnwind::kLeft:
+        return Leave();
+      case AfterUnwind::kAtBoundary:
+        // A loop over waits that end at a boundary at once lets others run, like one over waits that are over at once.
+        if (HasShare()) continue;
+        action = Action::kYield;
+        return std::noop_coroutine();
+      case AfterUnwind::kAtRoot:
+        return EndThread(thread, ThreadBlock::Ending::kCancelled);
+    }
+  }
+  return thread.leaf->Handle();
+}
+
+// The mounted thread would go to the end of the queue: may it go on instead? If nobody waits for this carrier, but not
+// for ever: what does not lie in the deque is looked at between two threads.
+bool Dispatch::MayGoOn() noexcept { return !queue.OthersWait() && duties.CountDispatch(); }
+
+// A thread that yields with nobody waiting goes on.
+bool Dispatch::YieldsToNobody() noexcept {
+  if (runtime.config.chooser != nullptr || observed() || !MayGoOn()) return false;
+  BeginShare();
+  CarrierCounters::Add(counters.mounts);
+  return true;
+}
+
+// The frame is suspended and registered. kGone: the thread is somebody else's.
+Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
+  Unmount(thread);
+  CarrierCounters::Add(counters.parks);
+  for (;;) {
+    switch (thread.state.Park(thread.seen)) {
+      case ThreadState::ParkOutcome::kParked:
+        return AfterPark::kGone;
+      case ThreadState::ParkOutcome::kNotified:
+        if (MayGoOn()) break;
+        // Woken already, but others wait for this carrier: it has had its turn.
+        CarrierCounters::Add(counters.wakes);
+        queue.PushWoken(thread);
+        return AfterPark::kGone;
+      case ThreadState::ParkOutcome::kRequested: {
+        // A request came between the look on entry and now; whoever brought it left it to us.
+        std::lock_guard guard(thread.records_lock);
+        thread.seen = thread.state.Observe();
+        if (FindTarget(thread) == nullptr || !thread.wait.load(std::memory_order_relaxed)->withdraw(thread)) continue;
+        thread.unwind = true;
+        break;
+      }
+    }
+    CarrierCounters::Add(counters.wakes);
+    Remount(thread);
+    return AfterPark::kGoOn;
+  }
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,65 @@
+#include "lib/runtime/duties.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "lib/runtime/run_queue.h"
+#include "lib/runtime/runtime_core.h"
+
+namespace weft::internal {
+
+Duties::Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept
+    : timers(runtime.Now()), runtime_(runtime), queue_(queue), sightings_(std::move(sightings)), index_(index) {}
+
+void Duties::PollTimersAndDriver() noexcept {
+  const int64_t now = runtime_.Now();
+  const int64_t nanos_per_dispatch = (now - polled_ns_) / (dispatches_per_poll_ - until_poll_ + 1) + 1;
+  dispatches_per_poll_ = static_cast<int>(std::clamp<int64_t>(kPollNanos / nanos_per_dispatch, 1, kDispatchesPerPoll));
+  until_poll_ = dispatches_per_poll_;
+  polled_ns_ = now;
+  timers.FireExpired(now, kTimersPerPoll);
+  if (driver != nullptr) driver->Poll(0);
+  if (now - relieved_ns_ >= kReliefIntervalNanos) {
+    relieved_ns_ = now;
+    RelieveOthers(now);
+  }
+}
+
+int64_t Duties::ParkDeadline() noexcept {
+  asleep.store(true, std::memory_order_relaxed);
+  StoreLoadFence();  // [asleep/1] seq_cst: pairs with itself, on another carrier
+  const int64_t deadline = timers.NextDeadline();
+  const uint32_t count = runtime_.carrier_count();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i != index_ && !runtime_.carrier(i).duties.asleep.load(std::memory_order_relaxed)) {
+      return std::min(deadline, runtime_.Now() + (relieving_ ? kReliefIntervalNanos : kReliefNanos));
+    }
+  }
+  return deadline;
+}
+
+// One that has mounted nothing new since it was last seen, and was running both times, has been running that one thread
+// all the while.
+void Duties::RelieveOthers(int64_t now) noexcept {
+  relieving_ = false;
+  const uint32_t count = runtime_.carrier_count();
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i == index_) continue;
+    Carrier& other = runtime_.carrier(i);
+    if (!other.running.load(std::memory_order_relaxed)) continue;
+    Sighting& sighting = sightings_[i];
+    const int64_t mounts = other.counters.mounts.load(std::memory_order_relaxed);
+    if (sighting.mounts != mounts) {
+      sighting = {mounts, now};
+    } else if (now - sighting.time_ns >= kReliefNanos) {
+      relieving_ = true;
+      other.duties.timers.FireExpired(now, kTimersPerPoll);
+      if (other.duties.driver != nullptr) other.duties.driver->Relieve();
+      queue_.TakeOver(other.queue);
+    }
+  }
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,97 @@
+// Layer runtime. Who fires a carrier's timers and fetches its completions, and when?
+//
+// The carrier itself, between two threads: after kDispatchesPerPoll dispatches at most, and fewer where turns are long,
+// so that a poll is not much more than kPollNanos late. While it sleeps, its host does, on a completion, a ring or its
+// next deadline. While it computes, another carrier does, which sees that this one has mounted nothing new for
+// kReliefNanos: it fires the timers, fetches the completions, and takes over the run queue.
+//
+//   the carrier   timers and completions are served by
+//   runs threads  PollTimersAndDriver(), between them
+//   sleeps        the host's park, until ParkDeadline()
+//   computes      the RelieveOthers() of any other carrier that polls
+//
+// Everybody else sleeps for as long as its next deadline allows, except that an idle carrier comes back after
+// kReliefNanos while any other is awake, and so may be about to compute. A carrier says that it goes to sleep before it
+// looks at the others: of two that do so at once, at least the second sees the first, and of those that sleep without a
+// limit, the last to look saw all others asleep.
+//
+// Who may call: the carrier, except `timers` and `driver`, whose functions say who may.
+#ifndef WEFT_LIB_RUNTIME_DUTIES_H_
+#define WEFT_LIB_RUNTIME_DUTIES_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "lib/runtime/turn.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/driver.h"
+#include "weft/internal/timer_wheel.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+class RunQueue;
+
+class Duties {
+ public:
+  static constexpr int kDispatchesPerPoll = 61;
+  static constexpr int64_t kPollNanos = 1'000'000;
+  // Timers fired in one poll; more are due at once, and are fired in the next.
+  static constexpr int kTimersPerPoll = 1024;
+  // A carrier that runs one thread has its timers and completions served by an idle one within twice this time: the
+  // idle one has to see it twice. (Go's bound is 10 ms as well.)
+  static constexpr int64_t kReliefNanos = 5'000'000;
+  // How often it then does so, and how often a carrier looks at the others at most.
+  static constexpr int64_t kReliefIntervalNanos = 1'000'000;
+
+  // What this carrier saw of another one.
+  struct Sighting {
+    int64_t mounts = -1;
+    int64_t time_ns = 0;
+  };
+
+  // `sightings`: one for each carrier that there may be.
+  Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept;
+  Duties(const Duties&) = delete;
+  Duties& operator=(const Duties&) = delete;
+
+  void PollTimersAndDriver() noexcept;
+  // Before each dispatch: polls if it is time.
+  void PollIfDue() noexcept {
+    if (--until_poll_ <= 0) PollTimersAndDriver();
+  }
+  // For a thread that goes on in place of a dispatch: false if it is time to poll, which is done between two threads.
+  bool CountDispatch() noexcept {
+    if (until_poll_ <= 1) return false;
+    --until_poll_;
+    return true;
+  }
+  int64_t polled_ns() const noexcept { return polled_ns_; }
+
+  // How long the carrier may sleep. Says that it does: `asleep`.
+  int64_t ParkDeadline() noexcept;
+
+  TimerWheel timers;
+  std::unique_ptr<Driver> driver;  // null: no I/O
+
+  // ---- Shared.
+  // The carrier is parked, and its timers and operations are served there. relaxed: [asleep/1] orders it.
+  Atomic<bool> asleep{false};
+
+ private:
+  void RelieveOthers(int64_t now) noexcept;
+
+  RuntimeCore& runtime_;
+  RunQueue& queue_;
+  const std::unique_ptr<Sighting[]> sightings_;
+  const uint32_t index_;
+  bool relieving_ = false;  // some carrier computes, and has its duties done by this one
+  int dispatches_per_poll_ = kDispatchesPerPoll;
+  int until_poll_ = kDispatchesPerPoll;  // dispatches
+  int64_t polled_ns_ = 0;
+  int64_t relieved_ns_ = 0;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_DUTIES_H_

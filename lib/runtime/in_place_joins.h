@@ -1,0 +1,204 @@
+// Layer runtime. How does a thread run in another's place, without a turn through the carrier's loop?
+//
+// A thread that joins is replaced, on the spot, by the newest child that it forked, if that lies in this carrier's
+// deque; that one by the next when it ends; and the last by the owner. So fork and join are depth-first, with few
+// threads alive and a warm cache. A thread that must wait returns to the loop (dispatch.h).
+//
+// The functions that return a coroutine handle return what runs next on this stack: a frame, or std::noop_coroutine(),
+// after which the carrier looks at `action`.
+//
+//   who has come to its end           goes to                 which begins the next child, or
+//   the owner, at its co_await        AwaitChildren()         lets the owner park
+//   the owner, at an All              BeginBranches()         leaves the count to those that were stolen
+//   a child, in its owner's place     EndFrame()              resumes the owner
+//   a child, in a turn of its own     EndThread()             counts itself; the last one resumes the owner
+//
+// What stands at the end of this file and at the top of in_place_joins.cc is most of what fork and join cost, and is
+// written out for the case that nothing special has happened. Everything else is called by tail calls, or by functions
+// that preserve the registers of their caller (WEFT_RARE), so that the usual case saves none.
+#ifndef WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
+#define WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+
+#include "lib/runtime/duties.h"
+#include "lib/runtime/run_queue.h"
+#include "lib/runtime/turn.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+// How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends
+// with them.
+extern const WaitKind kJoinWait;
+// A join that can be interrupted.
+extern const WaitKind kParkedJoinWait;
+
+class InPlaceJoins : public Turn {
+ public:
+  // Threads begun in their owner's place between two looks at the clock; after kPollNanos timers and completions are
+  // looked after, after kMaxNanos in a row other threads get a turn, if there are any. More often costs memory: what a
+  // turn breaks off waits in pieces.
+  static constexpr int kPerLook = 61;
+  static constexpr int64_t kPollNanos = 200'000;
+  static constexpr int64_t kMaxNanos = 10'000'000;
+  // Children asked to end in one step, so that a large scope's shutdown does not hold up timers and I/O.
+  static constexpr int kShutdownBatch = CancelBatch::kMax;
+
+  // A new thread, made by the one that is mounted here.
+  void StartHere(ThreadBlock& thread) noexcept;
+  // The frame of the mounted thread is suspended, and waits for the children of `scope`.
+  std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept;
+
+  // ---- All. The frame of the mounted thread is suspended, and waits for `scope`, whose children are the branches.
+  // They begin, the first one in its place.
+
+  // Before that: a checkpoint. False: the owner is cancelled.
+  bool EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept;
+  template <class Branch>
+  std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
+                                        int32_t count) noexcept;
+  // The same for two, after MayEnterJoinUnobserved().
+  using Turn::MayEnterJoinUnobserved;
+  std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first,
+                                           ThreadBlock& second) noexcept;
+
+  // ---- The root frame of the mounted thread is gone.
+  std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
+  std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
+
+  // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
+  static bool CompleteJoin(ScopeRecord& scope) noexcept;
+
+  RunQueue queue;
+  Duties duties;
+
+  // ---- Shared.
+  // How many threads on this OS thread's stack wait in a destructor (pinned_run.h). relaxed: the fences at [blocked/1]
+  // order it.
+  Atomic<uint32_t> blocked{0};
+
+ protected:
+  InPlaceJoins(RuntimeCore& core, uint32_t carrier_index, std::unique_ptr<Duties::Sighting[]> sightings) noexcept
+      : Turn(core, carrier_index),
+        queue(core, carrier_index, counters),
+        duties(core, carrier_index, queue, std::move(sightings)) {}
+  ~InPlaceJoins() = default;
+
+  // A turn through the loop begins.
+  void BeginInLoop() noexcept { in_place_since_ns_ = 0; }
+  // The owner, in a join that can be interrupted: true if it parks, once more.
+  bool ParkUntilJoined(ThreadBlock& thread) noexcept;
+
+ private:
+  // May one more begin in place? `own`: how many children of the scope in question lie in the deque.
+  [[gnu::always_inline]] bool MayBeginInPlace(int64_t own) noexcept {
+    return --in_place_budget_ > 0 || RefillInPlaceBudget(own);
+  }
+  WEFT_RARE bool RefillInPlaceBudget(int64_t own) noexcept;
+  static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
+  void MountInPlace(ThreadBlock& child) noexcept;
+  std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+
+  void EnterJoin(ThreadBlock& owner) noexcept;
+  static bool IsJoined(ScopeRecord& scope) noexcept;
+  // Whoever holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the
+  // count to the others.
+  std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> ResumeOwnerIfDrained(ScopeRecord& scope) noexcept;
+
+  std::coroutine_handle<> EndForked(ThreadBlock& thread) noexcept;
+  std::coroutine_handle<> AfterChildInPlace(ScopeRecord& scope) noexcept;
+  void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
+  std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
+
+  int64_t in_place_since_ns_ = 0;  // 0: not looked at the clock since the last turn through the loop
+  int in_place_budget_ = 1;
+};
+
+// ---- The fast path.
+
+[[gnu::always_inline]] inline void InPlaceJoins::StartHere(ThreadBlock& thread) noexcept {
+  CarrierCounters::Add(counters.started);
+  if (observed()) [[unlikely]]
+    ObserveStart(thread);
+  queue.Push(thread);
+  queue.NotifyPushed();
+}
+
+// The mounted thread waits for its children, and is nobody's until they have ended.
+inline void InPlaceJoins::EnterJoin(ThreadBlock& owner) noexcept {
+  CarrierCounters::Add(counters.parks);
+  owner.wait.store(&kJoinWait, std::memory_order_relaxed);
+}
+
+// As SwitchToUnobserved(), for the first mount of a child, which runs in the place of its owner and holds the count.
+inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
+  current = &child;
+  BeginShare();
+  CarrierCounters::Add(counters.mounts);
+  child.mounted.store(mounted_here(), std::memory_order_relaxed);
+  child.started = child.holds_count = true;
+}
+
+inline std::coroutine_handle<> InPlaceJoins::BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+  MountInPlace(child);
+  if (observed()) [[unlikely]]
+    ObserveMount(child);
+  return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
+}
+
+// AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
+inline bool InPlaceJoins::EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept {
+  owner.leaf = &awaiting.frame;
+  if (MayEnterJoinUnobserved(owner)) [[likely]]
+    return true;
+  AtCheckpoint();
+  waits_at = awaiting.where;
+  return EnterBoundary(awaiting.frame);
+}
+
+template <class Branch>
+std::coroutine_handle<> InPlaceJoins::BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
+                                                    int32_t count) noexcept {
+  EnterJoin(owner);
+  if (observed()) ObserveUnmount(owner);
+  const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
+  CarrierCounters::Add(counters.started, count);
+  if (observed()) {
+    for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);
+  }
+  for (int32_t i = count - 1; i >= 1; --i) queue.Push(branches[i]);
+  if (!in_place) queue.Push(branches[0]);
+  queue.NotifyPushed();
+  if (!in_place) return CloseJoin(scope);
+  MountInPlace(branches[0]);
+  if (observed()) ObserveMount(branches[0]);
+  return branches[0].leaf->Handle();
+}
+
+[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::BeginTwoBranches(ThreadBlock& owner,
+                                                                                     ScopeRecord& scope,
+                                                                                     ThreadBlock& first,
+                                                                                     ThreadBlock& second) noexcept {
+  EnterJoin(owner);
+  CarrierCounters::Add(counters.started, 2);
+  // The look that may be part of the first may shut the scope.
+  if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]]
+    return CloseJoinBefore(first, second, scope);
+  queue.Push(second);
+  queue.NotifyPushed();
+  MountInPlace(first);
+  return first.leaf->Handle();
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_

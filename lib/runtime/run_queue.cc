@@ -1,0 +1,144 @@
+#include "lib/runtime/run_queue.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <utility>
+
+#include "lib/runtime/runtime_core.h"
+
+namespace weft::internal {
+
+uint32_t RunQueue::Choose(uint32_t count) noexcept {
+  return runtime_.config.chooser != nullptr ? runtime_.config.chooser->Choose(count) : chooser_.Choose(count);
+}
+
+bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.HasInjected(); }
+
+// The deque is full and may not grow, or could not, because memory is short. The inject queue needs none.
+void RunQueue::InjectInstead(ThreadBlock& thread) noexcept { runtime_.Inject(thread); }
+
+// What was injected comes behind what is here already, and before what comes here next. First the oldest is taken: its
+// place is free then, so that neither queue starves the other when the deque is full. It does not grow: a full deque is
+// the front of one long queue then, and whoever is woken goes to the end of the rest.
+ThreadBlock* RunQueue::TakeOldest() noexcept {
+  ThreadBlock* thread = deque.TakeOldest();
+  if (!runtime_.HasInjected()) [[likely]]
+    return thread;
+  if (thread == nullptr) thread = runtime_.TakeInjected();
+  AdmitInjected();
+  return thread;
+}
+
+// This carrier's share: every other one that comes to its queue takes one as well.
+void RunQueue::AdmitInjected() noexcept {
+  ThreadQueue admitted;
+  runtime_.TakeInjected(std::min({runtime_.ShareOfInjected(), kAdmittedPerDispatch, deque.Room()}), admitted);
+  if (admitted.empty()) return;
+  while (ThreadBlock* thread = admitted.PopFront()) PushWoken(*thread);
+  NotifyPushed();
+}
+
+// The order is not promised, so others are tried as well; but never two in a row, so that the oldest waits for two
+// turns of each at most, which is promised.
+ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
+  if (std::exchange(out_of_turn_, false)) return nullptr;
+  ThreadBlock* thread = nullptr;
+  if (Choose(4) == 0) thread = StealFromAny();
+  if (thread == nullptr && Choose(4) == 0) thread = deque.Pop();
+  out_of_turn_ = thread != nullptr;
+  return thread;
+}
+
+ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
+  bool moved = false;
+  ThreadBlock* found = nullptr;
+  while (ThreadBlock* thread = deque.TakeOldest()) {
+    if (thread->IsInside(scope)) {
+      found = thread;
+      break;
+    }
+    runtime_.Inject(*thread);
+    moved = true;
+  }
+  if (found == nullptr) found = runtime_.TakeInjectedInside(scope);
+  if (moved) runtime_.NotifyWork();
+  return found;
+}
+
+bool RunQueue::InjectAll() noexcept {
+  bool moved = false;
+  while (ThreadBlock* thread = deque.TakeOldest()) {
+    runtime_.Inject(*thread);
+    moved = true;
+  }
+  return moved;
+}
+
+// ---- Thefts.
+
+ThreadBlock* RunQueue::Steal(bool may_pause) noexcept {
+  if (theft_pause_ns_ > 0 && may_pause) PauseBeforeTheft();
+  return StealFromAny();
+}
+
+ThreadBlock* RunQueue::StealFromAny() noexcept {
+  const uint32_t count = runtime_.carrier_count();
+  if (count < 2) return nullptr;
+  const uint32_t first = Choose(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t at = (first + i) % count;
+    if (at == index_) continue;
+    Carrier& victim = runtime_.carrier(at);
+    for (;;) {
+      const auto stolen = victim.queue.deque.Steal();
+      if (stolen.outcome == StealOutcome::kStolen) {
+        CarrierCounters::Add(counters_.steals);
+        victim_ = &victim.counters;
+        stolen_ = runtime_.config.chooser == nullptr;
+        return stolen.item;
+      }
+      if (stolen.outcome == StealOutcome::kEmpty) break;
+    }
+  }
+  return nullptr;
+}
+
+void RunQueue::JudgeTheft(int64_t nanos) noexcept {
+  const bool worth_it = nanos >= kWorthStealingNanos;
+  theft_pause_ns_ = worth_it ? 0 : std::clamp(2 * theft_pause_ns_, kWorthStealingNanos, kMaxPauseNanos);
+}
+
+// Gives the processor away meanwhile: to the victim, if there are more carriers than processors. A victim that computes
+// will not come to its threads: the pause lasts no longer than it takes to tell.
+void RunQueue::PauseBeforeTheft() noexcept {
+  const int64_t progress = victim_->Progress();
+  const int64_t begin = runtime_.Now();
+  int64_t now = begin;
+  for (bool told = false; now - begin < theft_pause_ns_ && !runtime_.HasInjected(); now = runtime_.Now()) {
+    if (!told && now - begin >= kWorthStealingNanos) {
+      if (victim_->Progress() == progress) return;
+      told = true;
+    }
+    std::this_thread::yield();
+  }
+}
+
+void RunQueue::TakeOver(RunQueue& other) noexcept {
+  ThreadQueue taken;
+  size_t count = 0;
+  while (count < kTakenOverAtOnce) {
+    const auto stolen = other.deque.Steal();
+    if (stolen.outcome == StealOutcome::kEmpty) break;
+    if (stolen.outcome == StealOutcome::kLost) continue;
+    taken.PushBack(stolen.item);
+    ++count;
+  }
+  if (count == 0) return;
+  CarrierCounters::Add(counters_.steals, static_cast<int64_t>(count));
+  runtime_.Inject(taken, count);
+  runtime_.NotifyWork();
+}
+
+}  // namespace weft::internal

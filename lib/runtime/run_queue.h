@@ -1,0 +1,100 @@
+// Layer runtime. Which runnable thread runs next on a carrier?
+//
+// The oldest of its deque; when that is empty, one that is nobody's (the inject queue), and then another carrier's
+// oldest. Oldest first, so that a thread that is runnable waits for one turn of each that was runnable before it.
+// HACKING.md, "Who is next, and when", has the rules.
+//
+// Thefts. A theft costs both sides some hundred nanoseconds, most of it for cache lines that change hands. After one
+// that brought less work than kWorthStealingNanos, from a carrier that went on with its own meanwhile, the thief pauses
+// before the next, twice as long each time. (A million children that do nothing, forked in one scope on four carriers
+// of two processors: 180 to 260 ns a child without, 65 to 90 with.)
+//
+// Who may call: the carrier that owns it. Thieves take from `deque`.
+#ifndef WEFT_LIB_RUNTIME_RUN_QUEUE_H_
+#define WEFT_LIB_RUNTIME_RUN_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/lockfree/work_stealing_deque.h"
+#include "lib/runtime/chooser.h"
+#include "lib/runtime/turn.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+
+class RunQueue {
+ public:
+  // Threads that come from the inject queue into the deque in one dispatch: what they cost must not be felt.
+  static constexpr size_t kAdmittedPerDispatch = 64;
+  static constexpr int64_t kWorthStealingNanos = 500;
+  static constexpr int64_t kMaxPauseNanos = 32'000;
+  // Threads that it takes over at once from the deque of a carrier that computes.
+  static constexpr size_t kTakenOverAtOnce = 1024;
+
+  RunQueue(RuntimeCore& runtime, uint32_t index, CarrierCounters& counters) noexcept
+      : runtime_(runtime), counters_(counters), index_(index), chooser_(index + 1) {}
+  RunQueue(const RunQueue&) = delete;
+  RunQueue& operator=(const RunQueue&) = delete;
+
+  // ---- Puts a runnable thread in; NotifyPushed() then tells whoever is idle.
+  [[gnu::always_inline]] void Push(ThreadBlock& thread) noexcept {
+    if (!deque.Push(&thread)) [[unlikely]]
+      InjectInstead(thread);
+  }
+  // The same for a thread that is woken, or ends another's wait: without allocating. What does not fit is for
+  // everybody, and comes to the end of a deque when there is room.
+  void PushWoken(ThreadBlock& thread) noexcept {
+    if (!deque.PushIfRoom(&thread)) [[unlikely]]
+      InjectInstead(thread);
+  }
+  void NotifyPushed() noexcept;  // (runtime_core.h)
+
+  // ---- Takes one out, or returns null.
+  ThreadBlock* TakeOldest() noexcept;
+  // In a simulation, instead: another one than the oldest, now and then.
+  ThreadBlock* TakeOutOfTurn() noexcept;
+  // Another carrier's oldest. Pauses first if thefts have not been worth it, unless others rely on the caller.
+  ThreadBlock* Steal(bool may_pause) noexcept;
+  // In the tree below `scope`. Others go to the inject queue, for a carrier that may run them. One that lies in the
+  // deque of a carrier that computes gets there in time. (TakeOver)
+  ThreadBlock* TakeDescendant(const ScopeRecord& scope) noexcept;
+
+  // Was the thread that was taken last stolen? Asked once.
+  bool TookStolen() noexcept { return std::exchange(stolen_, false); }
+  // The turn of a stolen thread has taken so long.
+  void JudgeTheft(int64_t nanos) noexcept;
+
+  // A hint.
+  bool OthersWait() const noexcept;
+  // All of its threads go to where every carrier finds them. False: there were none.
+  bool InjectAll() noexcept;
+  // The same for those of another carrier, which computes: nobody knows for how long.
+  void TakeOver(RunQueue& other) noexcept;
+
+  uint32_t Choose(uint32_t count) noexcept;
+
+  // ---- Shared.
+  WorkStealingDeque<ThreadBlock> deque;
+
+ private:
+  void AdmitInjected() noexcept;
+  ThreadBlock* StealFromAny() noexcept;
+  void PauseBeforeTheft() noexcept;
+  WEFT_RARE void InjectInstead(ThreadBlock& thread) noexcept;
+
+  RuntimeCore& runtime_;
+  CarrierCounters& counters_;
+  const uint32_t index_;
+  XorShiftChooser chooser_;
+  const CarrierCounters* victim_ = nullptr;  // of the last theft
+  int64_t theft_pause_ns_ = 0;               // before the next one
+  bool stolen_ = false;                      // what was taken last
+  bool out_of_turn_ = false;                 // the same: it was not the oldest, in a simulation
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_RUN_QUEUE_H_

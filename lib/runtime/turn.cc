@@ -1,0 +1,98 @@
+#include "lib/runtime/turn.h"
+
+#include <algorithm>
+#include <coroutine>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/scheduler.h"
+
+namespace weft::internal {
+
+Turn::Turn(RuntimeCore& core, uint32_t carrier_index) noexcept
+    : runtime(core),
+      index(carrier_index),
+      observer_(core.config.observer),
+      mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit) {}
+
+// ---- Called by the mounted thread.
+
+bool Turn::EnterWait(AwaitingFrame awaiting, const WaitKind& kind, void* waiting_on) noexcept {
+  ThreadBlock& thread = *current;
+  if (!EnterBoundary(awaiting.frame)) return false;
+  waits_at = awaiting.where;
+  thread.wait.store(&kind, std::memory_order_relaxed);
+  thread.waiting_on = waiting_on;
+  action = Action::kPark;
+  return true;
+}
+
+// A carrier takes ids by the thousand; the rest of the last thousand, if it does not suffice, is given up.
+uint64_t Turn::TakeIds(uint32_t count) noexcept {
+  constexpr uint64_t kIds = 1024;
+  const uint64_t taken = std::max<uint64_t>(kIds, count);
+  const uint64_t first = runtime.next_thread_id.fetch_add(taken, std::memory_order_relaxed);
+  next_id_ = first + count;
+  end_of_ids_ = first + taken;
+  return first;
+}
+
+// ---- Called by whoever runs it.
+
+void Turn::Mount(ThreadBlock& thread) noexcept {
+  running.store(true, std::memory_order_relaxed);
+  SwitchTo(thread);
+}
+
+void Turn::Remount(ThreadBlock& thread) noexcept {
+  const int left = ready_budget_;
+  Mount(thread);
+  ready_budget_ = left;
+}
+
+void Turn::Unmount(ThreadBlock& thread) noexcept {
+  thread.mounted.store(index + 1, std::memory_order_relaxed);
+  current = nullptr;
+  if (observer_ != nullptr) ObserveUnmount(thread);
+}
+
+const WaitKind* Turn::EndWait(ThreadBlock& thread) noexcept {
+  const WaitKind* wait = thread.wait.load(std::memory_order_relaxed);
+  thread.wait.store(nullptr, std::memory_order_relaxed);
+  if (wait != nullptr && wait->cancel_wins && IsCancelled(thread)) thread.unwind = true;
+  return wait;
+}
+
+Turn::Interrupted Turn::Interrupt() noexcept {
+  return {current, ready_budget_, action, std::exchange(foreign, nullptr)};
+}
+
+void Turn::GoOn(const Interrupted& interrupted) noexcept {
+  current = interrupted.current;
+  ready_budget_ = interrupted.ready_budget;
+  action = interrupted.action;
+  foreign = interrupted.foreign;
+  running.store(true, std::memory_order_relaxed);
+}
+
+// ---- What observers are told.
+
+void Turn::ObserveStart(const ThreadBlock& thread) noexcept {
+  observer_->OnStart({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+void Turn::ObserveMount(const ThreadBlock& thread) noexcept {
+  waits_at = {};
+  observer_->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+void Turn::ObserveUnmount(const ThreadBlock& thread) noexcept {
+  const WaitKind* const wait = thread.wait.load(std::memory_order_relaxed);
+  observer_->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now(),
+                        wait == nullptr ? std::string_view() : ParkReasonName(wait->reason), waits_at});
+}
+void Turn::ObserveEnd(const ThreadBlock& thread) noexcept {
+  observer_->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
+}
+
+}  // namespace weft::internal

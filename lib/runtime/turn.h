@@ -1,0 +1,201 @@
+// Layer runtime. What is known of the thread that is mounted on a carrier, and what does it ask of the carrier?
+//
+// A turn begins when a thread is mounted and ends when it parks, yields or ends. In between other threads may run in
+// its place (in_place_joins.h): `current` is the one that runs now. When the coroutine's resume() returns to the
+// carrier, `action` says what becomes of `current`.
+//
+//   action     set by                                      the carrier then
+//   kGone      Leave(): nobody is mounted; GoOnInstead()   takes the next thread
+//   kPark      EnterWait(): the frame is registered        parks it (dispatch.h)
+//   kYield     YieldInstead(), GoOnWith()                  puts it behind the others
+//   kUnwind    EnterBoundary(): it is cancelled            destroys its frames (unwind.h)
+//   kForeign   ForeignCall::Enter()                        asks the foreign code (foreign_turn.h)
+//
+// Who may call: the OS thread, or the fiber, that runs the carrier. The counters are read by anybody.
+#ifndef WEFT_LIB_RUNTIME_TURN_H_
+#define WEFT_LIB_RUNTIME_TURN_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+
+#include "weft/ext/scheduling_observer.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+class ForeignCall;
+
+enum class Action : uint8_t { kGone, kPark, kYield, kUnwind, kForeign };
+
+// Counts for the census and for statistics: written by one carrier, read by anyone. Not for control.
+struct CarrierCounters {
+  Atomic<int64_t> started{0};  // threads made runnable for the first time. relaxed: one writer
+  Atomic<int64_t> ended{0};
+  Atomic<int64_t> parks{0};  // ... or waits for children
+  Atomic<int64_t> wakes{0};  // of parked threads
+  Atomic<int64_t> mounts{0};  // relaxed: one writer
+  Atomic<int64_t> moves{0};  // mounts on another carrier than the time before
+  Atomic<int64_t> steals{0};
+  Atomic<int64_t> pins{0};  // times that a destructor had to wait for children
+
+  // relaxed: one writer.
+  static void Add(Atomic<int64_t>& counter, int64_t n = 1) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  // Changes whenever the carrier starts a thread, or mounts one.
+  int64_t Progress() const noexcept {
+    return started.load(std::memory_order_relaxed) + mounts.load(std::memory_order_relaxed);
+  }
+};
+
+class Turn {
+ public:
+  // A thread yields after so many checkpoints in one turn at which there was nothing to wait for, or which ended at a
+  // boundary at once; they are counted in units, of which one that accepted a connection takes kAcceptUnits.
+  static constexpr int kCheckpointUnits = 16;
+  static constexpr int kAcceptUnits = 1;
+  static constexpr int kReadyBudget = 64 * kCheckpointUnits;
+
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  // ---- Called by the thread that is mounted. (scheduler.h)
+  bool AtCheckpoint() noexcept;
+  bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
+  bool EnterBoundary(PromiseBase& frame) noexcept;
+  std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
+  void ChargeAcceptOnly() noexcept { ready_budget_ += kCheckpointUnits - kAcceptUnits; }
+  // The first of `count` ids for new threads, unique in the runtime, and in order on one carrier.
+  uint64_t NextThreadIds(uint32_t count) noexcept {
+    next_id_ += count;
+    return next_id_ <= end_of_ids_ ? next_id_ - count : TakeIds(count);
+  }
+
+  // ---- Called by whoever runs it.
+  void Mount(ThreadBlock& thread) noexcept;
+  // The thread goes on in its turn, with what is left of its share.
+  void Remount(ThreadBlock& thread) noexcept;
+  void Unmount(ThreadBlock& thread) noexcept;
+  // The thread is unmounted, and somebody else's from now on.
+  std::coroutine_handle<> Leave() noexcept {
+    current = nullptr;
+    action = Action::kGone;
+    return std::noop_coroutine();
+  }
+  // The thread's wait is over, or is to be: returns its kind, or null. It is unwound if the kind says so.
+  static const WaitKind* EndWait(ThreadBlock& thread) noexcept;
+
+  // Another turn inside this one: what a destructor runs while it waits for children. (pinned_run.h)
+  struct Interrupted {
+    ThreadBlock* current;
+    int ready_budget;
+    Action action;  // foreign code may be what destroys the scope
+    ForeignCall* foreign;
+  };
+  Interrupted Interrupt() noexcept;
+  void GoOn(const Interrupted& interrupted) noexcept;
+
+  // In a child of fork(2): what needs the scheduler is refused from now on. (fork.cc)
+  void ReplaceObserver(ext::SchedulingObserver& observer) noexcept { observer_ = &observer; }
+
+  RuntimeCore& runtime;
+  const uint32_t index;
+  ThreadBlock* current = nullptr;
+  Action action = Action::kGone;
+  std::source_location waits_at;   // of the last wait that was entered here; for observers
+  ForeignCall* foreign = nullptr;  // while the mounted thread runs foreign code
+
+  // ---- Shared.
+  Atomic<bool> running{false};  // a thread is mounted. relaxed: a hint
+  CarrierCounters counters;
+
+ protected:
+  Turn(RuntimeCore& core, uint32_t carrier_index) noexcept;
+  ~Turn() = default;
+
+  bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
+    return observer_ == nullptr && !owner.state.Observe().attention();
+  }
+  // Mounts a thread while the carrier runs on.
+  void SwitchTo(ThreadBlock& thread) noexcept;
+  void SwitchToUnobserved(ThreadBlock& thread) noexcept;
+  void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
+  bool HasShare() const noexcept { return ready_budget_ > 0; }
+  bool observed() const noexcept { return observer_ != nullptr; }
+  uint32_t mounted_here() const noexcept { return mounted_here_; }
+
+  WEFT_RARE void ObserveStart(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void ObserveMount(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void ObserveUnmount(const ThreadBlock& thread) noexcept;
+  void ObserveEnd(const ThreadBlock& thread) noexcept;
+
+ private:
+  // `last` is ThreadBlock::mounted of a thread that is mounted now.
+  bool MovesFrom(uint32_t last) const noexcept {
+    last &= ~ThreadBlock::kMountedBit;
+    return last != 0 && last != index + 1;
+  }
+  WEFT_RARE uint64_t TakeIds(uint32_t count) noexcept;
+
+  ext::SchedulingObserver* observer_;  // constant, except for ReplaceObserver()
+  const uint32_t mounted_here_;        // ThreadBlock::mounted of a thread that is
+  int ready_budget_ = 0;               // units
+  uint64_t next_id_ = 1;
+  uint64_t end_of_ids_ = 0;
+};
+
+inline bool Turn::AtCheckpoint() noexcept {
+  if (observer_ != nullptr) [[unlikely]]
+    observer_->OnCheckpoint(current->id);
+  ThreadState::Snapshot seen = current->state.Observe();
+  if (seen.unregistered()) [[unlikely]] {
+    current->home->Register(*current);
+    seen = current->state.Observe();
+  }
+  // A request that is not seen here makes Park() fail, or is seen by the next checkpoint.
+  return (ready_budget_ -= kCheckpointUnits) > 0 && !seen.requested();
+}
+
+inline bool Turn::EnterBoundary(PromiseBase& frame) noexcept {
+  ThreadBlock& thread = *current;
+  if (thread.unwinding) [[unlikely]]
+    DieOfRevived();
+  thread.leaf = &frame;
+  thread.seen = thread.state.Observe();
+  if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]]
+    return true;
+  action = Action::kUnwind;
+  return false;
+}
+
+inline std::coroutine_handle<> Turn::GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
+  if (may_go_on) return frame.Handle();
+  current->leaf = &frame;
+  action = Action::kYield;
+  return std::noop_coroutine();
+}
+
+inline void Turn::SwitchToUnobserved(ThreadBlock& thread) noexcept {
+  current = &thread;
+  ready_budget_ = kReadyBudget;
+  CarrierCounters::Add(counters.mounts);
+  if (const uint32_t last = thread.mounted.load(std::memory_order_relaxed); last != mounted_here_) {
+    if (MovesFrom(last)) [[unlikely]]
+      CarrierCounters::Add(counters.moves);
+    thread.mounted.store(mounted_here_, std::memory_order_relaxed);
+  }
+}
+
+inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
+  SwitchToUnobserved(thread);
+  if (observer_ != nullptr) [[unlikely]]
+    ObserveMount(thread);
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_TURN_H_

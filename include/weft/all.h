@@ -1,27 +1,29 @@
-// All: run several tasks at the same time, and have all their results.
+// All: runs several tasks at the same time, and returns all their results.
 //
 //   auto [a, b] = co_await weft::All(Left(x), Right(x));
 //
 //   absl::StatusOr<std::vector<Quote>> quotes = co_await weft::All(servers | std::views::transform(Ask));
 //
 // Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it
-// returns. The first failure cancels the others; when they have ended, it is the result.
+// returns. The first failure cancels the other branches; when they have ended, that failure is the result. To stop at
+// the first success, use Any() (race.h); to bound how many run at once, Map() (for_each.h).
 //
-//   branches                                        co_await All(...) gives
+//   branches                                        co_await All(...) returns
 //   none returns a status                           std::tuple<T...>, or throws the first exception
 //   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>; an exception is thrown
 //   a range of tasks of T, of absl::StatusOr<T>     std::vector<T>, absl::StatusOr<std::vector<T>>
 //   a range of tasks of void, of absl::Status       nothing, absl::Status
 //
-// A branch of void or absl::Status has std::monostate in the tuple; a T& lies in a vector as a
+// In the tuple, a branch of void or absl::Status has std::monostate. In the vector, a T& is a
 // std::reference_wrapper<T>. A range is any input range of tasks: a vector, moved or not, or a view. The call moves the
-// tasks out of it, at once, and has no use for the range afterwards. Like everything that takes a Task, All() takes
-// whatever a Task can await, and what it gives can be awaited, or passed on where a Task is wanted. (task.h)
+// tasks out of the range at once, and does not use the range afterwards. Like everything that takes a Task, All() takes
+// whatever a Task can await. What All() returns can be awaited, or passed on where a Task is wanted. (task.h)
 //
-// Cancellation: a checkpoint, also without branches; cancelled, it cancels them and waits for them.
+// Cancellation: a checkpoint, also without branches. If the caller is cancelled, All cancels the branches and waits for
+// them.
 //
-// Cost. The fast path of fork and join: the control blocks lie in the awaiting frame (those of a range in one
-// allocation), the first branch runs at once in the caller's place, and each one begins where the last one ended,
+// Cost. This is the fast path of fork and join. The control blocks lie in the awaiting frame; those of a range are one
+// allocation. The first branch runs at once in the caller's place. Each further branch begins where the last one ended,
 // unless another carrier has taken it by then.
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
@@ -56,6 +58,26 @@
 namespace weft {
 
 namespace internal {
+template <class... T>
+class AllAwaiter;
+}  // namespace internal
+
+// Runs the tasks, and returns a tuple of their results, in the same order.
+template <class... T>
+internal::AllAwaiter<T...> All(Task<T>... tasks);
+// The same, where some of them are not Tasks but something that a Task can await.
+template <internal::IntoTask... A>
+  requires(!(internal::IsTask<A> && ...))
+auto All(A&&... tasks);
+
+// Runs all tasks of a range, and returns a vector of their results, in the same order. Tasks of void or absl::Status
+// have no results.
+template <internal::RangeOfTasks R>
+auto All(R&& tasks);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
 
 template <class T>
 using TupleElement = std::conditional_t<std::is_void_v<FlatValue<T>>, std::monostate, FlatValue<T>>;
@@ -83,7 +105,7 @@ TupleElement<T> TakeElement(ResultSlot<T>& slot) {
   }
 }
 
-// How a branch failed: throws its exception, or gives its status.
+// How a branch failed: throws its exception, or returns its status.
 template <class T>
 absl::Status TakeFailure(ResultSlot<T>& slot) {
   if (slot.has_exception()) {
@@ -121,7 +143,8 @@ class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResul
  private:
   template <size_t... I>
   std::coroutine_handle<> Begin(AwaitingFrame awaiting, std::index_sequence<I...>) noexcept {
-    PromiseBase* const roots[] = {&TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
+    PromiseBase* const roots[] = {
+        &TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
     if constexpr (sizeof...(T) == 2) return AllScope::BeginTwo(place_, roots, awaiting);
     return AllScope::Begin(&place_.scope, place_.branches, roots, sizeof...(T), awaiting);
   }
@@ -136,7 +159,8 @@ class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResul
   template <size_t... I>
   [[gnu::cold, gnu::noinline]] absl::Status Failure(std::index_sequence<I...>) {
     absl::Status failure;
-    ((static_cast<int32_t>(I) == place_.scope.first_failure() ? void(failure = TakeFailure(std::get<I>(slots_))) : void()),
+    ((static_cast<int32_t>(I) == place_.scope.first_failure() ? void(failure = TakeFailure(std::get<I>(slots_)))
+                                                              : void()),
      ...);
     return failure;
   }
@@ -199,7 +223,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter : public GivesWhenAwaited<Al
   }
 
  private:
-  // One allocation: the control blocks, the results, and the roots, which are needed for a moment only.
+  // One allocation: the control blocks, the results, and the roots, which are only needed until the branches begin.
   static constexpr size_t kAlignment = std::max(alignof(BranchBlock), alignof(ResultSlot<T>));
   size_t SlotsOffset() const noexcept {
     return (count_ * sizeof(BranchBlock) + alignof(ResultSlot<T>) - 1) & ~(alignof(ResultSlot<T>) - 1);
@@ -213,7 +237,7 @@ class [[nodiscard("co_await it")]] AllVectorAwaiter : public GivesWhenAwaited<Al
   size_t count_ = 0;
   BranchBlock* branches_ = nullptr;
   union {
-    AllScope scope_;  // nothing to destroy: whoever ends the last branch closes it
+    AllScope scope_;  // nothing to destroy: the last branch closes it when it ends
   };
 };
 
@@ -224,15 +248,12 @@ internal::AllAwaiter<T...> All(Task<T>... tasks) {
   return internal::AllAwaiter<T...>(std::move(tasks)...);
 }
 
-// The same with what becomes tasks among them.
 template <internal::IntoTask... A>
   requires(!(internal::IsTask<A> && ...))
 auto All(A&&... tasks) {
   return internal::AllAwaiter<internal::ValueOf<A>...>(internal::AsTask(std::forward<A>(tasks))...);
 }
 
-// All tasks of a range, moved out of it at once; the results are in the same order. A void task, or one that gives a
-// status, has no result.
 template <internal::RangeOfTasks R>
 auto All(R&& tasks) {
   auto taken = internal::TasksOf(std::forward<R>(tasks));

@@ -1,10 +1,12 @@
-// Why something was cancelled: who asked for it, why, when, from which line, and by which way it came.
+// CancelReason: who asked for a cancellation, why, when, from which line, and by which way the request came.
 //
 //   absl::Status done = co_await weft::CatchCancelled(Copy(from, to));
 //   if (weft::CancelReason reason = weft::ReasonOf(done)) LOG << reason.ToString();
 //   // "shut down: no quorum (virtual thread #7), at server/replicate.cc:31"
 //
-// The reason travels with the request, unchanged, from where it was made to whoever it ends.
+// The reason travels with the request, unchanged, from where the request was made to every thread that it ends. It is
+// in the status that WithTimeout(), CatchCancelled() and the other boundaries return, and in that of a cancelled
+// subtask.
 #ifndef WEFT_CANCEL_REASON_H_
 #define WEFT_CANCEL_REASON_H_
 
@@ -34,26 +36,27 @@ struct CancelReason {
   };
 
   Kind kind = Kind::kNone;
-  uint64_t thread = 0;  // id of the virtual thread that caused it, 0 if none did: the sibling, the caller of Shutdown()
-  absl::Time when =
-      absl::InfinitePast();  // of the request, on the runtime's wall clock; InfinitePast() if it is not known
-  std::string where =
-      {};  // "file.cc:31", of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope
-  std::string text = {};  // what was given to Shutdown()
-  // The way the request took to where it was caught, from there outwards, one entry for each virtual thread that is
-  // below what was cancelled: "VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]".
+  // The id of the virtual thread that caused it: the sibling, the caller of Shutdown(). 0 if none did.
+  uint64_t thread = 0;
+  // When the request was made, on the runtime's wall clock; InfinitePast() if that is not known.
+  absl::Time when = absl::InfinitePast();
+  // "file.cc:31": the line of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope.
+  std::string where = {};
+  std::string text = {};  // the text passed to Shutdown()
+  // The way of the request, from where it was caught outwards. One entry for each virtual thread below the one that was
+  // asked first: "VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]".
   std::vector<std::string> path = {};
 
   explicit operator bool() const { return kind != Kind::kNone; }
   friend bool operator==(const CancelReason&, const CancelReason&) = default;
 
-  // All but `when` and `path`.
+  // Everything except `when` and `path`.
   std::string ToString() const;
 };
 
 // A status for `reason`: kDeadlineExceeded for kTimeout, else kCancelled. The reason is attached as a payload, so that
-// ReasonOf() tells a deadline of Weft's from a callee's own kDeadlineExceeded. The payload, weft.dev/cancel-reason, is a
-// line of text, which absl::Status::ToString() prints, and which ReasonOf() reads in another process as well.
+// ReasonOf() tells a deadline of Weft's from a callee's own kDeadlineExceeded. The payload, weft.dev/cancel-reason, is
+// a line of text: absl::Status::ToString() prints it, and ReasonOf() can read it in another process.
 absl::Status CancelledStatus(const CancelReason& reason);
 
 // The reason in `status`, or kNone if it has none.

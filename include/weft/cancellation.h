@@ -1,24 +1,12 @@
-// Where a cancellation stops, and what it does not reach.
+// Cancellation: where it stops, and what it does not reach.
 //
 //   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));  // late: Serve was unwound
-//   co_await weft::Shield(Release(lease));                                            // runs to its end, whatever comes
+//   co_await weft::Shield(Release(lease));                                            // runs to its end in any case
 //
-// Cancellation in Weft is not an error and not an exception. A request is made by a scope that is shut down, by a
-// deadline, or by the runtime's end; it flows down the tree of virtual threads at once. A thread that was asked to end
-// does so at its next checkpoint, which is any wait of Weft's (entered, or parked in): the frames from there to a
-// boundary are destroyed, leaf first, so destructors run and no `catch` sees it.
-//
-// Order. Unwinding means what an exception would mean, in the order of the destructors: a scope ends its children and
-// waits for them when its turn comes, after everything that was made later. A lock taken after the scope was opened is
-// given back before the scope's children are waited for, so a clean-up of theirs may take it; one taken before is given
-// back afterwards, so a clean-up that waits for it waits for ever. Where nobody wants such a lock the frame that the
-// scope lies in is kept until the children have ended, and the thread waits without its carrier; so what the other
-// locals of that frame do in their destructors happens after that. Do not make a child's clean-up wait for it (for an
-// event that is set there, or a socket that is closed there), except for a MutexGuard, and a Permit, which is given
-// back after RuntimeOptions::drain_patience. The thread then holds its carrier until the children have ended.
-//
-// A destructor that an unwinding runs must not throw. A local's or a temporary's that does is a CHECK; of a parameter's
-// that is not promised. It runs on its own virtual thread, and cannot wait.
+// In Weft, a cancellation is neither an error nor an exception. A scope that is shut down, a deadline, or the end of
+// the runtime makes a request, which flows down the tree of virtual threads at once. A thread that was asked to end
+// does so at its next checkpoint. A checkpoint is any wait of Weft's; a thread that is parked in one ends there. The
+// frames from the checkpoint up to a boundary are destroyed, leaf first, so destructors run, and no `catch` sees it.
 //
 // Boundaries:
 //   WithTimeout, WithDeadline   stop the request that they make themselves, when their time is up
@@ -27,18 +15,32 @@
 //   CatchCancelled              stops any request that arrives while it is inside
 //   the root of the thread      stops everything: the subtask is UNAVAILABLE
 // An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is
-// still cancelled: its next checkpoint outside goes on unwinding, so a loop of WithTimeout() in a cancelled thread
-// ends.
+// still cancelled: its next checkpoint outside of the boundary goes on unwinding. So a loop of WithTimeout() in a
+// cancelled thread ends.
 //
-// Rules a user can rely on. Either an operation completes, or it is cancelled, never both: what was read or acquired is
-// delivered, and the next checkpoint cancels. After a request, nothing can be awaited but inside a Shield. Deadlines
-// compose: the earliest of all that enclose decides. Why, when, from which line and by which way is told by ReasonOf().
-// (cancel_reason.h)
+// Rules that users can rely on. An operation either completes or is cancelled, never both: what was read or acquired is
+// delivered, and the next checkpoint cancels. After a request, nothing can be awaited except inside a Shield. Of
+// several enclosing deadlines the earliest decides. ReasonOf() says why, when, from which line and by which way a
+// request came. (cancel_reason.h)
 //
-// All of these are awaited by the thread that is to be guarded; they start no other. A loop of them lets others run,
-// like a loop over any checkpoint, also if each ends at once.
+// Order. An unwinding runs destructors in the order in which an exception would run them. When a scope's turn comes, it
+// ends its children and waits for them. So a lock taken after the scope was opened is given back before the wait, and
+// the children's clean-ups may take it. A lock taken before the scope was opened is given back after the wait: a
+// clean-up that waits for such a lock waits for ever.
 //
-// Cost: a record in the awaiting frame, and for a timeout a timer; nothing is allocated, but for a frame if what is
+// That wait must not hold the carrier. So the frame that the scope lies in is kept, whole, until the children have
+// ended, and the destructors of its other locals run after that. A child's clean-up must therefore not wait for what
+// such a destructor does: set an event, say, or close a socket. It may wait for two things, a MutexGuard and a Permit
+// of that frame. For a MutexGuard the frame is destroyed as soon as somebody waits, for a Permit after
+// RuntimeOptions::drain_patience; from then on the thread holds its carrier until the children have ended.
+//
+// A destructor that an unwinding runs must not throw. If that of a local or a temporary throws, it is a CHECK; for a
+// parameter that is not promised. The destructor runs on its own virtual thread, and cannot wait.
+//
+// The functions below guard the thread that awaits them; they start no other. A loop of them lets other threads run,
+// like a loop over any checkpoint, also if each call ends at once.
+//
+// Cost: a record in the awaiting frame, and for a timeout a timer. Nothing is allocated, except a frame if what is
 // awaited is not a Task.
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
@@ -79,50 +81,53 @@ template <class T>
 class GraceShieldAwaiter;
 }  // namespace internal
 
-// Awaits `task`, but not for longer than `timeout`. Yields absl::Status for a Task of void or absl::Status,
-// absl::StatusOr<U> for a Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was
-// up first (ReasonOf() tells it from a kDeadlineExceeded of the task's own). A timeout that is not positive lets the
-// task run to its first checkpoint.
+// Awaits `task`, for `timeout` at most. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
+// Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first. ReasonOf()
+// tells that from a kDeadlineExceeded of the task's own. A timeout that is not positive lets the task run to its first
+// checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
     absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
 
-// Like WithTimeout(), for callers that only need to know whether there is a result: yields std::optional<T>, nothing if
+// Like WithTimeout(), for callers that only need to know whether the task has ended. Yields std::optional<T>, empty if
 // the time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
     absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
 
-// As WithTimeout(), until a point of the wall clock (weft::Now()), converted when it is made.
+// Like WithTimeout(), until a time of the wall clock (weft::Now()). The call converts it: a clock that is set
+// afterwards does not move the deadline.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(
     absl::Time deadline, A&& task, std::source_location where = std::source_location::current());
 
-// Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound and the result is its status (kCancelled,
-// or kDeadlineExceeded of an outer deadline, with ReasonOf()); types as for WithTimeout(). Entering is a checkpoint.
+// Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound, and the result is the request's status:
+// kCancelled, or kDeadlineExceeded of an outer deadline, with ReasonOf(). Types are those of WithTimeout(). Entering is
+// a checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task);
 
-// Awaits `task`, hiding from it the requests to what is outside. Entering and leaving are not checkpoints. What is forked,
-// Fork(Shield(task)), begins also if it is cancelled before its first run, as a task of Finally() does. (finally.h)
+// Awaits `task`, and hides from it all requests to boundaries outside. Entering and leaving are not checkpoints. If a
+// Fork(Shield(task)) is cancelled before its first run, it begins nevertheless, like a task of Finally(). (finally.h)
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task);
 
-// The same, but for no longer than `grace` after a request: then it hides nothing any more, and the task is unwound at
-// its next checkpoint. Counted from the request, not from here: what a cancelled thread cleans up, shield after shield,
-// ends in time. A grace that is not positive, or is over when the task begins, lets it run to its first checkpoint.
+// The same, for `grace` after a request at most: then the shield hides nothing any more, and the task is unwound at its
+// next checkpoint. `grace` counts from the request, not from this call, so that a series of shields in a cancelled
+// thread ends in time. If `grace` is not positive, or is over when the task begins, the task runs to its first
+// checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task);
 
-// Is the current virtual thread asked to end? For computing that wants to stop early without a checkpoint.
+// True if the current virtual thread was asked to end. For computations that stop early without a checkpoint.
 bool CancelRequested() noexcept;
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
 
-// Boundaries in a frame: entered by await_suspend, left by await_resume, or by the destructor when an unwinding goes
-// past. Before they are entered they can be moved.
+// A boundary in a frame. await_suspend enters it; await_resume leaves it, or the destructor does when an unwinding goes
+// past. It can be moved until it is entered.
 class OpenBoundary : public Boundary {
  public:
   using Boundary::Boundary;
@@ -164,7 +169,7 @@ class GraceShield : public Boundary {
   GraceShield(GraceShield&& other) noexcept : Boundary(Kind::kGraceShield), grace_ns_(other.grace_ns_) {}
   ~GraceShield() { Leave(); }
 
-  // Under the records lock: something outside was requested. The first time counts.
+  // Called under the records lock when something outside was requested. Only the first call counts.
   void BeginGrace(const CancelCause& cause) noexcept;
 
  protected:
@@ -179,7 +184,7 @@ class GraceShield : public Boundary {
   };
   ThreadBlock* thread_ = nullptr;  // null: not entered
   bool left_ = false;
-  bool begun_ = false;  // guarded by the records lock, as is that the timer is armed
+  bool begun_ = false;  // guarded by the records lock, like the arming of the timer
   const int64_t grace_ns_;
   Timer timer_;
 };
@@ -194,7 +199,7 @@ StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
   return TakeOutcome(slot);
 }
 
-// What they have in common: a task, not started, and its result.
+// What the boundaries have in common: a task that is not started, and its result.
 template <class T>
 class BoundedTask {
  public:

@@ -9,7 +9,7 @@
 
 namespace weft {
 
-// The errno that `status` bears, as in `ErrnoOf(stream.status()) == ECONNREFUSED`; 0 if it bears none.
+// The errno that `status` carries, or 0 if it carries none: `ErrnoOf(stream.status()) == ECONNREFUSED`.
 inline int ErrnoOf(const absl::Status& status) { return internal::ErrnoOf(status); }
 
 }  // namespace weft

@@ -1,27 +1,34 @@
-// Finally: a clean-up that waits, and runs however its task ends.
+// Finally: a clean-up that can wait, and that runs however its task ends.
 //
 //   co_await weft::Finally(Copy(from, temporary), [&]() -> weft::Task<void> { co_await Remove(temporary); });
 //
-// Awaits the task; then calls the closure and awaits what it returns, shielded; then gives the task's result, or throws
-// its exception, or goes on being cancelled. What a destructor cannot do, because it cannot wait. Entering is not a
-// checkpoint: in a thread that is asked to end already, the task runs to its first checkpoint, and the clean-up runs.
+// Finally() awaits the task. Then it calls the closure and awaits what that returns, shielded. Then it returns the
+// task's result, or throws its exception, or goes on being cancelled. Use it where a destructor will not do, because a
+// destructor cannot wait. Entering is not a checkpoint: in a thread that was asked to end before, the task runs to its
+// first checkpoint, and the clean-up runs.
 //
-// The clean-up is promised as soon as the task that Finally() gives is handed to what runs it: awaited, forked, or
-// passed to All(), Race() or a boundary that is. So it may give back what was taken before:
+// The clean-up is promised as soon as the task that Finally() returns is awaited or forked, or passed to All(), to
+// Race() or to a boundary that is awaited or forked. So the clean-up may give back what was taken before:
 //
 //   scope.Fork(weft::Finally(Use(lease), [&pool, lease] { return pool.GiveBack(lease); }));
 //
-// A child, a branch or a root that is cancelled before its first run begins nevertheless, if it has promised that, and
-// is cancelled at its first checkpoint; under max_concurrency when its turn comes. So does one that is forked into a
-// scope that is shut down, or by a thread that is cancelled. The same is promised by a Shield() that is forked, and by a
-// coroutine that is given any of these by a parameter: such a task, a std::vector of them, a boundary around one. It
-// begins; but a checkpoint that it passes before it awaits the task ends both.
+// A child, a branch or a root that has promised a clean-up begins even if it is cancelled before its first run, and is
+// cancelled at its first checkpoint. Under max_concurrency it begins when its turn comes. The same holds for a fork
+// into a scope that is shut down, and for a fork by a thread that is cancelled.
 //
-// Nothing is promised by a task that is dropped; by a closure that would have called Finally(), and is never called: take
-// inside what its clean-up gives back; and by a Fork() that throws, or has no memory for the child.
+// Two more things promise to begin: a Shield() that is forked, and a coroutine with a parameter that promises to begin
+// (such a task, a std::vector of them, a boundary around one). If that coroutine passes a checkpoint before it awaits
+// its parameter, it is cancelled there, and the parameter with it.
 //
-// An exception of the clean-up takes the place of the task's. A clean-up that never ends keeps its thread from ending,
-// unless it has a grace limit, counted from the request: Shield(grace, ...). Cost: two records in a frame of its own.
+// Nothing is promised by
+//   a task that is dropped;
+//   a closure that would have called Finally(), and is never called: take inside it what its clean-up gives back;
+//   a Fork() that throws, or has no memory for the child.
+//
+// If the clean-up throws, its exception replaces the task's. A clean-up that never ends keeps its thread from ending,
+// unless it has a grace limit, counted from the request, like that of Shield(grace, ...).
+//
+// Cost: two records in a frame of its own.
 #ifndef WEFT_FINALLY_H_
 #define WEFT_FINALLY_H_
 
@@ -45,7 +52,23 @@ namespace weft {
 
 namespace internal {
 
-// Awaits a task, and stops whatever unwinds it. Gives whether something did; the result is in `slot`, if the task has one.
+// A closure that returns a Task<void>: a clean-up has no result that could be lost.
+template <class F>
+concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
+
+}  // namespace internal
+
+// Awaits `task`, then the task that `cleanup()` returns, and yields the result of `task`. `grace` limits the clean-up.
+template <internal::IntoTask A, internal::CleanUp F>
+Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace = absl::InfiniteDuration());
+template <internal::IntoTask A, class F>
+Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+// Awaits a task, and stops any unwinding of it. Returns whether one was stopped; if not, the result is in `slot`.
 template <class T>
 class EndAwaiter : private OpenBoundary {
  public:
@@ -90,19 +113,13 @@ Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace)
   }
 }
 
-// Nothing comes of it that could be lost.
-template <class F>
-concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
-
 }  // namespace internal
 
 template <internal::IntoTask A, internal::CleanUp F>
-Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace = absl::InfiniteDuration()) {
+Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace) {
   return internal::RunFinally(internal::CleanUpIsOwed(), internal::AsTask(std::forward<A>(task)), std::move(cleanup),
                               grace);
 }
-template <internal::IntoTask A, class F>
-Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 }  // namespace weft
 

@@ -1,4 +1,4 @@
-// ForEach and Map: something for each element of a range, a bounded number of them at the same time.
+// ForEach and Map: call a function for each element of a range, with a bounded number of calls at the same time.
 //
 //   co_await weft::ForEach(files, 8, [](const File& file) { return Upload(file); });
 //
@@ -7,29 +7,30 @@
 //   std::vector<absl::StatusOr<Page>> outcomes =
 //       co_await weft::MapSettled(urls, 8, [](const Url& url) { return Fetch(url); }, {.timeout = absl::Seconds(2)});
 //
-// The function is called with a reference to the element, and with its index (a size_t, from 0) if it takes two
-// parameters. It returns a Task. At most `limit` of these run at once, each on one of as many virtual threads, which
-// take the elements in the order of the range. A thread is started when there is an element for it: neither a long range
-// nor a high limit costs memory by itself. The first failure cancels the rest; when they have ended, it is the result.
-// With MapSettled nothing cancels the rest, and every outcome is kept.
+// The function takes a reference to the element, and the element's index (a size_t, from 0) if it has two parameters.
+// It returns a Task. At most `limit` of these tasks run at once, each on a virtual thread of its own. The threads take
+// the elements in the order of the range. A thread is started when there is an element for it: neither a long range nor
+// a high limit costs memory by itself. The first failure cancels the rest; when they have ended, that failure is the
+// result. MapSettled() cancels nothing on a failure, and keeps every outcome.
 //
-//   the function returns          ForEach gives                    Map gives, in the order of the range
+//   the function returns          ForEach returns                  Map returns, in the order of the range
 //   Task<void>                    nothing, or throws
 //   Task<T>                                                        std::vector<T>, or throws
 //   Task<absl::Status>            absl::Status
 //   Task<absl::StatusOr<T>>                                        absl::StatusOr<std::vector<T>>
 //
-//   MapSettled gives a std::vector of absl::StatusOr<T>, or of absl::Status where there is no T
+//   MapSettled returns a std::vector of absl::StatusOr<T>, or of absl::Status where there is no T
 //
-// The range is any input range. It is kept by the call if it is a temporary, and referred to if it is not; it is
-// traversed once, by one thread at a time; whoever waits for a slow iterator holds its carrier. Elements of a range that
-// is not a forward range are copied, or moved where the range gives them away, and live until their tasks have ended;
-// the function gets references to the copies. What an iterator throws is thrown by the call, and no further element is
-// taken. The function is kept, and called by several threads at once: it must not change what it has captured.
+// The range is any input range. The call keeps a temporary range, and refers to any other. The range is traversed once,
+// by one thread at a time; a thread that waits for a slow iterator holds its carrier. If the range is not a forward
+// range, its elements are copied, or moved if the range yields rvalues. The copies live until their tasks have ended,
+// and the function gets references to them. If an iterator throws, the call throws the same, and takes no further
+// element. The call keeps the function. Several threads call it at once, so it must not change what it has captured.
 //
-// Misuse: a limit below one is a CHECK. Cancellation: a checkpoint, as is the begin of each element; cancelled, it
-// cancels the rest and waits for them. The results are lost then, as those of Map() in a WithTimeout() that is late:
-// MapSettled() has a timeout of its own for that.
+// Misuse: a limit below one is a CHECK.
+// Cancellation: the call is a checkpoint, and so is the start of each element. If the caller is cancelled, the call
+// cancels the rest and waits for them. The results are then lost. So are those of a Map() in a WithTimeout() that
+// fires; to keep them, use the timeout of MapSettled().
 #ifndef WEFT_FOR_EACH_H_
 #define WEFT_FOR_EACH_H_
 
@@ -60,13 +61,6 @@
 #include "weft/task.h"
 
 namespace weft {
-
-// Of MapSettled().
-struct SettleOptions {
-  // Then the tasks that run are cancelled, and no other is begun; they count as kDeadlineExceeded, with ReasonOf().
-  absl::Duration timeout = absl::InfiniteDuration();
-  std::source_location where = std::source_location::current();  // for the reason
-};
 
 namespace internal {
 
@@ -131,6 +125,58 @@ auto RefuseElementFunction() {
   }
   return NoElementCall();
 }
+
+template <class T>
+using MapValues = std::vector<Kept<FlatValue<T>>>;
+template <class T>
+using MapResult = std::conditional_t<IsStatusLike<T>, absl::StatusOr<MapValues<T>>, MapValues<T>>;
+
+}  // namespace internal
+
+// Calls `function` for each element, and awaits what it returns. For functions without results: Task<void>,
+// Task<absl::Status>.
+template <std::ranges::input_range R, internal::FunctionWithoutResults<R> F>
+Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function);
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
+Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
+template <class R, class F>
+auto ForEach(R&&, int, F) {
+  return internal::RefuseElementFunction<R, F>();
+}
+
+// The same for functions with results, which are returned in the order of the range.
+template <std::ranges::input_range R, internal::FunctionWithResults<R> F>
+Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function);
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
+Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
+template <class R, class F>
+auto Map(R&&, int, F) {
+  return internal::RefuseElementFunction<R, F>();
+}
+
+// Of MapSettled().
+struct SettleOptions {
+  // When it has passed, the running tasks are cancelled and no further one is started. Each of them has the outcome
+  // kDeadlineExceeded, with ReasonOf().
+  absl::Duration timeout = absl::InfiniteDuration();
+  std::source_location where = std::source_location::current();  // for the reason
+};
+
+// Returns every outcome, in the order of the range. An exception becomes a status, by ExceptionToStatus(). After a
+// timeout, the tasks that have ended keep their outcomes, and every other element of a forward range has
+// kDeadlineExceeded. Of an input range, and of std::views::iota(0), only the elements that were started have an
+// outcome.
+template <std::ranges::input_range R, internal::ElementFunction<R> F>
+Task<std::vector<internal::StatusOrOf<internal::ForEachValue<R, F>>>> MapSettled(R&& range, int limit, F function,
+                                                                                 SettleOptions options = {});
+template <class R, class F>
+auto MapSettled(R&&, int, F, SettleOptions = {}) {
+  return internal::RefuseElementFunction<R, F>();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
 
 // The elements that are not begun yet.
 template <class R>
@@ -275,11 +321,6 @@ class IndexedResults {
   std::vector<std::optional<V>> found_;
 };
 
-template <class T>
-using MapValues = std::vector<Kept<FlatValue<T>>>;
-template <class T>
-using MapResult = std::conditional_t<IsStatusLike<T>, absl::StatusOr<MapValues<T>>, MapValues<T>>;
-
 template <class R, class F>
 Task<MapResult<ForEachValue<R, F>>> MapOver(R range, int limit, F function) {
   using T = ForEachValue<R, F>;
@@ -361,35 +402,16 @@ template <std::ranges::input_range R, internal::FunctionWithoutResults<R> F>
 Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function) {
   return internal::ForEachIn<R>(std::forward<R>(range), limit, std::move(function));
 }
-template <std::ranges::input_range R, internal::ElementFunction<R> F>
-Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
-template <class R, class F>
-auto ForEach(R&&, int, F) {
-  return internal::RefuseElementFunction<R, F>();
-}
 
 template <std::ranges::input_range R, internal::FunctionWithResults<R> F>
 Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function) {
   return internal::MapOver<R>(std::forward<R>(range), limit, std::move(function));
 }
-template <std::ranges::input_range R, internal::ElementFunction<R> F>
-Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
-template <class R, class F>
-auto Map(R&&, int, F) {
-  return internal::RefuseElementFunction<R, F>();
-}
 
-// Every outcome, in the order of the range; an exception as ExceptionToStatus() has it. If the time is up first, those of
-// the tasks that have ended are there, and kDeadlineExceeded stands for each of the others: for all elements of a forward
-// range, which are counted for that, and for those that were begun of another, and of std::views::iota(0).
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<std::vector<internal::StatusOrOf<internal::ForEachValue<R, F>>>> MapSettled(R&& range, int limit, F function,
-                                                                                 SettleOptions options = {}) {
+                                                                                 SettleOptions options) {
   return internal::MapSettledOver<R>(std::forward<R>(range), limit, std::move(function), options);
-}
-template <class R, class F>
-auto MapSettled(R&&, int, F, SettleOptions = {}) {
-  return internal::RefuseElementFunction<R, F>();
 }
 
 }  // namespace weft

@@ -1,14 +1,15 @@
-// What came of a scope's subtasks, as Join() returns it.
+// Outcome: what Join() returns of a scope's subtasks.
 //
-// An outcome cannot be dropped by accident: it is [[nodiscard]]. Take it as a status, or as an exception, or say that failures do
-// not matter:
+// An outcome cannot be dropped by accident: it is [[nodiscard]]. Take it as a status, or as an exception, or say that
+// failures do not matter:
 //
 //   absl::Status joined = co_await scope.Join();
 //   (co_await scope.Join()).ThrowIfFailed();
 //   (co_await scope.Join()).IgnoreFailures();
 //
-// A subtask fails by throwing, or by returning a status that is not OK. The first failure decides; the others are kept
-// behind it in failures(), up to kMaxSuppressed, and counted beyond. One mapping leads from each style to the other:
+// A subtask fails by throwing, or by returning a status that is not OK. The first failure is the outcome's. failures()
+// has the later ones too, up to kMaxSuppressed; failure_count() counts all. Failures of either style can be read in the
+// other:
 //
 //   exception as a status                                   status as an exception
 //   std::bad_alloc                  kResourceExhausted      weft::StatusError, whose status() it is
@@ -77,7 +78,7 @@ class [[nodiscard("look at the outcome of Join(), or say .IgnoreFailures()")]] O
     return failures_.empty() ? ok : failures_.front().status;
   }
   operator absl::Status() const { return status(); }  // implicit: `absl::Status joined = co_await scope.Join();`
-  // What the first failure threw; null if there was none or it was a status.
+  // What the first failure threw. Null if there was no failure, or it was a status.
   std::exception_ptr exception() const noexcept { return failures_.empty() ? nullptr : failures_.front().exception; }
 
   // Throws the first failure: the subtask's own exception, or its status as a StatusError.
@@ -86,9 +87,9 @@ class [[nodiscard("look at the outcome of Join(), or say .IgnoreFailures()")]] O
   }
   void IgnoreFailures() const noexcept {}
 
-  // The first failure, then those that came after it, in their order; at most 1 + kMaxSuppressed.
+  // The failures in the order in which they came: the first 1 + kMaxSuppressed of them.
   const std::vector<Failure>& failures() const noexcept { return failures_; }
-  // How many subtasks failed, the first and those that were not kept included.
+  // How many subtasks failed, including those whose failures were not kept.
   uint64_t failure_count() const noexcept { return failure_count_; }
 
  private:

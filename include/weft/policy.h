@@ -1,20 +1,20 @@
-// What a scope does when its subtasks end, and what its Join() gives.
+// What a scope does when its subtasks end, and what its Join() returns.
 //
-//   ShutdownOnFailure      the first failure cancels the rest; gives that failure, or OK
-//   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
-//   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
-//   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
-//   AllUntil<T, P>         lets all run until p(subtask) says so; gives all subtasks in the order of their forks
-//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
+//   ShutdownOnFailure      the first failure cancels the rest; returns that failure, or OK
+//   ShutdownOnSuccess<T>   the first success cancels the rest; returns its value, or the first failure
+//   AwaitAll               lets all run; returns the failures. Finished children are freed at once: a server's scope
+//   AllSuccessful<T>       like ShutdownOnFailure; returns the values in the order of their forks
+//   AllUntil<T, P>         lets all run until p(subtask) is true; returns all subtasks in the order of their forks
+//   AsCompleted<T>         lets all run; NextCompleted() returns the subtasks as they complete
 //   Supervisor             lets all run, and reports each failure when it happens
-//   AnySuccessful<T>, AwaitAllSuccessful   other names, of JDK 25, for ShutdownOnSuccess<T> and ShutdownOnFailure
+//   AnySuccessful<T>, AwaitAllSuccessful   JDK 25's names for ShutdownOnSuccess<T> and ShutdownOnFailure
 //
-// A policy is a class of which each scope has an object, so that it can keep what it needs. This one cancels the rest when
-// three subtasks have succeeded, and gives their values:
+// A policy is a class. Each scope has an object of that class, which can keep what it needs. This policy cancels the
+// rest when three subtasks have succeeded, and returns their values:
 //
 //   class FirstThree {
 //    public:
-//     using Value = Quote;                                  // every subtask yields a Quote; without it, whatever it likes
+//     using Value = Quote;                                  // every subtask yields a Quote; without it, any type
 //     bool OnComplete(const weft::Subtask<Quote>& subtask) {
 //       if (subtask.state() == weft::Subtask<Quote>::State::kSuccess) quotes_.push_back(*subtask);
 //       return quotes_.size() == 3;                         // true: shut the scope down
@@ -26,25 +26,28 @@
 //   };
 //   weft::StructuredTaskScope<FirstThree> scope;
 //
-// Of these members it has Result(), and what it needs of the others. A handle is a Subtask<Value>, or an AnySubtask where
-// there is no Value; it may be kept. A function of one of these names with other parameters does not compile.
+// A policy must have Result(), and may have the other members. A handle is a Subtask<Value>, or an AnySubtask if there
+// is no Value; the policy may keep it. A member with one of these names and other parameters does not compile.
 //
-//   R Result(Outcome outcome)        by the owner, after each join: what Join() gives. The outcome has the failures
-//   void OnFork(handle)              by who forks, before the child starts, also when the scope is shut and it never will.
-//                                    If it throws, Fork() does, and nothing is started
-//   bool OnComplete(handle)          when a subtask has succeeded or failed before the scope was shut down; it can look at the
-//                                    result. True shuts the scope down. If it throws, that is reported (see below), and
-//                                    the scope goes on
-//   void OnTimeout()                 by the owner, before Result(), if the scope's own timeout has shut it down. Without this
-//                                    member the outcome begins with that failure, kDeadlineExceeded
+//   R Result(Outcome outcome)        called by the owner after each join: what Join() returns. The outcome has the
+//                                    failures
+//   void OnFork(handle)              called by the thread that forks, before the child starts, also when the scope is
+//                                    shut and the child will never start. If it throws, Fork() throws the same, and
+//                                    starts nothing
+//   bool OnComplete(handle)          called when a subtask has succeeded or failed before the scope was shut down. It
+//                                    can read the result. True shuts the scope down. If it throws, the exception goes
+//                                    to RuntimeOptions::on_uncaught_failure, and the scope goes on
+//   void OnTimeout()                 called by the owner before Result(), if the scope's own timeout has shut it down.
+//                                    Without this member, the outcome begins with that failure, kDeadlineExceeded
 //   static constexpr bool kShutdownOnFailure = true      any failure shuts the scope down
 //   static constexpr bool kKeepsCompleted = true         the scope has NextCompleted(), and keeps subtasks for it
 //
-// Threads. The calls to one policy object come one after another, each after all that the one before did: it needs no atomics
-// and no lock. OnComplete() runs on the virtual thread of the subtask, at its end; of one for which there was no memory, on that
-// of who forks. None of them may wait, or fork into the scope, nor may the destructor of what they let go of: they are called
-// under a lock of the scope's, and such a Fork() is a CHECK. Cost: without OnFork() and OnComplete(), a fork and the end of a
-// child take no lock.
+// Threads. The calls to one policy object come one after another, and each happens after the one before: a policy needs
+// no atomics and no lock. OnComplete() runs on the subtask's virtual thread, at its end; if there was no memory for the
+// subtask, on the thread that forks. The scope makes the calls under a lock. So no call may wait or fork into the
+// scope, nor may the destructor of an object that it lets go of; such a Fork() is a CHECK.
+//
+// Cost: without OnFork() and OnComplete(), a fork and the end of a child take no lock.
 //
 // (JEP 453, handleComplete; JEP 505 and 525, Joiner.)
 #ifndef WEFT_POLICY_H_
@@ -70,46 +73,16 @@ namespace weft {
 
 namespace internal {
 
-template <class Policy>
-struct PolicyHandle {
-  using Type = AnySubtask;
-};
-template <class Policy>
-  requires requires { typename Policy::Value; }
-struct PolicyHandle<Policy> {
-  using Type = Subtask<typename Policy::Value>;
-};
-template <class Policy>
-using HandleFor = typename PolicyHandle<Policy>::Type;
-
-template <class Policy>
-concept SeesForks = requires(Policy& policy, HandleFor<Policy> subtask) { policy.OnFork(subtask); };
-template <class Policy>
-concept SeesCompletions = requires(Policy& policy, const HandleFor<Policy>& subtask) {
-  { policy.OnComplete(subtask) } -> std::same_as<bool>;
-};
-template <class Policy>
-concept SeesTimeout = requires(Policy& policy) { policy.OnTimeout(); };
-
-template <class Policy>
-concept KeepsCompleted = requires { requires Policy::kKeepsCompleted; };
-
-template <class Policy>
-constexpr bool ShutsDownOnFailure() {
-  if constexpr (requires { Policy::kShutdownOnFailure; }) return Policy::kShutdownOnFailure;
-  return false;
-}
-
-// What a policy throws where nobody waits for it, and what a Supervisor is told when nobody asked to be: to the
-// runtime's on_uncaught_failure. (outcome.cc)
+// Passes a failure to the runtime's on_uncaught_failure: an exception of OnComplete(), or a failure that a Supervisor
+// has no report function for. (outcome.cc)
 void ReportUncaught(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
 
-// Of a join, for the value of a subtask from which it was moved out before. (outcome.cc)
+// The outcome of a join whose value was moved out of the subtask before. (outcome.cc)
 Outcome TakenOutcome(uint64_t thread);
 
 }  // namespace internal
 
-// What a policy is.
+// The classes that are policies.
 template <class Policy>
 concept ScopePolicy = std::is_class_v<Policy> && requires(Policy& policy, Outcome outcome) {
   policy.Result(std::move(outcome));
@@ -124,9 +97,9 @@ struct ShutdownOnFailurePolicy {
   Outcome Result(Outcome outcome) { return outcome; }
 };
 
-// Each join after the success gives the value. What can be copied is: a large value costs a copy, unless it is given as a
-// std::shared_ptr. What cannot be copied is moved out by the first join; later ones fail: kFailedPrecondition, "the value
-// was taken".
+// Each join after the success returns the value. If T can be copied, each join copies it: let the subtasks return a
+// std::shared_ptr if that is too expensive. If T cannot be copied, the first join moves the value out, and later joins
+// fail: kFailedPrecondition, "the value was taken".
 template <class T>
 class ShutdownOnSuccessPolicy {
   static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to give; use a scope of another policy");
@@ -148,7 +121,8 @@ class ShutdownOnSuccessPolicy {
   static ValueOutcome<T> Winner(Subtask<T> winner) {
     if (winner.taken()) return ValueOutcome<T>(internal::TakenOutcome(winner.thread_id()));
     if constexpr (internal::CanBeCopied<internal::Kept<T>>::value) {
-      return ValueOutcome<T>(winner.get());  // a T that says that it can be copied is; if it cannot, delete its copy constructor
+      // T says that it can be copied. If that does not compile, delete its copy constructor.
+      return ValueOutcome<T>(winner.get());
     } else {
       return ValueOutcome<T>(std::move(winner).get());
     }
@@ -167,7 +141,7 @@ class AllSuccessfulPolicy {
   static constexpr bool kShutdownOnFailure = true;
 
   void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
-  // Of the subtasks forked since the join before. The values are moved out of them.
+  // Returns the values of the subtasks forked since the join before, moved out of them.
   ValueOutcome<std::vector<internal::Kept<T>>> Result(Outcome outcome) {
     using Values = ValueOutcome<std::vector<internal::Kept<T>>>;
     std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
@@ -202,8 +176,8 @@ class AllUntilPolicy {
 
   void OnFork(Subtask<T> subtask) { subtasks_.push_back(std::move(subtask)); }
   bool OnComplete(const Subtask<T>& subtask) { return predicate_(subtask); }
-  void OnTimeout() {}  // gives what there is
-  // Those forked since the join before. What had not completed when the scope was shut down is kUnavailable.
+  void OnTimeout() {}  // Result() returns what there is
+  // Returns the subtasks forked since the join before. Those that had not completed at the shutdown are kUnavailable.
   std::vector<Subtask<T>> Result(const Outcome&) { return std::exchange(subtasks_, {}); }
 
  private:
@@ -218,8 +192,8 @@ struct AsCompletedPolicy {
   Outcome Result(Outcome outcome) { return outcome; }
 };
 
-// Reports each failure when it happens: to a function of its own, or to the runtime's on_uncaught_failure. The function
-// is called as OnComplete() is.
+// Reports each failure when it happens: to the function that it is made with, or to the runtime's on_uncaught_failure.
+// The function must keep to the rules for OnComplete().
 class SupervisorPolicy {
  public:
   using Report = std::function<void(const AnySubtask&)>;
@@ -248,6 +222,41 @@ class SupervisorPolicy {
   Report report_;
 };
 
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+template <class Policy>
+struct PolicyHandle {
+  using Type = AnySubtask;
+};
+template <class Policy>
+  requires requires { typename Policy::Value; }
+struct PolicyHandle<Policy> {
+  using Type = Subtask<typename Policy::Value>;
+};
+template <class Policy>
+using HandleFor = typename PolicyHandle<Policy>::Type;
+
+template <class Policy>
+concept SeesForks = requires(Policy& policy, HandleFor<Policy> subtask) { policy.OnFork(subtask); };
+template <class Policy>
+concept SeesCompletions = requires(Policy& policy, const HandleFor<Policy>& subtask) {
+  { policy.OnComplete(subtask) } -> std::same_as<bool>;
+};
+template <class Policy>
+concept SeesTimeout = requires(Policy& policy) { policy.OnTimeout(); };
+
+template <class Policy>
+concept KeepsCompleted = requires { requires Policy::kKeepsCompleted; };
+
+template <class Policy>
+constexpr bool ShutsDownOnFailure() {
+  if constexpr (requires { Policy::kShutdownOnFailure; }) return Policy::kShutdownOnFailure;
+  return false;
+}
+
+}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_POLICY_H_

@@ -1,17 +1,18 @@
-// Race and Any: run several tasks at the same time, and go on with one.
+// Race and Any: run several tasks at the same time, and go on with one of them.
 //
 //   Quote quote = co_await weft::Any(Ask(first), Ask(second));          // the first that succeeds
 //   Reply reply = co_await weft::Race(Serve(request), Answer(cache));   // the first that ends, well or badly
 //
-// The tasks are of one type, given one by one or in a range, which they are moved out of at once. Each is a virtual
-// thread, a child of a scope of its own; when the one is there, the others are cancelled, and they have ended when the
-// await returns. The result is that of the one: its value, its status, or its exception, thrown.
+// The tasks have one type. They are passed one by one, or in a range, out of which the call moves them at once. Each is
+// a virtual thread, a child of a scope that the call opens. When one has won, the others are cancelled, and they have
+// ended when the await returns. The result is the winner's: its value, its status, or its exception, thrown. For all
+// results, use All(). (all.h)
 //
-//   Any    without a success: the first failure
-//   of no tasks at all: kNotFound, as a status where the tasks give one, else thrown (StatusError)
+//   Any, if no task succeeds    the first failure
+//   no tasks at all             kNotFound: as a status where the tasks return one, else thrown as a StatusError
 //
-// Cancellation: a checkpoint; cancelled, it cancels the tasks and waits for them.
-// Cost: as a scope with that many forks.
+// Cancellation: a checkpoint. If the caller is cancelled, the call cancels the tasks and waits for them.
+// Cost: that of a scope with as many forks.
 #ifndef WEFT_RACE_H_
 #define WEFT_RACE_H_
 
@@ -37,6 +38,36 @@ namespace weft {
 
 namespace internal {
 
+// Tasks of one type, passed one by one.
+template <class A, class... Rest>
+concept TasksOfOneType = (std::same_as<ValueOf<A>, ValueOf<Rest>> && ...);
+
+}  // namespace internal
+
+// Returns the result of the first task that succeeds.
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires internal::TasksOfOneType<A, Rest...>
+Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest);
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires(!internal::TasksOfOneType<A, Rest...>)
+Task<void> Any(A&&, Rest&&...) = delete;  // the tasks of Any() are of one type
+template <internal::RangeOfTasks R>
+auto Any(R&& tasks);
+
+// Returns the result of the first task that ends.
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires internal::TasksOfOneType<A, Rest...>
+Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest);
+template <internal::IntoTask A, internal::IntoTask... Rest>
+  requires(!internal::TasksOfOneType<A, Rest...>)
+Task<void> Race(A&&, Rest&&...) = delete;  // the tasks of Race() are of one type
+template <internal::RangeOfTasks R>
+auto Race(R&& tasks);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
 // Keeps the first subtask that has completed, or the first that has succeeded, and shuts the scope down.
 template <class U, bool kSuccessOnly>
 class FirstPolicy {
@@ -58,7 +89,7 @@ class FirstPolicy {
   std::optional<Subtask<U>> first_;
 };
 
-// A failure in the style of a Task<T>: its status, or thrown.
+// A failure in the style of a Task<T>: returned as a status, or thrown.
 template <class T>
 T FailAs(const Failure& failure) {
   if constexpr (IsStatusLike<T>) {
@@ -90,10 +121,6 @@ Task<T> TakeFirst(std::vector<Task<T>> tasks) {
   co_return FailAs<T>(Failure{0, absl::NotFoundError("no task completed")});
 }
 
-// Of one type, given one by one.
-template <class A, class... Rest>
-concept TasksOfOneType = (std::same_as<ValueOf<A>, ValueOf<Rest>> && ...);
-
 template <class A, class... Rest>
 std::vector<Task<ValueOf<A>>> ListOfTasks(A&& first, Rest&&... rest) {
   std::vector<Task<ValueOf<A>>> tasks;
@@ -105,31 +132,25 @@ std::vector<Task<ValueOf<A>>> ListOfTasks(A&& first, Rest&&... rest) {
 
 }  // namespace internal
 
-// The result of the first task that succeeds.
 template <internal::IntoTask A, internal::IntoTask... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(
       internal::ListOfTasks(std::forward<A>(first), std::forward<Rest>(rest)...));
 }
-template <internal::IntoTask A, internal::IntoTask... Rest>
-  requires(!internal::TasksOfOneType<A, Rest...>)
-Task<void> Any(A&&, Rest&&...) = delete;  // the tasks of Any() are of one type
+
 template <internal::RangeOfTasks R>
 auto Any(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::forward<R>(tasks)));
 }
 
-// The result of the first task that ends.
 template <internal::IntoTask A, internal::IntoTask... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(
       internal::ListOfTasks(std::forward<A>(first), std::forward<Rest>(rest)...));
 }
-template <internal::IntoTask A, internal::IntoTask... Rest>
-  requires(!internal::TasksOfOneType<A, Rest...>)
-Task<void> Race(A&&, Rest&&...) = delete;  // the tasks of Race() are of one type
+
 template <internal::RangeOfTasks R>
 auto Race(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(internal::TasksOf(std::forward<R>(tasks)));

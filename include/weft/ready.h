@@ -1,7 +1,14 @@
-// Ready: how a service says that it can be used, to whoever waits for it in StructuredTaskScope::Start(). (scope.h)
+// Ready: how a service says that it can be used, to the thread that waits for it in StructuredTaskScope::Start().
 //
-// Any thread may call Set(), any number of times; when the Start() has been given up it does nothing. Memory ordering: what
-// came before Set() happens before what follows the Start() that it ended. (Trio's TaskStatus.started().)
+//   auto server = co_await scope.Start([](weft::Ready ready) -> weft::Task<absl::Status> {
+//     ...
+//     ready.Set();   // the Start() returns
+//     ...
+//   });
+//
+// Any thread may call Set(), any number of times. After a Start() that was given up, Set() does nothing.
+// Memory ordering: what came before Set() happens before what follows the Start() that it ended.
+// (scope.h; Trio's TaskStatus.started().)
 #ifndef WEFT_READY_H_
 #define WEFT_READY_H_
 
@@ -26,7 +33,7 @@ struct StartState {
   // relaxed: `decided` orders it.
   Atomic<bool> ready{false};
   Lock lock;
-  bool ended = false;  // guarded by lock: the service has, or is about to, and nothing is asked of it any more
+  bool ended = false;  // guarded by lock: the service has ended, or is about to; nothing is asked of it any more
 };
 
 }  // namespace internal
@@ -46,7 +53,7 @@ class Ready {
 
 namespace internal {
 
-// Whoever starts the service goes on, if nothing has decided before.
+// Its destructor lets the Start() return, if nothing else has before.
 class StartEnded {
  public:
   explicit StartEnded(std::shared_ptr<StartState> of) noexcept : start_(std::move(of)) {}
@@ -59,11 +66,12 @@ class StartEnded {
   std::shared_ptr<StartState> start_;
 };
 
-// The closure of a service, which is destroyed when the service has ended, or will not be started.
+// The closure of a service. It is destroyed when the service has ended, or will never be started.
 template <class F>
 class ServiceCall {
  public:
-  ServiceCall(F&& service, std::shared_ptr<StartState> start) : service_(std::move(service)), start_(std::move(start)) {}
+  ServiceCall(F&& service, std::shared_ptr<StartState> start)
+      : service_(std::move(service)), start_(std::move(start)) {}
   ServiceCall(ServiceCall&&) noexcept = default;
   ~ServiceCall() {
     if (start_ != nullptr) static_cast<void>(AfterEnd());
@@ -71,8 +79,8 @@ class ServiceCall {
 
   auto operator()() { return service_(Ready(start_)); }
 
-  // The child, at its end: destroys what this returns when its scope, and the policy, know how it has ended, so that
-  // Start() does not return before. (child.h)
+  // Called by the child at its end. The child destroys the returned object when its scope and the policy know how it
+  // has ended, so that Start() does not return before. (child.h)
   StartEnded AfterEnd() noexcept {
     {
       std::lock_guard guard(start_->lock);
@@ -86,7 +94,7 @@ class ServiceCall {
   std::shared_ptr<StartState> start_;
 };
 
-// In the frame of Start(), while it waits: if that is unwound, the service is asked to end, for the same reason.
+// In the frame of Start() while it waits. If the frame is unwound, the service is asked to end, for the same reason.
 class StartGuard {
  public:
   StartGuard(StartState& start, ChildBase& service) noexcept : start_(start), service_(service) {}

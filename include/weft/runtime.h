@@ -1,39 +1,40 @@
-// Runtime: the carriers that virtual threads run on, and how to get onto them.
+// Runtime: the carriers that virtual threads run on, and the ways to start on them.
 //
 //   weft::Task<absl::Status> Main() { ... co_return absl::OkStatus(); }
 //   int main() { return weft::RunMain(Main()); }
 //
-// Most programs never name a Runtime: RunMain() makes one for main(), and Run() uses a default one that starts on first use and
-// stops when the program exits. A program that wants other options, or several runtimes, makes its own.
+// Most programs never name a Runtime. RunMain() makes one for main(). Run() uses the default runtime, which starts on
+// first use and stops when the program exits. A program that wants other options, or several runtimes, makes its own.
 //
-// Who is next. Runnable threads take turns: none waits for more than two turns of each thread that was runnable with it,
-// whatever made it runnable: a wake-up, a fork, a timer, I/O, or a thread outside. A turn ends when the thread waits or
-// yields, or after 63 waits that were over at once; a join runs the thread's own newest children as part of its turn, for
-// 10 ms at most if others wait. A thread that computes without a wait keeps its carrier; after about 10 ms the other
-// carriers take what was queued behind it.
+// Who is next. Runnable threads take turns. A thread waits for at most two turns of each thread that was runnable with
+// it, whatever made it runnable: a wake-up, a fork, a timer, I/O, or an OS thread outside. A turn ends when the thread
+// waits or yields, or after 63 waits that were over at once. A join runs the thread's own newest children as part of
+// its turn, for 10 ms at most if other threads wait. A thread that computes without a wait keeps its carrier; after
+// about 10 ms the other carriers take what was queued behind it.
 //
-// Each option is also an environment variable, which counts where the program leaves the option at its default. A variable with
-// an invalid value ends the program with a sentence that names the variable, the value and the range.
+// Each option is also an environment variable, which counts where the program leaves the option at its default. A
+// variable with an invalid value ends the program with a sentence that names the variable, the value and the range.
 //
 //   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
-//   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, those that stand in for blocked carriers included; default 256
-//   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: half of the parallelism, at least 1.
-//                                       Where no OS thread or no memory is to be had for another, it goes on with fewer
+//   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, including those that stand in for blocked carriers;
+//                                       default: 256, or the parallelism if that is more
+//   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: max(parallelism / 2, 1).
+//                                       Without an OS thread or memory for another, the runtime goes on with fewer
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
 //                                       it gives the permit back; default 20 (see cancellation.h)
 //   WEFT_IO              auto|uring|epoll
 //
-// exit(), called by an OS thread, asks the virtual threads of the default runtime to end and waits for them, for 10 seconds at most.
-// An OS thread that is in Run() meanwhile gets the status of that; where its task has none to give, Run() does not return, and
-// the OS thread ends with the process. exit() called by a virtual thread waits for nobody. Other runtimes run on until they are
-// destroyed, as they are when they lie in a static variable, or until the process ends.
+// exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10
+// seconds at most. A Run() of another OS thread then returns the status of the cancellation; if its task returns no
+// status, Run() does not return, and the OS thread ends with the process. Called by a virtual thread, exit() waits for
+// nothing. Other runtimes run on until they are destroyed, like those in static variables, or until the process ends.
 //
-// fork(2). The child has one thread, and no carriers: a runtime that was started before the fork does not run there. Run() on it is a
-// CHECK, and its destructor and the exit handler do nothing. The child may make a Runtime of its own, or start another default one
-// after StopDefault(). Sockets that it inherits may be closed there, and be used on its own runtime; nothing may be done with what
-// else the parent's virtual threads use (events, locks, tasks). Whoever forks on a virtual thread is, in the child, an OS thread
-// like any other: a checkpoint, a Fork() or the end of the virtual thread is a CHECK there. posix_spawn(), and fork() followed by
-// exec(), need no care.
+// fork(2). The child process has one thread and no carriers: a runtime that was started before the fork does not run
+// there. Run() on it is a CHECK; its destructor and the exit handler do nothing. The child may make a Runtime of its
+// own, or start another default runtime after StopDefault(). It may close the sockets that it inherits, and use them on
+// its own runtime. It must not touch what else the parent's virtual threads use: events, locks, tasks. A fork on a
+// virtual thread leaves an ordinary OS thread in the child: a checkpoint, a Fork() or the end of the virtual thread is
+// a CHECK there. posix_spawn(), and fork() followed by exec(), need no care.
 #ifndef WEFT_RUNTIME_H_
 #define WEFT_RUNTIME_H_
 
@@ -60,9 +61,9 @@
 
 namespace weft {
 
-// kAuto: io_uring, if every carrier gets at the start what it takes there: that the kernel and its filters allow the calls, two
-// descriptors, and 36 KiB of locked memory, which a user's processes share the limit of. Else epoll; says why once, on standard error.
-// kUring: an error where it is refused. kEpoll.
+// kAuto: io_uring, if every carrier gets at the start what it takes there: that the kernel and its filters allow the
+// calls, two descriptors, and 36 KiB of locked memory, which a user's processes share the limit of. Else epoll; says
+// why once, on standard error. kUring: an error where it is refused. kEpoll.
 using IoBackend = internal::IoBackend;
 
 // Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a
@@ -100,33 +101,35 @@ class RootThread;
 
 class Runtime {
  public:
-  // Errors: kInvalidArgument for an option out of range, kUnavailable where the I/O backend asked for is refused (errno kept as a
-  // payload), kResourceExhausted if OS threads cannot be made.
+  // Errors: kInvalidArgument for an option out of range, kUnavailable if the kernel refuses the I/O backend (with the
+  // errno as a payload), kResourceExhausted if OS threads cannot be made.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(RuntimeOptions options = {});
 
-  // The default runtime; started by the first call, and stopped when the program exits. An error ends the program.
+  // The default runtime. The first call starts it; it stops when the program exits. An error ends the program.
   static Runtime& Default();
-  // Stops it, if it was started, as its destructor would; the next use starts another. For tests, and for children of fork().
+  // Stops the default runtime, if it was started, like its destructor. The next use starts another. For tests, and for
+  // children of fork().
   static void StopDefault();
 
-  // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have, and stops the carriers. By one of its own
-  // virtual threads it is a CHECK: it would wait for itself.
+  // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have ended, and stops the
+  // carriers. Called by one of the runtime's own virtual threads it is a CHECK: that thread would wait for itself.
   ~Runtime();
   explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can say that it has failed
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Runs `task` as a virtual thread and blocks the calling OS thread until it has ended. Returns its result, or throws its
-  // exception. If it was cancelled, by the runtime's end: the status of that where T is absl::Status or absl::StatusOr, else a
-  // CHECK; exit() is told of above. Not on a carrier: there, co_await the task. Concurrent calls are fine.
+  // Runs `task` as a virtual thread, and blocks the calling OS thread until it has ended. Returns the task's result, or
+  // throws its exception. If the runtime's end cancels the task, Run() returns the status of that if T is absl::Status
+  // or absl::StatusOr; otherwise it is a CHECK (for exit(), see above). Any OS thread except a carrier may call it,
+  // also several at once; on a carrier, co_await the task.
   template <internal::IntoTask A>
   internal::ValueOf<A> Run(A&& task);
 
-  // As Run(), but a task that was cancelled gives the status of that.
+  // Like Run(), but returns a status, or a StatusOr, of any task: for a task that was cancelled, the status of that.
   template <internal::IntoTask A>
   internal::StatusOrOf<internal::ValueOf<A>> TryRun(A&& task);
 
-  std::string_view io_backend() const noexcept;  // "io_uring", "epoll"; of a simulation without I/O "none"
+  std::string_view io_backend() const noexcept;  // "io_uring" or "epoll"; "none" in a simulation without I/O
   int parallelism() const noexcept;
   RuntimeStats Stats() const noexcept;
 
@@ -144,19 +147,19 @@ internal::ValueOf<A> Run(A&& task) {
   return Runtime::Default().Run(std::forward<A>(task));
 }
 
-// For main(): runs `task` on a runtime of its own and makes an exit code of the result. A status that is not OK is printed on
-// standard error and gives 1; an int is the code itself; void gives 0. An exception is not caught.
+// For main(): runs `task` on a runtime of its own, and returns an exit code. A status that is not OK is printed on
+// standard error, and the code is 1. An int is the code itself. For void the code is 0. An exception is not caught.
 template <class T>
 [[nodiscard("return it from main()")]] int RunMain(Task<T> task, RuntimeOptions options = {});
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
 
-// Of the calling OS thread: starts `root` and blocks until it has ended. (runtime.cc)
+// Starts `root`, and blocks the calling OS thread until it has ended. (runtime.cc)
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
-// A CHECK, unless the process is about to end: then the OS thread waits for that.
+// A CHECK, unless the process is about to end. Then the OS thread waits for that end.
 [[noreturn]] void EndRunWithoutResult(const CancelCause& cause) noexcept;
 int ReportMain(const absl::Status& status);
 std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
@@ -164,12 +167,12 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
 template <class T>
 class RootThread final : public ThreadBlock {
  public:
-  // One reference is the caller's of Run(), the other the run's.
+  // One reference belongs to the caller of Run(), the other to the run.
   explicit RootThread(Task<T>&& task) noexcept : ThreadBlock(/*references=*/2) {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Run()");
   }
 
-  // What is left of the result, an exception or a value that was moved out, is the caller's to destroy.
+  // The caller destroys what is left of the result: an exception, or a value that was moved out.
   void DropResult() noexcept { slot_.Reset(); }
 
   // Result is T, or StatusOrOf<T>.

@@ -9,57 +9,54 @@
 //     co_return Profile{*user, *orders};
 //   }
 //
-// A scope is a plain object in the coroutine that opens it, its owner. Fork() starts a child; Join() waits until every
-// child has ended. What the scope does when a child fails or succeeds, and what Join() gives, is its policy: (policy.h)
-//
-//   ShutdownOnFailure      the first failure cancels the rest; gives that failure, or OK
-//   ShutdownOnSuccess<T>   the first success cancels the rest; gives its value, or the first failure
-//   AwaitAll               lets all run; gives the failures. Finished children are freed at once: a server's scope
-//   AllSuccessful<T>       as ShutdownOnFailure; gives the values in the order of their forks
-//   AllUntil<T>(predicate) lets all run until predicate(subtask) is true; gives all subtasks in the order of forks
-//   AsCompleted<T>         lets all run; NextCompleted() gives the subtasks as they complete
-//   Supervisor             lets all run, and reports each failure when it happens
+// A scope is a plain object in the coroutine that opens it. The virtual thread of that coroutine is the scope's owner.
+// Fork() starts a child; Join() waits until every child has ended. The scope's policy decides what the scope does when
+// a child fails or succeeds, and what Join() returns. ShutdownOnFailure is one policy. Others return the first success
+// (ShutdownOnSuccess<T>), serve for ever (AwaitAll), hand out results as they come (AsCompleted<T>), or are your own:
+// policy.h lists them all.
 //
 // Options: a name for dumps, a limit on children that run at once, and a timeout, after which the scope is shut down:
 //
 //   weft::AllSuccessful<Page> scope({.max_concurrency = 8, .timeout = absl::Seconds(10)});
 //
-// Daemons: ForkDaemon() starts a child that serves the others. A join waits for those, and ends it.
+// Daemons: ForkDaemon() starts a child that serves the other children. A join waits for those, and then ends the
+// daemon.
 //
 // No child outlives its scope, on any path. Normally the owner joins, or closes on an early exit:
 //
 //   if (absl::Status s = Check(request); !s.ok()) co_return co_await scope.Close(s);
 //
-// If the owner is cancelled, the scope is shut down with it, and has ended before what was made before it goes. If
-// the owner leaves by an exception, or returns without Close(), the destructor cancels the children and waits. A
-// destructor cannot suspend: it holds its carrier, which meanwhile runs the scope's own descendants; Close() does the
-// same without holding anything.
+// If the owner is cancelled, the scope is shut down with it, and its children end before anything is destroyed that was
+// made before the scope. If the owner leaves by an exception, or returns without Close(), the destructor cancels the
+// children and waits. A destructor cannot suspend, so it holds its carrier, which meanwhile runs only the scope's
+// descendants. Close() waits without holding the carrier.
 //
-// Failures. A subtask fails by throwing or by returning a status that is not OK. Task<absl::StatusOr<T>> forks to
-// Subtask<T>, Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable; its
-// failure is still kept in Outcome::failures().
+// Failures. A subtask fails by throwing, or by returning a status that is not OK. Task<absl::StatusOr<T>> forks to
+// Subtask<T>, Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable;
+// Outcome::failures() still keeps its failure.
 //
-// Lifetimes. What a closure has captured lives until the coroutine that it has made is gone; then the child destroys it.
-// Destructors run on the thread that they belong to, of captures, parameters, locals and results alike, also when it is
-// cancelled: they see its id and its scoped values, and may call Shutdown() and Fork(), which starts nothing in a thread
-// that is cancelled, nor in a scope that is shut, but for clean-ups that were promised (finally.h). A child that is not
-// started belongs to who forks. By the time that a join returns all are gone, but for results that somebody can read
-// (subtask.h).
+// Lifetimes. A closure's captures live until the coroutine that the closure made is gone; then the child destroys them.
+// Captures, parameters, locals and results are destroyed on the virtual thread that they belong to, also when it is
+// cancelled. Their destructors see that thread's id and scoped values, and may call Shutdown() and Fork(). A Fork() in
+// a cancelled thread, or into a scope that is shut, starts nothing except clean-ups that were promised (finally.h).
+// What a Fork() does not start is destroyed by the caller of Fork(). When a join returns, all of this is gone, except
+// results that somebody can read (subtask.h).
 //
-// Who may call. Fork() and Shutdown(): the owner, and any virtual thread in the tree below. Join() and Close(): the
-// owner. A scope cannot be copied, moved or allocated on the heap, and is closed in the reverse order of opening: what its
-// owner has opened since, another scope or a ScopedBinding, is closed by then, or its children would outlive this scope. A
-// join ends nothing, and may be called meanwhile: the threads of an inner scope may fork into this one, and go on.
-// Misuse is a CHECK that names both sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is owned by
-// VirtualThread[#3,a]/waiting, and ...".
+// Callers. Fork() and Shutdown(): the owner, and any virtual thread in the tree below the scope. Join() and Close():
+// the owner. Misuse is a CHECK that names both sides: "Fork() by VirtualThread[#7,b]/runnable@carrier-0; the scope is
+// owned by VirtualThread[#3,a]/waiting, and ...".
 //
-// Memory ordering, for any scope: the owner's actions before Fork() happen before the child's; all of a child's actions
+// Structure. A scope cannot be copied, moved or allocated on the heap. Scopes and ScopedBindings are closed in the
+// reverse order of opening: otherwise the children of an inner scope could outlive an outer one. Join() closes nothing,
+// so it may be called while an inner scope is open; the threads of the inner scope go on, and may fork into the outer.
+//
+// Memory ordering, for any scope: the owner's actions before Fork() happen before the child's. All of a child's actions
 // happen before Join() returns.
 //
-// Cancellation. Join() and Close() are checkpoints. Those who are cancelled are told why, when, from which line and by
-// which way (cancel_reason.h); the handle of a subtask that was cancelled says why as well.
+// Cancellation. Join() and Close() are checkpoints. A status of a cancellation says why, when, from which line and by
+// which way the request came (cancel_reason.h). So does the handle of a subtask that was cancelled.
 //
-// Cost. A child is one control block, which its handle shares, and its frames; nothing else is allocated.
+// Cost. A child costs its frames and one control block, which its handle shares; nothing else is allocated.
 #ifndef WEFT_SCOPE_H_
 #define WEFT_SCOPE_H_
 
@@ -95,7 +92,7 @@ namespace weft {
 
 namespace internal {
 
-// The part of a scope that outlives its children: they call the policy until the last has ended.
+// The part of a scope that outlives its children: children call the policy until the last has ended.
 template <class Policy>
 struct PolicyHolder {
   Policy policy;
@@ -107,10 +104,10 @@ struct PolicyHolder {
   }
 };
 
-// What Fork() takes, but for a copy that cannot be made.
+// What Fork() takes, if it can also be moved or copied into the child.
 template <class Forked>
 concept TaskOrClosure = WeftAwaitable<Forked> || GivesTask<std::decay_t<Forked>&>;
-// It can be moved, or else copied, into the child.
+// What can be moved, or else copied, into the child.
 template <class Forked>
 concept Keepable = IntoTask<Forked> ||
                    (!WeftAwaitable<Forked> && std::is_constructible_v<std::decay_t<Forked>, Forked&&>);
@@ -122,7 +119,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   using Holder = internal::PolicyHolder<Policy>;
   using Handle = internal::HandleFor<Policy>;
 
-  // A member that is misspelt in its parameters would be overlooked.
+  // Without these, a member with the wrong parameters would be ignored.
   static_assert(internal::SeesForks<Policy> || !requires { &Policy::OnFork; },
                 "OnFork() of a policy takes a handle: a Subtask<Value>, or an AnySubtask where there is no Value");
   static_assert(internal::SeesCompletions<Policy> || !requires { &Policy::OnComplete; },
@@ -157,7 +154,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return ForkChild(std::forward<Forked>(forked), options);
   }
 
-  // Starts a daemon, which a join ends when the other children have ended; whatever it yields. See
+  // Starts a daemon: a child, of any result, that a join ends when the other children have ended. See
   // ScopeBase::ForkDaemon().
   template <class T>
   auto ForkDaemon(Task<T> task WEFT_LIFETIME_CAPTURE_BY(this), ForkOptions options = {}) {
@@ -173,10 +170,10 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     if constexpr (kTaskOrClosure && kTaken) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
   }
 
-  // Starts a service: calls `service`, which takes a Ready and returns a Task, in a child, and waits until that has said that
-  // it is ready. If it ends before, this gives kFailedPrecondition, and its own failure is the scope's, as that of any child.
-  // If this is given up, because the caller is cancelled (by a timeout around it, say), the service is cancelled with it,
-  // for the same reason, and the join waits for its end. Once this has given it, the service is a child like others.
+  // Starts a service: calls `service` in a child, and waits until it has called Ready::Set(). Returns the subtask, from
+  // then on a child like others. If the service ends before, Start() returns kFailedPrecondition; the service's own
+  // failure counts for the scope, like that of any child. If the caller is cancelled while it waits (by a timeout
+  // around Start(), say), the service is cancelled for the same reason, and the join waits for its end.
   //
   //   auto server = co_await scope.Start([](weft::Ready ready) -> weft::Task<absl::Status> {
   //     auto listener = weft::net::TcpListener::Bind(kAddress);
@@ -189,7 +186,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   auto Start(F service, ForkOptions options = {}) {
     return StartService(std::move(service), std::string(options.name), /*daemon=*/false);
   }
-  // The same for a service that ends when all the other children have: as ForkDaemon().
+  // The same for a service that is a daemon, like a child of ForkDaemon().
   template <class F>
     requires internal::GivesTask<F&, Ready>
   auto StartDaemon(F service, ForkOptions options = {}) {
@@ -200,8 +197,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   template <class F>
   Task<void> StartDaemon(F, ForkOptions = {}) = delete;  // a service takes a weft::Ready and returns a Task
 
-  // Waits until every child has ended, and gives what the policy makes of them. May be repeated: each round of forks has
-  // its join.
+  // Waits until every child has ended, and returns what the policy makes of them. May be called again: each round of
+  // forks has its join.
   auto Join() {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait, internal::GivesWhenAwaited<Result> {
       explicit Awaiter(StructuredTaskScope& scope) : ScopeWait(scope), scope(scope) {}
@@ -214,20 +211,21 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     return Awaiter(*this);
   }
 
-  // As Join(), but not for longer than `timeout`. Gives a std::optional<Result>: if children are left then, it is
-  // empty, and the scope goes on as before: it is not shut down. A timeout that is not positive looks, and does not
-  // wait. Daemons are not waited for in this time, but afterwards, when they have been asked to end.
+  // Like Join(), but waits for `timeout` at most. Returns a std::optional<Result>, which is empty if children were
+  // left; the scope then goes on as before, and is not shut down. A timeout that is not positive looks, and does not
+  // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children.
   internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
-  // The same, until a point of the wall clock (weft::Now()).
+  // The same, until a time of the wall clock (weft::Now()).
   internal::NodiscardTask<std::optional<Result>> JoinUntil(absl::Time deadline) {
     return JoinFor(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()));
   }
 
-  // Waits for the next subtask that completes, and gives it; those come first that have completed already. Gives nothing
-  // when all that were forked have been given, or were cancelled, or there was no memory for them. The owner may look at its result before a join. For
-  // scopes that keep completed subtasks: AsCompleted<T>, and others whose policy has kKeepsCompleted.
+  // Returns the next subtask that completes, in the order of completion; waits if none has completed. Returns nothing
+  // when no forked subtask is left: each was returned, or was cancelled, or found no memory. The owner may read the
+  // subtask's result before a join. For scopes that keep completed subtasks: AsCompleted<T>, and policies with
+  // kKeepsCompleted.
   auto NextCompleted()
     requires internal::KeepsCompleted<Policy>
   {
@@ -237,8 +235,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     requires(!internal::KeepsCompleted<Policy>)
   = delete;
 
-  // Shuts the scope down, waits until every child has ended, and gives back `value`, for `co_return co_await scope.Close(value)`.
-  // Nothing can be forked afterwards.
+  // Shuts the scope down, waits until every child has ended, and returns `value`, so that a function can end with
+  // `co_return co_await scope.Close(value)`. Nothing can be forked afterwards.
   template <class V>
   auto Close(V value, std::source_location where = std::source_location::current()) {
     struct [[nodiscard("co_await it")]] Awaiter final : ScopeWait, internal::GivesWhenAwaited<V> {
@@ -266,10 +264,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   class [[nodiscard("co_await it")]] NextAwaiter : public internal::GivesWhenAwaited<std::optional<Handle>> {
    public:
     using WeftAwaitable = void;
-    explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) { scope.CheckOwner("NextCompleted()"); }
+    explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) {
+      scope.CheckOwner("NextCompleted()");
+    }
     bool await_ready() noexcept { return queue_.AwaitReady(); }
     template <internal::WeftPromise Promise>
-    void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    void await_suspend(std::coroutine_handle<Promise> frame,
+                       std::source_location where = std::source_location::current()) noexcept {
       queue_.Suspend({frame.promise(), where});
     }
     std::optional<Handle> await_resume() noexcept {
@@ -320,7 +321,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
     constexpr bool kTaken = internal::Keepable<Forked>;
     static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken, "what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))");
+    static_assert(!kTaskOrClosure || kTaken,
+                  "what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))");
     if constexpr (kTaskOrClosure && kTaken) {
       using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
       static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
@@ -345,7 +347,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   Task<std::optional<Result>> JoinWithin(absl::Duration timeout) {
     this->CheckOwner("JoinFor()");
     if (!this->AllEnded()) {
-      // Unwound by any other request than that of its own time, this does not come back.
+      // If it is unwound by any other request than its own timeout's, this does not come back.
       const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
       if (!waited.ok() && !this->AllEnded()) co_return std::nullopt;
     }
@@ -387,7 +389,7 @@ using AllUntil = StructuredTaskScope<AllUntilPolicy<T, Predicate>>;
 template <class T>
 using AsCompleted = StructuredTaskScope<AsCompletedPolicy<T>>;
 
-// The names of JDK 25.
+// JDK 25's names.
 using AwaitAllSuccessful = ShutdownOnFailure;
 template <class T>
 using AnySuccessful = ShutdownOnSuccess<T>;

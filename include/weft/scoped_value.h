@@ -1,4 +1,4 @@
-// ScopedValue: a value that is there for everything called, and every child forked, while a binding lasts. (JEP 506)
+// ScopedValue: a value for everything that is called, and every child that is forked, while a binding lasts. (JEP 506)
 //
 //   weft::ScopedValue<RequestContext> kRequest;              // usually a global: the key
 //
@@ -7,19 +7,20 @@
 //
 //   co_await weft::Where(kRequest, context).Run(Handle());   // the same for one call
 //
-// A binding belongs to the virtual thread that made it, and is found through the thread, wherever it is mounted.
-// Children that are forked inside inherit it: one pointer is copied. It is immutable; bind again, further in, to hide
-// it for a while. Threads started outside of any scope inherit nothing.
+// A binding belongs to the virtual thread that made it, and is found through that thread, on whichever carrier it is
+// mounted. Children that are forked while it lasts inherit it, at the cost of copying one pointer. A binding is
+// immutable; to hide it for a while, bind the key again further in. Threads that are started outside of any scope
+// inherit nothing.
 //
-// Structure. A binding ends on its own thread, in the reverse order of binding, and with no scope open that was opened
-// inside it. A scope forks, and is closed, under the bindings it was opened under. Anything else is a CHECK that names both
-// sides: it is what makes inheriting by one pointer safe.
+// Structure. A binding ends on its own thread, in the reverse order of binding. Every scope that was opened inside it
+// must be closed by then. A scope forks, and is closed, under the bindings under which it was opened. Anything else is
+// a CHECK that names both sides. These rules make it safe to inherit by one pointer.
 //
-// Cost: a binding is 88 bytes and the value in the frame. Get() is O(1) at any depth, but for the first time that a
-// value is looked for, which walks outwards, and tells the bindings on its way what it has found, or that there is
-// nothing. Each remembers up to four; who looks for more values than that under many bindings walks more often. That a
-// value is not bound is mostly told by a Bloom filter. (The JDK keeps a cache in each thread; here it is in the
-// binding, and shared by those that inherit it.)
+// Cost. A binding is 88 bytes, and the value, in the frame. The first Get() of a key walks outwards and caches the
+// answer, found or not, in the bindings that it passes. Later calls are O(1) at any depth. Each binding caches up to
+// four keys; code that reads more keys under many bindings walks more often. For most keys that are not bound a Bloom
+// filter says so. (The JDK keeps a cache in each thread. Here it is in the binding, and shared by the threads that
+// inherit it.)
 #ifndef WEFT_SCOPED_VALUE_H_
 #define WEFT_SCOPED_VALUE_H_
 
@@ -59,7 +60,7 @@ class BindingBase {
  private:
   BindingNode node_;
   ThreadBlock* thread_;
-  const Record* records_;  // what the thread had open then
+  const Record* records_;  // what the thread had open when it bound
 };
 
 // The innermost binding of `key` on the current virtual thread, or null.
@@ -76,7 +77,8 @@ class alignas(8) ScopedValue {
   ScopedValue(const ScopedValue&) = delete;  // its address is the key: refer to it
   ScopedValue& operator=(const ScopedValue&) = delete;
 
-  // The value bound here. Valid as long as the binding: do not keep the reference beyond the call. CHECK-fails if unbound.
+  // The value bound here; if the key is not bound, a CHECK. The reference is valid as long as the binding: do not keep
+  // it beyond the call.
   const T& Get() const {
     const void* value = internal::FindBinding(this);
     if (value == nullptr) internal::DieUnbound();
@@ -88,7 +90,7 @@ class alignas(8) ScopedValue {
     return value == nullptr ? std::move(otherwise) : *static_cast<const T*>(value);
   }
 #if WEFT_EXCEPTIONS
-  // As Get(); throws make_exception() if it is not bound here.
+  // Like Get(), but throws make_exception() if the key is not bound here.
   template <class MakeException>
   const T& OrElseThrow(MakeException make_exception) const {
     const void* value = internal::FindBinding(this);
@@ -99,7 +101,8 @@ class alignas(8) ScopedValue {
 };
 
 template <class T>
-class [[nodiscard("a binding lasts as long as this object: give it a name")]] ScopedBinding : private internal::BindingBase {
+class [[nodiscard("a binding lasts as long as this object: give it a name")]] ScopedBinding
+    : private internal::BindingBase {
  public:
   ScopedBinding(const ScopedValue<T>& key, std::type_identity_t<T> value,
                 std::source_location where = std::source_location::current())
@@ -115,7 +118,7 @@ class [[nodiscard("a binding lasts as long as this object: give it a name")]] Sc
 template <class T, class V>
 ScopedBinding(const ScopedValue<T>&, V&&) -> ScopedBinding<T>;
 
-// Values to bind for one call. Made by Where(); immutable.
+// Values to bind for one call. Where() makes it.
 template <class... T>
 class [[nodiscard("call .Run(task)")]] Carrying {
  public:

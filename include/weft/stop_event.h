@@ -49,7 +49,7 @@ template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(
     Event& event, A&& task, std::source_location where = std::source_location::current());
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
 

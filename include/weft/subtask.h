@@ -4,11 +4,12 @@
 //   ...join...
 //   Use(*user);
 //
-// A handle is shared with its child, and can be copied. A result that nobody can read is destroyed at once: by the child
-// at its end, if no handle is left or it was cancelled, else by whoever drops the last handle, on the thread on which
-// that happens. A handle may outlive the scope. The owner of the scope looks at it after a Join() that came after the Fork(); another
-// thread may look as soon as the child has completed. Looking earlier, or for what is not there, or was moved out, is a
-// CHECK that says so.
+// A handle can be copied, and may outlive the scope. The scope's owner may read it after a Join() that came after the
+// Fork(). Another thread may read it as soon as the child has completed. Reading earlier, or reading a result that does
+// not exist or was moved out, is a CHECK that says so.
+//
+// A result that nobody can read is destroyed at once. If the child was cancelled, or has no handle left at its end, the
+// child destroys it. Otherwise the thread that drops the last handle does.
 //
 // AnySubtask is the same without the type of the result: what a policy sees of a scope whose subtasks are of any type.
 // (policy.h)
@@ -52,7 +53,7 @@ class AnySubtask {
 
   State state() const noexcept { return static_cast<State>(child().completion()); }
 
-  // OK if it succeeded, how it failed if it did, else kUnavailable.
+  // OK if the subtask succeeded, its failure if it failed, else kUnavailable.
   absl::Status status() const { return child().status(); }
   // What a failed subtask threw; null if it returned a status.
   std::exception_ptr exception() const {
@@ -60,12 +61,12 @@ class AnySubtask {
     return child().exception();
   }
 
-  // Was the result moved out, by std::move(subtask).get() of any handle, or by a join? Then get() is a CHECK.
+  // True if the result was moved out, by std::move(subtask).get() of any handle or by a join. Then get() is a CHECK.
   bool taken() const noexcept { return child().taken(); }
 
   uint64_t thread_id() const noexcept { return child().id; }
 
-  // The same child.
+  // True for handles of the same child.
   friend bool operator==(const AnySubtask& a, const AnySubtask& b) noexcept { return a.child_ == b.child_; }
 
  protected:
@@ -87,12 +88,12 @@ class Subtask : public AnySubtask {
   using Value = T;
   using State = AnySubtask::State;
 
-  // The result of a subtask that succeeded. For void: checks that it did.
+  // The result of a subtask that succeeded. Of Subtask<void>: checks that it succeeded.
   std::add_lvalue_reference_t<T> get() const& {
     child().CheckResultMayBeRead("Subtask::get()", internal::Completion::kSuccess);
     if constexpr (!std::is_void_v<T>) return *static_cast<internal::ChildOf<T>&>(child()).value();
   }
-  // Moved out, for all handles: from then on get() is a CHECK. A T&, and what is trivially copied, stays as it is.
+  // Moves the result out: from then on get() is a CHECK, by any handle. A reference or a trivially copyable T stays.
   T get() && {
     if constexpr (std::is_void_v<T>) {
       std::as_const(*this).get();

@@ -6,40 +6,40 @@
 //   }
 //   int four = co_await Twice(2);
 //
-// A Task is lazy (nothing runs before it is awaited or forked), move-only, and awaited once. It has no identity: it
-// runs on the virtual thread that awaits it, as a called function runs on its caller's thread. To run something at the
-// same time as something else, fork it into a scope (scope.h) or use All (all.h).
+// A Task is lazy (nothing runs before it is awaited or forked), move-only, and awaited once. It runs on the virtual
+// thread that awaits it, like a called function on its caller's thread. To run something at the same time as something
+// else, fork it into a scope (scope.h) or use All() (all.h).
 //
-// What else a Task can await, a lock or a read, say, is taken wherever a Task is: by WithTimeout(), Fork(), All(), Race(),
-// Shield() and all others, and as the result of a closure that is to return a Task.
+// Every function that takes a Task also takes what a Task can await, like a lock or a read: WithTimeout(), Fork(),
+// All(), Race(), Shield() and the others. A closure that must return a Task may return such an awaitable, too.
 //
 //   absl::StatusOr<weft::MutexGuard> guard = co_await weft::WithTimeout(absl::Seconds(1), mutex.Lock());
 //
-// It is given away, a temporary or std::move()d, and can be moved until it is awaited; what it refers to, the mutex or
-// the buffer, must outlive it. Either it completes, and what was acquired is in the result, or it is cancelled. Cost: a
-// frame.
+// The awaitable must be a temporary, or be passed by std::move(). It can be moved until it is awaited. The mutex or the
+// buffer that it refers to must outlive it. It either completes, and the result has what was acquired, or it is
+// cancelled. Cost: a frame.
 //
-// Lifetime. Parameters are kept in the frame, by value or by reference as declared; a reference must outlive the call,
-// as with any function. Where a parameter is declared [[clang::lifetimebound]], clang says when a Task with a name, or
-// from clang 22 on one that is forked, refers to a temporary. Without it no clang sees that: coro_lifetimebound on Task
-// needs coro_return_type, which refuses what returns a Task and is no coroutine, as many a lambda is. A Task that is
-// never awaited destroys its parameters and runs nothing. A Task is a closure too: do not call a capturing lambda
-// coroutine and let the lambda die before the Task; `scope.Fork(lambda)` keeps it.
+// Lifetime. Parameters are kept in the frame, by value or by reference as declared. A reference must outlive the call,
+// as with any function. If a parameter is declared [[clang::lifetimebound]], clang warns when a Task with a name refers
+// to a temporary, and from clang 22 on also when a forked Task does. Without the attribute clang cannot see this.
+// Annotating Task itself with coro_lifetimebound would require coro_return_type, which rejects every function that
+// returns a Task without being a coroutine, as many lambdas do. A Task that is never awaited destroys its parameters
+// and runs nothing. A lambda that is a coroutine refers to its captures, so it must outlive its Task;
+// `scope.Fork(lambda)` keeps it.
 //
-// Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, and any
-// movable type; absl::Status and absl::StatusOr are what failures without exceptions look like. Where a T& becomes part
-// of a StatusOr, an optional or a vector (WithTimeout(), MoveOnAfter(), Map()), it is a std::reference_wrapper<T>. A
-// coroutine that ends without a co_return, of a T that is not void, is a CHECK, in every build.
+// Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, or any
+// movable type. Without exceptions, failures are absl::Status and absl::StatusOr. Where a T& becomes part of a
+// StatusOr, an optional or a vector (WithTimeout(), MoveOnAfter(), Map()), it is a std::reference_wrapper<T>. A
+// coroutine that ends without a co_return is a CHECK in every build, unless T is void.
 //
 // Cancellation. Awaiting a Task is not a checkpoint; what it awaits at the leaves is. A cancelled chain of Tasks is
-// destroyed from the leaf, without unwinding the C++ stack, so destructors run and `catch` sees nothing.
+// destroyed from the leaf, without unwinding the C++ stack: destructors run, and `catch` sees nothing.
 //
-// Alignment. A frame is aligned to 16 bytes. What is aligned to more (a __m256, an alignas(64)) may lie in one only
-// where the compiler is given -fcoro-aligned-allocation, which is a matter of each source file; a frame that needs no
-// more than 16 costs the same then. Without it, a coroutine with such a parameter or result does not compile; a local
-// compiles, and is misaligned. The object of Weft's in a frame that has a result of another file's coroutine, or a
-// scoped value, is checked when it is made. What lies in no frame is aligned always: the closure of a Fork(), the
-// results of subtasks.
+// Alignment. A frame is aligned to 16 bytes. An object that needs more (a __m256, an alignas(64)) may lie in a frame
+// only if its source file is compiled with -fcoro-aligned-allocation. Frames that need no more than 16 cost the same
+// with that flag. Without it, a coroutine with such a parameter or result does not compile, and a local compiles but is
+// misaligned. Two objects of Weft's are checked when they are made: a ScopedBinding, and the result of a coroutine of
+// another file. What lies in no frame is always aligned: the closure of a Fork(), the results of subtasks.
 //
 // Cost. One frame from the carrier's cache (frame_cache.h), two pointers of bookkeeping in it, and two indirect jumps.
 // A chain of a million nested awaits starts, ends and is cancelled in constant stack.
@@ -104,7 +104,7 @@ class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never r
     if (frame_) frame_.destroy();
   }
 
-  // Hands the frame over to the await. Awaiting a Task twice, or one that was moved from, is a CHECK.
+  // Awaiting takes the frame. Awaiting a Task twice, or a Task that was moved from, is a CHECK.
   internal::TaskAwaiter<T> operator co_await() && noexcept {
     return internal::TaskAwaiter<T>(internal::CheckedFrame(std::exchange(frame_, {}), "co_await"));
   }
@@ -117,7 +117,7 @@ class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never r
   std::coroutine_handle<promise_type> frame_;
 };
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
 
@@ -141,9 +141,10 @@ concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
 template <class T>
 class TaskPromiseBase : public PromiseBase {
  public:
-  ResultSlot<T>* slot;  // set before the frame is started: in the awaiter, or in the control block of the virtual thread whose root this is
+  // Set before the frame is started. Lies in the awaiter, or in the control block of the thread whose root this is.
+  ResultSlot<T>* slot;
 
-  // The frame has ended: did it fail, by throwing or by a status?
+  // Called when the frame has ended. False if it has thrown, or returned a status that is not OK.
   bool Succeeded() const noexcept {
     if (!slot->has_value()) {
       if (!slot->has_exception()) [[unlikely]]
@@ -182,7 +183,8 @@ class TaskPromise : public TaskPromiseBase<T> {
 
  public:
   Task<T> get_return_object() noexcept {
-    static_assert(alignof(TaskPromise) == alignof(PromiseBase), "PromiseBase::Handle() needs promises aligned like their base");
+    static_assert(alignof(TaskPromise) == alignof(PromiseBase),
+                  "PromiseBase::Handle() needs promises aligned like their base");
     return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
   }
   template <class U = T>
@@ -200,15 +202,17 @@ class TaskPromise : public TaskPromiseBase<T> {
 template <>
 class TaskPromise<void> : public TaskPromiseBase<void> {
  public:
-  Task<void> get_return_object() noexcept { return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this)); }
+  Task<void> get_return_object() noexcept {
+    return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+  }
   void return_void() noexcept { slot->SetValue(); }
 };
 
-// The promise of a coroutine with parameters, or a result, that are aligned to more than a frame is.
+// The promise of a coroutine with a parameter or a result that needs a larger alignment than a frame has.
 template <class T>
 class OveralignedTaskPromise : public TaskPromise<T> {
  public:
-  // The compiler takes the other one with -fcoro-aligned-allocation.
+  // With -fcoro-aligned-allocation the compiler calls the overload below instead.
   static void* operator new(size_t size) {
     static_assert(std::is_same_v<T, OveralignedTaskPromise>,
                   "a coroutine with a parameter or a result that is aligned to more than 16 bytes is compiled with "
@@ -220,12 +224,13 @@ class OveralignedTaskPromise : public TaskPromise<T> {
   }
 };
 
-// ---- Tasks that owe a clean-up, for which they begin wherever they are to be run. (finally.h)
+// ---- Tasks that owe a clean-up: they begin even if they were cancelled before. (finally.h)
 
-// The parameter of a coroutine that owes one.
+// A coroutine with this parameter owes a clean-up.
 struct CleanUpIsOwed {};
 
-// What the parameter of a coroutine may be because of which that owes one: a task, a list of tasks, or what awaits some.
+// The types of parameters that may make a coroutine owe a clean-up: a task, a list of tasks, or an awaitable with
+// tasks.
 template <class P>
 inline constexpr bool kMayOweCleanUp =
     !std::is_lvalue_reference_v<P> && WeftAwaitable<P> &&
@@ -244,8 +249,8 @@ inline constexpr bool kMayOweCleanUp<std::vector<Task<T>>&&> = true;
 template <class P>
 bool OwesCleanUp(const P& parameter) noexcept;
 
-// The promise of a coroutine with such a parameter. If it owes a clean-up, DestroyOwing() stands in the header of its
-// frame, until that is resumed for the first time.
+// The promise of a coroutine with such a parameter. If the coroutine owes a clean-up, the header of its frame has
+// DestroyOwing() as its destroy function until the frame is resumed for the first time.
 template <class Base>
 class OwingTaskPromise final : public Base {
  public:
@@ -267,12 +272,12 @@ class OwingTaskPromise final : public Base {
   }
 
  private:
-  DestroyFunction* destroy_ = nullptr;  // what stood there
+  DestroyFunction* destroy_ = nullptr;  // the header's own destroy function
 };
 
 // ---- Which promise a coroutine has.
 
-// In a frame; references refer to what lies elsewhere.
+// Of the objects in a frame; references refer to objects elsewhere.
 template <class T>
 inline constexpr bool kOveraligned = alignof(T) > kFrameGranuleBytes;
 template <class T>
@@ -287,7 +292,7 @@ using TaskPromiseFor = std::conditional_t<(kMayOweCleanUp<Parameters> || ...),
                                           OwingTaskPromise<AlignedTaskPromiseFor<T, Parameters...>>,
                                           AlignedTaskPromiseFor<T, Parameters...>>;
 
-// Lives in the awaiting frame. Owns the frame until it is started, and the result from when it has ended.
+// Lies in the awaiting frame. Owns the Task's frame until that is started, and the result once that has ended.
 template <class T>
 class [[nodiscard]] TaskAwaiter {
  public:
@@ -313,7 +318,7 @@ class [[nodiscard]] TaskAwaiter {
   ResultSlot<T> slot_;
 };
 
-// For those who start a Task themselves: scopes, boundaries, the runtime.
+// For code that starts a Task itself: scopes, boundaries, the runtime.
 struct TaskAccess {
   // Takes the frame, not started, with its result going to `slot`. The caller starts it or destroys it.
   template <class T>
@@ -322,7 +327,7 @@ struct TaskAccess {
     promise.slot = &slot;
     return promise;
   }
-  // As the frame that `awaiting` awaits.
+  // The same, for a frame that `awaiting` awaits.
   template <class T>
   static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, PromiseBase& awaiting,
                                  const char* what) noexcept {
@@ -330,7 +335,7 @@ struct TaskAccess {
     promise.SetParent(awaiting);
     return promise;
   }
-  // As the root of `thread`.
+  // The same, for the root of `thread`.
   template <class T>
   static TaskPromise<T>& ReleaseAsRoot(Task<T>&& task, ResultSlot<T>& slot, ThreadBlock* thread,
                                        const char* what) noexcept {
@@ -359,7 +364,7 @@ bool OwesCleanUp(const P& parameter) noexcept {
   }
 }
 
-// What a boundary yields of a task that it did not stop.
+// What a boundary yields for a task that it did not stop.
 template <class T>
 StatusOrOf<T> TakeOutcome(ResultSlot<T>& slot) {
   if constexpr (std::is_void_v<T>) {

@@ -1,10 +1,10 @@
-// TextView: how Weft takes text. Whatever is a std::string_view or an absl::string_view by itself may be given: either of these, a
-// std::string, a literal. (An Abseil that was built as C++14, as Debian 12's is, has a string_view of its own, and neither of the two
-// becomes the other.)
+// TextView: how Weft takes text. Converts from a std::string, a literal, a std::string_view, an absl::string_view, and
+// anything that converts to one of the last two. (Abseil built as C++14, like Debian 12's, has a string_view of its
+// own. Neither of the two string_views converts to the other.)
 //
 //   TcpListener::Bind("127.0.0.1:80");  TcpListener::Bind(absl::StripSuffix(line, "\n"));
 //
-// It is a std::string_view to who uses it, and refers to text of others as that does.
+// A TextView is a std::string_view. It does not own the text, which must outlive it.
 #ifndef WEFT_TEXT_VIEW_H_
 #define WEFT_TEXT_VIEW_H_
 
@@ -29,14 +29,14 @@ class [[gsl::Pointer(const char)]] TextView : public std::string_view {
  public:
   constexpr TextView() noexcept = default;
   constexpr TextView(const char* data, size_t size) noexcept : std::string_view(data, size) {}
-  // Up to the zero at its end.
+  // A literal, up to its terminating zero; any other text, whole.
   template <internal::IsText T>
     requires(!std::is_base_of_v<std::string_view, T>)
   constexpr TextView(const T& text) : TextView(From(text)) {}
   constexpr TextView(std::string_view text) noexcept : std::string_view(text) {}
   TextView(std::nullptr_t) = delete;  // it has no zero at its end
 
-  // To Abseil's, where that is another type.
+  // To absl::string_view, where that is another type.
   template <std::same_as<absl::string_view> Other>
     requires(!std::same_as<Other, std::string_view>)
   constexpr operator Other() const noexcept {

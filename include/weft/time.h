@@ -1,12 +1,12 @@
-// Sleeping.
+// Sleep, Yield and the clocks.
 //
 //   co_await weft::Sleep(absl::Milliseconds(10));
 //
-// The virtual thread is parked; its carrier runs others. A sleep never ends early, and late by at most one tick of the timer wheel
-// (0.26 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has passed, gives the carrier to
-// whoever waits for it, as Yield() does.
+// The virtual thread is parked, and its carrier runs others. A sleep never ends early. It ends late by at most one tick
+// of the timer wheel (0.26 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has
+// passed, lets the threads that wait for this carrier run first, like Yield().
 //
-// Cancellation: a checkpoint. A cancelled sleep ends at once.
+// Cancellation: Sleep() and Yield() are checkpoints. A cancelled sleep ends at once.
 // Cost: one timer node in the frame, O(1) to arm and to cancel; nothing is allocated.
 #ifndef WEFT_TIME_H_
 #define WEFT_TIME_H_
@@ -25,6 +25,25 @@
 namespace weft {
 
 namespace internal {
+class SleepAwaiter;
+class YieldAwaiter;
+}  // namespace internal
+
+// Parks for at least `duration`. absl::InfiniteDuration() sleeps until cancelled.
+internal::SleepAwaiter Sleep(absl::Duration duration) noexcept;
+
+// Lets every virtual thread that waits for this carrier run first.
+internal::YieldAwaiter Yield() noexcept;
+
+// The time of the wall clock.
+absl::Time Now() noexcept;
+// The time since some fixed point, on a clock that nobody sets. In a simulation both clocks are virtual, so code that
+// must run in one calls these functions instead of absl::Now(). Only virtual threads may call them.
+absl::Duration MonotonicNow() noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
 
 class [[nodiscard("co_await the sleep")]] SleepAwaiter {
  public:
@@ -38,7 +57,8 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
     Start({frame.promise(), where});
   }
   void await_resume() const noexcept {}
@@ -66,7 +86,8 @@ class [[nodiscard("co_await the yield")]] YieldAwaiter {
     return false;
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
     if (EnterWait({frame.promise(), where}, kWait, nullptr)) YieldInstead();
   }
   void await_resume() const noexcept {}
@@ -77,14 +98,9 @@ class [[nodiscard("co_await the yield")]] YieldAwaiter {
 
 }  // namespace internal
 
-// Parks for at least `duration`. absl::InfiniteDuration() sleeps until cancelled.
 inline internal::SleepAwaiter Sleep(absl::Duration duration) noexcept { return internal::SleepAwaiter(duration); }
-
-// Lets every virtual thread that waits for this carrier run first. A checkpoint.
 inline internal::YieldAwaiter Yield() noexcept { return {}; }
 
-// The wall clock's time, and the time since some fixed point on a clock that nobody sets. In a simulation both are virtual: use them,
-// rather than absl::Now(), in code that is to be simulated. Called on a virtual thread.
 inline absl::Time Now() noexcept { return absl::FromUnixNanos(internal::RuntimeWallNow()); }
 inline absl::Duration MonotonicNow() noexcept { return absl::Nanoseconds(internal::RuntimeNow()); }
 

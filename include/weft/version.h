@@ -1,4 +1,4 @@
-// Which Weft this is, for code that has to work with more than one.
+// The version of Weft, for code that has to work with more than one version.
 //
 //   #if WEFT_VERSION >= 200   // 0.2.0
 //
@@ -15,12 +15,12 @@
 #define WEFT_VERSION_PATCH 0
 #define WEFT_VERSION_STRING "0.1.0"
 
-// 1.2.3 is 10203: a later version is a larger number.
+// 1.2.3 is 10203: a later version has a larger number.
 #define WEFT_VERSION (WEFT_VERSION_MAJOR * 10000 + WEFT_VERSION_MINOR * 100 + WEFT_VERSION_PATCH)
 
 namespace weft {
 
-// Of the headers that this is compiled with.
+// The version of the headers that this file is compiled with.
 inline constexpr int kVersion = WEFT_VERSION;
 inline constexpr std::string_view kVersionString = WEFT_VERSION_STRING;
 

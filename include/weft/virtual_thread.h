@@ -1,16 +1,15 @@
-// VirtualThread: who is running.
-//
-// A virtual thread is a root coroutine and whatever it awaits, with an identity: an id, perhaps a name, a state. It is
-// started by a scope's Fork() (scope.h), by All (all.h), or by Run() (runtime.h), and is mounted on one carrier after
-// another.
+// VirtualThread: a handle to a virtual thread: its id, its name, its state.
 //
 //   std::cout << weft::VirtualThread::Current();   // VirtualThread[#25,loader]/runnable@carrier-3
 //
-// A VirtualThread is a handle: copying it copies the reference. It may outlive the thread, and keeps nothing of it but
-// its id and name. All members may be called from any OS thread; what they say of another thread's state may have
-// changed by the time it is read.
+// A virtual thread is a root coroutine and whatever that awaits. A scope's Fork() (scope.h), All() (all.h) or Run()
+// (runtime.h) starts it. It is mounted on one carrier after another.
 //
-// Cost. The first handle to a thread allocates a small record, which all later ones share; an id alone costs nothing.
+// Copying a handle copies the reference. A handle may outlive the thread; it then keeps only the id and the name. Any
+// OS thread may call the members. The state of another thread may have changed by the time it is read.
+//
+// Cost. The first handle to a thread allocates a small record, which all later handles share. An id alone costs
+// nothing.
 #ifndef WEFT_VIRTUAL_THREAD_H_
 #define WEFT_VIRTUAL_THREAD_H_
 
@@ -31,12 +30,12 @@ class VirtualThread {
  public:
   enum class State : uint8_t {
     kRunnable,      // running, or in a queue for a carrier
-    kWaiting,       // parked until somebody wakes it
+    kWaiting,       // parked until another thread wakes it
     kTimedWaiting,  // parked until a time
     kTerminated,
   };
 
-  // The virtual thread that calls. CHECK-fails outside of one.
+  // The virtual thread that calls. Outside of virtual threads it is a CHECK.
   static VirtualThread Current();
   // False on an OS thread that runs no virtual thread, and within callbacks of the runtime.
   static bool HasCurrent() noexcept { return internal::CurrentThread() != nullptr; }
@@ -49,11 +48,10 @@ class VirtualThread {
   ~VirtualThread() { identity_->Release(); }
 
   uint64_t id() const noexcept { return identity_->id; }  // unique in its runtime, never reused, from 1
-  std::string_view name() const noexcept {
-    return identity_->name;
-  }  // empty if it has none; valid as long as the handle
+  // Empty if it has none. Valid as long as the handle.
+  std::string_view name() const noexcept { return identity_->name; }
   State state() const noexcept;
-  // Index of the carrier it is mounted on, or -1.
+  // The index of the carrier that it is mounted on, or -1.
   int carrier() const noexcept;
 
   // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting".

@@ -1,4 +1,5 @@
-// Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes every public header but the testing ones.
+// Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes every public header except
+// those for testing (weft/testing/) and for extending Weft (weft/ext/).
 #ifndef WEFT_WEFT_H_
 #define WEFT_WEFT_H_
 

@@ -1,4 +1,4 @@
-// Coroutines of other libraries: what they give can be awaited in a Task, and they can await what is Weft's.
+// Foreign and AsForeign: a Task awaits coroutines of other libraries, and those await Weft's operations.
 //
 //   weft::Task<int> Count(other::File& file) {
 //     co_return co_await weft::Foreign(other::ReadAsync(file));    // anything that can be awaited
@@ -7,34 +7,37 @@
 //     co_await weft::AsForeign(weft::Sleep(absl::Milliseconds(5)));  // below some weft::Foreign()
 //   }
 //
-// Foreign(awaitable) is a Task: it yields what the awaitable yields and throws what it throws. The foreign code begins
-// on the virtual thread itself, as if it were called: VirtualThread::Current(), scoped values and CancelRequested() are
-// the thread's. If it is suspended on something foreign, the thread is parked and its carrier runs others. Whoever ends
-// it wakes the thread, from any OS thread, and what follows runs on a carrier again.
+// Foreign(awaitable) is a Task: it yields what the awaitable yields, and throws what the awaitable throws. The foreign
+// code begins on the virtual thread itself, like a function that is called: VirtualThread::Current(), scoped values and
+// CancelRequested() are the thread's. If the foreign code suspends, the thread is parked, and its carrier runs others.
+// When the foreign work ends, on any OS thread, the virtual thread is woken, and goes on, on a carrier.
 //
-// AsForeign(operation) is an awaitable for coroutines of any type: a Task, a Sleep, an Event's Wait, a scope's Join.
-// The coroutine must be running on a virtual thread, below the Foreign() through which it was entered, and goes on
-// there. Anywhere else it is a CHECK: on an OS thread to which foreign code has moved; in what a Task resumes by
-// itself; and beside another operation that waits already, since a virtual thread waits for one thing at a time.
+// AsForeign(operation) is an awaitable for coroutines of any type. The operation is a Task, a Sleep, an Event's Wait, a
+// scope's Join, for example. The coroutine must be running on a virtual thread, below the Foreign() through which it
+// was entered, and goes on there. Anywhere else it is a CHECK:
+//   on an OS thread to which foreign code has moved;
+//   in a coroutine that a Task has resumed by itself, past Foreign();
+//   beside another operation that is waiting, since a virtual thread waits for one thing at a time.
 //
 // Lifetime. Foreign() moves an rvalue into its frame; an lvalue must outlive the await. AsForeign() refers to its
-// operation: await it in the expression that makes it. Foreign code must resume what awaits it, once: a coroutine that
-// is destroyed instead, by foreign code or while it is in AsForeign(), is a CHECK.
+// operation: await it in the expression that makes it. Foreign code must resume the coroutine that awaits it, once. If
+// it destroys that coroutine instead, or destroys one that waits in AsForeign(), it is a CHECK.
 //
 // Memory ordering. What foreign code did before it ended happens before what follows Foreign(). What foreign code reads
 // on other OS threads is ordered by whatever brought it there.
 //
 // Cancellation. Entering Foreign() is a checkpoint. Foreign work that has begun is waited for, because it may refer to
-// frames: no request ends it, and a time-out around it ends when the work does. A foreign coroutine in AsForeign() is
-// no frame of Weft's, and is not destroyed: the operation is unwound, and a weft::Cancelled is thrown there. Where
-// exceptions are off, that is a CHECK. If that exception leaves the foreign work, the task goes on being cancelled, and
-// no `catch` of it sees anything. If foreign code keeps it, its next operation that is a checkpoint throws it again,
-// and what it returns in the end is delivered. A Cancelled that comes from elsewhere is an exception like any other.
+// frames: no request ends it, and a timeout around it ends when the work does. A foreign coroutine that waits in
+// AsForeign() is not destroyed, because it is no frame of Weft's. Instead, the operation is unwound, and AsForeign()
+// throws weft::Cancelled; where exceptions are off, that is a CHECK. If the exception leaves the foreign work, the task
+// goes on being cancelled, and no `catch` in a Task sees anything. If foreign code keeps the exception, the next
+// checkpoint that it awaits throws it again, and what the foreign code returns in the end is delivered. A Cancelled
+// that comes from elsewhere is an exception like any other.
 //
-// In a simulation foreign work has to be ended by its own virtual threads: other OS threads are not simulated.
+// In a simulation, the simulation's own virtual threads must end the foreign work: other OS threads are not simulated.
 //
-// Cost: two frames from the cache for Foreign(), one for AsForeign() of anything but a Task; a turn through the
-// carrier's loop. Loops on either side run in constant stack.
+// Cost: for Foreign() two frames from the cache and a turn through the carrier's loop, for AsForeign() one frame, or
+// none if the operation is a Task. Loops on either side run in constant stack.
 //
 // Rejected: awaiting the foreign awaitable in the Task itself. Its frame would then be resumed on foreign OS threads,
 // and a frame that an unwinding may have to resume could be suspended in foreign code.
@@ -64,10 +67,10 @@
 
 namespace weft {
 
-// What foreign code sees of a request to cancel. Not seen by Tasks.
+// What AsForeign() throws when its thread is cancelled. Only foreign code sees it, never a Task.
 class Cancelled : public std::exception {
  public:
-  // What CatchCancelled() would have given there, with its ReasonOf(). (cancel_reason.h)
+  // The status that CatchCancelled() would have returned there, with its ReasonOf(). (cancel_reason.h)
   explicit Cancelled(absl::Status status) noexcept : status_(std::move(status)) {}
   const absl::Status& status() const noexcept { return status_; }
   const char* what() const noexcept override;
@@ -91,7 +94,7 @@ class BridgeAwaiter;
 
 }  // namespace internal
 
-// Awaits what another library gives. A Task of what that yields.
+// Awaits an awaitable of another library. Returns a Task of what that yields.
 template <class A>
   requires internal::Awaitable<A>  // what is awaited: it has an operator co_await, or is an awaiter
 auto Foreign(A&& awaitable) {
@@ -101,7 +104,7 @@ auto Foreign(A&& awaitable) {
   return internal::AwaitForeign<A, internal::AwaitedResult<A>>(std::forward<A>(awaitable));
 }
 
-// For a coroutine of another library: awaits what is Weft's.
+// For a coroutine of another library: awaits an operation of Weft's.
 template <class A>
   requires internal::WeftAwaitable<A>  // only what is Weft's: co_await anything else as it is
 [[nodiscard("co_await it")]] internal::BridgeAwaiter<A> AsForeign(A&& operation [[clang::lifetimebound]]) noexcept {

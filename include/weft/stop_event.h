@@ -1,23 +1,23 @@
 // WithStopEvent: a task that ends when an event is set: a signal came, a peer is gone, another part has failed.
 //
-//   weft::Event terminated;   // set by whoever waits for SIGTERM
+//   weft::Event terminated;   // set by the OS thread that waits for SIGTERM
 //   absl::Status done = co_await weft::WithStopEvent(terminated, Serve(listener));
 //   if (weft::ReasonOf(done).kind == weft::CancelReason::Kind::kEventSet) ...
 //
-// A boundary like WithTimeout(), whose request is made by Event::Set(), on the thread that calls it. To wait for the
-// event itself, await its Wait(); to go on with whichever of several comes first, Race().
+// A boundary like WithTimeout(). Event::Set() makes the request, on the thread that calls it. To wait for the event
+// itself, await its Wait(). To go on with the first of several waits, use Race().
 //
-// Lifetime: the event outlives the await, as it outlives a wait; an event that goes before is a CHECK. If Set() stops all
-// the tasks that listen, it touches nothing of the event after the last of them may have gone on; if one may end by
-// itself meanwhile, the event outlives the call.
+// Lifetime: the event must outlive the await; an event that is destroyed before is a CHECK. Set() does not touch the
+// event after the last of the tasks that it stops may have gone on. But if a task that listens may end by itself during
+// Set(), the event must outlive that call as well.
 //
 // Memory ordering: what came before Set() happens before what follows the co_await that it has ended.
 //
-// Cost: a record in the awaiting frame, and two short locks at each end; nothing is allocated. Set() pays for each task
-// that it stops what a request to cancel costs, up to about 15 us for one that is running.
+// Cost: a record in the awaiting frame, and two short locks at each end; nothing is allocated. For each task that it
+// stops, Set() pays what a request to cancel costs: up to about 15 us if the task is running.
 //
-// Rejected: a child that waits for the event and asks the task to end. It costs a thread for each task, and is one that
-// dumps show.
+// Rejected: a child that waits for the event and asks the task to end. It would cost a thread for each task, and dumps
+// would show that thread.
 #ifndef WEFT_STOP_EVENT_H_
 #define WEFT_STOP_EVENT_H_
 
@@ -42,9 +42,9 @@ template <class T>
 class StopEventAwaiter;
 }  // namespace internal
 
-// Awaits `task`; if `event` is set meanwhile, or was before, the task is unwound at its next checkpoint, and the result
-// is kCancelled, with ReasonOf(): kEventSet. A Reset() does not take that back. Types as for WithTimeout(). Entering is
-// not a checkpoint.
+// Awaits `task`. If `event` is set meanwhile, or was set before, the task is unwound at its next checkpoint, and the
+// result is kCancelled, with the ReasonOf() kEventSet. A Reset() does not undo that. Types are those of WithTimeout().
+// Entering is not a checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(
     Event& event, A&& task, std::source_location where = std::source_location::current());

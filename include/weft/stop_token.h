@@ -1,21 +1,24 @@
-// std::stop_token, in and out: for code that is asked to stop by one, or that asks so.
+// WithStopToken and StopOnCancel: std::stop_token in and out, for code that is asked to stop by one, or that asks by
+// one.
 //
 //   absl::Status done = co_await weft::WithStopToken(token, Serve(listener));  // in: unwound when `token` is stopped
 //
 //   weft::StopOnCancel stop;               // out: its token is stopped when this thread is cancelled
 //   database.Start(query, stop.token());
 //
-// In: a request by the token is a request to cancel as any other, made by whoever calls request_stop() on its OS
-// thread, and stopped where WithStopToken() was awaited. Out: what a token's callbacks do is up to them. They are
-// called on no virtual thread, with no lock of Weft's held: by a carrier between two of its threads, or by an OS thread
-// that is no carrier, if that makes the request. So a token is stopped soon after the request, not at once; whoever
-// goes past the StopOnCancel waits for that. They are to be short.
+// In: the OS thread that calls request_stop() makes a request to cancel like any other. It stops where WithStopToken()
+// was awaited.
 //
-// There is none of this where the standard library has no std::stop_token, as libc++ before version 20 without
+// Out: what a token's callbacks do is up to them. They run on no virtual thread, with no lock of Weft's held. A carrier
+// calls them between two of its threads; or, if an OS thread that is no carrier makes the request, that thread does.
+// The token is therefore stopped shortly after the request, not at once, and the destructor of StopOnCancel waits for
+// it. Keep the callbacks short.
+//
+// This header is empty where the standard library has no std::stop_token, like libc++ before version 20 without
 // -fexperimental-library.
 //
 // Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
-// ends; what came before the request to cancel happens before the callbacks of StopOnCancel's token.
+// ends. What came before the request to cancel happens before the callbacks of StopOnCancel's token.
 #ifndef WEFT_STOP_TOKEN_H_
 #define WEFT_STOP_TOKEN_H_
 
@@ -45,17 +48,16 @@ template <class T>
 class StopTokenAwaiter;
 }  // namespace internal
 
-// Awaits `task`; if `token` is stopped meanwhile, or was before, the task is unwound at its next checkpoint, and the
-// result is kCancelled, with ReasonOf(): kStopRequested. Types as for WithTimeout(). Entering is not a checkpoint.
-// Allocates nothing.
+// Awaits `task`. If `token` is stopped meanwhile, or was stopped before, the task is unwound at its next checkpoint,
+// and the result is kCancelled, with the ReasonOf() kStopRequested. Types are those of WithTimeout(). Entering is not a
+// checkpoint. Allocates nothing.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(
     std::stop_token token, A&& task, std::source_location where = std::source_location::current());
 
-// A local of a coroutine, whose token is stopped when the current virtual thread is asked to end, up to a boundary
-// around this, unless this lies in a Shield that hides the request. In a thread that was asked already it is stopped
-// from the start. Its destructor waits for callbacks that are running. Costs an allocation, that of its
-// std::stop_source: std::bad_alloc.
+// A local variable of a coroutine. Its token is stopped when a request to cancel reaches a boundary around it, unless a
+// Shield around it hides the request. In a thread that was asked to end before, the token is stopped from the start.
+// The destructor waits for callbacks that are running. Allocates a std::stop_source, and so may throw std::bad_alloc.
 class StopOnCancel : private internal::ScopeRecord {
  public:
   StopOnCancel();

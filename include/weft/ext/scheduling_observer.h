@@ -1,9 +1,15 @@
-// Hooks by which a tool follows virtual threads: timelines, traces, tests. For people who extend Weft; weaker promise.
+// SchedulingObserver: hooks by which a tool follows virtual threads, for timelines, traces and tests. This header is
+// for people who extend Weft; its promise is weaker than that of the others.
 //
-// The calls are made by the carriers, synchronously, from many OS threads at once; they must not block, allocate in earnest,
-// call back into Weft, or throw. Within one virtual thread they are ordered: start, then mount and unmount in turn, then end.
+//   class Timeline : public weft::ext::SchedulingObserver {
+//     void OnMount(const weft::ext::ThreadEvent& event) noexcept override { ... }
+//   };
+//   weft::Runtime::Create({.observer = &timeline});
 //
-// Cost: one predicted branch a dispatch where no observer is set.
+// Carriers make the calls, synchronously, from many OS threads at once. A call must not block, allocate much, call back
+// into Weft, or throw. The calls for one virtual thread are ordered: start, then mount and unmount in turn, then end.
+//
+// Cost: without an observer, one predicted branch per dispatch.
 #ifndef WEFT_EXT_SCHEDULING_OBSERVER_H_
 #define WEFT_EXT_SCHEDULING_OBSERVER_H_
 
@@ -21,8 +27,8 @@ struct ThreadEvent {
   std::string_view name;  // empty if it has none; valid during the call only
   int carrier;            // index of the carrier that makes the call; -1: not a carrier
   int64_t time_ns;        // on the runtime's clock
-  // Of OnUnmount(): what it waits in, such as "Mutex::Lock", and the co_await that it does so in. Empty if it waits in
-  // nothing; line() is 0 where the co_await is not known.
+  // For OnUnmount(): what the thread waits in, such as "Mutex::Lock", and the co_await of that wait. waits_in is empty
+  // if the thread does not wait; line() is 0 if the co_await is not known.
   std::string_view waits_in = {};
   std::source_location waits_at = {};
 };
@@ -33,11 +39,12 @@ class SchedulingObserver {
   virtual void OnStart(const ThreadEvent&) noexcept {}    // made runnable for the first time
   virtual void OnMount(const ThreadEvent&) noexcept {}    // begins to run on `carrier`
   virtual void OnUnmount(const ThreadEvent&) noexcept {}  // stops running: parked, yielded or ended
-  // After its last OnUnmount(): its frames are gone. What it was forked with, and a result that nobody reads, are
-  // destroyed after that.
+  // Comes after the last OnUnmount(). The thread's frames are gone. Its closure, and a result that nobody can read, are
+  // destroyed later.
   virtual void OnEnd(const ThreadEvent&) noexcept {}
 
-  // A virtual thread is at a checkpoint, about to look whether it is cancelled. For tests that cancel at each in turn.
+  // The thread is at a checkpoint, and has not looked yet whether it is cancelled. For tests that cancel at each in
+  // turn.
   virtual void OnCheckpoint(uint64_t thread) noexcept { static_cast<void>(thread); }
 };
 

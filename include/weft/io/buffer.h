@@ -1,12 +1,13 @@
-// ConstBuffer and MutableBuffer: how Weft takes bytes, to write and to read into. Of others, as a std::span; whoever gives one keeps
-// the bytes until the operation has ended.
+// ConstBuffer and MutableBuffer: how Weft takes bytes, to write and to read into. They do not own the bytes, like a
+// std::span: the caller keeps the bytes until the operation has ended.
 //
 //   co_await stream.Write("ping");                    // text: anything that is a TextView
 //   co_await stream.Write({&header, sizeof(header)}); // any object's bytes
-//   co_await stream.Read(buffer);                     // a std::vector<char>, a char[64], a std::span<std::byte>, an absl::Span<char>
+//   co_await stream.Read(buffer);                     // a std::vector<char>, a char[64], a std::span<std::byte>, ...
 //
-// A range will do if its elements are char, unsigned char or std::byte and lie side by side. What is text is that before it is a
-// range: an array of char is written up to its first zero, or else as a whole; `{array, size}` takes no notice of zeros.
+// A contiguous range converts if its elements are char, unsigned char or std::byte. Whatever is both text and a range
+// is taken as text: an array of char is written up to its first zero, or whole if it has none. `{array, size}` does not
+// look for zeros.
 #ifndef WEFT_IO_BUFFER_H_
 #define WEFT_IO_BUFFER_H_
 
@@ -36,10 +37,12 @@ concept BytesToRead = std::ranges::contiguous_range<Range> && std::ranges::sized
                       IsByte<std::remove_cv_t<std::ranges::range_value_t<Range>>>;
 
 template <class Range>
-concept BytesToFill = BytesToRead<Range> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>;
+concept BytesToFill =
+    BytesToRead<Range> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>;
 
 template <class T>
-concept IsBuffer = std::same_as<std::remove_cvref_t<T>, ConstBuffer> || std::same_as<std::remove_cvref_t<T>, MutableBuffer>;
+concept IsBuffer =
+    std::same_as<std::remove_cvref_t<T>, ConstBuffer> || std::same_as<std::remove_cvref_t<T>, MutableBuffer>;
 
 }  // namespace internal
 
@@ -58,7 +61,7 @@ class [[gsl::Pointer(const char)]] ConstBuffer {
 
   // The first `count` bytes, or all if they are fewer.
   ConstBuffer first(size_t count) const noexcept { return ConstBuffer(data_, std::min(count, size_)); }
-  // At most size().
+  // `count` is at most size().
   void remove_prefix(size_t count) noexcept {
     data_ += count;
     size_ -= count;
@@ -96,7 +99,7 @@ class [[gsl::Pointer(char)]] MutableBuffer {
 
   // The first `count` bytes, or all if they are fewer.
   MutableBuffer first(size_t count) const noexcept { return MutableBuffer(data_, std::min(count, size_)); }
-  // At most size().
+  // `count` is at most size().
   void remove_prefix(size_t count) noexcept {
     data_ += count;
     size_ -= count;

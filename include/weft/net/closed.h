@@ -3,9 +3,10 @@
 //   absl::StatusOr<TcpStream> stream = co_await listener.Accept();
 //   if (net::IsClosed(stream.status())) co_return absl::OkStatus();   // another thread stopped the server
 //
-// Close(), the destructor, or a move onto the object, end what other virtual threads have pending on a socket, and so does Shutdown()
-// of a listener: with kFailedPrecondition and the errno EBADF, which no other error of Weft's sockets bears. Operations that begin
-// later end with the same, so whoever closes a socket under its users need not tell them. (Go's net.ErrClosed.)
+// A Close(), the destructor, or a move onto the object ends the operations that other virtual threads have pending on a
+// socket. Shutdown() of a listener does so, too. Their status is kFailedPrecondition with the errno EBADF, which no
+// other error of Weft's sockets has. Operations that begin later end with the same status. So a thread that closes a
+// socket need not tell the threads that use it. (Go's net.ErrClosed.)
 #ifndef WEFT_NET_CLOSED_H_
 #define WEFT_NET_CLOSED_H_
 

@@ -1,4 +1,6 @@
-// SocketAddress: an IPv4 or IPv6 address with a port. No names: looking those up blocks, and is another matter.
+// SocketAddress: an IPv4 or IPv6 address with a port. It does not look up names, because a lookup blocks.
+//
+//   absl::StatusOr<weft::net::SocketAddress> address = weft::net::SocketAddress::Parse("[::1]:8080");
 #ifndef WEFT_NET_SOCKET_ADDRESS_H_
 #define WEFT_NET_SOCKET_ADDRESS_H_
 
@@ -18,11 +20,11 @@ namespace weft::net {
 
 class SocketAddress {
  public:
-  // "127.0.0.1:8080", "[::1]:8080", ":8080" (every IPv4 address of the machine). Port 0 lets the kernel choose. Anything else is
-  // kInvalidArgument, with a sentence that says what is wrong.
+  // Reads "127.0.0.1:8080", "[::1]:8080" or ":8080" (every IPv4 address of the machine). Port 0 lets the kernel choose.
+  // Anything else is kInvalidArgument, with a sentence that says what is wrong.
   static absl::StatusOr<SocketAddress> Parse(TextView text);
-  // From the kernel's form, of family AF_INET or AF_INET6. `size`: the bytes that may be read there; more than the family needs are
-  // ignored, as by connect(2), fewer are kInvalidArgument.
+  // Converts from the kernel's form, of family AF_INET or AF_INET6. `size` is the number of readable bytes at
+  // `address`. Fewer than the family needs are kInvalidArgument. More are ignored, like in connect(2).
   static absl::StatusOr<SocketAddress> From(const sockaddr* address, socklen_t size);
 
   uint16_t port() const noexcept;
@@ -30,7 +32,7 @@ class SocketAddress {
   const sockaddr* data() const noexcept { return &storage_.base; }
   socklen_t size() const noexcept { return family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
 
-  // As Parse() takes it.
+  // In the form that Parse() reads.
   std::string ToString() const;
   friend std::ostream& operator<<(std::ostream& out, const SocketAddress& address) { return out << address.ToString(); }
   friend bool operator==(const SocketAddress& a, const SocketAddress& b) { return a.ToString() == b.ToString(); }

@@ -4,10 +4,11 @@
 //   if (!listener.ok()) co_return listener.status();
 //   absl::StatusOr<TcpStream> stream = co_await listener->Accept();
 //
-// Lifetime. Movable, also while an Accept() is pending, which goes on. The destructor closes. Bind() may be called anywhere; the first
-// Accept() ties the listener to its runtime.
+// Lifetime. It can be moved, also while an Accept() is pending, which goes on. The destructor closes the listener. Any
+// thread may call Bind(); the first Accept() ties the listener to that thread's runtime.
 //
-// Cancellation: Accept() is a checkpoint, also while it waits for descriptors. A connection that was accepted is delivered.
+// Cancellation: Accept() is a checkpoint, also while it waits for descriptors. A connection that was accepted is
+// delivered.
 #ifndef WEFT_NET_TCP_LISTENER_H_
 #define WEFT_NET_TCP_LISTENER_H_
 
@@ -27,47 +28,52 @@
 namespace weft::net {
 
 struct ListenOptions {
-  // Connections that the kernel keeps for Accept(); more are refused. It caps this at net.core.somaxconn.
+  // Connections that the kernel keeps for Accept(); it refuses more. The kernel caps this at net.core.somaxconn.
   int backlog = 4096;
-  // Several listeners, in several processes perhaps, share the port, and the kernel spreads connections over them (SO_REUSEPORT).
+  // Several listeners share the port, perhaps in several processes. The kernel spreads connections over them
+  // (SO_REUSEPORT).
   bool reuse_port = false;
-  // Accept() waits while descriptors or memory are short. false: that is a status, and waiting is the caller's.
+  // True: Accept() waits while descriptors or memory are short. False: it returns a status, and the caller waits.
   bool wait_when_exhausted = true;
 };
 
 class TcpListener {
  public:
-  // Errors: kInvalidArgument for an address that does not parse, kFailedPrecondition for one in use (EADDRINUSE), and others by errno.
-  // SO_REUSEADDR is set, so that a server may be started again at once.
+  // Errors: kInvalidArgument for an address that does not parse, kFailedPrecondition for one in use (EADDRINUSE), and
+  // others by errno. SO_REUSEADDR is set, so that a server can be started again at once.
   static absl::StatusOr<TcpListener> Bind(TextView address, ListenOptions options = {});
   static absl::StatusOr<TcpListener> Bind(const SocketAddress& address, ListenOptions options = {});
 
   TcpListener(TcpListener&&) noexcept = default;
   TcpListener& operator=(TcpListener&&) noexcept = default;  // closes what it had
 
-  // The next connection. Several virtual threads may wait for one each.
+  // Returns the next connection. Several virtual threads may wait, for one connection each.
   //
-  // One that breaks before it is accepted is passed over. When descriptors or memory are short (EMFILE, ENFILE, ENOBUFS, ENOMEM) the
-  // connection stays in the backlog, and Accept() goes on once a socket of this process has been closed, or after a pause of 5 ms, then
-  // of 10 ms and so on up to 1 s, in case that something else has been given back. So a server outlives any burst: what it has to do is
-  // to limit its connections, by a Semaphore of fewer permits than RLIMIT_NOFILE, before it accepts. With
-  // ListenOptions::wait_when_exhausted = false such a shortage is kResourceExhausted at once.
+  // A connection that breaks before it is accepted is skipped. When descriptors or memory are short (EMFILE, ENFILE,
+  // ENOBUFS, ENOMEM), the connection stays in the backlog. Accept() tries again when a socket of this process has been
+  // closed, and after a pause of 5 ms, then of 10 ms, and so on up to 1 s, because other things may have been given
+  // back. So a server survives any burst. It should still limit its connections before it accepts: by a Semaphore with
+  // fewer permits than RLIMIT_NOFILE. With ListenOptions::wait_when_exhausted = false, such a shortage is
+  // kResourceExhausted at once.
   //
-  // After Close() or Shutdown(), also in the midst of it: net::IsClosed(). Other errors, by errno, are the end of the listener, too.
+  // After a Close() or Shutdown(), also during this call, the status is net::IsClosed(). Other errors, by errno, end
+  // the listener, too.
   Task<absl::StatusOr<TcpStream>> Accept();
 
-  // Any thread may call these, whatever others do with the listener, except moving or destroying it. Idempotent.
+  // Any thread may call Close() and Shutdown() while other threads use the listener, but not while one moves or
+  // destroys it. Both are idempotent.
   //
-  // Closes the descriptor. Accepts that are pending end with net::IsClosed(), and the descriptor is closed after the last of them, so
-  // that its number is not met by an operation that was meant for another. Where the listener is shared with another process, by
-  // fork(2), that one goes on listening.
+  // Closes the descriptor. Pending accepts end with net::IsClosed(). The descriptor is closed after the last of them,
+  // so that no operation meets another descriptor of the same number. A process that shares the listener by fork(2)
+  // goes on listening.
   void Close() noexcept { socket_.Close(); }
-  // Stops listening: connections in the backlog are reset, the port is free, and accepts end with net::IsClosed(). Every process that
-  // shares the listener stops. Does not free the descriptor.
+  // Stops listening: connections in the backlog are reset, the port is free, and accepts end with net::IsClosed().
+  // Every process that shares the listener stops. Does not free the descriptor.
   void Shutdown() noexcept;
-  // Does the kernel have it? Not after a Close(), once the accepts that were pending have ended. Then the port is free.
+  // True while the kernel has the descriptor. False after a Close(), once the pending accepts have ended. Then the port
+  // is free.
   bool is_open() const noexcept { return socket_.is_open(); }
-  // With the port that the kernel chose for port 0.
+  // Has the port that the kernel chose for port 0.
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 
  private:

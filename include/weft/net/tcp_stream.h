@@ -6,23 +6,24 @@
 //   char buffer[64];
 //   absl::StatusOr<size_t> got = co_await stream->Read(buffer);   // 0: the peer has finished
 //
-// Reads and writes park the virtual thread, never the carrier. One virtual thread may read while another writes; two do not read, or
-// write, at once.
+// Reads and writes park the virtual thread, never the carrier. One virtual thread may read while another writes. Two
+// threads must not read, or write, at the same time.
 //
-// Lifetime. Movable, also while operations are pending, which go on. The destructor closes. Buffers may lie in the awaiting frame: an
-// operation that is cancelled is awaited to its end before the frame goes.
+// Lifetime. It can be moved, also while operations are pending, which go on. The destructor closes the stream. Buffers
+// may lie in the awaiting frame: a cancelled operation is waited for before the frame is destroyed.
 //
-// Closing. Any thread may Close() or Shutdown() a stream that others use. After Close(), the destructor, or a move onto the stream, what
-// is pending ends, and what begins ends at once, with net::IsClosed() (closed.h); bytes that had been read by then are delivered. The
-// peer sees the end when the last operation has ended. Shutdown() ends the connection itself, at once.
+// Closing. Any thread may Close() or Shutdown() a stream that others use. A Close(), the destructor, or a move onto the
+// stream ends the operations that are pending, and those that begin later, with net::IsClosed() (closed.h). Bytes that
+// had been read by then are delivered. The peer sees the end when the last operation has ended. Shutdown() ends the
+// connection itself, at once.
 //
-// Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or kAborted, by errno;
-// SIGPIPE is never raised.
+// Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or
+// kAborted, by errno; SIGPIPE is never raised.
 //
-// Cancellation: every operation is a checkpoint, those on no bytes included, which do not wait otherwise. What was read is delivered; a
-// Write() that is cancelled may have sent a part.
+// Cancellation: every operation is a checkpoint, also on an empty buffer, where it does not wait otherwise. What was
+// read is delivered. A Write() that is cancelled may have sent a part.
 //
-// Cost: no allocation for a Read(); one frame for a Write().
+// Cost: a Read() allocates nothing; a Write() allocates one frame.
 #ifndef WEFT_NET_TCP_STREAM_H_
 #define WEFT_NET_TCP_STREAM_H_
 
@@ -50,8 +51,8 @@ class TcpStream {
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;  // closes what it had
 
-  // Reads what there is, at least one byte, up to buffer.size(). 0: the peer has finished writing. With an empty buffer 0 at once, which
-  // says nothing of the stream.
+  // Reads what there is: at least one byte, up to buffer.size(). Returns the number of bytes, or 0 if the peer has
+  // finished writing. With an empty buffer it returns 0 at once, which says nothing about the stream.
   auto Read(MutableBuffer buffer) {
     using Got = absl::StatusOr<size_t>;
     struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter, internal::GivesWhenAwaited<Got> {
@@ -65,24 +66,24 @@ class TcpStream {
     return Awaiter(socket_.Use("Read()"), buffer.data(), buffer.size());
   }
 
-  // Fills the buffer; kOutOfRange if the stream ends before. An empty buffer is full.
+  // Fills the buffer; kOutOfRange if the stream ends before. With an empty buffer it succeeds at once.
   Task<absl::Status> ReadExactly(MutableBuffer buffer);
 
-  // Writes all of `data`, which must stay until it has returned. Writing nothing sends nothing, and succeeds.
+  // Writes all of `data`, which must stay until the Task has ended. Writing nothing sends nothing, and succeeds.
   Task<absl::Status> Write(ConstBuffer data);
 
-  // Says that nothing more will be written; reading goes on.
+  // Tells the peer that nothing more will be written; reading goes on.
   absl::Status ShutdownWrite();
-  // Ends both directions at once, for every process that has the connection: pending operations of others end, reads with 0, writes with
-  // EPIPE. Does not free the descriptor.
+  // Ends both directions at once, for every process that has the connection. Pending reads return 0; pending writes
+  // fail with EPIPE. Does not free the descriptor.
   void Shutdown() noexcept;
-  // Closes the descriptor, after the last operation that is pending on it, which ends soon: see above. Idempotent.
+  // Closes the descriptor after the last operation that is pending on it, which ends soon: see above. Idempotent.
   void Close() noexcept { socket_.Close(); }
 
-  // Does the kernel have it? Not after a Close(), once the operations that were pending have ended.
+  // True while the kernel has the descriptor. False after a Close(), once the pending operations have ended.
   bool is_open() const noexcept { return socket_.is_open(); }
-  // The descriptor, for what Weft has no call for: an option, a look without waiting (MSG_PEEK with MSG_DONTWAIT). It stays this
-  // object's: it is not closed through the number, and the number is not used after a Close(). -1 when closed.
+  // The descriptor, or -1 after a Close(). For what Weft has no call for: a socket option, a look without waiting
+  // (MSG_PEEK with MSG_DONTWAIT). The stream still owns it: do not close it, and do not use it after a Close().
   int native_handle() const noexcept { return socket_.native_handle(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
   absl::StatusOr<SocketAddress> peer_address() const { return socket_.PeerAddress(); }

@@ -1,34 +1,35 @@
-// Event: virtual threads wait until somebody says that it has happened.
+// Event: virtual threads wait until another thread says that something has happened.
 //
 //   weft::Event ready;
 //   ... co_await ready.Wait();      // any number of virtual threads
-//   ... ready.Set();                // any thread, OS threads that carry nothing included
+//   ... ready.Set();                // any thread, also an OS thread that is no carrier
 //
-// Members: Wait(), Set(), Reset(), IsSet(); and WithStopEvent(), of stop_event.h, ends a task when the event is set. A
-// set event stays set until Reset(): later waits do not wait.
+// Members: Wait(), Set(), Reset(), IsSet(). WithStopEvent() ends a task when the event is set (stop_event.h). A set
+// event stays set until Reset(): later waits do not wait.
 //
-// Lifetime: outlives its waits and the calls to it. Set() touches nothing of the event after the last waiter it wakes may
-// have run; for the tasks that it stops, stop_event.h says the same.
+// Lifetime: the event must outlive its waits and the calls to it. Set() does not touch the event after the last waiter
+// that it wakes may have run. For the tasks that Set() stops, stop_event.h says the same.
 //
-// Memory ordering: what came before Set() happens before what follows a Wait() that it ended, or an IsSet() that saw it.
+// Memory ordering: what came before Set() happens before what follows a Wait() that it ended, or an IsSet() that saw
+// it.
 //
 // Cancellation: Wait() is a checkpoint. A wait that Set() has ended is not cancelled.
 //
-// Signal handlers: none of Weft may be called there, Set() included. It takes locks, and the handler may have interrupted
-// the thread that holds one of them. Block the signal before the first runtime starts, so that its carriers inherit that,
-// and let an OS thread of your own wait for it:
+// Signal handlers must not call any function of Weft's, Set() included. Set() takes locks, and the handler may have
+// interrupted the thread that holds one of them. Block the signal before the first runtime starts, so that its carriers
+// inherit that, and let an OS thread of your own wait for the signal:
 //
-//   sigset_t signals;                                          // of this frame, or of an object that outlives the thread
+//   sigset_t signals;                             // a local here, or a member of an object that outlives the thread
 //   sigemptyset(&signals);
 //   sigaddset(&signals, SIGTERM);
 //   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 //   std::thread waiter([&] { int signal; sigwait(&signals, &signal); terminated.Set(); });
 //   ... co_await terminated.Wait();
 //
-// examples/gateway/termination.h is such a class, whole. A handler that has to stay writes to a pipe, and an OS thread
-// that reads the pipe calls Set().
+// examples/gateway/termination.h is a whole class of this kind. If a handler is unavoidable, it writes to a pipe, and
+// an OS thread that reads the pipe calls Set().
 //
-// Cost: Wait() on a set event is one load; otherwise a short lock. Set() is O(waiters).
+// Cost: Wait() on a set event is one load, otherwise a short lock. Set() is O(waiters).
 #ifndef WEFT_SYNC_EVENT_H_
 #define WEFT_SYNC_EVENT_H_
 
@@ -70,8 +71,8 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event();  // nobody waits, and no task is to be stopped by it: a CHECK
 
-  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread, but no signal handler;
-  // does not block.
+  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread, but no
+  // signal handler; does not block.
   void Set() noexcept;
   // Later waits wait again. Does not concern those that were woken.
   void Reset() noexcept;

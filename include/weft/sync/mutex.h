@@ -1,16 +1,18 @@
-// Mutex: one virtual thread at a time, over suspensions too.
+// Mutex: one virtual thread at a time, also across suspensions.
 //
 //   weft::Mutex mutex;
 //   weft::MutexGuard guard = co_await mutex.Lock();   // unlocked by its destructor, on every path
 //   co_await WriteBoth();
 //
-// Unlike an OS mutex it parks the virtual thread, not its carrier, may be held over a co_await, and may be unlocked on another carrier
-// than the one it was locked on. Not recursive: a thread that locks it twice waits for itself.
+// Unlike an OS mutex, it parks the virtual thread, not its carrier. It may be held over a co_await, and unlocked on
+// another carrier than the one on which it was locked. It is not recursive: a thread that locks it twice waits for
+// itself.
 //
 // Fair: granted in the order of Lock().
-// Lifetime: outlives its guards and waits; if not, that is a CHECK.
+// Lifetime: the mutex must outlive its guards and waits; otherwise it is a CHECK.
 // Memory ordering: what came before an unlock happens before what follows the next Lock().
-// Cancellation: Lock() is a checkpoint. A lock that was granted is delivered; a cancelled wait holds nothing.
+// Cancellation: Lock() is a checkpoint. A lock that was granted is delivered. A cancelled wait holds nothing.
+// Signal handlers must not call it; event.h says what to do instead.
 // Cost: a short lock of the OS's kind; nothing is allocated.
 #ifndef WEFT_SYNC_MUTEX_H_
 #define WEFT_SYNC_MUTEX_H_

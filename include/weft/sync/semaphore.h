@@ -1,16 +1,15 @@
-// Semaphore: at most so many at a time.
+// Semaphore: a limit on how many virtual threads do something at a time.
 //
 //   weft::Semaphore connections(10'000);
 //   weft::Permit permit = co_await connections.Acquire();   // released by its destructor, on every path
 //
-// Members: Acquire(), TryAcquire(), available(). A Permit is movable; Release() gives it back early.
+// Members: Acquire(), TryAcquire(), available(). A Permit can be moved; Release() gives it back early.
 //
-// Fair: permits are granted in the order of Acquire(); nobody overtakes a waiter.
-//
-// Lifetime: outlives its permits and waits; if not, that is a CHECK.
+// Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter.
+// Lifetime: the semaphore must outlive its permits and waits; otherwise it is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
-// Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered; a cancelled wait holds none.
-// Signal handlers call none of this; event.h says what to do instead.
+// Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered. A cancelled wait holds none.
+// Signal handlers must not call it; event.h says what to do instead.
 // Cost: a short lock; nothing is allocated.
 #ifndef WEFT_SYNC_SEMAPHORE_H_
 #define WEFT_SYNC_SEMAPHORE_H_

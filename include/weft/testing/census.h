@@ -1,10 +1,12 @@
-// Census: what is alive. A test that begins and ends with the same census has leaked nothing.
+// Census: counts everything of Weft's that is alive. A test that begins and ends with equal censuses has leaked
+// nothing.
 //
 //   const auto before = weft::testing::Census::Take();
 //   ...
 //   EXPECT_EQ(weft::testing::Census::Take(), before);
 //
-// Exact when nothing runs: called outside of virtual threads, Take() first waits until all that Run() started are wholly gone.
+// A census is exact when nothing runs. Outside of virtual threads, Take() first waits until everything that Run()
+// started is gone.
 #ifndef WEFT_TESTING_CENSUS_H_
 #define WEFT_TESTING_CENSUS_H_
 

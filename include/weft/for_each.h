@@ -205,7 +205,7 @@ class Elements {
     std::lock_guard guard(lock_);
     if (over_) return std::nullopt;
     over_ = true;  // also if an iterator throws
-    // An input range may wait for its next element: it is not asked before somebody wants it.
+    // An input range may wait for its next element: it is not asked before a thread wants one.
     if (!kForward && index_ > 0) ++next_;
     if (next_ == end_) return std::nullopt;
     std::optional<Element> taken(Element{TakeNext(), index_++, false});
@@ -244,8 +244,8 @@ class Elements {
   size_t index_ = 0;
 };
 
-// What the threads of one call share. `run_one(begin, index)` calls begin(), which gives the task of that element, and
-// awaits it; gives a failure where the rest is to be cancelled.
+// What the threads of one call share. `run_one(begin, index)` awaits begin(), the task of that element. It returns a
+// failure if the rest must be cancelled.
 template <class R, class F, class RunOne>
 struct ElementRun {
   Elements<R>& elements;
@@ -262,7 +262,7 @@ Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
     auto taken = run.elements.Take();
     if (!taken.has_value()) co_return absl::OkStatus();
     if (taken->start_another) run.scope.Fork(RunElements(run));
-    ElementReference<R>&& element = **taken;  // an object where the range gives one: it lives as long as the task
+    ElementReference<R>&& element = **taken;  // if the range yields a temporary, it lives as long as the task
     const auto begin = [&] {
       return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
     };
@@ -351,7 +351,7 @@ Task<MapResult<ForEachValue<R, F>>> MapOver(R range, int limit, F function) {
   co_return values;
 }
 
-// The outcome of the task that begin() gives; what it throws is one.
+// The outcome of the task that begin() returns. An exception is an outcome, too.
 template <class T, class Begin>
 Task<StatusOrOf<T>> OutcomeOf(const Begin& begin) {
 #if WEFT_EXCEPTIONS

@@ -131,7 +131,7 @@ class ForeignCall {
 
   // Lets `next` run on this thread, until the adapter is resumed.
   auto Run(std::coroutine_handle<> next) noexcept { return RunAwaiter(*this, next); }
-  // The foreign coroutine that is to go on; null: the work has ended.
+  // The foreign coroutine that goes on next; null: the work has ended.
   std::coroutine_handle<> TakeNext() noexcept { return std::exchange(next_, {}); }
   bool failed() const noexcept { return exception_ != nullptr; }
   bool cancelled() const noexcept { return cancelled_; }

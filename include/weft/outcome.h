@@ -49,7 +49,7 @@ class StatusError : public std::runtime_error {
   absl::Status status_;
 };
 
-// See the table above. Null gives OK.
+// By the table above. A null pointer becomes OK.
 absl::Status ExceptionToStatus(const std::exception_ptr& exception);
 
 // How one subtask failed.

@@ -61,15 +61,16 @@
 
 namespace weft {
 
-// kAuto: io_uring, if every carrier gets at the start what it takes there: that the kernel and its filters allow the
-// calls, two descriptors, and 36 KiB of locked memory, which a user's processes share the limit of. Else epoll; says
-// why once, on standard error. kUring: an error where it is refused. kEpoll.
+// kAuto: io_uring if every carrier gets at the start what it needs; otherwise epoll, and a line on standard error,
+// once, that says why. A carrier needs the calls to be allowed by the kernel and its filters, two descriptors, and 36
+// KiB of locked memory (all processes of a user share that limit). kUring: io_uring, or an error if it is refused.
+// kEpoll: epoll.
 using IoBackend = internal::IoBackend;
 
-// Is told of failures that nobody else can be given: what OnComplete() of a scope's policy has thrown, and that a
-// subtask of a Supervisor without a report has failed. `what` is a sentence, `exception` null where there was none.
-// Called on the virtual thread of that subtask, at its end, by several at once; it must not wait or throw. Null: a line
-// on standard error.
+// Called for failures that have no other recipient: an exception of OnComplete() of a scope's policy, and the failure
+// of a subtask of a Supervisor without a report function. `what` is a sentence; `exception` is null if there was none.
+// It is called on the subtask's virtual thread, at its end, and by several threads at once; it must not wait or throw.
+// Null: a line on standard error.
 using UncaughtFailureHandler =
     std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>;
 

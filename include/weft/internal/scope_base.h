@@ -5,8 +5,8 @@
 //   shut down starts nothing  waits           nothing         Close, the destructor
 //   closed    CHECK           CHECK           CHECK           nothing
 //
-// Rounds, as in the JDK: the first Fork() after a completed Join() opens a new round; the owner may look at a subtask once a Join() of
-// its round has completed.
+// Rounds, as in the JDK: the first Fork() after a completed Join() opens a new round; the owner may look at a subtask
+// once a Join() of its round has completed.
 #ifndef WEFT_INTERNAL_SCOPE_BASE_H_
 #define WEFT_INTERNAL_SCOPE_BASE_H_
 
@@ -78,18 +78,19 @@ class ScopeBase : public ScopeRecord {
   template <class... Where>
   static void* operator new(size_t, Where...) = delete;  // a scope is a local variable of the coroutine that opens it
 
-  // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. The child is runnable on any carrier.
-  // After the scope was shut down: starts nothing but what has promised a clean-up (finally.h), and the subtask stays kUnavailable.
-  // Without memory for it: starts nothing, and the subtask has failed (kResourceExhausted, std::bad_alloc), which the policy sees as
-  // any failure. The owner and every virtual thread in the tree below the scope may fork; anyone else is a CHECK, as is a fork under
-  // other scoped-value bindings than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the
+  // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. Any carrier may run the
+  // child. After a shutdown of the scope, it starts only what has promised a clean-up (finally.h), and the subtask
+  // stays kUnavailable. Without memory for the child, it starts nothing, and the subtask has failed
+  // (kResourceExhausted, std::bad_alloc); the policy sees that like any failure. The owner and every virtual thread in
+  // the tree below the scope may call it. Any other caller is a CHECK, and so is a fork under other scoped-value
+  // bindings than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the
   // child.
   template <IntoTask A>
   Subtask<FlatValue<ValueOf<A>>> Fork(A&& task, ForkOptions options = {}) {
     return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)));
   }
-  // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that. The closure is moved into the child and kept
-  // until it has ended, so captures by value are safe.
+  // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that Task. The closure is moved into
+  // the child and kept until the child has ended, so captures by value are safe.
   template <class F>
     requires GivesTask<std::decay_t<F>&>
   Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> Fork(F&& closure, ForkOptions options = {}) {
@@ -97,10 +98,11 @@ class ScopeBase : public ScopeRecord {
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
   }
 
-  // Starts a daemon: a child that serves the others, a ticker or a watchdog, say. A join waits until the other children
-  // have ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure is the scope's, as any
-  // child's, and shown to a policy for subtasks of any type, as Supervisor's; of its value no policy hears. It does not
-  // count against max_concurrency. The owner alone; the rest as Fork().
+  // Starts a daemon: a child that serves the other children, like a ticker or a watchdog. A join waits until the others
+  // have ended, then cancels the daemons (kOthersEnded) and waits for them. A daemon's failure counts for the scope,
+  // like that of any child. A policy for subtasks of any type, like Supervisor's, sees the failure; no policy sees a
+  // daemon's value. A daemon does not count against max_concurrency. Only the owner may call it. The rest is like
+  // Fork().
   template <IntoTask A>
   Subtask<FlatValue<ValueOf<A>>> ForkDaemon(A&& task, ForkOptions options = {}) {
     return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)), /*daemon=*/true);
@@ -112,16 +114,18 @@ class ScopeBase : public ScopeRecord {
     return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure), /*daemon=*/true);
   }
 
-  // Starts no more children and asks those that run to end, but for the caller if it is one. Does not wait, not even
-  // until all have been asked: that goes on in batches, on any carrier. Idempotent. The owner and the threads in the
-  // tree below. `why` is for the reason of those that are cancelled.
+  // From now on the scope starts no children. Asks those that run to end, except the caller if it is a child. Does not
+  // wait, not even until all have been asked: carriers ask them in batches. Idempotent. The owner and the threads in
+  // the tree below may call it. `why` is for the CancelReason of the cancelled children.
   void Shutdown(Literal why = "", std::source_location where = std::source_location::current());
   bool IsShutdown() const noexcept { return shut(); }
 
  protected:
-  // `policy` is for the hooks; `completions`, if it is not null, gets the subtasks that complete. Both outlive the scope.
+  // `policy` is for the hooks; `completions`, if it is not null, gets the subtasks that complete. Both outlive the
+  // scope.
   ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options);
-  // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and nothing else.
+  // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and
+  // nothing else.
   ~ScopeBase();
 
   void CheckOwner(const char* what) const;

@@ -42,7 +42,7 @@ class TwoOfAKind {
     if (said.state() == weft::AnySubtask::State::kSuccess && ++votes_[*said] == 2) agreed_ = *said;
     return agreed_.has_value();                        // true: shut the scope down
   }
-  std::optional<std::string> Result(const weft::Outcome&) { return agreed_; }  // what Join() gives
+  std::optional<std::string> Result(const weft::Outcome&) { return agreed_; }  // what Join() returns
 
  private:
   std::map<std::string, int> votes_;

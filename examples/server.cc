@@ -56,7 +56,7 @@ weft::Task<void> Handle(weft::net::TcpStream stream) {
   if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // runs to its end even when cancelled
 }
 
-// As many as there may be descriptors, except for some that everything else needs. Who comes then waits in the backlog.
+// The limit of descriptors, less some that everything else needs. Further connections wait in the backlog.
 int64_t MostConnections() {
   constexpr int64_t kReserved = 64;
   rlimit descriptors = {};
@@ -75,7 +75,7 @@ weft::Task<absl::Status> Main() {
   while (stopped.ok()) {
     auto permit = co_await connections.Acquire();      // released by its destructor, on every path
     auto stream = co_await listener->Accept();         // waits if descriptors are short all the same
-    stopped = stream.status();                         // what is left is the end of the listener
+    stopped = stream.status();                         // an error here is the end of the listener
     if (!stopped.ok()) break;
     scope.Fork([p = std::move(permit), s = *std::move(stream)]() mutable -> weft::Task<void> {
       co_await Handle(std::move(s));

@@ -99,11 +99,15 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         deps = deps,
     )
 
+# A test ends in seconds, but not on a machine that compiles something else meanwhile.
+_TIMEOUT = "moderate"
+
 def weft_test(name, srcs, deps = [], copts = [], size = "small", main = "//tests:test_main", **kwargs):
     """A GoogleTest program. Most have the main of Weft, which asserts the census after every test."""
     cc_test(
         name = name,
         size = size,
+        timeout = kwargs.pop("timeout", _TIMEOUT),
         srcs = srcs,
         copts = _COPTS + copts,
         deps = deps + [
@@ -166,6 +170,7 @@ def python_test(name, src, data = [], args = [], size = "small", **kwargs):
     native.sh_test(
         name = name,
         size = size,
+        timeout = kwargs.pop("timeout", _TIMEOUT),
         srcs = ["//bazel:python_test.sh"],
         args = ["$(location %s)" % src] + args,
         data = [src] + data,

@@ -39,9 +39,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <optional>
-#include <ranges>
 #include <source_location>
 #include <type_traits>
 #include <utility>

@@ -84,6 +84,7 @@
 #include "weft/outcome.h"
 #include "weft/policy.h"
 #include "weft/ready.h"
+#include "weft/scope_options.h"
 #include "weft/subtask.h"
 #include "weft/task.h"
 #include "weft/text_view.h"

@@ -23,6 +23,7 @@
 #include "weft/ready.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/scope_options.h"
 #include "weft/scoped_value.h"
 #include "weft/stop_event.h"
 #include "weft/stop_token.h"

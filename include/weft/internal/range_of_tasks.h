@@ -4,7 +4,7 @@
 
 #include "weft/internal/compiler.h"
 
-#include <ranges>
+#include <iterator>  // has the concepts of ranges as well; <ranges> is 3,500 lines of views
 #include <type_traits>
 #include <utility>
 #include <vector>

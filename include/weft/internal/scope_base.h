@@ -15,7 +15,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -34,27 +33,12 @@
 #include "weft/internal/scheduler.h"
 #include "weft/internal/timer_wheel.h"
 #include "weft/outcome.h"
+#include "weft/scope_options.h"
 #include "weft/subtask.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
 
 namespace weft {
-
-// Of one scope.
-struct ScopeOptions {
-  static constexpr int kUnlimited = std::numeric_limits<int>::max();
-
-  TextView name = {};                    // for dumps; the scope keeps a copy
-  int max_concurrency = kUnlimited;      // children that run at once, at least 1: the others start later, in order
-  absl::Duration timeout = absl::InfiniteDuration();  // from the opening; then the scope is shut down (kTimeout)
-  std::source_location where = std::source_location::current();  // for the reasons of what it cancels by itself
-};
-
-// Of one Fork().
-struct ForkOptions {
-  TextView name = {};  // of the virtual thread, which keeps a copy; empty: none
-};
-
 namespace internal {
 
 class BindingNode;

@@ -16,7 +16,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <ranges>
+#include <iterator>
 #include <string_view>
 #include <type_traits>
 

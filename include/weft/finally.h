@@ -104,7 +104,7 @@ Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace)
   }
   if (cancelled) {
     co_await Yield();
-    WEFT_CHECK(false) << "a request to cancel that Finally() has stopped for a while is gone";
+    WEFT_CHECK(false) << "the request to cancel that Finally() has held back is gone";
   }
   if constexpr (std::is_void_v<T>) {
     slot.Take();

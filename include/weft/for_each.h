@@ -8,9 +8,9 @@
 //       co_await weft::MapSettled(urls, 8, [](const Url& url) { return Fetch(url); }, {.timeout = absl::Seconds(2)});
 //
 // The function takes a reference to the element, and the element's index (a size_t, from 0) if it has two parameters.
-// It returns a Task. At most `limit` of these tasks run at once, each on a virtual thread of its own. The threads take
-// the elements in the order of the range. A thread is started when there is an element for it: neither a long range nor
-// a high limit costs memory by itself. The first failure cancels the rest; when they have ended, that failure is the
+// It returns a Task. At most `limit` of these tasks run at once, on as many virtual threads, which take the elements
+// one by one in the order of the range. A thread is started when there is an element for it: neither a long range nor a
+// high limit costs memory by itself. The first failure cancels the rest; when they have ended, that failure is the
 // result. MapSettled() cancels nothing on a failure, and keeps every outcome.
 //
 //   the function returns          ForEach returns                  Map returns, in the order of the range

@@ -1,4 +1,5 @@
-// What a scope does when its subtasks end, and what its Join() returns.
+// Policies: what a scope does when its subtasks end, and what its Join() returns. Each name is a scope with that
+// policy:
 //
 //   ShutdownOnFailure      the first failure cancels the rest; returns that failure, or OK
 //   ShutdownOnSuccess<T>   the first success cancels the rest; returns its value, or the first failure

@@ -16,8 +16,8 @@
 //   absl::StatusOr<weft::MutexGuard> guard = co_await weft::WithTimeout(absl::Seconds(1), mutex.Lock());
 //
 // The awaitable must be a temporary, or be passed by std::move(). It can be moved until it is awaited. The mutex or the
-// buffer that it refers to must outlive it. It either completes, and the result has what was acquired, or it is
-// cancelled. Cost: a frame.
+// buffer that it refers to must outlive it. The operation either completes, and the result has what was acquired, or it
+// is cancelled. Cost: a frame.
 //
 // Lifetime. Parameters are kept in the frame, by value or by reference as declared. A reference must outlive the call,
 // as with any function. If a parameter is declared [[clang::lifetimebound]], clang warns when a Task with a name refers

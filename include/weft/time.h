@@ -3,8 +3,8 @@
 //   co_await weft::Sleep(absl::Milliseconds(10));
 //
 // The virtual thread is parked, and its carrier runs others. A sleep never ends early. It ends late by at most one tick
-// of the timer wheel (0.26 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has
-// passed, lets the threads that wait for this carrier run first, like Yield().
+// of the timer wheel (0.26 ms) plus the time until a carrier is free. A sleep of zero or less lets the threads that
+// wait for this carrier run first, like Yield().
 //
 // Cancellation: Sleep() and Yield() are checkpoints. A cancelled sleep ends at once.
 // Cost: one timer node in the frame, O(1) to arm and to cancel; nothing is allocated.

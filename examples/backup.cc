@@ -1,4 +1,4 @@
-// What has to be cleaned up, and what need not be waited for.
+// A clean-up that always runs, and waits that may be given up.
 #include <cstdio>
 #include <optional>
 #include <set>
@@ -10,7 +10,7 @@
 
 namespace {
 
-// A store whose every operation takes its time.
+// A store with slow operations.
 class Store {
  public:
   weft::Task<absl::Status> Write(std::string name, absl::Duration duration) {
@@ -26,11 +26,11 @@ class Store {
   size_t size() const { return names_.size(); }
 
  private:
-  std::set<std::string> names_;  // of one virtual thread at a time
+  std::set<std::string> names_;  // used by one virtual thread at a time
 };
 
 //! [finally]
-// The clean-up waits, as no destructor can, and it runs however the task ends: also when it is cancelled.
+// The clean-up can wait, unlike a destructor. It runs however the task ends, also when it is cancelled.
 weft::Task<absl::Status> Copy(Store& store, absl::Duration duration) {
   co_return co_await weft::Finally(store.Write("copy.tmp", duration),
                                    [&]() -> weft::Task<void> { co_await store.Remove("copy.tmp"); });
@@ -49,7 +49,7 @@ weft::Task<absl::Status> Main() {
   std::printf("a long one: %s\n", absl::StatusCodeToString(late.code()).c_str());
   std::printf("left behind: %zu\n", store.size());
 
-  // Nice to have, but not for longer than a while.
+  // Nice to have: give up after a while.
   std::optional<std::string> statistics =
       co_await weft::MoveOnAfter(absl::Minutes(1), Statistics(absl::Milliseconds(1)));
   std::printf("statistics: %s\n", statistics.value_or("not this time").c_str());
@@ -60,7 +60,7 @@ weft::Task<absl::Status> Main() {
   weft::ShutdownOnFailure scope("backup");
   scope.Fork([&]() -> weft::Task<void> { co_await stop.Wait(); });
   //! [join_for]
-  // A join that does not wait for ever; the children go on meanwhile, and can be waited for again.
+  // A join that gives up after a while. The children go on, and can be joined again.
   std::optional<weft::Outcome> joined = co_await scope.JoinFor(absl::Milliseconds(5));
   if (!joined.has_value()) {
     std::printf("still at work\n");

@@ -64,7 +64,7 @@ weft::Task<absl::Status> Main() {
   std::printf("%zu pages, from %s to %s; at most three at once: %s\n", seen->size(), seen->front().c_str(),
               seen->back().c_str(), most_fetching <= 3 ? "yes" : "no");
 
-  // The same, where it is known beforehand what there is to do: results in the order of the range.
+  // The same for a range that is known beforehand: results in the order of the range.
   const std::vector<int> numbers = {5, 4, 3};
   const absl::StatusOr<std::vector<Page>> pages = co_await weft::Map(numbers, 2, Fetch);
   if (!pages.ok()) co_return pages.status();

@@ -13,7 +13,7 @@
 // Another library, which knows nothing of virtual threads.
 namespace other {
 
-// Reads on an OS thread of its own, which resumes whoever awaits it.
+// Reads on an OS thread of its own, which resumes the coroutine that awaits it.
 class File {
  public:
   explicit File(std::string content) : content_(std::move(content)) {}
@@ -37,7 +37,7 @@ class File {
 
 File::Read ReadAsync(File& file) { return {file}; }
 
-// A coroutine that is started by whoever awaits it, and resumes that one when it ends.
+// A coroutine that the awaiting coroutine starts, and that resumes it when it ends.
 class Task {
  public:
   struct promise_type {

@@ -1,4 +1,4 @@
-// The programs of docs/from-loom.md, which stand there beside what they would be in Java, and a run of each.
+// The programs of docs/from-loom.md, which shows them beside their Java versions, and a run of each.
 #include <atomic>
 #include <cstddef>
 #include <cstdio>

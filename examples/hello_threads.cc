@@ -1,5 +1,5 @@
-// The seed of them all: one virtual thread more than there are CPUs, each printing itself. Each of the first holds its
-// carrier until all carriers are taken; so one of the carriers serves two, and every other one serves one.
+// The first program to try: one virtual thread more than there are CPUs, and each prints itself. All but the last hold
+// their carriers until every carrier is taken. So one carrier serves two threads, and every other carrier serves one.
 #include <atomic>
 #include <cstdio>
 #include <map>
@@ -22,9 +22,9 @@ weft::Task<void> SayHello(std::atomic<int>& arrived, int carriers) {
     std::lock_guard lock(served_mutex);
     ++served[self.carrier()];
   }
-  if (++arrived > carriers) co_return;  // the one too many
+  if (++arrived > carriers) co_return;  // one more than there are carriers
   while (arrived < carriers) {
-    // Computing, as far as the scheduler can see: the others have to find another carrier.
+    // For the scheduler this is a computation: the other threads must find other carriers.
   }
 }
 

@@ -35,7 +35,7 @@ struct InProgress {
   ~InProgress() { --calls_in_progress; }
 };
 
-// The user service. User 404 is looked for until somebody cancels the search.
+// The user service. The search for user 404 goes on until it is cancelled.
 weft::Task<User> FetchUserOrThrow(UserId id) {
   InProgress call;
   co_await weft::Sleep(id == 404 ? absl::InfiniteDuration() : absl::Milliseconds(1));

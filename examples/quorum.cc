@@ -1,4 +1,4 @@
-// What several servers say: of most of them, of the first that knows, and of all of them.
+// Asks several servers: for what two of them agree on, for the first answer, and for all answers.
 #include <array>
 #include <cstdio>
 #include <map>

@@ -1,7 +1,7 @@
-// A server: one virtual thread a connection, as many at a time as there are descriptors for, each with its context, two
-// seconds to be served, and a last word for those it rejects.
+// A server with one virtual thread per connection, and as many connections as there are descriptors for. Each has a
+// context and two seconds to be served. A connection that is late gets a last word before it is closed.
 //
-// What it serves: for each line, how long it is and where it came from.
+// For each line that a client sends, the server answers how long the line is and where it came from.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -109,7 +109,7 @@ weft::Task<absl::Status> Serve(weft::net::TcpStream& stream) {
 }
 
 weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why) {
-  // A client that does not listen has its answer: the end of the connection.
+  // If the client does not listen, the end of the connection is its answer.
   (co_await stream.Write(absl::StrCat("rejected: ", why.ToString(), "\n"))).IgnoreError();
 }
 

@@ -1,4 +1,4 @@
-// Services that others wait for, failures that are told of, and a context that is bound anew further in.
+// Services that other threads wait for, failures that are reported, and a context that is bound again further in.
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -11,7 +11,7 @@ namespace {
 
 weft::ScopedValue<std::string> kContext;
 
-// Says where it is called, whoever calls it.
+// Prints in which context it is called.
 void Log(const std::string& message) { std::printf("[%s] %s\n", kContext.OrElse("").c_str(), message.c_str()); }
 
 //! [rebinding]
@@ -36,7 +36,7 @@ class Server {
   weft::Task<absl::Status> Serve(weft::Ready ready) {
     if (open_) co_return absl::AlreadyExistsError("the address is in use");
     open_ = true;
-    ready.Set();  // who started it goes on here
+    ready.Set();  // the thread that started it goes on
     while (true) {
       co_await asked_.Wait();
       asked_.Reset();
@@ -59,14 +59,14 @@ class Server {
 weft::Task<absl::Status> Main() {
   Server server;
   int failures = 0;
-  // Lets the others run when one fails, and tells of it at once. It has no lock: one call at a time.
+  // When a child fails, the others run on, and the failure is reported at once. One call at a time: no lock.
   weft::Supervisor scope([&failures](const weft::AnySubtask& failed) {
     ++failures;
     std::printf("a service failed: %s\n", failed.status().ToString().c_str());
   });
   const auto serve = [&server](weft::Ready ready) { return server.Serve(std::move(ready)); };
 
-  // Comes back when the service is ready, so that nobody is refused.
+  // Returns when the service is ready, so that no request is refused.
   auto started = co_await scope.Start(serve, {.name = "server"});
   if (!started.ok()) co_return started.status();
   co_await server.Ask();

@@ -1,4 +1,4 @@
-// JSON from others, and to others: neither may end the program.
+// JSON from and to other programs. Neither direction may end this program.
 #ifndef WEFT_EXAMPLES_GATEWAY_JSON_H_
 #define WEFT_EXAMPLES_GATEWAY_JSON_H_
 

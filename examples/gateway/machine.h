@@ -1,4 +1,4 @@
-// What this machine lets a process have, and what this process has.
+// The resources that this machine allows a process, and those that this process uses.
 #ifndef WEFT_EXAMPLES_GATEWAY_MACHINE_H_
 #define WEFT_EXAMPLES_GATEWAY_MACHINE_H_
 

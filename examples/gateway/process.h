@@ -1,4 +1,4 @@
-// Processes that are this program again, with another role, and that report back over a pipe.
+// Child processes that run this program in another role, and report back over a pipe.
 #ifndef WEFT_EXAMPLES_GATEWAY_PROCESS_H_
 #define WEFT_EXAMPLES_GATEWAY_PROCESS_H_
 

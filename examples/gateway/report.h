@@ -1,4 +1,4 @@
-// What had to hold, whether it held, and the whole of it as text.
+// The report: what had to hold, whether it held, and all of it as text.
 #ifndef WEFT_EXAMPLES_GATEWAY_REPORT_H_
 #define WEFT_EXAMPLES_GATEWAY_REPORT_H_
 

@@ -1,15 +1,14 @@
-// One of the three services behind the gateway: users, orders or payments. Each knows one number about everybody.
+// One of the three services behind the gateway: users, orders or payments. Each has one number about every user.
 //
 //   GET  /users/7                    the record (under the service's own name); held while the gate is closed
 //   GET  /work?ms=700                an answer that takes that long
 //   POST /gate?state=closed          from now on records are held
 //   POST /gate?state=open            lets them go; with &fail=1 those that are held get 500
 //   GET  /await?counter=held&at_least=1     answers when so many records are held at once
-//   GET  /await?counter=aborted&at_least=1  ... when so many requests for records have been given up by those who asked
+//   GET  /await?counter=aborted&at_least=1  ... when clients have given up so many requests for records
 //   GET  /stats
 //
-// A handler whose client hangs up is cancelled: the counter of aborted requests is counted up by the destructor of a
-// local.
+// A handler whose client hangs up is cancelled. The destructor of a local counts the aborted request.
 #ifndef WEFT_EXAMPLES_GATEWAY_SERVICE_H_
 #define WEFT_EXAMPLES_GATEWAY_SERVICE_H_
 

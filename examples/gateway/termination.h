@@ -3,7 +3,7 @@
 //   int main() {
 //     gateway::Termination termination;      // first: the threads that are started later inherit the blocked signals
 //     ... co_await termination.event().Wait();      // drain
-//     ... co_await termination.again().Wait();      // whoever sends a second one does not want to wait for that
+//     ... co_await termination.again().Wait();      // a second signal: do not wait for the drain
 //   }
 #ifndef WEFT_EXAMPLES_GATEWAY_TERMINATION_H_
 #define WEFT_EXAMPLES_GATEWAY_TERMINATION_H_

@@ -1,5 +1,5 @@
-// The gateway's main job with one OS thread a connection and blocking calls, to be measured beside the other: GET
-// /user/{id}, /await and /stats, answered as GatewayServer does. Time limits and cancellation are left out.
+// The gateway's main job with one OS thread per connection and blocking calls, to be measured beside GatewayServer. It
+// answers GET /user/{id}, /await and /stats like GatewayServer, but has no time limits and no cancellation.
 #ifndef WEFT_EXAMPLES_GATEWAY_THREADED_SERVER_H_
 #define WEFT_EXAMPLES_GATEWAY_THREADED_SERVER_H_
 

@@ -2,8 +2,8 @@
 //
 //   call-07   |0..........1          |  0@0.2+0.1  1@935.1+0.2
 //
-// One line a virtual thread: dots while it lives, the carrier's digit where it is mounted; then every stretch, as
-// carrier@begin+length in ms.
+// There is one line per virtual thread: dots while it lives, and the carrier's digit where it is mounted. Then comes
+// every stretch, written carrier@begin+length in ms.
 #ifndef WEFT_EXAMPLES_GATEWAY_TIMELINE_H_
 #define WEFT_EXAMPLES_GATEWAY_TIMELINE_H_
 

@@ -1,4 +1,4 @@
-// A number that goes up and down, and that virtual threads wait for: "until 10,000 requests are in".
+// A number that goes up and down, and that virtual threads can wait for: "until 10,000 requests have arrived".
 #ifndef WEFT_EXAMPLES_GATEWAY_WATCHED_COUNTER_H_
 #define WEFT_EXAMPLES_GATEWAY_WATCHED_COUNTER_H_
 

@@ -3,9 +3,9 @@
 //   http::Pool orders(address, {.max_connections = 256});
 //   absl::StatusOr<http::Response> answer = co_await orders.Call(request);
 //
-// Time limits are the caller's: weft::WithTimeout. A call that is cancelled closes its connection, by which the server
-// knows. The status of a Response, 500 included, is the caller's to judge; an error here means that there was no
-// answer.
+// For a time limit, call it inside weft::WithTimeout. A call that is cancelled closes its connection, which tells the
+// server. An error status means that there was no answer. Callers must look at Response::status themselves, also for a
+// 500.
 #ifndef WEFT_EXAMPLES_HTTP_CLIENT_H_
 #define WEFT_EXAMPLES_HTTP_CLIENT_H_
 

@@ -1,4 +1,4 @@
-// Requests and responses of HTTP/1.1, as values. How they are read is parser.h; how they are written is Serialize().
+// Requests and responses of HTTP/1.1, as values. parser.h reads them; Serialize() writes them.
 #ifndef WEFT_EXAMPLES_HTTP_MESSAGE_H_
 #define WEFT_EXAMPLES_HTTP_MESSAGE_H_
 

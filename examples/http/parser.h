@@ -15,10 +15,10 @@
 //
 // Input may be split anywhere. Memory is bounded by the limits, whatever the peer sends.
 //
-// What two programs may read in two ways is refused, where RFC 9112 lets a recipient choose: a line that begins with
-// white space (obsolete folding), a request with no Host, two, or one that is no host, a length beside chunks, a coding
-// other than chunked, a chunk that does not end where it said. A message that one of them takes for two is how requests
-// are smuggled past the other.
+// Where RFC 9112 lets a recipient choose, the parsers refuse what two programs may read in two ways. If one of them
+// takes a message for two, requests can be smuggled past the other. Refused are: a line that begins with white space
+// (obsolete folding); a request with no Host, with two, or with an invalid one; a length beside chunks; a coding other
+// than chunked; a chunk that does not end where it said.
 #ifndef WEFT_EXAMPLES_HTTP_PARSER_H_
 #define WEFT_EXAMPLES_HTTP_PARSER_H_
 

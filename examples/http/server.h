@@ -1,19 +1,20 @@
-// An HTTP/1.1 server: one virtual thread a connection, and its requests one after the other.
+// An HTTP/1.1 server: one virtual thread per connection, which serves its requests one after the other.
 //
 //   http::Server server({}, [](const http::Request& request) -> weft::Task<http::Response> { ... });
 //   absl::Status ended = co_await server.Serve(*listener, stop);     // until stop.Set(), then drains
 //
-// The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer:
-// finishing the sending half counts as hanging up. A handler that throws gives 500.
+// The handler runs as a virtual thread of its own. It is cancelled if the client hangs up before it has its answer;
+// finishing the sending half counts as hanging up. If the handler throws, the answer is 500.
 //
-// Answered without the handler, and then closed: 400 malformed, 408 too slow, 413 and 431 too large, 501 a coding and
-// 505 a version that is not known. A client that sends its requests without waiting (pipelining) has its answers in
-// their order. What it sends while a handler runs is read, so that a hang-up shows behind it, and kept up to
-// max_ahead_bytes; of a client that sends more than that, the rest is dropped, and the connection closed after the
-// answer.
+// The server answers some requests without the handler, and closes the connection: 400 malformed, 408 too slow, 413 and
+// 431 too large, 501 an unknown coding, 505 an unknown version. A client that sends requests without waiting
+// (pipelining) gets its answers in their order. While a handler runs, the server reads what the client sends, so that
+// it sees a hang-up behind it, and keeps up to max_ahead_bytes. If the client sends more, the rest is dropped, and the
+// connection is closed after the answer.
 //
-// Drain: accepts no more, closes the connections that are between requests, lets requests that have begun to arrive
-// finish, each within its time limits, and returns when all connections have ended. EndDrain() ends them all.
+// Drain: the server accepts no more connections and closes those that are between requests. Requests that have begun to
+// arrive finish, each within its time limits. Serve() returns when all connections have ended. EndDrain() ends them
+// all.
 #ifndef WEFT_EXAMPLES_HTTP_SERVER_H_
 #define WEFT_EXAMPLES_HTTP_SERVER_H_
 

@@ -1,4 +1,4 @@
-// ScopeOptions and ForkOptions: what a scope, and a child, can be given beside its task.
+// ScopeOptions and ForkOptions: the options of a scope and of a child.
 //
 //   weft::ShutdownOnFailure scope({.name = "fetch", .max_concurrency = 8, .timeout = absl::Seconds(2)});
 //   scope.Fork(Fetch(url), {.name = "first"});
@@ -19,19 +19,19 @@ namespace weft {
 struct ScopeOptions {
   static constexpr int kUnlimited = std::numeric_limits<int>::max();
 
-  // For dumps and messages; the scope keeps a copy.
+  // Appears in dumps and messages. The scope keeps a copy.
   TextView name = {};
-  // Children that run at once, at least 1: a CHECK. The others start later, in the order of their forks.
+  // How many children run at once. Further children start later, in the order of their forks. Less than 1 is a CHECK.
   int max_concurrency = kUnlimited;
-  // From the opening. When it is over, the scope is shut down (CancelReason::Kind::kTimeout).
+  // Counts from the opening. When it is over, the scope is shut down (CancelReason::Kind::kTimeout).
   absl::Duration timeout = absl::InfiniteDuration();
-  // Where the scope is opened, for the reasons of what it cancels by itself.
+  // The line that opens the scope, for the CancelReason of what the scope cancels by itself.
   std::source_location where = std::source_location::current();
 };
 
 // Of one Fork().
 struct ForkOptions {
-  // Of the virtual thread, which keeps a copy; empty: none.
+  // The name of the virtual thread, which keeps a copy. Empty: no name.
   TextView name = {};
 };
 

@@ -1,6 +1,7 @@
-// Layer base. The exceptions that are being thrown and handled on this OS thread. Who runs other code in the middle of
-// an exception, or goes over to another stack, sets them aside meanwhile, so that this code sees none of them: neither
-// std::uncaught_exceptions(), by which destructors tell a failure from a success, nor std::current_exception().
+// Layer base. The exceptions that are being thrown and handled on this OS thread. Code that runs other code in the
+// middle of an exception, or that switches to another stack, sets them aside meanwhile. The other code then sees none
+// of them: neither std::uncaught_exceptions(), by which destructors tell a failure from a success, nor
+// std::current_exception().
 #ifndef WEFT_LIB_BASE_EXCEPTION_STATE_H_
 #define WEFT_LIB_BASE_EXCEPTION_STATE_H_
 

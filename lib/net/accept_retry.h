@@ -20,10 +20,10 @@
 //    would fail again: a server that does so burns a CPU, and one that gives up is gone after its first burst.
 //  * Anything else is a mistake, or the end of the listener.
 //
-// What a shortage is waited for. Mostly the descriptors are our own, and one is free as soon as one of our sockets is
-// closed: DescriptorFreed() wakes those who wait. Files, other libraries, other processes (ENFILE) and the kernel's
-// memory say nothing when they give something back; for those, a pause ends by itself, after 5 ms at first, and after
-// twice the time of the last one each time, up to 1 s. (The times are those of Go's net/http.)
+// How a shortage ends. Mostly the descriptors are our own, and one is free as soon as one of our sockets is closed:
+// DescriptorFreed() wakes the threads that wait. Files, other libraries, other processes (ENFILE) and the kernel's
+// memory do not tell us when they free something. For those, a pause ends by itself: after 5 ms at first, and then
+// after twice the time of the last pause, up to 1 s. (The times are those of Go's net/http.)
 //
 // Why no wake-up is lost:
 //   An Accept()                                        Who closes a descriptor
@@ -32,16 +32,17 @@
 //   3. reads generation_, under the lock               3. if short_ is 0, done
 //   4. accept(2)                                       4. ++generation_ and wakes all, under the lock
 //   5. waits, unless generation_ has changed
-// Either the closer sees that somebody is short, and changes the generation: after 3, or before it, and then also
-// before 4, which finds the descriptor. Or it sees nobody; then its close came before the fence at 2, and hence before
-// 4.
+// Either the closer sees that an Accept() is short, and changes the generation. If that comes after 3, the Accept()
+// does not wait. If it comes before 3, it also comes before 4, which finds the descriptor. Or the closer sees no
+// Accept(); then its close came before the fence at 2, and hence before 4.
 //
-// All are woken for one descriptor: those that come too late go on with their pause. There is one Accept() a listener
-// as a rule.
+// One descriptor wakes all that wait; those that come too late go on with their pause. As a rule there is one Accept()
+// per listener.
 //
-// Rejected: a reserve descriptor that is closed to accept and drop the connection (libuv). It tells the client, but
+// Rejected: a reserve descriptor that is closed to accept and drop the connection (libuv). It tells the client, but it
 // needs the descriptor back, which another thread may take; and a client that waits in the backlog is served when the
-// burst is over. A second that is always slept through (Tokio's axum and hyper): our own close ends it at once here.
+// burst is over. Also rejected: a pause of a whole second each time (Tokio's axum and hyper). Here, our own close ends
+// the pause at once.
 #ifndef WEFT_LIB_NET_ACCEPT_RETRY_H_
 #define WEFT_LIB_NET_ACCEPT_RETRY_H_
 

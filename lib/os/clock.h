@@ -1,10 +1,10 @@
 // Layer os. What time is it?
 //
-// A `Clock` gives nanoseconds that never go back, counted from a point of its own: compare its values with each other
-// only. `Clock::Real()` is CLOCK_MONOTONIC, and the deadlines that `FutexWait` and the kernel take are on it; a test
-// gives a runtime a clock of its own, which it moves by hand.
+// A `Clock` returns nanoseconds that never go back, counted from a point of its own: compare its values only with each
+// other. `Clock::Real()` is CLOCK_MONOTONIC; `FutexWait` and the kernel take deadlines on that clock. A test can run a
+// runtime on a clock of its own, which it moves by hand.
 //
-// Lifetime: the real clock lives as long as the process. Any thread may ask any clock.
+// Lifetime: the real clock lives as long as the process. Any thread may read any clock.
 // Cost of the real clock: about 50 ns on a virtual machine, no syscall.
 #ifndef WEFT_LIB_OS_CLOCK_H_
 #define WEFT_LIB_OS_CLOCK_H_

@@ -3,11 +3,11 @@
 // `FutexWait(word, expected, deadline)` sleeps while `word == expected`, until a `FutexWake` on that word or until the
 // deadline. `FutexWake(word, n)` wakes up to n sleepers. Both are `noexcept`, allocate nothing and leave `errno` alone.
 //
-// A wait may also end for no reason (a signal, or a wake meant for memory that lay at this address before): the caller
-// looks at the word and waits again. A wake needs the address only; the memory may already be gone.
+// A wait may also end for no reason (a signal, or a wake meant for memory that lay at this address before). So the
+// caller looks at the word, and waits again. A wake needs only the address; the memory may already be gone.
 //
-// Memory ordering: none is promised. The words are compared by the kernel in one step with going to sleep, so a store
-// before a `FutexWake` is never missed; whoever wants to read data after it, loads the word with acquire.
+// Memory ordering: none is promised. The kernel compares the word and puts the thread to sleep in one step, so a store
+// before a `FutexWake` is never missed. Callers that read data after the wait load the word with acquire.
 //
 // Cost: a bare syscall is about 140 ns; waking a sleeper on another core costs the waker about 7 us.
 #ifndef WEFT_LIB_OS_FUTEX_H_
@@ -29,7 +29,7 @@ enum class FutexOutcome {
 };
 
 // Sleeps while `word == expected`. `deadline_ns` is absolute, on CLOCK_MONOTONIC (see clock.h); one that has passed
-// gives kTimedOut at once, unless the word differs.
+// returns kTimedOut at once, unless the word differs.
 FutexOutcome FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns = kNoDeadlineNs) noexcept;
 
 // Wakes up to `count` threads that sleep on `word`. Only the address is used.

@@ -3,15 +3,15 @@
 //   constinit GlobalLock registry_lock;
 //   std::lock_guard guard(registry_lock);
 //
-// A fork copies the memory of all threads, and one thread: a Lock that another thread holds at that moment stays locked
-// in the child for ever. So fork() itself takes every GlobalLock that was ever used, before, and gives it back on both
-// sides: the child finds each free, and what it guards whole. A Lock that lies in an object needs no such care as long
-// as the child leaves that object alone.
+// A fork copies all memory, but only one thread. A Lock that another thread holds at that moment stays locked in the
+// child for ever. So fork() itself takes every GlobalLock that was ever used, and releases it on both sides: the child
+// finds each lock free, and the data that it guards whole. A Lock in an object needs no such care, if the child does
+// not touch the object.
 //
-// For static storage: it is never destroyed. The rest as for Lock (weft/internal/lock.h). A thread that calls fork()
-// holds none.
+// For static storage: it is never destroyed. The rest is like Lock (weft/internal/lock.h). A thread that calls fork()
+// must hold none.
 //
-// fork() may meet them in any order, whatever order they nest in: it waits for none while it holds another.
+// fork() may take the locks in any order, whatever order they nest in: it waits for none while it holds another.
 //
 // Cost: that of a Lock and a predicted branch; of a fork, two locked instructions for each.
 #ifndef WEFT_LIB_OS_GLOBAL_LOCK_H_

@@ -12,14 +12,14 @@
 //  * `io_uring_setup`, `io_uring_enter`, `io_uring_register` and `io_uring_dontfork` (an madvise) do not call anything:
 //    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno
 //    that it has to treat as liburing's result.
-//  * `pthread_create` gives its error as its result, as the C library's does.
+//  * `pthread_create` returns its error, like the C library's.
 //
 // What is not here: futex and clock_gettime, whose failures are handled in place or cannot happen, and memory, for
 // which the allocator's own hooks exist (weft/internal/frame_cache.h).
 //
-// Who may call: `Sys()` any thread, at any time. `ScopedSyscalls` a test, and one at a time in a process; a call that
-// another thread is making through the earlier table just then may still be in it, so the earlier table and what it
-// points to outlive every thread that may use it.
+// Callers: any thread may call `Sys()`, at any time. Only tests use `ScopedSyscalls`, one at a time in a process.
+// Another thread may still be in a call through the earlier table, so that table, and what it points to, must outlive
+// every thread that may use it.
 //
 // Cost: one load and an indirect call, below 2 ns, on calls of 140 ns and more.
 //

@@ -5,18 +5,18 @@
 //   ...
 //   thread.Join();
 //
-// One object is one OS thread, started once. `Start` fails with kResourceExhausted and the errno (ErrnoOf) where
-// the system has no further thread to give (EAGAIN; tokio #8406 hung in this case): nothing has run then, and `Start`
-// may be tried again.
+// One object is one OS thread, started once. If the system has no further thread, `Start` fails with kResourceExhausted
+// and the errno (ErrnoOf): EAGAIN (tokio #8406 hung in this case). Nothing has run then, and `Start` may be tried
+// again.
 //
-// Lifetime: a thread that was started is joined before the object is destroyed; not to do so is a CHECK failure. The
-// object does not move, for the thread reads from it. The function and its argument live until the join.
+// Lifetime: a thread that was started must be joined before the object is destroyed; otherwise it is a CHECK. The
+// object does not move, because the thread reads from it. The function and its argument must live until the join.
 //
 // Memory ordering: what came before `Start` happens before the function; what the function did happens before `Join`
 // returns.
 //
-// Rejected: std::thread, which throws where a thread cannot be made, so that this error is lost under
-// -fno-exceptions, and whose threads have no name.
+// Rejected: std::thread. It throws if a thread cannot be made, so that this error is lost under -fno-exceptions, and
+// its threads have no names.
 #ifndef WEFT_LIB_OS_THREAD_H_
 #define WEFT_LIB_OS_THREAD_H_
 

@@ -101,7 +101,7 @@ void AllScope::RequestShutdown(const CancelCause& cause) noexcept {
   ShutLocked(cause);
 }
 
-// The branches are asked by whoever drains the cancel queue, some at a time.
+// The thread that drains the cancel queue asks the branches to end, some at a time.
 void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   if (shut()) return;
   shut_.store(true, std::memory_order_relaxed);
@@ -127,7 +127,7 @@ bool AllScope::ShutDownSome(int max) noexcept {
   return true;
 }
 
-// Branches are known from the start. One that is to begin after a shutdown is asked at once.
+// Branches are registered from the start. A branch that begins after a shutdown is asked to end at once.
 void AllScope::Register(ThreadBlock& branch) noexcept {
   std::optional<CancelCause> cause;
   {

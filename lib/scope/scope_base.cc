@@ -137,7 +137,7 @@ void ScopeBase::SetPatience(int64_t deadline_ns) noexcept {
   ArmTimer(timer_, deadline_ns);
 }
 
-// ---- Who may.
+// ---- Which threads may call.
 
 void ScopeBase::CheckOwner(const char* what) const {
   const Carrier* const carrier = Carrier::Current();
@@ -175,8 +175,8 @@ inline void ScopeBase::CheckNothingInside(std::source_location closed_at) const 
   CheckOnlyBoundariesInside(closed_at);
 }
 
-// What is closed lies there until its destructor, and boundaries stand where the call is made: they are at fault only
-// when this is destroyed, as PopRecord() finds.
+// Scopes that are closed, but not destroyed, are not at fault. Nor are boundaries, since the call may be made inside
+// them; if the scope is destroyed inside one, PopRecord() finds that.
 void ScopeBase::CheckOnlyBoundariesInside(std::source_location closed_at) const {
   const auto die = [&](const std::string& inside) {
     const std::string at =
@@ -274,8 +274,8 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   }
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
-  // A cancelled thread starts nothing but what owes a clean-up. A shutdown that is missed here is seen when the child is
-  // to begin.
+  // A cancelled thread starts nothing but what owes a clean-up. A shutdown that is missed here is seen when the child
+  // is to begin.
   if (shut() || IsCancelled(self)) {
     CancelUnstarted(child, self);
     if (!child.OwesCleanUp()) return child.DropUnstarted();
@@ -303,14 +303,14 @@ void ScopeBase::CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept {
   }
 }
 
-// Known from the start: whoever ends the others has to find it.
+// A daemon is listed from the start: the thread that ends the daemons must find it.
 void ScopeBase::PlaceDaemon(ChildBase& child) noexcept {
   has_daemons = true;
   children.AddLocal();
   {
     std::lock_guard guard(lock_);
     ++daemons_;
-    // Those of a join that was given up are perhaps being asked still; this one is not meant.
+    // The daemons of a join that was given up are perhaps still being asked to end. Placed in front, this one is not.
     asking_ == Asking::kDaemons ? children_.PushFront(&child) : children_.PushBack(&child);
     child.state.Registered();
   }
@@ -404,8 +404,8 @@ void ScopeBase::AnnounceFork(ChildBase& child) {
 #endif
 }
 
-// Those beyond the limit wait for one that ends, or for a shutdown, after which they are to run to their end, which is
-// at once, unless they owe a clean-up.
+// Children beyond the limit wait until another ends. After a shutdown they are started only to end immediately, unless
+// they owe a clean-up.
 void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   children.Add();
   {
@@ -428,7 +428,7 @@ bool ScopeBase::MayStartLocked(ChildBase& child) noexcept {
   return true;
 }
 
-// Under lock_: one has ended. Gives the one that begins in its place.
+// Called under lock_ when a child has ended. Returns the child that begins in its place, or null.
 ChildBase* ScopeBase::NextWithinLimitLocked(const ChildBase& ended) noexcept {
   if (!ended.within_limit_) return nullptr;
   auto* const next = static_cast<ChildBase*>(shut() ? owing_.PopFront() : waiting_.PopFront());
@@ -505,7 +505,7 @@ void ScopeBase::ForgetLocked(ChildBase& child) noexcept {
   SiblingList::Remove(&child);
 }
 
-// True: the scope is to be shut down. What completes after a shutdown stays kUnavailable.
+// Returns whether the scope must be shut down. A child that completes after a shutdown stays kUnavailable.
 bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcept {
   if (kind == Completion::kUnavailable || shut()) return false;
   const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
@@ -561,8 +561,8 @@ Outcome ScopeBase::MakeOutcome(bool with_timeout) {
   return CollectFailures(with_timeout);
 }
 
-// The children of the round have ended, but a thread of a scope nested in this one may fork others meanwhile, which fail:
-// the list is read under the lock; what is in it stays as long as the scope.
+// The children of the round have ended, but a thread of a scope nested in this one may fork others meanwhile, which
+// fail: the list is read under the lock; what is in it stays as long as the scope.
 Outcome ScopeBase::CollectFailures(bool with_timeout) {
   std::array<const ChildBase*, 1 + Outcome::kMaxSuppressed> failed;
   size_t kept = 0;

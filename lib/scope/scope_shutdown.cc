@@ -15,7 +15,7 @@
 
 namespace weft::internal {
 
-// Under lock_. The children are asked by whoever drains the cancel queue, some at a time.
+// Called under lock_. The thread that drains the cancel queue asks the children to end, some at a time.
 void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept {
   if (shut_.load(std::memory_order_relaxed)) return;
   shut_.store(true, std::memory_order_relaxed);
@@ -25,7 +25,7 @@ void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) n
   if (!children_.empty() || !waiting_.empty() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
 }
 
-// Under lock_. Those who ask already begin anew.
+// Called under lock_. If children are being asked already, that begins again.
 void ScopeBase::AskFromTheFirst(Asking whom) noexcept {
   cursor_ = children_.front();
   if (std::exchange(asking_, whom) != Asking::kNobody) return;
@@ -99,9 +99,9 @@ bool ScopeBase::AllEnded() noexcept {
   return children.Left() == daemons_ + (asking_ != Asking::kNobody ? 1 : 0);
 }
 
-// A daemon that ends meanwhile takes itself back into the count, under the lock, before it leaves the list. So whoever
-// finds that nothing else is left, and takes the lock, counts those that are in the list, and no other touches the
-// scope uncounted.
+// A daemon that ends meanwhile puts itself back into the count, under the lock, before it leaves the list. So the
+// thread that finds nothing else left, and takes the lock, counts the daemons in the list, and no other daemon touches
+// the scope uncounted.
 void ScopeBase::AwaitOthers() noexcept {
   std::lock_guard guard(lock_);
   awaits_others_ = true;

@@ -6,26 +6,26 @@
 //   EXPECT_TRUE(fiber.done());
 //
 // A fiber is a function with a stack of its own. `SwitchTo` runs it until it calls `SwitchBack` or ends, and then
-// returns. Fibers may switch to other fibers; SwitchBack returns to whoever switched to the fiber last. The simulator
-// and the model checker run carriers as fibers, so that they decide every step; the library itself has none.
+// returns. Fibers may switch to other fibers; SwitchBack returns to the one that switched to the fiber last. The
+// simulator and the model checker run carriers as fibers, so that they decide every step; the library itself has none.
 //
-// Who may call: all fibers of an OS thread are made, run and destroyed by that thread. SwitchTo on a fiber that is
-// done, or that is running or has switched to the caller, and SwitchBack outside of a fiber, are CHECK failures.
+// Callers: an OS thread makes, runs and destroys its own fibers. SwitchTo on a fiber that is done, or that is running
+// or has switched to the caller, is a CHECK. So is SwitchBack outside of a fiber.
 //
-// Lifetime: a fiber that has not ended may be destroyed, unless it is running; its stack goes away without unwinding,
-// so its locals are not destroyed. What its function object holds is.
+// Lifetime: a fiber that has not ended may be destroyed, unless it is running. Its stack is freed without unwinding, so
+// its locals are not destroyed. Its function object is.
 //
-// Exceptions: they stay within the fiber; one that leaves the function ends the process. A switch may happen anywhere,
-// in a catch block and in a destructor that runs while an exception unwinds too: what the C++ runtime knows of
-// exceptions in flight is kept for each fiber (`std::uncaught_exceptions()`, `std::current_exception()`, `throw;`).
+// Exceptions stay within the fiber; one that leaves the function ends the process. A switch may happen anywhere, also
+// in a catch block, and in a destructor that runs while an exception unwinds: each fiber has its own state of the
+// exceptions in flight (`std::uncaught_exceptions()`, `std::current_exception()`, `throw;`).
 //
-// The control words of the floating-point units (rounding, masks) are kept for each fiber; a new one starts with those
-// of whoever first runs it. thread_locals belong to the OS thread, and errno is one of them.
+// Each fiber has its own control words of the floating-point units (rounding, masks). A new fiber starts with those of
+// the code that first runs it. thread_locals belong to the OS thread, and errno is one of them.
 //
-// Below a stack lies a guard. Who runs into it, by a recursion or a large local, ends the process with a line that
-// gives the fiber's name. (stack_overflow.h)
+// Below a stack lies a guard. A fiber that runs into it, by a recursion or a large local, ends the process with a line
+// that names the fiber. (stack_overflow.h)
 //
-// AddressSanitizer and ThreadSanitizer are told of every switch. For the latter a switch orders the two sides.
+// AddressSanitizer and ThreadSanitizer learn of every switch. For the latter a switch orders the two sides.
 //
 // Cost: a switch takes 18 ns on x86-64 with all of this; elsewhere it is swapcontext, which makes a syscall.
 //

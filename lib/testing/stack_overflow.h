@@ -1,9 +1,9 @@
-// Layer testing. What does a program say whose fiber has used up its stack?
+// Layer testing. What does a program report when a fiber has used up its stack?
 //
-// A fiber's stack ends at a guard (fiber.h). Who runs into it gets a SIGSEGV, and no stack is left to handle that on:
-// so each OS thread that has fibers gets an alternate one. The handler says in one line whose stack is used up, and
-// goes on with what was there before it: the handler of a sanitizer or of a test, or the end of the process. A SIGSEGV
-// anywhere else goes there at once.
+// A fiber's stack ends at a guard (fiber.h). A fiber that runs into it gets a SIGSEGV, and has no stack left to handle
+// that on. So each OS thread with fibers has an alternate signal stack. The handler says in one line which stack is
+// used up, and then calls the handler that was there before: that of a sanitizer or a test, or the end of the process.
+// A SIGSEGV anywhere else goes to the earlier handler at once.
 #ifndef WEFT_LIB_TESTING_STACK_OVERFLOW_H_
 #define WEFT_LIB_TESTING_STACK_OVERFLOW_H_
 

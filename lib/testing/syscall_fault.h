@@ -1,17 +1,17 @@
 // Layer testing. What if the k-th call of this kind failed?
 //
 //   ScopedSyscallFault fault(&Syscalls::accept4, {.first = 3, .times = 1, .error = EMFILE});
-//   ...                                                   // the third accept4() gives -1 and EMFILE
+//   ...                                                   // the third accept4() returns -1 with EMFILE
 //   EXPECT_EQ(fault.calls(), 7);                          // how often it was called, failures included
 //
 // While the object lives, the calls of that kind are counted, by all threads, and the chosen ones fail without
 // reaching the kernel. To try every call of a scenario: run it once with `times = 0`, read `calls()`, then run it once
 // for each k. Faults of different kinds may be in force at once; two of one kind may not.
 //
-// A failing call gives what the C library would: -1 with errno set; the error itself for `pthread_create`; -error for
-// the hooks of io_uring.
+// A failing call returns what the C library would return: -1 with errno set; for `pthread_create` the error itself; for
+// the hooks of io_uring -error.
 //
-// Who may use it: tests. Threads that call the kernel may run meanwhile.
+// Callers: tests. Threads that call the kernel may run meanwhile.
 #ifndef WEFT_LIB_TESTING_SYSCALL_FAULT_H_
 #define WEFT_LIB_TESTING_SYSCALL_FAULT_H_
 

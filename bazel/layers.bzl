@@ -9,7 +9,7 @@ LAYERS = [
     ["base"],
     ["os"],
     ["lockfree"],
-    ["io"],
+    ["driver"],
     ["coro"],
     ["runtime"],
     ["sync", "channel"],

@@ -56,16 +56,11 @@
 #include "weft/internal/into_task.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
+#include "weft/io_backend.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
 
 namespace weft {
-
-// kAuto: io_uring if every carrier gets at the start what it needs; otherwise epoll, and a line on standard error,
-// once, that says why. A carrier needs the calls to be allowed by the kernel and its filters, two descriptors, and 36
-// KiB of locked memory (all processes of a user share that limit). kUring: io_uring, or an error if it is refused.
-// kEpoll: epoll.
-using IoBackend = internal::IoBackend;
 
 // Called for failures that have no other recipient: an exception of OnComplete() of a scope's policy, and the failure
 // of a subtask of a Supervisor without a report function. `what` is a sentence; `exception` is null if there was none.
@@ -80,7 +75,7 @@ struct RuntimeOptions {
   int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
   // Negative: WEFT_DRAIN_PATIENCE_MS, else 20 ms. Infinite: for ever. (cancellation.h, "Order")
   absl::Duration drain_patience = absl::Milliseconds(-1);
-  IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as described there
+  IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;
 };

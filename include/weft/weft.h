@@ -13,6 +13,7 @@
 #include "weft/for_each.h"
 #include "weft/foreign.h"
 #include "weft/io/buffer.h"
+#include "weft/io_backend.h"
 #include "weft/net/closed.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"

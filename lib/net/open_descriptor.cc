@@ -1,4 +1,4 @@
-#include "weft/internal/open_descriptor.h"
+#include "lib/net/open_descriptor.h"
 
 #include <memory>
 #include <mutex>
@@ -9,6 +9,7 @@
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
+#include "weft/internal/descriptor.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/scheduler.h"
 
@@ -91,5 +92,22 @@ void OpenDescriptor::Attach(const char* what) noexcept {
   // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
   attached_.store(true, std::memory_order_release);
 }
+
+// ---- The two ways to hold one (weft/internal/descriptor.h).
+
+DescriptorRef::DescriptorRef(const DescriptorRef& other) noexcept : descriptor_(other.descriptor_) {
+  if (descriptor_ != nullptr) descriptor_->AddRef();
+}
+
+void DescriptorRef::Release() noexcept { descriptor_->Release(); }
+
+DescriptorUse::DescriptorUse(OpenDescriptor* descriptor) noexcept
+    : descriptor_(descriptor != nullptr && descriptor->Acquire() ? descriptor : nullptr) {}
+
+void DescriptorUse::Leave() noexcept {
+  if (descriptor_ != nullptr) std::exchange(descriptor_, nullptr)->Leave();
+}
+
+int DescriptorUse::fd() const noexcept { return descriptor_->fd(); }
 
 }  // namespace weft::internal

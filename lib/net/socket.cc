@@ -10,7 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/driver/driver.h"
 #include "lib/net/accept_retry.h"
+#include "lib/net/open_descriptor.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 #include "weft/internal/errno_status.h"
@@ -36,6 +38,18 @@ absl::Status SocketStatus(int error, absl::string_view what) {
   if (error == EBADF) return internal::ErrnoToStatus(EBADF, absl::StrCat(what, " on a socket that was closed here"));
   return internal::ErrnoToStatus(error, what);
 }
+
+Socket Socket::Empty() noexcept { return Socket(OpenDescriptor::New()); }
+
+void Socket::Open(int fd) noexcept { descriptor_->Open(fd); }
+
+bool Socket::is_open() const noexcept { return descriptor_ && descriptor_->is_open(); }
+
+void Socket::Close() noexcept {
+  if (descriptor_) descriptor_->Close();
+}
+
+int Socket::native_handle() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
 
 DescriptorRef Socket::Share(const char* what) const noexcept {
   WEFT_CHECK(descriptor_) << what << " on a socket that was moved from";
@@ -74,7 +88,7 @@ bool OperationAwaiter::Suspend(AwaitingFrame frame) noexcept {
   const bool may_go_on = may_go_on_;
   if (!Start()) return true;  // not ours any more: it may have completed on another carrier
   operation_.use.Leave();
-  if (operation_.code == Operation::Code::kAccept && operation_.result >= 0) ChargeAcceptOnly();
+  if (operation_.request.code == IoRequest::Code::kAccept && operation_.result >= 0) ChargeAcceptOnly();
   if (may_go_on) {
     GoOnInstead();
     return false;
@@ -89,7 +103,7 @@ bool OperationAwaiter::Start() noexcept {
     operation_.result = -EBADF;
     return true;
   }
-  operation_.fd = operation_.use.fd();
+  operation_.request.fd = operation_.use.fd();
   operation_.pending = &operation_.use->pending();
   operation_.thread = CurrentThread();
   operation_.complete = &Complete;

@@ -22,9 +22,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "lib/driver/driver.h"
 #include "lib/runtime/turn.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/driver.h"
 #include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "lib/driver/driver.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/host.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/driver.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {

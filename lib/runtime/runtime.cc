@@ -18,7 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "lib/io/backend.h"
+#include "lib/driver/backend.h"
 #include "lib/os/clock.h"
 #include "lib/os/global_lock.h"
 #include "lib/runtime/carrier.h"

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/driver/driver.h"
 #include "lib/lockfree/idle_carriers.h"
 #include "lib/lockfree/inject_queue.h"
 #include "lib/os/clock.h"
@@ -19,7 +20,6 @@
 #include "lib/runtime/host.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/driver.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/thread_block.h"
 #include "weft/text_view.h"

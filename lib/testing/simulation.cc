@@ -14,7 +14,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "lib/io/backend.h"
+#include "lib/driver/backend.h"
+#include "lib/driver/driver.h"
 #include "lib/os/clock.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/carrier.h"
@@ -23,7 +24,6 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
 #include "weft/internal/check.h"
-#include "weft/internal/driver.h"
 
 namespace weft::testing {
 

@@ -18,9 +18,10 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "lib/net/open_descriptor.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"
-#include "weft/internal/open_descriptor.h"
+#include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/weft.h"
 

@@ -12,9 +12,12 @@ import re
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 _ANY_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*(\S+)", re.MULTILINE)
 _SOURCE = (".h", ".cc")
-# How the backends of lib/io are named; only lib/io itself may know them.
-_BACKEND = re.compile(r"lib/io/(uring|epoll)")
+# How the backends of lib/driver are named; only lib/driver itself may know them.
+_BACKEND = re.compile(r"lib/driver/(uring|epoll)")
 _COMPILER = "weft/internal/compiler.h"
+_SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>", re.MULTILINE)
+# With weft/net/, the headers that are about sockets, and the one that has everything.
+_OF_SOCKETS = ("weft/internal/operation.h", "weft/internal/socket.h", "weft/weft.h")
 
 
 def _read(path):
@@ -80,8 +83,8 @@ class Tree:
             for included in self._includes(path):
                 if public and included.startswith("lib/"):
                     yield "%s: a public header includes the private %s" % (path, included)
-                if _BACKEND.match(included) and not path.startswith("lib/io/"):
-                    yield "%s: only lib/io knows its backends, and %s is one" % (path, included)
+                if _BACKEND.match(included) and not path.startswith("lib/driver/"):
+                    yield "%s: only lib/driver knows its backends, and %s is one" % (path, included)
                 if included.startswith("lib/"):
                     targets = [included.split("/")[1]]
                 else:
@@ -154,3 +157,18 @@ class Tree:
             first = _ANY_INCLUDE.search(_read(self._path("include/" + header)))
             if header != _COMPILER and (first is None or first[1] != '"%s"' % _COMPILER):
                 yield "include/%s does not include %s before anything else" % (header, _COMPILER)
+
+    def socket_violations(self):
+        """Public headers that bring the declarations of sockets to those who use none."""
+        for header in self._public_headers():
+            if header.startswith("weft/net/") or header in _OF_SOCKETS:
+                continue
+            reached, ahead = set(), [header]
+            while ahead:
+                at = ahead.pop()
+                if at not in reached and os.path.exists(self._path("include/" + at)):
+                    reached.add(at)
+                    ahead += self._includes("include/" + at)
+            for at in sorted(reached):
+                if _SOCKETS.search(_read(self._path("include/" + at))):
+                    yield "include/%s reaches <sys/socket.h> through include/%s" % (header, at)

@@ -13,7 +13,7 @@ from tests.style.include_graph import Tree
 # would show only the files that some rule names, and the point is the others.
 _ROOT = os.path.dirname(os.path.dirname(os.path.realpath("bazel/layers.bzl")))
 
-_LAYERS = 'LAYERS = [["base"], ["sync"], ["scope"], ["io", "net"]]\n'
+_LAYERS = 'LAYERS = [["base"], ["sync"], ["scope"], ["driver", "net"]]\n'
 
 
 def _library(*public_hdrs, srcs=()):
@@ -43,7 +43,7 @@ class IncludeGraphTest(unittest.TestCase):
         self.assertEqual(list(found), [])
 
     def test_an_include_of_a_higher_layer_is_found(self):
-        self._finds("layer_violations", {"lib/base/a.cc": '#include "lib/io/b.h"\n'}, "lib/base/a.cc", "above")
+        self._finds("layer_violations", {"lib/base/a.cc": '#include "lib/driver/b.h"\n'}, "lib/base/a.cc", "above")
 
     def test_an_include_of_a_higher_layer_through_a_public_header_is_found(self):
         self._finds("layer_violations", {
@@ -54,17 +54,17 @@ class IncludeGraphTest(unittest.TestCase):
         }, "include/weft/base.h", "weft/scope.h")
 
     def test_an_include_of_a_backend_is_found(self):
-        self._finds("layer_violations", {"lib/net/a.cc": '#include "lib/io/uring_driver.h"\n'}, "backend")
+        self._finds("layer_violations", {"lib/net/a.cc": '#include "lib/driver/uring_driver.h"\n'}, "backend")
 
     def test_a_private_include_in_a_public_header_is_found(self):
         self._finds("layer_violations", {
-            "lib/io/BUILD.bazel": _library("a.h"),
+            "lib/driver/BUILD.bazel": _library("a.h"),
             "include/weft/a.h": '#include "lib/base/a.h"\n',
         }, "private")
 
     def test_an_include_of_the_same_or_a_lower_layer_is_allowed(self):
         self._nothing(self._tree({
-            "lib/net/a.cc": '#include "lib/io/b.h"\n#include "lib/base/a.h"\n#include <vector>\n',
+            "lib/net/a.cc": '#include "lib/driver/b.h"\n#include "lib/base/a.h"\n#include <vector>\n',
         }).layer_violations())
 
     def test_the_include_graph_keeps_to_the_layers(self):
@@ -77,8 +77,8 @@ class IncludeGraphTest(unittest.TestCase):
         self._nothing(Tree(_ROOT).unknown_components())
 
     def test_what_is_linked_without_a_reference_is_found(self):
-        library = "weft_library(\n    name = \"io\",\n    alwayslink = True,\n)\n"
-        self._finds("registrations", {"lib/io/BUILD.bazel": library}, "lib/io/BUILD.bazel", "alwayslink")
+        library = "weft_library(\n    name = \"driver\",\n    alwayslink = True,\n)\n"
+        self._finds("registrations", {"lib/driver/BUILD.bazel": library}, "lib/driver/BUILD.bazel", "alwayslink")
 
     def test_nothing_is_linked_without_a_reference(self):
         self._nothing(Tree(_ROOT).registrations())
@@ -126,6 +126,18 @@ class IncludeGraphTest(unittest.TestCase):
 
     def test_every_header_asks_for_the_compiler_first(self):
         self._nothing(Tree(_ROOT).unguarded_headers())
+
+    def test_a_header_that_brings_sockets_to_those_who_use_none_is_found(self):
+        self._finds("socket_violations", {
+            "include/weft/event.h": '#include "weft/internal/wait.h"\n',
+            "include/weft/internal/socket.h": '#include <sys/socket.h>\n',
+            "include/weft/internal/wait.h": '#include <vector>\n',
+            "include/weft/net/tcp.h": '#include "weft/internal/socket.h"\n',
+            "include/weft/time.h": '#include "weft/internal/socket.h"\n',
+        }, "weft/time.h", "weft/internal/socket.h")
+
+    def test_only_what_is_about_sockets_brings_them(self):
+        self._nothing(Tree(_ROOT).socket_violations())
 
 
 if __name__ == "__main__":

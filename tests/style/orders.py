@@ -15,9 +15,6 @@ _PAGES = ("HACKING.md", "docs")
 _SEAMS = ("include/weft/internal/atomic.h", "include/weft/internal/model_atomic.h", "lib/os/membarrier.cc",
           "lib/testing/model/")
 
-# Until the drivers are in their new place.
-_LATER = ("lib/io/", "lib/driver/")
-
 _ORDERS = ("relaxed", "acquire", "release", "acq_rel", "seq_cst")
 _FENCES = {"StoreLoadFence": "seq_cst", "LightFence": "light", "BiasFence": "light", "HeavyFence": "heavy",
            "atomic_thread_fence": None, "atomic_signal_fence": None}
@@ -65,7 +62,7 @@ class _File:
         self.starts = [0]
         for code, _ in self.lines:
             self.starts.append(self.starts[-1] + len(code) + 1)
-        self.operations = [] if path.startswith(_SEAMS + _LATER) else list(self._operations())
+        self.operations = [] if path.startswith(_SEAMS) else list(self._operations())
         self.declarations = {}  # name of an Atomic -> the comments beside each declaration of it
         for match in _DECLARATION.finditer(self.code):
             self.declarations.setdefault(match[2], []).append(self.beside(match.start(), match.end()))
@@ -271,7 +268,7 @@ class Orders:
         """Labels in comments, and on the pages, that stand at no operation."""
         for top in _MENTIONED_IN + _PAGES:
             for path in self._paths(top, (".h", ".cc", ".md")):
-                if path.startswith(_SEAMS + _LATER):
+                if path.startswith(_SEAMS):
                     continue
                 text = cpp_source.read(os.path.join(self._root, path))
                 if path.endswith(".md"):

@@ -342,7 +342,7 @@ class ListTest(unittest.TestCase):
         self.assertEqual(stale, [])
 
     def test_the_nearest_tests(self):
-        for path, component in (("lib/scope/child.cc", "scope"), ("lib/io/epoll/epoll_driver.cc", "io"),
+        for path, component in (("lib/scope/child.cc", "scope"), ("lib/driver/epoll/epoll_driver.cc", "driver"),
                                 ("lib/testing/model/memory.cc", "model"), ("include/weft/sync/mutex.h", "sync"),
                                 ("include/weft/all.h", "scope"), ("include/weft/net/tcp_stream.h", "net")):
             self.assertEqual(component_of(_ROOT, path), component, path)

@@ -17,13 +17,16 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <memory>
 
-#include "weft/internal/driver.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
+
+class Backend;
+struct Operation;
 
 // The virtual thread mounted on this OS thread, or null. Not inlined: its value may change over a co_await.
 ThreadBlock* CurrentThread() noexcept;

@@ -15,24 +15,25 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "weft/internal/driver.h"
-#include "weft/internal/open_descriptor.h"
+#include "weft/internal/descriptor.h"
+#include "weft/internal/operation.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/net/socket_address.h"
 
 namespace weft::internal {
 
-// The error of an operation on a socket as a status: ErrnoToStatus(), and a sentence for EBADF, which is net::IsClosed().
+// The error of an operation on a socket as a status: ErrnoToStatus(), and a sentence for EBADF, which is
+// net::IsClosed().
 absl::Status SocketStatus(int error, absl::string_view what);
 
-// Owns a socket: its destructor, or another one that is moved onto it, closes it. What is pending on it is ended then, and may go
-// on to use its own reference. Moved from: has none.
+// Owns a socket: its destructor, or another one that is moved onto it, closes it. What is pending on it is ended then,
+// and may go on to use its own reference. Moved from: has none.
 class Socket {
  public:
   Socket() noexcept = default;
   // Room for a socket that is still to come: Open(). Null: no memory.
-  static Socket Empty() noexcept { return Socket(OpenDescriptor::New()); }
+  static Socket Empty() noexcept;
   Socket(Socket&&) noexcept = default;
   Socket& operator=(Socket&& other) noexcept {
     if (this == &other) return *this;
@@ -42,16 +43,15 @@ class Socket {
   }
   ~Socket() { Close(); }
 
-  explicit operator bool() const noexcept { return static_cast<bool>(descriptor_); }  // false: moved from, or Empty() failed
-  void Open(int fd) noexcept { descriptor_->Open(fd); }
+  // False: moved from, or Empty() failed.
+  explicit operator bool() const noexcept { return static_cast<bool>(descriptor_); }
+  void Open(int fd) noexcept;
 
   // Any thread may call these at once.
-  bool is_open() const noexcept { return descriptor_ && descriptor_->is_open(); }
-  void Close() noexcept {
-    if (descriptor_) descriptor_->Close();
-  }
+  bool is_open() const noexcept;
+  void Close() noexcept;
   // Its number; -1: closed, or moved from. Who looks must see to it that nobody closes it meanwhile.
-  int native_handle() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+  int native_handle() const noexcept;
   // For one who goes on after this object is gone. CHECKs that it was not moved from.
   DescriptorRef Share(const char* what) const noexcept;
   // Same, for one operation. None if the socket is closed.
@@ -67,41 +67,40 @@ class Socket {
   DescriptorRef descriptor_;
 };
 
-// Awaits one operation. A cancelled one is awaited to its end, so its buffer may lie in the awaiting frame. On a descriptor that
-// is closed, before or meanwhile, it ends with EBADF.
+// Awaits one operation. A cancelled one is awaited to its end, so its buffer may lie in the awaiting frame. On a
+// descriptor that is closed, before or meanwhile, it ends with EBADF.
 class [[nodiscard("co_await the operation")]] OperationAwaiter {
  public:
   using WeftAwaitable = void;
 
   // Before it is awaited.
   OperationAwaiter(OperationAwaiter&& other) noexcept
-      : OperationAwaiter(other.operation_.code, std::move(other.operation_.use), other.kind_) {
-    operation_.buffer = other.operation_.buffer;
-    operation_.length = other.operation_.length;
-  }
+      : OperationAwaiter(other.operation_.request, std::move(other.operation_.use), other.kind_) {}
 
   bool await_ready() const noexcept {
     may_go_on_ = AtCheckpoint();
     return false;
   }
   template <WeftPromise Promise>
-  bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+  bool await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
     return Suspend({frame.promise(), where});
   }
   // As Operation::result.
   int32_t await_resume() const noexcept { return operation_.result; }
 
  protected:
-  OperationAwaiter(Operation::Code code, DescriptorUse use, const WaitKind& kind) noexcept : kind_(kind) {
-    operation_.code = code;
-    operation_.use = std::move(use);
-  }
-  Operation& operation() noexcept { return operation_; }
+  OperationAwaiter(const IoRequest& request, DescriptorUse use, const WaitKind& kind) noexcept
+      : kind_(kind), operation_(request, std::move(use)) {}
+  // Before it is awaited.
+  IoRequest& request() noexcept { return operation_.request; }
 
   static const WaitKind kReceive, kSend, kAccept, kConnect;
 
  private:
   struct Pending : Operation {
+    Pending(const IoRequest& request, DescriptorUse used) noexcept : Operation(request), use(std::move(used)) {}
+
     DescriptorUse use;  // until it has ended
     ThreadBlock* thread = nullptr;
   };
@@ -119,33 +118,29 @@ class [[nodiscard("co_await the operation")]] OperationAwaiter {
 class ReceiveAwaiter : public OperationAwaiter {
  public:
   ReceiveAwaiter(DescriptorUse use, char* buffer, size_t length) noexcept
-      : OperationAwaiter(Operation::Code::kReceive, std::move(use), kReceive) {
-    operation().buffer = buffer;
-    operation().length = length;
-  }
+      : OperationAwaiter(IoRequest::Receive(buffer, length), std::move(use), kReceive) {}
 };
 
 class SendAwaiter : public OperationAwaiter {
  public:
   SendAwaiter(DescriptorUse use, const char* buffer, size_t length) noexcept
-      : OperationAwaiter(Operation::Code::kSend, std::move(use), kSend) {
-    operation().buffer = const_cast<char*>(buffer);  // a send only reads it
-    operation().length = length;
-  }
+      : OperationAwaiter(IoRequest::Send(buffer, length), std::move(use), kSend) {}
 };
 
 class AcceptAwaiter : public OperationAwaiter {
  public:
-  explicit AcceptAwaiter(DescriptorUse use) noexcept : OperationAwaiter(Operation::Code::kAccept, std::move(use), kAccept) {}
+  explicit AcceptAwaiter(DescriptorUse use) noexcept
+      : OperationAwaiter(IoRequest::Accept(nullptr, nullptr), std::move(use), kAccept) {}
 };
 
 // `address` is kept here: the kernel reads it until the operation has ended.
 class ConnectAwaiter : public OperationAwaiter {
  public:
   ConnectAwaiter(DescriptorUse use, const net::SocketAddress& address) noexcept
-      : OperationAwaiter(Operation::Code::kConnect, std::move(use), kConnect), address_(address), size_(address.size()) {
-    operation().address = const_cast<sockaddr*>(address_.data());  // a connect only reads it
-    operation().address_length = &size_;
+      : OperationAwaiter(IoRequest::Connect(nullptr, &size_), std::move(use), kConnect),
+        address_(address),
+        size_(address.size()) {
+    request() = IoRequest::Connect(address_.data(), &size_);
   }
 
  private:

@@ -18,7 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/internal/open_descriptor.h"
+#include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_stream.h"

@@ -42,6 +42,7 @@
 #include "absl/time/time.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/status_traits.h"
+#include "weft/io_backend.h"
 #include "weft/runtime.h"
 #include "weft/task.h"
 

@@ -1,0 +1,181 @@
+#include "lib/driver/epoll/epoll_backend.h"
+
+#include <limits.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <new>
+
+#include "lib/driver/epoll/epoll_driver.h"
+#include "lib/os/syscalls.h"
+#include "weft/internal/check.h"
+#include "weft/internal/errno_status.h"
+
+namespace weft::internal {
+namespace {
+
+// How many events one call fetches. More would be delivered late, fewer cost more calls; 12 bytes of stack each.
+constexpr int kMaxEvents = 128;
+
+constexpr int64_t kNanosPerMilli = 1'000'000;
+constexpr int64_t kNanosPerSecond = 1'000'000'000;
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Backend>> EpollBackend::Create() {
+  std::shared_ptr<EpollBackend> backend(new (std::nothrow) EpollBackend());
+  if (backend == nullptr) return ErrnoToStatus(ENOMEM, "allocating the epoll backend");
+  backend->epoll_ = Sys().epoll_create1(EPOLL_CLOEXEC);
+  if (backend->epoll_ < 0) return ErrnoToStatus(errno, "epoll_create1");
+  const int error = backend->wake_.Open();
+  if (error != 0) return ErrnoToStatus(error, "eventfd for the doorbell of the epoll backend");
+  epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};  // level-triggered: see the header
+  if (Sys().epoll_ctl(backend->epoll_, EPOLL_CTL_ADD, backend->wake_.fd(), &event) != 0) {
+    return ErrnoToStatus(errno, "epoll_ctl on the doorbell of the epoll backend");
+  }
+  return std::shared_ptr<Backend>(std::move(backend));
+}
+
+EpollBackend::~EpollBackend() {
+  WEFT_CHECK(poller_ == nullptr && first_parked_ == nullptr) << "the epoll backend is destroyed while drivers wait";
+  if (epoll_ >= 0) Sys().close(epoll_);
+}
+
+absl::StatusOr<std::unique_ptr<Driver>> EpollBackend::NewDriver() noexcept {
+  std::unique_ptr<Driver> driver(new (std::nothrow) EpollDriver(*this));
+  if (driver == nullptr) return absl::Status(absl::StatusCode::kResourceExhausted, "");  // words take memory
+  return driver;
+}
+
+// ---- Descriptors ---------------------------------------------------------------------------------------------------
+
+Descriptor* EpollBackend::FindRegistered(int fd) noexcept {
+  Descriptor* const descriptor = table_.Find(fd);
+  // relaxed: the record itself is there, and a registration that is missed is found by Register().
+  return descriptor != nullptr && descriptor->registered.load(std::memory_order_relaxed) ? descriptor : nullptr;
+}
+
+Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
+  Descriptor* const descriptor = table_.Get(fd);
+  if (descriptor == nullptr) {
+    error = ENOMEM;
+    return nullptr;
+  }
+  std::lock_guard guard(descriptor->registration);
+  if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
+  epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
+  // Either call reports what is ready by then, so nothing is missed between the operation's try and this.
+  int result = Sys().epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  if (result != 0 && errno == EEXIST) result = Sys().epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+  if (result != 0) {
+    error = errno;
+    return nullptr;
+  }
+  descriptor->registered.store(true, std::memory_order_relaxed);
+  return descriptor;
+}
+
+void EpollBackend::CancelPending(int fd, PendingOperations&) noexcept {
+  Descriptor* const descriptor = table_.Find(fd);
+  if (descriptor == nullptr) return;  // nobody waits yet; who is about to looks at `closed` first
+  for (Direction* direction : {&descriptor->in, &descriptor->out}) {
+    std::lock_guard guard(direction->lock);
+    while (Operation* const op = direction->first) EpollDriver::Cancel(*direction, *op);
+  }
+}
+
+void EpollBackend::Forget(int fd) noexcept {
+  if (inherited()) return;
+  Descriptor* const descriptor = table_.Find(fd);
+  if (descriptor == nullptr) return;
+  std::lock_guard guard(descriptor->registration);
+  if (!descriptor->registered.load(std::memory_order_relaxed)) return;
+  for (Direction* direction : {&descriptor->in, &descriptor->out}) {
+    std::lock_guard direction_guard(direction->lock);
+    WEFT_CHECK(direction->first == nullptr) << "descriptor " << fd << " is closed while an operation on it is pending";
+    // relaxed: a leftover would only cost the next owner of the number one more try.
+    direction->ready.store(false, std::memory_order_relaxed);
+  }
+  // Closing takes it out too, but not where a duplicate of it lives on, in a child for instance.
+  epoll_event event = {};
+  const int result = Sys().epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &event);
+  WEFT_CHECK(result == 0 || errno == ENOENT || errno == EBADF)
+      << "epoll_ctl(EPOLL_CTL_DEL) on descriptor " << fd << " failed with errno " << errno;
+  descriptor->registered.store(false, std::memory_order_relaxed);
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+int EpollBackend::Wait(void* events, int max, int64_t timeout_ns) noexcept {
+  auto* const list = static_cast<epoll_event*>(events);
+  const bool limited = timeout_ns != Driver::kNoTimeout;
+  if (limited && timeout_ns > 0 && has_pwait2_.load(std::memory_order_relaxed)) {
+    const timespec timeout = {.tv_sec = timeout_ns / kNanosPerSecond, .tv_nsec = timeout_ns % kNanosPerSecond};
+    const int count = Sys().epoll_pwait2(epoll_, list, max, &timeout);
+    if (count >= 0 || errno == EINTR) return count;
+    has_pwait2_.store(false, std::memory_order_relaxed);
+  }
+  // Rounded up, so that a timer that is waited for has expired. What exceeds an int is waited for again by the caller.
+  const int64_t timeout_ms = limited ? (timeout_ns + kNanosPerMilli - 1) / kNanosPerMilli : -1;
+  return Sys().epoll_wait(epoll_, list, max, static_cast<int>(std::min<int64_t>(timeout_ms, INT_MAX)));
+}
+
+void EpollBackend::Look(int64_t timeout_ns, OperationQueue& ended) noexcept {
+  epoll_event events[kMaxEvents];
+  const int count = Wait(events, kMaxEvents, timeout_ns);
+  if (count <= 0) {
+    WEFT_CHECK(count == 0 || errno == EINTR) << "epoll_wait failed with errno " << errno << " " << ErrnoName(errno);
+    return;  // the time is up, or a signal came: the caller's clock tells
+  }
+  for (int i = 0; i < count; ++i) {
+    const uint32_t what = events[i].events;
+    auto* const descriptor = static_cast<Descriptor*>(events[i].data.ptr);
+    if (descriptor == nullptr) {
+      if (timeout_ns != 0) wake_.Drain();  // by the poller only
+      continue;
+    }
+    if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(descriptor->in, ended);
+    if ((what & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(descriptor->out, ended);
+  }
+}
+
+// ---- Roles ---------------------------------------------------------------------------------------------------------
+
+bool EpollBackend::Enter(EpollDriver& driver) noexcept {
+  std::lock_guard guard(idle_lock_);
+  const bool poller = poller_ == nullptr;
+  // With the lock held, so that Promote() finds every driver in the list asleep or on its way out; said later, a driver
+  // could miss its promotion and sleep while nobody polls.
+  driver.doorbell_.LieDown(poller ? Doorbell::kInKernel : Doorbell::kOnFutex);
+  if (poller) {
+    poller_ = &driver;
+    return true;
+  }
+  driver.previous_parked_ = nullptr;
+  driver.next_parked_ = first_parked_;
+  if (first_parked_ != nullptr) first_parked_->previous_parked_ = &driver;
+  first_parked_ = &driver;
+  return false;
+}
+
+void EpollBackend::Leave(EpollDriver& driver) noexcept {
+  std::lock_guard guard(idle_lock_);
+  if (poller_ == &driver) {
+    poller_ = nullptr;
+    return;
+  }
+  EpollDriver* const next = driver.next_parked_;
+  EpollDriver* const previous = driver.previous_parked_;
+  (previous == nullptr ? first_parked_ : previous->next_parked_) = next;
+  if (next != nullptr) next->previous_parked_ = previous;
+}
+
+void EpollBackend::Promote() noexcept {
+  std::lock_guard guard(idle_lock_);
+  // With the lock held, the parked driver cannot leave the list, hence not be destroyed.
+  if (poller_ == nullptr && first_parked_ != nullptr) first_parked_->doorbell_.WakeFromFutex();
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,39 @@
+// Layer driver. What do the drivers ask about a kind of request?
+//
+// One of the three switches over codes; the others are in plain_call.cc and in UringDriver::Place().
+#ifndef WEFT_LIB_DRIVER_REQUEST_FACTS_H_
+#define WEFT_LIB_DRIVER_REQUEST_FACTS_H_
+
+#include <cstdint>
+
+#include "weft/internal/operation.h"
+
+namespace weft::internal {
+
+// Which way data goes, as seen from this process: what epoll waits for, and what carries a happens-before edge where
+// (uring/kernel_order.h).
+enum class Flow : uint8_t { kIn, kOut };
+
+struct RequestFacts {
+  Flow flow;
+  bool transfers;    // it moves `transfer.length` bytes at most
+  bool calls_first;  // io_uring tries the plain call before it submits (UringDriver::EndsAtOnce())
+};
+
+constexpr RequestFacts FactsOf(IoRequest::Code code) noexcept {
+  switch (code) {
+    case IoRequest::Code::kReceive:
+      return {.flow = Flow::kIn, .transfers = true, .calls_first = false};
+    case IoRequest::Code::kSend:
+      return {.flow = Flow::kOut, .transfers = true, .calls_first = true};
+    case IoRequest::Code::kAccept:
+      return {.flow = Flow::kIn, .transfers = false, .calls_first = true};
+    case IoRequest::Code::kConnect:
+      return {.flow = Flow::kOut, .transfers = false, .calls_first = false};
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_DRIVER_REQUEST_FACTS_H_

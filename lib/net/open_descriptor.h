@@ -1,0 +1,99 @@
+// Layer net. What is a descriptor that several virtual threads use, and any thread may close meanwhile?
+//
+// close(2) would not do. It gives the number out anew, to be met by whoever still has it; and on io_uring a pending
+// operation keeps the old socket alive, so that its reader goes on waiting and the peer sees no end. So, as in Go's
+// fdMutex: each operation holds a use of the descriptor, closing begins with a bit that refuses further uses and with
+// the end of what is pending, and whoever gives back the last use closes.
+//
+//   uses_                 meaning                          next, and by whom
+//   open, n uses          in use                           n +- 1: Acquire(), Leave(); closed, n: Close()
+//   closed, n > 0 uses    its operations are being ended   closed, n - 1: Leave()
+//   closed, 0 uses        closed in the kernel, or about   none
+//                         to be, by whoever brought it
+//                         here
+//
+// Why no operation is left pending. Close() sets the bit, then `pending_.closed`, and then asks the driver to end what
+// is pending. An operation that had its use before is either found there, or looks at `pending_.closed` after that.
+// (lib/driver/pending_operations.h)
+//
+// Memory: counted. The open descriptor is one reference; others are held by whoever wants to use it, or to know whether
+// it is open. A use needs none: what is in use is open.
+#ifndef WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
+#define WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "lib/driver/driver.h"
+#include "lib/driver/pending_operations.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/frame_cache.h"
+
+namespace weft::internal {
+
+class OpenDescriptor {
+ public:
+  // Without a descriptor yet, and not open; the one reference is the caller's. Null: no memory.
+  static OpenDescriptor* New() noexcept;
+  OpenDescriptor(const OpenDescriptor&) = delete;
+  OpenDescriptor& operator=(const OpenDescriptor&) = delete;
+
+  // Once, before others know of this: owns `fd` from here on.
+  void Open(int fd) noexcept;
+
+  // ---- Any thread that has a reference.
+
+  // False: it is closed.
+  bool Acquire() noexcept;
+  // Refuses further uses, and ends what is pending with -ECANCELED. Idempotent.
+  void Close() noexcept;
+  // Until it is closed in the kernel.
+  bool is_open() const noexcept {
+    // [descriptor/1] acquire: pairs with [descriptor/2]. Whoever sees it closed finds the port free.
+    return fd_.load(std::memory_order_acquire) >= 0;
+  }
+  // [descriptor/3] acquire: pairs with [descriptor/4].
+  bool was_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
+  void Release() noexcept {
+    // [descriptor/5] acq_rel: pairs with itself. What every holder did happens before the destruction.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  // ---- Any thread that has a use.
+
+  int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
+  // On a virtual thread, before an operation: it belongs to this runtime from now on.
+  void Attach(const char* what) noexcept;
+  // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
+  bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
+  PendingOperations& pending() noexcept { return pending_; }
+  // Before shutdown(2) of both directions. [descriptor/4] release: pairs with [descriptor/3].
+  void SetShutDown() noexcept { shut_down_.store(true, std::memory_order_release); }
+  // The last one, once it is closing, closes it.
+  void Leave() noexcept;
+
+  static void* operator new(size_t) = delete;
+  static void operator delete(void* memory, size_t size) noexcept { FreeFrame(memory, size); }
+
+ private:
+  static constexpr uint32_t kClosed = 1;
+  static constexpr uint32_t kUse = 2;
+
+  OpenDescriptor() noexcept = default;
+  ~OpenDescriptor() = default;
+  void CloseInKernel() noexcept;
+
+  Atomic<uint32_t> uses_{kClosed};  // relaxed: who begins a use knows the rest by the reference
+  Atomic<uint32_t> refs_{1};
+  Atomic<int> fd_{-1};  // relaxed: it does not change while there is a use, and whoever shares a new one orders it
+  Atomic<bool> attached_{false};
+  Atomic<bool> shut_down_{false};
+  std::shared_ptr<Backend> backend_;  // written once, under a lock
+  PendingOperations pending_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_NET_OPEN_DESCRIPTOR_H_

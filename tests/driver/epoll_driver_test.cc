@@ -1,0 +1,324 @@
+// Goal: that drivers share one epoll descriptor without forgetting each other, and treat every answer of the kernel.
+// Method: several drivers on threads of their own, and system calls that are made to fail.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "lib/driver/driver.h"
+#include "lib/driver/epoll/descriptor_table.h"
+#include "lib/driver/epoll/epoll_backend.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/driver/driver_fixture.h"
+
+namespace weft::internal {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int64_t kMillisecondNs = 1'000'000;
+
+class EpollDriverTest : public testing::Test {
+ protected:
+  void TearDown() override {
+    backend_ = nullptr;
+    EXPECT_EQ(CountDescriptors(), descriptors_);
+  }
+
+  std::unique_ptr<Driver> NewDriver() { return *backend_->NewDriver(); }
+
+  const int descriptors_ = CountDescriptors();  // first
+  std::shared_ptr<Backend> backend_ = *EpollBackend::Create();
+};
+
+// ---- Many drivers --------------------------------------------------------------------------------------------------
+
+TEST_F(EpollDriverTest, WhoeverPollsDeliversWhatAnotherDriverStarted) {
+  const std::unique_ptr<Driver> busy = NewDriver();
+  const std::unique_ptr<Driver> idle = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(busy->Start(op));
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  EXPECT_EQ(idle->Poll(Driver::kNoTimeout), 1);
+  EXPECT_EQ(op.ends, 1);
+  EXPECT_EQ(busy->in_flight(), 0);
+  EXPECT_EQ(idle->in_flight(), 0);
+}
+
+// A driver that waits while another one may be the poller; it returns when `op` has ended.
+std::thread PollUntilDoneElsewhere(Backend& backend, CountedOperation& op, Atomic<int>& waiting) {
+  return std::thread([&] {
+    const std::unique_ptr<Driver> driver = *backend.NewDriver();
+    waiting.fetch_add(1, std::memory_order_acq_rel);
+    PollUntilDone(*driver, op);
+  });
+}
+
+//  1. The first driver is the poller, and leaves; it computes.
+//  2. The second, if it was quick, sleeps on its futex: it saw a poller.
+//  3. An event comes. Nobody is in epoll_wait.
+// What has to happen between 2 and 3: somebody notices, and relieves the first driver.
+TEST_F(EpollDriverTest, ReliefWakesASleeperToPollInPlaceOfADriverThatComputes) {
+  for (int round = 0; round < 200; ++round) {
+    const Pair pair = UnixPair();
+    char buffer;
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &buffer, 1);
+    const std::unique_ptr<Driver> computes = NewDriver();
+    ASSERT_FALSE(computes->Start(op));
+    Atomic<int> waiting{0};
+    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
+    while (waiting.load(std::memory_order_acquire) == 0) computes->Poll(kMillisecondNs / 20);
+    computes->Relieve();
+    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+    other.join();
+    EXPECT_EQ(op.ends, 1);
+    backend_->Forget(pair.a.get());
+  }
+}
+
+TEST_F(EpollDriverTest, ADriverThatGoesAwayWakesASleeperToPoll) {
+  for (int round = 0; round < 200; ++round) {
+    const Pair pair = UnixPair();
+    char buffer;
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &buffer, 1);
+    const std::unique_ptr<Driver> starter = NewDriver();
+    ASSERT_FALSE(starter->Start(op));
+    std::unique_ptr<Driver> leaver = NewDriver();
+    Atomic<int> waiting{0};
+    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
+    while (waiting.load(std::memory_order_acquire) == 0) leaver->Poll(kMillisecondNs / 20);
+    leaver = nullptr;
+    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+    other.join();
+    EXPECT_EQ(op.ends, 1);
+    backend_->Forget(pair.a.get());
+  }
+}
+
+TEST_F(EpollDriverTest, SleepersReturnWhenTheirTimeIsUpAndNotBefore) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const std::unique_ptr<Driver> driver = NewDriver();
+      const auto start = steady_clock::now();
+      EXPECT_EQ(driver->Poll((5 + i) * kMillisecondNs), 0);
+      EXPECT_GE(steady_clock::now() - start, milliseconds(5 + i));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(EpollDriverTest, ManyEventsAtOnceEndEachOperationOnce) {
+  constexpr int kCount = 400;  // more than one epoll_wait fetches
+  const std::unique_ptr<Driver> driver = NewDriver();
+  std::vector<Pair> pairs(kCount);
+  std::vector<CountedOperation> ops(kCount);
+  char buffers[kCount];
+  for (int i = 0; i < kCount; ++i) {
+    pairs[i] = UnixPair();
+    ops[i].SetReceive(pairs[i].a.get(), &buffers[i], 1);
+    ASSERT_FALSE(driver->Start(ops[i]));
+  }
+  for (Pair& pair : pairs) ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  int delivered = 0;
+  while (delivered < kCount) delivered += driver->Poll(Driver::kNoTimeout);
+  for (CountedOperation& op : ops) EXPECT_EQ(op.ends, 1);
+  EXPECT_EQ(driver->in_flight(), 0);
+}
+
+// A driver whose poll falls into the middle of another one's receive.
+struct EdgeInTheGap {
+  Driver* poller = nullptr;
+  int peer = -1;
+};
+EdgeInTheGap gap;
+
+//  1. The first driver's receive says EAGAIN.
+//  2. The byte arrives; the second driver fetches the edge, and finds no waiter.
+//  3. The first driver makes the receive a waiter. No further edge will come.
+// What has to happen in 3: it learns of the edge, and tries again.
+TEST_F(EpollDriverTest, AnEdgeBetweenTheTryAndTheWaitIsNotLost) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const std::unique_ptr<Driver> other = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation first;  // registers the socket
+  first.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(driver->Start(first));
+  driver->RequestCancel(first);
+  PollUntilDone(*driver, first);
+
+  gap = {.poller = other.get(), .peer = pair.b.get()};
+  static Syscalls syscalls = RealSyscalls();
+  syscalls.recv = [](int fd, void* to, size_t size, int flags) {
+    const ssize_t result = RealSyscalls().recv(fd, to, size, flags);
+    if (result >= 0 || gap.poller == nullptr) return result;
+    const EdgeInTheGap now = gap;
+    gap = {};
+    EXPECT_EQ(RealSyscalls().send(now.peer, "x", 1, 0), 1);
+    EXPECT_EQ(now.poller->Poll(0), 0);
+    errno = EAGAIN;
+    return result;
+  };
+  const ScopedSyscalls scoped(syscalls);
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  EXPECT_TRUE(driver->Start(op));
+  EXPECT_EQ(op.result, 1);
+}
+
+// ---- Answers of the kernel -----------------------------------------------------------------------------------------
+
+// Old kernels have none, and containers forbid it, each with an errno of its own.
+TEST_F(EpollDriverTest, WithoutEpollPwait2TimesAreRoundedUpToMilliseconds) {
+  for (const int error : {ENOSYS, EPERM, EACCES, EINVAL, EIO}) {
+    backend_ = *EpollBackend::Create();
+    const ScopedSyscallFault fault(&Syscalls::epoll_pwait2, {.times = ScopedSyscallFault::kForever, .error = error});
+    const std::unique_ptr<Driver> driver = NewDriver();
+    for (int i = 0; i < 3; ++i) {
+      const auto start = steady_clock::now();
+      EXPECT_EQ(driver->Poll(kMillisecondNs + 1), 0);
+      EXPECT_GE(steady_clock::now() - start, std::chrono::nanoseconds(kMillisecondNs + 1));
+    }
+    EXPECT_EQ(fault.calls(), 1) << "asked once, remembered";
+  }
+}
+
+// Whatever errno was before.
+TEST_F(EpollDriverTest, AWaitWhoseTimeIsUpHasNotFailed) {
+  const ScopedSyscallFault counter(&Syscalls::epoll_pwait2, {.times = 0});
+  const std::unique_ptr<Driver> driver = NewDriver();
+  for (int waits = 1; waits <= 3; ++waits) {
+    errno = ENOSYS;
+    EXPECT_EQ(driver->Poll(kMillisecondNs), 0);
+    EXPECT_GE(counter.calls(), waits) << "it asks the same call again";
+  }
+}
+
+TEST_F(EpollDriverTest, AnInterruptedWaitGoesOn) {
+  const ScopedSyscallFault fault(&Syscalls::epoll_pwait2, {.times = 5, .error = EINTR});
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const auto start = steady_clock::now();
+  EXPECT_EQ(driver->Poll(3 * kMillisecondNs), 0);
+  EXPECT_GE(steady_clock::now() - start, milliseconds(3));
+  EXPECT_GT(fault.calls(), 5);
+}
+
+TEST_F(EpollDriverTest, ARegistrationThatFailsIsTheOperationsResult) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  for (const int error : {ENOSPC, ENOMEM}) {
+    const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.error = error});
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &buffer, 1);
+    EXPECT_TRUE(driver->Start(op));
+    EXPECT_EQ(op.result, -error);
+  }
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  EXPECT_FALSE(driver->Start(op));
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  PollUntilDone(*driver, op);
+  EXPECT_EQ(op.result, 1);
+}
+
+TEST_F(EpollDriverTest, ADescriptorThatTheKernelStillHasIsRegisteredAgain) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation first;
+  first.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(driver->Start(first));
+  driver->RequestCancel(first);
+  PollUntilDone(*driver, first);
+  {
+    const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.error = ENOENT});
+    backend_->Forget(pair.a.get());
+  }
+  CountedOperation second;
+  second.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(driver->Start(second));
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  PollUntilDone(*driver, second);
+  EXPECT_EQ(second.result, 1);
+}
+
+TEST_F(EpollDriverTest, AnErrorOfAnAcceptIsItsResult) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Listener listener = Listen();
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EPROTO}) {
+    const ScopedSyscallFault fault(&Syscalls::accept4, {.error = error});
+    CountedOperation op;
+    op.SetAccept(listener.fd.get());
+    EXPECT_TRUE(driver->Start(op));
+    EXPECT_EQ(op.result, -error);
+  }
+}
+
+TEST_F(EpollDriverTest, InterruptedCallsAreMadeAgain) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = UnixPair();
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  const ScopedSyscallFault fault(&Syscalls::recv, {.times = 3, .error = EINTR});
+  char buffer;
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  EXPECT_TRUE(driver->Start(op));
+  EXPECT_EQ(op.result, 1);
+  EXPECT_EQ(fault.calls(), 4);
+}
+
+TEST_F(EpollDriverTest, ADescriptorThatCannotBeWaitedForIsAnError) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const ScopedSyscallFault fault(&Syscalls::recv, {.error = EAGAIN});
+  char buffer;
+  CountedOperation op;
+  op.SetReceive(-1, &buffer, 1);
+  EXPECT_TRUE(driver->Start(op));
+  EXPECT_LT(op.result, 0);
+}
+
+// ---- The table -----------------------------------------------------------------------------------------------------
+
+TEST(DescriptorTableTest, ARecordKeepsItsAddressAndNumbersOutOfRangeHaveNone) {
+  const auto table = std::make_unique<DescriptorTable>();
+  EXPECT_EQ(table->Find(5), nullptr);
+  Descriptor* const five = table->Get(5);
+  ASSERT_NE(five, nullptr);
+  EXPECT_EQ(table->Get(5), five);
+  EXPECT_EQ(table->Find(5), five);
+  EXPECT_NE(table->Get(6), five);
+  EXPECT_NE(table->Get(500'000), nullptr);
+  EXPECT_EQ(table->Get(5), five);
+  for (const int fd : {-1, static_cast<int>(DescriptorTable::kMaxDescriptors), 1 << 30}) {
+    EXPECT_EQ(table->Get(fd), nullptr);
+    EXPECT_EQ(table->Find(fd), nullptr);
+  }
+}
+
+TEST(DescriptorTableTest, ThreadsThatAskForTheSameNewRecordGetTheSame) {
+  for (int round = 0; round < 50; ++round) {
+    const auto table = std::make_unique<DescriptorTable>();
+    Descriptor* found[2] = {};
+    std::thread other([&] { found[1] = table->Get(77); });
+    found[0] = table->Get(77);
+    other.join();
+    EXPECT_NE(found[0], nullptr);
+    EXPECT_EQ(found[0], found[1]);
+  }
+}
+
+}  // namespace
+}  // namespace weft::internal

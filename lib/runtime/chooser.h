@@ -1,5 +1,6 @@
-// Every decision of the scheduler that correctness does not depend on is asked here: which victim, which carrier to wake,
-// which carrier goes next in a simulation. Production decides by xorshift, one per carrier; a test decides by seed.
+// Every decision of the scheduler that correctness does not depend on is asked here: which victim, which carrier to
+// wake, which carrier goes next in a simulation. Production decides by xorshift, one per carrier; a test decides by
+// seed.
 #ifndef WEFT_LIB_RUNTIME_CHOOSER_H_
 #define WEFT_LIB_RUNTIME_CHOOSER_H_
 

@@ -1,7 +1,7 @@
-// A child of fork(2). It has the memory of its parent and one of its threads, so a runtime that lives on OS threads is there
-// and does not run. What is left to do is to say so, where otherwise somebody would wait for ever, or use a ring or an epoll
-// descriptor that is the parent's as well. What is global, and so might be used by a runtime that is started in the child,
-// is guarded by GlobalLocks (lib/os/global_lock.h).
+// A child of fork(2). It has the memory of its parent and one of its threads, so a runtime that lives on OS threads is
+// there and does not run. What is left to do is to say so, where otherwise somebody would wait for ever, or use a ring
+// or an epoll descriptor that is the parent's as well. What is global, and so might be used by a runtime that is
+// started in the child, is guarded by GlobalLocks (lib/os/global_lock.h).
 #include <pthread.h>
 
 #include <cstdint>
@@ -28,10 +28,10 @@ class Refusal final : public ext::SchedulingObserver {
  private:
   static void Refuse() noexcept {
     const Carrier* carrier = Carrier::Current();
-    WEFT_CHECK(false) << (carrier != nullptr && carrier->current != nullptr ? ThreadLabel(*carrier->current)
-                                                                            : "a virtual thread")
-                      << " goes on in a child of fork(), where its runtime has no carriers; there, it may call exec() or "
-                         "exit(), or start another runtime and wait for that";
+    WEFT_CHECK(false)
+        << (carrier != nullptr && carrier->current != nullptr ? ThreadLabel(*carrier->current) : "a virtual thread")
+        << " goes on in a child of fork(), where its runtime has no carriers; there, it may call exec() or "
+           "exit(), or start another runtime and wait for that";
   }
 };
 constinit Refusal refusal;

@@ -19,7 +19,8 @@ class Host {
   // Then nothing is left behind, and `why` says what it was; null if nobody wants to know, since words take memory.
   virtual bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept = 0;
 
-  // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock (INT64_MAX: none).
+  // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock
+  // (INT64_MAX: none).
   virtual void Park(Carrier& carrier, int64_t deadline_ns) noexcept = 0;
   // Any thread. Sticky: a ring before a Park() makes it return at once. What came before Ring() happens before what
   // follows the Park() that it ends.

@@ -44,7 +44,8 @@ int IntFromEnvironment(const char* name, int low, int high, int unset) {
   if (text == nullptr) return unset;
   int value = 0;
   if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
-    Die(absl::StrCat("the environment variable ", name, " is \"", text, "\"; it must be a whole number from ", low, " to ", high));
+    Die(absl::StrCat("the environment variable ", name, " is \"", text, "\"; it must be a whole number from ", low,
+                     " to ", high));
   }
   return value;
 }
@@ -118,7 +119,8 @@ constinit Runtime* default_runtime = nullptr;  // under default_lock
 // exit() has begun to stop the default runtime. relaxed: written before any root is asked to end because of it.
 constinit internal::Atomic<bool> process_exits{false};
 
-// Is the calling OS thread a carrier that runs? In a child of fork(2) one of the parent's is an OS thread like any other.
+// Is the calling OS thread a carrier that runs? In a child of fork(2) one of the parent's is an OS thread like any
+// other.
 bool OnCarrier() noexcept {
   const internal::Carrier* const carrier = internal::Carrier::Current();
   return carrier != nullptr && !carrier->runtime.inherited();
@@ -143,7 +145,8 @@ void StopDefaultAtExit() {
     delete runtime;
     return;
   }
-  std::fprintf(stderr, "weft: exit() waits no longer for virtual threads of the default runtime, which were asked to end:\n%s",
+  std::fprintf(stderr,
+               "weft: exit() waits no longer for virtual threads of the default runtime, which were asked to end:\n%s",
                core.DescribeThreads().c_str());
 }
 
@@ -176,8 +179,9 @@ Runtime::~Runtime() {
     core_.release();  // nothing of it runs here, and what it has in the kernel is the parent's
     return;
   }
-  WEFT_CHECK(!core_->OnCarrier()) << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
-                                     "call, and would wait for itself; let main(), or another OS thread, destroy it";
+  WEFT_CHECK(!core_->OnCarrier())
+      << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
+         "call, and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
   core_->AwaitNoRoots();
 }
@@ -224,7 +228,8 @@ void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexc
          "the parent only; start one here with Runtime::Create()";
   WEFT_CHECK(!OnCarrier())
       << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
-  core.HoldRoots();  // another OS thread may destroy the runtime, which ends the root, before we have come to wait for that
+  // Another OS thread may destroy the runtime, which ends the root, before we have come to wait for that.
+  core.HoldRoots();
   core.StartRoot(root);
   core.host->AwaitDone(done);
   core.RootGone();

@@ -122,7 +122,6 @@ class Turn {
   }
   // Mounts a thread while the carrier runs on.
   void SwitchTo(ThreadBlock& thread) noexcept;
-  void SwitchToUnobserved(ThreadBlock& thread) noexcept;
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
   bool HasShare() const noexcept { return ready_budget_ > 0; }
   bool observed() const noexcept { return observer_ != nullptr; }
@@ -179,7 +178,7 @@ inline std::coroutine_handle<> Turn::GoOnWith(PromiseBase& frame, bool may_go_on
   return std::noop_coroutine();
 }
 
-inline void Turn::SwitchToUnobserved(ThreadBlock& thread) noexcept {
+inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
   current = &thread;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
@@ -188,10 +187,6 @@ inline void Turn::SwitchToUnobserved(ThreadBlock& thread) noexcept {
       CarrierCounters::Add(counters.moves);
     thread.mounted.store(mounted_here_, std::memory_order_relaxed);
   }
-}
-
-inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
-  SwitchToUnobserved(thread);
   if (observer_ != nullptr) [[unlikely]]
     ObserveMount(thread);
 }

@@ -64,7 +64,8 @@ std::coroutine_handle<> AllScope::BeginShut(AllScope& scope, BranchBlock* branch
   return Carrier::Current()->BeginBranches(*scope.owner, scope, branches, count);
 }
 
-// The same, for the case that nothing special happens.
+// The same, for the case that nothing special happens. By Begin() fib(30) by All takes 15 % more instructions.
+// (in_place_joins.cc says how it was counted)
 std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* roots,
                                            AwaitingFrame awaiting) noexcept {
   Carrier& carrier = *Carrier::Current();
@@ -73,7 +74,8 @@ std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* 
     return Begin(&place.scope, place.branches, roots, 2, awaiting);
   owner.leaf = &awaiting.frame;
   BranchBlock* const branches = place.branches;
-  AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
+  AllScope& scope =
+      Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
   if (PushRecord(owner, scope)) [[unlikely]]
     return BeginShut(scope, branches, 2);
   return carrier.BeginTwoBranches(owner, scope, branches[0], branches[1]);

@@ -24,7 +24,8 @@ void ChildBase::OnEnd(Ending ending) noexcept {
   const bool unknown = state.Observe().unregistered();
   if (ending != Ending::kSucceeded || !unknown || !scope.quiet_ || scope.shut()) [[unlikely]]
     return scope.ChildEnded(*this, ending);
-  // Its scope has never heard of it, and nothing follows from its success.
+  // Its scope has never heard of it, and nothing follows from its success. By ChildEnded() fib(30) by Fork takes 2.2 %
+  // more instructions. (in_place_joins.cc says how it was counted)
   Publish(Completion::kSuccess);
   if (holds_) return LeaveUnknown();
   Leave(/*holds=*/false);

@@ -147,7 +147,8 @@ void ScopeBase::CheckOwner(const char* what) const {
 
 void ScopeBase::DieOfOther(const char* what) const {
   ThreadBlock& self = RequireThread(what);
-  WEFT_CHECK(&self == owner) << what << " by " << DescribeThread(self) << "; the scope is owned by " << DescribeThread(*owner);
+  WEFT_CHECK(&self == owner) << what << " by " << DescribeThread(self) << "; the scope is owned by "
+                             << DescribeThread(*owner);
   __builtin_unreachable();
 }
 
@@ -159,8 +160,8 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 }
 
 std::string ScopeBase::Describe() const {
-  return absl::StrCat("the scope ", name_.empty() ? "" : absl::StrCat("'", name_, "' "), "opened at ", where_.file_name(),
-                      ":", where_.line());
+  return absl::StrCat("the scope ", name_.empty() ? "" : absl::StrCat("'", name_, "' "), "opened at ",
+                      where_.file_name(), ":", where_.line());
 }
 
 std::string DescribeRecord(const Record& record) {
@@ -202,7 +203,8 @@ void ScopeBase::CheckOnlyBoundariesInside(std::source_location closed_at) const 
 void ScopeBase::CheckNotInHook(const char* what) const {
   const Carrier* const carrier = Carrier::Current();
   WEFT_CHECK(carrier == nullptr || policy_caller_.load(std::memory_order_relaxed) != carrier)
-      << what << " by " << DescribeCaller() << " during " << policy_hook_ << " of the scope's policy; neither a policy's "
+      << what << " by " << DescribeCaller() << " during " << policy_hook_
+      << " of the scope's policy; neither a policy's "
       << "hook nor a destructor of what it lets go of may fork into its scope, or wait";
 }
 
@@ -229,7 +231,8 @@ inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uin
   child.round_ = round;
 }
 
-// The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases.
+// The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases; by it
+// alone fib(30) by Fork takes 7.9 % more instructions. (in_place_joins.cc says how it was counted)
 void ScopeBase::StartChild(ChildBase& child) {
   Carrier* const carrier = Carrier::Current();
   ThreadBlock& self = *owner;
@@ -247,9 +250,9 @@ void ScopeBase::StartChild(ChildBase& child) {
 void ScopeBase::CheckFork(const ThreadBlock& self) const {
   if (&self != owner) CheckOwnerOrInside("Fork()");
   WEFT_CHECK(!closed()) << "Fork() by " << DescribeThread(self) << " into a scope that is closed";
-  WEFT_CHECK(self.bindings == bindings_) << "Fork() by " << DescribeThread(self)
-                                         << " under other scoped-value bindings than those the scope was opened under by "
-                                         << DescribeThread(*owner);
+  WEFT_CHECK(self.bindings == bindings_)
+      << "Fork() by " << DescribeThread(self)
+      << " under other scoped-value bindings than those the scope was opened under by " << DescribeThread(*owner);
 }
 
 void ScopeBase::CheckForkDaemon(const ThreadBlock& self) const {
@@ -478,7 +481,8 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
     RunShutdowns(runtime);
   // An exception has a destructor too.
   const bool there = (child.holds_ || kind == Completion::kFailed) && !DropUnread(child, ending, kept);
-  if (completions_ != nullptr && !child.daemon_) completions_->Ended(child, child.completion() != Completion::kUnavailable);
+  if (completions_ != nullptr && !child.daemon_)
+    completions_->Ended(child, child.completion() != Completion::kUnavailable);
   if (next != nullptr) StartThread(*next);
   child.Leave(there);
 }

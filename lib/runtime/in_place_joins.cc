@@ -62,8 +62,8 @@ inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const Scope
   return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
 
-// Like ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All: it has no daemons, closes
-// with its join, and its children have their frames.
+// Like ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All: it has no daemons,
+// closes with its join, and its children have their frames.
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::AfterBranchInPlace(ScopeRecord& scope) noexcept {
   scope.children.EndLocal();
   if (scope.children.MayHaveLocal()) {

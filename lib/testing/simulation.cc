@@ -276,7 +276,8 @@ class Simulation::Host final : public internal::Host {
   // What a carrier waits for in its sleep comes also while others run, as it does where the kernel wakes it.
   void PollParked() {
     for (std::unique_ptr<Seat>& seat : seats_) {
-      if (seat->parked && seat->carrier.duties.driver != nullptr && seat->carrier.duties.driver->in_flight() > 0) Poll(*seat, 0);
+      if (seat->parked && seat->carrier.duties.driver != nullptr && seat->carrier.duties.driver->in_flight() > 0)
+        Poll(*seat, 0);
     }
   }
 
@@ -294,7 +295,8 @@ class Simulation::Host final : public internal::Host {
     bool came = false;
     for (int64_t timeout : {int64_t{0}, patience_ns}) {
       for (std::unique_ptr<Seat>& seat : seats_) {
-        if (seat->carrier.duties.driver == nullptr || (timeout > 0 && seat->carrier.duties.driver->in_flight() == 0)) continue;
+        if (seat->carrier.duties.driver == nullptr || (timeout > 0 && seat->carrier.duties.driver->in_flight() == 0))
+          continue;
         came |= Poll(*seat, timeout);
         if (came && timeout > 0) return true;
       }

@@ -63,7 +63,8 @@ TEST_P(ServiceTest, AServiceThatEndsBeforeItIsReadyHasNotStarted) {
   });
 }
 
-// A regression: the starter went on when the service's closure began to be destroyed, before its failure was the scope's.
+// A regression: the starter went on when the service's closure began to be destroyed, before its failure was the
+// scope's.
 TEST_P(ServiceTest, StartReturnsWhenTheScopeKnowsHowTheServiceHasEnded) {
   struct LetsOthersRun {
     ~LetsOthersRun() {

@@ -33,7 +33,8 @@ _ASSIGNMENT = re.compile(r"[\w.\->\[\]():*]+ (=|\+=|-=|\|=|&=|\^=|<<=|>>=) ")
 _STEP = re.compile(r"(\+\+|--)[\w.\->\[\]():*]+|[\w.\->\[\]():*]+(\+\+|--)")
 _CALL = re.compile(r"(co_await )?[\w:.\->\[\]*&()]*\w(<[^;()]*>)?\(")
 _NO_STATEMENT = re.compile(r"(return|co_return|co_yield|throw|goto|using|typedef|static_assert|case|default|friend|"
-                           r"template|public|private|protected|else|if|for|while|do|switch|struct|class|enum|namespace|asm)\b")
+                           r"template|public|private|protected|else|if|for|while|do|switch|struct|class|enum|"
+                           r"namespace|asm)\b")
 _CONSTANT = re.compile(r"\b(constexpr|consteval|static_assert|requires|concept|template|operator)\b")
 _BOOLEAN = re.compile(r" (==|!=|&&|\|\||<=|>=|<|>) |^!")
 

@@ -1,5 +1,5 @@
-// A checkpoint that waits for nothing: it ends a thread that is cancelled, and lets others run when this one has had its
-// share.
+// A checkpoint that waits for nothing: it ends a thread that is cancelled, and lets others run when this one has had
+// its share.
 #ifndef WEFT_INTERNAL_CHECKPOINT_H_
 #define WEFT_INTERNAL_CHECKPOINT_H_
 

@@ -146,7 +146,8 @@ template <class F, class T>
 class ClosureChild final : public TaskChild<T> {
  public:
   template <class G>
-  explicit ClosureChild(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>) : closure_(std::forward<G>(closure)) {}
+  explicit ClosureChild(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
+      : closure_(std::forward<G>(closure)) {}
   ~ClosureChild() override { DropClosure(); }
 
  private:

@@ -1,5 +1,5 @@
-// Which compilers Weft can be trusted with, and how they are to be called. Every header includes this one before anything else, so that
-// a compiler that is refused says so first, and says nothing else.
+// Which compilers Weft can be trusted with, and how they are to be called. Every header includes this one before
+// anything else, so that a compiler that is refused says so first, and says nothing else.
 //
 // GCC 12 accepts Weft and then miscompiles the coroutines written with it. These are ordinary programs:
 //   co_await Aggregate{...}                    the aggregate's members are destroyed twice
@@ -13,7 +13,8 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define WEFT_REFUSED
-#error "Weft refuses GCC: GCC 12 miscompiles ordinary coroutines (aggregates and initializer lists inside co_await expressions, co_await a && co_await b). Compile with clang 19 or newer."
+#error "Weft refuses GCC: GCC 12 miscompiles ordinary coroutines (aggregates and initializer lists inside co_await \
+expressions, co_await a && co_await b). Compile with clang 19 or newer."
 #elif !defined(__clang__) || __clang_major__ < 19
 #define WEFT_REFUSED
 #error "Weft needs clang 19 or newer: no other compiler has been tried with its coroutines."
@@ -41,9 +42,9 @@
 #define WEFT_LIFETIME_CAPTURE_BY(owner)
 #endif
 
-// Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a value
-// in, so that its caller need not save any for the case that it is called. Called from Weft's
-// own sources only, which are compiled with -fno-plt (bazel/weft.bzl): what binds a call at its first use preserves less.
+// Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a
+// value in, so that its caller need not save any for the case that it is called. Called from Weft's own sources only,
+// which are compiled with -fno-plt (bazel/weft.bzl): what binds a call at its first use preserves less.
 #define WEFT_RARE __attribute__((cold, noinline, preserve_most))
 
 #endif  // WEFT_INTERNAL_COMPILER_H_

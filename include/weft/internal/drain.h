@@ -26,8 +26,8 @@
 //
 // Rejected: a look for what the children wait for, down the tree (a million children under one lock; a stranger between
 // two locks is not found); a list of the locks that each thread holds (a guard may be moved to, and unlocked by,
-// another thread: each lock and unlock would take a second lock); destroying the frame of every thread that holds a lock
-// (ten thousand handlers that end at once would hold every carrier).
+// another thread: each lock and unlock would take a second lock); destroying the frame of every thread that holds a
+// lock (ten thousand handlers that end at once would hold every carrier).
 #ifndef WEFT_INTERNAL_DRAIN_H_
 #define WEFT_INTERNAL_DRAIN_H_
 

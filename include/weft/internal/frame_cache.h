@@ -88,7 +88,7 @@ class ScopedFrameFault {
   int64_t allocations() const noexcept;
 };
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------------------------
 
 // The size of a frame is a constant where it is allocated and freed, and so is its class, if it is found there.
 inline constexpr size_t kFrameGranuleBytes = 16;

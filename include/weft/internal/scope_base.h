@@ -320,7 +320,7 @@ class ScopeBase : public ScopeRecord {
   int running_ = 0;      // children within max_concurrency
   int64_t daemons_ = 0;  // that have not ended
   bool awaits_others_ = false;          // a join waits, and the daemons do not count
-  ThreadQueue failed_;                  // counted references, in the order of their ends; at most 1 + Outcome::kMaxSuppressed
+  ThreadQueue failed_;                  // counted references, as they ended; at most 1 + Outcome::kMaxSuppressed
   Atomic<uint64_t> failure_count_{0};  // relaxed: written under lock_
 };
 
@@ -336,7 +336,8 @@ class ScopeWait {
 
   bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame,
+                                        std::source_location where = std::source_location::current()) noexcept {
     return AwaitChildren(scope_, {frame.promise(), where});
   }
 

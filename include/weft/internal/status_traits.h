@@ -37,8 +37,8 @@ inline constexpr bool IsStatusLike = !std::is_same_v<FlatValue<T>, T>;
 template <class T>
 using Kept = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>;
 
-// Whether a U can be copied. A container, or an optional, says that it can be even if what it holds cannot: that is looked
-// into, to a depth at which a type that contains itself is believed. A class of a user's is believed as well.
+// Whether a U can be copied. A container, or an optional, says that it can be even if what it holds cannot: that is
+// looked into, to a depth at which a type that contains itself is believed. A class of a user's is believed as well.
 template <class U, int kDepth = 5>
 struct CanBeCopied;
 template <class U, int kDepth>
@@ -47,12 +47,13 @@ template <class U, int kDepth>
   requires std::is_object_v<typename U::value_type>
 struct PartsCanBeCopied<U, kDepth> : CanBeCopied<typename U::value_type, kDepth - 1> {};
 template <template <class...> class Product, class... Parts, int kDepth>
-  requires requires { std::tuple_size<Product<Parts...>>::value; } || requires { std::variant_size<Product<Parts...>>::value; }
+  requires requires { std::tuple_size<Product<Parts...>>::value; } ||
+           requires { std::variant_size<Product<Parts...>>::value; }
 struct PartsCanBeCopied<Product<Parts...>, kDepth> : std::conjunction<CanBeCopied<Parts, kDepth - 1>...> {};
 template <class U, int kDepth>
-struct CanBeCopied
-    : std::bool_constant<std::is_copy_constructible_v<U> &&
-                         (std::is_trivially_copyable_v<U> || PartsCanBeCopied<std::remove_const_t<U>, kDepth>::value)> {};
+struct CanBeCopied : std::bool_constant<std::is_copy_constructible_v<U> &&
+                                        (std::is_trivially_copyable_v<U> ||
+                                         PartsCanBeCopied<std::remove_const_t<U>, kDepth>::value)> {};
 template <class U>
 struct CanBeCopied<U, 0> : std::is_copy_constructible<U> {};
 

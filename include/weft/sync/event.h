@@ -89,7 +89,8 @@ class Event {
     explicit Awaiter(Event& event) noexcept : event_(event) {}
     bool await_ready() const noexcept { return internal::AtCheckpoint() && event_.IsSet(); }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    bool await_suspend(std::coroutine_handle<Promise> frame,
+                       std::source_location where = std::source_location::current()) noexcept {
       return event_.Suspend({frame.promise(), where});
     }
     void await_resume() const noexcept {}

@@ -75,7 +75,8 @@ class Mutex {
     explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
     bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    bool await_suspend(std::coroutine_handle<Promise> frame,
+                       std::source_location where = std::source_location::current()) noexcept {
       return mutex_.Suspend({frame.promise(), where});
     }
     MutexGuard await_resume() const noexcept { return MutexGuard(&mutex_); }

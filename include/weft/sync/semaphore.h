@@ -77,9 +77,12 @@ class Semaphore {
    public:
     using WeftAwaitable = void;
     explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
-    bool await_ready() const noexcept { return internal::AtCheckpoint() && semaphore_.Take(internal::CurrentThreadId()); }
+    bool await_ready() const noexcept {
+      return internal::AtCheckpoint() && semaphore_.Take(internal::CurrentThreadId());
+    }
     template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) noexcept {
+    bool await_suspend(std::coroutine_handle<Promise> frame,
+                       std::source_location where = std::source_location::current()) noexcept {
       return semaphore_.Suspend({frame.promise(), where});
     }
     Permit await_resume() const noexcept { return Permit(&semaphore_); }

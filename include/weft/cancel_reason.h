@@ -24,7 +24,7 @@ namespace weft {
 struct CancelReason {
   enum class Kind : uint8_t {
     kNone,              // not cancelled
-    kSiblingFailed,     // another subtask of the scope failed, and the scope's policy is to stop the rest
+    kSiblingFailed,     // another subtask of the scope failed, and the scope's policy stops the rest
     kSiblingSucceeded,  // another subtask of the scope succeeded, and one success is enough
     kShutdown,          // Shutdown() was called
     kScopeClosed,       // the scope was closed or destroyed before its subtasks had ended

@@ -201,8 +201,8 @@ class [[nodiscard]] Hop {
     void return_void() const noexcept {}
     void unhandled_exception() noexcept { call_.SetException(); }
 
-    // It has ended, and may be gone. Who resumed it goes on: a carrier finds the thread in its loop, so that nothing of
-    // Weft's runs on top of foreign code.
+    // The hop has ended, and may be gone. Its resumer goes on: a carrier finds the thread in its loop, so that nothing
+    // of Weft's runs on top of foreign code.
     struct FinalAwaiter {
       bool await_ready() const noexcept { return false; }
       void await_suspend(std::coroutine_handle<promise_type> ended) const noexcept { ended.promise().call_.End(); }

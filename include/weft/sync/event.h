@@ -52,7 +52,7 @@ namespace internal {
 
 struct ListenerTag;
 
-// What is told when an event is set: a WithStopEvent() that has been entered. (stop_event.h)
+// What Set() calls besides the waiters: a WithStopEvent() that has been entered. (stop_event.h)
 struct EventListener : ListNode<ListenerTag> {
   explicit EventListener(void (*function)(EventListener&) noexcept) noexcept : on_set(function) {}
 
@@ -69,17 +69,17 @@ class Event {
   Event() = default;
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
-  ~Event();  // nobody waits, and no task is to be stopped by it: a CHECK
+  ~Event();  // a CHECK if a thread waits, or if a WithStopEvent() is listening
 
-  // Wakes all that wait, in the order in which they came; later waits return at once. Idempotent. Any thread, but no
-  // signal handler; does not block.
+  // Wakes all waiters, in the order in which they came. Later waits return at once. Idempotent. Any thread may call it,
+  // but no signal handler. Does not block.
   void Set() noexcept;
-  // Later waits wait again. Does not concern those that were woken.
+  // Later waits wait again. Waiters that were woken are not affected.
   void Reset() noexcept;
   // [event/1] acquire: pairs with [event/2].
   bool IsSet() const noexcept { return set_.load(std::memory_order_acquire); }
 
-  // co_await it.
+  // Waits until the event is set. co_await it.
   auto Wait() noexcept { return Awaiter(*this); }
 
  private:
@@ -100,7 +100,7 @@ class Event {
   };
 
   friend class internal::StopEventBoundary;
-  // Tells `listener` of the next Set(). False: the event is set already.
+  // From now on Set() calls `listener`. Returns false if the event is set already.
   bool Listen(internal::EventListener& listener) noexcept;
   void StopListening(internal::EventListener& listener) noexcept;
   void TellListeners() noexcept;

@@ -37,7 +37,7 @@ class Mutex;
 class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard {
  public:
   MutexGuard(MutexGuard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
-  // Unlocks what it has, and takes over what the other has.
+  // Unlocks its mutex, and takes over the other guard's.
   MutexGuard& operator=(MutexGuard&& other) noexcept {
     Mutex* const taken = std::exchange(other.mutex_, nullptr);
     Unlock();
@@ -46,7 +46,7 @@ class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard {
   }
   ~MutexGuard() { Unlock(); }
 
-  // Any thread. Idempotent.
+  // Any thread may call it. Idempotent.
   void Unlock() noexcept;
 
  private:
@@ -60,11 +60,11 @@ class Mutex {
   Mutex() = default;
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
-  ~Mutex();  // unlocked, and nobody waits: a CHECK
+  ~Mutex();  // a CHECK if it is locked, or if a thread waits
 
-  // co_await it: a MutexGuard.
+  // Waits until the mutex is free, and locks it. co_await it; yields a MutexGuard.
   auto Lock() noexcept { return Awaiter(*this); }
-  // A guard if the mutex is free. Any thread; does not wait.
+  // Returns a guard if the mutex is free, else nothing. Any thread may call it. Does not wait.
   std::optional<MutexGuard> TryLock() noexcept;
 
  private:
@@ -96,7 +96,7 @@ class Mutex {
   internal::Waiters waiters_;
   // ---- Guarded by waiters_.lock.
   bool held_ = false;
-  bool wanted_ = false;  // listed, with what somebody waits for
+  bool wanted_ = false;  // listed among the locks that threads wait for
   internal::HeldLock holder_;
 };
 

@@ -35,7 +35,7 @@ class [[nodiscard("a dropped Permit is released at once")]] Permit {
  public:
   Permit(Permit&& other) noexcept
       : semaphore_(std::exchange(other.semaphore_, nullptr)), receipt_(other.receipt_) {}
-  // Releases what it has, and takes over what the other has.
+  // Releases its permit, and takes over the other's.
   Permit& operator=(Permit&& other) noexcept {
     Semaphore* const taken = std::exchange(other.semaphore_, nullptr);
     const internal::PermitReceipt receipt = other.receipt_;
@@ -46,7 +46,7 @@ class [[nodiscard("a dropped Permit is released at once")]] Permit {
   }
   ~Permit() { Release(); }
 
-  // Any thread. Idempotent.
+  // Any thread may call it. Idempotent.
   void Release() noexcept;
 
  private:
@@ -62,13 +62,13 @@ class Semaphore {
   explicit Semaphore(int64_t permits);
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
-  ~Semaphore();  // nobody waits, and all permits are back: a CHECK
+  ~Semaphore();  // a CHECK if a thread waits, or if a permit is held
 
-  // co_await it: a Permit.
+  // Waits until a permit is free, and takes it. co_await it; yields a Permit.
   auto Acquire() noexcept { return Awaiter(*this); }
-  // A permit if one is free and nobody waits. Any thread; does not wait.
+  // Returns a permit if one is free and no thread waits, else nothing. Any thread may call it. Does not wait.
   std::optional<Permit> TryAcquire() noexcept;
-  // Permits that are free; may have changed by the time it is read.
+  // How many permits are free. The number may have changed by the time it is read.
   int64_t available() noexcept;
 
  private:

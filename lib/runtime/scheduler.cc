@@ -57,6 +57,8 @@ Carrier& RequireCarrier(const char* what) noexcept {
   return carrier == nullptr ? nullptr : carrier->current;
 }
 
+const void* CurrentCarrier() noexcept { return Carrier::Current(); }
+
 uint64_t CurrentThreadId() noexcept {
   const ThreadBlock* const thread = CurrentThread();
   return thread == nullptr ? 0 : thread->id;

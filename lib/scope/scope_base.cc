@@ -57,16 +57,16 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
       hooks_(hooks),
       policy_(policy),
       completions_(completions),
-      max_concurrency_(options.max_concurrency),
+      limit_(options.max_concurrency),
       timed_(options.timeout != absl::InfiniteDuration()),
-      plain_forks_(hooks.on_fork == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
-      quiet_(hooks.on_complete == nullptr && completions == nullptr && max_concurrency_ == ScopeOptions::kUnlimited),
+      plain_forks_(hooks.on_fork == nullptr && completions == nullptr && limit_.unlimited()),
+      quiet_(hooks.on_complete == nullptr && completions == nullptr && limit_.unlimited()),
       name_(options.name),
       where_(options.where),
       bindings_(owner->bindings),
       serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
-  WEFT_CHECK(max_concurrency_ >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
-                                    << max_concurrency_ << " children run at once; it has to be one at least";
+  WEFT_CHECK(limit_.max() >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
+                                << limit_.max() << " children run at once; it has to be one at least";
   permits_before = owner->permits_held;
   opened_as = owner->scopes_opened;
   // From here on others may shut it.
@@ -88,7 +88,6 @@ ScopeBase::~ScopeBase() {
     RunDescendantsUntilDrained(*this);
   }
   PopRecord(*owner, *this);
-  while (ThreadBlock* child = failed_.PopFront()) child->Release();
 }
 
 // ---- Its own timeout.
@@ -160,8 +159,8 @@ void ScopeBase::CheckOwnerOrInside(const char* what) const {
 }
 
 std::string ScopeBase::Describe() const {
-  return absl::StrCat("the scope ", name_.empty() ? "" : absl::StrCat("'", name_, "' "), "opened at ",
-                      where_.file_name(), ":", where_.line());
+  const std::string name = name_.empty() ? "" : absl::StrCat("'", name_, "' ");
+  return absl::StrCat("the scope ", name, "opened at ", where_.file_name(), ":", where_.line());
 }
 
 std::string DescribeRecord(const Record& record) {
@@ -195,29 +194,6 @@ void ScopeBase::CheckOnlyBoundariesInside(std::source_location closed_at) const 
   if (owner->bindings == bindings_) return;
   const std::source_location bound = owner->bindings->where;
   die(absl::StrCat("a ScopedBinding made at ", bound.file_name(), ":", bound.line()));
-}
-
-// ---- Calls of the policy.
-
-// In a call of the policy, on this carrier?
-void ScopeBase::CheckNotInHook(const char* what) const {
-  const Carrier* const carrier = Carrier::Current();
-  WEFT_CHECK(carrier == nullptr || policy_caller_.load(std::memory_order_relaxed) != carrier)
-      << what << " by " << DescribeCaller() << " during " << policy_hook_
-      << " of the scope's policy; neither a policy's "
-      << "hook nor a destructor of what it lets go of may fork into its scope, or wait";
-}
-
-ScopeBase::PolicyTurn::PolicyTurn(ScopeBase& scope, const char* hook) : scope_(scope) {
-  scope.CheckNotInHook(hook);
-  scope.policy_lock_.lock();
-  scope.policy_caller_.store(Carrier::Current(), std::memory_order_relaxed);
-  scope.policy_hook_ = hook;
-}
-
-ScopeBase::PolicyTurn::~PolicyTurn() {
-  scope_.policy_caller_.store(nullptr, std::memory_order_relaxed);
-  scope_.policy_lock_.unlock();
 }
 
 // ---- Children.
@@ -261,7 +237,7 @@ void ScopeBase::CheckForkDaemon(const ThreadBlock& self) const {
 }
 
 void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon) {
-  CheckNotInHook("Fork()");
+  policy_turns_.CheckOutside("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
   Carrier& carrier = *Carrier::Current();
   const bool by_owner = &self == owner;
@@ -277,15 +253,15 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   }
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
-  // A cancelled thread starts nothing but what owes a clean-up. A shutdown that is missed here is seen when the child
-  // is to begin.
+  // A cancelled thread starts nothing except what owes a clean-up. A shutdown that is missed here is seen when the
+  // child is to begin.
   if (shut() || IsCancelled(self)) {
     CancelUnstarted(child, self);
     if (!child.OwesCleanUp()) return child.DropUnstarted();
   }
   if (daemon) return PlaceDaemon(child);
   if (completions_ != nullptr) completions_->Forked();
-  if (max_concurrency_ != ScopeOptions::kUnlimited) return StartWithinLimit(child);
+  if (!limit_.unlimited()) return StartWithinLimit(child);
   if (by_owner) {
     children.AddLocal();
   } else {
@@ -369,7 +345,7 @@ class Unallocated final : public ChildBase {
 }  // namespace
 
 ChildBase& ScopeBase::FailFork(bool daemon) {
-  CheckNotInHook("Fork()");
+  policy_turns_.CheckOutside("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
   CheckFork(self);
   if (daemon) CheckForkDaemon(self);
@@ -385,7 +361,7 @@ ChildBase& ScopeBase::FailFork(bool daemon) {
   const bool to_shut = Complete(child, Completion::kFailed, daemon);
   {
     std::lock_guard guard(lock_);
-    if (CountFailureLocked() == 1) no_memory_ = true;
+    failures_.AddUnallocated();
     if (to_shut) ShutLocked(MakeCause(CancelReason::Kind::kSiblingFailed, 0), nullptr);
   }
   if (to_shut) RunShutdowns(*owner->runtime);
@@ -407,40 +383,13 @@ void ScopeBase::AnnounceFork(ChildBase& child) {
 #endif
 }
 
-// Children beyond the limit wait until another ends. After a shutdown they are started only to end immediately, unless
-// they owe a clean-up.
 void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   children.Add();
   {
     std::lock_guard guard(lock_);
-    if (!shut() && running_ == max_concurrency_) return waiting_.PushBack(&child);
-    if (!MayStartLocked(child)) return;
+    if (!limit_.Admit(child, shut())) return;
   }
   Carrier::Current()->StartHere(child);
-}
-
-// Under lock_, of a child that there may be no room for. False: it waits in owing_.
-bool ScopeBase::MayStartLocked(ChildBase& child) noexcept {
-  if (shut() && !child.OwesCleanUp()) return true;
-  if (running_ == max_concurrency_) {
-    owing_.PushBack(&child);
-    return false;
-  }
-  ++running_;
-  child.within_limit_ = true;
-  return true;
-}
-
-// Called under lock_ when a child has ended. Returns the child that begins in its place, or null.
-ChildBase* ScopeBase::NextWithinLimitLocked(const ChildBase& ended) noexcept {
-  if (!ended.within_limit_) return nullptr;
-  auto* const next = static_cast<ChildBase*>(shut() ? owing_.PopFront() : waiting_.PopFront());
-  if (next == nullptr) {
-    --running_;
-  } else {
-    next->within_limit_ = true;
-  }
-  return next;
 }
 
 // The child itself, at its end, after which its carrier counts it.
@@ -455,13 +404,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
   ThreadBlock* next = nullptr;
   if (const bool known = !child.state.Observe().unregistered(); known || !quiet_ || kind == Completion::kFailed) {
     std::lock_guard guard(lock_);
-    if (kind == Completion::kFailed) {
-      kept = CountFailureLocked() <= 1 + Outcome::kMaxSuppressed;
-      if (kept) {
-        child.AddRef();  // the scope's
-        failed_.PushBack(&child);
-      }
-    }
+    if (kind == Completion::kFailed) kept = failures_.Add(child);
     if (to_shut && !shut()) {
       ShutLocked(MakeCause(kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed
                                                        : CancelReason::Kind::kSiblingSucceeded,
@@ -474,15 +417,16 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
       --daemons_;
       if (awaits_others_) children.Add();  // it counts again, until its very end
     } else {
-      next = NextWithinLimitLocked(child);
+      next = limit_.NextAfter(child, shut());
     }
   }
   if (shut_by_child) [[unlikely]]
     RunShutdowns(runtime);
   // An exception has a destructor too.
   const bool there = (child.holds_ || kind == Completion::kFailed) && !DropUnread(child, ending, kept);
-  if (completions_ != nullptr && !child.daemon_)
+  if (completions_ != nullptr && !child.daemon_) {
     completions_->Ended(child, child.completion() != Completion::kUnavailable);
+  }
   if (next != nullptr) StartThread(*next);
   child.Leave(there);
 }
@@ -519,9 +463,9 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcep
   }
   const PolicyTurn turn(*this, "OnComplete()");
   // Once it has decided it is not asked again, though the shutdown may not have begun yet.
-  if (shut() || decided_) return false;
+  if (shut() || policy_turns_.decided) return false;
   child.Publish(kind);
-  return decided_ = hooks_.on_complete(policy_, child) || fatal;
+  return policy_turns_.decided = hooks_.on_complete(policy_, child) || fatal;
 }
 
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
@@ -559,35 +503,27 @@ void ScopeBase::BeginClose(const char* what, std::source_location where) {
 }
 
 Outcome ScopeBase::MakeOutcome(bool with_timeout) {
-  // relaxed: whatever has failed in the round was counted before the join was over.
-  if (failure_count_.load(std::memory_order_relaxed) == 0 && !timed_) [[likely]]
+  if (failures_.none() && !timed_) [[likely]]
     return Outcome();
   return CollectFailures(with_timeout);
 }
 
 // The children of the round have ended, but a thread of a scope nested in this one may fork others meanwhile, which
-// fail: the list is read under the lock; what is in it stays as long as the scope.
+// fail.
 Outcome ScopeBase::CollectFailures(bool with_timeout) {
-  std::array<const ChildBase*, 1 + Outcome::kMaxSuppressed> failed;
-  size_t kept = 0;
-  uint64_t count;
+  Failures::Found found;
   bool timed_out;
-  bool no_memory;
   {
     std::lock_guard guard(lock_);
-    for (ThreadBlock* child = failed_.front(); child != nullptr; child = failed_.Next(child)) {
-      failed[kept++] = static_cast<const ChildBase*>(child);
-    }
+    found = failures_.Find();
     timed_out = with_timeout && timed_out_;
-    no_memory = no_memory_;
-    count = failure_count_.load(std::memory_order_relaxed) + (timed_out ? 1 : 0);
   }
   std::vector<Failure> failures;
-  if (no_memory) failures.push_back(Unallocated::Failed().MakeFailure());
+  if (found.first_is_unallocated) failures.push_back(Unallocated::Failed().MakeFailure());
   if (timed_out) failures.push_back({0, CancelledStatus(Explain(cause_, owner))});
-  for (size_t i = 0; i < kept; ++i) failures.push_back(failed[i]->MakeFailure());
-  if (failures.size() > 1 + Outcome::kMaxSuppressed) failures.pop_back();
-  return Outcome(std::move(failures), count);
+  for (size_t i = 0; i < found.kept_count; ++i) failures.push_back(found.kept[i]->MakeFailure());
+  if (failures.size() > Failures::kMostKept) failures.pop_back();
+  return Outcome(std::move(failures), found.count + (timed_out ? 1 : 0));
 }
 
 }  // namespace weft::internal

@@ -20,9 +20,9 @@ void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) n
   if (shut_.load(std::memory_order_relaxed)) return;
   shut_.store(true, std::memory_order_relaxed);
   cause_ = cause;
-  ::new (&owing_) ThreadQueue;
+  limit_.BeginShutdown();
   spared_ = spare;
-  if (!children_.empty() || !waiting_.empty() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
+  if (!children_.empty() || limit_.anybody_waits() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
 }
 
 // Called under lock_. If children are being asked already, that begins again.
@@ -75,12 +75,11 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
     }
     batch.Request();
     if (asking_ == Asking::kAll) {
-      for (; left > 0 && !waiting_.empty(); --left) {
-        auto* child = static_cast<ChildBase*>(waiting_.PopFront());
-        if (MayStartLocked(*child)) to_start.PushBack(child);
+      for (; left > 0 && limit_.anybody_waits(); --left) {
+        if (ChildBase* const child = limit_.TakeForShutdown()) to_start.PushBack(child);
       }
     }
-    done = cursor_ == nullptr && (waiting_.empty() || asking_ == Asking::kDaemons);
+    done = cursor_ == nullptr && (!limit_.anybody_waits() || asking_ == Asking::kDaemons);
     if (done) asking_ = Asking::kNobody;
   }
   // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are

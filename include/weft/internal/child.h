@@ -48,6 +48,7 @@ class ChildBase : public ThreadBlock {
   [[noreturn, gnu::cold, gnu::noinline]] void DieOfResult(const char* what, Completion wanted) const;
 
  protected:
+  friend class ConcurrencyLimit;
   friend class ScopeBase;
 
   explicit ChildBase(bool holds) noexcept
@@ -87,7 +88,7 @@ class ChildBase : public ThreadBlock {
   bool shown_to_owner_ = false;
   Atomic<bool> taken_{false};  // relaxed: who asks while another thread takes the value races for the value itself
   bool daemon_ = false;  // before it starts
-  bool within_limit_ = false;  // counted in running_ of the scope; guarded by its lock
+  bool within_limit_ = false;  // counts against the ConcurrencyLimit; guarded by the scope's lock
 };
 
 // What a Subtask<U> sees: the value, whichever way the task returned it.

@@ -35,6 +35,9 @@ ThreadBlock& RequireThread(const char* what) noexcept;
 // Its id, or 0.
 uint64_t CurrentThreadId() noexcept;
 
+// The carrier that the caller is on, or null: to be compared only.
+const void* CurrentCarrier() noexcept;
+
 // ---- Waits, called by the current virtual thread.
 
 // False: the awaiter must suspend: the thread is cancelled, or has had its share and is to yield.

@@ -27,8 +27,11 @@
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
+#include "weft/internal/concurrency_limit.h"
+#include "weft/internal/failures.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/policy_turns.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/timer_wheel.h"
@@ -119,17 +122,16 @@ class ScopeBase : public ScopeRecord {
   // ---- The owner's, after a join.
   // `with_timeout`: one by which the scope was shut down counts as the first failure.
   Outcome MakeOutcome(bool with_timeout);
-  // Makes the policy's calls come one after another: held during each, and taken before lock_. A call that is made
-  // within one, by the hook itself, or by a destructor of what it lets go of, would wait for itself: a CHECK.
+  // Held during each call of the policy. (policy_turns.h)
   class PolicyTurn {
    public:
-    PolicyTurn(ScopeBase& scope, const char* hook);
+    PolicyTurn(ScopeBase& scope, const char* hook) : turns_(scope.policy_turns_) { turns_.Enter(hook); }
     PolicyTurn(const PolicyTurn&) = delete;
     PolicyTurn& operator=(const PolicyTurn&) = delete;
-    ~PolicyTurn();
+    ~PolicyTurn() { turns_.Leave(); }
 
    private:
-    ScopeBase& scope_;
+    PolicyTurns& turns_;
   };
   // Has the scope's own timeout shut it down?
   bool TimedOut() const noexcept;
@@ -214,26 +216,17 @@ class ScopeBase : public ScopeRecord {
   void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
   void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
   void CheckFork(const ThreadBlock& self) const;
-  void CheckNotInHook(const char* what) const;
   void CheckForkDaemon(const ThreadBlock& self) const;
   void CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept;
   void PlaceDaemon(ChildBase& child) noexcept;
   void AnnounceFork(ChildBase& child);
   void StartWithinLimit(ChildBase& child) noexcept;
-  [[nodiscard]] bool MayStartLocked(ChildBase& child) noexcept;
-  ChildBase* NextWithinLimitLocked(const ChildBase& ended) noexcept;
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   [[gnu::noinline]] bool DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept;
   void Forget(ChildBase& child) noexcept;
   void ForgetLocked(ChildBase& child) noexcept;
   bool Complete(ChildBase& child, Completion kind, bool daemon) noexcept;
   Outcome CollectFailures(bool with_timeout);
-  // Gives how many there are by now.
-  uint64_t CountFailureLocked() noexcept {
-    const uint64_t count = failure_count_.load(std::memory_order_relaxed) + 1;
-    failure_count_.store(count, std::memory_order_relaxed);
-    return count;
-  }
   void ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept;
   void AskFromTheFirst(Asking whom) noexcept;
 
@@ -273,7 +266,7 @@ class ScopeBase : public ScopeRecord {
   const PolicyHooks& hooks_;
   void* const policy_;
   CompletionQueue* const completions_;
-  const int max_concurrency_;
+  ConcurrencyLimit limit_;  // guarded by lock_, except its maximum
   const bool timed_;        // it has a timeout of its own
   const bool plain_forks_;  // nothing but starting the child is to be done
   const bool quiet_;        // nothing follows from the success of a child that the scope has not heard of
@@ -296,12 +289,7 @@ class ScopeBase : public ScopeRecord {
   Timer timer_;  // of its own timeout; when its owner drains, of the patience
   Drain drain_;
 
-  // ---- One policy call at a time.
-  Lock policy_lock_;
-  // The carrier that makes it, or null. relaxed: each asks only whether it is itself.
-  Atomic<const void*> policy_caller_{nullptr};
-  const char* policy_hook_ = nullptr;  // guarded by policy_lock_: its name
-  bool decided_ = false;               // guarded by policy_lock_: the policy has said to shut the scope down
+  PolicyTurns policy_turns_;
 
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down
@@ -312,16 +300,9 @@ class ScopeBase : public ScopeRecord {
   SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
-  bool no_memory_ = false;  // the first failure is that of a FailFork()
-  ThreadQueue waiting_;  // children beyond max_concurrency, in their order; counted, not started
-  union {
-    ThreadQueue owing_;  // the same, from the shutdown on, and made then: those of them that owe a clean-up
-  };
-  int running_ = 0;      // children within max_concurrency
-  int64_t daemons_ = 0;  // that have not ended
-  bool awaits_others_ = false;          // a join waits, and the daemons do not count
-  ThreadQueue failed_;                  // counted references, as they ended; at most 1 + Outcome::kMaxSuppressed
-  Atomic<uint64_t> failure_count_{0};  // relaxed: written under lock_
+  int64_t daemons_ = 0;          // that have not ended
+  bool awaits_others_ = false;   // a join waits, and the daemons do not count
+  Failures failures_;
 };
 
 // "the scope 'name' opened at file.cc:31", or "a boundary".

@@ -1,0 +1,56 @@
+// The failures of a scope's children, of which the first few are kept for its outcome. Guarded by the scope's lock,
+// except where a function says otherwise.
+#ifndef WEFT_INTERNAL_FAILURES_H_
+#define WEFT_INTERNAL_FAILURES_H_
+
+#include "weft/internal/compiler.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/thread_block.h"
+#include "weft/outcome.h"
+
+namespace weft::internal {
+
+class ChildBase;
+
+class Failures {
+ public:
+  static constexpr size_t kMostKept = 1 + Outcome::kMaxSuppressed;
+
+  Failures() = default;
+  Failures(const Failures&) = delete;
+  Failures& operator=(const Failures&) = delete;
+  ~Failures();
+
+  // Counts it. True: it is kept, with a reference of its own.
+  bool Add(ChildBase& child) noexcept;
+  // The same for a fork for which there was no memory.
+  void AddUnallocated() noexcept;
+
+  // Any thread, without the lock: exact after a join.
+  bool none() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
+
+  // What there is, in the order of their ends. Those that are kept stay as long as the scope.
+  struct Found {
+    std::array<const ChildBase*, kMostKept> kept;
+    size_t kept_count = 0;
+    bool first_is_unallocated = false;  // and is not among the kept
+    uint64_t count = 0;
+  };
+  Found Find() noexcept;
+
+ private:
+  uint64_t Count() noexcept;
+
+  ThreadQueue kept_;
+  Atomic<uint64_t> count_{0};  // relaxed: written under the lock; a join has ended what it counts
+  bool first_is_unallocated_ = false;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_FAILURES_H_

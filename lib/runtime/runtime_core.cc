@@ -85,8 +85,8 @@ absl::Status RuntimeCore::Start() noexcept {
   return absl::OkStatus();
 }
 
-// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque. False, and
-// nothing is changed, if something for it is missing: then `why`, unless it is null, says what.
+// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque. False,
+// and nothing is changed, if something for it is missing: then `why`, unless it is null, says what.
 bool RuntimeCore::AddCarrier(absl::Status* why) noexcept {
   const uint32_t index = static_cast<uint32_t>(carriers_.size());
   std::unique_ptr<Carrier> made = Carrier::Make(*this, index);
@@ -237,8 +237,9 @@ bool RuntimeCore::HasWork() noexcept {
   return false;
 }
 
-// A carrier whose thread waits in a destructor runs nothing but that thread's children. If too few are left for the rest, a
-// spare one takes its place until it is back: the limit moves, and a carrier above it retires when it next looks.
+// A carrier whose thread waits in a destructor runs nothing but that thread's children. If too few are left for the
+// rest, a spare one takes its place until it is back: the limit moves, and a carrier above it retires when it next
+// looks.
 void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   if (blocked.blocked.fetch_add(1, std::memory_order_relaxed) > 0) return;  // it is counted already
   std::lock_guard guard(pool_lock_);
@@ -271,7 +272,8 @@ void RuntimeCore::RingBlocked() noexcept {
   StoreLoadFence();  // [blocked/2] seq_cst: pairs with [blocked/1]. Who is blocked is rung, or sees what we have done
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
-    if (carrier(i).blocked.load(std::memory_order_relaxed) > 0 && &carrier(i) != Carrier::Current()) host->Ring(carrier(i));
+    Carrier& each = carrier(i);
+    if (each.blocked.load(std::memory_order_relaxed) > 0 && &each != Carrier::Current()) host->Ring(each);
   }
 }
 

@@ -49,8 +49,8 @@ struct RuntimeCounts {
   int carriers = 0;
 };
 
-// How long exit() waits for the virtual threads of the default runtime, which it has asked to end: as long as who stops a
-// container waits. Written by tests.
+// How long exit() waits for the virtual threads of the default runtime, which it has asked to end: as long as who stops
+// a container waits. Written by tests.
 extern constinit int64_t g_exit_patience_ns;
 
 class RuntimeCore {
@@ -61,7 +61,8 @@ class RuntimeCore {
   // Starts the carriers. An error leaves none running.
   absl::Status Start() noexcept;
 
-  // Held by a wake-up that is not made by one of the carriers: what it woke may end the runtime before the call is over.
+  // Held by a wake-up that is not made by one of the carriers: what it woke may end the runtime before the call is
+  // over.
   class OutsideCall {
    public:
     explicit OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
@@ -141,8 +142,8 @@ class RuntimeCore {
   RuntimeCounts Counts() noexcept;
   // Every runtime that there is, under a lock: for the census.
   static void ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept;
-  // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share what
-  // it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
+  // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share
+  // what it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
   bool inherited() const noexcept { return inherited_; }
   // One line a thread: what it is, and what it waits on, and what `annotate` says of it after that. For reports; exact
   // when nothing runs.

@@ -188,9 +188,13 @@ void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
 
 int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
 
-int64_t RuntimeWallNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos(); }
+int64_t RuntimeWallNow() noexcept {
+  return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos();
+}
 
-void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept { Carrier::Current()->duties.timers.Insert(timer, deadline_ns); }
+void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept {
+  Carrier::Current()->duties.timers.Insert(timer, deadline_ns);
+}
 
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {
   if (runtime.OnCarrier()) return ArmTimer(timer, deadline_ns);

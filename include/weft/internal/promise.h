@@ -129,7 +129,7 @@ class ResultSlot {
 class ThreadBlock;
 
 // The root frame of `thread` has ended and is gone; its result is in its slot. Gives what the carrier runs next on this
-// stack. (carrier.cc)
+// stack. (in_place_joins.cc)
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
 
 // A destructor that an unwinding runs must not throw: a CHECK. Clang's frames take what it throws for an exception of
@@ -148,8 +148,8 @@ struct FrameHeader {
 // Destroys a frame that owes a clean-up and has not begun. That it is the one to do so is what tells such a frame from
 // others, which pay nothing for it. (OwingTaskPromise)
 void DestroyOwing(void* frame);
-// Puts it there, and gives what stood there; puts that back. Never inline: where a coroutine makes its promise, that is a
-// local variable to the compiler for a while, before which there is nothing that could be written to.
+// Puts it there, and gives what stood there; puts that back. Never inline: where a coroutine makes its promise, that is
+// a local variable to the compiler for a while, before which there is nothing that could be written to.
 struct PromiseBase;
 DestroyFunction* BeginOwing(PromiseBase& promise) noexcept;
 void EndOwing(PromiseBase& promise, DestroyFunction* destroy) noexcept;
@@ -169,8 +169,8 @@ struct PromiseBase : FrameMemory {
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
   FrameHeader& header() noexcept { return *static_cast<FrameHeader*>(Handle().address()); }
 
-  // Until it begins: does it owe a clean-up? Then it begins wherever it is to be run, also in a thread that is cancelled
-  // by then. (finally.h)
+  // Until it begins: does it owe a clean-up? Then it begins wherever it is to be run, also in a thread that is
+  // cancelled by then. (finally.h)
   bool owes_clean_up() noexcept { return header().destroy == &DestroyOwing; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -200,9 +200,10 @@ struct PromiseBase : FrameMemory {
   uintptr_t up_;  // set before the frame is started
 };
 
-// A frame that is suspended, and where: the co_await that it is in. An awaiter learns that for nothing, by a parameter of
-// its await_suspend that the compiler knows the value of, and only when it suspends:
-//   bool await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current())
+// A frame that is suspended, and where: the co_await that it is in. An awaiter learns that for nothing, by a parameter
+// of its await_suspend that the compiler knows the value of, and only when it suspends:
+//   bool await_suspend(std::coroutine_handle<Promise> frame,
+//                      std::source_location where = std::source_location::current())
 struct AwaitingFrame {
   AwaitingFrame(PromiseBase& suspended, std::source_location at = {}) noexcept : frame(suspended), where(at) {}
 

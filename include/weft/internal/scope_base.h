@@ -6,7 +6,7 @@
 //   closed    CHECK           CHECK           CHECK           nothing
 //
 // Rounds, as in the JDK: the first Fork() after a completed Join() opens a new round; the owner may look at a subtask
-// once a Join() of its round has completed.
+// once a Join() of its round has completed. (What a shutdown does: scope_shutdown.cc)
 #ifndef WEFT_INTERNAL_SCOPE_BASE_H_
 #define WEFT_INTERNAL_SCOPE_BASE_H_
 

@@ -37,6 +37,7 @@ struct ListenOptions {
   bool wait_when_exhausted = true;
 };
 
+// (tcp.cc)
 class TcpListener {
  public:
   // Errors: kInvalidArgument for an address that does not parse, kFailedPrecondition for one in use (EADDRINUSE), and

@@ -42,6 +42,7 @@
 
 namespace weft::net {
 
+// (tcp.cc)
 class TcpStream {
  public:
   // Connects to a numeric address. Small writes are sent at once (TCP_NODELAY).

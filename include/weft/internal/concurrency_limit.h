@@ -2,8 +2,8 @@
 // Guarded by the scope's lock.
 //
 // Children beyond the limit wait, in the order of their forks, until one that runs has ended. After a shutdown those
-// that wait are started all the same: they end before they begin. Those that owe a clean-up do begin, and so keep to the
-// limit.
+// that wait are started all the same: they end before they begin. Those that owe a clean-up do begin, and so keep to
+// the limit.
 #ifndef WEFT_INTERNAL_CONCURRENCY_LIMIT_H_
 #define WEFT_INTERNAL_CONCURRENCY_LIMIT_H_
 

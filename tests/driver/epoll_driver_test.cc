@@ -178,6 +178,47 @@ TEST_F(EpollDriverTest, AnEdgeBetweenTheTryAndTheWaitIsNotLost) {
   EXPECT_EQ(op.result, 1);
 }
 
+//  1. The first driver's receive says EAGAIN.
+//  2. Two bytes arrive with one edge; another driver fetches it, and finds no waiter.
+//  3. A second receive takes one of the bytes.
+//  4. The first driver makes its receive a waiter. No further edge will come.
+// What has to happen in 4: it tries again, although the second receive has been there since, and takes the other byte.
+TEST_F(EpollDriverTest, AnEdgeThatAnotherOperationHasMadeUseOfIsNotLost) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const std::unique_ptr<Driver> other = NewDriver();
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation registers;
+  registers.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(driver->Start(registers));
+  driver->RequestCancel(registers);
+  PollUntilDone(*driver, registers);
+
+  char taken = 0;
+  static CountedOperation second;
+  second.SetReceive(pair.a.get(), &taken, 1);
+  gap = {.poller = other.get(), .peer = pair.b.get()};
+  static Syscalls syscalls = RealSyscalls();
+  syscalls.recv = [](int fd, void* to, size_t size, int flags) {
+    const ssize_t result = RealSyscalls().recv(fd, to, size, flags);
+    if (result >= 0 || gap.poller == nullptr) return result;
+    const EdgeInTheGap now = gap;
+    gap = {};
+    EXPECT_EQ(RealSyscalls().send(now.peer, "xy", 2, 0), 2);
+    EXPECT_EQ(now.poller->Poll(0), 0);
+    EXPECT_TRUE(now.poller->Start(second));
+    errno = EAGAIN;
+    return result;
+  };
+  const ScopedSyscalls scoped(syscalls);
+  CountedOperation first;
+  first.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_TRUE(driver->Start(first));
+  EXPECT_EQ(first.result, 1);
+  EXPECT_EQ(buffer, 'y');
+  EXPECT_EQ(taken, 'x');
+}
+
 // ---- Answers of the kernel -----------------------------------------------------------------------------------------
 
 // Old kernels have none, and containers forbid it, each with an errno of its own.

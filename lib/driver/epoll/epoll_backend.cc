@@ -51,18 +51,14 @@ absl::StatusOr<std::unique_ptr<Driver>> EpollBackend::NewDriver() noexcept {
 
 // ---- Descriptors ---------------------------------------------------------------------------------------------------
 
-Descriptor* EpollBackend::FindRegistered(int fd) noexcept {
-  Descriptor* const descriptor = table_.Find(fd);
-  // relaxed: the record itself is there, and a registration that is missed is found by Register().
-  return descriptor != nullptr && descriptor->registered.load(std::memory_order_relaxed) ? descriptor : nullptr;
-}
-
 Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
   Descriptor* const descriptor = table_.Get(fd);
   if (descriptor == nullptr) {
     error = ENOMEM;
     return nullptr;
   }
+  // Without the lock, for all but the first; a registration that is missed here is seen below.
+  if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
   std::lock_guard guard(descriptor->registration);
   if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
   epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
@@ -95,8 +91,6 @@ void EpollBackend::Forget(int fd) noexcept {
   for (Direction* direction : {&descriptor->in, &descriptor->out}) {
     std::lock_guard direction_guard(direction->lock);
     WEFT_CHECK(direction->first == nullptr) << "descriptor " << fd << " is closed while an operation on it is pending";
-    // relaxed: a leftover would only cost the next owner of the number one more try.
-    direction->ready.store(false, std::memory_order_relaxed);
   }
   // Closing takes it out too, but not where a duplicate of it lives on, in a child for instance.
   epoll_event event = {};

@@ -56,8 +56,8 @@ class EpollBackend final : public Backend {
   void CancelPending(int fd, PendingOperations& pending) noexcept override;
   void Forget(int fd) noexcept override;
 
-  // The record of `fd` if it is registered, else null.
-  Descriptor* FindRegistered(int fd) noexcept;
+  // The record of `fd`, or null: no edge of it has come yet.
+  Descriptor* Find(int fd) noexcept { return table_.Find(fd); }
 
   // The record of `fd`, registered; or null and an errno.
   Descriptor* Register(int fd, int& error) noexcept;

@@ -1,6 +1,7 @@
 #include "lib/driver/epoll/epoll_driver.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <mutex>
 
 #include "lib/driver/pending_operations.h"
@@ -23,25 +24,19 @@ bool EpollDriver::Start(Operation& op) noexcept {
   if (Begin(op)) return true;
   const Flow flow = FactsOf(op.request.code).flow;
 
-  Descriptor* descriptor = backend_.FindRegistered(op.request.fd);
-  if (descriptor != nullptr) descriptor->Of(flow).Expect();
+  Descriptor* const known = backend_.Find(op.request.fd);
+  const uint32_t edges = known == nullptr ? 0 : known->Of(flow).Edges();
   if (EndsByPlainCall(op)) return true;
+  int error = 0;
+  Descriptor* const descriptor = backend_.Register(op.request.fd, error);
   if (descriptor == nullptr) {
-    int error = 0;
-    descriptor = backend_.Register(op.request.fd, error);
-    if (descriptor == nullptr) {
-      op.result = -error;
-      return true;
-    }
+    op.result = -error;
+    return true;
   }
 
   Direction& direction = descriptor->Of(flow);
   std::lock_guard guard(direction.lock);
-  // relaxed: [edge/2] is made with the lock held.
-  while (direction.ready.load(std::memory_order_relaxed)) {
-    direction.Expect();
-    if (EndsByPlainCall(op)) return true;
-  }
+  if (direction.EndsAfterEdge(op, edges, EndsByPlainCall)) return true;
   // relaxed: with the lock held; see PendingOperations.
   if (op.pending != nullptr && op.pending->closed.load(std::memory_order_relaxed)) {
     op.result = -EBADF;
@@ -56,16 +51,11 @@ bool EpollDriver::Start(Operation& op) noexcept {
 }
 
 void EpollDriver::Wake(Direction& direction, OperationQueue& ended) noexcept {
-  std::lock_guard guard(direction.lock);
-  while (Operation* const op = direction.first) {
-    if (!EndsByPlainCall(*op)) return;
-    direction.Remove(*op);
+  direction.Wake(EndsByPlainCall, [&ended](Operation& op) {
     // relaxed: the lock orders it.
-    op->state.store(kIdle, std::memory_order_relaxed);
-    ended.Push(*op);
-  }
-  // [edge/2] release: pairs with [edge/1]. Whoever made its call before this edge, and is not a waiter yet, sees it.
-  direction.ready.store(true, std::memory_order_release);
+    op.state.store(kIdle, std::memory_order_relaxed);
+    ended.Push(op);
+  });
 }
 
 void EpollDriver::RequestCancel(Operation& op) noexcept {

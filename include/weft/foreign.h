@@ -55,6 +55,7 @@
 
 #include "absl/status/status.h"
 #include "weft/cancellation.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/internal/foreign_state.h"

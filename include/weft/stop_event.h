@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "weft/cancellation.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"

@@ -33,9 +33,11 @@
 #include <version>
 
 #include "weft/cancellation.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
 

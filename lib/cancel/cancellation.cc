@@ -1,10 +1,18 @@
 #include "weft/cancellation.h"
 
+#include <utility>
+
+#include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "lib/runtime/deadline.h"
-#include "lib/runtime/runtime_core.h"
+#include "lib/timer/deadline.h"
+#include "weft/cancel_reason.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/cancel_request.h"
+#include "weft/internal/explain.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
 
 namespace weft {
 
@@ -37,11 +45,11 @@ void TimeoutBoundary::Enter(PromiseBase& awaiting, absl::Duration timeout) noexc
   timer_.boundary = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
-  ArmTimer(timer_, DeadlineAfter(timeout));
+  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), timeout));
 }
 
 void TimeoutBoundary::RequestOwn() noexcept {
-  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, thread_->runtime->Now(), where_});
+  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, NowOf(*thread_->runtime), where_});
 }
 
 void TimeoutBoundary::Leave() noexcept {

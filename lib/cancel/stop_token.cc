@@ -1,12 +1,14 @@
 #include "weft/stop_token.h"
 
-#include <cstdint>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
-#include "lib/runtime/runtime_core.h"
+#include "weft/cancel_reason.h"
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
 #ifdef __cpp_lib_jthread
@@ -30,10 +32,7 @@ void StopTokenBoundary::Leave() noexcept {
 // On whatever OS thread. The thread stays, since it waits for this call before it leaves; and so does the runtime until
 // the thread has been let go.
 void StopTokenBoundary::RequestOwn() noexcept {
-  RuntimeCore& runtime = *thread_->runtime;
-  const RuntimeCore::OutsideCall call(runtime);
-  RequestCancel(*thread_, *this, {CancelReason::Kind::kStopRequested, 0, runtime.Now(), where_});
-  RunShutdowns(runtime);
+  RequestFromOutside(*thread_, *this, {CancelReason::Kind::kStopRequested, 0, NowOf(*thread_->runtime), where_});
 }
 
 }  // namespace internal
@@ -47,11 +46,10 @@ const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
         [](ScopeRecord& scope, int) noexcept {
           // In a destructor that waits for this the owner is still mounted: what the callbacks do is not for it to
           // answer.
-          internal::Carrier* const carrier = internal::Carrier::Current();
-          internal::ThreadBlock* const current =
-              carrier == nullptr ? nullptr : std::exchange(carrier->current, nullptr);
-          static_cast<StopOnCancel&>(scope).source_.request_stop();
-          if (carrier != nullptr) carrier->current = current;
+          {
+            const internal::WithoutCurrentThread without;
+            static_cast<StopOnCancel&>(scope).source_.request_stop();
+          }
           internal::EndCounted(scope);
           return true;
         },

@@ -1,4 +1,4 @@
-#include "lib/runtime/unwind.h"
+#include "lib/cancel/unwind.h"
 
 #include <cstdint>
 #include <exception>
@@ -6,19 +6,18 @@
 #include <string_view>
 #include <utility>
 
-#include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
 #include "weft/internal/drain.h"
+#include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 namespace {
-
-constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/false,
-                                 /*for_children=*/true};
 
 // The target, found anew after each step: a request to something further out may have come meanwhile. Shuts what is
 // open inside it.
@@ -129,62 +128,19 @@ void DieOfRevived() noexcept {
   DieOfThrowingDestructor(RequireThread("the end of a coroutine"), "a handler in the same coroutine has caught it");
 }
 
-namespace {
-
-// As JoinCount::Wait(), for a wait that others may press.
-bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  Drain& drain = *scope.drain();
-  const ThreadKey owner = drain.owner = thread.key();
-  const uint32_t since = drain.since = scope.opened_as;
-  drain.thread = &thread;
-  drain.children = &scope.children;
-  drain.listed = true;
-  const int64_t patience = runtime.config.drain_patience_ns;
-  const bool impatient = thread.HoldsPermitSince(scope);
-  scope.EndPatience();  // and the scope's own timeout, which has nothing left to do
-  const bool drained = TheDrains().Enter(drain, [&] {
-    const int64_t now = runtime.Now();
-    const bool ends = patience < TimerWheel::kNoDeadline - now;
-    if (impatient) scope.SetPatience(ends ? now + patience : TimerWheel::kNoDeadline);
-  });
-  if (drained) return true;
-  // The thread is nobody's: from here on it is looked at from outside, as by anybody else.
-  if (TheWantedLocks().AnyHeldBy(owner, since)) PressHolder(owner, since);
-  return false;
-}
-
-// The owner is suspended until the children of `scope` have ended. False: it is somebody else's.
-bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  thread.wait.store(&kDrainWait, std::memory_order_relaxed);
-  scope.owner_parked = false;
-  turn.waits_at = {};  // at no co_await
-  turn.Unmount(thread);
-  CarrierCounters::Add(turn.counters.parks);
-  // A thread that has got no lock since the scope was opened holds none that an exception would give back. In a
-  // simulation it may be something else that the children wait for.
-  const bool may_be_pressed =
-      scope.drain() != nullptr && (thread.HasLockedSince(scope) || turn.runtime.config.chooser != nullptr);
-  if (!(may_be_pressed ? EnterDrain(turn.runtime, thread, scope) : scope.children.Wait())) return false;
-  CarrierCounters::Add(turn.counters.wakes);
-  turn.Remount(thread);
-  return true;
-}
-
-}  // namespace
-
-AfterUnwind Unwind(Turn& turn, ThreadBlock& thread) noexcept {
+UnwindStep UnwindUntilBusy(ThreadBlock& thread) noexcept {
   for (;;) {
     CancelTarget& target = ShutInside(thread);
-    turn.runtime.RunShutdownBatch(InPlaceJoins::kShutdownBatch);
+    RunShutdownBatch(*thread.runtime);
     Record* const end = RecordOf(thread, target);
     PromiseBase* const stop = end == nullptr ? nullptr : static_cast<Boundary*>(end)->frame;
     ScopeRecord* const busy = NextBusy(thread, end);
     if (busy == nullptr) {
       DestroyFrames(thread, stop);
       thread.unwind = false;
-      if (end == nullptr) return AfterUnwind::kAtRoot;
+      if (end == nullptr) return {UnwindStep::kAtRoot, nullptr};
       target.reached = true;
-      return AfterUnwind::kAtBoundary;
+      return {UnwindStep::kAtBoundary, nullptr};
     }
     PromiseBase* const keep = FrameOf(thread, *busy, stop);
     if (Drain* const drain = busy->drain(); drain != nullptr && std::exchange(drain->pressed, false)) {
@@ -192,58 +148,8 @@ AfterUnwind Unwind(Turn& turn, ThreadBlock& thread) noexcept {
       continue;
     }
     if (keep != nullptr) DestroyFrames(thread, keep);
-    if (!AwaitDrain(turn, thread, *busy)) return AfterUnwind::kLeft;
+    return {UnwindStep::kBusy, busy};
   }
-}
-
-namespace {
-
-// Its owner was taken out of its wait: it is the caller's.
-void ResumePressed(Drain& drain) noexcept {
-  ThreadBlock& thread = *drain.thread;
-  RuntimeCore& core = *thread.runtime;
-  const RuntimeCore::OutsideCall call(core);
-  CountWake(core);
-  MakeRunnable(thread);
-}
-
-}  // namespace
-
-PermitReceipt CountPermit() noexcept {
-  ThreadBlock* const thread = CurrentThread();
-  if (thread == nullptr) return {};
-  thread->last_lock = static_cast<uint8_t>(thread->scopes_opened);
-  if (thread->permits_held < ThreadBlock::kManyPermits) ++thread->permits_held;
-  return {thread->key(), thread->scopes_opened};
-}
-
-void UncountPermit(const PermitReceipt& receipt) noexcept {
-  ThreadBlock* const thread = CurrentThread();
-  if (thread == nullptr || thread->key() != receipt.thread || thread->permits_held == ThreadBlock::kManyPermits) return;
-  --thread->permits_held;
-  // For scopes that were opened since, it was one from before.
-  for (Record* at = thread->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
-    if (at->kind != Record::Kind::kScope) continue;
-    auto& scope = *static_cast<ScopeRecord*>(at);
-    if (scope.drain() == nullptr) continue;  // not numbered
-    if (IsSince(receipt.scopes_opened, scope.opened_as)) return;
-    if (scope.permits_before > 0) --scope.permits_before;
-  }
-}
-
-void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept {
-  if (Drain* drain = TheDrains().Press(holder, scopes_opened)) ResumePressed(*drain);
-}
-
-void PressDrain(const Drain& drain) noexcept {
-  Drain* const pressed = TheDrains().PressIf([&drain](const Drain& each) { return &each == &drain; });
-  if (pressed != nullptr) ResumePressed(*pressed);
-}
-
-bool RuntimeCore::PressOneDrain() noexcept {
-  Drain* const pressed = TheDrains().PressIf([this](const Drain& each) { return each.thread->runtime == this; });
-  if (pressed != nullptr) ResumePressed(*pressed);
-  return pressed != nullptr;
 }
 
 }  // namespace weft::internal

@@ -9,6 +9,7 @@
 #include "weft/internal/atomic.h"
 #include "weft/internal/list.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 namespace {

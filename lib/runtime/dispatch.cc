@@ -7,7 +7,8 @@
 
 #include "lib/runtime/foreign_turn.h"
 #include "lib/runtime/runtime_core.h"
-#include "lib/runtime/unwind.h"
+#include "lib/runtime/unwind_turn.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {

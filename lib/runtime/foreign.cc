@@ -8,6 +8,7 @@
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/foreign_turn.h"
 #include "weft/cancellation.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
 #include "weft/internal/record.h"

@@ -8,6 +8,7 @@
 
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"

@@ -5,8 +5,12 @@
 #include <utility>
 
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 
 namespace weft::internal {
 
@@ -14,7 +18,7 @@ constinit const WaitKind kParkedJoinWait = {ParkReason::kJoin, /*timed=*/false,
                                             [](ThreadBlock& thread) noexcept {
                                               auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
                                               if (!scope.children.Withdraw()) return false;
-                                              if (scope.has_daemons) scope.AwaitAllAgain();
+                                              if (scope.has_daemons) scope.IncludeDaemons();
                                               return true;
                                             },
                                             /*cancel_wins=*/true};
@@ -248,7 +252,7 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
   waits_at = awaiting.where;
   if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
-    scope.AwaitOthers();
+    scope.ExcludeDaemons();
   if (thread.records.load(std::memory_order_relaxed) == &scope && !thread.HasLockedSince(scope)) [[likely]] {
     // Every request that would unwind this join shuts the scope as well: it ends when the children do.
     scope.owner_parked = false;
@@ -287,7 +291,7 @@ bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
     }
     EndWait(thread);
   }
-  if (thread.unwind && scope.has_daemons) scope.AwaitAllAgain();
+  if (thread.unwind && scope.has_daemons) scope.IncludeDaemons();
   return false;
 }
 

@@ -8,6 +8,7 @@
 #define WEFT_LIB_RUNTIME_PINNED_RUN_H_
 
 #include "weft/internal/record.h"
+#include "weft/internal/scope_record.h"
 
 namespace weft::internal {
 

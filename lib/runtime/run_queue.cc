@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/scope_record.h"
 
 namespace weft::internal {
 

@@ -19,6 +19,7 @@
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/turn.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {

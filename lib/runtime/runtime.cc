@@ -26,6 +26,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
+#include "weft/internal/explain.h"
 
 namespace weft {
 namespace {

@@ -13,8 +13,12 @@
 #include "lib/os/futex.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
+#include "lib/thread/describe.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
+#include "weft/internal/records.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/virtual_thread.h"
 
 namespace weft::internal {
@@ -339,6 +343,26 @@ void RuntimeCore::ForEachThread(void (*visit)(ThreadBlock& thread, void* argumen
   Walk walk{visit, argument};
   std::lock_guard guard(roots_lock_);
   for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) WalkDown(*root, &walk);
+}
+
+void RuntimeCore::LiftShields() noexcept {
+  shields_lifted_ = true;
+  std::vector<ThreadBlock*> threads;
+  ForEachThread(
+      [](ThreadBlock& thread, void* argument) {
+        static_cast<std::vector<ThreadBlock*>*>(argument)->push_back(&thread);
+      },
+      &threads);
+  for (ThreadBlock* thread : threads) {
+    if (!thread->state.Observe().requested()) continue;
+    bool runnable = false;
+    {
+      std::lock_guard guard(thread->records_lock);
+      runnable = DeliverAll(*thread, InnermostRecord(*thread));
+    }
+    if (runnable) WakeDelivered(*thread);
+  }
+  RunShutdowns(*this);
 }
 
 std::string RuntimeCore::DescribeThreads(const Annotate& annotate) noexcept {

@@ -21,6 +21,7 @@
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/text_view.h"
 
@@ -136,9 +137,6 @@ class RuntimeCore {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   uint32_t Choose(uint32_t count) noexcept;
 
-  // Nothing else can go on: takes a thread that drains (drain.h) out of that, if there is one. (unwind.cc)
-  bool PressOneDrain() noexcept;
-
   RuntimeCounts Counts() noexcept;
   // Every runtime that there is, under a lock: for the census.
   static void ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept;
@@ -150,7 +148,7 @@ class RuntimeCore {
   using Annotate = std::function<std::string(const ThreadBlock& thread)>;
   std::string DescribeThreads(const Annotate& annotate = nullptr) noexcept;
   // For simulations, while no thread runs. From now on shields hide nothing: what was requested is brought to what is
-  // inside. Until PutShieldsBack(). (thread_cancel.cc)
+  // inside. Until PutShieldsBack().
   void LiftShields() noexcept;
   void PutShieldsBack() noexcept { shields_lifted_ = false; }
   bool shields_lifted() const noexcept { return shields_lifted_; }

@@ -3,35 +3,18 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/pinned_run.h"
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
-
-const char* ParkReasonName(ParkReason reason) noexcept {
-  switch (reason) {
-    case ParkReason::kNone: return "nothing";
-    case ParkReason::kJoin: return "StructuredTaskScope::Join";
-    case ParkReason::kNextCompleted: return "StructuredTaskScope::NextCompleted";
-    case ParkReason::kDrain: return "the end of its children";
-    case ParkReason::kSleep: return "Sleep";
-    case ParkReason::kYield: return "Yield";
-    case ParkReason::kEvent: return "Event::Wait";
-    case ParkReason::kSemaphore: return "Semaphore::Acquire";
-    case ParkReason::kMutex: return "Mutex::Lock";
-    case ParkReason::kReceive: return "Read";
-    case ParkReason::kSend: return "Write";
-    case ParkReason::kAccept: return "Accept";
-    case ParkReason::kConnect: return "Connect";
-    case ParkReason::kForeign:
-      return "Foreign";
-  }
-  return "an unknown wait";
-}
 
 namespace {
 
@@ -62,6 +45,13 @@ const void* CurrentCarrier() noexcept { return Carrier::Current(); }
 uint64_t CurrentThreadId() noexcept {
   const ThreadBlock* const thread = CurrentThread();
   return thread == nullptr ? 0 : thread->id;
+}
+
+WithoutCurrentThread::WithoutCurrentThread() noexcept
+    : current_(Carrier::Current() == nullptr ? nullptr : std::exchange(Carrier::Current()->current, nullptr)) {}
+
+WithoutCurrentThread::~WithoutCurrentThread() {
+  if (Carrier* const carrier = Carrier::Current()) carrier->current = current_;
 }
 
 ThreadBlock& RequireThread(const char* what) noexcept { return *RequireCarrier(what).current; }
@@ -146,6 +136,13 @@ void CountWake(RuntimeCore& runtime) noexcept {
   }
 }
 
+void WakeFromOutside(ThreadBlock& thread) noexcept {
+  RuntimeCore& runtime = *thread.runtime;
+  const RuntimeCore::OutsideCall call(runtime);
+  CountWake(runtime);
+  MakeRunnable(thread);
+}
+
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
   thread.runtime = &runtime;
   Carrier* const carrier = Carrier::Current();
@@ -182,6 +179,17 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
   }
 }
 
+void RunShutdownBatch(RuntimeCore& runtime) noexcept { runtime.RunShutdownBatch(InPlaceJoins::kShutdownBatch); }
+
+void RequestFromOutside(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept {
+  RuntimeCore& runtime = *thread.runtime;
+  const RuntimeCore::OutsideCall call(runtime);
+  RequestCancel(thread, target, cause);
+  RunShutdowns(runtime);
+}
+
+bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted(); }
+
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
   RunDescendantsUntilDrained(RequireCarrier("the destruction of a scope with children"), scope);
 }
@@ -191,6 +199,10 @@ int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clo
 int64_t RuntimeWallNow() noexcept {
   return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos();
 }
+
+int64_t NowOf(RuntimeCore& runtime) noexcept { return runtime.Now(); }
+
+int64_t WallNowOf(RuntimeCore& runtime) noexcept { return runtime.config.clock->WallNanos(); }
 
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept {
   Carrier::Current()->duties.timers.Insert(timer, deadline_ns);

@@ -1,21 +1,12 @@
 #include "weft/time.h"
 
-#include <cstdint>
-#include <limits>
-
 #include "absl/time/time.h"
-#include "lib/runtime/deadline.h"
+#include "lib/timer/deadline.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
-
-int64_t DeadlineAfter(absl::Duration duration) noexcept {
-  const int64_t now = RuntimeNow();
-  // ToInt64Nanoseconds() saturates, and rounds towards zero: an early end by less than a nanosecond, far below a tick.
-  const int64_t nanos = absl::ToInt64Nanoseconds(duration);
-  if (nanos <= 0) return now;
-  return nanos > std::numeric_limits<int64_t>::max() - now ? std::numeric_limits<int64_t>::max() : now + nanos;
-}
 
 const WaitKind SleepAwaiter::kWait = {ParkReason::kSleep, /*timed=*/true, &SleepAwaiter::Withdraw};
 
@@ -24,7 +15,7 @@ void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   if (duration_ <= absl::ZeroDuration()) return YieldInstead();
   timer_.thread = CurrentThread();
   timer_.fire = &Fire;
-  ArmTimer(timer_, DeadlineAfter(duration_));
+  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), duration_));
 }
 
 void SleepAwaiter::Fire(TimerNode* node) noexcept { Wake(*static_cast<Timer*>(node)->thread); }

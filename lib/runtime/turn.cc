@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {

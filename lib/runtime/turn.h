@@ -8,7 +8,7 @@
 //   kGone      Leave(): nobody is mounted; GoOnInstead()   takes the next thread
 //   kPark      EnterWait(): the frame is registered        parks it (dispatch.h)
 //   kYield     YieldInstead(), GoOnWith()                  puts it behind the others
-//   kUnwind    EnterBoundary(): it is cancelled            destroys its frames (unwind.h)
+//   kUnwind    EnterBoundary(): it is cancelled            destroys its frames (unwind_turn.h)
 //   kForeign   ForeignCall::Enter()                        asks the foreign code (foreign_turn.h)
 //
 // Who may call: the OS thread, or the fiber, that runs the carrier. The counters are read by anybody.
@@ -21,6 +21,7 @@
 
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
 

@@ -10,8 +10,12 @@
 
 #include "lib/runtime/in_place_joins.h"
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 
 namespace weft::internal {
 

@@ -4,8 +4,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "lib/thread/describe.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/check.h"
+#include "weft/internal/explain.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_base.h"
 

@@ -1,5 +1,6 @@
 #include "weft/internal/policy_turns.h"
 
+#include "lib/thread/describe.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"

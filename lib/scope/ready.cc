@@ -2,6 +2,8 @@
 
 #include <mutex>
 
+#include "weft/internal/boundary.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"

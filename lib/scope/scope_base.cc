@@ -12,14 +12,22 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/runtime/deadline.h"
 #include "lib/runtime/in_place_joins.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
+#include "lib/timer/deadline.h"
 #include "weft/internal/binding.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
+#include "weft/internal/explain.h"
+#include "weft/internal/open_record.h"
+#include "weft/internal/press.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 
@@ -36,12 +44,12 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
         },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                          void* argument) noexcept { static_cast<ScopeBase&>(scope).ForEachChild(visit, argument); },
-    .await_others = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).AwaitOthers(); },
+    .exclude_daemons = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).ExcludeDaemons(); },
     .end_daemons = [](ScopeRecord& scope) noexcept { static_cast<ScopeBase&>(scope).EndDaemons(); },
-    .await_all_again =
+    .include_daemons =
         [](ScopeRecord& scope) noexcept {
           std::lock_guard guard(static_cast<ScopeBase&>(scope).lock_);
-          static_cast<ScopeBase&>(scope).AwaitAllAgainLocked();
+          static_cast<ScopeBase&>(scope).IncludeDaemonsLocked();
         },
     .drain = [](ScopeRecord& scope) noexcept { return &static_cast<ScopeBase&>(scope).drain_; },
     .set_patience = [](ScopeRecord& scope,
@@ -102,7 +110,7 @@ void ScopeBase::Timer::Start(ScopeBase& timed, absl::Duration timeout) noexcept 
     RunShutdowns(runtime);
   };
   cancel_waits = true;  // what it touches goes away with the scope
-  ArmTimer(*this, DeadlineAfter(timeout));
+  ArmTimer(*this, DeadlineAfter(RuntimeNow(), timeout));
 }
 
 void ScopeBase::Timer::Stop() noexcept {
@@ -415,7 +423,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
     if (known) ForgetLocked(child);
     if (child.daemon_) {
       --daemons_;
-      if (awaits_others_) children.Add();  // it counts again, until its very end
+      if (daemons_excluded_) children.Add();  // it counts again, until its very end
     } else {
       next = limit_.NextAfter(child, shut());
     }

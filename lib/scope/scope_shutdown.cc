@@ -7,6 +7,7 @@
 
 #include "lib/runtime/runtime_core.h"
 #include "weft/cancel_reason.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
@@ -101,14 +102,14 @@ bool ScopeBase::AllEnded() noexcept {
 // A daemon that ends meanwhile puts itself back into the count, under the lock, before it leaves the list. So the
 // thread that finds nothing else left, and takes the lock, counts the daemons in the list, and no other daemon touches
 // the scope uncounted.
-void ScopeBase::AwaitOthers() noexcept {
+void ScopeBase::ExcludeDaemons() noexcept {
   std::lock_guard guard(lock_);
-  awaits_others_ = true;
+  daemons_excluded_ = true;
   children.Add(-daemons_);
 }
 
-bool ScopeBase::AwaitAllAgainLocked() noexcept {
-  if (!std::exchange(awaits_others_, false)) return false;
+bool ScopeBase::IncludeDaemonsLocked() noexcept {
+  if (!std::exchange(daemons_excluded_, false)) return false;
   children.Add(daemons_);
   return true;
 }
@@ -116,7 +117,7 @@ bool ScopeBase::AwaitAllAgainLocked() noexcept {
 // They are asked like all children are at a shutdown, some at a time.
 void ScopeBase::EndDaemons() noexcept {
   std::lock_guard guard(lock_);
-  if (!AwaitAllAgainLocked() || daemons_ == 0) return;
+  if (!IncludeDaemonsLocked() || daemons_ == 0) return;
   // If the scope is shut they have been asked, or will be, except one that has shut it.
   if (shut() && std::exchange(spared_, nullptr) == nullptr) return;
   AskFromTheFirst(asking_ == Asking::kAll ? Asking::kAll : Asking::kDaemons);

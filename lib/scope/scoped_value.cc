@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "lib/thread/describe.h"
 #include "weft/internal/binding.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"

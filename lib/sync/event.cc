@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"

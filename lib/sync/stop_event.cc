@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/cancel_request.h"
+#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 

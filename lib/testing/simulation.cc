@@ -24,6 +24,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
 #include "weft/internal/check.h"
+#include "weft/internal/press.h"
 
 namespace weft::testing {
 
@@ -268,7 +269,7 @@ class Simulation::Host final : public internal::Host {
     if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
     if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
     // What the children of a cancelled thread wait for may be what it gives back when its frame goes.
-    if (in_flight == 0 && !core->PressOneDrain()) {
+    if (in_flight == 0 && !PressOneDrain(*core)) {
       Stuck("deadlock: all virtual threads are parked, with no timer and no I/O");
     }
   }

@@ -1,6 +1,6 @@
-// From a duration to a point on the runtime's clock.
-#ifndef WEFT_LIB_RUNTIME_DEADLINE_H_
-#define WEFT_LIB_RUNTIME_DEADLINE_H_
+// From a duration to a point on a clock.
+#ifndef WEFT_LIB_TIMER_DEADLINE_H_
+#define WEFT_LIB_TIMER_DEADLINE_H_
 
 #include <cstdint>
 
@@ -8,9 +8,9 @@
 
 namespace weft::internal {
 
-// Nanoseconds on the clock of the current runtime; now for a duration that is not positive, INT64_MAX for one without end.
-int64_t DeadlineAfter(absl::Duration duration) noexcept;
+// Both in nanoseconds on the same clock. `now_ns` for a duration that is not positive, INT64_MAX for one without end.
+int64_t DeadlineAfter(int64_t now_ns, absl::Duration duration) noexcept;
 
 }  // namespace weft::internal
 
-#endif  // WEFT_LIB_RUNTIME_DEADLINE_H_
+#endif  // WEFT_LIB_TIMER_DEADLINE_H_

@@ -8,6 +8,7 @@
 
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 #include "weft/scope.h"

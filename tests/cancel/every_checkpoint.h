@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/testing/census.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"

@@ -29,6 +29,7 @@
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"

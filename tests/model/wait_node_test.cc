@@ -34,7 +34,7 @@ struct Source {
 };
 using Sources = std::array<Source, kQueues>;
 
-// A thread that waits once; what stands around it in the carrier and in thread_cancel.cc.
+// A thread that waits once; what stands around it in the carrier and in cancel_request.cc.
 class Waiter : public WaitNode {
  public:
   // On `sources[first]`, or on all.

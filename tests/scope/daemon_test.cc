@@ -18,6 +18,7 @@
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
+#include "weft/internal/cancel_request.h"
 #include "weft/internal/thread_block.h"
 #include "weft/ready.h"
 #include "weft/scope.h"

@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "tests/support/on_both.h"
+#include "weft/internal/boundary.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"

@@ -11,6 +11,7 @@
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {

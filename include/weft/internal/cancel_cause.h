@@ -1,5 +1,5 @@
 // A CancelReason on its way: copied from scope to child to the child's scopes without allocation, and made into a
-// CancelReason where somebody asks. (thread_cancel.cc, Explain)
+// CancelReason where somebody asks. (explain.h)
 #ifndef WEFT_INTERNAL_CANCEL_CAUSE_H_
 #define WEFT_INTERNAL_CANCEL_CAUSE_H_
 

@@ -41,18 +41,11 @@
 #include "weft/internal/join_count.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/thread_key.h"
 
 namespace weft::internal {
 
 class ThreadBlock;
-
-// Which thread. The address is compared, never followed: the thread may be gone, and another one in its place.
-struct ThreadKey {
-  const void* address = nullptr;  // null: no virtual thread
-  uint64_t id = 0;
-
-  friend bool operator==(const ThreadKey&, const ThreadKey&) = default;
-};
 
 // Who has got a permit, and how many scopes it had opened by then.
 struct PermitReceipt {

@@ -10,7 +10,7 @@
 //
 // Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the
 // scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended,
-// but for daemons while a join waits for the others. (ScopeRecord::AwaitOthers)
+// but for daemons while a join waits for the others. (ScopeRecord::ExcludeDaemons)
 //
 //   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
 //   other:  End()     2. takes one from shared_
@@ -74,7 +74,7 @@ class JoinCount {
 
   // ---- Anybody else's.
   void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
-  // As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::AwaitOthers)
+  // As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::ExcludeDaemons)
   void Add(int64_t count) noexcept { shared_.fetch_add(count, std::memory_order_relaxed); }
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
   Last End() noexcept {

@@ -133,7 +133,7 @@ class ThreadBlock;
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
 
 // A destructor that an unwinding runs must not throw: a CHECK. Clang's frames take what it throws for an exception of
-// the coroutine, and would go on from there. (unwind.cc)
+// the coroutine, and would go on from there. (lib/cancel/unwind.cc)
 void CheckMayFail() noexcept;             // a coroutine has thrown what it does not catch
 [[noreturn]] void DieOfRevived() noexcept;  // it has caught it, and has gone on
 

@@ -3,10 +3,13 @@
 // A wait is written so (see sync/event.h for a whole one):
 //
 //   bool await_ready() { return AtCheckpoint() && <it is there already>; }
-//   void await_suspend(std::coroutine_handle<Promise> frame, std::source_location where = std::source_location::current()) {
+//   void await_suspend(std::coroutine_handle<Promise> frame,
+//                      std::source_location where = std::source_location::current()) {
 //     if (!EnterWait({frame.promise(), where}, kKind, this)) return;   // cancelled: the carrier unwinds the thread
 //     <register; whoever grants calls Wake() once>            // do not touch `this` after it was registered
 //   }
+//
+// This is what the packages below lib/runtime ask of it, too: lib/runtime/scheduler.cc implements it.
 //
 // Each awaiter calls AtCheckpoint() exactly once, first; that is what makes it a checkpoint. What it says is heeded,
 // also where there is nothing to wait for: a loop over checkpoints lets others run.
@@ -20,13 +23,15 @@
 #include <memory>
 
 #include "weft/internal/promise.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
+#include "weft/internal/wait_kind.h"
 
 namespace weft::internal {
 
 class Backend;
 struct Operation;
+struct TimerNode;
 
 // The virtual thread mounted on this OS thread, or null. Not inlined: its value may change over a co_await.
 ThreadBlock* CurrentThread() noexcept;
@@ -34,6 +39,17 @@ ThreadBlock* CurrentThread() noexcept;
 ThreadBlock& RequireThread(const char* what) noexcept;
 // Its id, or 0.
 uint64_t CurrentThreadId() noexcept;
+// While it lives there is no current thread here: for user code that a carrier calls for none of them.
+class WithoutCurrentThread {
+ public:
+  WithoutCurrentThread() noexcept;
+  WithoutCurrentThread(const WithoutCurrentThread&) = delete;
+  WithoutCurrentThread& operator=(const WithoutCurrentThread&) = delete;
+  ~WithoutCurrentThread();
+
+ private:
+  ThreadBlock* const current_;
+};
 
 // The carrier that the caller is on, or null: to be compared only.
 const void* CurrentCarrier() noexcept;
@@ -42,20 +58,21 @@ const void* CurrentCarrier() noexcept;
 
 // False: the awaiter must suspend: the thread is cancelled, or has had its share and is to yield.
 bool AtCheckpoint() noexcept;
-// False: the thread is cancelled and will be unwound; register nothing. True: it will park, on what the caller now registers.
+// False: the thread is cancelled and will be unwound; register nothing. True: it will park, on what the caller now
+// registers.
 bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
 // As EnterWait(), on entry to a boundary that waits for nothing itself: true if the thread goes on.
 bool EnterBoundary(PromiseBase& frame) noexcept;
-// For await_suspend, after EnterBoundary(): the thread goes on with `frame`; if AtCheckpoint() has said that it has had its
-// share, after others. Gives what runs next.
+// For await_suspend, after EnterBoundary(): the thread goes on with `frame`; if AtCheckpoint() has said that it has had
+// its share, after others. Returns what runs next.
 std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
 // After EnterWait(), instead of registering: what was waited for is there. The thread goes to the end of the queue.
 void YieldInstead() noexcept;
 // After EnterWait(), instead of registering: what was waited for is there, and await_suspend returns false.
 void GoOnInstead() noexcept;
-// Same, where that is a connection from a listener's backlog: it takes less of the thread's share than other checkpoints.
-// Those in the backlog wait to be served like any thread that is runnable, and the last of them would otherwise wait for
-// as many rounds of the others as there are shares in the backlog.
+// Same, where that is a connection from a listener's backlog: it takes less of the thread's share than other
+// checkpoints. Those in the backlog wait to be served like any thread that is runnable, and the last of them would
+// otherwise wait for as many rounds of the others as there are shares in the backlog.
 void ChargeAcceptOnly() noexcept;
 
 // For await_suspend: waits until all children of `scope`, which the thread owns, have ended; gives what runs next. The
@@ -81,36 +98,31 @@ void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
 void StartThread(ThreadBlock& thread) noexcept;
 // For the census: a parked thread of `runtime` has been woken.
 void CountWake(RuntimeCore& runtime) noexcept;
+// A thread that the caller has taken out of its wait goes on. On any OS thread: the runtime stays until this has
+// returned.
+void WakeFromOutside(ThreadBlock& thread) noexcept;
 
-// ---- Cancellation queue: scopes that still have children to ask. (record.h, ScopeRecord::ShutDownSome)
+// ---- Cancellation queue: scopes that still have children to ask. (scope_record.h, ShutDownSome)
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
-// Carries on with what is queued, at most a bounded number of children; carriers do the rest between their threads. Call it
-// without locks held.
+// Carries on with what is queued, at most a bounded number of children; carriers do the rest between their threads.
+// Call it without locks held.
 void RunShutdowns(RuntimeCore& runtime) noexcept;
+// A part of that.
+void RunShutdownBatch(RuntimeCore& runtime) noexcept;
+// RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.
+void RequestFromOutside(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
+// Do shields hide nothing, in a simulation that could not go on otherwise?
+bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 
 // Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and
 // nothing else, until all have ended.
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
 
-// ---- Locks that are held over suspensions. (drain.h)
-
-// `thread` has got the lock.
-inline void SetHolder(HeldLock& held, ThreadBlock& thread) noexcept {
-  thread.last_lock = static_cast<uint8_t>(thread.scopes_opened);
-  held.SetHolder(thread.key(), thread.scopes_opened);
-}
-// The current thread, if there is one, has got a permit; it, or another one, gives that back.
-PermitReceipt CountPermit() noexcept;
-void UncountPermit(const PermitReceipt& receipt) noexcept;
-// The current thread waits for a lock that `holder` has got when it had opened so many scopes. Call it without locks
-// held.
-void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
-// The patience of an owner that drains is over: it goes on.
-void PressDrain(const Drain& drain) noexcept;
-
 // ---- Time and I/O, called by the current virtual thread.
 int64_t RuntimeNow() noexcept;      // nanoseconds on the runtime's clock
 int64_t RuntimeWallNow() noexcept;  // same, since 1970-01-01 UTC
+int64_t NowOf(RuntimeCore& runtime) noexcept;  // as those two, called by any OS thread
+int64_t WallNowOf(RuntimeCore& runtime) noexcept;
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
 // As ArmTimer(), called by any OS thread.
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;

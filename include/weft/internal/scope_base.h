@@ -28,12 +28,14 @@
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/concurrency_limit.h"
+#include "weft/internal/drain.h"
 #include "weft/internal/failures.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/policy_turns.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/timer_wheel.h"
 #include "weft/outcome.h"
 #include "weft/scope_options.h"
@@ -237,9 +239,9 @@ class ScopeBase : public ScopeRecord {
   void TimeIsUp() noexcept;
   bool ShutDownSome(int max) noexcept;
   void SetPatience(int64_t deadline_ns) noexcept;
-  void AwaitOthers() noexcept;
+  void ExcludeDaemons() noexcept;
   void EndDaemons() noexcept;
-  bool AwaitAllAgainLocked() noexcept;
+  bool IncludeDaemonsLocked() noexcept;
   void Register(ChildBase& child) noexcept;
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept;
 
@@ -301,7 +303,7 @@ class ScopeBase : public ScopeRecord {
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()
   int64_t daemons_ = 0;          // that have not ended
-  bool awaits_others_ = false;   // a join waits, and the daemons do not count
+  bool daemons_excluded_ = false;  // a join waits, and the daemons do not count
   Failures failures_;
 };
 

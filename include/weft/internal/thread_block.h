@@ -10,104 +10,27 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <new>
-#include <string>
 #include <string_view>
-#include <utility>
 
 #include "weft/internal/atomic.h"
-#include "weft/internal/check.h"
+#include "weft/internal/cancel_target.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
-#include "weft/internal/records.h"
+#include "weft/internal/scope_record.h"
+#include "weft/internal/thread_identity.h"
+#include "weft/internal/thread_key.h"
 #include "weft/internal/thread_state.h"
+#include "weft/internal/wait_kind.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft::internal {
 
 class RuntimeCore;
 class BindingNode;
-
-// Why a virtual thread is parked, as dumps and deadlock reports print it.
-enum class ParkReason : uint8_t {
-  kNone,
-  kJoin,
-  kNextCompleted,
-  kDrain,
-  kSleep,
-  kYield,
-  kEvent,
-  kSemaphore,
-  kMutex,
-  kReceive,
-  kSend,
-  kAccept,
-  kConnect,
-  kForeign,
-};
-const char* ParkReasonName(ParkReason reason) noexcept;
-
-// One kind of wait. Static; a parked thread points to its kind.
-struct WaitKind {
-  ParkReason reason;
-  bool timed;  // it ends by itself, in time
-  // Whoever brings a request, having claimed the parked thread, under its records lock: takes the wait back. True: it was
-  // still pending, and now nobody will wake the thread for it. False: a wake-up is under way, or will come soon.
-  bool (*withdraw)(ThreadBlock& thread) noexcept;
-  // A wait that ended in a thread that is cancelled by then counts as cancelled. For joins: the same request that cancels the
-  // owner ends its children, and an owner that saw them all ended would take that for the end of its work.
-  bool cancel_wins = false;
-  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
-  // in a queue.
-  bool for_children = false;
-  // For reports, while no thread runs: who has what `thread` waits for, such as ", held by VirtualThread[#3]". Null: that
-  // is not known.
-  std::string (*whose)(const ThreadBlock& thread) = nullptr;
-
-  // For `withdraw`: of a wait that nobody can take back.
-  static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
-};
-
-// What handles to a thread share, and what may outlive it. Counted.
-class ThreadIdentity {
- public:
-  explicit ThreadIdentity(std::string thread_name = {}) : name(std::move(thread_name)) {}
-  ThreadIdentity(const ThreadIdentity&) = delete;
-  ThreadIdentity& operator=(const ThreadIdentity&) = delete;
-
-  // Once: whose it is.
-  void Bind(const ThreadBlock& thread) noexcept;
-
-  uint64_t id = 0;  // from then on
-  const std::string name;
-
-  // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
-  template <class Use>
-  auto With(Use use) const {
-    std::lock_guard guard(lock_);
-    return use(thread_);
-  }
-  void ThreadEnded() noexcept {
-    std::lock_guard guard(lock_);
-    thread_ = nullptr;
-  }
-  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
-  void Release() noexcept {
-    // [identity/3] acq_rel: pairs with itself. What every holder did happens before the destruction.
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
- private:
-  ~ThreadIdentity() = default;
-
-  mutable Lock lock_;
-  const ThreadBlock* thread_ = nullptr;  // guarded by lock_
-  Atomic<uint32_t> refs_{1};
-};
 
 struct SiblingTag;  // the children of a scope, or the roots of a runtime
 
@@ -164,8 +87,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
 
   ThreadKey key() const noexcept { return {this, id}; }
 
-  // Has it got a lock or a permit since it opened `scope`? True also now and then if it has not, for that was hundreds of
-  // scopes ago.
+  // Has it got a lock or a permit since it opened `scope`? True also now and then if it has not, for that was hundreds
+  // of scopes ago.
   bool HasLockedSince(const ScopeRecord& scope) const noexcept {
     return static_cast<uint8_t>(scopes_opened - last_lock) <= scopes_opened - scope.opened_as;
   }
@@ -185,11 +108,12 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // The thread itself. Makes it, if there is none.
   ThreadIdentity& Identity();
 
-  // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the thread has ended.
+  // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the
+  // thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
-  // The carrier, with the thread mounted still, when the root frame has ended, or has been unwound. What the block keeps
-  // of the user's is destroyed here, as the thread that it belongs to. The last touch of the run; of a scope's child it
-  // leaves the count.
+  // The carrier, with the thread mounted still, when the root frame has ended, or has been unwound. What the block
+  // keeps of the user's is destroyed here, as the thread that it belongs to. The last touch of the run; of a scope's
+  // child it leaves the count.
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
@@ -211,17 +135,9 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
       known->ThreadEnded();
   }
 
-  // Is the thread in `scope`, or in a scope that is inside it: nested in it by the same owner, or opened by a thread of it, and so
-  // on? What encloses a scope does not change while it is open, and it is open while it has a thread.
-  bool IsInside(const ScopeRecord& scope) const noexcept {
-    for (const ScopeRecord* at = home; at != nullptr;) {
-      if (at == &scope) return true;
-      const Record* outer = at->outer;
-      while (outer != nullptr && outer->kind != Record::Kind::kScope) outer = outer->outer;
-      at = outer != nullptr ? static_cast<const ScopeRecord*>(outer) : at->owner->home;
-    }
-    return false;
-  }
+  // Is the thread in `scope`, or in a scope that is inside it: nested in it by the same owner, or opened by a thread of
+  // it, and so on?
+  bool IsInside(const ScopeRecord& scope) const noexcept;
 
   // The compiler takes the second of each for what is over-aligned, by a closure or a result.
   static void* operator new(size_t size) {
@@ -248,89 +164,6 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
 
 using ThreadQueue = List<ThreadBlock, QueueTag>;
 using SiblingList = List<ThreadBlock, SiblingTag>;
-
-// "VirtualThread[#25,name]/runnable@carrier-3"
-std::string DescribeThread(const ThreadBlock& thread);
-// "VirtualThread[#25,name]"
-std::string ThreadLabel(const ThreadBlock& thread);
-// The same of one that may be gone; of 0 "an OS thread".
-std::string ThreadLabel(uint64_t id);
-// DescribeThread() of the current one, or "an OS thread that runs no virtual thread".
-std::string DescribeCaller();
-
-// ---- Cancellation. (thread_cancel.cc)
-
-// Where an unwinding of `thread` has to stop: the outermost target whose request is not hidden by a shield, or the
-// innermost kCatch inside that; null if nothing is requested. Under the records lock.
-CancelTarget* FindTarget(ThreadBlock& thread) noexcept;
-// As a record; null for the root.
-inline Record* RecordOf(ThreadBlock& thread, CancelTarget& target) noexcept {
-  return &target == &thread.root ? nullptr : &static_cast<Boundary&>(target);
-}
-
-// The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
-bool IsCancelledSlow(ThreadBlock& thread) noexcept;
-inline bool IsCancelled(ThreadBlock& thread) noexcept {
-  return thread.state.Observe().attention() && IsCancelledSlow(thread);
-}
-
-// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has
-// open): shuts the scopes inside, and interrupts a wait. Idempotent.
-void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
-
-// Asks several threads to end, with one fence for all of them. The caller keeps them alive.
-class CancelBatch {
- public:
-  static constexpr int kMax = 64;
-  explicit CancelBatch(const CancelCause& cause) noexcept : cause_(cause) {}
-  CancelBatch(const CancelBatch&) = delete;
-  CancelBatch& operator=(const CancelBatch&) = delete;
-
-  void Add(ThreadBlock& thread) noexcept {  // at most kMax
-    WEFT_DCHECK(count_ < kMax) << "more than " << kMax << " virtual threads in one batch";
-    threads_[count_++] = &thread;
-  }
-  void Request() noexcept;                                                  // once
-
- private:
-  const CancelCause cause_;
-  int count_ = 0;
-  ThreadBlock* threads_[kMax];
-};
-
-// For who asks: `cause`, and if `thread` is known, which is the caller, when it was and which way it came.
-CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
-
-// The thread's own. Push says whether the thread is cancelled at that moment. Pop checks the nesting.
-WEFT_RARE bool PushRecordSlow(ThreadBlock& thread) noexcept;
-WEFT_RARE void PopRecordSlow(ThreadBlock& thread) noexcept;
-[[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
-[[noreturn, gnu::cold, gnu::noinline]] void DieWithScopeOpen(const ThreadBlock& thread) noexcept;
-
-// At the end of a thread: all that lay in its frames is closed.
-inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
-  if (thread.records.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
-    DieWithScopeOpen(thread);
-}
-
-// Why a scope that was just pushed is to be shut from the start.
-CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
-
-inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
-  if (PublishPush(thread, record) || thread.unwinding) [[unlikely]]
-    return PushRecordSlow(thread);
-  return false;
-}
-
-// True if somebody had looked at the records before, or was about to.
-inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
-  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
-    DieOutOfOrder(thread);
-  if (!PublishPop(thread, record)) [[likely]]
-    return false;
-  PopRecordSlow(thread);
-  return true;
-}
 
 }  // namespace weft::internal
 

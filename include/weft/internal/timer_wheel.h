@@ -1,4 +1,4 @@
-// Layer runtime. What fires a million deadlines in order, and forgets one of them in constant time?
+// Layer timer. What fires a million deadlines in order, and forgets one of them in constant time?
 //
 // A hierarchical timer wheel. Its nodes lie in what waits (an awaiter, a scope, an operation); it allocates nothing.
 //

@@ -1,0 +1,50 @@
+// How is a virtual thread asked to end?
+//
+// Whoever asks marks the target under the thread's records lock, and brings the request to whatever no shield hides: a
+// parked thread is taken out of its wait, and the scopes inside the target are shut. HACKING.md, "Cancellation, step by
+// step", follows it from there.
+#ifndef WEFT_INTERNAL_CANCEL_REQUEST_H_
+#define WEFT_INTERNAL_CANCEL_REQUEST_H_
+
+#include "weft/internal/compiler.h"
+
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/cancel_target.h"
+#include "weft/internal/check.h"
+#include "weft/internal/record.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has
+// open): shuts the scopes inside, and interrupts a wait. Idempotent.
+void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
+
+// Asks several threads to end, with one fence for all of them. The caller keeps them alive.
+class CancelBatch {
+ public:
+  static constexpr int kMax = 64;
+  explicit CancelBatch(const CancelCause& cause) noexcept : cause_(cause) {}
+  CancelBatch(const CancelBatch&) = delete;
+  CancelBatch& operator=(const CancelBatch&) = delete;
+
+  void Add(ThreadBlock& thread) noexcept {  // at most kMax
+    WEFT_DCHECK(count_ < kMax) << "more than " << kMax << " virtual threads in one batch";
+    threads_[count_++] = &thread;
+  }
+  void Request() noexcept;  // once
+
+ private:
+  const CancelCause cause_;
+  int count_ = 0;
+  ThreadBlock* threads_[kMax];
+};
+
+// Under the records lock: something hides nothing any more. What was requested, from `innermost` outwards, is brought
+// to what is inside. True: the thread was parked; the caller makes it runnable without the lock, by WakeDelivered().
+[[nodiscard]] bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept;
+void WakeDelivered(ThreadBlock& thread) noexcept;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_CANCEL_REQUEST_H_

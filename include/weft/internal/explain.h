@@ -1,0 +1,19 @@
+// Why a virtual thread was cancelled, in words. (cancel_reason.h)
+#ifndef WEFT_INTERNAL_EXPLAIN_H_
+#define WEFT_INTERNAL_EXPLAIN_H_
+
+#include "weft/internal/compiler.h"
+
+#include "weft/cancel_reason.h"
+#include "weft/internal/cancel_cause.h"
+
+namespace weft::internal {
+
+class ThreadBlock;
+
+// For who asks: `cause`, and if `thread` is known, which is the caller, when it was and which way it came.
+CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_EXPLAIN_H_

@@ -1,0 +1,46 @@
+// How does a virtual thread open and close a scope or a boundary?
+//
+// By the records protocol (records.h). Where somebody asks for its attention it takes the slow way: it makes itself
+// known to its scope, waits until nobody walks its records, and finds out whether it is cancelled.
+#ifndef WEFT_INTERNAL_OPEN_RECORD_H_
+#define WEFT_INTERNAL_OPEN_RECORD_H_
+
+#include "weft/internal/compiler.h"
+
+#include "weft/internal/record.h"
+#include "weft/internal/records.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+// The thread's own. Push says whether the thread is cancelled at that moment. Pop checks the nesting.
+WEFT_RARE bool PushRecordSlow(ThreadBlock& thread) noexcept;
+WEFT_RARE void PopRecordSlow(ThreadBlock& thread) noexcept;
+[[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
+[[noreturn, gnu::cold, gnu::noinline]] void DieWithScopeOpen(const ThreadBlock& thread) noexcept;
+
+inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
+  if (PublishPush(thread, record) || thread.unwinding) [[unlikely]]
+    return PushRecordSlow(thread);
+  return false;
+}
+
+// True if somebody had looked at the records before, or was about to.
+inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
+  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
+    DieOutOfOrder(thread);
+  if (!PublishPop(thread, record)) [[likely]]
+    return false;
+  PopRecordSlow(thread);
+  return true;
+}
+
+// At the end of a thread: all that lay in its frames is closed.
+inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
+  if (thread.records.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+    DieWithScopeOpen(thread);
+}
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_OPEN_RECORD_H_

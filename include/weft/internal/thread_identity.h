@@ -1,0 +1,58 @@
+// Who a virtual thread is, for handles that may outlive it: an id, perhaps a name, and the thread as long as it lives.
+#ifndef WEFT_INTERNAL_THREAD_IDENTITY_H_
+#define WEFT_INTERNAL_THREAD_IDENTITY_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+
+class ThreadBlock;
+
+// What handles to a thread share, and what may outlive it. Counted.
+class ThreadIdentity {
+ public:
+  explicit ThreadIdentity(std::string thread_name = {}) : name(std::move(thread_name)) {}
+  ThreadIdentity(const ThreadIdentity&) = delete;
+  ThreadIdentity& operator=(const ThreadIdentity&) = delete;
+
+  // Once: whose it is.
+  void Bind(const ThreadBlock& thread) noexcept;
+
+  uint64_t id = 0;  // from then on
+  const std::string name;
+
+  // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
+  template <class Use>
+  auto With(Use use) const {
+    std::lock_guard guard(lock_);
+    return use(thread_);
+  }
+  void ThreadEnded() noexcept {
+    std::lock_guard guard(lock_);
+    thread_ = nullptr;
+  }
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
+  void Release() noexcept {
+    // [identity/3] acq_rel: pairs with itself. What every holder did happens before the destruction.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ private:
+  ~ThreadIdentity() = default;
+
+  mutable Lock lock_;
+  const ThreadBlock* thread_ = nullptr;  // guarded by lock_
+  Atomic<uint32_t> refs_{1};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_THREAD_IDENTITY_H_

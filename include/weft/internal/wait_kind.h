@@ -1,0 +1,57 @@
+// The kinds of waits: why a virtual thread is parked, and how its wait is taken back.
+#ifndef WEFT_INTERNAL_WAIT_KIND_H_
+#define WEFT_INTERNAL_WAIT_KIND_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+#include <string>
+
+namespace weft::internal {
+
+class ThreadBlock;
+
+// Why a virtual thread is parked, as dumps and deadlock reports print it.
+enum class ParkReason : uint8_t {
+  kNone,
+  kJoin,
+  kNextCompleted,
+  kDrain,
+  kSleep,
+  kYield,
+  kEvent,
+  kSemaphore,
+  kMutex,
+  kReceive,
+  kSend,
+  kAccept,
+  kConnect,
+  kForeign,
+};
+const char* ParkReasonName(ParkReason reason) noexcept;
+
+// One kind of wait. Static; a parked thread points to its kind.
+struct WaitKind {
+  ParkReason reason;
+  bool timed;  // it ends by itself, in time
+  // Called by whoever brings a request and has claimed the parked thread, under its records lock: takes the wait back.
+  // True: it was still pending, and now nobody will wake the thread for it. False: a wake-up is under way, or will come
+  // soon.
+  bool (*withdraw)(ThreadBlock& thread) noexcept;
+  // A wait that ended in a thread that is cancelled by then counts as cancelled. For joins: the same request that
+  // cancels the owner ends its children, and an owner that saw them all ended would take that for the end of its work.
+  bool cancel_wins = false;
+  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
+  // in a queue.
+  bool for_children = false;
+  // For reports, while no thread runs: who has what `thread` waits for, such as ", held by VirtualThread[#3]". Null:
+  // that is not known.
+  std::string (*whose)(const ThreadBlock& thread) = nullptr;
+
+  // For `withdraw`: of a wait that nobody can take back.
+  static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_WAIT_KIND_H_

@@ -1,0 +1,44 @@
+#include "weft/internal/open_record.h"
+
+#include "lib/thread/describe.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/check.h"
+#include "weft/internal/records.h"
+#include "weft/internal/scope_record.h"
+
+namespace weft::internal {
+
+bool PushRecordSlow(ThreadBlock& thread) noexcept {
+  if (thread.state.Observe().unregistered()) thread.home->Register(thread);
+  return LookUnderLock(thread, [&thread] {
+    // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
+    return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
+  });
+}
+
+void PopRecordSlow(ThreadBlock& thread) noexcept {
+  LookUnderLock(thread, [&thread] {
+    if (!thread.state.Observe().requested()) return;
+    bool left = thread.root.requested;
+    for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
+      left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;
+    }
+    if (!left) thread.state.ClearRequested();
+  });
+}
+
+void DieWithScopeOpen(const ThreadBlock& thread) noexcept {
+  WEFT_CHECK(false) << DescribeThread(thread)
+                    << " ends while a scope that it has opened is still open; a scope is a local "
+                    << "of the coroutine that opens it";
+  __builtin_unreachable();
+}
+
+void DieOutOfOrder(const ThreadBlock& thread) noexcept {
+  WEFT_CHECK(false)
+      << "a scope or a boundary of virtual thread #" << thread.id
+      << " is closed while something that was opened inside it is still open; close them in the reverse order";
+  __builtin_unreachable();
+}
+
+}  // namespace weft::internal

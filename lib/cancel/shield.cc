@@ -1,0 +1,79 @@
+// A shield with a grace limit. (weft/cancellation.h)
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "weft/cancellation.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/cancel_request.h"
+#include "weft/internal/open_record.h"
+#include "weft/internal/records.h"
+#include "weft/internal/scheduler.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/timer_wheel.h"
+
+namespace weft::internal {
+
+void GraceShield::Enter(PromiseBase& awaiting) noexcept {
+  thread_ = &RequireThread("Shield()");
+  frame = &awaiting;
+  PushRecord(*thread_, *this);
+  if (!thread_->state.Observe().requested()) return;
+  // What was requested before counts from then: the earliest that no other shield hides.
+  std::lock_guard guard(thread_->records_lock);
+  const CancelTarget* earliest = nullptr;
+  Record* at = outer;
+  for (; at != nullptr && !Hides(*thread_, *at); at = at->outer) {
+    if (at->kind != Kind::kOwnRequest) continue;
+    const auto& boundary = static_cast<const Boundary&>(*at);
+    if (boundary.requested && (earliest == nullptr || boundary.cause.when_ns < earliest->cause.when_ns)) {
+      earliest = &boundary;
+    }
+  }
+  if (at == nullptr && thread_->root.requested &&
+      (earliest == nullptr || thread_->root.cause.when_ns < earliest->cause.when_ns)) {
+    earliest = &thread_->root;
+  }
+  if (earliest != nullptr) BeginGrace(earliest->cause);
+}
+
+void GraceShield::Leave() noexcept {
+  if (thread_ == nullptr || std::exchange(left_, true)) return;
+  // Without attention nothing was requested, and no grace has begun.
+  if (PopRecord(*thread_, *this) && timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
+}
+
+void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
+  if (std::exchange(begun_, true)) return;
+  const int64_t now = NowOf(*thread_->runtime);
+  const int64_t since = cause.when_ns == CancelCause::kUnknownTime ? now : cause.when_ns;
+  const int64_t deadline = grace_ns_ > TimerWheel::kNoDeadline - since ? TimerWheel::kNoDeadline : since + grace_ns_;
+  if (deadline <= now) {
+    requested = true;
+    return;
+  }
+  timer_.shield = this;
+  timer_.fire = &Fire;
+  timer_.cancel_waits = true;  // what it touches goes away with us
+  ArmTimerOf(*thread_->runtime, timer_, deadline);
+}
+
+// From now on it hides nothing: what was requested outside is brought to what is inside.
+void GraceShield::Fire(TimerNode* node) noexcept {
+  GraceShield& shield = *static_cast<Timer*>(node)->shield;
+  ThreadBlock& thread = *shield.thread_;
+  RuntimeCore& runtime = *thread.runtime;
+  bool runnable = false;
+  {
+    std::lock_guard guard(thread.records_lock);
+    shield.requested = true;
+    Record* at = InnermostRecord(thread);
+    while (at != nullptr && at != &shield) at = at->outer;
+    if (at == nullptr) return;  // it was closed just now
+    runnable = DeliverAll(thread, shield.outer);
+  }
+  if (runnable) WakeDelivered(thread);
+  RunShutdowns(runtime);
+}
+
+}  // namespace weft::internal

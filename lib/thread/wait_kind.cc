@@ -1,0 +1,26 @@
+#include "weft/internal/wait_kind.h"
+
+namespace weft::internal {
+
+const char* ParkReasonName(ParkReason reason) noexcept {
+  switch (reason) {
+    case ParkReason::kNone: return "nothing";
+    case ParkReason::kJoin: return "StructuredTaskScope::Join";
+    case ParkReason::kNextCompleted: return "StructuredTaskScope::NextCompleted";
+    case ParkReason::kDrain: return "the end of its children";
+    case ParkReason::kSleep: return "Sleep";
+    case ParkReason::kYield: return "Yield";
+    case ParkReason::kEvent: return "Event::Wait";
+    case ParkReason::kSemaphore: return "Semaphore::Acquire";
+    case ParkReason::kMutex: return "Mutex::Lock";
+    case ParkReason::kReceive: return "Read";
+    case ParkReason::kSend: return "Write";
+    case ParkReason::kAccept: return "Accept";
+    case ParkReason::kConnect: return "Connect";
+    case ParkReason::kForeign:
+      return "Foreign";
+  }
+  return "an unknown wait";
+}
+
+}  // namespace weft::internal

@@ -163,6 +163,7 @@ class TimeoutBoundary : public Boundary {
   Timer timer_;
 };
 
+// Implemented in shield.cc.
 class GraceShield : public Boundary {
  public:
   explicit GraceShield(absl::Duration grace) noexcept

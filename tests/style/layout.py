@@ -9,11 +9,6 @@ _TOPS = ("include", "lib")
 _DIRECTORIES = _TOPS + ("bazel", "benchmarks", "examples", "tests", "third_party", "tools")
 _CODE = (".h", ".cc", ".py", ".bzl", ".bazel", ".sh")
 
-# Until what a virtual thread is, and how it is cancelled, are in their rooms.
-_LATER = tuple("include/weft/" + name for name in (
-    "cancellation.h", "internal/record.h", "internal/scheduler.h", "internal/thread_block.h")) + (
-    "lib/runtime/deadline.h", "lib/runtime/scheduler.cc", "lib/runtime/thread_cancel.cc")
-
 _CLASS = re.compile(r"^ *(?:template <[^;{]*>\s*)?(?:class|struct)\s+(?:\[\[[^\]]*\]\]\s*)*(?:alignas\([^)]*\)\s*)?"
                     r"(\w+)(?:\s+final)?\s*(?::[^:;{][^;{]*)?\{", re.MULTILINE)
 _QUALIFIED = re.compile(r"^(?![ #}/])[^;={}\n(]*?\b((?:\w+::)+)(?:~?\w+|operator[^(\n]*)\s*\(", re.MULTILINE)
@@ -111,15 +106,12 @@ class Layout:
 
     @staticmethod
     def _is_said(headers, source):
-        return any(header.stem == source.stem or source.stem + ".cc" in header.comments or header.path in _LATER
-                   for header in headers)
+        return any(header.stem == source.stem or source.stem + ".cc" in header.comments for header in headers)
 
     def wide_lines(self):
         """Lines over 120 columns of code and comments, those of the pages' blocks among them."""
         top = sorted(name for name in os.listdir(self._root) if name.endswith(_CODE))
         for path in [*top, *self._paths(_DIRECTORIES, _CODE)]:
-            if path in _LATER:
-                continue
             yield from self._wide(path, cpp_source.read(os.path.join(self._root, path)))
         for path in sorted(name for name in os.listdir(self._root) if name.endswith(".md")) + list(
                 self._paths(("docs",), (".md",))):

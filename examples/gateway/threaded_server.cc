@@ -22,7 +22,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -41,7 +40,7 @@ namespace {
 
 constexpr int kBacklog = 4096;
 constexpr std::chrono::seconds kAwaitTimeout(60);
-constexpr std::chrono::milliseconds kAcceptRetryDelay(10);
+constexpr int kAcceptRetryMillis = 10;
 
 // A socket over which whole messages are written and read, blocking. Closes itself.
 class BlockingConnection {
@@ -308,7 +307,7 @@ absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstr
     const int fd = accept4(listener->fd(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0 && (errno == ECONNABORTED || errno == EINTR)) continue;
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-      std::this_thread::sleep_for(kAcceptRetryDelay);  // others will close some
+      poll(&ready[1], 1, kAcceptRetryMillis);  // others will close some, or this is to end
       continue;
     }
     if (fd < 0) return Errno("accept");

@@ -72,7 +72,7 @@ class ServiceCall {
  public:
   ServiceCall(F&& service, std::shared_ptr<StartState> start)
       : service_(std::move(service)), start_(std::move(start)) {}
-  ServiceCall(ServiceCall&&) noexcept = default;
+  ServiceCall(ServiceCall&&) = default;  // throws if F's does: the other one has still not ended then
   ~ServiceCall() {
     if (start_ != nullptr) static_cast<void>(AfterEnd());
   }

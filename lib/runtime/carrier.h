@@ -11,8 +11,8 @@
 //   Dispatch       what becomes of a thread in its turn                       dispatch.h
 //   Carrier        the loop
 //
-// Each class derives from the one before that it needs at every fork and join, so that there is one object, and no
-// step from part to part. The run queue and the duties are members.
+// Carrier derives from Dispatch, that from InPlaceJoins, and that from Turn: they are one object, so that a fork or a
+// join goes from part to part without a step. The run queue and the duties are members.
 //
 // Everything is the carrier's own, except the members under "Shared".
 #ifndef WEFT_LIB_RUNTIME_CARRIER_H_

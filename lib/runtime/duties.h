@@ -10,10 +10,10 @@
 //   sleeps        the host's park, until ParkDeadline()
 //   computes      the RelieveOthers() of any other carrier that polls
 //
-// Everybody else sleeps for as long as its next deadline allows, except that an idle carrier comes back after
-// kReliefNanos while any other is awake, and so may be about to compute. A carrier says that it goes to sleep before it
-// looks at the others: of two that do so at once, at least the second sees the first, and of those that sleep without a
-// limit, the last to look saw all others asleep.
+// An idle carrier sleeps until its next deadline, but comes back after kReliefNanos while any other carrier is awake,
+// for that one may be about to compute. A carrier says that it goes to sleep before it looks at the others: of two that
+// do so at once, at least the second sees the first, and of those that sleep without a limit, the last to look saw all
+// others asleep.
 //
 // Who may call: the carrier, except `timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_

@@ -22,6 +22,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "lib/runtime/duties.h"
 #include "lib/runtime/run_queue.h"

@@ -1,9 +1,9 @@
 // Layer runtime. How does a destructor wait for children?
 //
-// A destructor cannot suspend: it holds its OS thread. So the carrier runs what it waits for on this stack, the threads
-// in the tree below the scope and nothing else, until all of the children have ended. Others may be among its callers'
-// locks and frames. What else is runnable goes to the inject queue; and if too few carriers are left for that, a spare
-// one is started (RuntimeCore::EnterBlocked).
+// A destructor cannot suspend: it holds its OS thread. So the carrier runs what the destructor waits for on this stack,
+// until all of the children have ended: the threads in the tree below the scope, and no others, since a stranger may
+// wait for something that only the frames below it on the stack can give. Strangers that are runnable go to the inject
+// queue. If too few carriers are left for them, a spare one is started (RuntimeCore::EnterBlocked).
 #ifndef WEFT_LIB_RUNTIME_PINNED_RUN_H_
 #define WEFT_LIB_RUNTIME_PINNED_RUN_H_
 

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"

@@ -10,7 +10,7 @@
 
 namespace weft::internal {
 
-// By the thread that is unwound. A service that is not through with ~StartEnd stays while the lock is held.
+// By the thread that is unwound. A service that has not called ServiceCall::AfterEnd() stays while the lock is held.
 void StartGuard::GiveUp() noexcept {
   ThreadBlock& self = RequireThread("the end of Start()");
   {

@@ -20,6 +20,7 @@
 #include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/outcome.h"
+#include "weft/ready.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -150,6 +151,41 @@ TEST_P(ScopeThrowTest, AClosureThatThrowsBeforeItsTaskIsAFailedSubtask) {
     EXPECT_EQ(joined, absl::InvalidArgumentError("no task"));
     EXPECT_EQ(child.state(), Subtask<int>::State::kFailed);
     EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+// A service whose closure throws when it is moved for the `left`-th time.
+class ServiceThatThrowsWhenMoved {
+ public:
+  explicit ServiceThatThrowsWhenMoved(int& left) : left_(left) {}
+  ServiceThatThrowsWhenMoved(ServiceThatThrowsWhenMoved&& other) : left_(other.left_) {
+    if (--left_ == 0) throw std::runtime_error("moved");
+  }
+  Task<void> operator()(Ready ready) {
+    ready.Set();
+    co_return;
+  }
+
+ private:
+  int& left_;
+};
+
+// A regression: from the closure into the child the move was noexcept, and ended the program.
+TEST_P(ScopeThrowTest, AServiceThatCannotBeMovedIntoItsChildThrowsFromItsStart) {
+  Everywhere([]() -> Task<void> {
+    for (int at = 1;; ++at) {
+      AwaitAll scope;
+      int left = at;
+      bool thrown = false;
+      try {
+        EXPECT_TRUE((co_await scope.Start(ServiceThatThrowsWhenMoved(left))).ok());
+      } catch (const std::runtime_error&) {
+        thrown = true;
+      }
+      EXPECT_TRUE((co_await scope.Join()).ok());
+      EXPECT_EQ(thrown, left <= 0);
+      if (!thrown) break;
+    }
   });
 }
 

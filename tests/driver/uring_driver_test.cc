@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -345,6 +346,29 @@ TEST_F(UringDriverTest, ASendHappensBeforeTheReceiveOfItsBytes) {
     ASSERT_EQ(Finish(*driver_, send), 1);
   }
   sender.join();
+}
+
+// A runtime may be stopped by one OS thread while another starts the next: the kernel gives the new ring the addresses
+// of the old one, and only ThreadSanitizer, which sees no unmapping by liburing, could take that for a race.
+TEST(UringMemoryTest, ARingMayLieWhereThatOfAnotherThreadLay) {
+  constexpr int kRings = 10;
+  std::atomic<int> turns{0};
+  const auto make_every_second = [&](int first) {
+    for (int turn = first; turn < kRings; turn += 2) {
+      while (turns.load(std::memory_order_relaxed) != turn) std::this_thread::yield();  // relaxed: orders nothing
+      {
+        const std::shared_ptr<Backend> backend = *UringBackend::Create({});
+        const std::unique_ptr<Driver> driver = *backend->NewDriver();
+        driver->Ring();
+        driver->Poll(Driver::kNoTimeout);
+      }
+      turns.store(turn + 1, std::memory_order_relaxed);
+    }
+  };
+  std::thread other(make_every_second, 1);
+  make_every_second(0);
+  other.join();
+  EXPECT_EQ(turns.load(), kRings);
 }
 
 }  // namespace

@@ -4,7 +4,11 @@
 // out under its own locks. ThreadSanitizer sees that edge when recv(2) and its kind are called, which it intercepts. It
 // sees nothing of io_uring. So the driver announces: what was done before a send or a connect was started happens
 // before what is done after a receive or an accept that ended well. As in ThreadSanitizer's own interceptors there is
-// one edge for all sockets; it is announced for nothing else, so that races inside Weft stay visible.
+// one edge for all sockets; it is announced for nothing else of an operation, so that races inside Weft stay visible.
+//
+// liburing maps and unmaps a ring's memory by system calls of its own, which no interceptor sees either. The kernel
+// gives a new ring the addresses of one that has gone; what was done in the old ring happens before what is done in the
+// new one.
 //
 // Cost: none in other builds.
 #ifndef WEFT_LIB_DRIVER_URING_KERNEL_ORDER_H_
@@ -27,7 +31,22 @@ namespace weft::internal {
 
 #ifdef WEFT_THREAD_SANITIZER
 inline constinit char kernel_order_word = 0;
+inline constinit char ring_memory_word = 0;
 #endif
+
+// Before the memory of a ring is unmapped.
+inline void AnnounceUnmapping() noexcept {
+#ifdef WEFT_THREAD_SANITIZER
+  __tsan_release(&ring_memory_word);
+#endif
+}
+
+// After the memory of a ring has been mapped.
+inline void AnnounceMapping() noexcept {
+#ifdef WEFT_THREAD_SANITIZER
+  __tsan_acquire(&ring_memory_word);
+#endif
+}
 
 // Before the kernel gets to see `op`.
 inline void AnnounceStart([[maybe_unused]] const Operation& op) noexcept {

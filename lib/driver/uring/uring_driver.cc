@@ -85,8 +85,12 @@ int SetUpOnce(unsigned submission_entries, io_uring& ring, io_uring_params& para
   const int fd = io_uring_setup(submission_entries, &params);
   if (fd < 0) return -fd;
   error = -io_uring_queue_mmap(fd, &params, &ring);
-  if (error != 0) Sys().close(fd);
-  return error;
+  if (error != 0) {
+    Sys().close(fd);
+    return error;
+  }
+  AnnounceMapping();
+  return 0;
 }
 
 // Returns an errno.
@@ -161,6 +165,7 @@ void UringDriver::BelongToThisThread() noexcept {
 UringDriver::~UringDriver() {
   WEFT_CHECK(in_flight() == 0) << "an io_uring driver is destroyed with " << in_flight() << " operations in flight";
   if (initialised_) {
+    AnnounceUnmapping();
     io_uring_queue_exit(&ring_);
     // relaxed: a hint, which orders nothing.
     closed_a_ring_ns.store(Clock::Real().NowNanos(), std::memory_order_relaxed);

@@ -9,6 +9,7 @@ What a page shows is never written twice by hand:
 What a page names in backticks, or in an ```sh block, is there: files, directories, targets,
 configurations. A word with a star, an ellipsis or a placeholder in capitals is not looked up.
 A test in backticks, `SuiteTest.Name`, is a GoogleTest of that suite and name. In a table it stands in a footnote, [^1].
+Functions that follow a file and a colon, `a.cc`: `F`, `G`, are named in that file.
 """
 import difflib
 import os
@@ -24,6 +25,7 @@ _WORD = re.compile(r"[\w./@:=+-]+")
 _TARGET = re.compile(r"(@weft)?//[\w./-]*(:[\w.-]+)?")
 _PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 _FILE_ENDINGS = (".h", ".cc", ".md", ".py", ".sh", ".bzl", ".bazel")
+_FUNCTIONS = re.compile(r"`([\w./-]+\.(?:h|cc))`: ((?:`\w+`(?:, )?)+)")
 _TEST = re.compile(r"(\w+Test)\.(\w+)")
 _TEST_DEFINITION = re.compile(r"^TEST(?:_P|_F)?\((\w+),\s+(\w+)\)", re.MULTILINE)
 _FOOTNOTE = re.compile(r"^\[\^([\w-]+)\]:", re.MULTILINE)
@@ -169,6 +171,16 @@ class Docs:
         if 'name = "%s"' % name not in self._read(build_file):
             return "%s has no such target" % build_file
         return None
+
+    def misplaced_functions(self):
+        """Functions that no file of the given name has."""
+        sources = [path for top in _SOURCES for path in self._files(top)]
+        for page, text in self._pages.items():
+            for name, functions in _FUNCTIONS.findall(_BLOCK.sub("", text)):
+                found = [self._read(path) for path in sources if ("/" + path).endswith("/" + name)]
+                for function in re.findall(r"\w+", functions):
+                    if not any(re.search(r"\b%s\b" % function, source) for source in found):
+                        yield "%s: %s has no %s" % (page, name, function)
 
     def missing_tests(self):
         """Tests that are named and that no source defines."""

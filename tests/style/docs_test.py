@@ -104,6 +104,16 @@ class DocsTest(unittest.TestCase):
     def test_every_name_is_of_something(self):
         self._nothing(Docs(_ROOT).missing_names())
 
+    def test_a_function_in_another_file_is_found(self):
+        self._finds("misplaced_functions", "| `a.cc`: `F`, `G` |\n", {"lib/base/a.cc": "void F() {}\n"}, "HACKING.md",
+                    "a.cc has no G")
+
+    def test_functions_of_a_file_may_be_named(self):
+        self._nothing(self._docs("| `base/a.cc`: `F`, `G` |\n", {"lib/base/a.cc": "F(); G();\n"}).misplaced_functions())
+
+    def test_every_function_is_in_its_file(self):
+        self._nothing(Docs(_ROOT).misplaced_functions())
+
     def test_a_missing_test_is_found(self):
         self._finds("missing_tests", "`PlainTest.IsGone`\n", {}, "HACKING.md", "PlainTest.IsGone")
 

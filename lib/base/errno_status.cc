@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-// X(errno, code): every errno of Linux, in the kernel's order. Where Abseil's absl::ErrnoToStatusCode has an opinion it
-// is kept, but for EADDRNOTAVAIL: "already exists" misleads when what happened is that no local port was left.
-// EDEADLOCK, ENOTSUP and EWOULDBLOCK are other names of EDEADLK, EOPNOTSUPP and EAGAIN.
+// X(errno, code): every errno of Linux, in the kernel's order. The codes are those of absl::ErrnoToStatusCode, where it
+// has one, except for EADDRNOTAVAIL: "already exists" misleads when no local port was left. EDEADLOCK, ENOTSUP and
+// EWOULDBLOCK are other names of EDEADLK, EOPNOTSUPP and EAGAIN.
 // clang-format off
 #define WEFT_ERRNOS(X) \
   X(EPERM, kPermissionDenied)             \
@@ -151,7 +151,7 @@
 namespace weft::internal {
 namespace {
 
-// glibc 2.32's strerrordesc_np() is the text without a buffer, which strerror() is not thread-safe with.
+// Unlike strerror(), strerrordesc_np() (glibc 2.32) uses no buffer, and so is thread-safe.
 absl::string_view Text(int error) noexcept {
   const char* text = ::strerrordesc_np(error);
   return text == nullptr ? "unknown error" : text;

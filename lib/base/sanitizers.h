@@ -1,5 +1,6 @@
-// Layer base. What sanitizers offer, and nothing in its place where a program is built without them: their headers come
-// with the compiler's runtime libraries, which not everybody has installed.
+// Layer base. What sanitizers offer to the code that they check. In a program that is built without them, these macros
+// do nothing, and no header of theirs is needed: those come with the compiler's runtime libraries, which not everybody
+// has installed.
 #ifndef WEFT_LIB_BASE_SANITIZERS_H_
 #define WEFT_LIB_BASE_SANITIZERS_H_
 

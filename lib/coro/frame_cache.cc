@@ -16,19 +16,19 @@ namespace {
 constexpr size_t kGranuleBytes = kFrameGranuleBytes;
 constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class c serves blocks of 16 * c bytes
 
-// What is cut into blocks. 64 KiB holds 372 frames of 176 bytes; a class that is used once costs a thread a batch of
-// it.
+// The size of a slab, which is cut into blocks. 64 KiB holds 372 frames of 176 bytes. A thread that uses a class once
+// takes a batch from it.
 constexpr size_t kSlabBytes = size_t{64} * 1024;
 
-// What moves between a thread and the pool at once. More pays the lock less often, and lets more memory lie idle: a
-// thread keeps at most two batches of each class that it uses.
+// How much moves between a thread and the pool at once. With more, the lock is taken less often, and more memory lies
+// idle: a thread keeps at most two batches of each class that it uses.
 constexpr size_t kBatchBytes = size_t{8} * 1024;
 constexpr int kMinBatchBlocks = 8;
 constexpr int kMaxBatchBlocks = 128;
 
 constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
 
-// A block that nobody uses. Its last two members count in the first block of a batch in the pool only.
+// A free block. Its last two members have a meaning only in the first block of a batch in the pool.
 struct FreeBlock {
   FreeBlock* next;
   FreeBlock* next_batch;
@@ -253,7 +253,7 @@ FrameCache* FindOrMakeCache() noexcept {
   return cache;
 }
 
-// Gives the calling thread a cache, where it can have one; nullptr otherwise.
+// Returns the cache of the calling thread, which is made if need be; nullptr if it can have none.
 FrameCache* OwnCache() noexcept {
   if (this_cache == &cache_gone) return nullptr;
   if (this_cache != &no_cache_yet) return this_cache;

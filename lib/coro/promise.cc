@@ -20,7 +20,7 @@ namespace weft::internal {
 }
 
 void DestroyOwing(void* frame) {
-  // Whatever it gives: the promises of all such frames are laid out alike.
+  // Whatever its result is: the promises of all such frames are laid out alike.
   auto& promise = std::coroutine_handle<OwingTaskPromise<TaskPromise<void>>>::from_address(frame).promise();
   promise.EndOwing();
   promise.header().destroy(frame);

@@ -10,12 +10,12 @@
 
 namespace weft::internal {
 
-// kAuto: io_uring, and where it is refused epoll, with one line on stderr per process that says why. kUring where it is
-// refused is an error with the reason and the errno.
+// kAuto: io_uring, or, where that is refused, epoll, with one line on stderr per process that says why. kUring: where
+// io_uring is refused, an error with the reason and the errno.
 //
-// `drivers` is how many will be asked for at the start. What they need of the kernel is had when this returns, so these
-// NewDriver() calls do not fail for want of it; for further ones, that stand in for others later, the choice is made:
-// they may fail.
+// `drivers` is how many NewDriver() calls the runtime makes at its start. What these need of the kernel is there when
+// this function returns, so they do not fail for want of it. Later calls, for carriers that stand in for others, may
+// fail: by then the choice of a backend is made.
 absl::StatusOr<std::shared_ptr<Backend>> NewBackend(IoBackend choice, int drivers);
 
 }  // namespace weft::internal

@@ -6,8 +6,8 @@
 //   1. op.link := head                              3. head := null, and what it was is taken
 //   2. head: from that to op, or again from 1       4. the links are turned round: oldest first
 //
-// Why each is taken once: 2 puts an operation in once, because a driver's states let a cancellation win once; 3 is one
-// exchange, so of several takers each gets other operations. A head that is gone and back between 1 and 2 does no harm:
+// Why each is taken once: 2 puts an operation in once, because a driver's states let a cancellation win once. 3 is one
+// exchange, so two takers never get the same operation. A head that is gone and back between 1 and 2 does no harm:
 // `link` names whatever is below in the very step in which 2 succeeds, and nobody reads a link before 3.
 //
 // Why the taker sees the links and what the canceller did: 2 releases [cancel_inbox/1] and 3 acquires [cancel_inbox/2].

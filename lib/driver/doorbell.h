@@ -1,4 +1,4 @@
-// Layer driver. How is a driver's owner woken, wherever it sleeps, and by one of many ringers only?
+// Layer driver. How is a driver's owner woken, wherever it sleeps, and by only one of many ringers?
 //
 //   A ringer, any thread                               The owner, when it has nothing to do
 //   1. rung := true; if it was already, done           3. sleep := where it is going to sleep
@@ -39,8 +39,8 @@ class Doorbell {
 
   // ---- Any OS thread; async-signal-safe; the doorbell is not destroyed meanwhile.
 
-  // What came before it happens before what follows the TakeRing() that gives true. True: the owner sleeps in the
-  // kernel, or is about to; the caller signals the EventFd that ends that.
+  // What came before it happens before what follows the TakeRing() that returns true. Returns true if the owner sleeps
+  // in the kernel, or is about to; then the caller signals the EventFd that ends that sleep.
   [[nodiscard]] bool Ring() noexcept {
     // [doorbell/1] seq_cst: pairs with [doorbell/4] in a duel, whose other steps are [doorbell/2] and [doorbell/3];
     // and, as it releases what was done before the ring, with [doorbell/5].
@@ -74,7 +74,7 @@ class Doorbell {
   }
   // After LieDown(kOnFutex) and MaySleep(). May end early. `deadline_ns` as for FutexWait().
   void SleepOnFutex(int64_t deadline_ns) noexcept { FutexWait(sleep_, kOnFutex, deadline_ns); }
-  // Step 5, in its two halves. The second gives true if somebody has rung since it last did.
+  // Step 5, in its two halves. TakeRing() returns true if somebody has rung since it last did.
   void GetUp() noexcept {
     // relaxed: a ringer that still sees the old value wakes somebody for nothing.
     sleep_.store(kAwake, std::memory_order_relaxed);

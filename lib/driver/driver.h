@@ -66,7 +66,7 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<Driver>> NewDriver() noexcept = 0;
 
   // Any OS thread: `pending.closed` is set, for the descriptor `fd`, which stays open until the last of its operations
-  // has ended. As RequestCancel() for each of them.
+  // has ended. Does what RequestCancel() does, for each of them.
   virtual void CancelPending(int fd, PendingOperations& pending) noexcept = 0;
 
   // Any OS thread: `fd` is about to be closed and no operation on it is pending. An inherited backend does nothing.

@@ -1,8 +1,8 @@
 // Layer driver. What is the same in both drivers?
 //
-// How an operation begins and ends: what a driver may take for granted of one that it begins (Begin), the count of
-// those in flight, and the order in which those that have ended are completed (Deliver). Beside that, the two ways in
-// which other threads reach a driver: its CancelInbox and its Doorbell.
+// How an operation begins and ends: what holds for each operation that a driver begins (Begin), the count of those in
+// flight, and the order in which those that have ended are completed (Deliver). Also the two ways in which other
+// threads reach a driver: its CancelInbox and its Doorbell.
 #ifndef WEFT_LIB_DRIVER_DRIVER_BASE_H_
 #define WEFT_LIB_DRIVER_DRIVER_BASE_H_
 
@@ -25,9 +25,9 @@ class DriverBase : public Driver {
   }
 
  protected:
-  // First in Start(): `op` is this driver's from here on, and moves no more bytes than one call may. True: it has
-  // ended. A transfer of no bytes does so at once, with 0, whatever the state of its socket. (The kernel's receive
-  // would wait for data.)
+  // The first step of Start(): `op` belongs to this driver from here on, and moves no more bytes than one call may.
+  // Returns true if it has ended: a transfer of no bytes ends at once, with 0, whatever the state of its socket. (The
+  // kernel's receive would wait for data.)
   bool Begin(Operation& op) noexcept;
 
   // Before others get to know of an operation that is left pending.
@@ -36,8 +36,9 @@ class DriverBase : public Driver {
     in_flight_.fetch_add(1, std::memory_order_relaxed);
   }
 
-  // Last in Poll() and Relieve(), without locks: completes what has ended, in the order in which it ended, and says how
-  // many. They may have been begun by other drivers of the backend. `leave` is called for each before that.
+  // The last step of Poll() and Relieve(), without locks: completes the operations that have ended, in the order in
+  // which they ended, and returns how many. Other drivers of the backend may have begun them. Calls `leave` for each of
+  // them first.
   template <class Leave>
   static int Deliver(OperationQueue& ended, const Leave& leave) noexcept {
     int delivered = 0;
@@ -51,7 +52,7 @@ class DriverBase : public Driver {
     return delivered;
   }
 
-  // With everything that other threads write, on a cache line that the owner's own members are not on.
+  // With everything else that other threads write, on a cache line apart from the owner's own members.
   alignas(kCacheLineSize) CancelInbox inbox_;
   Doorbell doorbell_;
 

@@ -11,7 +11,7 @@
 namespace weft::internal {
 namespace {
 
-// What a call said: its result, or -errno, or nothing if that is one of the `errors` that mean "not yet".
+// What a call has returned: its result, or -errno, or nothing if errno is one of the `errors` that mean "not yet".
 template <class... Errors>
 std::optional<int32_t> Answer(ssize_t result, Errors... errors) noexcept {
   if (result >= 0) return static_cast<int32_t>(result);
@@ -20,7 +20,7 @@ std::optional<int32_t> Answer(ssize_t result, Errors... errors) noexcept {
 }
 
 std::optional<int32_t> Call(const IoRequest& request) noexcept {
-  // Of these, the family's own is there.
+  // Only the member of the code's own family is there.
   const auto& [buffer, bytes] = request.transfer;
   const auto& [address, length] = request.address;
   switch (request.code) {

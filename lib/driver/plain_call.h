@@ -1,7 +1,7 @@
 // Layer driver. Can an operation end at once, by the plain system call?
 //
-// On epoll this is how every operation ends, sooner or later; on io_uring, how those end that are not worth a way
-// through the ring.
+// On epoll every operation ends this way, sooner or later; on io_uring those do that are not worth a trip through the
+// ring.
 #ifndef WEFT_LIB_DRIVER_PLAIN_CALL_H_
 #define WEFT_LIB_DRIVER_PLAIN_CALL_H_
 
@@ -9,9 +9,9 @@
 
 namespace weft::internal {
 
-// Makes the call of `op`, which does not block, and makes it again when a signal interrupts it. True: the operation has
-// ended, with its result. False: it would block, or, for a connect, it is under way; asked again later, the call says
-// how that stands.
+// Makes the call of `op`, which does not block, and makes it again when a signal interrupts it. Returns true if the
+// operation has ended, with its result. False: it would block, or a connect is under way; a later call then says how
+// that went.
 bool EndsByPlainCall(Operation& op) noexcept;
 
 }  // namespace weft::internal

@@ -10,8 +10,8 @@
 
 namespace weft::internal {
 
-// Which way data goes, as seen from this process: what epoll waits for, and what carries a happens-before edge where
-// (uring/kernel_order.h).
+// Which way data goes, as seen from this process. It says what epoll waits for, and which way an operation carries a
+// happens-before edge (uring/kernel_order.h).
 enum class Flow : uint8_t { kIn, kOut };
 
 struct RequestFacts {

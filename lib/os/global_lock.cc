@@ -22,7 +22,7 @@ bool TryLockAll() noexcept {
   return false;
 }
 
-// Who holds one may want another, or make another known: we hold nothing while we wait for it.
+// The holder of one may be waiting for another, or be about to make another known. So we hold none while we wait.
 void BeforeFork() noexcept {
   for (;;) {
     all_lock.lock();

@@ -18,7 +18,7 @@ void Lock::LockSlow() noexcept {
     if (word_.load(std::memory_order_relaxed) == kFree && try_lock()) return;
   }
   // From here on the word says kContended while this thread holds the lock, perhaps without a sleeper: one wake-up too
-  // many, never one too few, for whoever overwrites a kContended with kFree wakes one, and that one writes it again.
+  // many, never one too few. Whoever overwrites a kContended with kFree wakes a sleeper, which writes kContended again.
   // [lock/3] acquire: pairs with [lock/2], as [lock/1] does.
   while (word_.exchange(kContended, WEFT_ORDER("lock/3", std::memory_order_acquire)) != kFree) {
     FutexWait(word_, kContended);

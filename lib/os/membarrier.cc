@@ -20,8 +20,8 @@ constinit bool decided = false;  // under it
 
 }  // namespace
 
-// The first answer decides for good: duels may be under way by the second. The call is made each time, since a child of
-// fork(2) is another process.
+// The first answer decides for good, because duels may be under way when the second comes. The call is made each time,
+// because a child of fork(2) is another process.
 void EnableAsymmetricFences() noexcept {
   const std::lock_guard guard(registration);
   const int saved_errno = errno;
@@ -37,7 +37,8 @@ void HeavyFence(std::memory_order) noexcept {
   if (!FencesAreAsymmetric()) return;
   const int saved_errno = errno;
   int result = Sys().membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
-  // Registered, it has no error but a lack of memory for a set of processors. The slow one, milliseconds, needs none.
+  // Once the process is registered, the only error is a lack of memory for a set of processors. The slow command, which
+  // takes milliseconds, needs none.
   if (result != 0) result = Sys().membarrier(MEMBARRIER_CMD_GLOBAL, 0);
   WEFT_CHECK(result == 0) << "membarrier failed with errno " << errno;
   errno = saved_errno;

@@ -9,7 +9,7 @@
 namespace weft::internal {
 namespace {
 
-// The wrappers are for the variadic ones, those that the C library lacks, and those whose parameters differ.
+// Wrappers: for functions that are variadic, that the C library lacks, or whose parameters differ.
 constexpr Syscalls kRealSyscalls = {
     .close = ::close,
     .read = ::read,

@@ -34,7 +34,7 @@ int Thread::TryStart(std::string_view name, Function function, void* argument) n
 absl::Status Thread::WhyNotStarted(int error) const {
   absl::Status status = ErrnoToStatus(error, "cannot start the OS thread '" + std::string(name_) + "'");
   if (error != EAGAIN) return status;
-  // A limit on threads here, not, as elsewhere, a descriptor that is not ready.
+  // Here it means a limit on threads. Elsewhere it means a descriptor that is not ready.
   absl::Status exhausted = absl::ResourceExhaustedError(status.message());
   status.ForEachPayload(
       [&](absl::string_view url, const absl::Cord& payload) { exhausted.SetPayload(url, payload); });

@@ -46,12 +46,12 @@ class Thread {
 
   // Runs `function(argument)` on a new OS thread called `name`.
   [[nodiscard]] absl::Status Start(std::string_view name, Function function, void* argument);
-  // The same, for callers that may be short of memory: gives an errno, or 0, and allocates nothing itself.
+  // The same, for callers that may be short of memory: returns an errno, or 0, and allocates nothing itself.
   [[nodiscard]] int TryStart(std::string_view name, Function function, void* argument) noexcept;
   // What Start() says of an errno of TryStart().
   absl::Status WhyNotStarted(int error) const;
 
-  // Waits for the function to return. Called once after a `Start` that gave OK, by any other thread.
+  // Waits for the function to return. Called once after a `Start` that returned OK, by any other thread.
   void Join() noexcept;
 
   // Whether `Join` is due.

@@ -1,8 +1,8 @@
 // Layer driver. What does the epoll backend know about a file descriptor?
 //
 // One record for each number, at an address that never changes, with two directions: in (receive, accept) and out
-// (send, connect). A direction is Go's pollDesc with a queue in place of a single waiter, for several virtual threads
-// may accept on one listener. (direction.h)
+// (send, connect). A direction is like Go's pollDesc, with a queue in place of a single waiter, because several virtual
+// threads may accept on one listener. (direction.h)
 //
 // Cost: 64 bytes for each number up to the highest in use, in chunks of 64 KiB that live as long as the backend.
 #ifndef WEFT_LIB_DRIVER_EPOLL_DESCRIPTOR_TABLE_H_
@@ -29,7 +29,7 @@ static_assert(sizeof(Descriptor) == kCacheLineSize);
 
 class DescriptorTable {
  public:
-  // As Linux's own default limit of fs.nr_open is 2^20, four times as many as a process is likely to be allowed.
+  // Four times Linux's default fs.nr_open (2^20), which a process is unlikely to exceed.
   static constexpr size_t kMaxDescriptors = size_t{1} << 22;
 
   DescriptorTable() noexcept = default;

@@ -34,7 +34,7 @@ namespace weft::internal {
 // The operations that wait on one direction of a descriptor, oldest first, through Operation::next and ::link.
 struct Direction {
   Lock lock;
-  Atomic<uint32_t> edges{0};   // written with the lock held; overflows after 2^32, of which an operation sees few
+  Atomic<uint32_t> edges{0};   // written with the lock held; overflows after 2^32, far more than one operation sees
   Operation* first = nullptr;  // lock
   Operation* last = nullptr;   // lock
 

@@ -75,7 +75,7 @@ Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
 
 void EpollBackend::CancelPending(int fd, PendingOperations&) noexcept {
   Descriptor* const descriptor = table_.Find(fd);
-  if (descriptor == nullptr) return;  // nobody waits yet; who is about to looks at `closed` first
+  if (descriptor == nullptr) return;  // nothing waits yet; an operation that is about to wait looks at `closed` first
   for (Direction* direction : {&descriptor->in, &descriptor->out}) {
     std::lock_guard guard(direction->lock);
     while (Operation* const op = direction->first) EpollDriver::Cancel(*direction, *op);

@@ -10,11 +10,11 @@
 //
 // The eventfd that ends the poller's wait is level-triggered, and read by the poller alone. Edge-triggered, a busy
 // carrier's look at the events could fetch the only notice that the poller was to get. A ring for a poller that has
-// left meanwhile costs the next one a turn; it cannot be read away from a later poller, for that one is rung only after
-// it has taken the role.
+// left meanwhile costs the next one a turn; it cannot be taken from a later poller, which is rung only after it has
+// taken the role.
 //
 // Nobody is forgotten: a driver parks on its futex only while there is a poller; the role falls vacant only when its
-// holder leaves to run something. From then on the events wait for whoever polls next, which is
+// holder leaves to run something. From then on the events wait for the next driver that polls, which is one of
 //   1. the carrier that left, when it has nothing to run, or after 61 dispatches;
 //   2. any other running carrier, likewise;
 //   3. Relieve(), when the runtime notices a carrier that has not polled for long: it looks once, and if still nobody

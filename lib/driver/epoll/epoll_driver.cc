@@ -14,7 +14,7 @@ namespace weft::internal {
 
 EpollDriver::~EpollDriver() {
   WEFT_CHECK(in_flight() == 0) << "an epoll driver is destroyed with " << in_flight() << " operations in flight";
-  // This carrier may have been the one on which those who are parked relied to poll again.
+  // Parked drivers may have relied on this one to poll again.
   backend_.Promote();
 }
 
@@ -120,7 +120,7 @@ void EpollDriver::TakeInbox(OperationQueue& ended) noexcept {
   while (taken != nullptr) {
     Operation* const rest = taken->link;
     taken->link = nullptr;
-    // Whoever cancelled it is still to ring this driver, with the lock held.
+    // The canceller may still be about to ring this driver, with the lock held.
     static_cast<Direction*>(taken->slot)->lock.lock();
     static_cast<Direction*>(taken->slot)->lock.unlock();
     ended.Push(*taken);

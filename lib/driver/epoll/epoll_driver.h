@@ -12,8 +12,8 @@
 //
 // CancelPending() is RequestCancel() for all waiters of a descriptor.
 //
-// An operation ends once because it leaves the queue of its direction once, under the lock. Nothing is lost: a call
-// that succeeded took the operation out, so a later cancellation does not find it.
+// An operation ends once because it leaves the queue of its direction once, under the lock. No result is lost: a call
+// that succeeds takes the operation out, so a later cancellation does not find it.
 //
 // Rejected: skipping the first receive after a short one, which says that the socket is drained. It saves the EAGAIN,
 // which is 8 % of an echo, but it is wrong at an urgent mark of TCP and at a change of credentials on a Unix socket:

@@ -1,14 +1,14 @@
 // Layer driver. How does ThreadSanitizer learn what the kernel orders?
 //
 // Bytes that one thread sends and another receives carry a happens-before edge with them: the kernel copies them in and
-// out under its own locks. ThreadSanitizer sees that edge when recv(2) and its kind are called, which it intercepts. It
-// sees nothing of io_uring. So the driver announces: what was done before a send or a connect was started happens
-// before what is done after a receive or an accept that ended well. As in ThreadSanitizer's own interceptors there is
-// one edge for all sockets; it is announced for nothing else of an operation, so that races inside Weft stay visible.
+// out under its own locks. ThreadSanitizer sees that edge in calls that it intercepts, like recv(2). It sees nothing of
+// io_uring. So the driver announces the edge: what was done before a send or a connect was started happens before what
+// is done after a receive or an accept that ended well. Like in ThreadSanitizer's own interceptors, there is one edge
+// for all sockets. Nothing else about an operation is announced, so that races inside Weft stay visible.
 //
-// liburing maps and unmaps a ring's memory by system calls of its own, which no interceptor sees either. The kernel
-// gives a new ring the addresses of one that has gone; what was done in the old ring happens before what is done in the
-// new one.
+// liburing maps and unmaps a ring's memory by system calls of its own, which no interceptor sees either. A new ring may
+// get the addresses of an old one that is gone; what was done in the old ring happens before what is done in the new
+// one.
 //
 // Cost: none in other builds.
 #ifndef WEFT_LIB_DRIVER_URING_KERNEL_ORDER_H_

@@ -90,7 +90,7 @@ absl::StatusOr<std::unique_ptr<Driver>> UringBackend::NewDriver() noexcept {
     }
   }
   if (driver == nullptr) {
-    // Somebody may wait for a carrier: without it things go on as well.
+    // Without a wait for memory: somebody may be waiting for this carrier, and goes on without it as well.
     absl::StatusOr<std::unique_ptr<UringDriver>> made =
         UringDriver::Create(options_.submission_entries, options_.completion_entries, UringDriver::Shortage::kRefuse);
     if (!made.ok()) return made.status();

@@ -65,8 +65,8 @@ void Delist(Operation& op) noexcept {
 
 namespace {
 
-// The kernel gives a closed ring's locked memory back some time after the close. A process that has just closed rings,
-// as one that stops a runtime and starts another does, waits for that before it takes ENOMEM for an answer.
+// The kernel releases the locked memory of a closed ring some time after the close. A process that has just closed
+// rings, because it stops a runtime and starts another, waits for that before it takes ENOMEM for an answer.
 Atomic<int64_t> closed_a_ring_ns{0};  // when; 0: never
 constexpr int64_t kMemoryComesBackNs = 1'000'000'000;
 constexpr timespec kWaitForMemory = {.tv_sec = 0, .tv_nsec = 10'000'000};
@@ -77,8 +77,8 @@ bool MemoryMayComeBack() noexcept {
   return closed_ns != 0 && Clock::Real().NowNanos() - closed_ns < kMemoryComesBackNs;
 }
 
-// Returns an errno. The flags of the ring are those of `params` and no others: io_uring_queue_init() of a newer
-// liburing adds some, as IORING_SETUP_NO_SQARRAY, and a ring with those is submitted to in another way.
+// Returns an errno. The flags of the ring are those of `params` and no others. The io_uring_queue_init() of a newer
+// liburing adds some, like IORING_SETUP_NO_SQARRAY, and such a ring is submitted to in another way.
 int SetUpOnce(unsigned submission_entries, io_uring& ring, io_uring_params& params) noexcept {
   int error = -Sys().io_uring_setup(submission_entries, params.flags);
   if (error != 0) return error;
@@ -119,7 +119,7 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(unsigned submis
   params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
   params.cq_entries = completion_entries;
   int error = SetUp(submission_entries, driver->ring_, params, shortage);
-  // For one that stands in for another nobody reads why there is none; words take memory.
+  // Nobody reads why there is no driver for a carrier that stands in for another; words take memory.
   const auto refused = [shortage](absl::string_view call, int why) {
     return shortage == Shortage::kWaitFor ? UringRefused(call, why) : absl::Status(ErrnoToCode(why), "");
   };
@@ -140,7 +140,7 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(unsigned submis
   return driver;
 }
 
-// Makes the kind of call that Poll() makes when it waits, for an entry that ends at once.
+// Makes the same kind of call as a Poll() that waits, for an entry that ends at once.
 int UringDriver::TryEnter() noexcept {
   constexpr int kMaxInterruptions = 100;
   constexpr int64_t kTryEnterNs = 1'000'000'000;
@@ -180,7 +180,7 @@ bool UringDriver::Start(Operation& op) noexcept {
   if (EndsAtOnce(op)) return true;
   // relaxed: nobody but this thread knows the operation yet.
   op.state.store(kInFlight, std::memory_order_relaxed);
-  // Whoever closes the descriptor may ask for the end of the operation from Enlist() on; that is heeded after Submit().
+  // From Enlist() on, whoever closes the descriptor may ask for the end of the operation. That is done after Submit().
   std::lock_guard guard(lock_);
   if (!Enlist(op)) {
     op.state.store(kIdle, std::memory_order_relaxed);  // as above
@@ -192,11 +192,11 @@ bool UringDriver::Start(Operation& op) noexcept {
   return false;
 }
 
-// Sends, whatever their size: the kernel would do the same copy inside the submission, and full buffers are the
-// exception. Accepts: through the ring a thread that accepts would get one connection in each of its turns, and of
-// those that come together under load the last would wait for as many rounds of all threads. (1,000 connections that
-// come while those before are served: the longest wait was over 2 s, now 50 ms.) It costs those that wait in vain one
-// call, small beside what a connection costs.
+// Sends, whatever their size: the kernel would make the same copy inside the submission, and full buffers are the
+// exception. Accepts: through the ring, a thread would accept one connection in each of its turns, and of many
+// connections that come together the last would wait for as many rounds of all threads. (1,000 connections that come
+// while earlier ones are served: the longest wait was over 2 s, now 50 ms.) An accept that finds no connection pays one
+// more call, little beside what a connection costs.
 bool UringDriver::EndsAtOnce(Operation& op) noexcept {
   return FactsOf(op.request.code).calls_first && EndsByPlainCall(op);
 }
@@ -226,7 +226,7 @@ bool UringDriver::Place(Operation& op) noexcept {
   io_uring_sqe* const sqe = FreeEntry();
   if (sqe == nullptr) return false;
   const int fd = op.request.fd;
-  // Of these, the family's own is there.
+  // Only the member of the code's own family is there.
   const auto& [buffer, bytes] = op.request.transfer;
   const auto& [address, length] = op.request.address;
   switch (op.request.code) {
@@ -346,7 +346,7 @@ UringDriver::Entered UringDriver::Enter(Park park, int64_t timeout_ns, Caller ca
         WEFT_CHECK(result != -EBADR) << "the kernel had no memory for completions and dropped some: io_uring is broken";
     }
     WEFT_CHECK(result >= 0) << "io_uring_enter failed with errno " << -result << " " << ErrnoName(-result);
-    // The kernel stops behind an entry that it refuses; that one has a completion, and the rest still waits.
+    // The kernel stops behind an entry that it refuses. That entry gets a completion, and the rest still waits.
     const unsigned submitted = static_cast<unsigned>(result);
     if (park == Park::kYes || submitted == 0 || submitted >= to_submit) return Entered::kDone;
   }
@@ -398,8 +398,8 @@ void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) no
   ended.Push(op);
 }
 
-// True if `result` is none of the caller's business and the operation was submitted again. With a cancellation under
-// way such a result becomes -ECANCELED instead: a new submission could slip in behind the cancel entry.
+// Returns true if `result` does not concern the caller, and the operation was submitted again. With a cancellation
+// under way such a result becomes -ECANCELED instead: a new submission could slip in behind the cancel entry.
 bool UringDriver::Retried(Operation& op, int32_t& result) noexcept {
   const bool connect = op.request.code == IoRequest::Code::kConnect;
   const bool retry = result == -ECANCELED || result == -EINTR || (PollsForConnect(op) && result >= 0);

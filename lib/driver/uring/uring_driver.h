@@ -1,9 +1,10 @@
 // Layer driver. How does a carrier start operations on its io_uring, wait for them, and cancel them?
 //
 // One ring per carrier. The owner starts and polls; anybody may ask for a cancellation or ring the doorbell; a helper
-// may take a turn at the ring while the owner computes. A lock makes the turns exclusive. The owner pays 11 ns for it
-// against about 1 us for an operation; in exchange, a carrier that computes holds back nobody's completions: without it
-// an operation that was started just before a long computation would not even reach the kernel until its end.
+// may take a turn at the ring while the owner computes. A lock makes the turns exclusive. The owner pays 11 ns for it,
+// against about 1 us for an operation. In exchange, a carrier that computes delays no completions. Without the helper,
+// an operation that was started just before a long computation would not even reach the kernel before the end of that
+// computation.
 //
 // A send, and an accept of a connection that is there, end at once, by a plain call. (EndsAtOnce)
 //
@@ -26,8 +27,8 @@
 // Why complete() may free the operation: nothing points to it any more. It is in no queue (`waiting_` was left at
 // submission, the inbox and `cancels_` before complete(), by kEndedAsked), and the kernel has said its last word on it.
 //
-// Why a late ASYNC_CANCEL never hits a stranger: it names its target by address, and the address may be in use again by
-// the time the kernel reads it. But the new user of the address was submitted to this ring after complete(), hence
+// Why a late ASYNC_CANCEL never hits another operation: it names its target by address, and the address may be in use
+// again when the kernel reads it. But the new user of the address was submitted to this ring after complete(), hence
 // after the cancel entry was written, hence behind it in the same first-in-first-out queue; and the kernel executes a
 // cancel entry on the spot. On another ring the address means nothing to this cancel. Measured: of 20,000 raced
 // operations 12,988 cancels arrived after the end.
@@ -35,16 +36,17 @@
 // A wait is ended by an eventfd (doorbell.h) under a multishot poll, which the kernel may end (a full completion queue
 // does); a completion without IORING_CQE_F_MORE says so, and the poll is armed again before the next wait.
 //
-// Whose is what in io_uring. Submitting and waiting are the driver's own, since liburing knows neither the flags that
-// it needs nor who may use the registered descriptor. So it writes to what is shared with the kernel (the tail of the
-// submission queue, its table of entries, the head of the completion queue), as the kernel documents it, and to no
-// field of liburing's structures, which io_uring_get_sqe() and the like keep for themselves. It works with every
-// liburing from 2.3 on: tests with --config=next.
+// Whose is what in io_uring. The driver itself submits and waits, because liburing knows neither the flags that are
+// needed nor which thread may use the registered descriptor. So the driver writes to what is shared with the kernel
+// (the tail of the submission queue, its table of entries, the head of the completion queue), as the kernel documents
+// it. It writes to no field of liburing's structures, which belong to io_uring_get_sqe() and the like. This works with
+// every liburing from 2.3 on: tests with --config=next.
 //
-// Setup flags, as measured: default, DEFER_TASKRUN and COOP_TASKRUN serve sockets equally fast (+-3 %, echo of 64 bytes
-// over TCP on one core: 8,760, 8,631 and 8,744 ns of CPU a request). They differ in what happens while the owner
-// computes: default shows a completion after 21 us, COOP at the next tick (up to 20 ms under load), DEFER never. So the
-// default it is; and a look at the completion queue costs no syscall. SINGLE_ISSUER would shut out the helper.
+// Setup flags, as measured: the default, DEFER_TASKRUN and COOP_TASKRUN serve sockets equally fast (+-3 %, echo of 64
+// bytes over TCP on one core: 8,760, 8,631 and 8,744 ns of CPU a request). They differ while the owner computes: the
+// default shows a completion after 21 us, COOP at the next tick (up to 20 ms under load), DEFER never. Hence the
+// default, with which a look at the completion queue also costs no system call. SINGLE_ISSUER would shut out the
+// helper.
 //
 // Rejected: IORING_OP_TIMEOUT for the park's timeout (ClickHouse's silk removed it: threads stuck); MSG_RING as
 // doorbell (no faster, and the sender needs a ring); receiving speculatively before submitting (8 % slower in the
@@ -110,7 +112,7 @@ class UringDriver final : public DriverBase {
   void Reap(OperationQueue& ended) noexcept;
   void Ended(Operation& op, int32_t result, OperationQueue& ended) noexcept;
   bool Retried(Operation& op, int32_t& result) noexcept;
-  unsigned Publish() noexcept;  // shows the submission queue to the kernel; gives what is left to submit
+  unsigned Publish() noexcept;  // shows the submission queue to the kernel; returns what is left to submit
   int EnterOnce(unsigned to_submit, bool reap, Park park, int64_t timeout_ns, Caller caller) noexcept;  // or -errno
   Entered Enter(Park park, int64_t timeout_ns, Caller caller) noexcept;
   void WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcept;

@@ -28,7 +28,7 @@ char IoUringDisabled() noexcept {
   return size == 1 ? value : '0';
 }
 
-// A seccomp filter chooses its errno freely; these are what they use. Nothing else makes the later calls fail so.
+// A seccomp filter chooses its errno freely; filters use these. Nothing else makes the later calls fail with them.
 std::string Forbidden(absl::string_view call) {
   if (call == kSetup) {
     if (const char disabled = IoUringDisabled(); disabled != '0') {

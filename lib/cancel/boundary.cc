@@ -17,7 +17,7 @@ bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
 CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   CancelTarget* target = thread.root.requested ? &thread.root : nullptr;
   Record* const innermost = InnermostRecord(thread);
-  Record* end = nullptr;  // nothing from here outwards counts: it is the target, or hidden
+  Record* end = nullptr;  // from here outwards nothing counts: here is the target, or the shield
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (!Hides(thread, *at)) continue;
     // What is requested outside of the innermost shield is hidden from the frame that runs now.
@@ -35,7 +35,7 @@ CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
   for (Record* at = innermost; at != end; at = at->outer) {
     if (at->kind != Record::Kind::kCatch) continue;
     auto* boundary = static_cast<Boundary*>(at);
-    // What it stops is the request that lies outside; it has none of its own.
+    // It stops the request that lies outside; it has none of its own.
     boundary->cause = target->cause;
     return boundary;
   }

@@ -19,8 +19,8 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
   return outermost;
 }
 
-// Under the records lock: brings what is requested of `target` to whatever no shield hides. True: the thread was
-// parked, and is to be made runnable.
+// Under the records lock: brings the request that was made to `target` to whatever no shield hides. Returns true if the
+// thread was parked: the caller must make it runnable.
 [[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
   Record* const end = RecordOf(thread, target);
   Record* const innermost = InnermostRecord(thread);
@@ -34,7 +34,8 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
   Record* const exposed = shield == nullptr ? innermost : shield->outer;
   const bool hidden = shield != nullptr;
   bool runnable = false;
-  // The thread before its children: one that is woken because they have ended sees that it is cancelled (cancel_wins).
+  // The thread comes before its children: if it is woken because they have ended, it must see that it is cancelled
+  // (cancel_wins).
   if (!hidden && thread.state.Claim()) {
     const bool withdrawn = thread.wait.load(std::memory_order_relaxed)->withdraw(thread);
     if (withdrawn) thread.unwind = true;
@@ -49,7 +50,7 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
 }  // namespace
 
 bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept {
-  // A thread that is about to park looks again.
+  // This makes a thread look again that is about to park.
   AnnounceRequest(thread, FencePassed::kNo);
   bool runnable = false;
   for (Record* at = innermost; at != nullptr; at = at->outer) {

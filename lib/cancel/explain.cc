@@ -22,7 +22,7 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread) {
     const int64_t ago = NowOf(*thread->runtime) - cause.when_ns;
     reason.when = absl::FromUnixNanos(WallNowOf(*thread->runtime) - ago);
   }
-  // As long as a thread was asked to end as a whole, by its scope: who owns that is further out.
+  // A thread that was asked to end as a whole was asked by its scope. So the way goes on with that scope's owner.
   for (ThreadBlock* at = thread; at->home != nullptr; at = at->home->owner) {
     {
       std::lock_guard guard(at->records_lock);

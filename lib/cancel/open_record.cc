@@ -11,7 +11,7 @@ namespace weft::internal {
 bool PushRecordSlow(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) thread.home->Register(thread);
   return LookUnderLock(thread, [&thread] {
-    // In a destructor that an unwinding runs, the request may be hidden again by now, or delivered.
+    // In a destructor that an unwinding runs, the request may be hidden or delivered by now.
     return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
   });
 }

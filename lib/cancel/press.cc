@@ -8,7 +8,7 @@ namespace weft::internal {
 
 namespace {
 
-// Its owner was taken out of its wait: it is the caller's.
+// The drain's owner was taken out of its wait, and belongs to the caller.
 void ResumePressed(Drain& drain) noexcept { WakeFromOutside(*drain.thread); }
 
 }  // namespace
@@ -25,7 +25,7 @@ void UncountPermit(const PermitReceipt& receipt) noexcept {
   ThreadBlock* const thread = CurrentThread();
   if (thread == nullptr || thread->key() != receipt.thread || thread->permits_held == ThreadBlock::kManyPermits) return;
   --thread->permits_held;
-  // For scopes that were opened since, it was one from before.
+  // Scopes that were opened after the thread got the permit count it among those from before.
   for (Record* at = thread->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
     if (at->kind != Record::Kind::kScope) continue;
     auto& scope = *static_cast<ScopeRecord*>(at);

@@ -1,4 +1,5 @@
-// Those of the process. (The classes are checked with the memory-model checker, which knows nothing of fork(2).)
+// The wanted locks and the drains of the process. (Their classes stand apart because the memory-model checker, which
+// runs them, knows nothing of fork(2).)
 #include "lib/os/global_lock.h"
 #include "weft/internal/drain.h"
 #include "weft/internal/lock.h"

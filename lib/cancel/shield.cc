@@ -19,7 +19,7 @@ void GraceShield::Enter(PromiseBase& awaiting) noexcept {
   frame = &awaiting;
   PushRecord(*thread_, *this);
   if (!thread_->state.Observe().requested()) return;
-  // What was requested before counts from then: the earliest that no other shield hides.
+  // The grace counts from the earliest request that was made before and that no other shield hides.
   std::lock_guard guard(thread_->records_lock);
   const CancelTarget* earliest = nullptr;
   Record* at = outer;
@@ -58,7 +58,7 @@ void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
   ArmTimerOf(*thread_->runtime, timer_, deadline);
 }
 
-// From now on it hides nothing: what was requested outside is brought to what is inside.
+// From now on the shield hides nothing: requests to what is outside are brought to what is inside.
 void GraceShield::Fire(TimerNode* node) noexcept {
   GraceShield& shield = *static_cast<Timer*>(node)->shield;
   ThreadBlock& thread = *shield.thread_;

@@ -37,15 +37,15 @@ void StopTokenBoundary::RequestOwn() noexcept {
 
 }  // namespace internal
 
-// A scope without children: a request to what lies outside of it comes here as to any other, and counts as a child
-// until the callbacks are over. So nobody goes past it before, the owner's unwinding included.
+// A scope without children. A request to a boundary outside of it reaches it like any other scope, and counts as its
+// child until the callbacks are over. So nothing goes past it before that, not even an unwinding of its owner.
 const internal::ScopeRecord::Operations StopOnCancel::kOperations = {
     .request_shutdown = [](ScopeRecord& scope,
                            const internal::CancelCause&) noexcept { static_cast<StopOnCancel&>(scope).RequestStop(); },
     .shut_down_some =
         [](ScopeRecord& scope, int) noexcept {
-          // In a destructor that waits for this the owner is still mounted: what the callbacks do is not for it to
-          // answer.
+          // If a destructor waits for this, the owner is still mounted. What the callbacks do must not be taken for its
+          // doing.
           {
             const internal::WithoutCurrentThread without;
             static_cast<StopOnCancel&>(scope).source_.request_stop();
@@ -65,7 +65,7 @@ StopOnCancel::StopOnCancel() : ScopeRecord(&internal::RequireThread("StopOnCance
 
 StopOnCancel::~StopOnCancel() {
   internal::PopRecord(*owner, *this);
-  // Nobody finds it any more. A request that has come before may be under way.
+  // No new request can find it. One that came before may still be under way.
   if (!children.Drained()) internal::RunDescendantsUntilDrained(*this);
 }
 

@@ -19,8 +19,8 @@
 namespace weft::internal {
 namespace {
 
-// The target, found anew after each step: a request to something further out may have come meanwhile. Shuts what is
-// open inside it.
+// Returns the target, and shuts the scopes that are open inside it. Called before each step: a request to something
+// further out may have come meanwhile.
 CancelTarget& ShutInside(ThreadBlock& thread) noexcept {
   std::lock_guard guard(thread.records_lock);
   CancelTarget* const target = FindTarget(thread);
@@ -40,7 +40,8 @@ void LeaveDrain(ScopeRecord& scope) noexcept {
   scope.EndPatience();
 }
 
-// Goes on to the innermost scope before `end` that has children; null if none has.
+// Returns the innermost scope before `end` that has children; null if none has. Leaves the drains of all scopes up to
+// that one.
 ScopeRecord* NextBusy(ThreadBlock& thread, const Record* end) noexcept {
   for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
     if (at->kind != Record::Kind::kScope) continue;
@@ -51,9 +52,9 @@ ScopeRecord* NextBusy(ThreadBlock& thread, const Record* end) noexcept {
   return nullptr;
 }
 
-// The frame, inside `stop`, that the scope lies in. Of frames that do not overlap it is the last that begins before the
-// scope. Null if that one is not inside, as happens to a scope that lies in no frame: then no frame can go before the
-// children have ended.
+// The frame, inside `stop`, that the scope lies in: since frames do not overlap, the last one that begins before the
+// scope. Null if that frame is not inside `stop`, which happens if the scope lies in no frame: then no frame can be
+// destroyed before the children have ended.
 PromiseBase* FrameOf(const ThreadBlock& thread, const ScopeRecord& scope, const PromiseBase* stop) noexcept {
   const auto place = reinterpret_cast<uintptr_t>(&scope);
   PromiseBase* found = nullptr;
@@ -92,7 +93,7 @@ PromiseBase* FrameOf(const ThreadBlock& thread, const ScopeRecord& scope, const 
 void DestroyFrame(const ThreadBlock& thread, PromiseBase& frame) noexcept {
 #if WEFT_EXCEPTIONS
   try {
-    // As coroutine_handle::destroy(), of which the compiler takes for granted that it does not throw.
+    // Does what coroutine_handle::destroy() does; the compiler would assume that that does not throw.
     frame.header().destroy(frame.Handle().address());
   } catch (...) {
     DieOfException(thread);
@@ -103,7 +104,7 @@ void DestroyFrame(const ThreadBlock& thread, PromiseBase& frame) noexcept {
 #endif
 }
 
-// From the leaf to the last before `stop`, which is the leaf then.
+// From the leaf to the last frame before `stop`. Then `stop` is the leaf.
 void DestroyFrames(ThreadBlock& thread, PromiseBase* stop) noexcept {
   thread.unwinding = true;
   while (thread.leaf != stop) {

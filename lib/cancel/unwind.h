@@ -1,11 +1,11 @@
 // Unwinding: the frames of a cancelled thread are destroyed, leaf first, up to the boundary where the request stops.
 //
-// It means what an exception would mean, in the order of the destructors: what lies in the frames inside goes first,
-// and a scope waits for its children when its turn comes. Only how it waits is different. A destructor would hold the
+// It runs destructors in the order in which an exception would: the locals of inner frames go first, and a scope waits
+// for its children when its turn comes. Only the way in which it waits is different. A destructor would hold the
 // carrier; so the frame of the innermost scope that has children is kept, and the thread waits suspended until they
-// have ended. It is destroyed with children, and its scope's destructor waits, if a lock is wanted that the frame may
-// hold (drain.h), if the thread holds a permit of a Semaphore and has waited for RuntimeOptions::drain_patience, or if
-// a simulation would be deadlocked otherwise.
+// have ended. In three cases that frame is destroyed before, and its scope's destructor waits: a lock is wanted that
+// the frame may hold (drain.h); the thread holds a permit of a Semaphore and has waited for
+// RuntimeOptions::drain_patience; a simulation would be deadlocked otherwise.
 #ifndef WEFT_LIB_CANCEL_UNWIND_H_
 #define WEFT_LIB_CANCEL_UNWIND_H_
 
@@ -26,7 +26,7 @@ struct UnwindStep {
   ScopeRecord* busy;
 };
 
-// The carrier of a cancelled thread, which is mounted and suspended: destroys its frames, as far as that is possible
+// Called by the carrier of a cancelled thread, which is mounted and suspended. Destroys its frames, as far as possible
 // without waiting.
 UnwindStep UnwindUntilBusy(ThreadBlock& thread) noexcept;
 

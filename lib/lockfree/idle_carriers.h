@@ -1,5 +1,5 @@
-// Layer lockfree. How does no work stay behind with all carriers asleep, at the price of one fence for whoever makes
-// work?
+// Layer lockfree. How do we make sure that no work is left queued while every carrier sleeps, at the cost of one fence
+// per submission?
 //
 // The idle protocol. "Work" is whatever the callers look for: a runnable thread in a deque or in the inject queue, or a
 // scope in the shutdown queue.
@@ -11,14 +11,14 @@
 //
 // Each carrier owns a Member, and alone calls the last three with it. This class knows nothing of queues, of carriers
 // and of how one is rung: `find()` returns a carrier that has its flag up (`member.IsParked()`) and may run, or
-// nullptr; `ring(carrier)` makes its `park()` return, also if that begins later; `has_work()` looks at everything that
-// Notify() may have been about.
+// nullptr; `ring(carrier)` makes the `park()` of that carrier return, also a later one; `has_work()` looks at
+// everything that Notify() may have been about.
 //
 //   Whoever makes work (NotifyWork):                      A carrier without work (Carrier::Idle):
 //   1. publishes the work;                                1. counts itself out of the searchers, in `searching_`;
 //   2. fence [idle/2], pairs with [idle/6];               2. (it had searched in vain)
 //   3. if somebody searches, done: the searcher, or       5. sets its `parked` flag;
-//      who it wakes, finds it;                            6. fence [idle/6], pairs with [idle/2];
+//      one that it wakes, finds it;                       6. fence [idle/6], pairs with [idle/2];
 //   4. else looks for a `parked` flag, counts a           7. looks once more at all queues; if there is work it takes
 //      searcher, takes the flag down, and rings that         its flag down itself and searches again;
 //      carrier; if the flag was gone by then, uncounts    8. parks in the driver until rung.
@@ -26,17 +26,17 @@
 //
 // No work is left with all parked: if 3 saw nobody and 4 found no flag, every carrier is running, or between its own 1
 // and 5, and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a
-// searcher, it will come to 1 and 7, or was counted by somebody in 4, who rings it or begins again. A searcher that
-// finds work and is the last searcher notifies once more before it runs it, since others may have left their work to it
-// under 3.
+// searcher, that one will come to 1 and 7, or a thread in 4 has counted it, which rings it or begins again. A searcher
+// that finds work and is the last searcher notifies once more before it runs it, since others may have left their work
+// to it under 3.
 //
 // Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces
 // one upon them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
 //
 // Lifetime: nobody may be inside when it is destroyed.
 //
-// Memory ordering: none that data could rely on. What was done before Notify() is seen by who takes the work from where
-// it was published.
+// Memory ordering: none that data could rely on. The queue in which the work was published orders what came before, for
+// whoever takes the work.
 //
 // Cost: Notify with a searcher is the fence and a load.
 #ifndef WEFT_LIB_LOCKFREE_IDLE_CARRIERS_H_
@@ -70,7 +70,7 @@ class IdleCarriers {
     kNobodyIdle,  // every carrier that may run is awake, and looks before it parks
   };
 
-  // `find` gives a pointer to something that has its Member as `idle`, and `ring` gets it.
+  // `find` returns a pointer to an object that has its Member as `idle`; `ring` is called with that object.
   template <class Find, class Ring>
   Notified Notify(const Find& find, const Ring& ring) noexcept {
     for (;;) {
@@ -86,8 +86,8 @@ class IdleCarriers {
         ring(*carrier);
         return Notified::kSeenTo;
       }
-      // It woke by itself, and for a moment we counted a searcher that was not there. Somebody may have relied on it:
-      // look again.
+      // It woke by itself, and for a moment we had counted a searcher that does not exist. Another thread may have
+      // relied on it: look again.
       searching_.fetch_sub(1, std::memory_order_relaxed);
     }
   }

@@ -1,7 +1,7 @@
 // Layer lockfree. Where do runnable threads wait that belong to no carrier?
 //
-// A first-in, first-out queue for any number of threads on both sides, under a lock, with a count beside it that those
-// who look for work read first: most looks find nothing, and cost one load.
+// A first-in, first-out queue for any number of threads on both sides, under a lock. Beside it is a count, which is
+// read first: most looks for work find nothing, and cost one load.
 //
 //   queue.Push(item)          never fails, allocates nothing
 //   queue.PushAll(items, n)   the n items of a list, in its order, which is empty afterwards
@@ -14,7 +14,7 @@
 // Take() may miss an item that has just been pushed. Whoever pushes notifies afterwards, and whoever sleeps looks once
 // more before, with a fence on each side (idle_carriers.h); these order the count as well.
 //
-// Memory ordering: what came before `Push(item)` happens before what follows the call that gives the item.
+// Memory ordering: what came before `Push(item)` happens before what follows the call that returns the item.
 #ifndef WEFT_LIB_LOCKFREE_INJECT_QUEUE_H_
 #define WEFT_LIB_LOCKFREE_INJECT_QUEUE_H_
 

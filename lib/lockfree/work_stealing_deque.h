@@ -7,7 +7,7 @@
 //   deque.PushIfRoom(item)  owner. The same without growing: false if it is full. Allocates nothing.
 //   deque.Room()            owner. How many pushes will succeed without growing.
 //   deque.Pop()             owner. The newest, or nullptr.
-//   deque.Newest()          owner. What Pop() would give if nobody stole it meanwhile.
+//   deque.Newest()          owner. What Pop() would return if nobody stole it meanwhile.
 //   deque.TakeOldest()      owner. The oldest, or nullptr: Steal() without its fence and without losing.
 //   deque.Steal()           any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
 //   deque.SizeEstimate()    any thread. Exact for the owner while nobody steals.
@@ -15,11 +15,11 @@
 //
 // Lifetime: nobody may be inside when it is destroyed. The owner may change if the two are ordered.
 //
-// Memory ordering: what came before `Push(item)` happens before what follows the Pop, TakeOldest or Steal that gives
+// Memory ordering: what came before `Push(item)` happens before what follows the Pop, TakeOldest or Steal that returns
 // the item. kEmpty orders nothing: whoever wants to sleep on it needs a duel of its own (the idle protocol).
 //
-// Progress: no operation waits for another. Push, Pop and TakeOldest are wait-free but for growth, Steal never loops:
-// with kLost some other take has succeeded.
+// Progress: no operation waits for another. Push, Pop and TakeOldest are wait-free, except that Push may grow the
+// deque. Steal never loops: with kLost some other take has succeeded.
 //
 // Cost: Push is two stores. Pop is a store and three loads while the deque is biased to its owner, which it is until
 // somebody steals; then one locked instruction (5.4 ns) for as long as there are thieves. On an empty deque it has
@@ -28,7 +28,7 @@
 //
 // ---- Why it is right
 //
-// Indices only grow, but for `bottom_`, which Pop takes back by one while it looks. Item i lies in slot i modulo the
+// Indices only grow, except that Pop takes `bottom_` back by one while it looks. Item i lies in slot i modulo the
 // capacity, and is taken by whoever takes it out of [top_, bottom_): the owner by lowering bottom_ below it, or anybody
 // by raising top_ past it. Three things have to hold.
 //

@@ -31,7 +31,7 @@ Shortage& TheShortage() noexcept {
   return shortage;
 }
 
-// What accept(2) passes on of the connection's own errors, and a firewall's no.
+// The connection's own errors, which accept(2) passes on, and the refusal of a firewall.
 bool IsOfOneConnection(int error) noexcept {
   switch (error) {
     case ECONNABORTED:

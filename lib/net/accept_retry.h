@@ -26,7 +26,7 @@
 // after twice the time of the last pause, up to 1 s. (The times are those of Go's net/http.)
 //
 // Why no wake-up is lost:
-//   An Accept()                                        Who closes a descriptor
+//   An Accept()                                        Whoever closes a descriptor
 //   1. short_ += 1, when it first fails                1. close(2)
 //   2. fence [short/2], pairs with [short/4]           2. fence [short/4], pairs with [short/2]
 //   3. reads generation_, under the lock               3. if short_ is 0, done
@@ -58,7 +58,7 @@
 
 namespace weft::internal {
 
-// Any thread: a descriptor has been closed, or a listener has been told to stop, whose Accept() may be in a pause.
+// Any thread: a descriptor has been closed, or a listener was told to stop while its Accept() may be in a pause.
 void DescriptorFreed() noexcept;
 
 struct PauseTag;
@@ -74,7 +74,7 @@ class AcceptRetry {
 
   class [[nodiscard]] PauseAwaiter;
 
-  // `waits`: a shortage is waited for; else it is kFail.
+  // `waits`: whether to wait for the end of a shortage; if not, it is kFail.
   explicit AcceptRetry(bool waits) noexcept : waits_(waits) {}
   AcceptRetry(const AcceptRetry&) = delete;
   AcceptRetry& operator=(const AcceptRetry&) = delete;

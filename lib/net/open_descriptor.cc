@@ -50,7 +50,7 @@ void OpenDescriptor::Close() noexcept {
   uint32_t uses = uses_.load(std::memory_order_relaxed);
   do {
     if ((uses & kClosed) != 0) return;
-    // One more use, so that it stays what it is as long as this takes.
+    // One more use, so that the number keeps its meaning until the end of this function.
     // [descriptor/7] acq_rel: pairs with [descriptor/6], for which `closing` is published, and with [descriptor/8].
   } while (!uses_.compare_exchange_weak(uses, (uses + kUse) | kClosed, std::memory_order_acq_rel,
                                         std::memory_order_relaxed));
@@ -64,7 +64,7 @@ void OpenDescriptor::Close() noexcept {
       backend = backend_.get();
     }
     if (backend != nullptr && backend->inherited()) {
-      // Those who use it are threads of the parent. relaxed: as above.
+      // The threads that use it are the parent's. relaxed: as above.
       uses_.store(kClosed | kUse, std::memory_order_relaxed);
     } else if (backend != nullptr) {
       backend->CancelPending(fd(), pending_);

@@ -1,9 +1,9 @@
 // Layer net. What is a descriptor that several virtual threads use, and any thread may close meanwhile?
 //
-// close(2) would not do. It gives the number out anew, to be met by whoever still has it; and on io_uring a pending
-// operation keeps the old socket alive, so that its reader goes on waiting and the peer sees no end. So, as in Go's
-// fdMutex: each operation holds a use of the descriptor, closing begins with a bit that refuses further uses and with
-// the end of what is pending, and whoever gives back the last use closes.
+// A mere close(2) would not do. The kernel would use the number again, under threads that still have it; and on
+// io_uring a pending operation keeps the old socket alive, so that its reader goes on waiting and the peer sees no end.
+// Therefore, like in Go's fdMutex: each operation holds a use of the descriptor; Close() refuses further uses, and ends
+// what is pending; whoever leaves the last use closes.
 //
 //   uses_                 meaning                          next, and by whom
 //   open, n uses          in use                           n +- 1: Acquire(), Leave(); closed, n: Close()
@@ -13,11 +13,11 @@
 //                         here
 //
 // Why no operation is left pending. Close() sets the bit, then `pending_.closed`, and then asks the driver to end what
-// is pending. An operation that had its use before is either found there, or looks at `pending_.closed` after that.
-// (lib/driver/pending_operations.h)
+// is pending. An operation that got its use before the bit is either found by the driver, or looks at `pending_.closed`
+// afterwards. (lib/driver/pending_operations.h)
 //
-// Memory: counted. The open descriptor is one reference; others are held by whoever wants to use it, or to know whether
-// it is open. A use needs none: what is in use is open.
+// Memory: reference-counted. The open descriptor is one reference; objects that want to use it, or to know whether it
+// is open, hold others. A use needs none: what is in use is open.
 #ifndef WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
 #define WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
 
@@ -34,7 +34,7 @@ namespace weft::internal {
 
 class OpenDescriptor {
  public:
-  // Without a descriptor yet, and not open; the one reference is the caller's. Null: no memory.
+  // Has no descriptor yet, and is not open. The one reference is the caller's. Null: no memory.
   static OpenDescriptor* New() noexcept;
   OpenDescriptor(const OpenDescriptor&) = delete;
   OpenDescriptor& operator=(const OpenDescriptor&) = delete;
@@ -64,7 +64,7 @@ class OpenDescriptor {
   // ---- Any thread that has a use.
 
   int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
-  // On a virtual thread, before an operation: it belongs to this runtime from now on.
+  // On a virtual thread, before an operation: the descriptor belongs to this runtime from now on.
   void Attach(const char* what) noexcept;
   // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
   bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
@@ -85,7 +85,7 @@ class OpenDescriptor {
   ~OpenDescriptor() = default;
   void CloseInKernel() noexcept;
 
-  Atomic<uint32_t> uses_{kClosed};  // relaxed: who begins a use knows the rest by the reference
+  Atomic<uint32_t> uses_{kClosed};  // relaxed: whoever begins a use knows the rest by the reference
   Atomic<uint32_t> refs_{1};
   Atomic<int> fd_{-1};  // relaxed: it does not change while there is a use, and whoever shares a new one orders it
   Atomic<bool> attached_{false};

@@ -97,7 +97,7 @@ bool OperationAwaiter::Suspend(AwaitingFrame frame) noexcept {
   return true;
 }
 
-// As Driver::Start().
+// Returns what Driver::Start() would.
 bool OperationAwaiter::Start() noexcept {
   if (!operation_.use) {
     operation_.result = -EBADF;
@@ -123,7 +123,7 @@ void OperationAwaiter::Complete(Operation& operation) noexcept {
   cancelled ? WakeCancelled(thread) : Wake(thread);
 }
 
-// The operation still ends, once, and its completion wakes the thread: with what it brought, or to be unwound.
+// The operation still ends, once, and its completion wakes the thread, either with a result or to be unwound.
 bool OperationAwaiter::Withdraw(ThreadBlock& thread) noexcept {
   auto& operation = *static_cast<Operation*>(thread.waiting_on);
   operation.driver->RequestCancel(operation);

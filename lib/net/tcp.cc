@@ -34,12 +34,12 @@ using internal::Socket;
 using internal::SocketStatus;
 using internal::Sys;
 
-// One operation's length is an int32_t, as its result is.
+// The length of an operation is an int32_t, like its result.
 constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
 
 void SetOption(int fd, int level, int option) noexcept {
   const int on = 1;
-  // What fails here makes a connection slower, not wrong.
+  // A failure here makes a connection slower, not wrong.
   Sys().setsockopt(fd, level, option, &on, sizeof(on));
 }
 
@@ -85,7 +85,7 @@ Task<absl::StatusOr<TcpStream>> TcpListener::AcceptFrom(DescriptorRef listener, 
   AcceptRetry retry(wait_when_exhausted);
   for (;;) {
     retry.BeginTry();
-    // First, so that no connection is accepted that there is no memory for.
+    // First, so that no connection is accepted without memory for it.
     Socket accepted = Socket::Empty();
     int32_t result = -ENOMEM;
     if (accepted) result = co_await internal::AcceptAwaiter(DescriptorUse(listener.get()));
@@ -133,8 +133,8 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
 
 namespace {
 
-// Both begin an operation whatever there is to move: even of nothing it is a checkpoint. They outlive the stream, if it
-// is closed by its destructor.
+// Both begin an operation also if there is nothing to move, because it is a checkpoint. Both may go on after the stream
+// was destroyed, which closes it.
 
 Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
   do {

@@ -10,7 +10,7 @@
 namespace weft::internal {
 namespace {
 
-// Spinning costs about what one wake-up across processors does, some tens of microseconds.
+// So many rounds take about as long as a wake-up across processors, some tens of microseconds.
 constexpr int kSearchRounds = 100;
 
 }  // namespace
@@ -46,7 +46,7 @@ bool Carrier::Step() noexcept {
   }
   ThreadBlock* thread = NextThread();
   if (thread == nullptr) return false;
-  // The last searcher hands on: others may have left work to it.
+  // The last searcher notifies: others may have left work to it.
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   if (queue.TookStolen()) {
     RunStolen(*thread);
@@ -69,7 +69,7 @@ ThreadBlock* Carrier::NextThread() noexcept {
   if (ThreadBlock* thread = queue.TakeOldest()) return thread;
   duties.PollTimersAndDriver();
   if (ThreadBlock* thread = queue.TakeOldest()) return thread;
-  // Others rely on a searcher.
+  // A searcher does not pause: others rely on it.
   return queue.Steal(/*may_pause=*/!idle.searching());
 }
 
@@ -96,8 +96,8 @@ void Carrier::Search() noexcept {
   for (int round = 0; round < kSearchRounds && !runtime.HasWork(); ++round) CpuRelax();
 }
 
-// The other carriers' half of the fences at [idle/2], for those that make none: what they have pushed is seen below,
-// and what they push from now on is pushed by somebody who sees that we are parked.
+// Forces the fence at [idle/2] on the other carriers, which make none of their own. We see what they pushed before it;
+// after it, they see that we are parked.
 void Carrier::ForcePublication() noexcept {
   const uint32_t count = runtime.carrier_count();
   bool biased = false;
@@ -112,13 +112,14 @@ void Carrier::ForcePublication() noexcept {
   }
 }
 
-// There are as many carriers running as there should be: this one keeps serving its timers and its operations, and
-// leaves the threads that they wake to others.
+// Enough other carriers are running. This one keeps serving its timers and its operations, and leaves the threads that
+// they wake to others.
 void Carrier::Retire() noexcept {
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   duties.PollTimersAndDriver();
   if (queue.InjectAll()) runtime.NotifyWork();
-  // Looked at again after the poll, which takes rings: whoever raises the limit or stops the runtime rings afterwards.
+  // We look again after the poll, which takes rings, because whoever raises the limit or stops the runtime rings
+  // afterwards.
   if (!runtime.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());
 }
 

@@ -1,8 +1,8 @@
 // Layer runtime. A carrier: an OS thread, or a fiber in a simulation, that runs virtual threads.
 //
-// Its loop takes a runnable thread and runs it until it can go on no further, again and again. It looks after timers
-// and completions between two threads. With nothing to run it searches, and then sleeps, by the idle protocol
-// (idle_carriers.h). It consists of
+// Its loop takes a runnable thread and runs it until it can go on no further, again and again. Between two threads it
+// looks after timers and completions. If there is nothing to run it searches, and then sleeps, by the idle protocol
+// (idle_carriers.h). A carrier consists of
 //
 //   Turn           what is known of the mounted thread, and what that asks    turn.h
 //   RunQueue       which thread is next                                       run_queue.h
@@ -11,8 +11,8 @@
 //   Dispatch       what becomes of a thread in its turn                       dispatch.h
 //   Carrier        the loop
 //
-// Carrier derives from Dispatch, that from InPlaceJoins, and that from Turn: they are one object, so that a fork or a
-// join goes from part to part without a step. The run queue and the duties are members.
+// Carrier derives from Dispatch, Dispatch from InPlaceJoins, and InPlaceJoins from Turn. They are one object, so that a
+// fork or a join goes from part to part without an indirection. The run queue and the duties are members.
 //
 // Everything is the carrier's own, except the members under "Shared".
 #ifndef WEFT_LIB_RUNTIME_CARRIER_H_
@@ -36,9 +36,10 @@ class Carrier final : public Dispatch {
   // Null: no memory.
   static std::unique_ptr<Carrier> Make(RuntimeCore& runtime, uint32_t index) noexcept;
 
-  // The carrier on this OS thread, or null. Not for code that is inlined into coroutines: they may go on elsewhere.
+  // The carrier on this OS thread, or null. Not for code that is inlined into coroutines, which may go on on another OS
+  // thread.
   static Carrier* Current() noexcept { return current_carrier; }
-  // For hosts that switch carriers on one OS thread.
+  // For hosts that run several carriers on one OS thread.
   static void SetCurrent(Carrier* carrier) noexcept { current_carrier = carrier; }
 
   // Runs threads until the runtime stops.

@@ -1,6 +1,5 @@
-// Every decision of the scheduler that correctness does not depend on is asked here: which victim, which carrier to
-// wake, which carrier goes next in a simulation. Production decides by xorshift, one per carrier; a test decides by
-// seed.
+// Who decides where any choice of the scheduler would be correct: which carrier to steal from, which one to wake, which
+// one goes next in a simulation? In production a xorshift generator for each carrier; in a test, a seed.
 #ifndef WEFT_LIB_RUNTIME_CHOOSER_H_
 #define WEFT_LIB_RUNTIME_CHOOSER_H_
 

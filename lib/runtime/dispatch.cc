@@ -64,14 +64,14 @@ std::coroutine_handle<> Dispatch::BeginOrResume(ThreadBlock& thread) noexcept {
   return ResumeOrUnwind(thread);
 }
 
-// A child that is cancelled before its first run is never started, unless it owes a clean-up. It need not have been
-// asked: its scope may not know it.
+// A child that is cancelled before its first run is never started, unless it owes a clean-up. It may not have been
+// asked: perhaps its scope does not list it.
 bool Dispatch::IsToEndUnstarted(ThreadBlock& thread) noexcept {
   if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
   return thread.state.Observe().requested() && IsCancelled(thread) && !thread.OwesCleanUp();
 }
 
-// The wait of the thread is over, or it is to be unwound: returns what runs.
+// The thread's wait is over, or the thread must be unwound. Returns what runs next.
 std::coroutine_handle<> Dispatch::ResumeOrUnwind(ThreadBlock& thread) noexcept {
   if (EndWait(thread) == &kParkedJoinWait && ParkUntilJoined(thread)) [[unlikely]]
     return std::noop_coroutine();
@@ -91,11 +91,11 @@ std::coroutine_handle<> Dispatch::ResumeOrUnwind(ThreadBlock& thread) noexcept {
   return thread.leaf->Handle();
 }
 
-// The mounted thread would go to the end of the queue: may it go on instead? If nobody waits for this carrier, but not
-// for ever: what does not lie in the deque is looked at between two threads.
+// The mounted thread should go to the end of the queue. May it go on instead? Yes, if no thread waits for this carrier,
+// but not for ever: work that is not in the deque is looked for only between two threads.
 bool Dispatch::MayGoOn() noexcept { return !queue.OthersWait() && duties.CountDispatch(); }
 
-// A thread that yields with nobody waiting goes on.
+// If no thread waits, a thread that yields goes on.
 bool Dispatch::YieldsToNobody() noexcept {
   if (runtime.config.chooser != nullptr || observed() || !MayGoOn()) return false;
   BeginShare();
@@ -103,7 +103,7 @@ bool Dispatch::YieldsToNobody() noexcept {
   return true;
 }
 
-// The frame is suspended and registered. kGone: the thread is somebody else's.
+// The frame is suspended and registered. kGone: the thread is no longer ours.
 Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
   Unmount(thread);
   CarrierCounters::Add(counters.parks);
@@ -113,12 +113,12 @@ Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
         return AfterPark::kGone;
       case ThreadState::ParkOutcome::kNotified:
         if (MayGoOn()) break;
-        // Woken already, but others wait for this carrier: it has had its turn.
+        // It was woken already, but others wait for this carrier: its turn is over.
         CarrierCounters::Add(counters.wakes);
         queue.PushWoken(thread);
         return AfterPark::kGone;
       case ThreadState::ParkOutcome::kRequested: {
-        // A request came between the look on entry and now; whoever brought it left it to us.
+        // A request has come since EnterWait() looked; the requester left it to us.
         std::lock_guard guard(thread.records_lock);
         thread.seen = thread.state.Observe();
         if (FindTarget(thread) == nullptr || !thread.wait.load(std::memory_order_relaxed)->withdraw(thread)) continue;

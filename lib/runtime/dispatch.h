@@ -5,8 +5,8 @@
 //     resume(), which returns when the thread, or whichever ran in its place last, can go on no further
 //     acts on Turn::action                 parks it, puts it behind the others, unwinds it; or it is gone
 //
-// A thread that is parked belongs to nobody, and one that yields to its queue: from then on another carrier may run it,
-// and nothing here touches it.
+// A thread that has parked belongs to nobody, and one that has yielded to its queue: from then on another carrier may
+// run it, and nothing here touches it.
 //
 // Who may call: the OS thread, or the fiber, that runs the carrier, with no virtual thread mounted, or from a
 // destructor that waits for children (pinned_run.h).

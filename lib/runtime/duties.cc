@@ -40,7 +40,7 @@ int64_t Duties::ParkDeadline() noexcept {
   return deadline;
 }
 
-// One that has mounted nothing new since it was last seen, and was running both times, has been running that one thread
+// A carrier that was running at both sightings, and has mounted nothing new between them, has been running one thread
 // all the while.
 void Duties::RelieveOthers(int64_t now) noexcept {
   relieving_ = false;

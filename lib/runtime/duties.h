@@ -1,19 +1,19 @@
 // Layer runtime. Who fires a carrier's timers and fetches its completions, and when?
 //
-// The carrier itself, between two threads: after kDispatchesPerPoll dispatches at most, and fewer where turns are long,
-// so that a poll is not much more than kPollNanos late. While it sleeps, its host does, on a completion, a ring or its
-// next deadline. While it computes, another carrier does, which sees that this one has mounted nothing new for
-// kReliefNanos: it fires the timers, fetches the completions, and takes over the run queue.
+// The carrier itself, between two threads: after kDispatchesPerPoll dispatches at most, and after fewer if turns are
+// long, so that a poll is not much more than kPollNanos late. While the carrier sleeps, its host wakes it for a
+// completion, a ring or its next deadline. While it computes, another carrier relieves it, when it sees that this one
+// has mounted nothing new for kReliefNanos: it fires the timers, fetches the completions, and takes over the run queue.
 //
 //   the carrier   timers and completions are served by
 //   runs threads  PollTimersAndDriver(), between them
 //   sleeps        the host's park, until ParkDeadline()
 //   computes      the RelieveOthers() of any other carrier that polls
 //
-// An idle carrier sleeps until its next deadline, but comes back after kReliefNanos while any other carrier is awake,
-// for that one may be about to compute. A carrier says that it goes to sleep before it looks at the others: of two that
-// do so at once, at least the second sees the first, and of those that sleep without a limit, the last to look saw all
-// others asleep.
+// An idle carrier sleeps until its next deadline, but wakes after kReliefNanos while any other carrier is awake,
+// because that one may be about to compute. A carrier says that it goes to sleep before it looks at the others. So of
+// two that do this at once, at least one sees the other; and if some sleep without a limit, the last of them to look
+// saw all others asleep.
 //
 // Who may call: the carrier, except `timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_
@@ -38,10 +38,10 @@ class Duties {
   static constexpr int64_t kPollNanos = 1'000'000;
   // Timers fired in one poll; more are due at once, and are fired in the next.
   static constexpr int kTimersPerPoll = 1024;
-  // A carrier that runs one thread has its timers and completions served by an idle one within twice this time: the
-  // idle one has to see it twice. (Go's bound is 10 ms as well.)
+  // The timers and completions of a carrier that runs one thread are served by another one within twice this time,
+  // because that one has to see it twice. (Go's bound is 10 ms as well.)
   static constexpr int64_t kReliefNanos = 5'000'000;
-  // How often it then does so, and how often a carrier looks at the others at most.
+  // How often it then does so, and the most often that a carrier looks at the others.
   static constexpr int64_t kReliefIntervalNanos = 1'000'000;
 
   // What this carrier saw of another one.
@@ -60,7 +60,8 @@ class Duties {
   void PollIfDue() noexcept {
     if (--until_poll_ <= 0) PollTimersAndDriver();
   }
-  // For a thread that goes on in place of a dispatch: false if it is time to poll, which is done between two threads.
+  // Counts a thread that goes on like a dispatch. Returns false if it is time to poll, which is done between two
+  // threads.
   bool CountDispatch() noexcept {
     if (until_poll_ <= 1) return false;
     --until_poll_;
@@ -68,7 +69,7 @@ class Duties {
   }
   int64_t polled_ns() const noexcept { return polled_ns_; }
 
-  // How long the carrier may sleep. Says that it does: `asleep`.
+  // Returns how long the carrier may sleep. Sets `asleep`.
   int64_t ParkDeadline() noexcept;
 
   TimerWheel timers;
@@ -85,7 +86,7 @@ class Duties {
   RunQueue& queue_;
   const std::unique_ptr<Sighting[]> sightings_;
   const uint32_t index_;
-  bool relieving_ = false;  // some carrier computes, and has its duties done by this one
+  bool relieving_ = false;  // some carrier computes, and this one relieves it
   int dispatches_per_poll_ = kDispatchesPerPoll;
   int until_poll_ = kDispatchesPerPoll;  // dispatches
   int64_t polled_ns_ = 0;

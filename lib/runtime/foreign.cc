@@ -22,13 +22,13 @@ const char* Cancelled::what() const noexcept { return "a virtual thread is cance
 namespace internal {
 namespace {
 
-// What has begun is waited for: it may refer to frames of the thread.
+// Foreign work that has begun is waited for, because it may refer to frames of the thread.
 constexpr WaitKind kForeignWait = {ParkReason::kForeign, /*timed=*/false, &WaitKind::NotWithdrawn};
 
 }  // namespace
 
-// Foreign code has returned to the carrier. Something of Weft's that it awaits would have said so in `action`: so it
-// has ended, or is suspended elsewhere.
+// Foreign code has returned to the carrier. If it waited for something of Weft's, `action` would say so. So it has
+// ended, or is suspended elsewhere.
 bool AwaitForeign(Turn& turn, ThreadBlock& thread) noexcept {
   ForeignCall& call = *std::exchange(turn.foreign, nullptr);
   thread.leaf = &call.adapter();
@@ -66,7 +66,7 @@ void ForeignCall::SetException() noexcept {
   } catch (const Cancelled&) {
     cancelled_ = true;
   } catch (...) {
-    // Any other is the task's, and is thrown there.
+    // Any other exception belongs to the task, and is thrown there.
   }
 #endif
 }

@@ -1,7 +1,7 @@
-// A child of fork(2). It has the memory of its parent and one of its threads, so a runtime that lives on OS threads is
-// there and does not run. What is left to do is to say so, where otherwise somebody would wait for ever, or use a ring
-// or an epoll descriptor that is the parent's as well. What is global, and so might be used by a runtime that is
-// started in the child, is guarded by GlobalLocks (lib/os/global_lock.h).
+// What happens to runtimes in a child of fork(2)? The child has the memory of its parent and only one of its threads,
+// so a runtime that lives on OS threads exists there and does not run. Its use is a CHECK, where otherwise a thread
+// would wait for ever, or use a ring or an epoll descriptor that belongs to the parent as well. Global data, which a
+// runtime that is started in the child may use, is guarded by GlobalLocks (lib/os/global_lock.h).
 #include <pthread.h>
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 namespace weft::internal {
 namespace {
 
-// The fast paths of a carrier look for an observer in any case: one that refuses costs them nothing.
+// The fast paths of a carrier test for an observer anyway, so an observer that refuses costs them nothing.
 class Refusal final : public ext::SchedulingObserver {
  public:
   void OnStart(const ext::ThreadEvent&) noexcept override { Refuse(); }

@@ -16,7 +16,7 @@ class Host {
   virtual ~Host() = default;
 
   // Any thread. Begins to run carrier.Main(). False if something for it is missing: an OS thread, a descriptor, memory.
-  // Then nothing is left behind, and `why` says what it was; null if nobody wants to know, since words take memory.
+  // Then nothing is left behind, and `why` says what is missing. `why` may be null: words take memory.
   virtual bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept = 0;
 
   // The carrier itself: waits until Ring(), a completion of its driver, or the deadline on the runtime's clock
@@ -30,13 +30,13 @@ class Host {
 
   // A thread that is no carrier: waits until `done` is 1.
   virtual void AwaitDone(Atomic<uint32_t>& done) noexcept = 0;
-  // Sets `done` to 1 and wakes who awaits it.
+  // Sets `done` to 1 and wakes the thread that awaits it.
   virtual void AnnounceDone(Atomic<uint32_t>& done) noexcept = 0;
 
   // Do the carriers run in a child of fork(2) as well? OS threads do not.
   virtual bool SurvivesFork() const noexcept { return false; }
 
-  // Every carrier's Main() is about to return, or has: waits for all.
+  // Called when every carrier's Main() has returned or is about to: waits for all.
   virtual void JoinCarriers() noexcept = 0;
 };
 

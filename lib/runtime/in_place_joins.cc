@@ -30,7 +30,7 @@ constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitK
 // ---- The usual case: a child has run in its owner's place, and has succeeded; the next one is where it was put, or
 // there is none and the owner goes on; nobody observes. EndThread() does the same for all cases.
 //
-// What that buys: by EndThread() alone fib(30) takes 18 % more instructions by All, and 1.1 % more by Fork; with
+// What this saves: with EndThread() alone fib(30) takes 18 % more instructions by All, and 1.1 % more by Fork; with
 // ContinueJoin() instead of AfterBranchInPlace(), 8 % more by All. (BM_FibAll and BM_FibFork of
 // benchmarks/fork_join_benchmark.cc on one carrier, counted by callgrind, 2026-11-26)
 
@@ -61,7 +61,8 @@ std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succee
   return ContinueJoin(scope);
 }
 
-// A child that lies in the deque, for a turn in the place of its owner: it has not begun, and nothing is asked of it.
+// May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
+// end.
 inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
   return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
@@ -98,7 +99,7 @@ inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const Scope
 
 // ---- All cases.
 
-// All but the count of its scope.
+// The end of a thread, except the count of its scope.
 void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   CarrierCounters::Add(counters.ended);
   if (observed()) [[unlikely]] {
@@ -158,8 +159,8 @@ bool InPlaceJoins::CompleteJoin(ScopeRecord& scope) noexcept {
   if (!scope.closes_with_join || owner.records.load(std::memory_order_relaxed) != &scope) return true;
   if (!PopRecord(owner, scope)) [[likely]]
     return true;
-  // Somebody had walked the records before: a shutdown may be on its way to what it took for live children. No other
-  // can come.
+  // Another thread had walked the records before: a shutdown may be on its way to children that it took for alive. No
+  // other can come.
   return scope.children.Drained() || scope.children.Wait();
 }
 
@@ -168,7 +169,7 @@ std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
   CarrierCounters::Add(counters.wakes);
   SwitchTo(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);
-  // As EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
+  // Like in EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
   if (!owner.state.Observe().requested() && !owner.unwind) [[likely]]
     return owner.leaf->Handle();
   if (owner.unwind || IsCancelled(owner)) {
@@ -178,24 +179,25 @@ std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
   return owner.leaf->Handle();
 }
 
-// The scope of an All is closed, but somebody had walked the records before: as in CompleteJoin().
+// The scope of an All is closed, but another thread had walked the records before: see CompleteJoin().
 std::coroutine_handle<> InPlaceJoins::ResumeOwnerIfDrained(ScopeRecord& scope) noexcept {
   return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
 }
 
-// Who holds the count has nothing left to begin, or is to begin nothing now.
+// The holder of the count has nothing left to begin, or may begin nothing now.
 std::coroutine_handle<> InPlaceJoins::CloseJoin(ScopeRecord& scope) noexcept {
   return (scope.children.Drained() || scope.children.Wait()) && CompleteJoin(scope) ? ResumeOwner(scope) : Leave();
 }
 
-// `thread` was taken out of the deque, and is to have a turn of its own.
+// The same, for a `thread` that was taken out of the deque, and gets a turn of its own.
 std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept {
   queue.Push(thread);
   queue.NotifyPushed();
   return CloseJoin(scope);
 }
 
-// The same of a pair that was never in there; `first` is to be the next in a place, if any.
+// The same for two threads that were never in the deque; `first` will be the next to begin in its owner's place, if any
+// does.
 std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& first, ThreadBlock& second,
                                                       ScopeRecord& scope) noexcept {
   queue.Push(second);
@@ -205,7 +207,8 @@ std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& first, Thread
 std::coroutine_handle<> InPlaceJoins::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
   child.leaf = child.Begin();
   if (child.leaf != nullptr) return child.leaf->Handle();
-  // It threw. The others in turns of their own: one after another, they would pile up here.
+  // The closure threw. The others get turns of their own; begun here, one after another, they would pile up on the
+  // stack.
   Finish(child, ThreadBlock::Ending::kFailed);
   scope.children.EndLocal();
   return CloseJoin(scope);
@@ -234,20 +237,20 @@ bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   duties.PollTimersAndDriver();
   runtime.RunShutdownBatch(kShutdownBatch);
   if (now - in_place_since_ns_ < kMaxNanos) return true;
-  // Nobody waits but children of this very scope. (One that was stolen is taken for one that waits here; what it may
-  // hide is at the old end, where thieves take first.)
+  // Is nothing waiting except children of this very scope? (A stolen child is counted as if it waited here. A thread
+  // that it hides by that is at the old end, where thieves take first.)
   return !runtime.HasInjected() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
 }
 
 std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
   PromiseBase& frame = awaiting.frame;
-  // Begun by the owner, it may have been given to another thread since: Fork(scope.Join()).
+  // The owner began this join, but may have passed it to another thread: Fork(scope.Join()).
   WEFT_CHECK(&thread == scope.owner) << "a join is awaited by " << DescribeThread(thread)
                                      << "; the scope is owned by " << DescribeThread(*scope.owner);
   const bool may_go_on = AtCheckpoint();
   const bool drained = scope.children.Drained();
-  // After the look at the children: what ended them may be what cancels us.
+  // After the look at the children: the same request may have ended them and cancelled us.
   if (!EnterBoundary(frame)) return std::noop_coroutine();
   waits_at = awaiting.where;
   if (drained) return GoOnWith(frame, may_go_on);
@@ -261,8 +264,8 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
       ObserveUnmount(thread);
     return ContinueJoin(scope);
   }
-  // Something was opened after the scope, up to which the thread may be unwound while the children go on; or a lock was
-  // taken after it, which is given back when the thread is unwound, and which the children may need to end.
+  // Either a boundary was opened after the scope, up to which the thread may be unwound while the children go on. Or a
+  // lock was taken after it, which an unwinding gives back, and which the children may need in order to end.
   thread.waiting_on = &scope;
   if (ParkUntilJoined(thread)) return std::noop_coroutine();
   if (!thread.unwind) return GoOnWith(frame, may_go_on);
@@ -270,14 +273,14 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
   return std::noop_coroutine();
 }
 
-// The owner, in a join that can be interrupted: before it parks, when it has been woken since all had ended, and when
-// it is to leave the join, unwinding. True: it parks. It may have to again: a thread of a scope that it has opened
-// after the one that is joined may have forked into that before the owner had its turn; and when the others have ended
-// it waits for the daemons.
+// Called for the owner in a join that can be interrupted: before it parks, when it was woken because all had ended, and
+// when it must leave the join, to be unwound. Returns true if it parks. It may have to park again: a thread of a scope
+// that it has opened inside may have forked into the joined scope before the owner got its turn; and when the other
+// children have ended it waits for the daemons.
 bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
   while (!thread.unwind && !IsJoined(scope)) {
-    // As EnterBoundary(); what was requested before is known.
+    // Like in EnterBoundary(); earlier requests are known.
     thread.seen = thread.state.Observe();
     if (thread.seen.requested() && IsCancelled(thread)) {
       thread.unwind = true;

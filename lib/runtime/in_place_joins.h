@@ -1,21 +1,21 @@
 // Layer runtime. How does a thread run in another's place, without a turn through the carrier's loop?
 //
-// A thread that joins is replaced, on the spot, by the newest child that it forked, if that lies in this carrier's
-// deque; that one by the next when it ends; and the last by the owner. So fork and join are depth-first, with few
-// threads alive and a warm cache. A thread that must wait returns to the loop (dispatch.h).
+// When a thread joins, the newest child that it forked runs in its place at once, if that child lies in this carrier's
+// deque. When the child ends, the next one runs in its place, and after the last one the owner. So fork and join are
+// depth-first, with few threads alive and a warm cache. A thread that must wait returns to the loop (dispatch.h).
 //
 // The functions that return a coroutine handle return what runs next on this stack: a frame, or std::noop_coroutine(),
 // after which the carrier looks at `action`.
 //
-//   who has come to its end           goes to                 which begins the next child, or
+//   what has come to its end          goes to                 which begins the next child, or
 //   the owner, at its co_await        AwaitChildren()         lets the owner park
 //   the owner, at an All              BeginBranches()         leaves the count to those that were stolen
 //   a child, in its owner's place     EndFrame()              resumes the owner
 //   a child, in a turn of its own     EndThread()             counts itself; the last one resumes the owner
 //
-// What stands at the end of this file and at the top of in_place_joins.cc is most of what fork and join cost, and is
-// written out for the case that nothing special has happened. Everything else is called by tail calls, or by functions
-// that preserve the registers of their caller (WEFT_RARE), so that the usual case saves none.
+// The code at the end of this file and at the top of in_place_joins.cc is most of what fork and join cost. It is
+// written out for the case that nothing special has happened. It calls everything else by tail calls, or through
+// functions that preserve the registers of their caller (WEFT_RARE), so that the usual case saves no registers.
 #ifndef WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
 #define WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
 
@@ -33,17 +33,17 @@
 
 namespace weft::internal {
 
-// How a thread waits for its children, if whatever cancels it there shuts their scope as well, so that the wait ends
-// with them.
+// The wait of a thread for its children, if whatever cancels the thread there shuts their scope as well: then the wait
+// ends with them.
 extern const WaitKind kJoinWait;
 // A join that can be interrupted.
 extern const WaitKind kParkedJoinWait;
 
 class InPlaceJoins : public Turn {
  public:
-  // Threads begun in their owner's place between two looks at the clock; after kPollNanos timers and completions are
-  // looked after, after kMaxNanos in a row other threads get a turn, if there are any. More often costs memory: what a
-  // turn breaks off waits in pieces.
+  // After kPerLook threads that begin in their owner's place the carrier looks at the clock. After kPollNanos it looks
+  // after timers and completions; after kMaxNanos in a row other threads get a turn, if there are any. Shorter times
+  // would cost memory: joins that are broken off leave their threads half done.
   static constexpr int kPerLook = 61;
   static constexpr int64_t kPollNanos = 200'000;
   static constexpr int64_t kMaxNanos = 10'000'000;
@@ -108,7 +108,7 @@ class InPlaceJoins : public Turn {
 
   void EnterJoin(ThreadBlock& owner) noexcept;
   static bool IsJoined(ScopeRecord& scope) noexcept;
-  // Whoever holds the count of `scope` has nothing more to do: begins the newest child in its place, or leaves the
+  // The holder of the count of `scope` has nothing more to do. Begins the newest child in its place, or leaves the
   // count to the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
@@ -137,15 +137,15 @@ class InPlaceJoins : public Turn {
   queue.NotifyPushed();
 }
 
-// The mounted thread waits for its children, and is nobody's until they have ended.
+// The mounted thread waits for its children. It belongs to nobody until they have ended.
 inline void InPlaceJoins::EnterJoin(ThreadBlock& owner) noexcept {
   CarrierCounters::Add(counters.parks);
   owner.wait.store(&kJoinWait, std::memory_order_relaxed);
 }
 
-// Like SwitchTo(), without the observer, for the first mount of a child, which runs in the place of its owner and holds
-// the count. It moves from no carrier: SwitchTo() instead costs fib(30) by All 1.8 % more instructions. (As above
-// EndRootFrame())
+// Like SwitchTo(), without the observer, for the first mount of a child that runs in its owner's place and holds the
+// count. It was on no carrier before. With SwitchTo() fib(30) by All takes 1.8 % more instructions. (Counted as said
+// above EndRootFrame().)
 inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
   current = &child;
   BeginShare();

@@ -15,7 +15,7 @@
 
 namespace weft::internal {
 
-// A driver is made by the OS thread that owns it, so StartCarrier() waits to hear whether that worked.
+// The OS thread that owns a driver makes it, so StartCarrier() waits for the outcome.
 struct OsHost::Seat {
   OsHost& host;
   Carrier& carrier;
@@ -51,7 +51,7 @@ bool OsHost::StartCarrier(Carrier& carrier, absl::Status* why) noexcept {
   AwaitDone(seat->ready);
   if (!seat->driver_status.ok()) {
     seat->thread.Join();
-    // One without words had no memory for them.
+    // A status without words means that there was no memory for them.
     if (why != nullptr) *why = seat->driver_status.message().empty() ? NoMemory() : std::move(seat->driver_status);
     return false;
   }
@@ -73,7 +73,8 @@ void OsHost::RunCarrier(void* argument) noexcept {
   seat.host.AnnounceDone(seat.ready);
   if (!runs) return;
   seat.carrier.Main();
-  // A driver is destroyed by its owner, and not before nobody can ring it: another carrier, or who stops the runtime.
+  // A driver is destroyed by its owner, after the last thread that might ring it: another carrier, or the thread that
+  // stops the runtime.
   seat.host.AnnounceDone(seat.left);
   seat.host.AwaitDone(seat.host.all_left_);
   seat.carrier.duties.driver.reset();

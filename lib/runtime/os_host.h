@@ -32,8 +32,8 @@ class OsHost final : public Host {
   static void RunCarrier(void* seat) noexcept;
 
   const std::shared_ptr<Backend> backend_;
-  Atomic<uint32_t> all_left_{0};  // no carrier runs any more: nobody rings
-  std::unique_ptr<Seat> seats_;  // a list; under the runtime's pool lock; nobody else looks
+  Atomic<uint32_t> all_left_{0};  // no carrier runs any more, so no thread rings one
+  std::unique_ptr<Seat> seats_;  // a list; used under the runtime's pool lock, and at its end
 };
 
 }  // namespace weft::internal

@@ -17,12 +17,12 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
 
 bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.HasInjected(); }
 
-// The deque is full and may not grow, or could not, because memory is short. The inject queue needs none.
+// The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
 void RunQueue::InjectInstead(ThreadBlock& thread) noexcept { runtime_.Inject(thread); }
 
-// What was injected comes behind what is here already, and before what comes here next. First the oldest is taken: its
-// place is free then, so that neither queue starves the other when the deque is full. It does not grow: a full deque is
-// the front of one long queue then, and whoever is woken goes to the end of the rest.
+// Injected threads go behind the threads that are here already, and before those that come next. First the oldest is
+// taken, which frees its place, so that neither queue starves the other when the deque is full. The deque does not
+// grow: a full deque is the front of one long queue, and woken threads go to the end of the rest.
 ThreadBlock* RunQueue::TakeOldest() noexcept {
   ThreadBlock* thread = deque.TakeOldest();
   if (!runtime_.HasInjected()) [[likely]]
@@ -32,7 +32,7 @@ ThreadBlock* RunQueue::TakeOldest() noexcept {
   return thread;
 }
 
-// This carrier's share: every other one that comes to its queue takes one as well.
+// Takes this carrier's share. Every other carrier that looks for a thread takes one as well.
 void RunQueue::AdmitInjected() noexcept {
   ThreadQueue admitted;
   runtime_.TakeInjected(std::min({runtime_.ShareOfInjected(), kAdmittedPerDispatch, deque.Room()}), admitted);
@@ -41,8 +41,8 @@ void RunQueue::AdmitInjected() noexcept {
   NotifyPushed();
 }
 
-// The order is not promised, so others are tried as well; but never two in a row, so that the oldest waits for two
-// turns of each at most, which is promised.
+// The order is not promised, so a simulation tries others as well. But never two in a row out of order, because it is
+// promised that the oldest waits for at most two turns of each.
 ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
   if (std::exchange(out_of_turn_, false)) return nullptr;
   ThreadBlock* thread = nullptr;
@@ -111,8 +111,8 @@ void RunQueue::JudgeTheft(int64_t nanos) noexcept {
   theft_pause_ns_ = worth_it ? 0 : std::clamp(2 * theft_pause_ns_, kWorthStealingNanos, kMaxPauseNanos);
 }
 
-// Gives the processor away meanwhile: to the victim, if there are more carriers than processors. A victim that computes
-// will not come to its threads: the pause lasts no longer than it takes to tell.
+// Yields the processor meanwhile, to the victim if there are more carriers than processors. If the victim turns out to
+// compute, it will not come to its threads, and the pause ends.
 void RunQueue::PauseBeforeTheft() noexcept {
   const int64_t progress = victim_->Progress();
   const int64_t begin = runtime_.Now();

@@ -1,13 +1,13 @@
 // Layer runtime. Which runnable thread runs next on a carrier?
 //
-// The oldest of its deque; when that is empty, one that is nobody's (the inject queue), and then another carrier's
-// oldest. Oldest first, so that a thread that is runnable waits for one turn of each that was runnable before it.
-// HACKING.md, "Who is next, and when", has the rules.
+// The oldest of its deque; if that is empty, one of the inject queue, which belongs to no carrier; else another
+// carrier's oldest. Oldest first, so that a runnable thread waits for one turn of each thread that was runnable before
+// it. HACKING.md, "Who is next, and when", has the rules.
 //
-// Thefts. A theft costs both sides some hundred nanoseconds, most of it for cache lines that change hands. After one
-// that brought less work than kWorthStealingNanos, from a carrier that went on with its own meanwhile, the thief pauses
-// before the next, twice as long each time. (A million children that do nothing, forked in one scope on four carriers
-// of two processors: 180 to 260 ns a child without, 65 to 90 with.)
+// Thefts. A theft costs both sides some hundred nanoseconds, mostly for cache lines that move. If it brought less work
+// than kWorthStealingNanos, the thief pauses before the next one, twice as long each time. The pause ends early if the
+// victim computes. (A million children that do nothing, forked in one scope on four carriers of two processors: 180 to
+// 260 ns a child without pauses, 65 to 90 with them.)
 //
 // Who may call: the carrier that owns it. Thieves take from `deque`.
 #ifndef WEFT_LIB_RUNTIME_RUN_QUEUE_H_
@@ -29,7 +29,7 @@ class RuntimeCore;
 
 class RunQueue {
  public:
-  // Threads that come from the inject queue into the deque in one dispatch: what they cost must not be felt.
+  // How many threads move from the inject queue into the deque in one dispatch, at most: a dispatch must stay short.
   static constexpr size_t kAdmittedPerDispatch = 64;
   static constexpr int64_t kWorthStealingNanos = 500;
   static constexpr int64_t kMaxPauseNanos = 32'000;
@@ -41,13 +41,13 @@ class RunQueue {
   RunQueue(const RunQueue&) = delete;
   RunQueue& operator=(const RunQueue&) = delete;
 
-  // ---- Puts a runnable thread in; NotifyPushed() then tells whoever is idle.
+  // ---- Puts a runnable thread in; NotifyPushed() then tells idle carriers.
   [[gnu::always_inline]] void Push(ThreadBlock& thread) noexcept {
     if (!deque.Push(&thread)) [[unlikely]]
       InjectInstead(thread);
   }
-  // The same for a thread that is woken, or ends another's wait: without allocating. What does not fit is for
-  // everybody, and comes to the end of a deque when there is room.
+  // The same for a thread that is woken: does not allocate. A thread that does not fit goes to the inject queue, and
+  // comes to the end of a deque when there is room.
   void PushWoken(ThreadBlock& thread) noexcept {
     if (!deque.PushIfRoom(&thread)) [[unlikely]]
       InjectInstead(thread);
@@ -56,24 +56,24 @@ class RunQueue {
 
   // ---- Takes one out, or returns null.
   ThreadBlock* TakeOldest() noexcept;
-  // In a simulation, instead: another one than the oldest, now and then.
+  // In a simulation, tried first: now and then another one than the oldest.
   ThreadBlock* TakeOutOfTurn() noexcept;
   // Another carrier's oldest. Pauses first if thefts have not been worth it, unless others rely on the caller.
   ThreadBlock* Steal(bool may_pause) noexcept;
-  // In the tree below `scope`. Others go to the inject queue, for a carrier that may run them. One that lies in the
-  // deque of a carrier that computes gets there in time. (TakeOver)
+  // One in the tree below `scope`. Other threads of this deque go to the inject queue, for a carrier that may run them.
+  // Descendants in the deque of a carrier that computes get there too, in time. (TakeOver)
   ThreadBlock* TakeDescendant(const ScopeRecord& scope) noexcept;
 
   // Was the thread that was taken last stolen? Asked once.
   bool TookStolen() noexcept { return std::exchange(stolen_, false); }
-  // The turn of a stolen thread has taken so long.
+  // The turn of the stolen thread has taken that long.
   void JudgeTheft(int64_t nanos) noexcept;
 
   // A hint.
   bool OthersWait() const noexcept;
-  // All of its threads go to where every carrier finds them. False: there were none.
+  // Moves all of its threads to where every carrier finds them. False: there were none.
   bool InjectAll() noexcept;
-  // The same for those of another carrier, which computes: nobody knows for how long.
+  // The same for the threads of another carrier, which computes, for an unknown time.
   void TakeOver(RunQueue& other) noexcept;
 
   uint32_t Choose(uint32_t count) noexcept;

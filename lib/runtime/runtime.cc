@@ -71,7 +71,7 @@ absl::Status OutOfRange(const char* option, int value, int low, int high) {
       absl::StrCat("RuntimeOptions::", option, " is ", value, "; it must be from ", low, " to ", high));
 }
 
-// Options and environment to what the runtime is given; the environment is read, and checked, in any case.
+// From options and environment to what the runtime is given. The environment is always read and checked.
 absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   internal::RuntimeConfig config;
   const int parallelism = IntFromEnvironment("WEFT_PARALLELISM", 1, kMaxParallelism, 0);
@@ -127,9 +127,9 @@ bool OnCarrier() noexcept {
   return carrier != nullptr && !carrier->runtime.inherited();
 }
 
-// The handler of exit(). What it cannot wait for it leaves as it is, to end with the process: a default runtime whose
-// virtual thread calls exit(), one that is being started or stopped just now, perhaps below us on this stack, one whose
-// carriers are in the parent, and one whose threads do not end in time.
+// The handler of exit(). It leaves a default runtime that it cannot wait for as it is, to end with the process: one
+// whose virtual thread calls exit(); one that is being started or stopped just now, perhaps below us on this stack; one
+// whose carriers are in the parent; and one whose threads do not end in time.
 void StopDefaultAtExit() {
   if (OnCarrier()) return;
   Runtime* runtime;
@@ -139,7 +139,7 @@ void StopDefaultAtExit() {
     runtime = std::exchange(default_runtime, nullptr);
   }
   if (runtime == nullptr || runtime->core().inherited()) return;
-  process_exits.store(true, std::memory_order_relaxed);  // for who learns that its root was cancelled
+  process_exits.store(true, std::memory_order_relaxed);  // for a Run() that learns that its root was cancelled
   internal::RuntimeCore& core = runtime->core();
   core.CancelRoots(CancelReason::Kind::kRuntimeExit);
   if (core.AwaitNoRoots(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
@@ -229,7 +229,7 @@ void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexc
          "the parent only; start one here with Runtime::Create()";
   WEFT_CHECK(!OnCarrier())
       << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
-  // Another OS thread may destroy the runtime, which ends the root, before we have come to wait for that.
+  // Another OS thread may destroy the runtime, which ends the root, before we begin to wait for that.
   core.HoldRoots();
   core.StartRoot(root);
   core.host->AwaitDone(done);

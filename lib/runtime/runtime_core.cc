@@ -89,8 +89,8 @@ absl::Status RuntimeCore::Start() noexcept {
   return absl::OkStatus();
 }
 
-// Under pool_lock_. The carrier may run before it is found among the others; it finds them, and its own deque. False,
-// and nothing is changed, if something for it is missing: then `why`, unless it is null, says what.
+// Under pool_lock_. The new carrier may run before others can find it. Returns false, and changes nothing, if something
+// for it is missing; then `why`, unless it is null, says what.
 bool RuntimeCore::AddCarrier(absl::Status* why) noexcept {
   const uint32_t index = static_cast<uint32_t>(carriers_.size());
   std::unique_ptr<Carrier> made = Carrier::Make(*this, index);
@@ -131,7 +131,7 @@ void RuntimeCore::RootEnded(ThreadBlock& root) noexcept {
 }
 
 void RuntimeCore::RootGone() noexcept {
-  // [roots/1] release: pairs with [roots/2] and [roots/3]. After it the runtime may be gone: the wake-up uses the
+  // [roots/1] release: pairs with [roots/2] and [roots/3]. Afterwards the runtime may be gone: the wake-up uses the
   // address only.
   if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
 }
@@ -202,7 +202,7 @@ bool RuntimeCore::RunShutdownBatch(int max) noexcept {
 }
 
 bool RuntimeCore::RunStopCallbacks() noexcept {
-  // A callback may make requests itself, which are carried on when it is over.
+  // A callback may make requests itself, which are carried out when it has returned.
   static thread_local bool running = false;
   if (running) return false;
   ScopeRecord* const scope = stop_callbacks_.Pop();
@@ -228,7 +228,7 @@ Carrier* RuntimeCore::FindParked() noexcept {
 void RuntimeCore::NotifyWork() noexcept {
   const auto notified = idle.Notify([this] { return FindParked(); }, [this](Carrier& each) { host->Ring(each); });
   if (notified == IdleCarriers::Notified::kSeenTo) return;
-  // Nobody is free. Carriers that wait for children look whether one of them is among what there is.
+  // No carrier is free. Carriers that wait in a destructor look whether the work is a descendant of theirs.
   if (any_blocked_.load(std::memory_order_relaxed) > 0) RingBlocked();
 }
 
@@ -241,9 +241,9 @@ bool RuntimeCore::HasWork() noexcept {
   return false;
 }
 
-// A carrier whose thread waits in a destructor runs nothing but that thread's children. If too few are left for the
-// rest, a spare one takes its place until it is back: the limit moves, and a carrier above it retires when it next
-// looks.
+// A carrier whose thread waits in a destructor runs only descendants of that thread's scope. If too few carriers are
+// left for the other threads, a spare one takes its place meanwhile: the limit moves, and later a carrier above it
+// retires when it next looks.
 void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   if (blocked.blocked.fetch_add(1, std::memory_order_relaxed) > 0) return;  // it is counted already
   std::lock_guard guard(pool_lock_);
@@ -252,7 +252,7 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_));
   const auto limit = static_cast<uint32_t>(std::min(config.parallelism + spares, config.max_pool_size));
   while (carriers_.size() < limit) {
-    // Without a spare one the strangers wait; the children run here, so this destructor ends.
+    // Without a spare one the other threads wait. The children run here, so this destructor ends.
     if (!AddCarrier(/*why=*/nullptr)) break;
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);

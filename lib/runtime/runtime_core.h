@@ -1,4 +1,5 @@
-// The state that the carriers of one runtime share: who there is, what waits for a carrier, and who is idle.
+// The state that the carriers of one runtime share: the carriers themselves and which of them are idle, the roots, and
+// the threads and shutdowns that wait for a carrier.
 #ifndef WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 #define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 
@@ -50,8 +51,8 @@ struct RuntimeCounts {
   int carriers = 0;
 };
 
-// How long exit() waits for the virtual threads of the default runtime, which it has asked to end: as long as who stops
-// a container waits. Written by tests.
+// How long exit() waits for the virtual threads of the default runtime, which it has asked to end: about as long as a
+// container is given to stop. Written by tests.
 extern constinit int64_t g_exit_patience_ns;
 
 class RuntimeCore {
@@ -62,12 +63,12 @@ class RuntimeCore {
   // Starts the carriers. An error leaves none running.
   absl::Status Start() noexcept;
 
-  // Held by a wake-up that is not made by one of the carriers: what it woke may end the runtime before the call is
-  // over.
+  // Held during a wake-up that no carrier of this runtime makes: the woken thread may end the runtime before the call
+  // is over.
   class OutsideCall {
    public:
     explicit OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
-      // relaxed: what it is about to wake is parked, and the runtime there, still.
+      // relaxed: what it is about to wake is still parked, so the runtime still exists.
       if (runtime_ != nullptr) runtime_->outside_calls_.fetch_add(1, std::memory_order_relaxed);
     }
     OutsideCall(const OutsideCall&) = delete;
@@ -89,8 +90,8 @@ class RuntimeCore {
   // ---- Roots: virtual threads outside every scope.
   void StartRoot(ThreadBlock& root) noexcept;
   void RootEnded(ThreadBlock& root) noexcept;
-  void RootGone() noexcept;  // the last touch of the runtime by a root, or by who called HoldRoots()
-  // An OS thread that is no carrier, about to start a root or to wake a thread: keeps the runtime until it calls
+  void RootGone() noexcept;  // the last touch of the runtime by a root, or by the caller of HoldRoots()
+  // For an OS thread that is no carrier, and is about to start a root or to wake a thread: keeps the runtime until
   // RootGone().
   void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(CancelReason::Kind kind) noexcept;
@@ -143,12 +144,12 @@ class RuntimeCore {
   // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share
   // what it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
   bool inherited() const noexcept { return inherited_; }
-  // One line a thread: what it is, and what it waits on, and what `annotate` says of it after that. For reports; exact
-  // when nothing runs.
+  // One line for each thread: what it is, what it waits for, and what `annotate` adds. For reports; exact when nothing
+  // runs.
   using Annotate = std::function<std::string(const ThreadBlock& thread)>;
   std::string DescribeThreads(const Annotate& annotate = nullptr) noexcept;
-  // For simulations, while no thread runs. From now on shields hide nothing: what was requested is brought to what is
-  // inside. Until PutShieldsBack().
+  // For simulations, while no thread runs: until PutShieldsBack(), shields hide nothing. Requests are brought to what
+  // is inside them.
   void LiftShields() noexcept;
   void PutShieldsBack() noexcept { shields_lifted_ = false; }
   bool shields_lifted() const noexcept { return shields_lifted_; }
@@ -186,7 +187,7 @@ class RuntimeCore {
 
   Lock roots_lock_;
   SiblingList roots_;
-  // relaxed: who adds knows that the runtime is not being destroyed yet, or that a root of it is counted still.
+  // relaxed: whoever adds knows that the runtime is not being destroyed yet, or that a root is still counted.
   Atomic<uint32_t> live_roots_{0};
 
   // Calls visit(thread, argument) for every thread that is known, before its children, under the locks above them.

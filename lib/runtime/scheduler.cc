@@ -100,12 +100,13 @@ void EndCounted(ScopeRecord& scope) noexcept {
 void MakeRunnable(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
   Carrier* carrier = Carrier::Current();
-  // A wake-up goes to the deque of whoever woke it: what it is woken for is in this processor's cache.
+  // A woken thread goes to the waker's deque: the data that it was woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
     carrier->queue.PushWoken(thread);
     carrier->queue.NotifyPushed();
   } else {
-    // Once it is in the queue, the thread may end, and its root, and whoever waits for that may destroy the runtime.
+    // Once it is in the queue, the thread and its root may end, and a caller that waits for the root may destroy the
+    // runtime.
     runtime.HoldRoots();
     runtime.Inject(thread);
     runtime.NotifyWork();
@@ -122,7 +123,7 @@ void Wake(ThreadBlock& thread) noexcept {
 }
 
 void WakeCancelled(ThreadBlock& thread) noexcept {
-  // Plain: nobody else owns the thread while its one wake-up is on the way, and Wake() publishes it.
+  // A plain write: while its one wake-up is on the way no other thread owns it, and Wake() publishes the write.
   thread.unwind = true;
   Wake(thread);
 }
@@ -172,8 +173,8 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
   constexpr int kMaxBatches = 16;
   for (int i = 0; i < kMaxBatches && runtime.RunShutdownBatch(Carrier::kShutdownBatch); ++i) {
   }
-  // The carriers may all be held. One of them does this between its threads: here it has user code below it, which may
-  // hold a lock that a callback takes.
+  // An OS thread that is no carrier calls the callbacks too, because all carriers may be held. A carrier calls them
+  // between its threads, and not here, above user code that may hold a lock which a callback takes.
   if (Carrier::Current() != nullptr) return;
   for (int i = 0; i < kMaxBatches && runtime.RunStopCallbacks(); ++i) {
   }
@@ -210,7 +211,7 @@ void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept {
 
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {
   if (runtime.OnCarrier()) return ArmTimer(timer, deadline_ns);
-  // No carrier's: it is rung, in case that it sleeps for longer.
+  // The caller is no carrier. The carrier is rung, in case it sleeps for longer.
   Carrier& carrier = runtime.carrier(0);
   carrier.duties.timers.Insert(timer, deadline_ns);
   runtime.host->Ring(carrier);

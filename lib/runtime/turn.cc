@@ -30,7 +30,7 @@ bool Turn::EnterWait(AwaitingFrame awaiting, const WaitKind& kind, void* waiting
   return true;
 }
 
-// A carrier takes ids by the thousand; the rest of the last thousand, if it does not suffice, is given up.
+// A carrier takes 1,024 ids at once. If the rest of them does not suffice for a call, it is dropped.
 uint64_t Turn::TakeIds(uint32_t count) noexcept {
   constexpr uint64_t kIds = 1024;
   const uint64_t taken = std::max<uint64_t>(kIds, count);

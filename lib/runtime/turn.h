@@ -1,4 +1,5 @@
-// Layer runtime. What is known of the thread that is mounted on a carrier, and what does it ask of the carrier?
+// Layer runtime. What does a carrier know of the thread that is mounted on it, and what does the thread ask of the
+// carrier?
 //
 // A turn begins when a thread is mounted and ends when it parks, yields or ends. In between other threads may run in
 // its place (in_place_joins.h): `current` is the one that runs now. When the coroutine's resume() returns to the
@@ -11,7 +12,7 @@
 //   kUnwind    EnterBoundary(): it is cancelled            destroys its frames (unwind_turn.h)
 //   kForeign   ForeignCall::Enter()                        asks the foreign code (foreign_turn.h)
 //
-// Who may call: the OS thread, or the fiber, that runs the carrier. The counters are read by anybody.
+// Who may call: the OS thread, or the fiber, that runs the carrier. Any thread may read the counters.
 #ifndef WEFT_LIB_RUNTIME_TURN_H_
 #define WEFT_LIB_RUNTIME_TURN_H_
 
@@ -55,8 +56,9 @@ struct CarrierCounters {
 
 class Turn {
  public:
-  // A thread yields after so many checkpoints in one turn at which there was nothing to wait for, or which ended at a
-  // boundary at once; they are counted in units, of which one that accepted a connection takes kAcceptUnits.
+  // A thread yields when it has used up kReadyBudget in one turn. Each checkpoint at which there was nothing to wait
+  // for, or whose wait ended at a boundary at once, takes kCheckpointUnits; one that accepted a connection takes
+  // kAcceptUnits.
   static constexpr int kCheckpointUnits = 16;
   static constexpr int kAcceptUnits = 1;
   static constexpr int kReadyBudget = 64 * kCheckpointUnits;
@@ -81,13 +83,14 @@ class Turn {
   // The thread goes on in its turn, with what is left of its share.
   void Remount(ThreadBlock& thread) noexcept;
   void Unmount(ThreadBlock& thread) noexcept;
-  // The thread is unmounted, and somebody else's from now on.
+  // The thread is unmounted, and no longer ours.
   std::coroutine_handle<> Leave() noexcept {
     current = nullptr;
     action = Action::kGone;
     return std::noop_coroutine();
   }
-  // The thread's wait is over, or is to be: returns its kind, or null. It is unwound if the kind says so.
+  // Ends the thread's wait, and returns its kind, or null. Marks the thread to be unwound if it is cancelled and the
+  // kind says so (cancel_wins).
   static const WaitKind* EndWait(ThreadBlock& thread) noexcept;
 
   // Another turn inside this one: what a destructor runs while it waits for children. (pinned_run.h)

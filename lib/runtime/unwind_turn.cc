@@ -17,7 +17,7 @@ namespace {
 constexpr WaitKind kDrainWait = {ParkReason::kDrain, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/false,
                                  /*for_children=*/true};
 
-// As JoinCount::Wait(), for a wait that others may press.
+// Like JoinCount::Wait(), for a wait that others may press.
 bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) noexcept {
   Drain& drain = *scope.drain();
   const ThreadKey owner = drain.owner = thread.key();
@@ -34,20 +34,20 @@ bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) n
     if (impatient) scope.SetPatience(ends ? now + patience : TimerWheel::kNoDeadline);
   });
   if (drained) return true;
-  // The thread is nobody's: from here on it is looked at from outside, as by anybody else.
+  // The thread belongs to nobody from here on: what follows uses only what any other thread may use.
   if (TheWantedLocks().AnyHeldBy(owner, since)) PressHolder(owner, since);
   return false;
 }
 
-// The owner is suspended until the children of `scope` have ended. False: it is somebody else's.
+// The owner waits, suspended, until the children of `scope` have ended. Returns false if it is no longer ours.
 bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
   thread.wait.store(&kDrainWait, std::memory_order_relaxed);
   scope.owner_parked = false;
-  turn.waits_at = {};  // at no co_await
+  turn.waits_at = {};  // it waits at no co_await
   turn.Unmount(thread);
   CarrierCounters::Add(turn.counters.parks);
-  // A thread that has got no lock since the scope was opened holds none that an exception would give back. In a
-  // simulation it may be something else that the children wait for.
+  // A thread that has got no lock since the scope was opened holds none that an exception would release. In a
+  // simulation the children may wait for something else.
   const bool may_be_pressed =
       scope.drain() != nullptr && (thread.HasLockedSince(scope) || turn.runtime.config.chooser != nullptr);
   if (!(may_be_pressed ? EnterDrain(turn.runtime, thread, scope) : scope.children.Wait())) return false;

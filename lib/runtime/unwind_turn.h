@@ -13,7 +13,7 @@
 namespace weft::internal {
 
 enum class AfterUnwind : uint8_t {
-  kLeft,        // the thread waits for children, and is somebody else's
+  kLeft,        // the thread waits for children, and is no longer ours
   kAtBoundary,  // the frame that awaits the boundary is its leaf
   kAtRoot,      // all of its frames are gone
 };

@@ -38,14 +38,15 @@ void Event::Set() noexcept {
     waiters_.GrantAll(woken);
     listened = listened_;
   }
-  // First: who is woken may destroy the event.
+  // First: a thread that is woken may destroy the event.
   if (listened) [[unlikely]]
     TellListeners();
   internal::Waiters::WakeAll(woken);
 }
 
-// One at a time, so that one that goes waits for one request at most. Either it is in the list when Set() comes for it,
-// or Listen() sees that the event is set: it links before it looks under waiters_.lock, and Set() comes after that.
+// One listener at a time, so that a listener that leaves waits for one request at most. No listener is missed: either
+// it is in the list when Set() takes it from there, or its Listen() sees that the event is set, since Listen() adds it
+// to the list before it looks under waiters_.lock.
 void Event::TellListeners() noexcept {
   for (bool more = true; more;) {
     std::optional<internal::RuntimeCore::OutsideCall> call;
@@ -55,7 +56,8 @@ void Event::TellListeners() noexcept {
       internal::EventListener* const listener = listeners_.PopFront();
       if (listener == nullptr) return;
       more = !listeners_.empty();
-      // Its thread leaves no earlier than this lock is free; then it may be gone, and the event with the last of them.
+      // The listener's thread cannot leave before this lock is released. After that it may be gone, and so may the
+      // event, if this was the last listener.
       runtime = listener->thread->runtime;
       call.emplace(*runtime);
       listener->on_set(*listener);

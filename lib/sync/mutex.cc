@@ -47,7 +47,8 @@ bool Mutex::TakeLocked() noexcept {
   return true;
 }
 
-// A holder that cannot go on before its children have ended, one of which may be the caller, gives the lock back now.
+// If the holder drains, it is made to give the lock back now: it could not go on before its children have ended, and
+// the caller may be one of them.
 bool Mutex::Suspend(internal::AwaitingFrame frame) noexcept {
   internal::ThreadKey holder;
   uint32_t scopes_opened = 0;
@@ -77,7 +78,7 @@ bool Mutex::Withdraw(internal::ThreadBlock& thread) noexcept {
   return true;
 }
 
-// Stays held if somebody waits: it is handed over.
+// If a thread waits, the lock stays held, and is handed over.
 void Mutex::Unlock() noexcept {
   internal::ThreadBlock* next;
   {

@@ -90,7 +90,7 @@ void Semaphore::Release() noexcept {
   if (next != nullptr) internal::Wake(*next);
 }
 
-// A permit is anonymous to its semaphore. Who has got it says so itself. (drain.h)
+// A semaphore does not know the holder of each permit. So the thread that gets one counts it itself. (drain.h)
 Permit::Permit(Semaphore* semaphore) noexcept : semaphore_(semaphore), receipt_(internal::CountPermit()) {}
 
 void Permit::Release() noexcept {

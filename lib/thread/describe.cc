@@ -20,7 +20,7 @@ VirtualThread::State StateOf(const ThreadBlock& block) noexcept {
       return wait != nullptr && wait->timed ? VirtualThread::State::kTimedWaiting : VirtualThread::State::kWaiting;
     }
     case Phase::kActive: {
-      // It waits for its children, and whoever ends last resumes it.
+      // It may wait for its children, the last of which resumes it.
       const WaitKind* wait = block.wait.load(std::memory_order_relaxed);
       return wait != nullptr && wait->for_children ? VirtualThread::State::kWaiting : VirtualThread::State::kRunnable;
     }

@@ -1,6 +1,6 @@
-// A virtual thread as messages and reports name it.
+// How messages and reports name a virtual thread.
 //
-// Any OS thread, as long as the control block lives. What is said of another thread's state may have changed by the
+// Any OS thread may call these, as long as the control block lives. The state of another thread may have changed by the
 // time it is read.
 #ifndef WEFT_LIB_THREAD_DESCRIBE_H_
 #define WEFT_LIB_THREAD_DESCRIBE_H_
@@ -23,11 +23,11 @@ int CarrierOf(const ThreadBlock& thread) noexcept;
 std::string DescribeThread(const ThreadBlock& thread);
 // "VirtualThread[#25,name]"
 std::string ThreadLabel(const ThreadBlock& thread);
-// The same of one that may be gone; of 0 "an OS thread".
+// The same for a thread that may be gone; for 0 "an OS thread".
 std::string ThreadLabel(uint64_t id);
 // DescribeThread() of the current one, or "an OS thread that runs no virtual thread".
 std::string DescribeCaller();
-// DescribeThread() of one that has ended.
+// DescribeThread() for a thread that has ended.
 std::string DescribeEnded(uint64_t id, std::string_view name);
 
 }  // namespace weft::internal

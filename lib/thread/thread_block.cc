@@ -16,7 +16,7 @@ ThreadIdentity& ThreadBlock::Identity() {
   return *known;
 }
 
-// What encloses a scope does not change while it is open, and it is open while it has a thread.
+// The records outside of a scope do not change while it is open, and it is open as long as it has a thread.
 bool ThreadBlock::IsInside(const ScopeRecord& scope) const noexcept {
   for (const ScopeRecord* at = home; at != nullptr;) {
     if (at == &scope) return true;

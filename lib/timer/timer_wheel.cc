@@ -40,7 +40,7 @@ void TimerWheel::Insert(TimerNode& node, int64_t deadline_ns) noexcept {
 bool TimerWheel::Cancel(TimerNode& node) noexcept {
   std::lock_guard guard(lock_);
   bool was_armed = false;
-  // A loop, because a fire that is being waited for may have armed the node again.
+  // A loop, because the fire function that was waited for may have armed the node again.
   while (true) {
     if (node.slot_ != TimerNode::kNotArmed) {
       const int slot = node.slot_;
@@ -171,7 +171,7 @@ void TimerWheel::PublishNext() noexcept {
 int64_t TimerWheel::MoveDown(int64_t max) noexcept {
   const int from = moving_;
   int64_t moved = 0;
-  moving_ = -1;  // SlotFor() is to give the place below
+  moving_ = -1;  // so that SlotFor() returns the place below
   while (moved < max && slots_[from].head != nullptr) {
     TimerNode& node = *slots_[from].head;
     Unlink(node);

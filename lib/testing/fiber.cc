@@ -116,8 +116,8 @@ void Prepare(Registers& registers, void* stack, size_t bytes, void (*main)()) no
 
 #endif
 
-// ---- The sanitizers. Inlined, because ThreadSanitizer keeps a call stack of its own for each fiber: what is entered
-// on one side of a switch is not to be left on the other.
+// ---- The sanitizers. Inlined, because ThreadSanitizer keeps a call stack of its own for each fiber: a function that
+// is entered on one side of a switch must not be left on the other.
 
 #if __has_feature(address_sanitizer)
 [[gnu::always_inline]] inline void AsanBeforeSwitch(void** save, const void* stack, size_t bytes) noexcept {
@@ -143,7 +143,7 @@ void* TsanCurrent() noexcept { return nullptr; }
 [[gnu::always_inline]] inline void TsanBeforeSwitch(void*) noexcept {}
 #endif
 
-// More than Main(), and what it calls after its function has returned, need of a stack.
+// More stack than Main() needs, with what it calls after its function has returned.
 [[maybe_unused]] constexpr size_t kMainBytes = size_t{16} * 1024;
 
 size_t RoundUpToPages(size_t bytes) noexcept {
@@ -189,8 +189,8 @@ Fiber::Fiber(std::function<void()> function, size_t stack_bytes, const char* nam
 Fiber::~Fiber() {
   WEFT_CHECK(!running_) << "a fiber is destroyed while it runs, or after it has switched to another";
   TsanDestroy(context_->tsan_fiber);
-  // The frames that were left lying there have poisoned their borders. A function that has returned leaves those of
-  // Main() and of the switch.
+  // Abandoned frames leave their borders poisoned. After a function that has returned, those of Main() and of the
+  // switch are left.
   [[maybe_unused]] const size_t left = done_ ? std::min(kMainBytes, context_->stack_bytes) : context_->stack_bytes;
   ASAN_UNPOISON_MEMORY_REGION(static_cast<const char*>(context_->stack) + context_->stack_bytes - left, left);
   ::munmap(context_->mapping, context_->mapping_bytes);

@@ -73,7 +73,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   }
   void OnCheckpoint(uint64_t thread) noexcept override;
 
-  // For reports, of a thread that waits: " at file.cc:31 for 2s, held by VirtualThread[#3]".
+  // For reports about a thread that waits: " at file.cc:31 for 2s, held by VirtualThread[#3]".
   std::string WaitOf(const internal::ThreadBlock& thread, int64_t now_ns) const {
     const internal::WaitKind* const kind = thread.wait.load(std::memory_order_relaxed);
     const auto found = waits_.find(thread.id);
@@ -83,7 +83,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
     if (wait.at.line() != 0) absl::StrAppend(&text, " at ", wait.at.file_name(), ":", wait.at.line());
     const absl::Duration waited = absl::Nanoseconds(now_ns - wait.since_ns);
     if (waited > absl::ZeroDuration()) absl::StrAppend(&text, " for ", absl::FormatDuration(waited));
-    // Only then what it waits for is surely there.
+    // Only while it is parked what it waits for surely exists.
     const bool parked = thread.state.Observe().phase() == internal::ThreadState::Phase::kParked;
     if (parked && kind->whose != nullptr) absl::StrAppend(&text, kind->whose(thread));
     return text;
@@ -116,7 +116,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 
   ext::SchedulingObserver* const next_;
   Host* host_ = nullptr;
-  // The last wait of each thread that has not ended. In memory of its own, for some thousand threads: a test may hold
+  // The last wait of each thread that has not ended. In an arena for some thousand threads, because a test may assert
   // that nothing is allocated.
   static constexpr size_t kArenaBytes = size_t{1} << 19;
   const std::unique_ptr<std::byte[]> arena_ = std::make_unique_for_overwrite<std::byte[]>(kArenaBytes);
@@ -125,7 +125,7 @@ class Simulation::Trace final : public ext::SchedulingObserver {
   std::pmr::unordered_map<uint64_t, Wait> waits_{&nodes_};
 };
 
-// One fiber a carrier. Whoever waits for something on the OS thread itself, drives them.
+// One fiber for each carrier. The OS thread runs them while it waits for something itself, like the end of a Run().
 class Simulation::Host final : public internal::Host {
  public:
   Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, SimulationOptions options)
@@ -194,8 +194,8 @@ class Simulation::Host final : public internal::Host {
   internal::XorShiftChooser chooser;
 
  private:
-  // Who runs on and on, so that never all are parked, may be waiting for time to pass: after so many steps each takes
-  // about what it takes in production.
+  // Threads that run on and on, so that never all carriers are parked, may wait for time to pass. So after that many
+  // steps each further step takes about the time that it takes in production.
   static constexpr int64_t kFreeSteps = 10'000;
   static constexpr int64_t kFreeStepsPerThread = 100;  // that is alive
   static constexpr int64_t kStepNanos = 100;
@@ -223,7 +223,7 @@ class Simulation::Host final : public internal::Host {
     Carrier::SetCurrent(nullptr);
   }
 
-  // What a Run() may take, from here.
+  // How much time, and how many turns, a Run() may take from here on.
   void SetLimits() noexcept {
     // Saturates, both times.
     const int64_t max_ns = absl::ToInt64Nanoseconds(options_.max_time);
@@ -256,7 +256,7 @@ class Simulation::Host final : public internal::Host {
     }
   }
 
-  // All are parked: the kernel first, then time.
+  // All carriers are parked: waits for the kernel first, then lets time pass.
   void Advance() {
     steps_ = 0;
     constexpr int64_t kKernelPatienceNanos = 200'000;
@@ -268,13 +268,13 @@ class Simulation::Host final : public internal::Host {
     }
     if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
     if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
-    // What the children of a cancelled thread wait for may be what it gives back when its frame goes.
+    // The children of a cancelled thread may wait for something that the thread releases when its frame is destroyed.
     if (in_flight == 0 && !PressOneDrain(*core)) {
       Stuck("deadlock: all virtual threads are parked, with no timer and no I/O");
     }
   }
 
-  // What a carrier waits for in its sleep comes also while others run, as it does where the kernel wakes it.
+  // Completions reach a sleeping carrier also while others run, like in production, where the kernel wakes it.
   void PollParked() {
     for (std::unique_ptr<Seat>& seat : seats_) {
       if (seat->parked && seat->carrier.duties.driver != nullptr && seat->carrier.duties.driver->in_flight() > 0)
@@ -306,7 +306,7 @@ class Simulation::Host final : public internal::Host {
     return false;
   }
 
-  // What has been done to end a Run() that does not end by itself.
+  // What was done so far to end a Run() that does not end by itself.
   enum class Stage : uint8_t { kRuns, kAsked, kUnshielded };
 
   // The Run() does not end by itself.

@@ -13,12 +13,12 @@
 namespace weft::internal {
 namespace {
 
-// What the handlers of sanitizers need to print a stack; only what is used is ever there.
+// Enough for a sanitizer's handler to print a stack. Pages that are not used are never allocated.
 constexpr size_t kAlternateStackBytes = size_t{256} * 1024;
 
 struct sigaction previous;
 
-// A line that is put together without allocation.
+// A line of text that is built without allocation.
 class Line {
  public:
   void Add(const char* text) noexcept {
@@ -40,7 +40,7 @@ class Line {
   size_t used_ = 0;
 };
 
-// Async-signal-safe, as far as it goes; what was there before is what it is.
+// Async-signal-safe itself; of the handler that was there before, it is not known.
 void OnFault(int signal, siginfo_t* info, void* context) noexcept {
   const int saved_errno = errno;
   if (const Fiber* fiber = Fiber::Current(); fiber != nullptr && fiber->IsBelowStack(info->si_addr)) {
@@ -94,7 +94,7 @@ void InstallHandler() noexcept {
   ours.sa_sigaction = &OnFault;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   ::sigemptyset(&ours.sa_mask);
-  // First what was there: the handler may be needed as soon as it is installed.
+  // First learns the earlier handler, which may be needed as soon as ours is installed.
   int error = ::sigaction(SIGSEGV, nullptr, &previous);
   if (error == 0) error = ::sigaction(SIGSEGV, &ours, nullptr);
   WEFT_CHECK(error == 0) << "sigaction(SIGSEGV) failed with errno " << errno;

@@ -31,7 +31,7 @@ int NextError(size_t index) noexcept {
   return call >= fault.options.first && call - fault.options.first < fault.options.times ? fault.options.error : 0;
 }
 
-// What a failing entry returns, where that is not -1 with errno set.
+// What a failing entry returns: -1 with errno set, except for those listed here.
 enum class Failure { kMinusOne, kError, kMinusError };
 template <auto kEntry>
 constexpr Failure kFailure = Failure::kMinusOne;

@@ -21,9 +21,9 @@
 //
 // `Explore` runs the program again and again, each time with other choices, until all executions within the bound have
 // been seen, or `max_executions`, or one in which something is wrong. It chooses which thread takes the next step,
-// which store a load reads, where a store goes in modification order (memory.h), whom a futex wakes, and what the
-// program asks for with `Choose(n)`; a choice in the constructor makes one exploration out of many small programs. The
-// code under test is compiled with WEFT_MODEL, which turns `Atomic` and the fences into the checker's.
+// which store a load reads, where a store goes in modification order (memory.h), which sleeper a futex wakes, and what
+// the program asks for with `Choose(n)`; a choice in the constructor makes one exploration out of many small programs.
+// The code under test is compiled with WEFT_MODEL, which turns `Atomic` and the fences into the checker's.
 //
 // A violation is: a `Require` that does not hold; a WEFT_CHECK that fails; a data race on a Cell, or on the beginning
 // and end of an atomic's life; a deadlock, where every thread that has not ended sleeps (with `kMayEndWaiting = true`
@@ -75,7 +75,8 @@ struct Options {
   int preemptions = 2;
   // An exploration that is not over by then stops, and says so.
   int64_t max_executions = 10'000'000;
-  // 0: all executions, depth first. Otherwise `max_executions` that are drawn, for programs that cannot be exhausted.
+  // 0: all executions, depth first. Otherwise `max_executions` are drawn at random, for programs that cannot be
+  // exhausted.
   uint64_t seed = 0;
   // Of compare_exchange_weak, in one execution. A loop that only tries again needs none.
   int spurious_failures = 0;

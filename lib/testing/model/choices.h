@@ -23,7 +23,7 @@ class Choices {
 
   enum class Kind : uint8_t { kValue, kSwitch };
 
-  // kSwitch: 0 is to go on, anything else costs a preemption; drawn less often.
+  // kSwitch: 0 goes on with the same thread; anything else costs a preemption, and is drawn less often.
   int Choose(int count, Kind kind = Kind::kValue) {
     if (count <= 1) return 0;
     if (depth_ == length_) Extend(count, kind);
@@ -38,9 +38,9 @@ class Choices {
   // Whether the next choice is a new one, and not a repetition on the way to where the last execution is left.
   bool IsNew() const { return depth_ == length_; }
   int depth() const { return depth_; }
-  // Of the choice at this depth and those after it, no other alternative is to be tried.
+  // No other alternative of the choice at this depth, or of later ones, will be tried.
   void ForgetFrom(int depth) { length_ = depth; }
-  // There was a choice, known to make no difference, and 0 was taken.
+  // Notes a choice that was known to make no difference: 0 was taken.
   void NoteForced(int count) {
     if (count > 1 && writes_text_) AppendText(0, count);
   }

@@ -26,7 +26,7 @@ namespace weft::internal::model {
 namespace {
 
 constexpr size_t kStackBytes = size_t{128} * 1024;
-// How often all threads may go once more round their loops with nothing new to see.
+// How often all threads may go round their loops once more although there is nothing new to see.
 constexpr int kFutileRounds = 64;
 
 }  // namespace
@@ -160,7 +160,7 @@ void Execution::Fail(const std::string& violation) {
   Leave();
 }
 
-// Forgets what the running actor was about.
+// Abandons what the running actor was doing.
 void Execution::Leave() {
   const int actor = actor_;
   actor_ = kNone;
@@ -188,7 +188,7 @@ Mask Execution::Ready() {
   return ready;
 }
 
-// The next thread, where the last one cannot go on: free. kNone: the execution is over.
+// The next thread, where the last one cannot go on, which costs no preemption. kNone: the execution is over.
 int Execution::PickNext() {
   if (live_ == 0) return kNone;
   const Mask ready = Ready();
@@ -223,7 +223,7 @@ Mask Execution::Preempters() {
   return others | (spurious_wakes_left_ > 0 ? asleep_ : Sleepers(Sleep::kTimed));
 }
 
-// A step that makes no difference to any other thread. Its schedule says that nobody came first.
+// A step that makes no difference to any other thread. The schedule says that no other thread came first.
 void Execution::PrivateStep() {
   CountStep();
   if (std::exchange(chosen_, false)) return;

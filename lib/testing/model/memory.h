@@ -43,7 +43,7 @@ inline constexpr int kMaxStores = 100;  // to one atomic
 inline constexpr int kMaxClock = 250;   // releases by one thread
 inline constexpr int kMaxCells = 64;    // plain variables
 
-// Who builds the program before the threads run, and looks at it after them: is ordered with everything.
+// The actor that builds the program before the threads run, and looks at it after them. It is ordered with everything.
 inline constexpr int kNobody = -1;
 
 // Threads, a bit each.
@@ -79,7 +79,7 @@ class Memory {
 
   // An empty memory in which nobody acts.
   void Reset();
-  // What there is by now is known to all.
+  // All threads know what there is by now.
   void StartThreads();
 
   // ---- Operations of `thread`, or of kNobody.

@@ -38,7 +38,7 @@ bool Search::Meet(uint64_t state, int preemptions_left) {
   return true;
 }
 
-// False: the execution has gone on in vain since the state was met. No choice after it is to be tried.
+// False: the execution has gone on in vain since it met the state, and no choice after that will be tried.
 bool Search::MakeLook() {
   const Look& look = ahead_[looks_made_++ % kLooksAhead];
   if (states_.Enter(look.state, look.preemptions_left)) return true;

@@ -1,12 +1,13 @@
 // Which executions of a program have been, and which one comes next?
 //
 // All of them are a tree of choices (choices.h), which is walked depth first, or along paths that are drawn. Much of
-// the tree is left out, by what the executions so far have shown:
+// the tree is left out, because of what the executions so far have shown:
 //
 //   states  Whatever comes after a state has been explored already, if the search has been there before (state_set.h).
 //           An execution that comes to it again is cut.
-//   uses    Who uses an atomic, and who writes to it. What one thread alone writes, that thread loads without a choice
-//           of who comes first: it makes no difference. When more is learned, the search begins again.
+//   uses    Which threads use an atomic, and which write to it. If only one thread writes it, that thread's loads need
+//           no choice of which thread comes first: it makes no difference. When more is learned, the search begins
+//           again.
 #ifndef WEFT_LIB_TESTING_MODEL_SEARCH_H_
 #define WEFT_LIB_TESTING_MODEL_SEARCH_H_
 
@@ -34,7 +35,7 @@ class Search {
     kNone,    // all have been
   };
   Next Advance();
-  // Nothing is left out from here on, and nothing is remembered: what runs is one execution, of known choices.
+  // From here on nothing is left out or remembered: one execution runs, by known choices.
   void TakeAll();
   // No execution is cut from here on.
   void StopCutting() { cuts_ = false; }
@@ -43,7 +44,8 @@ class Search {
 
   // Whether the running execution may be cut here.
   bool CutsHere() const { return cuts_ && choices_.IsNew(); }
-  // False: it is to be cut. The look is made some states later, when the state set's memory has arrived.
+  // False: the execution must be cut. The look at the set comes some states later, when its memory has arrived in the
+  // cache.
   bool Meet(uint64_t state, int preemptions_left);
   // Makes the looks that are left, unless it has failed.
   void EndExecution(bool failed);

@@ -1,4 +1,4 @@
-// The states that a search has been in, so that it goes on from each only once.
+// The states that a search has seen, so that it goes on from each only once.
 #ifndef WEFT_LIB_TESTING_MODEL_STATE_SET_H_
 #define WEFT_LIB_TESTING_MODEL_STATE_SET_H_
 
@@ -7,8 +7,9 @@
 
 namespace weft::internal::model {
 
-// States by their hashes of 61 bits: two of ten million are taken for one with a probability of about 2e-5. With each,
-// the preemptions that were left when it was last gone on from. A look is a cache miss: Prefetch() some time before.
+// Keeps 61 bits of a hash for each state: that any two of ten million states are taken for one has a probability of
+// about 2e-5. Also keeps how many preemptions were left when the search last went on from there. A look is a cache
+// miss: call Prefetch() some time before.
 class StateSet {
  public:
   static constexpr int kMaxLeft = 6;

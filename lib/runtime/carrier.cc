@@ -24,6 +24,8 @@ std::unique_ptr<Carrier> Carrier::Make(RuntimeCore& runtime, uint32_t index) noe
   return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index, std::move(sightings)));
 }
 
+// Called once by the host, on the carrier's OS thread or fiber. When it returns, the runtime stops, and nothing is
+// mounted.
 void Carrier::Main() noexcept {
   SetCurrent(this);
   while (!runtime.stopping()) {

@@ -18,6 +18,8 @@ void Dispatch::RunThread(ThreadBlock& first) noexcept {
   running.store(false, std::memory_order_relaxed);
 }
 
+// One turn: `first`, and every thread that runs in its place after it. When it returns, no thread is mounted, and the
+// last one is parked, queued or gone.
 void Dispatch::RunChain(ThreadBlock& first) noexcept {
   BeginInLoop();
   for (std::coroutine_handle<> next = BeginOrResume(first);;) {

@@ -13,6 +13,8 @@ namespace weft::internal {
 Duties::Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept
     : timers(runtime.Now()), runtime_(runtime), queue_(queue), sightings_(std::move(sightings)), index_(index) {}
 
+// Called between two threads, also when there is nothing to run. Sets how many dispatches come before the next poll,
+// from how long the last ones took.
 void Duties::PollTimersAndDriver() noexcept {
   const int64_t now = runtime_.Now();
   const int64_t nanos_per_dispatch = (now - polled_ns_) / (dispatches_per_poll_ - until_poll_ + 1) + 1;
@@ -27,6 +29,8 @@ void Duties::PollTimersAndDriver() noexcept {
   }
 }
 
+// Called before a carrier sleeps, by the carrier. The preface says why it wakes earlier than its timers while another
+// carrier is awake.
 int64_t Duties::ParkDeadline() noexcept {
   asleep.store(true, std::memory_order_relaxed);
   StoreLoadFence();  // [asleep/1] seq_cst: pairs with itself, on another carrier

@@ -128,6 +128,8 @@ std::coroutine_handle<> InPlaceJoins::EndThread(ThreadBlock& thread, ThreadBlock
   return ContinueJoin(*scope);
 }
 
+// For a child that had a turn of its own. If it was the last of `scope`, the owner goes on: here, if there is time in
+// this turn, or from the queue. Otherwise no thread is mounted any more.
 std::coroutine_handle<> InPlaceJoins::CountEnd(ScopeRecord& scope) noexcept {
   switch (scope.children.End()) {
     case JoinCount::Last::kNo:
@@ -150,6 +152,8 @@ std::coroutine_handle<> InPlaceJoins::CountEnd(ScopeRecord& scope) noexcept {
   return Leave();
 }
 
+// Called by whoever brings the count of `scope` to zero, instead of by the owner: ends the daemons, or closes the scope
+// of an All. In both cases the count may rise again; then the owner waits on.
 bool InPlaceJoins::CompleteJoin(ScopeRecord& scope) noexcept {
   if (scope.has_daemons) [[unlikely]] {
     scope.EndDaemons();
@@ -164,6 +168,8 @@ bool InPlaceJoins::CompleteJoin(ScopeRecord& scope) noexcept {
   return scope.children.Drained() || scope.children.Wait();
 }
 
+// After CompleteJoin(): mounts the owner in place of the child that has just ended, and returns its leaf, unless it
+// must be unwound.
 std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   CarrierCounters::Add(counters.wakes);
@@ -225,6 +231,8 @@ std::coroutine_handle<> InPlaceJoins::ContinueJoin(ScopeRecord& scope) noexcept 
   return BeginInPlace(*child, scope);
 }
 
+// Called every kPerLook threads that begin in place: looks at the clock, and does what is due. False: other threads
+// wait, and have waited for long enough.
 bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   if (runtime.config.chooser != nullptr) {
     in_place_budget_ = 1;
@@ -242,6 +250,8 @@ bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   return !runtime.HasInjected() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
 }
 
+// The checkpoint and the wait of a join. It returns the owner's frame if nothing is left to wait for, or else the first
+// child that runs in the owner's place, or nothing.
 std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
   PromiseBase& frame = awaiting.frame;

@@ -36,6 +36,8 @@ OsHost::OsHost(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(b
 
 OsHost::~OsHost() = default;
 
+// Under the runtime's pool lock. When it returns true, the carrier's OS thread has a driver, and is about to call
+// Main().
 bool OsHost::StartCarrier(Carrier& carrier, absl::Status* why) noexcept {
   std::unique_ptr<Seat> seat(new (std::nothrow) Seat(*this, carrier));
   if (seat == nullptr) {
@@ -60,6 +62,7 @@ bool OsHost::StartCarrier(Carrier& carrier, absl::Status* why) noexcept {
   return true;
 }
 
+// The whole life of a carrier's OS thread.
 void OsHost::RunCarrier(void* argument) noexcept {
   Seat& seat = *static_cast<Seat*>(argument);
   PrepareFrameCache();  // false: short of memory; the shared lists serve meanwhile

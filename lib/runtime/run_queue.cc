@@ -52,6 +52,8 @@ ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
   return thread;
 }
 
+// For a destructor that waits (pinned_run.h), and may run no other threads: those that it meets in this deque go to the
+// inject queue.
 ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
   bool moved = false;
   ThreadBlock* found = nullptr;
@@ -84,6 +86,7 @@ ThreadBlock* RunQueue::Steal(bool may_pause) noexcept {
   return StealFromAny();
 }
 
+// Tries every other carrier, from a random one on, and notes the victim.
 ThreadBlock* RunQueue::StealFromAny() noexcept {
   const uint32_t count = runtime_.carrier_count();
   if (count < 2) return nullptr;
@@ -126,6 +129,7 @@ void RunQueue::PauseBeforeTheft() noexcept {
   }
 }
 
+// Called when the other carrier has been running one thread for kReliefNanos. (duties.h)
 void RunQueue::TakeOver(RunQueue& other) noexcept {
   ThreadQueue taken;
   size_t count = 0;

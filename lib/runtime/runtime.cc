@@ -175,6 +175,7 @@ Runtime& Runtime::Default() {
 
 Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {}
 
+// Also called for the default runtime, by StopDefault() and at exit().
 Runtime::~Runtime() {
   if (core_->inherited()) {
     core_.release();  // nothing of it runs here, and what it has in the kernel is the parent's
@@ -223,6 +224,7 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
 
 constinit int64_t g_exit_patience_ns = 10'000'000'000;
 
+// Called by the OS thread that has called Run(). `done` becomes 1 in EndRoot().
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
   WEFT_CHECK(!core.inherited())
       << "Run() in a child of fork() on a runtime that was started before the fork, and whose carriers are threads of "

@@ -41,6 +41,8 @@ RuntimeCore::RuntimeCore(RuntimeConfig runtime_config, std::unique_ptr<Host> run
   next_runtime_ = std::exchange(all_runtimes, this);
 }
 
+// No root is left when this is called, so no carrier has anything to run. The destructor waits for wake-ups by other OS
+// threads, then stops the carriers.
 RuntimeCore::~RuntimeCore() {
   {
     std::lock_guard guard(all_runtimes_lock);
@@ -201,6 +203,8 @@ bool RuntimeCore::RunShutdownBatch(int max) noexcept {
   return true;
 }
 
+// Called by carriers between their threads, and by OS threads that have made a request. Makes the callbacks of one
+// StopOnCancel.
 bool RuntimeCore::RunStopCallbacks() noexcept {
   // A callback may make requests itself, which are carried out when it has returned.
   static thread_local bool running = false;
@@ -283,6 +287,8 @@ void RuntimeCore::RingBlocked() noexcept {
 
 // ---- What there is.
 
+// Sums what each carrier has counted, and what other OS threads have. While threads run, the numbers may be of
+// different moments.
 RuntimeCounts RuntimeCore::Counts() noexcept {
   RuntimeCounts counts;
   // relaxed: numbers to look at.
@@ -345,6 +351,8 @@ void RuntimeCore::ForEachThread(void (*visit)(ThreadBlock& thread, void* argumen
   for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) WalkDown(*root, &walk);
 }
 
+// Delivers again every request that a shield had hidden. The threads are collected first, because delivering takes the
+// locks that ForEachThread() holds.
 void RuntimeCore::LiftShields() noexcept {
   shields_lifted_ = true;
   std::vector<ThreadBlock*> threads;

@@ -78,6 +78,8 @@ std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) n
   return RequireCarrier("co_await of a join").AwaitChildren(scope, frame);
 }
 
+// Like the end of a child that had a turn of its own (InPlaceJoins::CountEnd), but on any OS thread: the owner is made
+// runnable, and never resumed here.
 void EndCounted(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   RuntimeCore& runtime = *owner.runtime;
@@ -97,6 +99,7 @@ void EndCounted(ScopeRecord& scope) noexcept {
   }
 }
 
+// Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
 void MakeRunnable(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
   Carrier* carrier = Carrier::Current();
@@ -152,6 +155,8 @@ void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
                   : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
 }
 
+// Counts the thread and tells the observer before the thread can run. InPlaceJoins::StartHere() does the same on the
+// fast path of a fork.
 void StartThread(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = *thread.runtime;
   Carrier* carrier = Carrier::Current();

@@ -58,6 +58,8 @@ bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
 
 }  // namespace
 
+// Called by ResumeOrUnwind(). After kLeft the thread is no longer mounted; otherwise it is mounted, and `unwind` is
+// false.
 AfterUnwind Unwind(Turn& turn, ThreadBlock& thread) noexcept {
   for (;;) {
     const UnwindStep step = UnwindUntilBusy(thread);

@@ -1,10 +1,11 @@
 // Fork and join at its finest: trees of calls, each of which forks some more.
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <ranges>
+#include <span>
 #include <tuple>
-#include <utility>
-#include <vector>
 
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
@@ -54,10 +55,10 @@ BENCHMARK(BM_FibFork)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManual
 
 Task<int64_t> Skynet(int64_t number, int64_t size) {
   if (size == 1) co_return number;
-  std::vector<Task<int64_t>> children;
-  children.reserve(10);
-  for (int64_t i = 0; i < 10; ++i) children.push_back(Skynet(number + i * size / 10, size / 10));
-  const std::vector<int64_t> sums = co_await All(std::move(children));
+  const auto child = [=](int64_t i) { return Skynet(number + i * size / 10, size / 10); };
+  const std::array<int64_t, 10> sums =
+      co_await All(std::array{child(0), child(1), child(2), child(3), child(4), child(5), child(6), child(7), child(8),
+                              child(9)});
   co_return std::accumulate(sums.begin(), sums.end(), int64_t{0});
 }
 
@@ -75,14 +76,18 @@ BENCHMARK(BM_Skynet)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualT
 template <int kQueens>
 Task<int64_t> Nqueens(int column, Board<kQueens> board) {
   if (column == kQueens) co_return 1;
-  std::vector<Task<int64_t>> children;
+  std::array<char, kQueens> safe;
+  size_t count = 0;
   for (int row = 0; row < kQueens; ++row) {
-    if (!IsSafe<kQueens>(board, column, row)) continue;
-    board[column] = static_cast<char>(row);
-    children.push_back(Nqueens<kQueens>(column + 1, board));
+    if (IsSafe<kQueens>(board, column, row)) safe[count++] = static_cast<char>(row);
   }
-  const std::vector<int64_t> solutions = co_await All(std::move(children));
-  co_return std::accumulate(solutions.begin(), solutions.end(), int64_t{0});
+  const auto child = [&](char row) {
+    board[column] = row;
+    return Nqueens<kQueens>(column + 1, board);
+  };
+  std::array<int64_t, kQueens> solutions;
+  co_await All(std::span(safe).first(count) | std::views::transform(child), std::span(solutions));
+  co_return std::accumulate(solutions.begin(), solutions.begin() + count, int64_t{0});
 }
 
 // Warmed up with a smaller board, because this one takes seconds.

@@ -4,6 +4,9 @@
 //
 //   absl::StatusOr<std::vector<Quote>> quotes = co_await weft::All(servers | std::views::transform(Ask));
 //
+//   std::array<int64_t, 64> sums;
+//   co_await weft::All(parts | std::views::transform(Sum), std::span(sums));  // no vector
+//
 // Each branch is a virtual thread, a child of a scope that All opens on the calling thread and closes before it
 // returns. The first failure cancels the other branches; when they have ended, that failure is the result. To stop at
 // the first success, use Any() (race.h); to bound how many run at once, Map() (for_each.h).
@@ -12,9 +15,12 @@
 //   none returns a status                           std::tuple<T...>, or throws the first exception
 //   one or more are absl::Status or absl::StatusOr  absl::StatusOr<std::tuple<T...>>; an exception is thrown
 //   a range of tasks of T, of absl::StatusOr<T>     std::vector<T>, absl::StatusOr<std::vector<T>>
-//   a range of tasks of void, of absl::Status       nothing, absl::Status
+//   a std::array of n such tasks                    std::array<T, n>, absl::StatusOr<std::array<T, n>>
+//   a range of such tasks, and a std::span          nothing, absl::Status; the results are in the span
+//   a range or an array of tasks of void            nothing
+//   a range or an array of tasks of absl::Status    absl::Status
 //
-// In the tuple, a branch of void or absl::Status has std::monostate. In the vector, a T& is a
+// In the tuple, a branch of void or absl::Status has std::monostate. In the vector and the array, a T& is a
 // std::reference_wrapper<T>. A range is any input range of tasks: a vector, moved or not, or a view. The call moves the
 // tasks out of the range at once, and does not use the range afterwards. Like everything that takes a Task, All() takes
 // whatever a Task can await. What All() returns can be awaited, or passed on where a Task is wanted. (task.h)
@@ -22,23 +28,24 @@
 // Cancellation: a checkpoint, also without branches. If the caller is cancelled, All cancels the branches and waits for
 // them.
 //
-// Cost. This is the fast path of fork and join. The control blocks lie in the awaiting frame; those of a range are one
-// allocation. The first branch runs at once in the caller's place. Each further branch begins where the last one ended,
-// unless another carrier has taken it by then.
+// Cost. This is the fast path of fork and join. The control blocks lie in the awaiting frame: without a range All()
+// allocates nothing. Those of a range are one allocation from the cache of frames, if the range knows its size; the
+// vector of the results is another. The first branch runs at once in the caller's place. Each further branch begins
+// where the last one ended, unless another carrier has taken it by then.
 #ifndef WEFT_ALL_H_
 #define WEFT_ALL_H_
 
 #include "weft/internal/compiler.h"
 
-#include <algorithm>
+#include <array>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <new>
-#include <tuple>
 #include <source_location>
+#include <span>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -47,10 +54,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/internal/all_scope.h"
+#include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
-#include "weft/internal/frame_cache.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
+#include "weft/internal/range_of_branches.h"
 #include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
@@ -58,8 +66,20 @@
 namespace weft {
 
 namespace internal {
+
 template <class... T>
 class AllAwaiter;
+
+template <class T>
+using TupleElement = std::conditional_t<std::is_void_v<FlatValue<T>>, std::monostate, FlatValue<T>>;
+template <class T>
+using AllElement = Kept<TupleElement<T>>;
+
+template <class R, class V>
+concept AssignsResults =
+    !std::is_void_v<FlatValue<ValueOf<RangeElement<R>>>> &&               // tasks with results are wanted
+    std::is_assignable_v<V&, TupleElement<ValueOf<RangeElement<R>>>&&>;  // the span's elements take the results
+
 }  // namespace internal
 
 // Runs the tasks, and returns a tuple of their results, in the same order.
@@ -74,23 +94,29 @@ auto All(A&&... tasks);
 // have no results.
 template <internal::RangeOfTasks R>
 auto All(R&& tasks);
+// The same of a std::array; returns an array.
+template <internal::ArrayOfTasks A>
+auto All(A&& tasks);
+// The same, with the results in `results`: that of the n-th task is assigned to the n-th place when all tasks have
+// succeeded. Otherwise nothing is assigned. A span that has fewer places than there are tasks is a CHECK.
+template <internal::RangeOfTasks R, class V, size_t kExtent>
+  requires internal::AssignsResults<R, V>
+auto All(R&& tasks, std::span<V, kExtent> results);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
 
-template <class T>
-using TupleElement = std::conditional_t<std::is_void_v<FlatValue<T>>, std::monostate, FlatValue<T>>;
-
 template <class... T>
 using AllResult = std::conditional_t<(IsStatusLike<T> || ...), absl::StatusOr<std::tuple<TupleElement<T>...>>,
                                      std::tuple<TupleElement<T>...>>;
 
-template <class T>
-using AllVectorResult = std::conditional_t<
+// What tasks of T give together, where their results are a Collection.
+template <class T, class Collection>
+using AllOfOneType = std::conditional_t<
     std::is_void_v<FlatValue<T>>, T,
-    std::conditional_t<IsStatusLike<T>, absl::StatusOr<std::vector<Kept<TupleElement<T>>>>,
-                       std::vector<Kept<TupleElement<T>>>>>;
+    std::conditional_t<!IsStatusLike<T>, Collection,
+                       std::conditional_t<std::is_void_v<Collection>, absl::Status, absl::StatusOr<Collection>>>>;
 
 // The value of a branch that succeeded.
 template <class T>
@@ -176,69 +202,139 @@ class [[nodiscard("co_await it")]] AllAwaiter<> : public CheckpointAwaiter {
   std::tuple<> await_resume() const noexcept { return {}; }
 };
 
-template <class T>
-class [[nodiscard("co_await it")]] AllVectorAwaiter : public GivesWhenAwaited<AllVectorResult<T>> {
+// After the end, of tasks of one type: `collect` makes what they give together of their results, if there are any.
+template <class T, class Collect>
+auto TakeAll(int32_t first_failure, ResultSlot<T>* slots, Collect collect) -> AllOfOneType<T, decltype(collect())> {
+  if (first_failure >= 0) [[unlikely]] {
+    absl::Status failure = TakeFailure(slots[first_failure]);
+    if constexpr (IsStatusLike<T>) return failure;
+  }
+  if constexpr (std::is_same_v<T, absl::Status>) {
+    return absl::OkStatus();
+  } else if constexpr (IsStatusLike<T> && std::is_void_v<decltype(collect())>) {
+    collect();
+    return absl::OkStatus();
+  } else if constexpr (!std::is_void_v<T>) {
+    return collect();
+  }
+}
+
+template <class T, size_t kCount>
+using AllArrayResult = AllOfOneType<T, std::array<AllElement<T>, kCount>>;
+
+template <class T, size_t kCount>
+class [[nodiscard("co_await it")]] AllArrayAwaiter : public GivesWhenAwaited<AllArrayResult<T, kCount>> {
  public:
   using WeftAwaitable = void;
 
-  explicit AllVectorAwaiter(std::vector<Task<T>>&& tasks) noexcept : tasks_(std::move(tasks)) {}
-  AllVectorAwaiter(AllVectorAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
-  bool owes_clean_up() const noexcept { return OwesCleanUp(tasks_); }
-  ~AllVectorAwaiter() {
-    if (branches_ == nullptr) return;
-    for (size_t i = 0; i < count_; ++i) slots()[i].~ResultSlot<T>();
-    FreeFrame(branches_, Bytes(), kAlignment);
-  }
+  explicit AllArrayAwaiter(std::array<Task<T>, kCount>&& tasks) noexcept : tasks_(std::move(tasks)) {}
+  AllArrayAwaiter(AllArrayAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
 
-  bool await_ready() const noexcept { return tasks_.empty() && AtCheckpoint(); }
+  bool owes_clean_up() const noexcept { return OwesCleanUp(tasks_); }
+  bool await_ready() const noexcept { return false; }
   template <WeftPromise Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
-                                        std::source_location where = std::source_location::current()) {
-    if (tasks_.empty()) {
-      CheckpointAwaiter::Suspend({awaiting.promise(), where});
-      return std::noop_coroutine();
-    }
-    count_ = tasks_.size();
-    branches_ = static_cast<BranchBlock*>(AllocateOrDie(Bytes(), kAlignment, "the branches of All"));
-    PromiseBase** const roots = reinterpret_cast<PromiseBase**>(slots() + count_);
-    for (size_t i = 0; i < count_; ++i) {
-      auto* slot = new (slots() + i) ResultSlot<T>;
-      roots[i] = &TaskAccess::Release(std::move(tasks_[i]), *slot, "All()");
-    }
-    return AllScope::Begin(&scope_, branches_, roots, static_cast<int32_t>(count_), {awaiting.promise(), where});
+                                        std::source_location where = std::source_location::current()) noexcept {
+    PromiseBase* roots[kCount];
+    for (size_t i = 0; i < kCount; ++i) roots[i] = &TaskAccess::Release(std::move(tasks_[i]), slots_[i], "All()");
+    return AllScope::Begin(&place_.scope, place_.branches, roots, int32_t{kCount}, {awaiting.promise(), where});
   }
-  AllVectorResult<T> await_resume() {
-    if (count_ > 0 && scope_.first_failure() >= 0) [[unlikely]] {
-      absl::Status failure = TakeFailure(slots()[scope_.first_failure()]);
-      if constexpr (IsStatusLike<T>) return failure;
-    }
-    if constexpr (std::is_same_v<T, absl::Status>) {
-      return absl::OkStatus();
-    } else if constexpr (!std::is_void_v<T>) {
-      std::vector<Kept<TupleElement<T>>> values;
-      values.reserve(count_);
-      for (size_t i = 0; i < count_; ++i) values.push_back(TakeElement(slots()[i]));
-      return values;
-    }
+  AllArrayResult<T, kCount> await_resume() {
+    const auto collect = [this] { return Collect(std::make_index_sequence<kCount>()); };
+    return TakeAll(place_.scope.first_failure(), slots_, collect);
   }
 
  private:
-  // One allocation: the control blocks, the results, and the roots, which are only needed until the branches begin.
-  static constexpr size_t kAlignment = std::max(alignof(BranchBlock), alignof(ResultSlot<T>));
-  size_t SlotsOffset() const noexcept {
-    return (count_ * sizeof(BranchBlock) + alignof(ResultSlot<T>) - 1) & ~(alignof(ResultSlot<T>) - 1);
-  }
-  size_t Bytes() const noexcept { return SlotsOffset() + count_ * (sizeof(ResultSlot<T>) + sizeof(PromiseBase*)); }
-  ResultSlot<T>* slots() noexcept {
-    return reinterpret_cast<ResultSlot<T>*>(reinterpret_cast<char*>(branches_) + SlotsOffset());
+  template <size_t... I>
+  std::array<AllElement<T>, kCount> Collect(std::index_sequence<I...>) {
+    return {{TakeElement(slots_[I])...}};
   }
 
-  std::vector<Task<T>> tasks_;
-  size_t count_ = 0;
-  BranchBlock* branches_ = nullptr;
+  std::array<Task<T>, kCount> tasks_;
+  ResultSlot<T> slots_[kCount];
+  AllOf<kCount> place_;
+};
+
+template <class T>
+class [[nodiscard("co_await it")]] AllArrayAwaiter<T, 0> : public CheckpointAwaiter {
+ public:
+  explicit AllArrayAwaiter(std::array<Task<T>, 0>&&) noexcept {}
+  AllArrayResult<T, 0> await_resume() const noexcept {
+    if constexpr (std::is_same_v<T, absl::Status>) {
+      return absl::OkStatus();
+    } else if constexpr (!std::is_void_v<T>) {
+      return std::array<AllElement<T>, 0>();
+    }
+  }
+};
+
+// What is awaited of a range, wherever its results go.
+template <class T>
+class AllRangeAwaiter {
+ public:
+  using WeftAwaitable = void;
+
+  explicit AllRangeAwaiter(RangeOfBranches<T>&& branches) noexcept : branches_(std::move(branches)) {}
+  AllRangeAwaiter(AllRangeAwaiter&& other) noexcept : branches_(std::move(other.branches_)) {}  // before it is awaited
+  ~AllRangeAwaiter() {}
+
+  bool owes_clean_up() const noexcept { return branches_.owes_clean_up(); }
+  bool await_ready() const noexcept { return branches_.count() == 0 && AtCheckpoint(); }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
+                                        std::source_location where = std::source_location::current()) noexcept {
+    if (branches_.count() > 0) return branches_.Begin(&scope_, {awaiting.promise(), where});
+    CheckpointAwaiter::Suspend({awaiting.promise(), where});
+    return std::noop_coroutine();
+  }
+
+ protected:
+  template <class Collect>
+  auto Take(Collect collect) {
+    return TakeAll(branches_.count() > 0 ? scope_.first_failure() : -1, branches_.slots(), collect);
+  }
+
+  RangeOfBranches<T> branches_;
+
+ private:
   union {
     AllScope scope_;  // nothing to destroy: the last branch closes it when it ends
   };
+};
+
+template <class T>
+class [[nodiscard("co_await it")]] AllVectorAwaiter
+    : public AllRangeAwaiter<T>,
+      public GivesWhenAwaited<AllOfOneType<T, std::vector<AllElement<T>>>> {
+ public:
+  using AllRangeAwaiter<T>::AllRangeAwaiter;
+  AllOfOneType<T, std::vector<AllElement<T>>> await_resume() {
+    return this->Take([this] {
+      std::vector<AllElement<T>> values;
+      values.reserve(this->branches_.count());
+      for (size_t i = 0; i < this->branches_.count(); ++i) values.push_back(TakeElement(this->branches_.slots()[i]));
+      return values;
+    });
+  }
+};
+
+template <class T, class V>
+class [[nodiscard("co_await it")]] AllSpanAwaiter : public AllRangeAwaiter<T>,
+                                                    public GivesWhenAwaited<AllOfOneType<T, void>> {
+ public:
+  AllSpanAwaiter(RangeOfBranches<T>&& branches, std::span<V> results) noexcept
+      : AllRangeAwaiter<T>(std::move(branches)), results_(results) {
+    WEFT_CHECK(this->branches_.count() <= results.size())
+        << "the results of " << this->branches_.count() << " tasks go to a span of " << results.size();
+  }
+  AllOfOneType<T, void> await_resume() {
+    return this->Take([this] {
+      for (size_t i = 0; i < this->branches_.count(); ++i) results_[i] = TakeElement(this->branches_.slots()[i]);
+    });
+  }
+
+ private:
+  std::span<V> results_;
 };
 
 }  // namespace internal
@@ -256,9 +352,26 @@ auto All(A&&... tasks) {
 
 template <internal::RangeOfTasks R>
 auto All(R&& tasks) {
-  auto taken = internal::TasksOf(std::forward<R>(tasks));
-  using T = typename decltype(taken)::value_type::value_type;
-  return internal::AllVectorAwaiter<T>(std::move(taken));
+  using T = internal::ValueOf<internal::RangeElement<R>>;
+  return internal::AllVectorAwaiter<T>(internal::BranchesOf(std::forward<R>(tasks)));
+}
+
+template <internal::ArrayOfTasks A>
+auto All(A&& tasks) {
+  using Element = internal::RangeElement<A>;
+  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
+  using T = internal::ValueOf<Element>;
+  constexpr size_t kCount = std::tuple_size_v<std::remove_cvref_t<A>>;
+  return [&tasks]<size_t... I>(std::index_sequence<I...>) {
+    return internal::AllArrayAwaiter<T, kCount>({{internal::AsTask(std::move(tasks[I]))...}});
+  }(std::make_index_sequence<kCount>());
+}
+
+template <internal::RangeOfTasks R, class V, size_t kExtent>
+  requires internal::AssignsResults<R, V>
+auto All(R&& tasks, std::span<V, kExtent> results) {
+  using T = internal::ValueOf<internal::RangeElement<R>>;
+  return internal::AllSpanAwaiter<T, V>(internal::BranchesOf(std::forward<R>(tasks)), results);
 }
 
 }  // namespace weft

@@ -49,6 +49,7 @@
 #include "weft/internal/compiler.h"
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
@@ -241,6 +242,10 @@ template <class T>
 inline constexpr bool kMayOweCleanUp<Task<T>> = true;
 template <class T>
 inline constexpr bool kMayOweCleanUp<Task<T>&&> = true;
+template <class T, size_t kCount>
+inline constexpr bool kMayOweCleanUp<std::array<Task<T>, kCount>> = true;
+template <class T, size_t kCount>
+inline constexpr bool kMayOweCleanUp<std::array<Task<T>, kCount>&&> = true;
 template <class T>
 inline constexpr bool kMayOweCleanUp<std::vector<Task<T>>> = true;
 template <class T>

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -258,6 +259,23 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
          tasks.push_back(One());
          co_await All(std::move(tasks));
        }
+     }},
+    {"AllOfAnArrayOfNone",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(std::array<Task<int>, 0>());
+     }},
+    {"AllOfAnArrayOfReady",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(std::array{One(), One()});
+     }},
+    {"AllOfNoneIntoASpan",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await All(NoTasks(), std::span<int>());
+     }},
+    {"AllIntoASpanOfReady",
+     [](Rounds& rounds) -> Task<void> {
+       std::array<int, 1> results;
+       while (rounds.Next()) co_await All(std::array{One()}, std::span(results));
      }},
     {"RaceOfTwoReady",
      [](Rounds& rounds) -> Task<void> {

@@ -9,8 +9,10 @@
 #define WEFT_TESTS_CANCEL_SCOPE_SCENARIOS_H_
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -266,6 +268,16 @@ inline Task<absl::Status> AllOfVector() {
   co_return Expect(values.back().value() == 4 && !failed.ok());
 }
 
+inline Task<absl::Status> AllOfArray() {
+  const Counted local;
+  const std::array<Counted, 2> values = co_await All(std::array{Give(1), Give(2)});
+  const auto failed = co_await All(std::array{GiveOrFail(1, kHourMs), GiveOrFail(-1, 1)});
+  std::array<Counted, 2> results;
+  co_await All(std::array{Give(3), Give(4)}, std::span(results));
+  const absl::Status none = co_await All(std::array{GiveOrFail(-1, 1), GiveOrFail(1, kHourMs)}, std::span(results));
+  co_return Expect(values[1].value() == 2 && !failed.ok() && results[1].value() == 4 && !none.ok());
+}
+
 inline Task<absl::Status> CleansUp() {
   const Counted local;
   bool cleaned = false;
@@ -450,6 +462,7 @@ inline constexpr Scenario kScenarios[] = {
     {"Mapped", &scenarios::Mapped},
     {"AllOfTwo", &scenarios::AllOfTwo},
     {"AllOfVector", &scenarios::AllOfVector},
+    {"AllOfArray", &scenarios::AllOfArray},
     {"CleansUp", &scenarios::CleansUp},
     {"MovesOn", &scenarios::MovesOn},
     {"Shielded", &scenarios::Shielded},

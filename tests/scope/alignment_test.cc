@@ -4,10 +4,12 @@
 // task.h asks for.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stop_token>
 #include <utility>
 #include <vector>
@@ -113,6 +115,10 @@ Task<void> Alls() {
   for (int i = 0; i < 5; ++i) tasks.push_back(TryMake<A>(i));
   const auto all = co_await All(std::move(tasks));
   for (const A& each : *all) each.Look();
+  for (const A& each : co_await All(std::array{Make<A>(1), Make<A>(2)})) each.Look();
+  std::vector<A> into(5);
+  co_await All(MakeSome<A>(), std::span(into));
+  for (const A& each : into) each.Look();
   EXPECT_GE((co_await Race(Make<A>(1), Make<A>(1))).value, 1);
   EXPECT_GE((co_await Any(MakeSome<A>())).value, 0);
 }

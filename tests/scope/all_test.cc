@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <ranges>
@@ -124,12 +126,16 @@ TEST_P(AllTest, ACancelledAllCancelsItsBranches) {
 TEST_P(AllTest, AnAllThatIsNotAwaitedRunsNothing) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;
+    const auto never = [](Counted) -> Task<int> {
+      ADD_FAILURE();
+      co_return 1;
+    };
     {
-      auto all = All([](Counted) -> Task<int> {
-        ADD_FAILURE();
-        co_return 1;
-      }(Counted()));
-      EXPECT_EQ(Counted::alive, 1);
+      auto all = All(never(Counted()));
+      auto of_array = All(std::array{never(Counted()), never(Counted())});
+      auto of_range = All(std::views::iota(0, 3) | std::views::transform([&](int) { return never(Counted()); }));
+      auto moved = std::move(of_range);
+      EXPECT_EQ(Counted::alive, 6);
     }
     EXPECT_EQ(Counted::alive, 0);
     co_return;
@@ -210,6 +216,99 @@ TEST_P(AllTest, OfNoTasksAtAllARangeGivesNoResults) {
   Everywhere([]() -> Task<void> {
     EXPECT_TRUE((co_await All(std::views::empty<int> | std::views::transform(Give))).empty());
     EXPECT_EQ(co_await All(std::list<Task<absl::Status>>()), absl::OkStatus());
+  });
+}
+
+TEST_P(AllTest, AnArrayGivesAnArray) {
+  Everywhere([]() -> Task<void> {
+    const std::array<int, 3> three = co_await All(std::array{Give(1), Give(2), Give(3)});
+    EXPECT_EQ(three, (std::array{1, 2, 3}));
+    std::array<Task<int>, 2> named = {Give(4), Give(5)};
+    EXPECT_EQ(co_await All(named), (std::array{4, 5}));
+    co_await All(std::array{DoNothing(), DoNothing()});
+    EXPECT_EQ(co_await All(std::array{End(absl::OkStatus()), End(absl::OkStatus())}), absl::OkStatus());
+    const absl::StatusOr<std::array<int, 2>> both = co_await All(std::array{GiveOr(6), GiveOr(7)});
+    EXPECT_EQ(*both, (std::array{6, 7}));
+    const auto pointer = [](int i) -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(i); };
+    const std::array<std::unique_ptr<int>, 2> pointers = co_await All(std::array{pointer(8), pointer(9)});
+    EXPECT_EQ(*pointers[1], 9);
+    const std::array<std::tuple<int, int>, 1> pairs = co_await All(std::array{All(Give(10), Give(11))});
+    EXPECT_EQ(std::get<1>(pairs[0]), 11);
+  });
+}
+
+TEST_P(AllTest, AnArrayOfNoTasksGivesNoResults) {
+  Everywhere([]() -> Task<void> {
+    const std::array<int, 0> none = co_await All(std::array<Task<int>, 0>());
+    EXPECT_TRUE(none.empty());
+    co_await All(std::array<Task<void>, 0>());
+    EXPECT_EQ(co_await All(std::array<Task<absl::Status>, 0>()), absl::OkStatus());
+    EXPECT_TRUE((co_await All(std::array<Task<absl::StatusOr<int>>, 0>())).ok());
+  });
+}
+
+TEST_P(AllTest, WithASpanTheResultsAreInIt) {
+  Everywhere([]() -> Task<void> {
+    std::array<int64_t, 5> results = {-1, -1, -1, -1, -1};
+    co_await All(std::views::iota(1, 4) | std::views::transform(Give), std::span(results));
+    EXPECT_EQ(results, (std::array<int64_t, 5>{1, 2, 3, -1, -1})) << "what no task is for is left as it is";
+    std::vector<std::unique_ptr<int>> pointers(2);
+    const auto pointer = [](int i) -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(i); };
+    co_await All(std::array{pointer(1), pointer(2)}, std::span(pointers));
+    EXPECT_EQ(*pointers[1], 2);
+    EXPECT_EQ(co_await All(std::array{GiveOr(8), GiveOr(9)}, std::span(results)), absl::OkStatus());
+    EXPECT_EQ(results, (std::array<int64_t, 5>{8, 9, 3, -1, -1}));
+    EXPECT_EQ(co_await All(std::array{GiveOr(1), GiveOr(absl::DataLossError("no"))}, std::span(results)),
+              absl::DataLossError("no"));
+    EXPECT_EQ(results, (std::array<int64_t, 5>{8, 9, 3, -1, -1})) << "after a failure nothing is assigned";
+    co_await All(std::vector<Task<int>>(), std::span<int>());
+  });
+}
+
+TEST_P(AllTest, ASpanTakesWhatATaskRefersTo) {
+  Everywhere([]() -> Task<void> {
+    std::array<std::string, 2> words = {"one", "two"};
+    const auto find = [&words](size_t i) -> Task<std::string&> { co_return words[i]; };
+    std::array<std::string, 2> copies;
+    co_await All(std::array{find(1), find(0)}, std::span(copies));
+    EXPECT_EQ(copies, (std::array<std::string, 2>{"two", "one"}));
+    EXPECT_EQ(words, (std::array<std::string, 2>{"one", "two"}));
+  });
+}
+
+void AllOfTwoInto(std::span<int> results) { std::ignore = All(VectorOf(Give(1), Give(2)), results); }
+
+TEST(AllDeathTest, ASpanThatIsTooShortIsACheck) {
+  std::array<int, 1> results;
+  EXPECT_DEATH(AllOfTwoInto(results), "the results of 2 tasks go to a span of 1");
+}
+
+// A range whose size() is less than what it holds.
+struct Understated {
+  auto begin() { return tasks.begin(); }
+  auto end() { return tasks.end(); }
+  size_t size() const { return tasks.size() - 1; }
+  std::vector<Task<int>> tasks;
+};
+
+TEST(AllDeathTest, ARangeWithMoreTasksThanItSaysIsACheck) {
+  EXPECT_DEATH(std::ignore = All(Understated{VectorOf(Give(1), Give(2))}),
+               "a range of tasks has more of them than its size\\(\\), which is 1");
+}
+
+TEST_P(AllTest, TheFirstFailureOfAnArrayCancelsTheOthersAndIsTheResult) {
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    const auto branch = [](int i) -> Task<absl::StatusOr<int>> {
+      Counted local;
+      if (i == 2) co_return absl::NotFoundError("the third");
+      co_await Forever();
+      co_return i;
+    };
+    const absl::StatusOr<std::array<int, 4>> all =
+        co_await All(std::array{branch(0), branch(1), branch(2), branch(3)});
+    EXPECT_EQ(all.status(), absl::NotFoundError("the third"));
+    EXPECT_EQ(Counted::alive, 0);
   });
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <tuple>
@@ -52,6 +53,7 @@ struct World {
   Semaphore semaphore{2};
   std::optional<net::TcpStream> near, far;
   char byte = 0;
+  std::array<int, 3> ints = {};
 };
 
 Task<int> One() {
@@ -71,6 +73,7 @@ Task<int> One() {
   }
 
 using TwoInts = std::tuple<int, int>;
+using IntArray = std::array<int, 2>;
 using TwoResults = std::tuple<std::monostate, MutexGuard>;
 
 WEFT_AWAITABLE(OfTask, int, One());
@@ -96,6 +99,9 @@ WEFT_AWAITABLE(OfAllOfTasks, TwoInts, All(One(), One()));
 WEFT_AWAITABLE(OfAllOfNothing, std::tuple<>, All());
 WEFT_AWAITABLE(OfAllOfRange, void,
                All(std::views::iota(0, 3) | std::views::transform([&](int) { return world.set.Wait(); })));
+WEFT_AWAITABLE(OfAllOfArray, IntArray, All(std::array{One(), One()}));
+WEFT_AWAITABLE(OfAllIntoSpan, void, All(std::views::iota(0, 3) | std::views::transform([](int) { return One(); }),
+                                        std::span(world.ints)));
 WEFT_AWAITABLE(OfRace, MutexGuard, Race(world.mutex.Lock(), world.mutex.Lock()));
 WEFT_AWAITABLE(OfMap, std::vector<int>, Map(std::views::iota(0, 1), 2, [](int) { return One(); }));
 WEFT_AWAITABLE(OfForeign, void, Foreign([]() -> other::task<void> { co_return; }()));

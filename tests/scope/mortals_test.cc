@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <thread>
@@ -364,6 +365,11 @@ Task<void> IsABranch(World& world) {
     std::vector<Task<Mortal>> tasks;
     for (const Span span : {Span::kNone, Span::kYields}) tasks.push_back(Branched(world, span));
     const std::vector<Mortal> all = co_await All(std::move(tasks));
+  }
+  { const auto both = co_await All(std::array{Branched(world, Span::kYields), Branched(world, Span::kNone)}); }
+  {
+    const auto failed =
+        co_await All(std::array{BranchOr(world, Span::kForever), FailingBranch(), BranchOr(world, Span::kNone)});
   }
   world.results.CheckEnded("a result");
   co_await JoinAll(world, outer);

@@ -4,9 +4,11 @@
 // is cancelled, in simulations under many seeds and on real carriers.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <stop_token>
 #include <string_view>
 #include <thread>
@@ -91,6 +93,9 @@ Task<void> AwaitAny(A awaitable) {
   static_cast<void>(co_await std::move(awaitable));
 }
 Task<void> AwaitAllOf(std::vector<Task<void>> tasks) {
+  for (Task<void>& task : tasks) co_await std::move(task);
+}
+Task<void> AwaitBoth(std::array<Task<void>, 2> tasks) {
   for (Task<void>& task : tasks) co_await std::move(task);
 }
 
@@ -252,6 +257,13 @@ const Start kStarts[] = {
        co_await All(std::move(tasks));
      },
      false},
+    {"AllOfAnArray", WEFT_AWAITED(All(std::array{Lease(pool), Lease(pool)})), false},
+    {"AllIntoASpan",
+     [](Pool& pool, Exit) -> Task<void> {
+       std::array<int, 2> results;
+       co_await All(std::array{Lease<int>(pool), Lease<int>(pool)}, std::span(results));
+     },
+     false},
     {"Race", WEFT_AWAITED(Race(Lease<int>(pool), Lease<int>(pool))), false},
     {"Any", WEFT_AWAITED(Any(Lease<int>(pool), Lease<int>(pool))), false},
     {"ForEach",
@@ -293,6 +305,7 @@ const Start kStarts[] = {
          scope.Fork(All(std::move(tasks)));
        });
      }},
+    {"ForkOfAllOfAnArray", WEFT_FORKED(All(std::array{Lease(pool), Nap()}))},
     {"ForkOfWithTimeout", WEFT_FORKED(WithTimeout(absl::Hours(1), Lease(pool)))},
     {"ForkOfCatchCancelled", WEFT_FORKED(CatchCancelled(Lease(pool)))},
     {"ForkOfShield", WEFT_FORKED(Shield(Lease(pool)))},
@@ -320,6 +333,7 @@ const Start kStarts[] = {
          scope.Fork(AwaitAllOf(std::move(tasks)));
        });
      }},
+    {"ForkOfACoroutineThatIsGivenAnArray", WEFT_FORKED(AwaitBoth(std::array{Lease(pool), Nap()}))},
     {"ForkOfAllOfRacesOfRuns",
      WEFT_FORKED(All(Race(Where(kValue, 1).Run(Lease(pool)), Forever()), Await(1, Lease(pool)), Nap()))},
 };

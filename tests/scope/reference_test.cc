@@ -2,6 +2,7 @@
 // every place that a result passes, for T& and const T&.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <stop_token>
 #include <type_traits>
 #include <utility>
@@ -57,6 +58,8 @@ Task<void> Everything() {
   EXPECT_EQ(&std::get<0>(*mixed), first);
   auto all = co_await All(in.FindAll());
   EXPECT_EQ(&all[1].get(), second);
+  auto array = co_await All(std::array{in.Find(0), in.Find(1)});
+  EXPECT_EQ(&array[1].get(), second);
   auto mapped = co_await Map(std::vector<int>{0, 1}, 2, [&in](int at) { return in.Find(at); });
   EXPECT_EQ(&mapped[1].get(), second);
 

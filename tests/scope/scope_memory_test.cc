@@ -4,8 +4,11 @@
 // once, and from there on.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <new>
+#include <ranges>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -115,6 +118,10 @@ Task<absl::Status> Scenario() {
   }
   scope.Fork([]() -> Task<void> {
     auto [a, b] = co_await All(Give(1), Give(2));
+    co_await All(std::views::iota(0, 3) | std::views::transform(Give));
+    std::array<int, 2> both;
+    co_await All(std::array{Give(1), Give(2)}, std::span(both));
+    co_await All(std::array{Give(1), Give(2)});
     co_await Finally(ForEach(std::vector<int>{a, b}, 2, [](int) -> Task<void> { co_await Yield(); }),
                      []() -> Task<void> { co_await Yield(); });
     co_await Any(Give(1), Give(2));

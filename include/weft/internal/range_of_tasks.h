@@ -4,6 +4,8 @@
 
 #include "weft/internal/compiler.h"
 
+#include <array>
+#include <cstddef>
 #include <iterator>  // has the concepts of ranges as well; <ranges> is 3,500 lines of views
 #include <type_traits>
 #include <utility>
@@ -21,6 +23,14 @@ using RangeElement = std::remove_reference_t<std::ranges::range_reference_t<R>>;
 template <class R>
 concept RangeOfTasks =
     std::ranges::input_range<R> && IntoTask<std::remove_const_t<RangeElement<R>>>;
+
+template <class A>
+inline constexpr bool kIsArray = false;
+template <class E, size_t kCount>
+inline constexpr bool kIsArray<std::array<E, kCount>> = true;
+
+template <class A>
+concept ArrayOfTasks = RangeOfTasks<A> && kIsArray<std::remove_cvref_t<A>>;
 
 // The elements of a range, moved into a vector: at once, so that nothing refers to the range afterwards.
 template <RangeOfTasks R>

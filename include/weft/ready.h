@@ -97,7 +97,7 @@ class ServiceCall {
 // In the frame of Start() while it waits. If the frame is unwound, the service is asked to end, for the same reason.
 class StartGuard {
  public:
-  StartGuard(StartState& start, ChildBase& service) noexcept : start_(start), service_(service) {}
+  StartGuard(StartState& start, ChildBase& service) noexcept;
   StartGuard(const StartGuard&) = delete;
   StartGuard& operator=(const StartGuard&) = delete;
   ~StartGuard() {

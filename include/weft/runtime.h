@@ -163,10 +163,10 @@ int ReportMain(const absl::Status& status);
 std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options);
 
 template <class T>
-class RootThread final : public ThreadBlock {
+class RootThread final : public RootBlock {
  public:
   // One reference belongs to the caller of Run(), the other to the run.
-  explicit RootThread(Task<T>&& task) noexcept : ThreadBlock(/*references=*/2) {
+  explicit RootThread(Task<T>&& task) noexcept : RootBlock(/*references=*/2) {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Run()");
   }
 
@@ -179,9 +179,9 @@ class RootThread final : public ThreadBlock {
     RunRoot(core, *this, done_);
     if (cancelled_) [[unlikely]] {
       if constexpr (IsStatusLike<Result>) {
-        return CancelledStatus(Explain(root.cause));
+        return CancelledStatus(Explain(cause()));
       } else {
-        EndRunWithoutResult(root.cause);
+        EndRunWithoutResult(cause());
       }
     }
     if constexpr (std::is_same_v<Result, T>) {

@@ -1,5 +1,6 @@
 #include "weft/internal/boundary.h"
 
+#include <cstdint>
 #include <mutex>
 
 #include "weft/internal/records.h"
@@ -11,48 +12,57 @@ namespace weft::internal {
 bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
   const bool hides = record.kind == Record::Kind::kShield ||
                      (record.kind == Record::Kind::kGraceShield && !static_cast<const Boundary&>(record).requested);
-  return hides && !ShieldsLifted(*thread.runtime);
+  return hides && !ShieldsLifted(thread.runtime());
 }
 
-CancelTarget* FindTarget(ThreadBlock& thread) noexcept {
-  CancelTarget* target = thread.root.requested ? &thread.root : nullptr;
+CancelTarget FindTarget(ThreadBlock& thread) noexcept {
+  bool to_root = thread.asked();
+  Boundary* target = nullptr;
   Record* const innermost = InnermostRecord(thread);
   Record* end = nullptr;  // from here outwards nothing counts: here is the target, or the shield
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (!Hides(thread, *at)) continue;
     // What is requested outside of the innermost shield is hidden from the frame that runs now.
-    target = nullptr;
+    to_root = false;
     end = at;
     break;
   }
-  for (Record* at = innermost; at != end; at = at->outer) {
+  for (Record* at = innermost; at != end && !to_root; at = at->outer) {
     if (at->kind != Record::Kind::kOwnRequest) continue;
     auto* boundary = static_cast<Boundary*>(at);
-    if (boundary->requested && target != &thread.root) target = boundary;  // the outermost so far
+    if (boundary->requested) target = boundary;  // the outermost so far
   }
-  if (target == nullptr) return nullptr;
-  if (target != &thread.root) end = RecordOf(thread, *target);
+  if (!to_root && target == nullptr) return {};
+  const CancelTarget found{.exists = true, .boundary = target};
+  if (target != nullptr) end = target;
   for (Record* at = innermost; at != end; at = at->outer) {
     if (at->kind != Record::Kind::kCatch) continue;
     auto* boundary = static_cast<Boundary*>(at);
     // It stops the request that lies outside; it has none of its own.
-    boundary->cause = target->cause;
-    return boundary;
+    boundary->cause = CauseAt(thread, found);
+    return {.exists = true, .boundary = boundary};
   }
-  return target;
+  return found;
+}
+
+CancelCause CauseOfEnd(const ThreadBlock& thread) noexcept {
+  const Asker asker = thread.asker;
+  if (asker == Asker::kAlone) return thread.CauseAlone();
+  if (asker < Asker::kAloneOfKind) return thread.HomeOfChild()->CauseFor(asker);
+  return {static_cast<CancelReason::Kind>(static_cast<uint8_t>(asker) - static_cast<uint8_t>(Asker::kAloneOfKind)), 0};
 }
 
 bool IsCancelledSlow(ThreadBlock& thread) noexcept {
-  if (thread.state.Observe().unregistered()) thread.home->Register(thread);
+  if (thread.state.Observe().unregistered()) thread.HomeOfChild()->Register(thread);
   if (!thread.state.Observe().requested()) return false;
   std::lock_guard guard(thread.records_lock);
-  return FindTarget(thread) != nullptr;
+  return FindTarget(thread).exists;
 }
 
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept {
   std::lock_guard guard(thread.records_lock);
-  if (const CancelTarget* target = FindTarget(thread)) return target->cause;
-  return {CancelReason::Kind::kScopeClosed, thread.id, NowOf(*thread.runtime)};
+  if (const CancelTarget target = FindTarget(thread); target.exists) return CauseAt(thread, target);
+  return {CancelReason::Kind::kScopeClosed, thread.id, NowOf(thread.runtime())};
 }
 
 }  // namespace weft::internal

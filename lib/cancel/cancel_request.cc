@@ -19,15 +19,14 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
   return outermost;
 }
 
-// Under the records lock: brings the request that was made to `target` to whatever no shield hides. Returns true if the
-// thread was parked: the caller must make it runnable.
-[[nodiscard]] bool Deliver(ThreadBlock& thread, CancelTarget& target) noexcept {
-  Record* const end = RecordOf(thread, target);
+// Under the records lock: brings the request that was made to `end`, or to the root if that is null, to whatever no
+// shield hides. Returns true if the thread was parked: the caller must make it runnable.
+[[nodiscard]] bool Deliver(ThreadBlock& thread, Boundary* end, const CancelCause& cause) noexcept {
   Record* const innermost = InnermostRecord(thread);
   // The outermost shield inside the target hides everything within it.
   Record* shield = OutermostShield(thread, innermost, end);
   while (shield != nullptr && shield->kind == Record::Kind::kGraceShield) {
-    static_cast<GraceShield*>(shield)->BeginGrace(target.cause);
+    static_cast<GraceShield*>(shield)->BeginGrace(cause);
     if (Hides(thread, *shield)) break;
     shield = OutermostShield(thread, innermost, end);  // its grace was over already
   }
@@ -42,7 +41,7 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
     runnable = thread.state.EndCancel(withdrawn);
   }
   for (Record* at = exposed; at != end; at = at->outer) {
-    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target.cause);
+    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(cause);
   }
   return runnable;
 }
@@ -56,41 +55,53 @@ bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept {
   for (Record* at = innermost; at != nullptr; at = at->outer) {
     if (at->kind != Record::Kind::kOwnRequest) continue;
     auto& boundary = static_cast<Boundary&>(*at);
-    if (boundary.requested) runnable |= Deliver(thread, boundary);
+    if (boundary.requested) runnable |= Deliver(thread, &boundary, boundary.cause);
   }
-  if (thread.root.requested) runnable |= Deliver(thread, thread.root);
+  if (thread.asked()) runnable |= Deliver(thread, nullptr, CauseOfEnd(thread));
   return runnable;
 }
 
 void WakeDelivered(ThreadBlock& thread) noexcept {
-  CountWake(*thread.runtime);
+  CountWake(thread.runtime());
   MakeRunnable(thread);
 }
 
 namespace {
 
-void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause, FencePassed passed) noexcept {
+void RequestEnd(ThreadBlock& thread, Asker asker, const CancelCause& cause, FencePassed passed) noexcept {
   bool runnable = false;
   {
     std::lock_guard guard(thread.records_lock);
-    if (target.requested) return;
-    target.requested = true;
-    target.cause = cause;
+    if (thread.asked()) return;
+    thread.SetAsker(asker, cause);
     AnnounceRequest(thread, passed);
-    runnable = Deliver(thread, target);
+    runnable = Deliver(thread, nullptr, cause);
   }
   if (runnable) WakeDelivered(thread);
 }
 
 }  // namespace
 
-void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept {
-  RequestCancel(thread, target, cause, FencePassed::kNo);
+void RequestCancel(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept {
+  bool runnable = false;
+  {
+    std::lock_guard guard(thread.records_lock);
+    if (target.requested) return;
+    target.requested = true;
+    target.cause = cause;
+    AnnounceRequest(thread, FencePassed::kNo);
+    runnable = Deliver(thread, &target, cause);
+  }
+  if (runnable) WakeDelivered(thread);
+}
+
+void RequestEnd(ThreadBlock& thread, Asker asker, const CancelCause& cause) noexcept {
+  RequestEnd(thread, asker, cause, FencePassed::kNo);
 }
 
 void CancelBatch::Request() noexcept {
   WatchEach(threads_, count_, [this](ThreadBlock& thread) {
-    RequestCancel(thread, thread.root, cause_, FencePassed::kByWatchEach);
+    RequestEnd(thread, asker_, cause_, FencePassed::kByWatchEach);
   });
 }
 

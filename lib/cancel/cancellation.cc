@@ -49,7 +49,7 @@ void TimeoutBoundary::Enter(PromiseBase& awaiting, absl::Duration timeout) noexc
 }
 
 void TimeoutBoundary::RequestOwn() noexcept {
-  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, NowOf(*thread_->runtime), where_});
+  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, NowOf(thread_->runtime()), where_});
 }
 
 void TimeoutBoundary::Leave() noexcept {
@@ -60,7 +60,7 @@ void TimeoutBoundary::Leave() noexcept {
 
 void TimeoutBoundary::Fire(TimerNode* node) noexcept {
   TimeoutBoundary& boundary = *static_cast<Timer*>(node)->boundary;
-  RuntimeCore& runtime = *boundary.thread_->runtime;
+  RuntimeCore& runtime = boundary.thread_->runtime();
   boundary.RequestOwn();
   // The rest of a large scope's children is asked by the carriers: the boundary may be waited for.
   RunShutdowns(runtime);

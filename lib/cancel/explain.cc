@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lib/thread/describe.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
@@ -19,19 +20,19 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread) {
   if (cause.text != nullptr) reason.text = cause.text;
   if (thread == nullptr) return reason;
   if (cause.when_ns != CancelCause::kUnknownTime) {
-    const int64_t ago = NowOf(*thread->runtime) - cause.when_ns;
-    reason.when = absl::FromUnixNanos(WallNowOf(*thread->runtime) - ago);
+    const int64_t ago = NowOf(thread->runtime()) - cause.when_ns;
+    reason.when = absl::FromUnixNanos(WallNowOf(thread->runtime()) - ago);
   }
   // A thread that was asked to end as a whole was asked by its scope. So the way goes on with that scope's owner.
-  for (ThreadBlock* at = thread; at->home != nullptr; at = at->home->owner) {
+  for (ThreadBlock* at = thread; at->home() != nullptr; at = at->home()->owner) {
     {
       std::lock_guard guard(at->records_lock);
-      if (!at->root.requested || !at->root.cause.IsOf(cause)) break;
+      if (!at->asked() || !CauseOfEnd(*at).IsOf(cause)) break;
     }
-    const std::string scope(at->home->name());
+    const std::string scope(at->home()->name());
     reason.path.push_back(absl::StrCat(ThreadLabel(*at),
                                        scope.empty() ? ", forked in a scope" : ", forked in the scope ", scope, " of ",
-                                       ThreadLabel(*at->home->owner)));
+                                       ThreadLabel(*at->home()->owner)));
   }
   return reason;
 }

@@ -9,17 +9,17 @@
 namespace weft::internal {
 
 bool PushRecordSlow(ThreadBlock& thread) noexcept {
-  if (thread.state.Observe().unregistered()) thread.home->Register(thread);
+  if (thread.state.Observe().unregistered()) thread.HomeOfChild()->Register(thread);
   return LookUnderLock(thread, [&thread] {
     // In a destructor that an unwinding runs, the request may be hidden or delivered by now.
-    return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread) != nullptr);
+    return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread).exists);
   });
 }
 
 void PopRecordSlow(ThreadBlock& thread) noexcept {
   LookUnderLock(thread, [&thread] {
     if (!thread.state.Observe().requested()) return;
-    bool left = thread.root.requested;
+    bool left = thread.asked();
     for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
       left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;
     }

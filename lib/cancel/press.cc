@@ -46,7 +46,7 @@ void PressDrain(const Drain& drain) noexcept {
 
 bool PressOneDrain(const RuntimeCore& runtime) noexcept {
   Drain* const pressed =
-      TheDrains().PressIf([&runtime](const Drain& each) { return each.thread->runtime == &runtime; });
+      TheDrains().PressIf([&runtime](const Drain& each) { return &each.thread->runtime() == &runtime; });
   if (pressed != nullptr) ResumePressed(*pressed);
   return pressed != nullptr;
 }

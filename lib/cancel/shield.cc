@@ -1,6 +1,7 @@
 // A shield with a grace limit. (weft/cancellation.h)
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "weft/cancellation.h"
@@ -21,20 +22,18 @@ void GraceShield::Enter(PromiseBase& awaiting) noexcept {
   if (!thread_->state.Observe().requested()) return;
   // The grace counts from the earliest request that was made before and that no other shield hides.
   std::lock_guard guard(thread_->records_lock);
-  const CancelTarget* earliest = nullptr;
+  std::optional<CancelCause> earliest;
+  const auto take = [&earliest](const CancelCause& cause) {
+    if (!earliest.has_value() || cause.when_ns < earliest->when_ns) earliest = cause;
+  };
   Record* at = outer;
   for (; at != nullptr && !Hides(*thread_, *at); at = at->outer) {
     if (at->kind != Kind::kOwnRequest) continue;
     const auto& boundary = static_cast<const Boundary&>(*at);
-    if (boundary.requested && (earliest == nullptr || boundary.cause.when_ns < earliest->cause.when_ns)) {
-      earliest = &boundary;
-    }
+    if (boundary.requested) take(boundary.cause);
   }
-  if (at == nullptr && thread_->root.requested &&
-      (earliest == nullptr || thread_->root.cause.when_ns < earliest->cause.when_ns)) {
-    earliest = &thread_->root;
-  }
-  if (earliest != nullptr) BeginGrace(earliest->cause);
+  if (at == nullptr && thread_->asked()) take(CauseOfEnd(*thread_));
+  if (earliest.has_value()) BeginGrace(*earliest);
 }
 
 void GraceShield::Leave() noexcept {
@@ -45,7 +44,7 @@ void GraceShield::Leave() noexcept {
 
 void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
   if (std::exchange(begun_, true)) return;
-  const int64_t now = NowOf(*thread_->runtime);
+  const int64_t now = NowOf(thread_->runtime());
   const int64_t since = cause.when_ns == CancelCause::kUnknownTime ? now : cause.when_ns;
   const int64_t deadline = grace_ns_ > TimerWheel::kNoDeadline - since ? TimerWheel::kNoDeadline : since + grace_ns_;
   if (deadline <= now) {
@@ -55,14 +54,14 @@ void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
   timer_.shield = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
-  ArmTimerOf(*thread_->runtime, timer_, deadline);
+  ArmTimerOf(thread_->runtime(), timer_, deadline);
 }
 
 // From now on the shield hides nothing: requests to what is outside are brought to what is inside.
 void GraceShield::Fire(TimerNode* node) noexcept {
   GraceShield& shield = *static_cast<Timer*>(node)->shield;
   ThreadBlock& thread = *shield.thread_;
-  RuntimeCore& runtime = *thread.runtime;
+  RuntimeCore& runtime = thread.runtime();
   bool runnable = false;
   {
     std::lock_guard guard(thread.records_lock);

@@ -32,7 +32,7 @@ void StopTokenBoundary::Leave() noexcept {
 // On whatever OS thread. The thread stays, since it waits for this call before it leaves; and so does the runtime until
 // the thread has been let go.
 void StopTokenBoundary::RequestOwn() noexcept {
-  RequestFromOutside(*thread_, *this, {CancelReason::Kind::kStopRequested, 0, NowOf(*thread_->runtime), where_});
+  RequestFromOutside(*thread_, *this, {CancelReason::Kind::kStopRequested, 0, NowOf(thread_->runtime()), where_});
 }
 
 }  // namespace internal
@@ -74,7 +74,7 @@ void StopOnCancel::RequestStop() noexcept {
   if (shut_.load(std::memory_order_relaxed)) return;
   shut_.store(true, std::memory_order_relaxed);
   children.Add();
-  internal::EnqueueShutdown(*owner->runtime, *this);
+  internal::EnqueueShutdown(runtime, *this);
 }
 
 }  // namespace weft

@@ -21,15 +21,16 @@ namespace {
 
 // Returns the target, and shuts the scopes that are open inside it. Called before each step: a request to something
 // further out may have come meanwhile.
-CancelTarget& ShutInside(ThreadBlock& thread) noexcept {
+CancelTarget ShutInside(ThreadBlock& thread) noexcept {
   std::lock_guard guard(thread.records_lock);
-  CancelTarget* const target = FindTarget(thread);
-  WEFT_CHECK(target != nullptr) << "virtual thread #" << thread.id << " is unwound, but nothing was requested";
-  const Record* const end = RecordOf(thread, *target);
+  const CancelTarget target = FindTarget(thread);
+  WEFT_CHECK(target.exists) << "virtual thread #" << thread.id << " is unwound, but nothing was requested";
+  const Record* const end = target.boundary;
+  const CancelCause cause = CauseAt(thread, target);
   for (Record* at = thread.records.load(std::memory_order_relaxed); at != end; at = at->outer) {
-    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(target->cause);
+    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->RequestShutdown(cause);
   }
-  return *target;
+  return target;
 }
 
 // The wait for the children of `scope` is over, if there was one.
@@ -131,16 +132,15 @@ void DieOfRevived() noexcept {
 
 UnwindStep UnwindUntilBusy(ThreadBlock& thread) noexcept {
   for (;;) {
-    CancelTarget& target = ShutInside(thread);
-    RunShutdownBatch(*thread.runtime);
-    Record* const end = RecordOf(thread, target);
-    PromiseBase* const stop = end == nullptr ? nullptr : static_cast<Boundary*>(end)->frame;
+    Boundary* const end = ShutInside(thread).boundary;
+    RunShutdownBatch(thread.runtime());
+    PromiseBase* const stop = end == nullptr ? nullptr : end->frame;
     ScopeRecord* const busy = NextBusy(thread, end);
     if (busy == nullptr) {
       DestroyFrames(thread, stop);
       thread.unwind = false;
       if (end == nullptr) return {UnwindStep::kAtRoot, nullptr};
-      target.reached = true;
+      end->reached = true;
       return {UnwindStep::kAtBoundary, nullptr};
     }
     PromiseBase* const keep = FrameOf(thread, *busy, stop);

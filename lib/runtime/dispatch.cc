@@ -3,7 +3,6 @@
 #include <coroutine>
 #include <cstdint>
 #include <mutex>
-#include <utility>
 
 #include "lib/runtime/foreign_turn.h"
 #include "lib/runtime/runtime_core.h"
@@ -56,7 +55,8 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
 // Mounts the thread.
 std::coroutine_handle<> Dispatch::BeginOrResume(ThreadBlock& thread) noexcept {
   Mount(thread);
-  if (!std::exchange(thread.started, true)) {
+  if (!thread.started) {
+    thread.started = true;
     if (IsToEndUnstarted(thread)) {
       thread.unwind = true;
     } else if (thread.leaf == nullptr && (thread.leaf = thread.Begin()) == nullptr) {
@@ -69,7 +69,7 @@ std::coroutine_handle<> Dispatch::BeginOrResume(ThreadBlock& thread) noexcept {
 // A child that is cancelled before its first run is never started, unless it owes a clean-up. It may not have been
 // asked: perhaps its scope does not list it.
 bool Dispatch::IsToEndUnstarted(ThreadBlock& thread) noexcept {
-  if (thread.home != nullptr && thread.home->shut()) thread.home->Register(thread);
+  if (thread.home() != nullptr && thread.home()->shut()) thread.home()->Register(thread);
   return thread.state.Observe().requested() && IsCancelled(thread) && !thread.OwesCleanUp();
 }
 
@@ -110,7 +110,7 @@ Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
   Unmount(thread);
   CarrierCounters::Add(counters.parks);
   for (;;) {
-    switch (thread.state.Park(thread.seen)) {
+    switch (thread.state.Park(seen_)) {
       case ThreadState::ParkOutcome::kParked:
         return AfterPark::kGone;
       case ThreadState::ParkOutcome::kNotified:
@@ -122,8 +122,8 @@ Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
       case ThreadState::ParkOutcome::kRequested: {
         // A request has come since EnterWait() looked; the requester left it to us.
         std::lock_guard guard(thread.records_lock);
-        thread.seen = thread.state.Observe();
-        if (FindTarget(thread) == nullptr || !thread.wait.load(std::memory_order_relaxed)->withdraw(thread)) continue;
+        seen_ = thread.state.Observe();
+        if (!FindTarget(thread).exists || !thread.wait.load(std::memory_order_relaxed)->withdraw(thread)) continue;
         thread.unwind = true;
         break;
       }

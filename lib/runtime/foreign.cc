@@ -32,7 +32,7 @@ constexpr WaitKind kForeignWait = {ParkReason::kForeign, /*timed=*/false, &WaitK
 bool AwaitForeign(Turn& turn, ThreadBlock& thread) noexcept {
   ForeignCall& call = *std::exchange(turn.foreign, nullptr);
   thread.leaf = &call.adapter();
-  thread.seen = thread.state.Observe();
+  static_cast<void>(turn.SeeBeforeWait(thread));
   thread.wait.store(&kForeignWait, std::memory_order_relaxed);
   thread.waiting_on = &call;
   return call.Park();

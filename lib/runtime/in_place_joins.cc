@@ -41,20 +41,19 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::EndFrame(ThreadBlock& thread,
                                                                              bool succeeded) noexcept {
   if (!thread.in_frame) return EndForked(thread, succeeded);
-  if (!succeeded || !thread.holds_count || observed() || thread.identity.load(std::memory_order_relaxed) != nullptr)
-      [[unlikely]] {
+  if (!succeeded || !thread.holds_count || observed() || thread.known()) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
   CarrierCounters::Add(counters.ended);
   thread.state.End();
-  return AfterBranchInPlace(*thread.home);
+  return AfterBranchInPlace(thread.HomeOfUnknown());
 }
 
 std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succeeded) noexcept {
   if (!succeeded || !thread.holds_count || observed()) [[unlikely]]
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   CarrierCounters::Add(counters.ended);
-  ScopeRecord& scope = *thread.home;
+  ScopeRecord& scope = *thread.HomeOfChild();
   thread.OnEnd(ThreadBlock::Ending::kSucceeded);
   current = nullptr;
   scope.children.EndLocal();
@@ -64,7 +63,7 @@ std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succee
 // May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
 // end.
 inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
-  return child.home == &scope && !child.started && !scope.shut() && !child.state.Observe().requested();
+  return child.IsChildOf(scope) && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
 
 // Like ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All: it has no daemons,
@@ -107,11 +106,8 @@ void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexc
     ObserveEnd(thread);
   }
   if (thread.in_frame) {
-    if (ThreadIdentity* identity = thread.identity.load(std::memory_order_relaxed)) [[unlikely]] {
-      identity->ThreadEnded();
-      thread.identity.store(nullptr, std::memory_order_relaxed);
-      identity->Release();
-    }
+    if (thread.known()) [[unlikely]]
+      thread.DropIdentity();
     if (ending == ThreadBlock::Ending::kSucceeded) return thread.state.End();
   }
   thread.OnEnd(ending);
@@ -119,7 +115,7 @@ void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexc
 }
 
 std::coroutine_handle<> InPlaceJoins::EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
-  ScopeRecord* const scope = thread.home;
+  ScopeRecord* const scope = thread.home();
   const bool holds_count = thread.holds_count;
   Finish(thread, ending);
   if (scope == nullptr) return Leave();
@@ -291,8 +287,7 @@ bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
   while (!thread.unwind && !IsJoined(scope)) {
     // Like in EnterBoundary(); earlier requests are known.
-    thread.seen = thread.state.Observe();
-    if (thread.seen.requested() && IsCancelled(thread)) {
+    if (SeeBeforeWait(thread).requested() && IsCancelled(thread)) {
       thread.unwind = true;
       break;
     }

@@ -239,7 +239,7 @@ void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexc
 }
 
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
-  RuntimeCore& core = *root.runtime;
+  RuntimeCore& core = root.runtime();
   root.EndIdentity();
   root.state.End();
   core.RootEnded(root);

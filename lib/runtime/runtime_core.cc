@@ -151,7 +151,7 @@ void RuntimeCore::CancelRoots(CancelReason::Kind kind) noexcept {
   {
     std::lock_guard guard(roots_lock_);
     for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) {
-      RequestCancel(*root, root->root, cause);
+      RequestEnd(*root, Asker::kAlone, cause);
     }
   }
   RunShutdowns(*this);
@@ -339,7 +339,7 @@ void Describe(ThreadBlock& thread, void* argument) {
     absl::StrAppend(&text, " in ", ParkReasonName(wait->reason));
   }
   if (annotate != nullptr) absl::StrAppend(&text, annotate(thread));
-  if (thread.home != nullptr) absl::StrAppend(&text, ", forked by #", thread.home->owner->id);
+  if (thread.home() != nullptr) absl::StrAppend(&text, ", forked by #", thread.home()->owner->id);
   absl::StrAppend(&text, "\n");
 }
 

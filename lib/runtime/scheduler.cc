@@ -82,7 +82,7 @@ std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) n
 // runnable, and never resumed here.
 void EndCounted(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
-  RuntimeCore& runtime = *owner.runtime;
+  RuntimeCore& runtime = scope.runtime;
   switch (scope.children.End()) {
     case JoinCount::Last::kNo:
       return;
@@ -101,7 +101,7 @@ void EndCounted(ScopeRecord& scope) noexcept {
 
 // Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
 void MakeRunnable(ThreadBlock& thread) noexcept {
-  RuntimeCore& runtime = *thread.runtime;
+  RuntimeCore& runtime = thread.runtime();
   Carrier* carrier = Carrier::Current();
   // A woken thread goes to the waker's deque: the data that it was woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
@@ -118,7 +118,7 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
 }
 
 void Wake(ThreadBlock& thread) noexcept {
-  RuntimeCore& runtime = *thread.runtime;
+  RuntimeCore& runtime = thread.runtime();
   const RuntimeCore::OutsideCall call(runtime);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
   CountWake(runtime);
@@ -141,24 +141,23 @@ void CountWake(RuntimeCore& runtime) noexcept {
 }
 
 void WakeFromOutside(ThreadBlock& thread) noexcept {
-  RuntimeCore& runtime = *thread.runtime;
+  RuntimeCore& runtime = thread.runtime();
   const RuntimeCore::OutsideCall call(runtime);
   CountWake(runtime);
   MakeRunnable(thread);
 }
 
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
-  thread.runtime = &runtime;
   Carrier* const carrier = Carrier::Current();
-  thread.id = carrier != nullptr && &carrier->runtime == &runtime
-                  ? carrier->NextThreadIds(1)
-                  : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
+  thread.Place(runtime, carrier != nullptr && &carrier->runtime == &runtime
+                            ? carrier->NextThreadIds(1)
+                            : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed));
 }
 
 // Counts the thread and tells the observer before the thread can run. InPlaceJoins::StartHere() does the same on the
 // fast path of a fork.
 void StartThread(ThreadBlock& thread) noexcept {
-  RuntimeCore& runtime = *thread.runtime;
+  RuntimeCore& runtime = thread.runtime();
   Carrier* carrier = Carrier::Current();
   const bool inside = runtime.OnCarrier();
   if (inside) {
@@ -187,8 +186,8 @@ void RunShutdowns(RuntimeCore& runtime) noexcept {
 
 void RunShutdownBatch(RuntimeCore& runtime) noexcept { runtime.RunShutdownBatch(InPlaceJoins::kShutdownBatch); }
 
-void RequestFromOutside(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept {
-  RuntimeCore& runtime = *thread.runtime;
+void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept {
+  RuntimeCore& runtime = thread.runtime();
   const RuntimeCore::OutsideCall call(runtime);
   RequestCancel(thread, target, cause);
   RunShutdowns(runtime);

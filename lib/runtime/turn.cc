@@ -16,7 +16,7 @@ Turn::Turn(RuntimeCore& core, uint32_t carrier_index) noexcept
     : runtime(core),
       index(carrier_index),
       observer_(core.config.observer),
-      mounted_here_((carrier_index + 1) | ThreadBlock::kMountedBit) {}
+      mounted_here_(static_cast<uint16_t>(carrier_index + 1) | ThreadBlock::kMountedBit) {}
 
 // ---- Called by the mounted thread.
 
@@ -54,7 +54,7 @@ void Turn::Remount(ThreadBlock& thread) noexcept {
 }
 
 void Turn::Unmount(ThreadBlock& thread) noexcept {
-  thread.mounted.store(index + 1, std::memory_order_relaxed);
+  thread.mounted.store(static_cast<uint16_t>(index + 1), std::memory_order_relaxed);
   current = nullptr;
   if (observer_ != nullptr) ObserveUnmount(thread);
 }

@@ -100,6 +100,8 @@ class Turn {
     Action action;  // foreign code may be what destroys the scope
     ForeignCall* foreign;
   };
+  // The mounted thread is about to wait: what its state word is now, before it registers, is what it is parked on.
+  ThreadState::Snapshot SeeBeforeWait(const ThreadBlock& thread) noexcept { return seen_ = thread.state.Observe(); }
   Interrupted Interrupt() noexcept;
   void GoOn(const Interrupted& interrupted) noexcept;
 
@@ -129,7 +131,9 @@ class Turn {
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
   bool HasShare() const noexcept { return ready_budget_ > 0; }
   bool observed() const noexcept { return observer_ != nullptr; }
-  uint32_t mounted_here() const noexcept { return mounted_here_; }
+  uint16_t mounted_here() const noexcept { return mounted_here_; }
+
+  ThreadState::Snapshot seen_;  // SeeBeforeWait()
 
   WEFT_RARE void ObserveStart(const ThreadBlock& thread) noexcept;
   WEFT_RARE void ObserveMount(const ThreadBlock& thread) noexcept;
@@ -138,14 +142,14 @@ class Turn {
 
  private:
   // `last` is ThreadBlock::mounted of a thread that is mounted now.
-  bool MovesFrom(uint32_t last) const noexcept {
-    last &= ~ThreadBlock::kMountedBit;
+  bool MovesFrom(uint16_t last) const noexcept {
+    last &= ThreadBlock::kMountedBit - 1;
     return last != 0 && last != index + 1;
   }
   WEFT_RARE uint64_t TakeIds(uint32_t count) noexcept;
 
   ext::SchedulingObserver* observer_;  // constant, except for ReplaceObserver()
-  const uint32_t mounted_here_;        // ThreadBlock::mounted of a thread that is
+  const uint16_t mounted_here_;        // ThreadBlock::mounted of a thread that is
   int ready_budget_ = 0;               // units
   uint64_t next_id_ = 1;
   uint64_t end_of_ids_ = 0;
@@ -156,7 +160,7 @@ inline bool Turn::AtCheckpoint() noexcept {
     observer_->OnCheckpoint(current->id);
   ThreadState::Snapshot seen = current->state.Observe();
   if (seen.unregistered()) [[unlikely]] {
-    current->home->Register(*current);
+    current->HomeOfChild()->Register(*current);
     seen = current->state.Observe();
   }
   // A request that is not seen here makes Park() fail, or is seen by the next checkpoint.
@@ -168,8 +172,7 @@ inline bool Turn::EnterBoundary(PromiseBase& frame) noexcept {
   if (thread.unwinding) [[unlikely]]
     DieOfRevived();
   thread.leaf = &frame;
-  thread.seen = thread.state.Observe();
-  if (!thread.seen.requested() || !IsCancelled(thread)) [[likely]]
+  if (!SeeBeforeWait(thread).requested() || !IsCancelled(thread)) [[likely]]
     return true;
   action = Action::kUnwind;
   return false;
@@ -186,7 +189,7 @@ inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
   current = &thread;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
-  if (const uint32_t last = thread.mounted.load(std::memory_order_relaxed); last != mounted_here_) {
+  if (const uint16_t last = thread.mounted.load(std::memory_order_relaxed); last != mounted_here_) {
     if (MovesFrom(last)) [[unlikely]]
       CarrierCounters::Add(counters.moves);
     thread.mounted.store(mounted_here_, std::memory_order_relaxed);

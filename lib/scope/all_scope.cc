@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <string_view>
 #include <type_traits>
 
@@ -24,6 +23,7 @@ const ScopeRecord::Operations AllScope::kOperations = {
                            const CancelCause& cause) noexcept { static_cast<AllScope&>(scope).RequestShutdown(cause); },
     .shut_down_some = [](ScopeRecord& scope,
                          int max) noexcept { return static_cast<AllScope&>(scope).ShutDownSome(max); },
+    .cause_for = [](const ScopeRecord& scope, Asker) noexcept { return static_cast<const AllScope&>(scope).cause_; },
     .register_child = [](ScopeRecord& scope,
                          ThreadBlock& child) noexcept { static_cast<AllScope&>(scope).Register(child); },
     .for_each_child = [](ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
@@ -35,14 +35,11 @@ const ScopeRecord::Operations AllScope::kOperations = {
 template <class Count>
 [[gnu::always_inline]] inline AllScope& AllScope::Make(AllScope* place, BranchBlock* branches,
                                                        PromiseBase* const* roots, Count count, ThreadBlock& owner,
-                                                       uint64_t first_id) noexcept {
-  AllScope& scope = *::new (place) AllScope(owner, branches, count);
+                                                       RuntimeCore& runtime, uint64_t first_id) noexcept {
+  AllScope& scope = *::new (place) AllScope(owner, runtime, branches, count);
   for (int32_t i = 0; i < count; ++i) {
     BranchBlock& branch = *::new (branches + i) BranchBlock;
-    branch.runtime = owner.runtime;
-    branch.home = &scope;
-    branch.id = first_id + static_cast<uint32_t>(i);
-    branch.bindings = owner.bindings;
+    branch.Place(scope, first_id + static_cast<uint32_t>(i), owner.bindings);
     branch.leaf = roots[i];
     roots[i]->MakeRoot(&branch);
   }
@@ -58,7 +55,8 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
     for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
     return std::noop_coroutine();
   }
-  AllScope& scope = Make(place, branches, roots, count, owner, carrier.NextThreadIds(static_cast<uint32_t>(count)));
+  AllScope& scope = Make(place, branches, roots, count, owner, carrier.runtime,
+                         carrier.NextThreadIds(static_cast<uint32_t>(count)));
   if (PushRecord(owner, scope)) return BeginShut(scope, branches, count);
   return carrier.BeginBranches(owner, scope, branches, count);
 }
@@ -78,28 +76,27 @@ std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* 
     return Begin(&place.scope, place.branches, roots, 2, awaiting);
   owner.leaf = &awaiting.frame;
   BranchBlock* const branches = place.branches;
-  AllScope& scope =
-      Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.NextThreadIds(2));
+  AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.runtime,
+                         carrier.NextThreadIds(2));
   if (PushRecord(owner, scope)) [[unlikely]]
     return BeginShut(scope, branches, 2);
   return carrier.BeginTwoBranches(owner, scope, branches[0], branches[1]);
 }
 
 void BranchBlock::OnEnd(Ending ending) noexcept {
-  if (ending == Ending::kFailed) static_cast<AllScope*>(home)->BranchFailed(*this);
+  if (ending == Ending::kFailed) static_cast<AllScope*>(home())->BranchFailed(*this);
   state.End();
 }
 
 void AllScope::BranchFailed(BranchBlock& branch) noexcept {
-  RuntimeCore& core = *branch.runtime;
   {
     std::lock_guard guard(lock_);
     if (shut()) return;
     first_failure_ = static_cast<int32_t>(&branch - branches_);
     branch.state.End();  // it need not be asked
-    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id, core.Now()});
+    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id, runtime.Now()});
   }
-  RunShutdowns(core);
+  RunShutdowns(runtime);
 }
 
 void AllScope::RequestShutdown(const CancelCause& cause) noexcept {
@@ -115,13 +112,13 @@ void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); }))
     return;
   children.Add();
-  EnqueueShutdown(*owner->runtime, *this);
+  EnqueueShutdown(runtime, *this);
 }
 
 bool AllScope::ShutDownSome(int max) noexcept {
   {
     std::lock_guard guard(lock_);
-    CancelBatch batch(cause_);
+    CancelBatch batch(Asker::kScope, cause_);
     for (int i = 0; i < max && cursor_ < count_; ++i) {
       BranchBlock& branch = branches_[cursor_++];
       if (!branch.state.ended()) batch.Add(branch);
@@ -135,13 +132,11 @@ bool AllScope::ShutDownSome(int max) noexcept {
 
 // Branches are registered from the start. A branch that begins after a shutdown is asked to end at once.
 void AllScope::Register(ThreadBlock& branch) noexcept {
-  std::optional<CancelCause> cause;
   {
     std::lock_guard guard(lock_);
     if (!shut()) return;
-    cause = cause_;
   }
-  RequestCancel(branch, branch.root, *cause);
+  RequestEnd(branch, Asker::kScope, cause_);  // constant from then on
 }
 
 void AllScope::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/thread/describe.h"
 #include "weft/cancel_reason.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
 #include "weft/internal/explain.h"
 #include "weft/internal/open_record.h"
@@ -17,21 +18,22 @@ namespace weft::internal {
 void ChildBase::DropUnstarted() noexcept {
   if (leaf != nullptr) leaf->Handle().destroy();
   DropClosure();
+  if (asked()) KeepCause(CauseOfEnd(*this));
   state.End();
   Release();
 }
 
 void ChildBase::OnEnd(Ending ending) noexcept {
   CheckNothingOpen(*this);
-  auto& scope = *static_cast<ScopeBase*>(home);
-  const bool unknown = state.Observe().unregistered();
-  if (ending != Ending::kSucceeded || !unknown || !scope.quiet_ || scope.shut()) [[unlikely]]
-    return scope.ChildEnded(*this, ending);
+  if (ending != Ending::kSucceeded || known()) [[unlikely]]
+    return static_cast<ScopeBase&>(*HomeOfChild()).ChildEnded(*this, ending);
+  auto& scope = static_cast<ScopeBase&>(HomeOfUnknown());
+  if (!state.Observe().unregistered() || !scope.quiet_ || scope.shut()) return scope.ChildEnded(*this, ending);
   // Its scope has never heard of it, and nothing follows from its success. By ChildEnded() fib(30) by Fork takes 2.2 %
   // more instructions. (in_place_joins.cc says how it was counted)
   Publish(Completion::kSuccess);
   if (holds_) return LeaveUnknown();
-  Leave(/*holds=*/false);
+  LeaveEmpty();
 }
 
 void ChildBase::LeaveUnknown() noexcept {
@@ -47,11 +49,13 @@ void ChildBase::DropUnread() noexcept {
   DropResult();
   CheckNothingOpen(*this);
   if (!state.Observe().unregistered()) [[unlikely]]
-    static_cast<ScopeBase*>(home)->Forget(*this);
+    static_cast<ScopeBase&>(*HomeOfChild()).Forget(*this);
 }
 
 void ChildBase::LeaveWith(bool result) noexcept {
   EndIdentity();
+  // Without a result there is nothing left to do as this thread, and all that it went on with is free.
+  if (asked() && completion() == Completion::kUnavailable) KeepCause(CauseOfEnd(*this));
   state.End();
   if (!ReleaseLast()) return;
   if (result) return LeaveAsTheLast();
@@ -69,13 +73,13 @@ void ChildBase::LeaveAsTheLast() noexcept {
 absl::Status ChildBase::status() const {
   switch (completion()) {
     case Completion::kUnavailable: {
-      // When it has ended, nobody asks anything of it any more: `root` is as it will stay.
+      // When it has ended, nobody asks anything of it any more.
       const bool ended = state.ended();
       if (completion() != Completion::kUnavailable) return status();  // meanwhile
-      if (!ended || !root.requested) {
+      if (!ended || !asked()) {
         return absl::UnavailableError("the subtask has no result: it was cancelled, not started, or has not ended");
       }
-      const CancelReason reason = Explain(root.cause);
+      const CancelReason reason = Explain(kept_cause());
       return WithReason(absl::UnavailableError(absl::StrCat("the subtask was cancelled: ", reason.ToString())), reason);
     }
     case Completion::kSuccess: return absl::OkStatus();
@@ -88,12 +92,12 @@ absl::Status ChildBase::status() const {
 // there, it was closed, and all has ended.
 bool ChildBase::IsTooEarlyFor(const ThreadBlock* self) const noexcept {
   if (self == nullptr) return false;
+  const ScopeRecord* const scope = HomeOfChild();
   for (const Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
-    if (at != home || at->kind != Record::Kind::kScope) continue;
-    const ScopeBase* const scope = ScopeBase::From(*home);
+    if (at != scope || at->kind != Record::Kind::kScope) continue;
+    const ScopeBase* const ours = ScopeBase::From(*scope);
     // Or else it is something else, at the address of ours.
-    return scope != nullptr && scope->serial_ == scope_serial_ && round_ > scope->last_join_completed_ &&
-           !shown_to_owner_;
+    return ours != nullptr && ours->IsOfOpenRound(round_) && !shown_to_owner_;
   }
   return false;
 }

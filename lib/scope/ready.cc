@@ -10,15 +10,20 @@
 
 namespace weft::internal {
 
+// The service's identity has room for the reason, if it is to be asked to end. Then nothing can be allocated.
+StartGuard::StartGuard(StartState& start, ChildBase& service) noexcept : start_(start), service_(service) {
+  service.TryIdentity();
+}
+
 // By the thread that is unwound. A service that has not called ServiceCall::AfterEnd() stays while the lock is held.
 void StartGuard::GiveUp() noexcept {
   ThreadBlock& self = RequireThread("the end of Start()");
   {
     std::lock_guard guard(start_.lock);
     if (start_.ended) return;
-    RequestCancel(service_, service_.root, WhyCancelled(self));
+    RequestEnd(service_, Asker::kAlone, WhyCancelled(self));
   }
-  RunShutdowns(*self.runtime);
+  RunShutdowns(self.runtime());
 }
 
 }  // namespace weft::internal

@@ -38,6 +38,8 @@ const ScopeRecord::Operations ScopeBase::kOperations = {
         },
     .shut_down_some = [](ScopeRecord& scope,
                          int max) noexcept { return static_cast<ScopeBase&>(scope).ShutDownSome(max); },
+    .cause_for = [](const ScopeRecord& scope,
+                    Asker asker) noexcept { return static_cast<const ScopeBase&>(scope).CauseFor(asker); },
     .register_child =
         [](ScopeRecord& scope, ThreadBlock& child) noexcept {
           static_cast<ScopeBase&>(scope).Register(static_cast<ChildBase&>(child));
@@ -71,12 +73,11 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
       quiet_(hooks.on_complete == nullptr && completions == nullptr && limit_.unlimited()),
       name_(options.name),
       where_(options.where),
-      bindings_(owner->bindings),
-      serial_(owner->id << 24 | (++owner->scopes_opened & 0xffffff)) {
+      bindings_(owner->bindings) {
   WEFT_CHECK(limit_.max() >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
                                 << limit_.max() << " children run at once; it has to be one at least";
   permits_before = owner->permits_held;
-  opened_as = owner->scopes_opened;
+  opened_as = ++owner->scopes_opened;
   // From here on others may shut it.
   if (PushRecord(*owner, *this)) {
     const CancelCause cause = WhyCancelled(*owner);
@@ -92,7 +93,7 @@ ScopeBase::~ScopeBase() {
   timer_.Stop();
   if (!children.Drained()) {
     RequestShutdown(MakeCause(CancelReason::Kind::kScopeClosed, owner->id));
-    RunShutdowns(*owner->runtime);
+    RunShutdowns(runtime);
     RunDescendantsUntilDrained(*this);
   }
   PopRecord(*owner, *this);
@@ -105,7 +106,7 @@ void ScopeBase::Timer::Start(ScopeBase& timed, absl::Duration timeout) noexcept 
   scope = &timed;
   fire = [](TimerNode* node) noexcept {
     ScopeBase& expired = *static_cast<Timer*>(node)->scope;
-    RuntimeCore& runtime = *expired.owner->runtime;
+    RuntimeCore& runtime = expired.runtime;
     expired.TimeIsUp();
     RunShutdowns(runtime);
   };
@@ -130,7 +131,7 @@ bool ScopeBase::TimedOut() const noexcept {
 }
 
 CancelCause ScopeBase::MakeCause(CancelReason::Kind kind, uint64_t thread) const noexcept {
-  return {kind, thread, owner->runtime->Now(), where_};
+  return {kind, thread, runtime.Now(), where_};
 }
 
 // ---- Its owner drains.
@@ -206,13 +207,16 @@ void ScopeBase::CheckOnlyBoundariesInside(std::source_location closed_at) const 
 
 // ---- Children.
 
-inline void ScopeBase::PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept {
-  child.runtime = self.runtime;
-  child.home = this;
-  child.id = id;
-  child.bindings = bindings_;
-  child.scope_serial_ = serial_;
-  child.round_ = round;
+// The owner forks a child with that id: which round is it in?
+inline uint64_t ScopeBase::RoundOfFork(uint64_t id) noexcept {
+  uint64_t round = fork_round_.load(std::memory_order_relaxed);
+  if (round == last_join_completed_) fork_round_.store(round = id, std::memory_order_relaxed);
+  return round;
+}
+
+inline void ScopeBase::PlaceChild(ChildBase& child, uint64_t round, uint64_t id) noexcept {
+  child.Place(*this, id, bindings_);
+  child.round_ = static_cast<uint32_t>(round);
 }
 
 // The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases; by it
@@ -224,9 +228,8 @@ void ScopeBase::StartChild(ChildBase& child) {
       shut() || self.state.Observe().attention()) [[unlikely]] {
     return StartChildChecked(child, /*name=*/nullptr, /*daemon=*/false);
   }
-  uint32_t round = fork_round_.load(std::memory_order_relaxed);
-  if (round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
-  PlaceChild(child, self, round, carrier->NextThreadIds(1));
+  const uint64_t id = carrier->NextThreadIds(1);
+  PlaceChild(child, RoundOfFork(id), id);
   children.AddLocal();
   carrier->StartHere(child);
 }
@@ -251,14 +254,9 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   const bool by_owner = &self == owner;
   CheckFork(self);
   if (daemon) CheckForkDaemon(self);
-  uint32_t round = fork_round_.load(std::memory_order_relaxed);
-  if (by_owner && round == last_join_completed_) fork_round_.store(++round, std::memory_order_relaxed);
-  PlaceChild(child, self, round, carrier.NextThreadIds(1));
-  if (name != nullptr) {
-    name->Bind(child);
-    // [identity/4] release: pairs with [identity/2].
-    child.identity.store(name, std::memory_order_release);
-  }
+  const uint64_t id = carrier.NextThreadIds(1);
+  PlaceChild(child, by_owner ? RoundOfFork(id) : fork_round_.load(std::memory_order_relaxed), id);
+  if (name != nullptr) child.SetIdentity(*name);
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
   // A cancelled thread starts nothing except what owes a clean-up. A shutdown that is missed here is seen when the
@@ -281,12 +279,12 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
 // Nobody else knows it. Its handle tells why.
 void ScopeBase::CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept {
   static_cast<void>(child.state.Request());
-  child.root.requested = true;
   if (std::unique_lock guard(lock_); shut()) {
-    child.root.cause = cause_;
+    child.asker = asker_;
   } else {
     guard.unlock();
-    child.root.cause = WhyCancelled(self);
+    child.TryIdentity();
+    child.SetAsker(Asker::kAlone, WhyCancelled(self));
   }
 }
 
@@ -372,7 +370,7 @@ ChildBase& ScopeBase::FailFork(bool daemon) {
     failures_.AddUnallocated();
     if (to_shut) ShutLocked(MakeCause(CancelReason::Kind::kSiblingFailed, 0), nullptr);
   }
-  if (to_shut) RunShutdowns(*owner->runtime);
+  if (to_shut) RunShutdowns(runtime);
   return child;
 }
 
@@ -402,7 +400,6 @@ void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
 
 // The child itself, at its end, after which its carrier counts it.
 void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
-  RuntimeCore& runtime = *child.runtime;
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
                           : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
                                                                     : Completion::kUnavailable;
@@ -436,6 +433,7 @@ void ScopeBase::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcep
     completions_->Ended(child, child.completion() != Completion::kUnavailable);
   }
   if (next != nullptr) StartThread(*next);
+  if (child.asked()) return child.LeaveWith(there);
   child.Leave(there);
 }
 
@@ -479,16 +477,17 @@ bool ScopeBase::Complete(ChildBase& child, Completion kind, bool daemon) noexcep
 // The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
 // it. (A daemon is known from its start.)
 void ScopeBase::Register(ChildBase& child) noexcept {
-  std::optional<CancelCause> cause;
+  Asker asker;
   {
     std::lock_guard guard(lock_);
     if (child.state.Observe().unregistered()) {
       children_.PushBack(&child);
       child.state.Registered();
     }
-    if (shut_.load(std::memory_order_relaxed) && spared_ != &child) cause = cause_;
+    if (!shut_.load(std::memory_order_relaxed) || spared_ == &child) return;
+    asker = asker_;
   }
-  if (cause.has_value()) RequestCancel(child, child.root, *cause);
+  RequestEnd(child, asker, CauseFor(asker));
 }
 
 void ScopeBase::ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
@@ -506,8 +505,8 @@ void ScopeBase::BeginJoin(const char* what) {
 void ScopeBase::BeginClose(const char* what, std::source_location where) {
   BeginJoin(what);
   CheckNothingInside(where);
-  RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id, owner->runtime->Now(), where});
-  RunShutdowns(*owner->runtime);
+  RequestShutdown({CancelReason::Kind::kScopeClosed, owner->id, runtime.Now(), where});
+  RunShutdowns(runtime);
 }
 
 Outcome ScopeBase::MakeOutcome(bool with_timeout) {

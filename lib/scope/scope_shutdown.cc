@@ -26,12 +26,22 @@ void ScopeBase::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) n
   if (!children_.empty() || limit_.anybody_waits() || asking_ != Asking::kNobody) AskFromTheFirst(Asking::kAll);
 }
 
+// Of what has been asked by now: without the lock.
+CancelCause ScopeBase::CauseFor(Asker asker) const noexcept {
+  switch (asker) {
+    case Asker::kJoin:
+      return {CancelReason::Kind::kOthersEnded, owner->id, joined_ns_.load(std::memory_order_relaxed), where_};
+    case Asker::kScopeAgain: return later_cause_;
+    default: return cause_;
+  }
+}
+
 // Called under lock_. If children are being asked already, that begins again.
 void ScopeBase::AskFromTheFirst(Asking whom) noexcept {
   cursor_ = children_.front();
   if (std::exchange(asking_, whom) != Asking::kNobody) return;
   children.Add();
-  EnqueueShutdown(*owner->runtime, *this);
+  EnqueueShutdown(runtime, *this);
 }
 
 void ScopeBase::Shutdown(Literal why, std::source_location where) {
@@ -40,9 +50,9 @@ void ScopeBase::Shutdown(Literal why, std::source_location where) {
   ThreadBlock& self = *CurrentThread();
   {
     std::lock_guard guard(lock_);
-    ShutLocked({CancelReason::Kind::kShutdown, self.id, self.runtime->Now(), where, why.c_str()}, &self);
+    ShutLocked({CancelReason::Kind::kShutdown, self.id, runtime.Now(), where, why.c_str()}, &self);
   }
-  RunShutdowns(*self.runtime);
+  RunShutdowns(runtime);
 }
 
 void ScopeBase::RequestShutdown(const CancelCause& cause) noexcept {
@@ -56,7 +66,8 @@ void ScopeBase::RequestShutdownLocked(const CancelCause& cause) noexcept {
   if (shut_.load(std::memory_order_relaxed) && std::exchange(spared_, nullptr) != nullptr) {
     if (asking_ == Asking::kNobody) {
       if (children_.empty()) return;
-      cause_ = cause;
+      later_cause_ = cause;
+      asker_ = Asker::kScopeAgain;
     }
     return AskFromTheFirst(Asking::kAll);
   }
@@ -68,7 +79,8 @@ bool ScopeBase::ShutDownSome(int max) noexcept {
   bool done;
   {
     std::lock_guard guard(lock_);
-    CancelBatch batch(asking_ == Asking::kAll ? cause_ : MakeCause(CancelReason::Kind::kOthersEnded, owner->id));
+    const Asker asker = asking_ == Asking::kAll ? asker_ : Asker::kJoin;
+    CancelBatch batch(asker, CauseFor(asker));
     int left = max;
     for (; left > 0 && cursor_ != nullptr; --left) {
       auto* child = static_cast<ChildBase*>(std::exchange(cursor_, children_.Next(cursor_)));
@@ -120,6 +132,7 @@ void ScopeBase::EndDaemons() noexcept {
   if (!IncludeDaemonsLocked() || daemons_ == 0) return;
   // If the scope is shut they have been asked, or will be, except one that has shut it.
   if (shut() && std::exchange(spared_, nullptr) == nullptr) return;
+  if (asking_ != Asking::kAll) joined_ns_.store(runtime.Now(), std::memory_order_relaxed);
   AskFromTheFirst(asking_ == Asking::kAll ? Asking::kAll : Asking::kDaemons);
 }
 

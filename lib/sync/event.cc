@@ -58,7 +58,7 @@ void Event::TellListeners() noexcept {
       more = !listeners_.empty();
       // The listener's thread cannot leave before this lock is released. After that it may be gone, and so may the
       // event, if this was the last listener.
-      runtime = listener->thread->runtime;
+      runtime = &listener->thread->runtime();
       call.emplace(*runtime);
       listener->on_set(*listener);
     }

@@ -16,7 +16,7 @@ void StopEventBoundary::Enter(PromiseBase& awaiting) noexcept {
   PushRecord(*thread, *this);
   if (event_.Listen(*this)) return;
   OnSet(*this);
-  RunShutdowns(*thread->runtime);
+  RunShutdowns(thread->runtime());
 }
 
 void StopEventBoundary::Leave() noexcept {
@@ -29,7 +29,7 @@ void StopEventBoundary::Leave() noexcept {
 void StopEventBoundary::OnSet(EventListener& listener) noexcept {
   auto& boundary = static_cast<StopEventBoundary&>(listener);
   ThreadBlock& thread = *boundary.thread;
-  RequestCancel(thread, boundary, {CancelReason::Kind::kEventSet, 0, thread.runtime->Now(), boundary.where_});
+  RequestCancel(thread, boundary, {CancelReason::Kind::kEventSet, 0, thread.runtime().Now(), boundary.where_});
 }
 
 }  // namespace weft::internal

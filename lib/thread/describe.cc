@@ -30,9 +30,9 @@ VirtualThread::State StateOf(const ThreadBlock& block) noexcept {
 
 int CarrierOf(const ThreadBlock& block) noexcept {
   if (StateOf(block) == VirtualThread::State::kWaiting) return -1;
-  const uint32_t mounted = block.mounted.load(std::memory_order_relaxed);
+  const uint16_t mounted = block.mounted.load(std::memory_order_relaxed);
   if ((mounted & ThreadBlock::kMountedBit) == 0) return -1;
-  return static_cast<int>((mounted & ~ThreadBlock::kMountedBit) - 1);
+  return (mounted & (ThreadBlock::kMountedBit - 1)) - 1;
 }
 
 namespace {

@@ -34,7 +34,10 @@ class CancelAt final : public ext::SchedulingObserver {
   void OnCheckpoint(uint64_t) noexcept override { Count(Occasion::kCheckpoint); }
 
   // Called by the victim.
-  void Begin() noexcept { victim_ = internal::CurrentThread(); }
+  void Begin() noexcept {
+    victim_ = internal::CurrentThread();
+    victim_->TryIdentity();  // which has room for the cause
+  }
   void End() noexcept { victim_ = nullptr; }
   bool requested() const noexcept { return requested_; }
 
@@ -42,8 +45,8 @@ class CancelAt final : public ext::SchedulingObserver {
   void Count(Occasion occasion) noexcept {
     if (victim_ == nullptr || occasion != occasion_ || left_-- != 0) return;
     requested_ = true;
-    internal::RequestCancel(*victim_, victim_->root, {CancelReason::Kind::kShutdown, 99});
-    internal::RunShutdowns(*victim_->runtime);
+    internal::RequestEnd(*victim_, internal::Asker::kAlone, {CancelReason::Kind::kShutdown, 99});
+    internal::RunShutdowns(victim_->runtime());
   }
 
   const Occasion occasion_;

@@ -119,7 +119,7 @@ class EveryCheckpoint : public ext::SchedulingObserver {
   void Request() {
     if (std::exchange(requested_, true)) return;
     static_cast<internal::ScopeRecord*>(scope_)->RequestShutdown({CancelReason::Kind::kShutdown, 0});
-    internal::RunShutdowns(*internal::CurrentThread()->runtime);
+    internal::RunShutdowns(internal::CurrentThread()->runtime());
   }
 
   void OnCheckpoint(uint64_t thread) noexcept override {

@@ -480,7 +480,7 @@ class Windows final : public ScopeRun::Around {
     for (internal::Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
       if (at->kind != internal::Record::Kind::kScope) return false;
     }
-    return thread.root.requested;
+    return thread.asked();
   }
   void SetOpen() {
     bool open = root_ != 0 && !ended_;

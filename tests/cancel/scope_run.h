@@ -88,9 +88,9 @@ class ScopeRun : private ext::SchedulingObserver {
 
  private:
   // A root for which nobody waits by blocking this OS thread.
-  class Root final : public internal::ThreadBlock {
+  class Root final : public internal::RootBlock {
    public:
-    explicit Root(Task<void>&& task) noexcept : ThreadBlock(/*references=*/2) {
+    explicit Root(Task<void>&& task) noexcept : RootBlock(/*references=*/2) {
       leaf = &internal::TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Run()");
     }
     void OnEnd(Ending) noexcept override { internal::EndRoot(*this, done); }
@@ -178,7 +178,7 @@ class ScopeRun : private ext::SchedulingObserver {
     if (!shutdown && plan_.act == Act::kAbandon) return abandoned_.store(1, std::memory_order_relaxed);
     if (!shutdown) return leave_.Set();
     exposed_[i]->RequestShutdown({CancelReason::Kind::kShutdown, 0});
-    internal::RunShutdowns(*exposed_[i]->owner->runtime);
+    internal::RunShutdowns(exposed_[i]->runtime);
   }
 
   void Step() {
@@ -204,7 +204,7 @@ class ScopeRun : private ext::SchedulingObserver {
 
   // A thread that is asked to end is at a checkpoint: at one more for each CatchCancelled() around it, and no other.
   void CheckEnds(internal::ThreadBlock& thread) {
-    if (!thread.root.requested) return;
+    if (!thread.asked()) return;
     int caught = 0;
     // relaxed: all is on one OS thread.
     for (internal::Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {

@@ -71,10 +71,10 @@ TEST(WorkStealingDequeTest, RoomIsWhatCanBePushedWithoutGrowing) {
   EXPECT_EQ(deque.Pop(), &items[3]);
   EXPECT_EQ(deque.Room(), 3u);
   for (Item& item : items) ASSERT_TRUE(deque.Push(&item));
-  EXPECT_EQ(deque.Room(), 2u);
+  EXPECT_EQ(deque.Room(), 10u);
   while (deque.Pop() != nullptr) {
   }
-  EXPECT_EQ(deque.Room(), 8u);
+  EXPECT_EQ(deque.Room(), 16u);
 }
 
 // However many pass through, whoever takes them: it grows only for those that are in it at once.

@@ -110,7 +110,7 @@ class Stealing {
   }
 
   WorkStealingDeque<Item> deque_{kCapacity};
-  Item items_[2 + kCapacity * (1 + operations)];
+  Item items_[2 + kCapacity * WorkStealingDeque<Item>::kGrowth * (1 + operations)];
   int pushed_ = 0;
   int owners_[operations];
 };

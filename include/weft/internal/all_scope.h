@@ -46,12 +46,12 @@ class AllScope final : public ScopeRecord {
 
   template <class Count>
   static AllScope& Make(AllScope* place, BranchBlock* branches, PromiseBase* const* roots, Count count,
-                        ThreadBlock& owner, uint64_t first_id) noexcept;
+                        ThreadBlock& owner, RuntimeCore& runtime, uint64_t first_id) noexcept;
   // Its owner is cancelled already.
   [[gnu::cold, gnu::noinline]] static std::coroutine_handle<> BeginShut(AllScope& scope, BranchBlock* branches,
                                                                         int32_t count) noexcept;
-  AllScope(ThreadBlock& owning_thread, BranchBlock* branches, int32_t count) noexcept
-      : ScopeRecord(&owning_thread, kOperations, count), branches_(branches), count_(count) {}
+  AllScope(ThreadBlock& owning_thread, RuntimeCore& runtime, BranchBlock* branches, int32_t count) noexcept
+      : ScopeRecord(&owning_thread, runtime, kOperations, count), branches_(branches), count_(count) {}
 
   void RequestShutdown(const CancelCause& cause) noexcept;
   bool ShutDownSome(int max) noexcept;

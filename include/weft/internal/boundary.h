@@ -7,7 +7,7 @@
 
 #include "weft/internal/compiler.h"
 
-#include "weft/internal/cancel_target.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_block.h"
 
@@ -16,21 +16,34 @@ namespace weft::internal {
 struct PromiseBase;
 
 // `frame` is the awaiting frame: what it awaits is destroyed, then it goes on.
-struct Boundary : Record, CancelTarget {
+struct Boundary : Record {
   explicit Boundary(Kind boundary_kind) noexcept : Record(boundary_kind) {}
 
+  bool requested = false;  // a request was made to this one itself; guarded by the records lock
+  bool reached = false;    // an unwinding ended here; the thread's own
+  union {
+    CancelCause cause;  // of the request, and then of the unwinding; not set before
+  };
   PromiseBase* frame;  // once it is pushed
+};
+
+// Where an unwinding has to stop.
+struct CancelTarget {
+  bool exists = false;           // there is a request
+  Boundary* boundary = nullptr;  // null: the root of the thread
 };
 
 // Under the records lock: does `record` hide from what is inside it what is requested outside of it?
 bool Hides(const ThreadBlock& thread, const Record& record) noexcept;
 
 // Where an unwinding of `thread` has to stop: the outermost target whose request is not hidden by a shield, or the
-// innermost kCatch inside that; null if nothing is requested. Under the records lock.
-CancelTarget* FindTarget(ThreadBlock& thread) noexcept;
-// As a record; null for the root.
-inline Record* RecordOf(ThreadBlock& thread, CancelTarget& target) noexcept {
-  return &target == &thread.root ? nullptr : &static_cast<Boundary&>(target);
+// innermost kCatch inside that. Under the records lock.
+CancelTarget FindTarget(ThreadBlock& thread) noexcept;
+// Why `thread` was asked to end as a whole; it was. Under the records lock, or the thread itself at its end.
+CancelCause CauseOfEnd(const ThreadBlock& thread) noexcept;
+// Why an unwinding goes to `target`. Under the records lock.
+inline CancelCause CauseAt(const ThreadBlock& thread, CancelTarget target) noexcept {
+  return target.boundary == nullptr ? CauseOfEnd(thread) : target.boundary->cause;
 }
 
 // The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.

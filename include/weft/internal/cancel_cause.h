@@ -32,7 +32,18 @@ struct CancelCause {
   std::source_location where;
   const char* text;  // null, or lives as long as the program
 };
-static_assert(sizeof(CancelCause) == 32, "one lies in every control block");
+static_assert(sizeof(CancelCause) == 32, "kept in four words of a control block (ThreadBlock::KeepCause)");
+
+// Who has asked a virtual thread to end as a whole. That also says where the cause is: what a scope asks of many
+// threads has one cause, and the scope keeps it.
+enum class Asker : uint8_t {
+  kNobody,
+  kScope,        // the scope that the thread was forked into, at its shutdown
+  kScopeAgain,   // the same, later on: a child that had called Shutdown() was spared then
+  kJoin,         // the same, of a daemon: the others have ended
+  kAlone,        // for this thread alone: the cause is in its identity; a root has it itself
+  kAloneOfKind = 128,  // plus CancelReason::Kind: the same, and there was no memory to keep more of the cause
+};
 
 }  // namespace weft::internal
 

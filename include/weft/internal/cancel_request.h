@@ -8,23 +8,25 @@
 
 #include "weft/internal/compiler.h"
 
+#include "weft/internal/boundary.h"
 #include "weft/internal/cancel_cause.h"
-#include "weft/internal/cancel_target.h"
 #include "weft/internal/check.h"
 #include "weft/internal/record.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 
-// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target` (its root, or one it has
-// open): shuts the scopes inside, and interrupts a wait. Idempotent.
-void RequestCancel(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
+// Any thread; the caller keeps `thread` alive. Asks that `thread` be unwound to `target`, which it has open: shuts the
+// scopes inside, and interrupts a wait. Idempotent.
+void RequestCancel(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept;
+// The same to its root, as `asker`: asks it to end. The cause is what the asker has for it.
+void RequestEnd(ThreadBlock& thread, Asker asker, const CancelCause& cause) noexcept;
 
 // Asks several threads to end, with one fence for all of them. The caller keeps them alive.
 class CancelBatch {
  public:
   static constexpr int kMax = 64;
-  explicit CancelBatch(const CancelCause& cause) noexcept : cause_(cause) {}
+  CancelBatch(Asker asker, const CancelCause& cause) noexcept : asker_(asker), cause_(cause) {}
   CancelBatch(const CancelBatch&) = delete;
   CancelBatch& operator=(const CancelBatch&) = delete;
 
@@ -35,6 +37,7 @@ class CancelBatch {
   void Request() noexcept;  // once
 
  private:
+  const Asker asker_;
   const CancelCause cause_;
   int count_ = 0;
   ThreadBlock* threads_[kMax];

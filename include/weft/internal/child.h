@@ -51,8 +51,9 @@ class ChildBase : public ThreadBlock {
   friend class ConcurrencyLimit;
   friend class ScopeBase;
 
-  explicit ChildBase(bool holds) noexcept
-      : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered), holds_(holds) {}
+  explicit ChildBase(bool holds) noexcept : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered) {
+    holds_ = holds;
+  }
 
   virtual absl::Status FailureStatus() const = 0;
   virtual void DropResult() noexcept = 0;
@@ -72,8 +73,11 @@ class ChildBase : public ThreadBlock {
   void DropUnread() noexcept;
   // The last touch. `holds`: a result is there that has a destructor.
   void Leave(bool holds) noexcept {
-    if (holds || identity.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+    if (holds || known()) [[unlikely]]
       return LeaveWith(holds);
+    LeaveEmpty();
+  }
+  void LeaveEmpty() noexcept {
     state.End();
     Release();
   }
@@ -81,15 +85,15 @@ class ChildBase : public ThreadBlock {
   [[gnu::noinline]] void LeaveUnknown() noexcept;
   [[gnu::cold, gnu::noinline]] void LeaveAsTheLast() noexcept;
 
-  uint64_t scope_serial_ = 0;  // the scope it was forked into: its address may be used again, this is not
-  uint32_t round_ = 0;         // of fork and join, in that scope
+  // These go on behind what is a ThreadBlock's.
   Atomic<Completion> completion_{Completion::kUnavailable};
-  const bool holds_;  // a result has a destructor
   bool shown_to_owner_ = false;
   Atomic<bool> taken_{false};  // relaxed: who asks while another thread takes the value races for the value itself
-  bool daemon_ = false;  // before it starts
-  bool within_limit_ = false;  // counts against the ConcurrencyLimit; guarded by the scope's lock
+  // Of fork and join, in its scope: the id of the first child of the round, modulo 2^32. The address of the scope may
+  // be used again, by one with rounds of its own; of ids that are 2^32 apart nobody has the first in hand still.
+  uint32_t round_ = 0;
 };
+static_assert(sizeof(ChildBase) == 128, "thread_block.h says what of it is needed");
 
 // What a Subtask<U> sees: the value, whichever way the task returned it.
 template <class U>

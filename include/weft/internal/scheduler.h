@@ -30,6 +30,7 @@
 namespace weft::internal {
 
 class Backend;
+struct Boundary;
 struct Operation;
 struct TimerNode;
 
@@ -92,7 +93,7 @@ void WakeCancelled(ThreadBlock& thread) noexcept;
 
 // Puts a thread that nobody else owns into a run queue: this carrier's, or the inject queue.
 void MakeRunnable(ThreadBlock& thread) noexcept;
-// Gives a new thread its id and its runtime. From here on it can be asked to end.
+// Gives a new root its id and its runtime. From here on it can be asked to end.
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
 // Makes a prepared thread runnable: its `leaf` is its root frame, or null if Begin() is to make it.
 void StartThread(ThreadBlock& thread) noexcept;
@@ -110,7 +111,7 @@ void RunShutdowns(RuntimeCore& runtime) noexcept;
 // A part of that.
 void RunShutdownBatch(RuntimeCore& runtime) noexcept;
 // RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.
-void RequestFromOutside(ThreadBlock& thread, CancelTarget& target, const CancelCause& cause) noexcept;
+void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept;
 // Do shields hide nothing, in a simulation that could not go on otherwise?
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 

@@ -216,7 +216,8 @@ class ScopeBase : public ScopeRecord {
   ChildBase& FailFork(bool daemon);
   void StartChild(ChildBase& child);
   void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
-  void PlaceChild(ChildBase& child, const ThreadBlock& self, uint32_t round, uint64_t id) noexcept;
+  uint64_t RoundOfFork(uint64_t id) noexcept;
+  void PlaceChild(ChildBase& child, uint64_t round, uint64_t id) noexcept;
   void CheckFork(const ThreadBlock& self) const;
   void CheckForkDaemon(const ThreadBlock& self) const;
   void CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept;
@@ -230,6 +231,7 @@ class ScopeBase : public ScopeRecord {
   bool Complete(ChildBase& child, Completion kind, bool daemon) noexcept;
   Outcome CollectFailures(bool with_timeout);
   void ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept;
+  CancelCause CauseFor(Asker asker) const noexcept;
   void AskFromTheFirst(Asking whom) noexcept;
 
   // ---- The operations of the ScopeRecord.
@@ -260,6 +262,11 @@ class ScopeBase : public ScopeRecord {
     closed_.store(true, std::memory_order_relaxed);
   }
   void BeginClose(const char* what, std::source_location where);
+  // May the owner not look at a child of that round yet? (ChildBase::round_)
+  bool IsOfOpenRound(uint32_t round) const noexcept {
+    const uint64_t current = fork_round_.load(std::memory_order_relaxed);
+    return current != last_join_completed_ && static_cast<uint32_t>(current) == round;
+  }
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   // A request of this scope's own.
   CancelCause MakeCause(CancelReason::Kind kind, uint64_t thread) const noexcept;
@@ -275,12 +282,12 @@ class ScopeBase : public ScopeRecord {
   const std::string name_;
   const std::source_location where_;  // it was opened
   const BindingNode* const bindings_;
-  const uint64_t serial_;  // of all scopes: the owner's id, and in the low 24 bits which of its scopes
 
   // ---- The owner's.
   // Threads of a scope nested in this one may fork into it, and read the atomic ones.
-  Atomic<uint32_t> fork_round_{0};  // relaxed: one writer; who reads it was started after the round began
-  uint32_t last_join_completed_ = 0;
+  // The round, by the id of the first child that the owner has forked in it.
+  Atomic<uint64_t> fork_round_{0};  // relaxed: one writer; who reads it was started after the round began
+  uint64_t last_join_completed_ = 0;
   Atomic<bool> closed_{false};  // relaxed: one writer; it serves to find a mistake
 
   struct Timer : TimerNode {
@@ -296,9 +303,17 @@ class ScopeBase : public ScopeRecord {
   // ---- Guarded by lock_, as is shut_.
   bool timed_out_ = false;    // the scope's own timeout has shut it down
   Asking asking_ = Asking::kNobody;
+  // As whom the scope asks its children since it is shut. From then on each of the causes is constant, and read by
+  // children that were asked.
+  Asker asker_ = Asker::kScope;
   union {
     CancelCause cause_;  // of the shutdown; not set before
   };
+  union {
+    CancelCause later_cause_;  // Asker::kScopeAgain; not set before
+  };
+  // Asker::kJoin: when; not set before. relaxed: daemons that were asked read it, and it may be of a later join.
+  Atomic<int64_t> joined_ns_;
   SiblingList children_;                // those that are registered and have not ended
   ThreadBlock* cursor_ = nullptr;       // the next child to ask
   const ThreadBlock* spared_ = nullptr;  // the child that called Shutdown()

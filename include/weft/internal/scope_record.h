@@ -10,14 +10,15 @@
 #include <string_view>
 
 #include "weft/internal/atomic.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/join_count.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/record.h"
 
 namespace weft::internal {
 
-struct CancelCause;
 struct Drain;
+class RuntimeCore;
 class ThreadBlock;
 
 // A record with children: other virtual threads, which must have ended before it is popped. Other threads call these
@@ -34,6 +35,8 @@ class ScopeRecord : public Record {
   // The thread `child` of this scope itself: makes it known, so that it can be asked to end; asks it at once if the
   // scope is shut.
   void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
+  // Why it has asked its children to end, as `asker`; it has by now. Any thread.
+  CancelCause CauseFor(Asker asker) const noexcept { return operations_.cause_for(*this, asker); }
   // For dumps: calls visit(child, argument) for every child that is known and has not ended, under the scope's lock.
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
     operations_.for_each_child(*this, visit, argument);
@@ -78,6 +81,7 @@ class ScopeRecord : public Record {
 
  public:
   ThreadBlock* const owner;
+  RuntimeCore& runtime;  // the owner's, and so its children's
   JoinCount children;
   ScopeRecord* next_in_cancel_queue;  // while it is in there
 
@@ -85,6 +89,7 @@ class ScopeRecord : public Record {
   struct Operations {
     void (*request_shutdown)(ScopeRecord& scope, const CancelCause& cause) noexcept;
     bool (*shut_down_some)(ScopeRecord& scope, int max) noexcept;
+    CancelCause (*cause_for)(const ScopeRecord& scope, Asker asker) noexcept = nullptr;  // where it has children
     void (*register_child)(ScopeRecord& scope, ThreadBlock& child) noexcept;
     void (*for_each_child)(ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                            void* argument) noexcept;
@@ -97,13 +102,14 @@ class ScopeRecord : public Record {
     bool runs_user_code = false;
     std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };
-  ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
-      : Record(Kind::kScope), closes_with_join(false), owner(owning_thread), operations_(operations) {}
+  ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept;  // (thread_block.h)
   // With that many children, which are forked at once.
-  ScopeRecord(ThreadBlock* owning_thread, const Operations& operations, int32_t branches) noexcept
+  ScopeRecord(ThreadBlock* owning_thread, RuntimeCore& of_owner, const Operations& operations,
+              int32_t branches) noexcept
       : Record(Kind::kScope),
         closes_with_join(true),
         owner(owning_thread),
+        runtime(of_owner),
         children(branches),
         operations_(operations) {}
   ~ScopeRecord() = default;

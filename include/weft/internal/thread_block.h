@@ -3,6 +3,18 @@
 // Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end,
 // a Subtask another. A block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles
 // (VirtualThread) refer to its identity instead, which is made when it is first asked for.
+//
+// Size. A million threads park at once, so each word has its reason. A parked child of a scope needs, in bytes:
+//    8  how it begins and ends: the table of virtual functions
+//   32  its places in two lists: of its scope, which asks it to end, and of what it waits for
+//    8  the scope it was forked into. That knows the runtime, and why its children are asked to end. (place_)
+//    8  its id
+//   32  what it goes on with: its frame, its bindings, what it waits on and how that wait is taken back
+//   12  what it has open, and the lock for those who walk that
+//    8  its state word, and its references
+//   20  of its own: marks, locks that it has got, where it ran last; and what its owner asks of a child (child.h)
+// What few threads have lies in the identity. What a thread says when it has ended takes the place of what it needed
+// to go on: KeepCause(). What only a mounted thread has lies in its carrier (Turn).
 #ifndef WEFT_INTERNAL_THREAD_BLOCK_H_
 #define WEFT_INTERNAL_THREAD_BLOCK_H_
 
@@ -11,10 +23,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <source_location>
 #include <string_view>
 
 #include "weft/internal/atomic.h"
-#include "weft/internal/cancel_target.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
@@ -43,47 +56,109 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // first seven bytes fill the word that the state of the WaitNode begins.
 
   // ---- The thread's own, or its carrier's.
-  bool started = false;
-  bool unwind = false;       // to be unwound, not resumed
-  bool unwinding = false;    // its frames are being destroyed just now
-  bool holds_count = false;  // it runs in its owner's place, and holds the join count of `home` (join_count.h)
-  const bool in_frame;       // a branch of All: nothing is to be done when it has succeeded
+  bool started : 1 = false;
+  bool unwinding : 1 = false;    // its frames are being destroyed just now
+  bool holds_count : 1 = false;  // it runs in its owner's place, and holds the join count of its scope (join_count.h)
+  uint8_t unused_marks : 5 = 0;  // the compiler then writes the byte, and reads nothing
+  bool unwind = false;           // to be unwound, not resumed. Also written by whoever wakes it for that
+
+  // ---- Before it starts; then constant.
+  const bool in_frame : 1;  // a branch of All: nothing is to be done when it has succeeded
+  // Of a child (child.h).
+  bool holds_ : 1 = false;         // a result has a destructor
+  bool daemon_ : 1 = false;
+  bool within_limit_ : 1 = false;  // counts against the ConcurrencyLimit; guarded by the scope's lock
+  uint8_t unused_traits : 4 = 0;   // as unused_marks
+
+  // ---- The thread's own.
   // What `scopes_opened` was, modulo 256, when it last got a lock or a permit. Also written by whoever grants one.
   uint8_t last_lock = 0;
   // Semaphore permits that it has got and not given back itself; kManyPermits stands for that many or more, for good.
   uint8_t permits_held = 0;
   static constexpr uint8_t kManyPermits = 255;
 
-  // ---- Constant once started.
-  RuntimeCore* runtime = nullptr;
-  ScopeRecord* home = nullptr;  // the scope it was forked into; null for a root
-  uint64_t id = 0;
-
-  // ---- The thread's own, or its carrier's while it unwinds. Others read them only after they have claimed the thread.
-  const BindingNode* bindings = nullptr;
-  PromiseBase* leaf = nullptr;  // the frame that goes on when the thread is resumed
-  void* waiting_on;             // of `wait`
-  // What it is parked in, or was last. relaxed: `state` orders it for whoever claims the thread; others display it.
-  Atomic<const WaitKind*> wait{nullptr};
-  // Null: nobody has asked. Written by the thread, or before it starts. relaxed: by the thread itself.
-  Atomic<ThreadIdentity*> identity{nullptr};
-  Atomic<Record*> records{nullptr};  // walked by others: records.h. relaxed: by the owner
-  uint32_t scopes_opened = 0;
-  ThreadState::Snapshot seen;
-
-  // ---- Guards `root`, and whoever walks the records. (records.h)
-  Lock records_lock;
-
   // ---- Shared.
   // Index of the carrier it was last mounted on, plus one (0: never), and kMountedBit while it is.
   // relaxed: for display.
-  Atomic<uint32_t> mounted{0};
+  Atomic<uint16_t> mounted{0};
+  static constexpr uint16_t kMountedBit = 1u << 15;
+
+ private:
+  // ---- Where it belongs: the address of its scope, or that of its runtime, plus kOfRuntime, for a root. If it has an
+  // identity, that of the identity, plus kKnown; then `place` there is what this was before.
+  Atomic<uintptr_t> place_;
+  static constexpr uintptr_t kKnown = 1;
+  static constexpr uintptr_t kOfRuntime = 2;
+
+ public:
+  // ---- Constant once started. Set by whoever starts it, like the place, the bindings and perhaps the leaf.
+  uint64_t id;
+
+  // ---- The thread's own, or its carrier's while it unwinds. Others read them only after they have claimed the thread.
+  // At the end the parts of a kept cause take their places: KeepCause().
+  union {
+    PromiseBase* leaf;  // the frame that goes on when the thread is resumed
+    uint64_t kept_request;  // the thread that caused it, and above 56 bits the kind
+  };
+  union {
+    const BindingNode* bindings;
+    const char* kept_text;
+  };
+  union {
+    void* waiting_on;  // of `wait`
+    int64_t kept_when_ns;
+  };
+  union {
+    // What it is parked in, or was last. relaxed: `state` orders it for whoever claims the thread; others display it.
+    Atomic<const WaitKind*> wait{nullptr};
+    std::source_location kept_where;
+  };
+  Atomic<Record*> records{nullptr};  // walked by others: records.h. relaxed: by the owner
+  uint32_t scopes_opened = 0;
+
+  // ---- Guards `asker`, and whoever walks the records. (records.h)
+  Lock records_lock;
+
+  // ---- Shared.
   ThreadState state;
   Atomic<uint32_t> refs;
+  // Who has asked it to end as a whole. Guarded by records_lock; constant from then on. Read without by whoever comes
+  // after the thread's end.
+  Asker asker = Asker::kNobody;
 
-  CancelTarget root;
-
-  static constexpr uint32_t kMountedBit = 1u << 31;
+  // The scope it was forked into; null for a root. Any thread.
+  ScopeRecord* home() const noexcept {
+    // [identity/6] acquire: pairs with [identity/1].
+    const uintptr_t place = place_.load(std::memory_order_acquire);
+    return (place & (kKnown | kOfRuntime)) == 0 ? reinterpret_cast<ScopeRecord*>(place) : HomeSlow();
+  }
+  // The same of a thread that is no root.
+  ScopeRecord* HomeOfChild() const noexcept { return reinterpret_cast<ScopeRecord*>(PlaceWord()); }
+  // And is not known().
+  ScopeRecord& HomeOfUnknown() const noexcept {
+    // relaxed: it was written before the thread began.
+    return *reinterpret_cast<ScopeRecord*>(place_.load(std::memory_order_relaxed));
+  }
+  bool IsChildOf(const ScopeRecord& scope) const noexcept {
+    // relaxed: the address is compared.
+    return place_.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(&scope) || home() == &scope;
+  }
+  RuntimeCore& runtime() const noexcept {
+    // [identity/7] acquire: pairs with [identity/1].
+    const uintptr_t place = place_.load(std::memory_order_acquire);
+    return (place & (kKnown | kOfRuntime)) == 0 ? reinterpret_cast<ScopeRecord*>(place)->runtime : RuntimeSlow();
+  }
+  // Before it starts: a child is placed in its scope, a root in its runtime.
+  void Place(ScopeRecord& scope, uint64_t new_id, const BindingNode* inherited) noexcept {
+    place_.store(reinterpret_cast<uintptr_t>(&scope), std::memory_order_relaxed);  // relaxed: the start orders it
+    id = new_id;
+    bindings = inherited;
+  }
+  void Place(RuntimeCore& core, uint64_t new_id) noexcept {
+    place_.store(reinterpret_cast<uintptr_t>(&core) + kOfRuntime, std::memory_order_relaxed);  // relaxed: as above
+    id = new_id;
+    bindings = nullptr;
+  }
 
   ThreadKey key() const noexcept { return {this, id}; }
 
@@ -100,13 +175,40 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
   bool OwesCleanUp() const noexcept { return leaf != nullptr && leaf->owes_clean_up(); }
 
+  // Has somebody asked for its identity? The thread itself.
+  bool known() const noexcept {
+    // relaxed: what it asks for itself is all that counts.
+    return (place_.load(std::memory_order_relaxed) & kKnown) != 0;
+  }
+  // Null: nobody has asked.
+  ThreadIdentity* identity() const noexcept {
+    // [identity/2] acquire: pairs with [identity/1].
+    const uintptr_t place = place_.load(std::memory_order_acquire);
+    return (place & kKnown) != 0 ? reinterpret_cast<ThreadIdentity*>(place - kKnown) : nullptr;
+  }
   std::string_view DisplayName() const noexcept {
-    // [identity/2] acquire: pairs with [identity/1] and [identity/4].
-    const ThreadIdentity* known = identity.load(std::memory_order_acquire);
+    const ThreadIdentity* known = identity();
     return known == nullptr ? std::string_view() : known->name;
   }
+  // Any thread that keeps this one alive: makes `made` its identity, unless it has one; then `made` is released.
+  // Returns the one that it has.
+  ThreadIdentity& SetIdentity(ThreadIdentity& made) noexcept;
   // The thread itself. Makes it, if there is none.
   ThreadIdentity& Identity();
+  // Any thread that keeps this one alive: the same, but null if there is no memory.
+  ThreadIdentity* TryIdentity() noexcept;
+  // The run, when no code of the thread's own is left: it has no identity any more. Only of a branch of All.
+  void DropIdentity() noexcept;
+
+  // ---- Why it is asked to end as a whole.
+  bool asked() const noexcept { return asker != Asker::kNobody; }
+  // Under the records lock, once. Asker::kAlone: keeps the cause, as much of it as there is room for.
+  void SetAsker(Asker by, const CancelCause& cause) noexcept;
+  // What Asker::kAlone has kept.
+  const CancelCause& CauseAlone() const noexcept;
+  // The run, when the thread has nothing left to do, and nobody knows it but by its handles: keeps the cause for them.
+  void KeepCause(const CancelCause& cause) noexcept;
+  CancelCause kept_cause() const noexcept;
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the
   // thread has ended.
@@ -131,7 +233,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   }
   // The run, when no code of the thread's own is left: handles to it say that it has ended.
   void EndIdentity() noexcept {
-    if (ThreadIdentity* const known = identity.load(std::memory_order_relaxed)) [[unlikely]]
+    if (ThreadIdentity* const known = identity()) [[unlikely]]
       known->ThreadEnded();
   }
 
@@ -152,15 +254,52 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   }
 
  protected:
-  explicit ThreadBlock(uint32_t references) noexcept : in_frame(false), refs(references) {}
+  explicit ThreadBlock(uint32_t references) noexcept
+      : in_frame(false), place_(0), id(0), leaf(nullptr), refs(references) {}
   ThreadBlock(uint32_t references, ThreadState::Unregistered unregistered) noexcept
-      : in_frame(false), state(unregistered), refs(references) {}
+      : in_frame(false), place_(0), id(0), leaf(nullptr), state(unregistered), refs(references) {}
   enum InFrame { kInFrame };
   explicit ThreadBlock(InFrame) noexcept : in_frame(true), refs(0) {}
   virtual ~ThreadBlock() {
-    if (ThreadIdentity* known = identity.load(std::memory_order_relaxed)) known->Release();
+    if (known()) [[unlikely]]
+      ReleaseIdentity();
+  }
+
+ private:
+  // Of a root, or a thread with an identity.
+  [[gnu::cold, gnu::noinline]] ScopeRecord* HomeSlow() const noexcept;
+  [[gnu::cold, gnu::noinline]] RuntimeCore& RuntimeSlow() const noexcept;
+  [[gnu::cold, gnu::noinline]] void ReleaseIdentity() noexcept;
+  uintptr_t PlaceWord() const noexcept {
+    // [identity/5] acquire: pairs with [identity/1].
+    const uintptr_t place = place_.load(std::memory_order_acquire);
+    if ((place & kKnown) != 0) [[unlikely]]
+      return reinterpret_cast<ThreadIdentity*>(place - kKnown)->place;
+    return place;
   }
 };
+
+// A thread in no scope. It is asked to end alone, so it keeps the cause itself.
+class RootBlock : public ThreadBlock {
+ protected:
+  explicit RootBlock(uint32_t references) noexcept : ThreadBlock(references) {}
+  ~RootBlock() override {}
+  // If it was cancelled.
+  const CancelCause& cause() const noexcept { return cause_; }
+
+ private:
+  friend class ThreadBlock;
+  union {
+    CancelCause cause_;  // not set before
+  };
+};
+
+inline ScopeRecord::ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
+    : Record(Kind::kScope),
+      closes_with_join(false),
+      owner(owning_thread),
+      runtime(owning_thread->runtime()),
+      operations_(operations) {}
 
 using ThreadQueue = List<ThreadBlock, QueueTag>;
 using SiblingList = List<ThreadBlock, SiblingTag>;

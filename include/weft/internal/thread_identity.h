@@ -1,4 +1,6 @@
 // Who a virtual thread is, for handles that may outlive it: an id, perhaps a name, and the thread as long as it lives.
+//
+// It is also the cold half of a control block: what few threads have lies here, and is made when something first asks.
 #ifndef WEFT_INTERNAL_THREAD_IDENTITY_H_
 #define WEFT_INTERNAL_THREAD_IDENTITY_H_
 
@@ -10,6 +12,7 @@
 #include <utility>
 
 #include "weft/internal/atomic.h"
+#include "weft/internal/cancel_cause.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {
@@ -19,15 +22,19 @@ class ThreadBlock;
 // What handles to a thread share, and what may outlive it. Counted.
 class ThreadIdentity {
  public:
-  explicit ThreadIdentity(std::string thread_name = {}) : name(std::move(thread_name)) {}
+  explicit ThreadIdentity(std::string thread_name = {}) noexcept : name(std::move(thread_name)) {}
   ThreadIdentity(const ThreadIdentity&) = delete;
   ThreadIdentity& operator=(const ThreadIdentity&) = delete;
 
-  // Once: whose it is.
-  void Bind(const ThreadBlock& thread) noexcept;
+  // Before others know it: whose it is, and what the thread's own word said of its place. (ThreadBlock::place_)
+  void Bind(const ThreadBlock& thread, uintptr_t of_thread) noexcept;
 
-  uint64_t id = 0;  // from then on
+  uint64_t id = 0;      // from then on
+  uintptr_t place = 0;  // from then on
   const std::string name;
+  union {
+    CancelCause cause;  // of a thread that was asked to end alone: Asker::kAlone; not set before
+  };
 
   // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
   template <class Use>
@@ -46,7 +53,7 @@ class ThreadIdentity {
   }
 
  private:
-  ~ThreadIdentity() = default;
+  ~ThreadIdentity() {}
 
   mutable Lock lock_;
   const ThreadBlock* thread_ = nullptr;  // guarded by lock_

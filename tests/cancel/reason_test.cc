@@ -3,6 +3,7 @@
 // carriers; what depends on exact times, in simulations only.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <source_location>
 #include <stop_token>
 #include <string>
@@ -15,6 +16,7 @@
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/finally.h"
 #include "weft/scope.h"
 #include "weft/stop_token.h"
 #include "weft/task.h"
@@ -200,6 +202,87 @@ TEST_P(ReasonTest, AForkByACancelledThreadTellsWhyItStartedNothing) {
     // Unless it was cancelled before it began.
     if (seen.ok()) co_return;
     EXPECT_EQ(ReasonOf(seen).text, "enough") << seen;
+  });
+}
+
+// A scope keeps the reason for its children, and a child takes it along when it ends.
+TEST_P(ReasonTest, AHandleTellsWhyWhenItsScopeIsGone) {
+  Everywhere([]() -> Task<void> {
+    std::optional<Subtask<void>> child;
+    std::optional<Subtask<void>> daemon;
+    std::string opened;
+    {
+      Introduction waiting;
+      opened = LineAfter();
+      AwaitAll scope;
+      daemon.emplace(scope.ForkDaemon(Forever(waiting)));
+      co_await waiting.AwaitParked();
+      (co_await scope.Join()).IgnoreFailures();
+    }
+    {
+      Introduction waiting;
+      AwaitAll scope;
+      child.emplace(scope.Fork(Forever(waiting)));
+      co_await waiting.AwaitParked();
+      scope.Shutdown("over");
+      (co_await scope.Join()).IgnoreFailures();
+    }
+    EXPECT_EQ(ReasonOf(child->status()).kind, Kind::kShutdown) << child->status();
+    EXPECT_EQ(ReasonOf(child->status()).text, "over");
+    EXPECT_EQ(ReasonOf(daemon->status()).kind, Kind::kOthersEnded) << daemon->status();
+    EXPECT_EQ(ReasonOf(daemon->status()).where, opened);
+  });
+}
+
+TEST_P(ReasonTest, AChildThatWasSparedTellsOfTheLaterRequest) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll outer;
+    std::optional<Subtask<void>> sibling;
+    std::optional<Subtask<void>> spared;
+    Introduction waiting;
+    outer.Fork([&]() -> Task<void> {
+      Introduction first;
+      AwaitAll scope;
+      sibling.emplace(scope.Fork(Forever(first)));
+      co_await first.AwaitParked();
+      spared.emplace(scope.Fork([&]() -> Task<void> {
+        scope.Shutdown("inner");
+        co_await Forever(waiting);
+      }));
+      (co_await scope.Join()).IgnoreFailures();
+    });
+    co_await waiting.AwaitParked();
+    outer.Shutdown("outer");
+    (co_await outer.Join()).IgnoreFailures();
+    EXPECT_EQ(ReasonOf(sibling->status()).text, "inner") << sibling->status();
+    EXPECT_EQ(ReasonOf(spared->status()).text, "outer") << spared->status();
+  });
+}
+
+// The scope itself is not shut: such a child is asked alone.
+TEST_P(ReasonTest, AChildForkedByACancelledThreadTellsThatThreadsReason) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    std::optional<Subtask<void>> unstarted;
+    std::optional<Subtask<void>> cleaning;
+    bool cleaned = false;
+    const auto fork_when_asked = [&]() -> Task<void> {
+      co_await testing::UntilAsked();
+      unstarted.emplace(scope.Fork(Forever()));
+      cleaning.emplace(scope.Fork(Finally(Forever(), [&cleaned]() -> Task<void> {
+        cleaned = true;
+        co_return;
+      })));
+    };
+    const std::string line = LineAfter();
+    // It comes to its end, since it passes no checkpoint.
+    EXPECT_TRUE((co_await WithTimeout(absl::Milliseconds(1), fork_when_asked())).ok());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(cleaned);
+    for (const auto& subtask : {*unstarted, *cleaning}) {
+      EXPECT_EQ(ReasonOf(subtask.status()).kind, Kind::kTimeout) << subtask.status();
+      EXPECT_EQ(ReasonOf(subtask.status()).where, line) << subtask.status();
+    }
   });
 }
 

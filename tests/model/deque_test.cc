@@ -110,7 +110,9 @@ class Stealing {
   }
 
   WorkStealingDeque<Item> deque_{kCapacity};
-  Item items_[2 + kCapacity * WorkStealingDeque<Item>::kGrowth * (1 + operations)];
+  // Where the deque is filled, it may have grown before.
+  static constexpr size_t kMost = kCapacity * (kinds > kFill ? WorkStealingDeque<Item>::kGrowth : 1);
+  Item items_[2 + kMost * (1 + operations)];
   int pushed_ = 0;
   int owners_[operations];
 };

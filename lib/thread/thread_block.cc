@@ -50,7 +50,7 @@ void ThreadBlock::DropIdentity() noexcept {
   ThreadIdentity* const known = identity();
   if (known == nullptr) return;
   known->ThreadEnded();
-  // relaxed: who asks a branch of All for its name keeps it from ending.
+  // relaxed: nobody asks a branch that has ended for its name.
   place_.store(known->place, std::memory_order_relaxed);
   known->Release();
 }

@@ -274,8 +274,8 @@ TEST_P(ReasonTest, AChildForkedByACancelledThreadTellsThatThreadsReason) {
         co_return;
       })));
     };
-    const std::string line = LineAfter();
     // It comes to its end, since it passes no checkpoint.
+    const std::string line = LineAfter();
     EXPECT_TRUE((co_await WithTimeout(absl::Milliseconds(1), fork_when_asked())).ok());
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_TRUE(cleaned);

@@ -97,7 +97,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // ---- The thread's own, or its carrier's while it unwinds. Others read them only after they have claimed the thread.
   // At the end the parts of a kept cause take their places: KeepCause().
   union {
-    PromiseBase* leaf;  // the frame that goes on when the thread is resumed
+    PromiseBase* leaf;      // the frame that goes on when the thread is resumed
     uint64_t kept_request;  // the thread that caused it, and above 56 bits the kind
   };
   union {
@@ -134,10 +134,10 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   }
   // The same of a thread that is no root.
   ScopeRecord* HomeOfChild() const noexcept { return reinterpret_cast<ScopeRecord*>(PlaceWord()); }
-  // And is not known().
-  ScopeRecord& HomeOfUnknown() const noexcept {
-    // relaxed: it was written before the thread began.
-    return *reinterpret_cast<ScopeRecord*>(place_.load(std::memory_order_relaxed));
+  // The same; null also if it has an identity.
+  ScopeRecord* HomeIfUnknown() const noexcept {
+    const uintptr_t place = place_.load(std::memory_order_relaxed);  // relaxed: it was written before the thread began
+    return (place & kKnown) == 0 ? reinterpret_cast<ScopeRecord*>(place) : nullptr;
   }
   bool IsChildOf(const ScopeRecord& scope) const noexcept {
     // relaxed: the address is compared.
@@ -175,9 +175,10 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
   bool OwesCleanUp() const noexcept { return leaf != nullptr && leaf->owes_clean_up(); }
 
-  // Has somebody asked for its identity? The thread itself.
+  // Has somebody asked for its identity? The thread itself, or its last holder.
   bool known() const noexcept {
-    // relaxed: what it asks for itself is all that counts.
+    // relaxed: a handle is made by the thread itself, or before it starts. Who gives it an identity for another reason
+    // holds a reference.
     return (place_.load(std::memory_order_relaxed) & kKnown) != 0;
   }
   // Null: nobody has asked.

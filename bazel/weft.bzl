@@ -133,7 +133,7 @@ def weft_model_library(name, **kwargs):
     weft_test_library(
         name = name,
         copts = _MODEL_COPTS,
-        defines = ["WEFT_MODEL"],
+        defines = ["WEFT_MODEL='\"lib/testing/model/model_atomic.h\"'"],
         visibility = [
             "//lib/testing:__subpackages__",
             "//tests/model:__subpackages__",

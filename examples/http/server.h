@@ -28,6 +28,7 @@
 #include "absl/time/time.h"
 #include "examples/http/message.h"
 #include "examples/http/parser.h"
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 namespace http {

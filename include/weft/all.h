@@ -359,7 +359,7 @@ auto All(R&& tasks) {
 template <internal::ArrayOfTasks A>
 auto All(A&& tasks) {
   using Element = internal::RangeElement<A>;
-  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
+  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, so it must not be const");
   using T = internal::ValueOf<Element>;
   constexpr size_t kCount = std::tuple_size_v<std::remove_cvref_t<A>>;
   return [&tasks]<size_t... I>(std::index_sequence<I...>) {

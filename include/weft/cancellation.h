@@ -64,7 +64,7 @@
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
-#include "weft/internal/timer_wheel.h"
+#include "weft/internal/timer_node.h"
 #include "weft/task.h"
 
 namespace weft {

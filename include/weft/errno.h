@@ -5,12 +5,12 @@
 #include "weft/internal/compiler.h"
 
 #include "absl/status/status.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft {
 
 // The errno that `status` carries, or 0 if it carries none: `ErrnoOf(stream.status()) == ECONNREFUSED`.
-inline int ErrnoOf(const absl::Status& status) { return internal::ErrnoOf(status); }
+// (errno_status.cc)
+int ErrnoOf(const absl::Status& status);
 
 }  // namespace weft
 

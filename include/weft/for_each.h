@@ -40,7 +40,6 @@
 #include <cstdint>
 #include <exception>
 #include <iterator>
-#include <mutex>
 #include <optional>
 #include <source_location>
 #include <type_traits>
@@ -117,11 +116,11 @@ auto RefuseElementFunction() {
     constexpr bool kTakes = std::invocable<F&, Element> || std::invocable<F&, Element, size_t>;
     constexpr bool kShared = std::invocable<const F&, Element> || std::invocable<const F&, Element, size_t>;
     static_assert(kTakes, "for an input range; the function takes an element and returns a Task: this one's parameter "
-                          "is not what the range has, or a second one is not its index, a size_t");
+                          "does not take the elements of the range, or its second one does not take a size_t");
     static_assert(!kTakes || kShared, "for an input range; the function takes an element and returns a Task: this one "
-                                      "is mutable, and several threads are to call it at once");
+                                      "is mutable, but several threads call it at once");
     static_assert(!kShared, "for an input range; the function takes an element and returns a Task: this one returns "
-                            "neither a Task nor what a Task can await");
+                            "neither a Task nor anything that a Task can await");
   }
   return NoElementCall();
 }
@@ -138,7 +137,7 @@ using MapResult = std::conditional_t<IsStatusLike<T>, absl::StatusOr<MapValues<T
 template <std::ranges::input_range R, internal::FunctionWithoutResults<R> F>
 Task<internal::ForEachValue<R, F>> ForEach(R&& range, int limit, F function);
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
-Task<void> ForEach(R&&, int, F) = delete;  // ForEach() has no results to give, and the function gives some: use Map()
+Task<void> ForEach(R&&, int, F) = delete;  // ForEach() returns no results, but the function does: use Map()
 template <class R, class F>
 auto ForEach(R&&, int, F) {
   return internal::RefuseElementFunction<R, F>();
@@ -148,7 +147,7 @@ auto ForEach(R&&, int, F) {
 template <std::ranges::input_range R, internal::FunctionWithResults<R> F>
 Task<internal::MapResult<internal::ForEachValue<R, F>>> Map(R&& range, int limit, F function);
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
-Task<void> Map(R&&, int, F) = delete;  // Map() gives results, and the function gives none: use ForEach()
+Task<void> Map(R&&, int, F) = delete;  // Map() returns results, but the function returns none: use ForEach()
 template <class R, class F>
 auto Map(R&&, int, F) {
   return internal::RefuseElementFunction<R, F>();
@@ -202,7 +201,7 @@ class Elements {
   };
   // Iterators are user code, and the only one that runs under this lock. They may throw.
   std::optional<Element> Take() {
-    std::lock_guard guard(lock_);
+    LockGuard guard(lock_);
     if (over_) return std::nullopt;
     over_ = true;  // also if an iterator throws
     // An input range may wait for its next element: it is not asked before a thread wants one.
@@ -309,7 +308,7 @@ class IndexedResults {
  public:
   template <class... From>
   void Put(size_t index, From&&... value) {
-    std::lock_guard guard(lock_);
+    LockGuard guard(lock_);
     if (found_.size() <= index) found_.resize(index + 1);
     found_[index].emplace(std::forward<From>(value)...);
   }

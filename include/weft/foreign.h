@@ -97,17 +97,17 @@ class BridgeAwaiter;
 
 // Awaits an awaitable of another library. Returns a Task of what that yields.
 template <class A>
-  requires internal::Awaitable<A>  // what is awaited: it has an operator co_await, or is an awaiter
+  requires internal::Awaitable<A>  // pass an awaitable: an awaiter, or something with an operator co_await
 auto Foreign(A&& awaitable) {
-  static_assert(!internal::WeftAwaitable<A>, "this is Weft's own awaitable: co_await it as it is");
+  static_assert(!internal::WeftAwaitable<A>, "this is Weft's own awaitable: co_await it directly");
   static_assert(std::is_constructible_v<A, A&&>,
-                "what cannot be moved is named first: auto read = ReadAsync(); co_await weft::Foreign(read)");
+                "what cannot be moved needs a name: auto read = ReadAsync(); co_await weft::Foreign(read)");
   return internal::AwaitForeign<A, internal::AwaitedResult<A>>(std::forward<A>(awaitable));
 }
 
 // For a coroutine of another library: awaits an operation of Weft's.
 template <class A>
-  requires internal::WeftAwaitable<A>  // only what is Weft's: co_await anything else as it is
+  requires internal::WeftAwaitable<A>  // only for Weft's awaitables: co_await any other directly
 [[nodiscard("co_await it")]] internal::BridgeAwaiter<A> AsForeign(A&& operation [[clang::lifetimebound]]) noexcept {
   return internal::BridgeAwaiter<A>(std::forward<A>(operation));
 }
@@ -148,14 +148,11 @@ class ForeignCall {
   // ---- The hop.
   void SetException() noexcept;  // the one that is being handled
   // Any OS thread. The last touch, unless the thread is parked.
-  void End() noexcept {
-    ThreadBlock& thread = thread_;
-    if (state_.End()) Wake(thread);
-  }
-  bool ended() const noexcept { return state_.ended(); }
+  void End() noexcept;
+  bool ended() const noexcept;
 
   // ---- The carrier.
-  [[nodiscard]] bool Park() noexcept { return state_.Park(); }
+  [[nodiscard]] bool Park() noexcept;
 
  private:
   class RunAwaiter {

@@ -103,7 +103,7 @@ struct ShutdownOnFailurePolicy {
 // fail: kFailedPrecondition, "the value was taken".
 template <class T>
 class ShutdownOnSuccessPolicy {
-  static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to give; use a scope of another policy");
+  static_assert(!std::is_void_v<T>, "ShutdownOnSuccess<void> has no result to return; use a scope with another policy");
 
  public:
   using Value = T;
@@ -135,7 +135,7 @@ class ShutdownOnSuccessPolicy {
 template <class T>
 class AllSuccessfulPolicy {
   static_assert(!std::is_void_v<T>,
-                "AllSuccessful<T> gives a vector of values; use ShutdownOnFailure where there are none");
+                "AllSuccessful<T> returns a vector of values; use ShutdownOnFailure where there are none");
 
  public:
   using Value = T;

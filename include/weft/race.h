@@ -50,7 +50,7 @@ template <internal::IntoTask A, internal::IntoTask... Rest>
 Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest);
 template <internal::IntoTask A, internal::IntoTask... Rest>
   requires(!internal::TasksOfOneType<A, Rest...>)
-Task<void> Any(A&&, Rest&&...) = delete;  // the tasks of Any() are of one type
+Task<void> Any(A&&, Rest&&...) = delete;  // all tasks of Any() must have the same type
 template <internal::RangeOfTasks R>
 auto Any(R&& tasks);
 
@@ -60,7 +60,7 @@ template <internal::IntoTask A, internal::IntoTask... Rest>
 Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest);
 template <internal::IntoTask A, internal::IntoTask... Rest>
   requires(!internal::TasksOfOneType<A, Rest...>)
-Task<void> Race(A&&, Rest&&...) = delete;  // the tasks of Race() are of one type
+Task<void> Race(A&&, Rest&&...) = delete;  // all tasks of Race() must have the same type
 template <internal::RangeOfTasks R>
 auto Race(R&& tasks);
 

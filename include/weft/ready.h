@@ -15,7 +15,6 @@
 #include "weft/internal/compiler.h"
 
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "weft/internal/atomic.h"
@@ -83,7 +82,7 @@ class ServiceCall {
   // has ended, so that Start() does not return before. (child.h)
   StartEnded AfterEnd() noexcept {
     {
-      std::lock_guard guard(start_->lock);
+      LockGuard guard(start_->lock);
       start_->ended = true;
     }
     return StartEnded(std::move(start_));

@@ -53,9 +53,7 @@
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
-#include "weft/internal/explain.h"
 #include "weft/internal/into_task.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
 #include "weft/io_backend.h"
@@ -112,7 +110,7 @@ class Runtime {
   // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have ended, and stops the
   // carriers. Called by one of the runtime's own virtual threads it is a CHECK: that thread would wait for itself.
   ~Runtime();
-  explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can say that it has failed
+  explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can report a failure
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
@@ -157,6 +155,7 @@ namespace internal {
 // Starts `root`, and blocks the calling OS thread until it has ended. (runtime.cc)
 void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept;
+absl::Status CancelledRun(const CancelCause& cause);
 // A CHECK, unless the process is about to end. Then the OS thread waits for that end.
 [[noreturn]] void EndRunWithoutResult(const CancelCause& cause) noexcept;
 int ReportMain(const absl::Status& status);
@@ -179,7 +178,7 @@ class RootThread final : public RootBlock {
     RunRoot(core, *this, done_);
     if (cancelled_) [[unlikely]] {
       if constexpr (IsStatusLike<Result>) {
-        return CancelledStatus(Explain(cause()));
+        return CancelledRun(cause());
       } else {
         EndRunWithoutResult(cause());
       }
@@ -193,7 +192,6 @@ class RootThread final : public RootBlock {
 
  private:
   void OnEnd(Ending ending) noexcept override {
-    CheckNothingOpen(*this);
     cancelled_ = ending == Ending::kCancelled;
     EndRoot(*this, done_);
   }

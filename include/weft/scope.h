@@ -71,7 +71,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -97,7 +96,7 @@ namespace internal {
 template <class Policy>
 struct PolicyHolder {
   Policy policy;
-  [[no_unique_address]] std::conditional_t<KeepsCompleted<Policy>, CompletionQueue, std::monostate> completions;
+  [[no_unique_address]] std::conditional_t<KeepsCompleted<Policy>, CompletionQueue, Nothing> completions;
 
   CompletionQueue* completion_queue() noexcept {
     if constexpr (KeepsCompleted<Policy>) return &completions;
@@ -167,7 +166,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     constexpr bool kTaken = internal::Keepable<Forked>;
     static_assert(kTaskOrClosure, "ForkDaemon() takes a Task, or a closure without parameters that returns one");
     static_assert(!kTaskOrClosure || kTaken,
-                  "what cannot be copied, or is awaited, is moved into the child: ForkDaemon(std::move(task))");
+                  "a Task, or what cannot be copied, must be moved into the child: ForkDaemon(std::move(task))");
     if constexpr (kTaskOrClosure && kTaken) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
   }
 
@@ -323,7 +322,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     constexpr bool kTaken = internal::Keepable<Forked>;
     static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
     static_assert(!kTaskOrClosure || kTaken,
-                  "what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))");
+                  "a Task, or what cannot be copied, must be moved into the child: Fork(std::move(task))");
     if constexpr (kTaskOrClosure && kTaken) {
       using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
       static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,

@@ -14,8 +14,8 @@
 // The token is therefore stopped shortly after the request, not at once, and the destructor of StopOnCancel waits for
 // it. Keep the callbacks short.
 //
-// This header is empty where the standard library has no std::stop_token, like libc++ before version 20 without
-// -fexperimental-library.
+// weft/weft.h does not include this header. It is empty where the standard library has no std::stop_token, like libc++
+// before version 20 without -fexperimental-library.
 //
 // Memory ordering: what came before request_stop() happens before what follows the co_await of WithStopToken() that it
 // ends. What came before the request to cancel happens before the callbacks of StopOnCancel's token.

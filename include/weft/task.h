@@ -82,7 +82,7 @@ template <class T>
 class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never runs")]] [[clang::trivial_abi]] Task {
   static_assert(!std::is_rvalue_reference_v<T>, "Task<T&&> is not supported; return Task<T>");
   static_assert(std::is_same_v<T, std::remove_cv_t<T>>,
-                "Task<const T> is not supported; return Task<T>: the result is moved to who awaits it");
+                "Task<const T> is not supported; return Task<T>: the result is moved to the coroutine that awaits it");
   static_assert(std::is_void_v<T> || std::is_reference_v<T> || (std::is_object_v<T> && !std::is_array_v<T>),
                 "the T of Task<T> is void, a reference, or an object that can be moved");
 
@@ -91,8 +91,8 @@ class [[nodiscard("co_await the Task, or Fork it: a Task that is dropped never r
   using value_type = T;
   using WeftAwaitable = void;
 
-  Task(const Task&) = delete;             // a Task is awaited once, by one: std::move() it
-  Task& operator=(const Task&) = delete;  // a Task is awaited once, by one: std::move() it
+  Task(const Task&) = delete;             // a Task is awaited once: std::move() it
+  Task& operator=(const Task&) = delete;  // a Task is awaited once: std::move() it
   Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {
@@ -172,7 +172,7 @@ class TaskPromiseBase : public PromiseBase {
                   "co_await weft::Foreign(it)");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
     static_assert(!IsTask<A> || !std::is_const_v<std::remove_reference_t<A>>,
-                  "a const Task is never awaited, for awaiting takes its frame: declare it without const");
+                  "a const Task cannot be awaited, because awaiting takes its frame: declare it without const");
     return std::forward<A>(awaitable);
   }
 };

@@ -34,7 +34,7 @@ class [[gsl::Pointer(const char)]] TextView : public std::string_view {
     requires(!std::is_base_of_v<std::string_view, T>)
   constexpr TextView(const T& text) : TextView(From(text)) {}
   constexpr TextView(std::string_view text) noexcept : std::string_view(text) {}
-  TextView(std::nullptr_t) = delete;  // it has no zero at its end
+  TextView(std::nullptr_t) = delete;  // a null pointer is no text
 
   // To absl::string_view, where that is another type.
   template <std::same_as<absl::string_view> Other>

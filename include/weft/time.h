@@ -20,7 +20,7 @@
 #include "absl/time/time.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
-#include "weft/internal/timer_wheel.h"
+#include "weft/internal/timer_node.h"
 
 namespace weft {
 

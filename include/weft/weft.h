@@ -1,5 +1,6 @@
 // Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes every public header except
-// those for testing (weft/testing/) and for extending Weft (weft/ext/).
+// those for testing (weft/testing/) and for extending Weft (weft/ext/), and weft/stop_token.h: the standard library's
+// <stop_token> is long, and few sources use it.
 #ifndef WEFT_WEFT_H_
 #define WEFT_WEFT_H_
 
@@ -27,7 +28,6 @@
 #include "weft/scope_options.h"
 #include "weft/scoped_value.h"
 #include "weft/stop_event.h"
-#include "weft/stop_token.h"
 #include "weft/subtask.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"

@@ -1,4 +1,4 @@
-#include "weft/internal/errno_status.h"
+#include "lib/base/errno_status.h"
 
 #include <errno.h>
 #include <string.h>
@@ -201,13 +201,17 @@ absl::Status ErrnoToStatus(int error, absl::string_view what) {
   return status;
 }
 
+}  // namespace weft::internal
+
+namespace weft {
+
 int ErrnoOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kErrnoPayloadUrl);
+  const auto payload = status.GetPayload(internal::kErrnoPayloadUrl);
   if (!payload.has_value()) return 0;
   const std::string text(*payload);
   int error = 0;
   if (!absl::SimpleAtoi(absl::string_view(text).substr(0, text.find(' ')), &error) || error <= 0) return 0;
-  return text == Payload(error) || text == absl::StrCat(error) ? error : 0;
+  return text == internal::Payload(error) || text == absl::StrCat(error) ? error : 0;
 }
 
-}  // namespace weft::internal
+}  // namespace weft

@@ -1,9 +1,10 @@
-#include "weft/internal/boundary.h"
+#include "lib/cancel/boundary.h"
 
 #include <cstdint>
 #include <mutex>
 
-#include "weft/internal/records.h"
+#include "lib/thread/records.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 

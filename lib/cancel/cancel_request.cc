@@ -1,10 +1,11 @@
-#include "weft/internal/cancel_request.h"
+#include "lib/cancel/cancel_request.h"
 
 #include <mutex>
 
+#include "lib/cancel/boundary.h"
+#include "lib/thread/records.h"
+#include "lib/thread/thread_state.h"
 #include "weft/cancellation.h"
-#include "weft/internal/boundary.h"
-#include "weft/internal/records.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 

@@ -4,15 +4,15 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
 #include "lib/timer/deadline.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/cancel_reason.h"
-#include "weft/internal/boundary.h"
-#include "weft/internal/cancel_request.h"
-#include "weft/internal/explain.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft {
 

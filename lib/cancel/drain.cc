@@ -1,4 +1,4 @@
-#include "weft/internal/drain.h"
+#include "lib/cancel/drain.h"
 
 #include <cstdint>
 #include <mutex>

@@ -1,4 +1,4 @@
-#include "weft/internal/explain.h"
+#include "lib/cancel/explain.h"
 
 #include <cstdint>
 #include <mutex>
@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/cancel/boundary.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/scheduler.h"

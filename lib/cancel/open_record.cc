@@ -1,9 +1,10 @@
-#include "weft/internal/open_record.h"
+#include "lib/cancel/open_record.h"
 
+#include "lib/cancel/boundary.h"
 #include "lib/thread/describe.h"
-#include "weft/internal/boundary.h"
+#include "lib/thread/records.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/records.h"
 #include "weft/internal/scope_record.h"
 
 namespace weft::internal {

@@ -1,4 +1,4 @@
-#include "weft/internal/press.h"
+#include "lib/cancel/press.h"
 
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"

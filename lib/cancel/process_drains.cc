@@ -1,7 +1,7 @@
 // The wanted locks and the drains of the process. (Their classes stand apart because the memory-model checker, which
 // runs them, knows nothing of fork(2).)
+#include "lib/cancel/drain.h"
 #include "lib/os/global_lock.h"
-#include "weft/internal/drain.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {

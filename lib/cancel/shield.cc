@@ -4,14 +4,15 @@
 #include <optional>
 #include <utility>
 
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/open_record.h"
+#include "lib/thread/records.h"
+#include "lib/thread/thread_state.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/cancellation.h"
-#include "weft/internal/boundary.h"
-#include "weft/internal/cancel_request.h"
-#include "weft/internal/open_record.h"
-#include "weft/internal/records.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

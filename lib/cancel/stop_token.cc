@@ -4,9 +4,10 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/cancel/open_record.h"
+#include "lib/thread/join_count.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/cancel_cause.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"

@@ -6,10 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/drain.h"
 #include "lib/thread/describe.h"
-#include "weft/internal/boundary.h"
+#include "lib/thread/join_count.h"
 #include "weft/internal/check.h"
-#include "weft/internal/drain.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"

@@ -1,4 +1,4 @@
-#include "weft/internal/frame_cache.h"
+#include "lib/coro/frame_cache.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <new>
 
 #include "lib/base/sanitizers.h"
+#include "lib/coro/frame_fault.h"
 #include "lib/os/global_lock.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"

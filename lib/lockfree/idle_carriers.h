@@ -44,6 +44,7 @@
 
 #include <cstdint>
 
+#include "lib/base/fence.h"
 #include "weft/internal/atomic.h"
 
 namespace weft::internal {

@@ -98,6 +98,7 @@
 #include <new>
 #include <type_traits>
 
+#include "lib/base/fence.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"

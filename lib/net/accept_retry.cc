@@ -5,11 +5,12 @@
 #include <mutex>
 #include <utility>
 
+#include "lib/base/fence.h"
 #include "lib/os/global_lock.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/list.h"
 #include "weft/internal/scheduler.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 namespace {

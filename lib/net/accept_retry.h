@@ -50,11 +50,11 @@
 #include <cstdint>
 #include <source_location>
 
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/list.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

@@ -10,12 +10,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/driver/driver.h"
 #include "lib/net/accept_retry.h"
 #include "lib/net/open_descriptor.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
-#include "weft/internal/errno_status.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 

@@ -1,5 +1,17 @@
+// State of the word, and who moves it:
+//
+//   | state      | meaning                          | next                                                       |
+//   |------------|----------------------------------|------------------------------------------------------------|
+//   | kFree      | nobody holds it                  | kHeld by lock, try_lock; kContended by LockSlow            |
+//   | kHeld      | held, nobody sleeps              | kFree by unlock; kContended by LockSlow                    |
+//   | kContended | held, somebody may be asleep     | kFree by unlock, which then wakes one                      |
+//
+// Rejected: std::mutex, 40 bytes, and glibc's may touch the mutex after the release; absl::Mutex, 8 bytes, about which
+// ThreadSanitizer reports false races when it was built without it; a spin lock, which loses its whole time slice when
+// the holder is preempted. (U. Drepper, "Futexes Are Tricky", mutex2.)
 #include "weft/internal/lock.h"
 
+#include "lib/base/fence.h"
 #include "lib/os/futex.h"
 
 namespace weft::internal {

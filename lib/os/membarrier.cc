@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "lib/base/fence.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/atomic.h"

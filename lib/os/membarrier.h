@@ -1,4 +1,4 @@
-// Layer os. How does the expensive side of an uneven duel make the fence for the cheap side? (atomic.h)
+// Layer os. How does the expensive side of an uneven duel make the fence for the cheap side? (fence.h)
 #ifndef WEFT_LIB_OS_MEMBARRIER_H_
 #define WEFT_LIB_OS_MEMBARRIER_H_
 

@@ -7,9 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "lib/base/fence.h"
 #include "lib/runtime/runtime_core.h"
 
 namespace weft::internal {

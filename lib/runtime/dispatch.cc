@@ -4,10 +4,11 @@
 #include <cstdint>
 #include <mutex>
 
+#include "lib/cancel/boundary.h"
 #include "lib/runtime/foreign_turn.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/runtime/unwind_turn.h"
-#include "weft/internal/boundary.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "lib/base/fence.h"
 #include "lib/runtime/run_queue.h"
 #include "lib/runtime/runtime_core.h"
 

@@ -24,8 +24,8 @@
 
 #include "lib/driver/driver.h"
 #include "lib/runtime/turn.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

@@ -6,7 +6,9 @@
 
 #include "absl/status/status.h"
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/foreign_state.h"
 #include "lib/runtime/foreign_turn.h"
+#include "lib/thread/thread_state.h"
 #include "weft/cancellation.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
@@ -57,6 +59,15 @@ ForeignCall& ForeignCall::BeginOperation(std::coroutine_handle<> awaiting) noexc
   call.next_ = awaiting;
   return call;
 }
+
+void ForeignCall::End() noexcept {
+  ThreadBlock& thread = thread_;
+  if (state_.End()) Wake(thread);
+}
+
+bool ForeignCall::ended() const noexcept { return state_.ended(); }
+
+bool ForeignCall::Park() noexcept { return state_.Park(); }
 
 void ForeignCall::SetException() noexcept {
 #if WEFT_EXCEPTIONS

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <utility>
 
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/open_record.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
-#include "weft/internal/boundary.h"
+#include "lib/thread/join_count.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 

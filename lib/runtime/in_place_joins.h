@@ -24,10 +24,10 @@
 #include <memory>
 #include <utility>
 
+#include "lib/cancel/cancel_request.h"
 #include "lib/runtime/duties.h"
 #include "lib/runtime/run_queue.h"
 #include "lib/runtime/turn.h"
-#include "weft/internal/cancel_request.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/coro/frame_cache.h"
 #include "lib/os/futex.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/carrier.h"

@@ -2,6 +2,7 @@
 
 #include "lib/base/exception_state.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/join_count.h"
 #include "weft/internal/scope_record.h"
 
 namespace weft::internal {

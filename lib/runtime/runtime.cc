@@ -18,15 +18,17 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
 #include "lib/driver/backend.h"
 #include "lib/os/clock.h"
 #include "lib/os/global_lock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
-#include "weft/internal/explain.h"
 
 namespace weft {
 namespace {
@@ -239,6 +241,7 @@ void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexc
 }
 
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
+  CheckNothingOpen(root);
   RuntimeCore& core = root.runtime();
   root.EndIdentity();
   root.state.End();
@@ -247,6 +250,8 @@ void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
   root.Release();
   core.RootGone();
 }
+
+absl::Status CancelledRun(const CancelCause& cause) { return CancelledStatus(Explain(cause)); }
 
 void EndRunWithoutResult(const CancelCause& cause) noexcept {
   WEFT_CHECK(process_exits.load(std::memory_order_relaxed))

@@ -5,14 +5,16 @@
 #include <memory>
 #include <utility>
 
+#include "lib/cancel/cancel_request.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/pinned_run.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/cancel_request.h"
+#include "lib/thread/join_count.h"
+#include "lib/thread/thread_state.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

@@ -2,9 +2,9 @@
 
 #include "absl/time/time.h"
 #include "lib/timer/deadline.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

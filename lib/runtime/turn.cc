@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/cancel/boundary.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/boundary.h"
 #include "weft/internal/scheduler.h"
 
 namespace weft::internal {

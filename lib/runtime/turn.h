@@ -20,9 +20,10 @@
 #include <cstdint>
 #include <source_location>
 
+#include "lib/cancel/boundary.h"
+#include "lib/thread/thread_state.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/boundary.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
 

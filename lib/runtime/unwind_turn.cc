@@ -2,13 +2,14 @@
 
 #include <cstdint>
 
+#include "lib/cancel/drain.h"
+#include "lib/cancel/press.h"
 #include "lib/cancel/unwind.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/drain.h"
-#include "weft/internal/press.h"
+#include "lib/thread/join_count.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 #include "weft/internal/wait_kind.h"
 
 namespace weft::internal {

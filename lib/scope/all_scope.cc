@@ -7,12 +7,14 @@
 #include <string_view>
 #include <type_traits>
 
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/open_record.h"
 #include "lib/runtime/in_place_joins.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/boundary.h"
-#include "weft/internal/cancel_request.h"
+#include "lib/thread/join_count.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 

@@ -4,12 +4,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/thread_state.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
-#include "weft/internal/explain.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_base.h"
 
@@ -21,6 +23,17 @@ void ChildBase::DropUnstarted() noexcept {
   if (asked()) KeepCause(CauseOfEnd(*this));
   state.End();
   Release();
+}
+
+void ChildBase::LeaveEmpty() noexcept {
+  state.End();
+  Release();
+}
+
+void ChildBase::Leave(bool holds) noexcept {
+  if (holds || known()) [[unlikely]]
+    return LeaveWith(holds);
+  LeaveEmpty();
 }
 
 void ChildBase::OnEnd(Ending ending) noexcept {

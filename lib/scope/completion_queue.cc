@@ -1,5 +1,7 @@
 #include "weft/internal/completion_queue.h"
 
+#include "lib/sync/waiters.h"
+
 #include <mutex>
 
 namespace weft::internal {

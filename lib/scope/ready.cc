@@ -2,8 +2,8 @@
 
 #include <mutex>
 
-#include "weft/internal/boundary.h"
-#include "weft/internal/cancel_request.h"
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/cancel_request.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"

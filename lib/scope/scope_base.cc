@@ -12,22 +12,24 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/cancel/boundary.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
+#include "lib/cancel/press.h"
 #include "lib/runtime/in_place_joins.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/join_count.h"
+#include "lib/thread/thread_state.h"
 #include "lib/timer/deadline.h"
+#include "lib/timer/timer_wheel.h"
 #include "weft/internal/binding.h"
-#include "weft/internal/boundary.h"
-#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
-#include "weft/internal/explain.h"
-#include "weft/internal/open_record.h"
-#include "weft/internal/press.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/timer_wheel.h"
 
 namespace weft::internal {
 

@@ -5,9 +5,10 @@
 #include <source_location>
 #include <utility>
 
+#include "lib/cancel/cancel_request.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/join_count.h"
 #include "weft/cancel_reason.h"
-#include "weft/internal/cancel_request.h"
 #include "weft/internal/check.h"
 #include "weft/internal/child.h"
 #include "weft/internal/scheduler.h"

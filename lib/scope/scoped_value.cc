@@ -1,5 +1,7 @@
 #include "weft/scoped_value.h"
 
+#include <atomic>
+#include <cstdint>
 #include <source_location>
 #include <string>
 
@@ -16,7 +18,58 @@ namespace {
 
 std::string Line(std::source_location where) { return absl::StrCat(where.file_name(), ":", where.line()); }
 
+// A ScopedValue is aligned to eight bytes, so that neighbours differ here, and one bit of its address is free.
+uint32_t Hash(const void* of) noexcept {
+  return static_cast<uint32_t>((reinterpret_cast<uintptr_t>(of) >> 3) * 0x9e3779b97f4a7c15u >> 58);
+}
+uint64_t Bit(const void* of) noexcept { return uint64_t{1} << Hash(of); }
+
+// What a node knows: a node, or this.
+constexpr uintptr_t kUnbound = 1;
+uintptr_t Unbound(const void* sought) noexcept { return reinterpret_cast<uintptr_t>(sought) | kUnbound; }
+const BindingNode* NodeAt(uintptr_t known) noexcept { return reinterpret_cast<const BindingNode*>(known); }
+
 }  // namespace
+
+void BindingNode::Set(const void* bound_key, const void* bound_value, const BindingNode* next) noexcept {
+  key = bound_key;
+  value = bound_value;
+  outer = next;
+  keys_ = Bit(bound_key) | (next == nullptr ? 0 : next->keys_);
+}
+
+// One look at a mask tells most of those that are not bound; what was sought before, from here or from further out, is
+// known at once, bound or not.
+const BindingNode* BindingNode::Find(const void* sought) const noexcept {
+  const uint64_t bit = Bit(sought);
+  const uint32_t slot = Hash(sought) % kKnown;
+  const BindingNode* found = nullptr;
+  const BindingNode* at = this;
+  for (; at != nullptr && (at->keys_ & bit) != 0; at = at->outer) {
+    if (at->key == sought) {
+      found = at;
+      break;
+    }
+    const uintptr_t known = at->known_[slot].load(std::memory_order_relaxed);
+    if (known == Unbound(sought)) break;
+    if (known != 0 && (known & kUnbound) == 0 && NodeAt(known)->key == sought) {
+      found = NodeAt(known);
+      break;
+    }
+  }
+  if (at != this) Leave(at, slot, found == nullptr ? Unbound(sought) : reinterpret_cast<uintptr_t>(found));
+  return found;
+}
+
+// In this node, where it replaces what was known, and in the free slots from here to `end`: a binding that is made in
+// place of this one, and looks for the same, finds it in the next.
+void BindingNode::Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept {
+  known_[slot].store(known, std::memory_order_relaxed);
+  for (const BindingNode* at = outer; at != end; at = at->outer) {
+    if (at->known_[slot].load(std::memory_order_relaxed) != 0) continue;
+    at->known_[slot].store(known, std::memory_order_relaxed);
+  }
+}
 
 void BindingBase::Bind(const void* key, const void* value, std::source_location where) noexcept {
   thread_ = &RequireThread("binding a ScopedValue");

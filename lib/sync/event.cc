@@ -4,11 +4,11 @@
 #include <optional>
 
 #include "lib/runtime/runtime_core.h"
+#include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/waiters.h"
 
 namespace weft {
 

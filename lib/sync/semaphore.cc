@@ -7,13 +7,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/cancel/drain.h"
+#include "lib/cancel/press.h"
+#include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/check.h"
-#include "weft/internal/drain.h"
-#include "weft/internal/press.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/waiters.h"
 
 namespace weft {
 

@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/open_record.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/cancel_request.h"
-#include "weft/internal/open_record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 

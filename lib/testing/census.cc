@@ -5,6 +5,7 @@
 
 #include <ostream>
 
+#include "lib/coro/frame_cache.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/cancel/press.h"
 #include "lib/driver/backend.h"
 #include "lib/driver/driver.h"
 #include "lib/os/clock.h"
@@ -23,8 +24,8 @@
 #include "lib/runtime/host.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/press.h"
 
 namespace weft::testing {
 

@@ -1,4 +1,4 @@
-#include "weft/internal/timer_wheel.h"
+#include "lib/timer/timer_wheel.h"
 
 #include <pthread.h>
 
@@ -6,6 +6,7 @@
 #include <bit>
 #include <mutex>
 
+#include "lib/base/fence.h"
 #include "lib/os/futex.h"
 #include "weft/internal/check.h"
 

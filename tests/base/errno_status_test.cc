@@ -1,6 +1,6 @@
 // Goal: an errno survives the way into an absl::Status and back, and the code is one that a caller can act on.
 // Method: every number that the C library can name goes through the table.
-#include "weft/internal/errno_status.h"
+#include "lib/base/errno_status.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 #include <functional>
 #include <utility>
 
+#include "lib/cancel/cancel_request.h"
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
-#include "weft/internal/cancel_request.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 #include "weft/scope.h"

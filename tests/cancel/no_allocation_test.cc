@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/coro/frame_fault.h"
 #include "lib/runtime/carrier.h"
 #include "tests/cancel/cancel_at.h"
 #include "tests/cancel/scope_run.h"

@@ -1,5 +1,5 @@
 // The results of an All() that nobody awaits.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include <tuple>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // All() of closures: it takes Tasks.
-// expect: a Task is wanted, or what a Task can await
+// expect: pass a Task, or something that a Task can await
 #include "weft/weft.h"
 
 weft::Task<int> Count();

@@ -1,5 +1,5 @@
 // All() of a range of what returns Tasks, not called.
-// expect: a Task is wanted, or what a Task can await
+// expect: pass a Task, or something that a Task can await
 #include <cstddef>
 #include <ranges>
 

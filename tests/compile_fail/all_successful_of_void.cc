@@ -1,5 +1,5 @@
 // AllSuccessful<void>, which would have no values.
-// expect: AllSuccessful<T> gives a vector of values; use ShutdownOnFailure where there are none
+// expect: AllSuccessful<T> returns a vector of values; use ShutdownOnFailure where there are none
 #include "weft/weft.h"
 
 weft::Task<void> Work();

@@ -1,5 +1,5 @@
 // Any() of Tasks of different types.
-// expect: the tasks of Any() are of one type
+// expect: all tasks of Any() must have the same type
 #include <string>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // AsForeign() of what is not Weft's.
-// expect: only what is Weft's: co_await anything else as it is
+// expect: only for Weft's awaitables: co_await any other directly
 #include <coroutine>
 
 #include "weft/weft.h"

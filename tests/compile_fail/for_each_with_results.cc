@@ -1,5 +1,5 @@
 // ForEach() with a function that gives a value.
-// expect: ForEach() has no results to give, and the function gives some: use Map()
+// expect: ForEach() returns no results, but the function does: use Map()
 #include <vector>
 
 #include "weft/weft.h"

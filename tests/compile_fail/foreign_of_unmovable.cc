@@ -1,5 +1,5 @@
 // Foreign() of what cannot be moved into its frame.
-// expect: what cannot be moved is named first: auto read = ReadAsync(); co_await weft::Foreign(read)
+// expect: what cannot be moved needs a name: auto read = ReadAsync(); co_await weft::Foreign(read)
 #include <coroutine>
 
 #include "weft/weft.h"

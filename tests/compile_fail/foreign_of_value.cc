@@ -1,5 +1,5 @@
 // Foreign() of what cannot be awaited.
-// expect: what is awaited: it has an operator co_await, or is an awaiter
+// expect: pass an awaitable: an awaiter, or something with an operator co_await
 #include <coroutine>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // Foreign() of what is Weft's own.
-// expect: this is Weft's own awaitable: co_await it as it is
+// expect: this is Weft's own awaitable: co_await it directly
 #include "weft/weft.h"
 
 weft::Task<void> Caller() {

@@ -1,5 +1,5 @@
 // Fork() of a closure that has a name and cannot be copied.
-// expect: what cannot be copied, or is awaited, is moved into the child: Fork(std::move(task))
+// expect: a Task, or what cannot be copied, must be moved into the child: Fork(std::move(task))
 #include <memory>
 #include <utility>
 

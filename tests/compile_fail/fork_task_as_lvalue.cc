@@ -1,5 +1,5 @@
 // Fork() of a Task that has a name, without std::move().
-// expect: a Task is awaited once, by one: std::move() it
+// expect: a Task is awaited once: std::move() it
 #include <utility>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // The outcome of a join that nobody awaits.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include "absl/status/status.h"
 #include "weft/weft.h"
 

@@ -1,5 +1,5 @@
 // The outcome of a JoinFor() that nobody awaits.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include <optional>
 
 #include "absl/time/time.h"

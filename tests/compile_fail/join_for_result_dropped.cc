@@ -1,5 +1,5 @@
 // A JoinFor() that nobody looks at: did all end in time?
-// expect: it has no value if children are left
+// expect: check the result: it is empty if children have not ended
 #include "absl/time/time.h"
 #include "weft/weft.h"
 

@@ -1,5 +1,5 @@
 // Map() over what cannot be changed, with a function that changes it.
-// expect: this one's parameter is not what the range has
+// expect: this one's parameter does not take the elements of the range
 #include <vector>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // MapSettled() with a function of other elements than those of the range.
-// expect: this one's parameter is not what the range has
+// expect: this one's parameter does not take the elements of the range
 #include <string>
 #include <vector>
 

@@ -1,5 +1,5 @@
 // Map() with a function whose second parameter is no index.
-// expect: this one's parameter is not what the range has
+// expect: this one's parameter does not take the elements of the range
 #include <cstddef>
 #include <string>
 #include <vector>

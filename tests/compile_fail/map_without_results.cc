@@ -1,5 +1,5 @@
 // Map() with a function that gives no value.
-// expect: Map() gives results, and the function gives none: use ForEach()
+// expect: Map() returns results, but the function returns none: use ForEach()
 #include <vector>
 
 #include "weft/weft.h"

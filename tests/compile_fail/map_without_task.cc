@@ -1,5 +1,5 @@
 // Map() with a function that gives the result itself.
-// expect: this one returns neither a Task nor what a Task can await
+// expect: this one returns neither a Task nor anything that a Task can await
 #include <vector>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // A guard that is no guard: nobody awaits the lock.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include "weft/weft.h"
 
 weft::Task<void> Caller(weft::Mutex& mutex) {

@@ -1,5 +1,5 @@
 // The next subtask, which nobody has waited for.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include <optional>
 
 #include "weft/weft.h"

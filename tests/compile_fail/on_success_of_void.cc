@@ -1,5 +1,5 @@
 // ShutdownOnSuccess<void>, which would have no result.
-// expect: ShutdownOnSuccess<void> has no result to give; use a scope of another policy
+// expect: ShutdownOnSuccess<void> has no result to return; use a scope with another policy
 #include "weft/weft.h"
 
 weft::Task<void> Work();

@@ -1,5 +1,5 @@
 // Race() of a vector of Tasks that cannot be moved out of it.
-// expect: the tasks are moved out of the range, and this one is const
+// expect: the tasks are moved out of the range, so it must not be const
 #include <vector>
 
 #include "weft/weft.h"

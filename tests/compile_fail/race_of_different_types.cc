@@ -1,5 +1,5 @@
 // Race() of Tasks of different types.
-// expect: the tasks of Race() are of one type
+// expect: all tasks of Race() must have the same type
 #include "weft/weft.h"
 
 weft::Task<int> Ask();

@@ -1,5 +1,5 @@
 // Race() of waits of different types.
-// expect: the tasks of Race() are of one type
+// expect: all tasks of Race() must have the same type
 #include "weft/weft.h"
 
 weft::Task<void> Caller(weft::Event& event, weft::Mutex& mutex) {

@@ -1,5 +1,5 @@
 // Race() of what is another library's.
-// expect: a Task is wanted, or what a Task can await
+// expect: pass a Task, or something that a Task can await
 #include <coroutine>
 
 #include "weft/weft.h"

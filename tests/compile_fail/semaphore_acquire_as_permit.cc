@@ -1,5 +1,5 @@
 // A permit that is none: nobody awaits the Acquire().
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include "weft/weft.h"
 
 weft::Task<void> Caller(weft::Semaphore& semaphore) {

@@ -1,5 +1,5 @@
 // Shield() of a const wait.
-// expect: what is awaited is given away, and this is const
+// expect: the awaitable is consumed, so it must not be const
 #include <utility>
 
 #include "weft/weft.h"

@@ -1,5 +1,6 @@
 // A copy of a StopOnCancel.
 // expect: neither copied nor moved
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 weft::Task<void> Caller() {

@@ -1,5 +1,6 @@
 // A StopOnCancel on the heap.
 // expect: it is a local variable of a coroutine
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 weft::Task<void> Caller() {

@@ -1,5 +1,5 @@
 // The result of a read that nobody awaits.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include <cstddef>
 
 #include "absl/status/status.h"

@@ -1,5 +1,5 @@
 // A Task awaited by another library's coroutine.
-// expect: only a weft::Task awaits what parks a virtual thread
+// expect: only a weft::Task can await this
 #include <coroutine>
 
 #include "weft/weft.h"

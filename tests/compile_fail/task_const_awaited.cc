@@ -1,5 +1,5 @@
 // A const Task that is awaited.
-// expect: a const Task is never awaited
+// expect: a const Task cannot be awaited
 #include <utility>
 
 #include "weft/weft.h"

@@ -3,6 +3,7 @@
 #include <stop_token>
 
 #include "absl/status/status.h"
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 weft::Task<void> Serve();

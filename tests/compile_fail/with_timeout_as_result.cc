@@ -1,5 +1,5 @@
 // The result of a WithTimeout() that nobody awaits.
-// expect: co_await it: nothing has been waited for
+// expect: co_await it: nothing was waited for
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"

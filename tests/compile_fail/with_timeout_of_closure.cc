@@ -1,5 +1,5 @@
 // WithTimeout() of a closure: it takes a Task.
-// expect: a Task is wanted, or what a Task can await
+// expect: pass a Task, or something that a Task can await
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "weft/weft.h"

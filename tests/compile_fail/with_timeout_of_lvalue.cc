@@ -1,5 +1,5 @@
 // WithTimeout() of a wait that is kept.
-// expect: what is awaited is given away: std::move() it
+// expect: the awaitable is consumed: std::move() it
 #include <utility>
 
 #include "absl/status/statusor.h"

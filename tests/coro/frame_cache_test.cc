@@ -2,6 +2,9 @@
 // promised; the census is exact. Method: every size, threads that free what others made, and faults.
 #include "weft/internal/frame_cache.h"
 
+#include "lib/coro/frame_cache.h"
+#include "lib/coro/frame_fault.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdint>

@@ -19,10 +19,10 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/base/errno_status.h"
 #include "lib/driver/driver.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/driver/driver_fixture.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "lib/base/fence.h"
 #include "lib/driver/driver.h"
 #include "tests/driver/driver_fixture.h"
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "lib/base/fence.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/driver/driver_fixture.h"

@@ -1,7 +1,7 @@
 // The drain of a cancelled owner, and whoever waits for a lock that it holds. Goal: the owner goes on once; and if a
 // lock of its is waited for, before the children have ended. Method: an owner that begins to drain while a child, or a
 // stranger, begins to wait for its lock, and while the last child ends.
-#include "weft/internal/drain.h"
+#include "lib/cancel/drain.h"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 #include <mutex>
 
 #include "lib/testing/model/checker.h"
+#include "lib/thread/join_count.h"
 #include "tests/model/component.h"
-#include "weft/internal/join_count.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {

@@ -2,16 +2,16 @@
 // touches what lay in its frame after that. Method: a carrier that parks the thread, somebody who ends the work, and
 // somebody who asks the thread to end, with the state word between them; whoever is told to run the thread gives that
 // memory up.
-#include "weft/internal/foreign_state.h"
+#include "lib/runtime/foreign_state.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
 
 #include "lib/testing/model/checker.h"
+#include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/thread_state.h"
 
 namespace weft::internal {
 namespace {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "lib/base/fence.h"
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/os/futex.h"
 #include "lib/testing/model/checker.h"

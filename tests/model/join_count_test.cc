@@ -1,7 +1,7 @@
 // The count of a scope's children. Goal: whatever of them ends where, the owner goes on once, after all, and sees what
 // they did. Method: children that end in their owner's place, and others that end elsewhere, some of which fork once
 // more.
-#include "weft/internal/join_count.h"
+#include "lib/thread/join_count.h"
 
 #include <gtest/gtest.h>
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/fence.h"
 #include "lib/os/futex.h"
 #include "lib/testing/model/checker.h"
 #include "weft/internal/atomic.h"

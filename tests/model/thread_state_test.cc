@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "lib/testing/model/checker.h"
+#include "lib/thread/records.h"
+#include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
-#include "weft/internal/records.h"
-#include "weft/internal/thread_state.h"
 
 namespace weft::internal {
 namespace {

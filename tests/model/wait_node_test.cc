@@ -2,7 +2,7 @@
 // lost: it is received, or still in the queue. Method: threads that wait on one queue or on two, others that give, and
 // one that cancels. Whoever is told to schedule a thread runs it on; a thread that goes on takes its cases back, after
 // which no queue may know them.
-#include "weft/internal/wait_node.h"
+#include "lib/thread/wait_node.h"
 
 #include <gtest/gtest.h>
 
@@ -11,9 +11,9 @@
 #include <optional>
 
 #include "lib/testing/model/checker.h"
+#include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
 #include "weft/internal/lock.h"
-#include "weft/internal/thread_state.h"
 
 namespace weft::internal {
 namespace {

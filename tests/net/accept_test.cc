@@ -18,13 +18,13 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "lib/base/errno_status.h"
+#include "lib/coro/frame_fault.h"
 #include "lib/net/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"
-#include "weft/internal/errno_status.h"
-#include "weft/internal/frame_cache.h"
 #include "weft/weft.h"
 
 namespace weft::testing {

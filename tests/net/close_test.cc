@@ -19,10 +19,10 @@
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "lib/net/open_descriptor.h"
+#include "lib/net/socket_awaiters.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"
 #include "weft/internal/descriptor.h"
-#include "weft/internal/socket.h"
 #include "weft/weft.h"
 
 namespace weft::testing {

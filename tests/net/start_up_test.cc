@@ -27,10 +27,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/support/on_both.h"
-#include "weft/internal/errno_status.h"
 #include "weft/testing/census.h"
 #include "weft/weft.h"
 

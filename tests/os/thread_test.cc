@@ -7,8 +7,8 @@
 
 #include <string>
 
+#include "lib/base/errno_status.h"
 #include "lib/testing/syscall_fault.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

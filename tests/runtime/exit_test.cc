@@ -21,6 +21,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "tests/support/child_process.h"
 #include "tests/support/on_both.h"
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 namespace weft {

@@ -27,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "lib/base/fence.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/duties.h"
 #include "weft/all.h"

@@ -22,12 +22,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
-#include "weft/internal/errno_status.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
@@ -284,7 +284,7 @@ TEST(RuntimeStartTest, WithoutOsThreadsTheStartFailsAndLeavesNothing) {
     internal::ScopedSyscallFault fault(&internal::Syscalls::pthread_create, {.first = first, .error = EAGAIN});
     const auto runtime = Runtime::Create({.parallelism = 3});
     EXPECT_EQ(runtime.status().code(), absl::StatusCode::kResourceExhausted) << runtime.status();
-    EXPECT_EQ(internal::ErrnoOf(runtime.status()), EAGAIN);
+    EXPECT_EQ(ErrnoOf(runtime.status()), EAGAIN);
   }
 }
 

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"
 

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
+#include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"
 

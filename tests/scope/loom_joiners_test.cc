@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/base/fence.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"

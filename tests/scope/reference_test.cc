@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "tests/support/on_both.h"
+#include "weft/stop_token.h"
 #include "weft/weft.h"
 
 namespace weft {

@@ -15,6 +15,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lib/coro/frame_cache.h"
+#include "lib/coro/frame_fault.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "tests/support/proof_row.h"

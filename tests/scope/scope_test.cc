@@ -13,10 +13,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lib/coro/frame_cache.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
-#include "weft/internal/frame_cache.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 

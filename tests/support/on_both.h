@@ -12,7 +12,6 @@
 #define WEFT_TESTS_SUPPORT_ON_BOTH_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -20,8 +19,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
+#include "absl/functional/function_ref.h"
 #include "gtest/gtest.h"
 #include "weft/cancellation.h"
 #include "weft/runtime.h"
@@ -53,19 +51,7 @@ class OnBoth : public ::testing::TestWithParam<Place> {
   static int carriers() { return GetParam().carriers; }
 
   // Calls run(runtime) for every run there is.
-  static void OnEveryRuntime(const std::function<void(Runtime&)>& run) {
-    if (simulated()) {
-      for (uint64_t seed = 1; seed <= kSeeds && !HasFailure(); ++seed) {
-        SCOPED_TRACE(absl::StrCat("seed ", seed));
-        Simulation simulation({.carriers = carriers(), .seed = seed});
-        run(simulation.runtime());
-      }
-    } else {
-      const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = carriers()});
-      ASSERT_TRUE(runtime.ok()) << runtime.status();
-      for (int round = 0; round < kRounds && !HasFailure(); ++round) run(**runtime);
-    }
-  }
+  static void OnEveryRuntime(absl::FunctionRef<void(Runtime&)> run);
 
   template <class Body>
   static void Everywhere(Body body) {
@@ -81,9 +67,7 @@ class OnBoth : public ::testing::TestWithParam<Place> {
                            ::testing::PrintToStringParamName())
 
 // Yields until `thread` waits for something, or has ended.
-inline Task<void> UntilParked(VirtualThread thread) {
-  while (thread.state() == VirtualThread::State::kRunnable) co_await Yield();
-}
+Task<void> UntilParked(VirtualThread thread);
 
 // Where a thread says who it is, for another that waits to hear.
 class Introduction {
@@ -92,12 +76,9 @@ class Introduction {
     thread_.emplace(VirtualThread::Current());
     made_.Set();
   }
-  Task<VirtualThread> Await() {
-    co_await made_.Wait();
-    co_return *thread_;
-  }
+  Task<VirtualThread> Await();
   // Until the thread that introduced itself is parked.
-  Task<void> AwaitParked() { co_await UntilParked(co_await Await()); }
+  Task<void> AwaitParked();
 
  private:
   Event made_;
@@ -105,15 +86,9 @@ class Introduction {
 };
 
 // Waits until it is cancelled.
-inline Task<void> Forever() {
-  Event never;
-  co_await never.Wait();
-}
+Task<void> Forever();
 // Same, after it has introduced itself.
-inline Task<void> Forever(Introduction& introduction) {
-  introduction.Make();
-  co_await Forever();
-}
+Task<void> Forever(Introduction& introduction);
 
 // Awaits `task`, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the
 // task has come to what it is to be cancelled in.)
@@ -131,9 +106,7 @@ Task<internal::StatusOrOf<T>> StopOnceItWaits(Task<T> task) {
 }
 
 // Until the current thread is asked to end, at no checkpoint: a request takes its time down the tree.
-inline Task<void> UntilAsked() {
-  while (!CancelRequested()) co_await Shield([]() -> Task<void> { co_await Yield(); }());
-}
+Task<void> UntilAsked();
 
 }  // namespace weft::testing
 

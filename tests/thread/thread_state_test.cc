@@ -1,6 +1,6 @@
 // The state word, one edge after the other, on one thread. That it holds under every interleaving is proved in
 // tests/model.
-#include "weft/internal/thread_state.h"
+#include "lib/thread/thread_state.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled and
 // never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside fire
 // functions too; a million timers; other threads that cancel while the wheel fires.
-#include "weft/internal/timer_wheel.h"
+#include "lib/timer/timer_wheel.h"
 
 #include <gtest/gtest.h>
 

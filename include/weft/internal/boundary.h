@@ -1,7 +1,4 @@
-// Where does a cancellation stop, and is the thread cancelled?
-//
-// A request is made to a boundary, or to the root of a thread. The thread is cancelled if it has a request that no
-// shield hides from the frame that runs; an unwinding then goes to the target that FindTarget() returns.
+// A place where a cancellation stops. (lib/cancel/boundary.h)
 #ifndef WEFT_INTERNAL_BOUNDARY_H_
 #define WEFT_INTERNAL_BOUNDARY_H_
 
@@ -9,7 +6,6 @@
 
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/record.h"
-#include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 
@@ -26,34 +22,6 @@ struct Boundary : Record {
   };
   PromiseBase* frame;  // once it is pushed
 };
-
-// Where an unwinding has to stop.
-struct CancelTarget {
-  bool exists = false;           // there is a request
-  Boundary* boundary = nullptr;  // null: the root of the thread
-};
-
-// Under the records lock: does `record` hide from what is inside it what is requested outside of it?
-bool Hides(const ThreadBlock& thread, const Record& record) noexcept;
-
-// Where an unwinding of `thread` has to stop: the outermost target whose request is not hidden by a shield, or the
-// innermost kCatch inside that. Under the records lock.
-CancelTarget FindTarget(ThreadBlock& thread) noexcept;
-// Why `thread` was asked to end as a whole; it was. Under the records lock, or the thread itself at its end.
-CancelCause CauseOfEnd(const ThreadBlock& thread) noexcept;
-// Why an unwinding goes to `target`. Under the records lock.
-inline CancelCause CauseAt(const ThreadBlock& thread, CancelTarget target) noexcept {
-  return target.boundary == nullptr ? CauseOfEnd(thread) : target.boundary->cause;
-}
-
-// The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
-bool IsCancelledSlow(ThreadBlock& thread) noexcept;
-inline bool IsCancelled(ThreadBlock& thread) noexcept {
-  return thread.state.Observe().attention() && IsCancelledSlow(thread);
-}
-
-// Why a scope that was just pushed is to be shut from the start.
-CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
 
 }  // namespace weft::internal
 

@@ -72,15 +72,8 @@ class ChildBase : public ThreadBlock {
   // Destroys a result that nobody can read.
   void DropUnread() noexcept;
   // The last touch. `holds`: a result is there that has a destructor.
-  void Leave(bool holds) noexcept {
-    if (holds || known()) [[unlikely]]
-      return LeaveWith(holds);
-    LeaveEmpty();
-  }
-  void LeaveEmpty() noexcept {
-    state.End();
-    Release();
-  }
+  void Leave(bool holds) noexcept;
+  void LeaveEmpty() noexcept;
   [[gnu::noinline]] void LeaveWith(bool result) noexcept;  // ... or with an identity
   [[gnu::noinline]] void LeaveUnknown() noexcept;
   [[gnu::cold, gnu::noinline]] void LeaveAsTheLast() noexcept;

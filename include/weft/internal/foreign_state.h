@@ -1,17 +1,4 @@
-// A virtual thread whose foreign coroutine has been suspended: does it wait for the end, or has the end come already?
-//
-// A carrier that has let a thread run foreign code does not know, when that code returns, whether the work is done or
-// goes on on some other OS thread; and whoever does it does not know whether the carrier has looked.
-//
-//   The carrier, when foreign code has returned (Park):   Whoever ends the foreign work, on any OS thread (End):
-//   1. writes down what the thread waits on;              4. puts the result where it belongs;
-//   2. kInline -> kParked; if that works, parks it;       5. -> kEnded; this is the last touch, unless it was
-//   3. if not, it has ended: the thread goes on, and      6. kParked: then it wakes the thread, once, which cannot
-//      what this lies in may go away.                        have gone on before.
-//
-// Either 2 comes before 5, which sees kParked and answers the one registration with the one wake-up; or 5 comes before
-// 2, which fails, and nobody wakes a thread that has never waited. When control comes back because the thread waits
-// for something of Weft's, nobody asks: foreign code is still to go on by itself, on this carrier.
+// A virtual thread whose foreign coroutine has been suspended. The protocol is in lib/runtime/foreign_state.h.
 #ifndef WEFT_INTERNAL_FOREIGN_STATE_H_
 #define WEFT_INTERNAL_FOREIGN_STATE_H_
 
@@ -25,23 +12,9 @@ namespace weft::internal {
 
 class ForeignState {
  public:
-  // The carrier. True: the thread is registered, and will be woken. False: the work has ended.
-  [[nodiscard]] bool Park() noexcept {
-    uint32_t expected = kInline;
-    // relaxed: what the waker reads of the thread was written before foreign code was entered, and ThreadState decides
-    // who owns it. [foreign/2] acquire, failing: pairs with [foreign/1], before which the result was left.
-    return word_.compare_exchange_strong(expected, kParked, std::memory_order_relaxed,
-                                         WEFT_ORDER("foreign/2", std::memory_order_acquire));
-  }
-
-  // Once. True: the caller wakes the thread. False: it must not touch anything of it.
-  [[nodiscard]] bool End() noexcept {
-    // [foreign/1] release: pairs with [foreign/2]. Not acquire: Wake() orders what follows.
-    return word_.exchange(kEnded, WEFT_ORDER("foreign/1", std::memory_order_release)) == kParked;
-  }
-
-  // relaxed: a check of what the caller has been told.
-  bool ended() const noexcept { return word_.load(std::memory_order_relaxed) == kEnded; }
+  [[nodiscard]] inline bool Park() noexcept;
+  [[nodiscard]] inline bool End() noexcept;
+  inline bool ended() const noexcept;
 
  private:
   static constexpr uint32_t kInline = 0;  // on the stack of the carrier, as far as anybody knows

@@ -42,13 +42,13 @@ using TaskResult = std::conditional_t<std::is_lvalue_reference_v<R>, R, std::rem
 template <class A>
 using AwaitedResult = TaskResult<decltype(AwaiterOf(std::declval<A>()).await_resume())>;
 
-// The compiler shows these lines to who has passed something else.
+// The compiler shows these lines to callers who pass something else.
 template <class A>
 concept IntoTask =
-    requires { typename std::remove_cvref_t<A>::WeftAwaitable; } &&  // a Task is wanted, or what a Task can await
-    !std::is_lvalue_reference_v<A> &&                                // what is awaited is given away: std::move() it
-    !std::is_const_v<std::remove_reference_t<A>> &&                  // what is awaited is given away, and this is const
-    std::is_move_constructible_v<std::remove_reference_t<A>>;        // what is awaited elsewhere has to be movable
+    requires { typename std::remove_cvref_t<A>::WeftAwaitable; } &&  // pass a Task, or something that a Task can await
+    !std::is_lvalue_reference_v<A> &&                                // the awaitable is consumed: std::move() it
+    !std::is_const_v<std::remove_reference_t<A>> &&            // the awaitable is consumed, so it must not be const
+    std::is_move_constructible_v<std::remove_reference_t<A>>;  // the awaitable must be movable
 
 // Of what is none it is there too, so that the compiler comes to say so: it looks at a function's result first.
 template <class A>

@@ -1,32 +1,4 @@
-// How many children a scope still has, and who goes on when there are none.
-//
-// Most children are forked by the owner of a scope, and run to their end on its carrier while it waits in its join, one
-// after another, each begun where the last one ended. Counting these takes no atomic operation: `local_` belongs to one
-// thread at a time, its *holder*.
-//
-//   The holder is the owner, except while it waits; then it is the child that runs in its place, from when that child
-//   is begun until it ends, wherever it parks and resumes meanwhile. When that child ends, the next one begun in its
-//   place holds the count; if there is nothing to begin, the holder gives the count up by Wait().
-//
-// Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the
-// scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended,
-// but for daemons while a join waits for the others. (ScopeRecord::ExcludeDaemons)
-//
-//   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
-//   other:  End()     2. takes one from shared_
-//
-// Whichever of these brings the sum to kWaiting and zero, and takes kWaiting down in the same step, goes on as the
-// owner, or makes it runnable. It happens once for each Wait(): nobody sets kWaiting but the one holder.
-//
-// Somebody may add although nothing is left: a canceller that took a child for live which has just ended, and a thread
-// of a scope nested in this one that forks into it. What they add is never overwritten, only added to, and whoever goes
-// on as the owner looks again before the scope goes away (Carrier::CompleteJoin, and the destructor).
-//
-// Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does
-// after its wait.
-//
-// Instead of waiting to be resumed the owner may hold its OS thread (a destructor): Block() adds kBlocked, and End()
-// says that the last has ended, for somebody to ring it; nothing of the scope may be touched then.
+// How many children a scope still has. Who counts where, and who goes on when there are none: lib/thread/join_count.h.
 #ifndef WEFT_INTERNAL_JOIN_COUNT_H_
 #define WEFT_INTERNAL_JOIN_COUNT_H_
 
@@ -43,81 +15,30 @@ class JoinCount {
   explicit JoinCount(int32_t children = 0) noexcept : local_(children) {}
 
   // ---- The holder's.
-  void AddLocal() noexcept { ++local_; }
-  void EndLocal() noexcept { --local_; }
-  // Children that were not seen to end by the holder.
-  int64_t local() const noexcept { return local_; }
-  // May a child be there to begin?
-  bool MayHaveLocal() const noexcept { return local_ > 0; }
-  // Nothing was left when it looked.
-  bool Drained() noexcept {
-    // [join/1] acquire: pairs with [join/2], of those who ended, and with [join/3].
-    const int64_t others = shared_.load(WEFT_ORDER("join/1", std::memory_order_acquire));
-    if ((others | local_) == 0) [[likely]]
-      return true;
-    if (others + local_ != 0) return false;
-    local_ = 0;
-    shared_.fetch_sub(others, std::memory_order_relaxed);  // not a store: somebody may have added since
-    return true;
-  }
-  // How many are left, when it looked. relaxed: a number to look at; the join that follows orders what has ended.
-  int64_t Left() const noexcept { return local_ + shared_.load(std::memory_order_relaxed); }
-  // True: all had ended already. False: the count is nobody's until the last one ends.
-  [[nodiscard]] bool Wait() noexcept { return Merge(kWaiting); }
-  // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
-  [[nodiscard]] bool Block() noexcept { return Merge(kBlocked); }
-  bool BlockedDrained() const noexcept {
-    // [join/4] acquire: pairs with [join/2], as [join/1] does.
-    return shared_.load(WEFT_ORDER("join/4", std::memory_order_acquire)) == kBlocked;
-  }
-  void Unblock() noexcept { shared_.fetch_sub(kBlocked, std::memory_order_relaxed); }
+  inline void AddLocal() noexcept;
+  inline void EndLocal() noexcept;
+  inline int64_t local() const noexcept;
+  inline bool MayHaveLocal() const noexcept;
+  inline bool Drained() noexcept;
+  inline int64_t Left() const noexcept;
+  [[nodiscard]] inline bool Wait() noexcept;
+  [[nodiscard]] inline bool Block() noexcept;
+  inline bool BlockedDrained() const noexcept;
+  inline void Unblock() noexcept;
 
   // ---- Anybody else's.
-  void Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
-  // As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::ExcludeDaemons)
-  void Add(int64_t count) noexcept { shared_.fetch_add(count, std::memory_order_relaxed); }
+  inline void Add() noexcept;
+  inline void Add(int64_t count) noexcept;
   enum class [[nodiscard]] Last : uint8_t { kNo, kResume, kRing };
-  Last End() noexcept {
-    // [join/2] acq_rel: the release is for whoever brings it to zero, the acquire if that is this one. So it pairs with
-    // itself, with [join/3], and with [join/1] and [join/4].
-    const int64_t left = AddAndConclude(-1, WEFT_ORDER("join/2", std::memory_order_acq_rel));
-    if (left == kWaiting) return Last::kResume;
-    return left == kBlocked ? Last::kRing : Last::kNo;
-  }
-  // Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be
-  // resumed.
-  [[nodiscard]] bool Withdraw() noexcept {
-    int64_t count = shared_.load(std::memory_order_relaxed);
-    do {
-      if (count <= kWaiting) return false;
-      // relaxed: the owner goes on without the children.
-    } while (
-        !shared_.compare_exchange_weak(count, count - kWaiting, std::memory_order_relaxed, std::memory_order_relaxed));
-    return true;
-  }
+  inline Last End() noexcept;
+  [[nodiscard]] inline bool Withdraw() noexcept;
 
  private:
   static constexpr int64_t kWaiting = int64_t{1} << 40;
   static constexpr int64_t kBlocked = int64_t{1} << 41;
 
-  bool Merge(int64_t flag) noexcept {
-    // The last touch of local_: whoever resumes the owner makes it the holder again.
-    const int64_t added = local_ + flag;
-    local_ = 0;
-    // [join/3] acq_rel: as [join/2], it pairs with [join/2] and [join/1].
-    return AddAndConclude(added, WEFT_ORDER("join/3", std::memory_order_acq_rel)) == flag;
-  }
-
-  // Gives what the sum came to. If that is kWaiting and zero it is taken down in the same step: a shutdown that comes a
-  // moment later finds a count that nobody waits for any more.
-  int64_t AddAndConclude(int64_t added, std::memory_order order) noexcept {
-    int64_t count = shared_.load(std::memory_order_relaxed);
-    int64_t sum;
-    do {
-      sum = count + added;
-    } while (!shared_.compare_exchange_weak(count, sum == kWaiting ? 0 : sum, order, std::memory_order_relaxed));
-    return sum;
-  }
+  inline bool Merge(int64_t flag) noexcept;
+  inline int64_t AddAndConclude(int64_t added, std::memory_order order) noexcept;
 
   Plain<int64_t> local_;
   // relaxed: what is added or taken back by somebody who knows that the scope stays, and first looks of a

@@ -17,20 +17,8 @@
 // Memory ordering: what a thread did before `unlock()` happens before what the next holder does after `lock()`, or
 // after a `try_lock()` that gave true.
 //
-// State of the word, and who moves it:
-//
-//   | state      | meaning                          | next                                                       |
-//   |------------|----------------------------------|------------------------------------------------------------|
-//   | kFree      | nobody holds it                  | kHeld by lock, try_lock; kContended by LockSlow            |
-//   | kHeld      | held, nobody sleeps              | kFree by unlock; kContended by LockSlow                    |
-//   | kContended | held, somebody may be asleep     | kFree by unlock, which then wakes one                      |
-//
 // Cost: two locked instructions a critical section when free. A waiter spins for about a microsecond and then sleeps
-// in the kernel.
-//
-// Rejected: std::mutex, 40 bytes, and glibc's may touch the mutex after the release; absl::Mutex, 8 bytes, about which
-// ThreadSanitizer reports false races when it was built without it; a spin lock, which loses its whole time slice when
-// the holder is preempted. (U. Drepper, "Futexes Are Tricky", mutex2.)
+// in the kernel. (The states of the word, and what was rejected: lib/os/lock.cc.)
 #ifndef WEFT_INTERNAL_LOCK_H_
 #define WEFT_INTERNAL_LOCK_H_
 
@@ -76,6 +64,18 @@ class Lock {
 };
 
 static_assert(sizeof(Lock) == 4);
+
+// std::lock_guard, for headers: <mutex> is 560 lines to whoever includes Weft.
+class [[nodiscard]] LockGuard {
+ public:
+  explicit LockGuard(Lock& lock) noexcept : lock_(lock) { lock_.lock(); }
+  LockGuard(const LockGuard&) = delete;
+  LockGuard& operator=(const LockGuard&) = delete;
+  ~LockGuard() { lock_.unlock(); }
+
+ private:
+  Lock& lock_;
+};
 
 }  // namespace weft::internal
 

@@ -19,7 +19,9 @@ struct NodiscardTaskAwaiter {
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
     return task.await_suspend(awaiting);
   }
-  [[nodiscard("it has no value if children are left")]] T await_resume() { return task.await_resume(); }
+  [[nodiscard("check the result: it is empty if children have not ended")]] T await_resume() {
+    return task.await_resume();
+  }
 
   TaskAwaiter<T> task;
 };

@@ -17,7 +17,6 @@
 #include <source_location>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
@@ -59,11 +58,14 @@ void CheckInFrame(const T* object) noexcept {
 // `function` is the __PRETTY_FUNCTION__ of a template with a parameter T, the result of the coroutine.
 [[noreturn, gnu::cold]] void DieWithoutResult(const char* function) noexcept;
 
+// The result of a coroutine that has none. (Not std::monostate: <variant> is 1,400 lines to whoever includes Weft.)
+struct Nothing {};
+
 // The result of a coroutine: nothing yet, a value, or an exception.
 template <class T>
 class ResultSlot {
  public:
-  using Stored = std::conditional_t<std::is_void_v<T>, std::monostate,
+  using Stored = std::conditional_t<std::is_void_v<T>, Nothing,
                                     std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
   ResultSlot() noexcept { CheckInFrame(this); }
@@ -211,9 +213,9 @@ struct AwaitingFrame {
   std::source_location where;  // line() is 0 if it is not known
 };
 
-// (The compiler shows this line to who awaits Weft's awaitables elsewhere, without weft::AsForeign().)
+// (The compiler shows this line to callers who await Weft's awaitables elsewhere, without weft::AsForeign().)
 template <class Promise>
-concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::Task awaits what parks a virtual thread
+concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::Task can await this
 
 // An awaitable made for Weft says so: it parks, wakes and cancels through the virtual thread.
 template <class A>
@@ -226,7 +228,7 @@ template <class R>
 struct GivesWhenAwaited {
   template <class To>
     requires std::is_convertible_v<R, To>
-  operator To() const = delete;  // co_await it: nothing has been waited for, and there is no result
+  operator To() const = delete;  // co_await it: nothing was waited for, so there is no result
 };
 
 }  // namespace weft::internal

@@ -83,7 +83,7 @@ class RangeOfBranches {
 template <RangeOfTasks R>
 auto BranchesOf(R&& range) {
   using Element = RangeElement<R>;
-  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
+  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, so it must not be const");
   if constexpr (std::ranges::sized_range<R>) {
     RangeOfBranches<ValueOf<Element>> branches(static_cast<size_t>(std::ranges::size(range)));
     for (auto&& element : range) branches.Add(AsTask(std::move(element)));

@@ -36,7 +36,7 @@ concept ArrayOfTasks = RangeOfTasks<A> && kIsArray<std::remove_cvref_t<A>>;
 template <RangeOfTasks R>
 auto TasksOf(R&& range) {
   using Element = RangeElement<R>;
-  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, and this one is const");
+  static_assert(!std::is_const_v<Element>, "the tasks are moved out of the range, so it must not be const");
   std::vector<Task<ValueOf<Element>>> tasks;
   if constexpr (std::ranges::sized_range<R>) tasks.reserve(std::ranges::size(range));
   for (auto&& element : range) tasks.push_back(AsTask(std::move(element)));

@@ -28,7 +28,7 @@
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/concurrency_limit.h"
-#include "weft/internal/drain.h"
+#include "weft/internal/drain_nodes.h"
 #include "weft/internal/failures.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/lock.h"
@@ -36,7 +36,7 @@
 #include "weft/internal/record.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
-#include "weft/internal/timer_wheel.h"
+#include "weft/internal/timer_node.h"
 #include "weft/outcome.h"
 #include "weft/scope_options.h"
 #include "weft/subtask.h"
@@ -59,7 +59,7 @@ struct PolicyHooks {
 
 class ScopeBase : public ScopeRecord {
  public:
-  // Its children are found through the frame it lies in. (The compiler shows these lines to who breaks them.)
+  // Its children are found through the frame it lies in. (The compiler shows these lines to callers who break them.)
   ScopeBase(const ScopeBase&) = delete;  // a scope is neither copied nor moved
   ScopeBase& operator=(const ScopeBase&) = delete;
   static void* operator new(size_t) = delete;    // a scope is a local variable of the coroutine that opens it

@@ -121,35 +121,6 @@ class ReceiveAwaiter : public OperationAwaiter {
       : OperationAwaiter(IoRequest::Receive(buffer, length), std::move(use), kReceive) {}
 };
 
-class SendAwaiter : public OperationAwaiter {
- public:
-  SendAwaiter(DescriptorUse use, const char* buffer, size_t length) noexcept
-      : OperationAwaiter(IoRequest::Send(buffer, length), std::move(use), kSend) {}
-};
-
-class AcceptAwaiter : public OperationAwaiter {
- public:
-  explicit AcceptAwaiter(DescriptorUse use) noexcept
-      : OperationAwaiter(IoRequest::Accept(nullptr, nullptr), std::move(use), kAccept) {}
-};
-
-// `address` is kept here: the kernel reads it until the operation has ended.
-class ConnectAwaiter : public OperationAwaiter {
- public:
-  ConnectAwaiter(DescriptorUse use, const net::SocketAddress& address) noexcept
-      : OperationAwaiter(IoRequest::Connect(nullptr, &size_), std::move(use), kConnect),
-        address_(address),
-        size_(address.size()) {
-    request() = IoRequest::Connect(address_.data(), &size_);
-  }
-
- private:
-  ConnectAwaiter(const ConnectAwaiter&) = delete;  // the operation refers to what is in here
-
-  const net::SocketAddress address_;
-  socklen_t size_;
-};
-
 }  // namespace weft::internal
 
 #endif  // WEFT_INTERNAL_SOCKET_H_

@@ -7,7 +7,6 @@
 #include <functional>
 #include <tuple>
 #include <type_traits>
-#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -48,7 +47,7 @@ template <class U, int kDepth>
 struct PartsCanBeCopied<U, kDepth> : CanBeCopied<typename U::value_type, kDepth - 1> {};
 template <template <class...> class Product, class... Parts, int kDepth>
   requires requires { std::tuple_size<Product<Parts...>>::value; } ||
-           requires { std::variant_size<Product<Parts...>>::value; }
+           requires(const Product<Parts...>& variant) { variant.valueless_by_exception(); }
 struct PartsCanBeCopied<Product<Parts...>, kDepth> : std::conjunction<CanBeCopied<Parts, kDepth - 1>...> {};
 template <class U, int kDepth>
 struct CanBeCopied : std::bool_constant<std::is_copy_constructible_v<U> &&

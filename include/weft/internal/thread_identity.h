@@ -7,7 +7,6 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -39,11 +38,11 @@ class ThreadIdentity {
   // Calls use(thread), or use(nullptr) if the thread has ended, which it cannot do meanwhile.
   template <class Use>
   auto With(Use use) const {
-    std::lock_guard guard(lock_);
+    LockGuard guard(lock_);
     return use(thread_);
   }
   void ThreadEnded() noexcept {
-    std::lock_guard guard(lock_);
+    LockGuard guard(lock_);
     thread_ = nullptr;
   }
   void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already

@@ -15,11 +15,11 @@
 #include <cerrno>
 
 #include "absl/status/status.h"
-#include "weft/internal/errno_status.h"
+#include "weft/errno.h"
 
 namespace weft::net {
 
-inline bool IsClosed(const absl::Status& status) { return internal::ErrnoOf(status) == EBADF; }
+inline bool IsClosed(const absl::Status& status) { return ErrnoOf(status) == EBADF; }
 
 }  // namespace weft::net
 

@@ -44,7 +44,7 @@
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
-#include "weft/internal/waiters.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft {
 

@@ -22,10 +22,10 @@
 #include <source_location>
 #include <utility>
 
-#include "weft/internal/drain.h"
+#include "weft/internal/drain_nodes.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
-#include "weft/internal/waiters.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft {
 

@@ -8,10 +8,10 @@
 #include <mutex>
 #include <new>
 
+#include "lib/base/errno_status.h"
 #include "lib/driver/epoll/epoll_driver.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

@@ -10,11 +10,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/uring/uring_driver.h"
 #include "lib/driver/uring/uring_refusal.h"
 #include "lib/os/syscalls.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
 #include "lib/driver/request_facts.h"
@@ -21,7 +22,6 @@
 #include "lib/os/futex.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

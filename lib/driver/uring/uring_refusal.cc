@@ -10,8 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
-#include "weft/internal/errno_status.h"
 
 namespace weft::internal {
 namespace {

@@ -62,8 +62,8 @@
 #include <tuple>
 #include <utility>
 
+#include "lib/testing/model/model_atomic.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/model_atomic.h"
 
 namespace weft::internal::model {
 

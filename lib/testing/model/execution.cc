@@ -17,10 +17,10 @@
 #include "lib/testing/fiber.h"
 #include "lib/testing/model/choices.h"
 #include "lib/testing/model/memory.h"
+#include "lib/testing/model/model_atomic.h"
 #include "lib/testing/model/search.h"
 #include "lib/testing/model/state_set.h"
 #include "weft/internal/check.h"
-#include "weft/internal/model_atomic.h"
 
 namespace weft::internal::model {
 namespace {

@@ -10,7 +10,7 @@
 //   search.Advance();
 //   execution.Run();                            // the next one
 //
-// While it runs, the seam (weft/internal/model_atomic.h, lib/os/futex.h) and what is there for programs (checker.h)
+// While it runs, the seam (lib/testing/model/model_atomic.h, lib/os/futex.h) and what is there for programs (checker.h)
 // find it by `Running`. One at a time.
 #ifndef WEFT_LIB_TESTING_MODEL_EXECUTION_H_
 #define WEFT_LIB_TESTING_MODEL_EXECUTION_H_
@@ -27,9 +27,9 @@
 #include "lib/testing/fiber.h"
 #include "lib/testing/model/checker.h"
 #include "lib/testing/model/memory.h"
+#include "lib/testing/model/model_atomic.h"
 #include "lib/testing/model/search.h"
 #include "weft/internal/check.h"
-#include "weft/internal/model_atomic.h"
 
 namespace weft::internal::model {
 

@@ -32,7 +32,7 @@
 #include <cstdint>
 
 #include "lib/testing/model/choices.h"
-#include "weft/internal/model_atomic.h"
+#include "lib/testing/model/model_atomic.h"
 
 namespace weft::internal::model {
 

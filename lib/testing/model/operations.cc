@@ -1,4 +1,4 @@
-// What code under the checker calls: the seam (weft/internal/model_atomic.h, lib/os/futex.h), and what is there for
+// What code under the checker calls: the seam (lib/testing/model/model_atomic.h, lib/os/futex.h), and what is there for
 // programs (checker.h). Each operation is a step of the running execution.
 #include <bit>
 #include <cstdarg>
@@ -13,10 +13,10 @@
 #include "lib/testing/model/choices.h"
 #include "lib/testing/model/execution.h"
 #include "lib/testing/model/memory.h"
+#include "lib/testing/model/model_atomic.h"
 #include "lib/testing/model/search.h"
 #include "lib/testing/model/sites.h"
 #include "weft/internal/check.h"
-#include "weft/internal/model_atomic.h"
 
 namespace weft::internal::model {
 namespace {
@@ -246,7 +246,7 @@ int NewCell() noexcept { return Execution::Running("a Cell").NewCell(); }
 void ReadCell(int cell) noexcept { Execution::Running("a Cell").ReadCell(cell); }
 void WriteCell(int cell) noexcept { Execution::Running("a Cell").WriteCell(cell); }
 
-// ---- The seam: see weft/internal/model_atomic.h. 0 is no place.
+// ---- The seam: see lib/testing/model/model_atomic.h. 0 is no place.
 
 namespace {
 

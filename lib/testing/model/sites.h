@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "weft/internal/model_atomic.h"
+#include "lib/testing/model/model_atomic.h"
 
 namespace weft::internal::model {
 

@@ -1,12 +1,10 @@
 // Who holds a lock over a suspension, and how is a holder that drains made to give it back? (drain.h)
-#ifndef WEFT_INTERNAL_PRESS_H_
-#define WEFT_INTERNAL_PRESS_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_CANCEL_PRESS_H_
+#define WEFT_LIB_CANCEL_PRESS_H_
 
 #include <cstdint>
 
-#include "weft/internal/drain.h"
+#include "lib/cancel/drain.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/thread_key.h"
 
@@ -31,4 +29,4 @@ bool PressOneDrain(const RuntimeCore& runtime) noexcept;
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_PRESS_H_
+#endif  // WEFT_LIB_CANCEL_PRESS_H_

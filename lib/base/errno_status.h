@@ -9,13 +9,12 @@
 // only for numbers that Linux does not define.
 //
 // Cost: allocates, as every absl::Status with a message does. The success path never comes here.
-#ifndef WEFT_INTERNAL_ERRNO_STATUS_H_
-#define WEFT_INTERNAL_ERRNO_STATUS_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_BASE_ERRNO_STATUS_H_
+#define WEFT_LIB_BASE_ERRNO_STATUS_H_
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "weft/errno.h"  // ErrnoOf(): the way back
 
 namespace weft::internal {
 
@@ -31,9 +30,6 @@ absl::string_view ErrnoName(int error) noexcept;
 // OK for 0. Otherwise "<what>: <text> (<NAME>)" with the errno as a payload.
 absl::Status ErrnoToStatus(int error, absl::string_view what);
 
-// The errno that `status` bears, or 0.
-int ErrnoOf(const absl::Status& status);
-
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_ERRNO_STATUS_H_
+#endif  // WEFT_LIB_BASE_ERRNO_STATUS_H_

@@ -37,15 +37,15 @@
 // Cost: for the thread a store, a load and a branch. For a walker a lock, and a HeavyFence() if the thread was running.
 //
 // These are templates because the model checker runs them with threads and records of its own (tests/model).
-#ifndef WEFT_INTERNAL_RECORDS_H_
-#define WEFT_INTERNAL_RECORDS_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_THREAD_RECORDS_H_
+#define WEFT_LIB_THREAD_RECORDS_H_
 
 #include <atomic>
 #include <concepts>
 #include <mutex>
 
+#include "lib/base/fence.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/thread_state.h"
@@ -154,4 +154,4 @@ inline void WatchEach(Thread* const* threads, int count, Request request) noexce
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_RECORDS_H_
+#endif  // WEFT_LIB_THREAD_RECORDS_H_

@@ -3,10 +3,8 @@
 // Whoever asks marks the target under the thread's records lock, and brings the request to whatever no shield hides: a
 // parked thread is taken out of its wait, and the scopes inside the target are shut. HACKING.md, "Cancellation, step by
 // step", follows it from there.
-#ifndef WEFT_INTERNAL_CANCEL_REQUEST_H_
-#define WEFT_INTERNAL_CANCEL_REQUEST_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_CANCEL_CANCEL_REQUEST_H_
+#define WEFT_LIB_CANCEL_CANCEL_REQUEST_H_
 
 #include "weft/internal/boundary.h"
 #include "weft/internal/cancel_cause.h"
@@ -50,4 +48,4 @@ void WakeDelivered(ThreadBlock& thread) noexcept;
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_CANCEL_REQUEST_H_
+#endif  // WEFT_LIB_CANCEL_CANCEL_REQUEST_H_

@@ -28,30 +28,21 @@
 // two locks is not found); a list of the locks that each thread holds (a guard may be moved to, and unlocked by,
 // another thread: each lock and unlock would take a second lock); destroying the frame of every thread that holds a
 // lock (ten thousand handlers that end at once would hold every carrier).
-#ifndef WEFT_INTERNAL_DRAIN_H_
-#define WEFT_INTERNAL_DRAIN_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_CANCEL_DRAIN_H_
+#define WEFT_LIB_CANCEL_DRAIN_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 
+#include "lib/thread/join_count.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/join_count.h"
+#include "weft/internal/drain_nodes.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/thread_key.h"
 
 namespace weft::internal {
-
-class ThreadBlock;
-
-// Who has got a permit, and how many scopes it had opened by then.
-struct PermitReceipt {
-  ThreadKey thread;
-  uint32_t scopes_opened = 0;
-};
 
 // Was a lock got when `scopes_opened` scopes had been opened, after the scope that was opened as number `since`? The
 // numbers may wrap.
@@ -65,35 +56,6 @@ inline constexpr size_t kDrainStripes = 2;
 #else
 inline constexpr size_t kDrainStripes = 16;
 #endif
-
-struct WantedTag;
-struct DrainTag;
-
-// The part of a lock that says who holds it.
-class HeldLock : public ListNode<WantedTag> {
- public:
-  HeldLock() = default;
-  HeldLock(const HeldLock&) = delete;
-  HeldLock& operator=(const HeldLock&) = delete;
-
-  // ---- Guarded by the lock of the lock itself.
-  // `scopes_opened`: by the holder, before it got the lock.
-  void SetHolder(ThreadKey holder, uint32_t scopes_opened) noexcept {
-    address_.store(holder.address, std::memory_order_relaxed);
-    id_.store(holder.id, std::memory_order_relaxed);
-    scopes_opened_.store(scopes_opened, std::memory_order_relaxed);
-  }
-  ThreadKey holder() const noexcept {
-    return {address_.load(std::memory_order_relaxed), id_.load(std::memory_order_relaxed)};
-  }
-  uint32_t scopes_opened() const noexcept { return scopes_opened_.load(std::memory_order_relaxed); }
-
- private:
-  // relaxed: others look under the lock of the stripe, and what they look for was written before they began.
-  Atomic<const void*> address_{nullptr};
-  Atomic<uint64_t> id_{0};             // relaxed: as above
-  Atomic<uint32_t> scopes_opened_{0};  // relaxed: as above
-};
 
 // The locks that somebody waits for. A lock is listed from its first waiter until an unlock finds none.
 class WantedLocks {
@@ -117,16 +79,6 @@ class WantedLocks {
   Stripe& StripeOf(const HeldLock& held) noexcept;
 
   Stripe stripes_[kDrainStripes];
-};
-
-// A wait of a scope's owner, for the children, that may be pressed. Lies in the scope.
-struct Drain : ListNode<DrainTag> {
-  ThreadBlock* thread;   // the owner
-  ThreadKey owner;
-  uint32_t since;        // which of the owner's scopes it is: locks from before an exception would not give back either
-  JoinCount* children;
-  bool listed = false;   // the owner's
-  bool pressed = false;  // the owner's, once it has left
 };
 
 // The threads that drain, and may be pressed.
@@ -213,4 +165,4 @@ Drains& TheDrains() noexcept;
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_DRAIN_H_
+#endif  // WEFT_LIB_CANCEL_DRAIN_H_

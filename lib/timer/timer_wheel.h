@@ -22,11 +22,9 @@
 // Lifetime of a node. It is not touched by the wheel before `Insert`, and not after one of
 //  * `Cancel` has returned, whatever it gave;
 //  * `fire` was called, if `cancel_waits` is false: fire may end the node's life, also on another thread before fire
-//  itself
-//    has returned, by waking what the node lies in;
+//    itself has returned, by waking what the node lies in;
 //  * `fire` has returned, if `cancel_waits` is true: such a node lies in something that `Cancel` is called on before it
-//  goes
-//    away, and that is told apart from a fire that is still running.
+//    goes away, and that is told apart from a fire that is still running.
 // Before a node is inserted again, it has fired or was cancelled. The wheel outlives its nodes.
 //
 // `Cancel` gives true if the node was armed: it will not fire. False: it has fired, or was never armed. If its fire
@@ -45,10 +43,8 @@
 // without moves down (Linux), which fires a timer late by an eighth of its length; one wheel for all carriers, the
 // contention that tokio removed (#6504); cancelling through a message to the owner, with which a node cannot go away
 // before the owner has looked. (G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.)
-#ifndef WEFT_INTERNAL_TIMER_WHEEL_H_
-#define WEFT_INTERNAL_TIMER_WHEEL_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_TIMER_TIMER_WHEEL_H_
+#define WEFT_LIB_TIMER_TIMER_WHEEL_H_
 
 #include <pthread.h>
 
@@ -58,32 +54,9 @@
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/timer_node.h"
 
 namespace weft::internal {
-
-class TimerWheel;
-
-// Lies in what waits. The user sets the first three; the rest belongs to the wheel.
-struct TimerNode {
-  // Called once when the deadline has passed.
-  void (*fire)(TimerNode*) noexcept = nullptr;
-  // See the preface: true for timeouts, false for sleeps.
-  bool cancel_waits = false;
-
-  // The wheel that the node was last inserted into, and its deadline, in nanoseconds. Set by Insert(), and left as they
-  // are.
-  TimerWheel* wheel = nullptr;
-  int64_t deadline_ns = 0;
-
- private:
-  friend class TimerWheel;
-  static constexpr uint16_t kNotArmed = 0xffff;
-
-  // Guarded by the wheel's lock.
-  uint16_t slot_ = kNotArmed;  // the list that the node is in
-  TimerNode* next_ = nullptr;
-  TimerNode* prev_ = nullptr;
-};
 
 class TimerWheel {
  public:
@@ -175,4 +148,4 @@ class TimerWheel {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_TIMER_WHEEL_H_
+#endif  // WEFT_LIB_TIMER_TIMER_WHEEL_H_

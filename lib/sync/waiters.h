@@ -2,14 +2,13 @@
 //
 // Whoever grants takes the first waiter out under the lock and wakes it afterwards. Whoever cancels a thread takes it
 // out under the lock, if it is still there. So a wait is either granted or cancelled, never both.
-#ifndef WEFT_INTERNAL_WAITERS_H_
-#define WEFT_INTERNAL_WAITERS_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_SYNC_WAITERS_H_
+#define WEFT_LIB_SYNC_WAITERS_H_
 
 #include <coroutine>
 #include <mutex>
 
+#include "lib/thread/wait_node.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
@@ -17,25 +16,23 @@
 
 namespace weft::internal {
 
-struct Waiters : WaitQueue<ThreadBlock> {
-  // WaitKind::withdraw of a wait whose `waiting_on` is the Waiters.
-  static bool Withdraw(ThreadBlock& thread) noexcept {
-    auto& waiters = *static_cast<Waiters*>(thread.waiting_on);
-    std::lock_guard guard(waiters.lock);
-    return waiters.WithdrawLocked(thread);
-  }
-  // As Grant(), where nothing is handed over.
-  ThreadBlock* GrantThread() noexcept {
-    WaitNode* const node = Grant();
-    return node == nullptr ? nullptr : &ThreadOf(*node);
-  }
-  // Wakes those that GrantAll() has taken out.
-  static void WakeAll(WaitNodes& granted) noexcept {
-    while (WaitNode* const node = granted.PopFront()) Wake(ThreadOf(*node));
-  }
-  // The first, to be named.
-  const ThreadBlock& First() noexcept { return ThreadOf(*nodes.front()); }
-};
+// WaitKind::withdraw of a wait whose `waiting_on` is the Waiters.
+inline bool Waiters::Withdraw(ThreadBlock& thread) noexcept {
+  auto& waiters = *static_cast<Waiters*>(thread.waiting_on);
+  std::lock_guard guard(waiters.lock);
+  return waiters.WithdrawLocked(thread);
+}
+// As Grant(), where nothing is handed over.
+inline ThreadBlock* Waiters::GrantThread() noexcept {
+  WaitNode* const node = Grant();
+  return node == nullptr ? nullptr : &ThreadOf(*node);
+}
+// Wakes those that GrantAll() has taken out.
+inline void Waiters::WakeAll(WaitNodes& granted) noexcept {
+  while (WaitNode* const node = granted.PopFront()) Wake(ThreadOf(*node));
+}
+// The first, to be named.
+inline const ThreadBlock& Waiters::First() noexcept { return ThreadOf(*nodes.front()); }
 
 // Waits in `waiters` unless take(), called under the lock, says that what is waited for was there and has been taken.
 // For await_suspend: false if the coroutine goes on at once. `waiting_on` is for the withdraw of `kind`.
@@ -63,4 +60,4 @@ bool WaitIn(Waiters& waiters, AwaitingFrame frame, const WaitKind& kind, Take ta
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_WAITERS_H_
+#endif  // WEFT_LIB_SYNC_WAITERS_H_

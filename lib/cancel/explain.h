@@ -1,8 +1,6 @@
 // Why a virtual thread was cancelled, in words. (cancel_reason.h)
-#ifndef WEFT_INTERNAL_EXPLAIN_H_
-#define WEFT_INTERNAL_EXPLAIN_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_CANCEL_EXPLAIN_H_
+#define WEFT_LIB_CANCEL_EXPLAIN_H_
 
 #include "weft/cancel_reason.h"
 #include "weft/internal/cancel_cause.h"
@@ -16,4 +14,4 @@ CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_EXPLAIN_H_
+#endif  // WEFT_LIB_CANCEL_EXPLAIN_H_

@@ -1,4 +1,4 @@
-// Layer base. What are `Atomic<T>` and the fences in a build with WEFT_MODEL?
+// What are `Atomic<T>` and the fences in a build with WEFT_MODEL?
 //
 // The other half of the seam in atomic.h: the same names, each operation handed to the memory-model checker, which
 // decides what it reads and who goes on after it. Nobody includes this file but atomic.h. The checker itself is in
@@ -6,10 +6,8 @@
 //
 // An Atomic holds nothing but its place in the checker's memory, so it may be used in an execution only (while
 // model::Explore() runs a program), and belongs to that one: a global Atomic cannot be checked.
-#ifndef WEFT_INTERNAL_MODEL_ATOMIC_H_
-#define WEFT_INTERNAL_MODEL_ATOMIC_H_
-
-#include "weft/internal/compiler.h"
+#ifndef WEFT_LIB_TESTING_MODEL_MODEL_ATOMIC_H_
+#define WEFT_LIB_TESTING_MODEL_MODEL_ATOMIC_H_
 
 #include <atomic>
 #include <cstddef>
@@ -220,4 +218,4 @@ inline constexpr bool kModelChecked = true;
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_MODEL_ATOMIC_H_
+#endif  // WEFT_LIB_TESTING_MODEL_MODEL_ATOMIC_H_

@@ -2,13 +2,11 @@
 //
 // By the records protocol (records.h). Where somebody asks for its attention it takes the slow way: it makes itself
 // known to its scope, waits until nobody walks its records, and finds out whether it is cancelled.
-#ifndef WEFT_INTERNAL_OPEN_RECORD_H_
-#define WEFT_INTERNAL_OPEN_RECORD_H_
+#ifndef WEFT_LIB_CANCEL_OPEN_RECORD_H_
+#define WEFT_LIB_CANCEL_OPEN_RECORD_H_
 
-#include "weft/internal/compiler.h"
-
+#include "lib/thread/records.h"
 #include "weft/internal/record.h"
-#include "weft/internal/records.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
@@ -43,4 +41,4 @@ inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_OPEN_RECORD_H_
+#endif  // WEFT_LIB_CANCEL_OPEN_RECORD_H_

@@ -6,7 +6,7 @@
 
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
-#include "weft/internal/atomic.h"
+#include "lib/base/fence.h"
 #include "weft/weft.h"
 
 namespace weft::benchmarks {

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/coro/frame_cache.h"
 #include "weft/internal/all_scope.h"
 #include "weft/internal/child.h"
-#include "weft/internal/frame_cache.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"

@@ -43,13 +43,13 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::EndFrame(ThreadBlock& thread,
                                                                              bool succeeded) noexcept {
   if (!thread.in_frame) return EndForked(thread, succeeded);
-  ScopeRecord* const unless_known = thread.HomeIfUnknown();
-  if (!succeeded || !thread.holds_count || observed() || unless_known == nullptr) [[unlikely]] {
+  ScopeRecord* scope;
+  if (!succeeded || !thread.holds_count || observed() || !thread.HomeUnlessKnown(scope)) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
   CarrierCounters::Add(counters.ended);
   thread.state.End();
-  return AfterBranchInPlace(*unless_known);
+  return AfterBranchInPlace(*scope);
 }
 
 std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succeeded) noexcept {

@@ -134,15 +134,15 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   }
   // The same of a thread that is no root.
   ScopeRecord* HomeOfChild() const noexcept { return reinterpret_cast<ScopeRecord*>(PlaceWord()); }
-  // The same; null also if it has an identity.
-  ScopeRecord* HomeIfUnknown() const noexcept {
+  // The same, by the thread itself. False, and nothing is set, if it has an identity.
+  bool HomeUnlessKnown(ScopeRecord*& found) const noexcept {
     const uintptr_t place = place_.load(std::memory_order_relaxed);  // relaxed: it was written before the thread began
-    return (place & kKnown) == 0 ? reinterpret_cast<ScopeRecord*>(place) : nullptr;
+    if ((place & kKnown) != 0) return false;
+    found = reinterpret_cast<ScopeRecord*>(place);
+    return true;
   }
-  bool IsChildOf(const ScopeRecord& scope) const noexcept {
-    // relaxed: the address is compared.
-    return place_.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(&scope) || home() == &scope;
-  }
+  // Calls nothing, so that a fast path need not save its registers.
+  bool IsChildOf(const ScopeRecord& scope) const noexcept { return PlaceWord() == reinterpret_cast<uintptr_t>(&scope); }
   RuntimeCore& runtime() const noexcept {
     // [identity/7] acquire: pairs with [identity/1].
     const uintptr_t place = place_.load(std::memory_order_acquire);

@@ -63,12 +63,13 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
       name: the target's name.
       public_hdrs: headers that users see, as paths below include/weft.
       hdrs: headers of this package, included as "lib/PACKAGE/FILE.h".
-      srcs: sources, and headers that only they include.
+      srcs: sources, and the headers that no other target may include.
       deps: what the headers and sources include, and nothing else.
       copts: further compiler flags.
       **kwargs: as in cc_library.
     """
     headers = ["//include/weft:" + header for header in public_hdrs] + hdrs
+    private_headers = [src for src in srcs if src.endswith(".h")]
     cc_library(
         name = name,
         srcs = srcs,
@@ -87,12 +88,12 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
     _lone_headers(
         name = name + "_lone_headers_srcs",
         testonly = kwargs.get("testonly", False),
-        hdrs = headers,
+        hdrs = headers + private_headers,
     )
     cc_library(
         name = name + "_lone_headers",
         testonly = kwargs.get("testonly", False),
-        srcs = [name + "_lone_headers_srcs"],
+        srcs = [name + "_lone_headers_srcs"] + private_headers,
         hdrs = headers,
         copts = _COPTS + _STRICT + copts,
         tags = kwargs.get("tags", []) + ["lone_headers"],

@@ -47,39 +47,43 @@
 
 #include "weft/internal/compiler.h"
 
-#include <coroutine>
 #include <cstdint>
-#include <optional>
 #include <source_location>
-#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/boundary.h"
+#include "weft/internal/boundary_awaiter.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/timer_node.h"
+#include "weft/internal/wait.h"
 #include "weft/task.h"
 
 namespace weft {
 
 namespace internal {
+
+class TimeoutBoundary;
+class CatchBoundary;
+class ShieldBoundary;
+class GraceShield;
+
 template <class T>
-class TimeoutAwaiter;
+using TimeoutAwaiter = BoundaryAwaiter<TimeoutBoundary, OrStatus, T>;
 template <class T>
-class MoveOnAwaiter;
+using MoveOnAwaiter = BoundaryAwaiter<TimeoutBoundary, OrNothing, T>;
 template <class T>
-class CatchAwaiter;
+using CatchAwaiter = BoundaryAwaiter<CatchBoundary, OrStatus, T>;
 template <class T>
-class ShieldAwaiter;
+using ShieldAwaiter = BoundaryAwaiter<ShieldBoundary, AsItIs, T>;
 template <class T>
-class GraceShieldAwaiter;
+using GraceShieldAwaiter = BoundaryAwaiter<GraceShield, AsItIs, T>;
+
 }  // namespace internal
 
 // Awaits `task`, for `timeout` at most. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
@@ -141,14 +145,30 @@ class OpenBoundary : public Boundary {
   ThreadBlock* thread_ = nullptr;  // null: not entered
 };
 
+class CatchBoundary : public OpenBoundary {
+ public:
+  static constexpr const char* kCall = "CatchCancelled()";
+  static constexpr bool kEntryIsCheckpoint = true;
+  CatchBoundary() noexcept : OpenBoundary(Kind::kCatch) {}
+};
+
+class ShieldBoundary : public OpenBoundary {
+ public:
+  static constexpr const char* kCall = "Shield()";
+  static constexpr bool kOwesCleanUp = true;
+  ShieldBoundary() noexcept : OpenBoundary(Kind::kShield) {}
+};
+
 class TimeoutBoundary : public Boundary {
  public:
-  explicit TimeoutBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {}
-  TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimeoutBoundary(other.where_) {}
+  static constexpr const char* kCall = "WithTimeout()";
+  TimeoutBoundary(absl::Duration timeout, std::source_location where) noexcept
+      : Boundary(Kind::kOwnRequest), timeout_(timeout), where_(where) {}
+  TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimeoutBoundary(other.timeout_, other.where_) {}
   ~TimeoutBoundary() { Leave(); }
 
  protected:
-  void Enter(PromiseBase& awaiting, absl::Duration timeout) noexcept;
+  void Enter(PromiseBase& awaiting) noexcept;
   void Leave() noexcept;
 
  private:
@@ -159,6 +179,7 @@ class TimeoutBoundary : public Boundary {
     TimeoutBoundary* boundary = nullptr;
   };
   ThreadBlock* thread_ = nullptr;  // null: not entered
+  const absl::Duration timeout_;
   const std::source_location where_;
   Timer timer_;
 };
@@ -166,6 +187,8 @@ class TimeoutBoundary : public Boundary {
 // Implemented in shield.cc.
 class GraceShield : public Boundary {
  public:
+  static constexpr const char* kCall = "Shield()";
+  static constexpr bool kOwesCleanUp = true;
   explicit GraceShield(absl::Duration grace) noexcept
       : Boundary(Kind::kGraceShield), grace_ns_(absl::ToInt64Nanoseconds(grace)) {}
   GraceShield(GraceShield&& other) noexcept : Boundary(Kind::kGraceShield), grace_ns_(other.grace_ns_) {}
@@ -191,154 +214,18 @@ class GraceShield : public Boundary {
   Timer timer_;
 };
 
-// The status of a cancellation that has ended at `boundary`, of the current thread.
-absl::Status StatusAt(const Boundary& boundary);
-
-// What a boundary yields: the outcome of the task, or the cancellation that it stopped.
-template <class T>
-StatusOrOf<T> OutcomeAt(const Boundary& boundary, ResultSlot<T>& slot) {
-  if (boundary.reached) return StatusAt(boundary);
-  return TakeOutcome(slot);
-}
-
-// What the boundaries have in common: a task that is not started, and its result.
-template <class T>
-class BoundedTask {
- public:
-  using WeftAwaitable = void;
-  explicit BoundedTask(Task<T>&& task) noexcept : task_(std::move(task)) {}
-  BoundedTask(BoundedTask&& other) noexcept : task_(std::move(other.task_)) {}
-
-  bool owes_clean_up() const noexcept { return OwesCleanUp(task_); }
-
- protected:
-  PromiseBase& TakeFrame(PromiseBase& awaiting, const char* what) noexcept {
-    return TaskAccess::Release(std::move(task_), slot_, awaiting, what);
-  }
-  std::coroutine_handle<> StartTask(PromiseBase& awaiting, const char* what) noexcept {
-    return TakeFrame(awaiting, what).Handle();
-  }
-  Task<T> task_;
-  ResultSlot<T> slot_;
-};
-
-template <class T>
-class TimedTask : public BoundedTask<T>, protected TimeoutBoundary {
- public:
-  TimedTask(absl::Duration timeout, Task<T>&& task, std::source_location where) noexcept
-      : BoundedTask<T>(std::move(task)), TimeoutBoundary(where), timeout_(timeout) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise(), timeout_);
-    return this->StartTask(awaiting.promise(), "WithTimeout()");
-  }
-
- private:
-  absl::Duration timeout_;
-};
-
-template <class T>
-class TimeoutAwaiter : public TimedTask<T>, public GivesWhenAwaited<StatusOrOf<T>> {
- public:
-  using TimedTask<T>::TimedTask;
-  StatusOrOf<T> await_resume() {
-    this->Leave();
-    return OutcomeAt(*this, this->slot_);
-  }
-};
-
-template <class T>
-using ResultInTime = std::conditional_t<std::is_void_v<T>, bool, std::optional<Kept<T>>>;
-
-template <class T>
-class MoveOnAwaiter : public TimedTask<T>, public GivesWhenAwaited<ResultInTime<T>> {
- public:
-  using TimedTask<T>::TimedTask;
-  ResultInTime<T> await_resume() {
-    this->Leave();
-    if constexpr (std::is_void_v<T>) {
-      if (!this->reached) this->slot_.Take();
-      return !this->reached;
-    } else {
-      if (this->reached) return std::nullopt;
-      return this->slot_.Take();
-    }
-  }
-};
-
-template <class T>
-class CatchAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private OpenBoundary {
- public:
-  explicit CatchAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kCatch) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    const bool may_go_on = AtCheckpoint();
-    if (EnterBoundary(awaiting.promise())) {
-      Enter(awaiting.promise());
-    } else if (!this->owes_clean_up()) {
-      return std::noop_coroutine();
-    }
-    return GoOnWith(this->TakeFrame(awaiting.promise(), "CatchCancelled()"), may_go_on);
-  }
-  StatusOrOf<T> await_resume() {
-    Leave();
-    return OutcomeAt(*this, this->slot_);
-  }
-};
-
-template <class T>
-class ShieldAwaiter : public BoundedTask<T>, public GivesWhenAwaited<T>, private OpenBoundary {
- public:
-  explicit ShieldAwaiter(Task<T>&& task) noexcept : BoundedTask<T>(std::move(task)), OpenBoundary(Kind::kShield) {}
-
-  bool owes_clean_up() const noexcept { return true; }
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise());
-    return this->StartTask(awaiting.promise(), "Shield()");
-  }
-  T await_resume() {
-    Leave();
-    return this->slot_.Take();
-  }
-};
-
-template <class T>
-class GraceShieldAwaiter : public BoundedTask<T>, public GivesWhenAwaited<T>, private GraceShield {
- public:
-  GraceShieldAwaiter(absl::Duration grace, Task<T>&& task) noexcept
-      : BoundedTask<T>(std::move(task)), GraceShield(grace) {}
-
-  bool owes_clean_up() const noexcept { return true; }
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise());
-    return this->StartTask(awaiting.promise(), "Shield()");
-  }
-  T await_resume() {
-    Leave();
-    return this->slot_.Take();
-  }
-};
-
 }  // namespace internal
 
 template <internal::IntoTask A>
 internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(absl::Duration timeout, A&& task,
                                                            std::source_location where) {
-  return internal::TimeoutAwaiter<internal::ValueOf<A>>(timeout, internal::AsTask(std::forward<A>(task)), where);
+  return internal::TimeoutAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
 template <internal::IntoTask A>
 internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(absl::Duration timeout, A&& task,
                                                           std::source_location where) {
-  return internal::MoveOnAwaiter<internal::ValueOf<A>>(timeout, internal::AsTask(std::forward<A>(task)), where);
+  return internal::MoveOnAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
 template <internal::IntoTask A>
@@ -358,7 +245,7 @@ internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task) {
 
 template <internal::IntoTask A>
 internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task) {
-  return internal::GraceShieldAwaiter<internal::ValueOf<A>>(grace, internal::AsTask(std::forward<A>(task)));
+  return internal::GraceShieldAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), grace);
 }
 
 }  // namespace weft

@@ -34,16 +34,15 @@
 
 #include "weft/internal/compiler.h"
 
-#include <coroutine>
 #include <exception>
 #include <type_traits>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/internal/boundary_awaiter.h"
 #include "weft/internal/check.h"
 #include "weft/internal/into_task.h"
-#include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/task.h"
 #include "weft/time.h"
@@ -68,35 +67,25 @@ Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes
 
 namespace internal {
 
-// Awaits a task, and stops any unwinding of it. Returns whether one was stopped; if not, the result is in `slot`.
-template <class T>
-class EndAwaiter : private OpenBoundary {
+// Stops any unwinding of the task. Entering is no checkpoint.
+class EndBoundary : public OpenBoundary {
  public:
-  using WeftAwaitable = void;
+  static constexpr const char* kCall = "Finally()";
+  EndBoundary() noexcept : OpenBoundary(Kind::kCatch) {}
+};
 
-  EndAwaiter(Task<T>&& task, ResultSlot<T>& slot) noexcept
-      : OpenBoundary(Kind::kCatch), task_(std::move(task)), slot_(slot) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise());
-    return TaskAccess::Release(std::move(task_), slot_, awaiting.promise(), "Finally()").Handle();
-  }
-  bool await_resume() noexcept {
-    Leave();
-    return reached;
-  }
-
- private:
-  Task<T> task_;
-  ResultSlot<T>& slot_;
+// Yields whether it has stopped one; if not, the result can be taken.
+template <class T>
+class EndAwaiter : public BoundaryAwaiter<EndBoundary, WhetherStopped, T> {
+ public:
+  using BoundaryAwaiter<EndBoundary, WhetherStopped, T>::BoundaryAwaiter;
+  T Take() { return this->slot.Take(); }
 };
 
 template <class T, class F>
 Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace) {
-  ResultSlot<T> slot;
-  const bool cancelled = co_await EndAwaiter<T>(std::move(task), slot);
+  EndAwaiter<T> end(std::move(task));
+  const bool cancelled = co_await end;
   if (grace == absl::InfiniteDuration()) {
     co_await Shield(cleanup());
   } else {
@@ -107,9 +96,9 @@ Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace)
     WEFT_CHECK(false) << "the request to cancel that Finally() has held back is gone";
   }
   if constexpr (std::is_void_v<T>) {
-    slot.Take();
+    end.Take();
   } else {
-    co_return slot.Take();
+    co_return end.Take();
   }
 }
 

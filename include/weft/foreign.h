@@ -62,8 +62,8 @@
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/task.h"
 
 namespace weft {

@@ -366,9 +366,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     constexpr bool kSeesTimeout = internal::SeesTimeout<Policy>;
     Outcome outcome = this->MakeOutcome(/*with_timeout=*/!kSeesTimeout);
     // A thread of a scope nested in this one may fork meanwhile.
-    std::optional<typename internal::ScopeBase::PolicyTurn> turn;
+    std::optional<internal::PolicyTurn> turn;
     if constexpr (internal::SeesForks<Policy> || internal::SeesCompletions<Policy>) {
-      turn.emplace(*this, kSeesTimeout ? "OnTimeout() or Result()" : "Result()");
+      turn.emplace(this->policy_turns_, kSeesTimeout ? "OnTimeout() or Result()" : "Result()");
     }
     if constexpr (kSeesTimeout) {
       if (this->TimedOut()) this->policy.OnTimeout();

@@ -23,24 +23,24 @@
 
 #include "weft/internal/compiler.h"
 
-#include <coroutine>
 #include <source_location>
 #include <utility>
 
 #include "weft/cancellation.h"
 #include "weft/internal/boundary.h"
+#include "weft/internal/boundary_awaiter.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
-#include "weft/internal/status_traits.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 
 namespace weft {
 
 namespace internal {
+class StopEventBoundary;
 template <class T>
-class StopEventAwaiter;
+using StopEventAwaiter = BoundaryAwaiter<StopEventBoundary, OrStatus, T>;
 }  // namespace internal
 
 // Awaits `task`. If `event` is set meanwhile, or was set before, the task is unwound at its next checkpoint, and the
@@ -56,6 +56,7 @@ namespace internal {
 
 class StopEventBoundary : public Boundary, private EventListener {
  public:
+  static constexpr const char* kCall = "WithStopEvent()";
   StopEventBoundary(Event& event, std::source_location where) noexcept
       : Boundary(Kind::kOwnRequest), EventListener(&OnSet), event_(event), where_(where) {}
   StopEventBoundary(StopEventBoundary&& other) noexcept : StopEventBoundary(other.event_, other.where_) {}
@@ -72,29 +73,11 @@ class StopEventBoundary : public Boundary, private EventListener {
   const std::source_location where_;
 };
 
-template <class T>
-class StopEventAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private StopEventBoundary {
- public:
-  StopEventAwaiter(Event& event, Task<T>&& task, std::source_location where) noexcept
-      : BoundedTask<T>(std::move(task)), StopEventBoundary(event, where) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise());
-    return this->StartTask(awaiting.promise(), "WithStopEvent()");
-  }
-  StatusOrOf<T> await_resume() {
-    Leave();
-    return OutcomeAt(*this, this->slot_);
-  }
-};
-
 }  // namespace internal
 
 template <internal::IntoTask A>
 internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(Event& event, A&& task, std::source_location where) {
-  return internal::StopEventAwaiter<internal::ValueOf<A>>(event, internal::AsTask(std::forward<A>(task)), where);
+  return internal::StopEventAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), event, where);
 }
 
 }  // namespace weft

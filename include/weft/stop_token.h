@@ -34,11 +34,11 @@
 
 #include "weft/cancellation.h"
 #include "weft/internal/boundary.h"
+#include "weft/internal/boundary_awaiter.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scope_record.h"
-#include "weft/internal/status_traits.h"
 #include "weft/task.h"
 
 #ifdef __cpp_lib_jthread
@@ -46,8 +46,9 @@
 namespace weft {
 
 namespace internal {
+class StopTokenBoundary;
 template <class T>
-class StopTokenAwaiter;
+using StopTokenAwaiter = BoundaryAwaiter<StopTokenBoundary, OrStatus, T>;
 }  // namespace internal
 
 // Awaits `task`. If `token` is stopped meanwhile, or was stopped before, the task is unwound at its next checkpoint,
@@ -86,6 +87,7 @@ namespace internal {
 
 class StopTokenBoundary : public Boundary {
  public:
+  static constexpr const char* kCall = "WithStopToken()";
   StopTokenBoundary(std::stop_token token, std::source_location where) noexcept
       : Boundary(Kind::kOwnRequest), token_(std::move(token)), where_(where) {}
   StopTokenBoundary(StopTokenBoundary&& other) noexcept : StopTokenBoundary(std::move(other.token_), other.where_) {}
@@ -108,30 +110,12 @@ class StopTokenBoundary : public Boundary {
   std::optional<std::stop_callback<Stop>> callback_;
 };
 
-template <class T>
-class StopTokenAwaiter : public BoundedTask<T>, public GivesWhenAwaited<StatusOrOf<T>>, private StopTokenBoundary {
- public:
-  StopTokenAwaiter(std::stop_token token, Task<T>&& task, std::source_location where) noexcept
-      : BoundedTask<T>(std::move(task)), StopTokenBoundary(std::move(token), where) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <WeftPromise Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
-    Enter(awaiting.promise());
-    return this->StartTask(awaiting.promise(), "WithStopToken()");
-  }
-  StatusOrOf<T> await_resume() {
-    Leave();
-    return OutcomeAt(*this, this->slot_);
-  }
-};
-
 }  // namespace internal
 
 template <internal::IntoTask A>
 internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(std::stop_token token, A&& task,
                                                                std::source_location where) {
-  return internal::StopTokenAwaiter<internal::ValueOf<A>>(std::move(token), internal::AsTask(std::forward<A>(task)),
+  return internal::StopTokenAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), std::move(token),
                                                           where);
 }
 

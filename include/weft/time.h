@@ -19,8 +19,8 @@
 
 #include "absl/time/time.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/timer_node.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 

@@ -21,8 +21,8 @@
 #include <string_view>
 #include <utility>
 
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 

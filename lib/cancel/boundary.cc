@@ -4,8 +4,8 @@
 #include <mutex>
 
 #include "lib/thread/records.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 
 namespace weft::internal {

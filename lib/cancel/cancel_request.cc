@@ -4,9 +4,10 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/thread/records.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/cancellation.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/scope_record.h"
 
 namespace weft::internal {

@@ -8,11 +8,17 @@
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/explain.h"
 #include "lib/cancel/open_record.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/cancel_reason.h"
-#include "weft/internal/scheduler.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
+#include "lib/timer/timer_wheel.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 
@@ -34,18 +40,18 @@ void OpenBoundary::Leave() noexcept {
   if (thread_ != nullptr) PopRecord(*std::exchange(thread_, nullptr), *this);
 }
 
-void TimeoutBoundary::Enter(PromiseBase& awaiting, absl::Duration timeout) noexcept {
+void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
   thread_ = &RequireThread("WithTimeout()");
   frame = &awaiting;
   PushRecord(*thread_, *this);
-  if (timeout <= absl::ZeroDuration()) {
+  if (timeout_ <= absl::ZeroDuration()) {
     RequestOwn();
     return;
   }
   timer_.boundary = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
-  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), timeout));
+  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), timeout_));
 }
 
 void TimeoutBoundary::RequestOwn() noexcept {

@@ -8,8 +8,8 @@
 #include "absl/time/time.h"
 #include "lib/cancel/boundary.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/boundary.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 

@@ -1,8 +1,9 @@
 #include "lib/cancel/press.h"
 
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 

@@ -8,11 +8,13 @@
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/open_record.h"
 #include "lib/thread/records.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/cancellation.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 

@@ -6,11 +6,12 @@
 
 #include "lib/cancel/open_record.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/cancel_cause.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 #ifdef __cpp_lib_jthread
 
@@ -72,8 +73,8 @@ StopOnCancel::~StopOnCancel() {
 
 void StopOnCancel::RequestStop() noexcept {
   std::lock_guard guard(lock_);
-  if (shut_.load(std::memory_order_relaxed)) return;
-  shut_.store(true, std::memory_order_relaxed);
+  if (shut()) return;
+  state_.store(State::kShut, std::memory_order_relaxed);
   children.Add();
   internal::EnqueueShutdown(runtime, *this);
 }

@@ -10,12 +10,14 @@
 #include "lib/cancel/drain.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/runtime_services.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 namespace {

@@ -7,10 +7,11 @@
 
 #include "lib/base/fence.h"
 #include "lib/os/global_lock.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/list.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 namespace {

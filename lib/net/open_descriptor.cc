@@ -8,10 +8,10 @@
 #include "lib/net/accept_retry.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/frame_cache.h"
-#include "weft/internal/scheduler.h"
 
 namespace weft::internal {
 namespace {

@@ -15,9 +15,11 @@
 #include "lib/net/accept_retry.h"
 #include "lib/net/open_descriptor.h"
 #include "lib/os/syscalls.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
+#include "lib/base/errno_status.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 namespace {

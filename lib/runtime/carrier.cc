@@ -7,6 +7,8 @@
 
 #include "lib/base/fence.h"
 #include "lib/runtime/runtime_core.h"
+#include "weft/internal/check.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 namespace {
@@ -23,6 +25,11 @@ std::unique_ptr<Carrier> Carrier::Make(RuntimeCore& runtime, uint32_t index) noe
       new (std::nothrow) Duties::Sighting[static_cast<size_t>(runtime.config.max_pool_size)]);
   if (sightings == nullptr) return nullptr;
   return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index, std::move(sightings)));
+}
+
+void Carrier::DieOutsideThread(const char* what) noexcept {
+  WEFT_CHECK(CurrentThread() != nullptr) << what << " outside a virtual thread; start one with weft::Run(task)";
+  __builtin_unreachable();
 }
 
 // Called once by the host, on the carrier's OS thread or fiber. When it returns, the runtime stops, and nothing is
@@ -43,9 +50,9 @@ void Carrier::Main() noexcept {
 // Runs one thread. False: there was none.
 bool Carrier::Step() noexcept {
   duties.PollIfDue();
-  if (runtime.HasShutdowns()) [[unlikely]] {
-    runtime.RunShutdownBatch(kShutdownBatch);
-    runtime.RunStopCallbacks();
+  if (runtime.cancel_queue.MayHave()) [[unlikely]] {
+    runtime.cancel_queue.RunBatch(kShutdownBatch);
+    runtime.cancel_queue.RunStopCallbacks();
   }
   ThreadBlock* thread = NextThread();
   if (thread == nullptr) return false;
@@ -130,6 +137,17 @@ void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   duties.asleep.store(true, std::memory_order_relaxed);
   runtime.host->Park(*this, deadline_ns);
   duties.asleep.store(false, std::memory_order_relaxed);
+}
+
+// ---- What a host does with a carrier. (host.h)
+
+uint32_t IndexOf(const Carrier& carrier) noexcept { return carrier.index; }
+std::unique_ptr<Driver>& DriverOf(Carrier& carrier) noexcept { return carrier.duties.driver; }
+void RunCarrier(Carrier& carrier) noexcept { carrier.Main(); }
+Carrier* ExchangeCarrier(Carrier* carrier) noexcept {
+  Carrier* const before = Carrier::Current();
+  Carrier::SetCurrent(carrier);
+  return before;
 }
 
 }  // namespace weft::internal

@@ -39,6 +39,13 @@ class Carrier final : public Dispatch {
   // The carrier on this OS thread, or null. Not for code that is inlined into coroutines, which may go on on another OS
   // thread.
   static Carrier* Current() noexcept { return current_carrier; }
+  // Same, where a virtual thread is mounted, checked: "<what> outside a virtual thread; ...".
+  static Carrier& Require(const char* what) noexcept {
+    Carrier* const carrier = Current();
+    if (carrier == nullptr || carrier->current == nullptr) [[unlikely]]
+      DieOutsideThread(what);
+    return *carrier;
+  }
   // For hosts that run several carriers on one OS thread.
   static void SetCurrent(Carrier* carrier) noexcept { current_carrier = carrier; }
 
@@ -53,6 +60,7 @@ class Carrier final : public Dispatch {
  private:
   using Dispatch::Dispatch;
 
+  [[noreturn, gnu::cold, gnu::noinline]] static void DieOutsideThread(const char* what) noexcept;
   bool Step() noexcept;
   ThreadBlock* NextThread() noexcept;
   void RunStolen(ThreadBlock& thread) noexcept;

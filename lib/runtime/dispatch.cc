@@ -9,7 +9,8 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/runtime/unwind_turn.h"
 #include "lib/thread/thread_state.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
@@ -100,7 +101,7 @@ bool Dispatch::MayGoOn() noexcept { return !queue.OthersWait() && duties.CountDi
 
 // If no thread waits, a thread that yields goes on.
 bool Dispatch::YieldsToNobody() noexcept {
-  if (runtime.config.chooser != nullptr || observed() || !MayGoOn()) return false;
+  if (runtime.config.chooser != nullptr || observed.on() || !MayGoOn()) return false;
   BeginShare();
   CarrierCounters::Add(counters.mounts);
   return true;

@@ -14,8 +14,8 @@
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 

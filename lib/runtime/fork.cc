@@ -1,7 +1,5 @@
-// What happens to runtimes in a child of fork(2)? The child has the memory of its parent and only one of its threads,
-// so a runtime that lives on OS threads exists there and does not run. Its use is a CHECK, where otherwise a thread
-// would wait for ever, or use a ring or an epoll descriptor that belongs to the parent as well. Global data, which a
-// runtime that is started in the child may use, is guarded by GlobalLocks (lib/os/global_lock.h).
+#include "lib/runtime/fork.h"
+
 #include <pthread.h>
 
 #include <cstdint>
@@ -39,20 +37,20 @@ constinit Refusal refusal;
 
 constinit Atomic<bool> registered{false};  // relaxed: whoever sees it, sees that it was done
 
+void InForkedChild() noexcept {
+  RuntimeCore::SetAsideInherited();
+  Carrier* const carrier = Carrier::Current();
+  if (carrier != nullptr && carrier->runtime.inherited()) carrier->observed.Replace(refusal);
+}
+
 }  // namespace
 
-void RuntimeCore::RegisterForkHandler() noexcept {
+void RegisterForkHandler() noexcept {
   // Without a lock, which a fork would wait for: twice does no harm.
   if (registered.load(std::memory_order_relaxed)) return;
   const int error = ::pthread_atfork(nullptr, nullptr, &InForkedChild);
   WEFT_CHECK(error == 0) << "pthread_atfork failed with errno " << error;
   registered.store(true, std::memory_order_relaxed);
-}
-
-void RuntimeCore::InForkedChild() noexcept {
-  SetAsideInherited();
-  Carrier* const carrier = Carrier::Current();
-  if (carrier != nullptr && carrier->runtime.inherited()) carrier->ReplaceObserver(refusal);
 }
 
 }  // namespace weft::internal

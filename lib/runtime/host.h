@@ -3,6 +3,7 @@
 #define WEFT_LIB_RUNTIME_HOST_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "weft/internal/atomic.h"
@@ -10,6 +11,7 @@
 namespace weft::internal {
 
 class Carrier;
+class Driver;
 
 class Host {
  public:
@@ -39,6 +41,17 @@ class Host {
   // Called when every carrier's Main() has returned or is about to: waits for all.
   virtual void JoinCarriers() noexcept = 0;
 };
+
+// ---- What a host does with a carrier. (carrier.cc)
+
+uint32_t IndexOf(const Carrier& carrier) noexcept;
+// Made and destroyed by the OS thread that runs the carrier; null until then.
+std::unique_ptr<Driver>& DriverOf(Carrier& carrier) noexcept;
+// Runs threads until the runtime stops.
+void RunCarrier(Carrier& carrier) noexcept;
+// Where carriers are switched on one OS thread: makes `carrier` the one that this thread is on. Returns the one before.
+// Either may be null: none.
+Carrier* ExchangeCarrier(Carrier* carrier) noexcept;
 
 }  // namespace weft::internal
 

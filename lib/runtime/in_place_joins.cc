@@ -8,11 +8,14 @@
 #include "lib/cancel/open_record.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
+#include "lib/cancel/open_record.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
@@ -29,6 +32,24 @@ constinit const WaitKind kParkedJoinWait = {ParkReason::kJoin, /*timed=*/false,
 constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,
                                       /*for_children=*/true};
 
+namespace {
+
+// May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
+// end.
+inline bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
+  return child.IsChildOf(scope) && !child.started && !scope.shut() && !child.state.Observe().requested();
+}
+
+bool IsJoined(ScopeRecord& scope) noexcept {
+  if (!scope.children.Drained()) return false;
+  if (!scope.has_daemons) [[likely]]
+    return true;
+  scope.EndDaemons();
+  return scope.children.Drained();
+}
+
+}  // namespace
+
 // ---- The usual case: a child has run in its owner's place, and has succeeded; the next one is where it was put, or
 // there is none and the owner goes on; nobody observes. EndThread() does the same for all cases.
 //
@@ -44,7 +65,7 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
                                                                              bool succeeded) noexcept {
   if (!thread.in_frame) return EndForked(thread, succeeded);
   ScopeRecord* scope;
-  if (!succeeded || !thread.holds_count || observed() || !thread.HomeUnlessKnown(scope)) [[unlikely]] {
+  if (!succeeded || !thread.holds_count || observed.on() || !thread.HomeUnlessKnown(scope)) [[unlikely]] {
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   }
   CarrierCounters::Add(counters.ended);
@@ -53,7 +74,7 @@ std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexce
 }
 
 std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succeeded) noexcept {
-  if (!succeeded || !thread.holds_count || observed()) [[unlikely]]
+  if (!succeeded || !thread.holds_count || observed.on()) [[unlikely]]
     return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
   CarrierCounters::Add(counters.ended);
   ScopeRecord& scope = *thread.HomeOfChild();
@@ -61,12 +82,6 @@ std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succee
   current = nullptr;
   scope.children.EndLocal();
   return ContinueJoin(scope);
-}
-
-// May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
-// end.
-inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
-  return child.IsChildOf(scope) && !child.started && !scope.shut() && !child.state.Observe().requested();
 }
 
 // Like ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All: it has no daemons,
@@ -88,7 +103,7 @@ inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const Scope
   if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]]
     return CloseJoin(scope);
   if (PopRecord(owner, scope)) [[unlikely]]
-    return ResumeOwnerIfDrained(scope);
+    return CloseJoin(scope);  // somebody had walked the records before, as in CompleteJoin()
   CarrierCounters::Add(counters.wakes);
   SwitchTo(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);
@@ -104,9 +119,9 @@ inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const Scope
 // The end of a thread, except the count of its scope.
 void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
   CarrierCounters::Add(counters.ended);
-  if (observed()) [[unlikely]] {
-    ObserveUnmount(thread);
-    ObserveEnd(thread);
+  if (observed.on()) [[unlikely]] {
+    observed.Unmount(thread);
+    observed.End(thread);
   }
   if (thread.in_frame) {
     if (thread.known()) [[unlikely]]
@@ -153,7 +168,7 @@ std::coroutine_handle<> InPlaceJoins::CountEnd(ScopeRecord& scope) noexcept {
 
 // Called by whoever brings the count of `scope` to zero, instead of by the owner: ends the daemons, or closes the scope
 // of an All. In both cases the count may rise again; then the owner waits on.
-bool InPlaceJoins::CompleteJoin(ScopeRecord& scope) noexcept {
+bool CompleteJoin(ScopeRecord& scope) noexcept {
   if (scope.has_daemons) [[unlikely]] {
     scope.EndDaemons();
     return scope.children.Drained() || scope.children.Wait();
@@ -182,11 +197,6 @@ std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
     return std::noop_coroutine();
   }
   return owner.leaf->Handle();
-}
-
-// The scope of an All is closed, but another thread had walked the records before: see CompleteJoin().
-std::coroutine_handle<> InPlaceJoins::ResumeOwnerIfDrained(ScopeRecord& scope) noexcept {
-  return scope.children.Drained() || scope.children.Wait() ? ResumeOwner(scope) : Leave();
 }
 
 // The holder of the count has nothing left to begin, or may begin nothing now.
@@ -242,11 +252,11 @@ bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   if (in_place_since_ns_ == 0) in_place_since_ns_ = now;
   if (now - duties.polled_ns() < kPollNanos) return true;
   duties.PollTimersAndDriver();
-  runtime.RunShutdownBatch(kShutdownBatch);
+  runtime.cancel_queue.RunBatch(kShutdownBatch);
   if (now - in_place_since_ns_ < kMaxNanos) return true;
   // Is nothing waiting except children of this very scope? (A stolen child is counted as if it waited here. A thread
   // that it hides by that is at the old end, where thieves take first.)
-  return !runtime.HasInjected() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
+  return !runtime.injected.MayHave() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
 }
 
 // The checkpoint and the wait of a join. It returns the owner's frame if nothing is left to wait for, or else the first
@@ -261,7 +271,7 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
   const bool drained = scope.children.Drained();
   // After the look at the children: the same request may have ended them and cancelled us.
   if (!EnterBoundary(frame)) return std::noop_coroutine();
-  waits_at = awaiting.where;
+  observed.waits_at = awaiting.where;
   if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
     scope.ExcludeDaemons();
@@ -269,8 +279,8 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
     // Every request that would unwind this join shuts the scope as well: it ends when the children do.
     scope.owner_parked = false;
     EnterJoin(thread);
-    if (observed()) [[unlikely]]
-      ObserveUnmount(thread);
+    if (observed.on()) [[unlikely]]
+      observed.Unmount(thread);
     return ContinueJoin(scope);
   }
   // Either a boundary was opened after the scope, up to which the thread may be unwound while the children go on. Or a
@@ -304,14 +314,6 @@ bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
   }
   if (thread.unwind && scope.has_daemons) scope.IncludeDaemons();
   return false;
-}
-
-bool InPlaceJoins::IsJoined(ScopeRecord& scope) noexcept {
-  if (!scope.children.Drained()) return false;
-  if (!scope.has_daemons) [[likely]]
-    return true;
-  scope.EndDaemons();
-  return scope.children.Drained();
 }
 
 }  // namespace weft::internal

@@ -39,6 +39,9 @@ extern const WaitKind kJoinWait;
 // A join that can be interrupted.
 extern const WaitKind kParkedJoinWait;
 
+// All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
+bool CompleteJoin(ScopeRecord& scope) noexcept;
+
 class InPlaceJoins : public Turn {
  public:
   // After kPerLook threads that begin in their owner's place the carrier looks at the clock. After kPollNanos it looks
@@ -63,7 +66,7 @@ class InPlaceJoins : public Turn {
   template <class Branch>
   std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
                                         int32_t count) noexcept;
-  // The same for two, after MayEnterJoinUnobserved().
+  // The same for two, after MayEnterJoinUnobserved.on().
   using Turn::MayEnterJoinUnobserved;
   std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first,
                                            ThreadBlock& second) noexcept;
@@ -71,9 +74,6 @@ class InPlaceJoins : public Turn {
   // ---- The root frame of the mounted thread is gone.
   std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
-
-  // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
-  static bool CompleteJoin(ScopeRecord& scope) noexcept;
 
   RunQueue queue;
   Duties duties;
@@ -101,13 +101,11 @@ class InPlaceJoins : public Turn {
     return --in_place_budget_ > 0 || RefillInPlaceBudget(own);
   }
   WEFT_RARE bool RefillInPlaceBudget(int64_t own) noexcept;
-  static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
   void MountInPlace(ThreadBlock& child) noexcept;
   std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
 
   void EnterJoin(ThreadBlock& owner) noexcept;
-  static bool IsJoined(ScopeRecord& scope) noexcept;
   // The holder of the count of `scope` has nothing more to do. Begins the newest child in its place, or leaves the
   // count to the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
@@ -115,7 +113,6 @@ class InPlaceJoins : public Turn {
   std::coroutine_handle<> CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> ResumeOwnerIfDrained(ScopeRecord& scope) noexcept;
 
   // Not in EndFrame(), which would save a register for it.
   [[gnu::noinline]] std::coroutine_handle<> EndForked(ThreadBlock& thread, bool succeeded) noexcept;
@@ -131,8 +128,8 @@ class InPlaceJoins : public Turn {
 
 [[gnu::always_inline]] inline void InPlaceJoins::StartHere(ThreadBlock& thread) noexcept {
   CarrierCounters::Add(counters.started);
-  if (observed()) [[unlikely]]
-    ObserveStart(thread);
+  if (observed.on()) [[unlikely]]
+    observed.Start(thread);
   queue.Push(thread);
   queue.NotifyPushed();
 }
@@ -156,8 +153,8 @@ inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
 
 inline std::coroutine_handle<> InPlaceJoins::BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
   MountInPlace(child);
-  if (observed()) [[unlikely]]
-    ObserveMount(child);
+  if (observed.on()) [[unlikely]]
+    observed.Mount(child);
   return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
 }
 
@@ -167,7 +164,7 @@ inline bool InPlaceJoins::EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting
   if (MayEnterJoinUnobserved(owner)) [[likely]]
     return true;
   AtCheckpoint();
-  waits_at = awaiting.where;
+  observed.waits_at = awaiting.where;
   return EnterBoundary(awaiting.frame);
 }
 
@@ -175,18 +172,18 @@ template <class Branch>
 std::coroutine_handle<> InPlaceJoins::BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
                                                     int32_t count) noexcept {
   EnterJoin(owner);
-  if (observed()) ObserveUnmount(owner);
+  if (observed.on()) observed.Unmount(owner);
   const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
   CarrierCounters::Add(counters.started, count);
-  if (observed()) {
-    for (int32_t i = 0; i < count; ++i) ObserveStart(branches[i]);
+  if (observed.on()) {
+    for (int32_t i = 0; i < count; ++i) observed.Start(branches[i]);
   }
   for (int32_t i = count - 1; i >= 1; --i) queue.Push(branches[i]);
   if (!in_place) queue.Push(branches[0]);
   queue.NotifyPushed();
   if (!in_place) return CloseJoin(scope);
   MountInPlace(branches[0]);
-  if (observed()) ObserveMount(branches[0]);
+  if (observed.on()) observed.Mount(branches[0]);
   return branches[0].leaf->Handle();
 }
 

@@ -14,8 +14,8 @@ void RunDescendants(Carrier& carrier, ScopeRecord& scope) noexcept {
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.EnterBlocked(carrier);
   while (!scope.children.BlockedDrained()) {
-    runtime.RunShutdownBatch(Carrier::kShutdownBatch);
-    runtime.RunStopCallbacks();
+    runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
+    runtime.cancel_queue.RunStopCallbacks();
     // The last child rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
     // before everything that a ring may be about has been looked at; one that comes later makes the park return.
     carrier.duties.PollTimersAndDriver();

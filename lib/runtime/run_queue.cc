@@ -15,19 +15,19 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
   return runtime_.config.chooser != nullptr ? runtime_.config.chooser->Choose(count) : chooser_.Choose(count);
 }
 
-bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.HasInjected(); }
+bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.injected.MayHave(); }
 
 // The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
-void RunQueue::InjectInstead(ThreadBlock& thread) noexcept { runtime_.Inject(thread); }
+void RunQueue::InjectInstead(ThreadBlock& thread) noexcept { runtime_.injected.Push(thread); }
 
 // Injected threads go behind the threads that are here already, and before those that come next. First the oldest is
 // taken, which frees its place, so that neither queue starves the other when the deque is full. The deque does not
 // grow: a full deque is the front of one long queue, and woken threads go to the end of the rest.
 ThreadBlock* RunQueue::TakeOldest() noexcept {
   ThreadBlock* thread = deque.TakeOldest();
-  if (!runtime_.HasInjected()) [[likely]]
+  if (!runtime_.injected.MayHave()) [[likely]]
     return thread;
-  if (thread == nullptr) thread = runtime_.TakeInjected();
+  if (thread == nullptr) thread = runtime_.injected.Take();
   AdmitInjected();
   return thread;
 }
@@ -35,7 +35,7 @@ ThreadBlock* RunQueue::TakeOldest() noexcept {
 // Takes this carrier's share. Every other carrier that looks for a thread takes one as well.
 void RunQueue::AdmitInjected() noexcept {
   ThreadQueue admitted;
-  runtime_.TakeInjected(std::min({runtime_.ShareOfInjected(), kAdmittedPerDispatch, deque.Room()}), admitted);
+  runtime_.injected.TakeSome(std::min({runtime_.ShareOfInjected(), kAdmittedPerDispatch, deque.Room()}), admitted);
   if (admitted.empty()) return;
   while (ThreadBlock* thread = admitted.PopFront()) PushWoken(*thread);
   NotifyPushed();
@@ -62,10 +62,12 @@ ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
       found = thread;
       break;
     }
-    runtime_.Inject(*thread);
+    runtime_.injected.Push(*thread);
     moved = true;
   }
-  if (found == nullptr) found = runtime_.TakeInjectedInside(scope);
+  if (found == nullptr) {
+    found = runtime_.injected.TakeIf([&scope](const ThreadBlock& thread) { return thread.IsInside(scope); });
+  }
   if (moved) runtime_.NotifyWork();
   return found;
 }
@@ -73,7 +75,7 @@ ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
 bool RunQueue::InjectAll() noexcept {
   bool moved = false;
   while (ThreadBlock* thread = deque.TakeOldest()) {
-    runtime_.Inject(*thread);
+    runtime_.injected.Push(*thread);
     moved = true;
   }
   return moved;
@@ -120,7 +122,7 @@ void RunQueue::PauseBeforeTheft() noexcept {
   const int64_t progress = victim_->Progress();
   const int64_t begin = runtime_.Now();
   int64_t now = begin;
-  for (bool told = false; now - begin < theft_pause_ns_ && !runtime_.HasInjected(); now = runtime_.Now()) {
+  for (bool told = false; now - begin < theft_pause_ns_ && !runtime_.injected.MayHave(); now = runtime_.Now()) {
     if (!told && now - begin >= kWorthStealingNanos) {
       if (victim_->Progress() == progress) return;
       told = true;
@@ -142,7 +144,7 @@ void RunQueue::TakeOver(RunQueue& other) noexcept {
   }
   if (count == 0) return;
   CarrierCounters::Add(counters_.steals, static_cast<int64_t>(count));
-  runtime_.Inject(taken, count);
+  runtime_.injected.PushAll(taken, count);
   runtime_.NotifyWork();
 }
 

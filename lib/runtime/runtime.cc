@@ -24,6 +24,7 @@
 #include "lib/os/clock.h"
 #include "lib/os/global_lock.h"
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/inspect.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/thread_state.h"
@@ -144,13 +145,13 @@ void StopDefaultAtExit() {
   process_exits.store(true, std::memory_order_relaxed);  // for a Run() that learns that its root was cancelled
   internal::RuntimeCore& core = runtime->core();
   core.CancelRoots(CancelReason::Kind::kRuntimeExit);
-  if (core.AwaitNoRoots(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
+  if (core.roots.AwaitNone(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
     delete runtime;
     return;
   }
   std::fprintf(stderr,
                "weft: exit() waits no longer for virtual threads of the default runtime, which were asked to end:\n%s",
-               core.DescribeThreads().c_str());
+               internal::DescribeThreads(core).c_str());
 }
 
 }  // namespace
@@ -187,7 +188,7 @@ Runtime::~Runtime() {
       << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
          "call, and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
-  core_->AwaitNoRoots();
+  core_->roots.AwaitNone();
 }
 
 void Runtime::StopDefault() {
@@ -234,10 +235,10 @@ void RunRoot(RuntimeCore& core, ThreadBlock& root, Atomic<uint32_t>& done) noexc
   WEFT_CHECK(!OnCarrier())
       << "Run() on a carrier would hold it until the task has ended; co_await the task, or Fork it";
   // Another OS thread may destroy the runtime, which ends the root, before we begin to wait for that.
-  core.HoldRoots();
+  core.roots.Hold();
   core.StartRoot(root);
   core.host->AwaitDone(done);
-  core.RootGone();
+  core.roots.Gone();
 }
 
 void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
@@ -245,10 +246,10 @@ void EndRoot(ThreadBlock& root, Atomic<uint32_t>& done) noexcept {
   RuntimeCore& core = root.runtime();
   root.EndIdentity();
   root.state.End();
-  core.RootEnded(root);
+  core.roots.Remove(root);
   core.host->AnnounceDone(done);
   root.Release();
-  core.RootGone();
+  core.roots.Gone();
 }
 
 absl::Status CancelledRun(const CancelCause& cause) { return CancelledStatus(Explain(cause)); }

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,11 +14,12 @@
 #include "lib/os/futex.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
+#include "lib/runtime/fork.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/records.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 #include "weft/virtual_thread.h"
 
@@ -53,7 +53,7 @@ RuntimeCore::~RuntimeCore() {
     *at = next_runtime_;
   }
   // [outside/2] acquire: pairs with [outside/1]. No thread is left, so no call can begin; those under way take no time.
-  while (outside_calls_.load(std::memory_order_acquire) != 0) sched_yield();
+  while (outside_calls.load(std::memory_order_acquire) != 0) sched_yield();
   // [stopping/1] release: pairs with [stopping/2]. What the threads of this runtime did comes before its carriers end.
   stopping_.store(true, std::memory_order_release);
   for (uint32_t i = 0; i < carrier_count(); ++i) host->Ring(carrier(i));
@@ -120,103 +120,15 @@ uint32_t RuntimeCore::Choose(uint32_t count) noexcept {
 // ---- Roots.
 
 void RuntimeCore::StartRoot(ThreadBlock& root) noexcept {
-  live_roots_.fetch_add(1, std::memory_order_relaxed);
+  roots.Hold();
   PrepareThread(root, *this);
-  {
-    std::lock_guard guard(roots_lock_);
-    roots_.PushBack(&root);
-  }
+  roots.Add(root);
   StartThread(root);
 }
 
-void RuntimeCore::RootEnded(ThreadBlock& root) noexcept {
-  std::lock_guard guard(roots_lock_);
-  SiblingList::Remove(&root);
-}
-
-void RuntimeCore::RootGone() noexcept {
-  // [roots/1] release: pairs with [roots/2] and [roots/3]. Afterwards the runtime may be gone: the wake-up uses the
-  // address only.
-  if (live_roots_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_roots_, INT32_MAX);
-}
-
-bool RuntimeCore::AwaitNoRoots(int64_t deadline_ns) noexcept {
-  for (;;) {
-    const uint32_t left = live_roots_.load(std::memory_order_acquire);  // [roots/2] acquire: pairs with [roots/1]
-    if (left == 0) return true;
-    if (FutexWait(live_roots_, left, deadline_ns) == FutexOutcome::kTimedOut) return false;
-  }
-}
-
 void RuntimeCore::CancelRoots(CancelReason::Kind kind) noexcept {
-  const CancelCause cause(kind, 0, Now());
-  {
-    std::lock_guard guard(roots_lock_);
-    for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) {
-      RequestEnd(*root, Asker::kAlone, cause);
-    }
-  }
+  roots.RequestEnd({kind, 0, Now()});
   RunShutdowns(*this);
-}
-
-// ---- The inject queue.
-
-void RuntimeCore::Inject(ThreadBlock& thread) noexcept { injected_.Push(thread); }
-
-void RuntimeCore::Inject(ThreadQueue& threads, size_t count) noexcept { injected_.PushAll(threads, count); }
-
-ThreadBlock* RuntimeCore::TakeInjected() noexcept { return injected_.Take(); }
-
-void RuntimeCore::TakeInjected(size_t max, ThreadQueue& out) noexcept { injected_.TakeSome(max, out); }
-
-ThreadBlock* RuntimeCore::TakeInjectedInside(const ScopeRecord& scope) noexcept {
-  return injected_.TakeIf([&scope](const ThreadBlock& thread) { return thread.IsInside(scope); });
-}
-
-// ---- Shutdowns under way.
-
-void RuntimeCore::ShutdownQueue::Push(ScopeRecord& scope) noexcept {
-  std::lock_guard guard(lock_);
-  scope.next_in_cancel_queue = nullptr;
-  (front_ == nullptr ? front_ : back_->next_in_cancel_queue) = &scope;
-  back_ = &scope;
-  pending_.store(true, std::memory_order_relaxed);
-}
-
-ScopeRecord* RuntimeCore::ShutdownQueue::Pop() noexcept {
-  if (!MayHave()) return nullptr;
-  std::lock_guard guard(lock_);
-  ScopeRecord* const scope = front_;
-  if (scope == nullptr) return nullptr;
-  front_ = scope->next_in_cancel_queue;
-  if (front_ == nullptr) pending_.store(false, std::memory_order_relaxed);
-  return scope;
-}
-
-void RuntimeCore::EnqueueShutdown(ScopeRecord& scope) noexcept {
-  (scope.runs_user_code() ? stop_callbacks_ : shutdowns_).Push(scope);
-  NotifyWork();
-}
-
-bool RuntimeCore::RunShutdownBatch(int max) noexcept {
-  ScopeRecord* const scope = shutdowns_.Pop();
-  if (scope == nullptr) return false;
-  if (!scope->ShutDownSome(max)) EnqueueShutdown(*scope);
-  return true;
-}
-
-// Called by carriers between their threads, and by OS threads that have made a request. Makes the callbacks of one
-// StopOnCancel.
-bool RuntimeCore::RunStopCallbacks() noexcept {
-  // A callback may make requests itself, which are carried out when it has returned.
-  static thread_local bool running = false;
-  if (running) return false;
-  ScopeRecord* const scope = stop_callbacks_.Pop();
-  if (scope == nullptr) return false;
-  running = true;
-  scope->ShutDownSome(1);
-  running = false;
-  return true;
 }
 
 // ---- Carriers.
@@ -239,7 +151,7 @@ void RuntimeCore::NotifyWork() noexcept {
 }
 
 bool RuntimeCore::HasWork() noexcept {
-  if (injected_.MayHave() || HasShutdowns()) return true;
+  if (injected.MayHave() || cancel_queue.MayHave()) return true;
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     if (carrier(i).queue.deque.SizeEstimate() > 0) return true;
@@ -311,74 +223,6 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
     if (each.duties.driver != nullptr) counts.operations += each.duties.driver->in_flight();
   }
   return counts;
-}
-
-namespace {
-
-struct Walk {
-  void (*visit)(ThreadBlock& thread, void* argument);
-  void* argument;
-};
-
-void WalkDown(ThreadBlock& thread, void* argument) {
-  const Walk& walk = *static_cast<const Walk*>(argument);
-  walk.visit(thread, walk.argument);
-  const RecordsWatch watch(thread);
-  for (Record* at = InnermostRecord(thread); at != nullptr; at = at->outer) {
-    if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(WalkDown, argument);
-  }
-}
-
-struct Description {
-  const RuntimeCore::Annotate& annotate;
-  std::string text;
-};
-
-void Describe(ThreadBlock& thread, void* argument) {
-  auto& [annotate, text] = *static_cast<Description*>(argument);
-  absl::StrAppend(&text, "  ", DescribeThread(thread));
-  if (const WaitKind* wait = thread.wait.load(std::memory_order_relaxed)) {
-    absl::StrAppend(&text, " in ", ParkReasonName(wait->reason));
-  }
-  if (annotate != nullptr) absl::StrAppend(&text, annotate(thread));
-  if (thread.home() != nullptr) absl::StrAppend(&text, ", forked by #", thread.home()->owner->id);
-  absl::StrAppend(&text, "\n");
-}
-
-}  // namespace
-
-void RuntimeCore::ForEachThread(void (*visit)(ThreadBlock& thread, void* argument), void* argument) noexcept {
-  Walk walk{visit, argument};
-  std::lock_guard guard(roots_lock_);
-  for (ThreadBlock* root = roots_.front(); root != nullptr; root = roots_.Next(root)) WalkDown(*root, &walk);
-}
-
-// Delivers again every request that a shield had hidden. The threads are collected first, because delivering takes the
-// locks that ForEachThread() holds.
-void RuntimeCore::LiftShields() noexcept {
-  shields_lifted_ = true;
-  std::vector<ThreadBlock*> threads;
-  ForEachThread(
-      [](ThreadBlock& thread, void* argument) {
-        static_cast<std::vector<ThreadBlock*>*>(argument)->push_back(&thread);
-      },
-      &threads);
-  for (ThreadBlock* thread : threads) {
-    if (!thread->state.Observe().requested()) continue;
-    bool runnable = false;
-    {
-      std::lock_guard guard(thread->records_lock);
-      runnable = DeliverAll(*thread, InnermostRecord(*thread));
-    }
-    if (runnable) WakeDelivered(*thread);
-  }
-  RunShutdowns(*this);
-}
-
-std::string RuntimeCore::DescribeThreads(const Annotate& annotate) noexcept {
-  Description description{annotate, {}};
-  ForEachThread(Describe, &description);
-  return description.text;
 }
 
 }  // namespace weft::internal

@@ -15,10 +15,11 @@
 #include "lib/lockfree/idle_carriers.h"
 #include "lib/lockfree/inject_queue.h"
 #include "lib/os/clock.h"
-#include "lib/os/futex.h"
+#include "lib/runtime/cancel_queue.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
+#include "lib/runtime/roots.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
@@ -63,24 +64,6 @@ class RuntimeCore {
   // Starts the carriers. An error leaves none running.
   absl::Status Start() noexcept;
 
-  // Held during a wake-up that no carrier of this runtime makes: the woken thread may end the runtime before the call
-  // is over.
-  class OutsideCall {
-   public:
-    explicit OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
-      // relaxed: what it is about to wake is still parked, so the runtime still exists.
-      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_add(1, std::memory_order_relaxed);
-    }
-    OutsideCall(const OutsideCall&) = delete;
-    OutsideCall& operator=(const OutsideCall&) = delete;
-    ~OutsideCall() {
-      // [outside/1] release: pairs with [outside/2], in the destructor. The last touch.
-      if (runtime_ != nullptr) runtime_->outside_calls_.fetch_sub(1, std::memory_order_release);
-    }
-
-   private:
-    RuntimeCore* const runtime_;
-  };
   // Is the caller one of this runtime's carriers?
   bool OnCarrier() const noexcept {
     const Carrier* carrier = Carrier::Current();
@@ -89,42 +72,17 @@ class RuntimeCore {
 
   // ---- Roots: virtual threads outside every scope.
   void StartRoot(ThreadBlock& root) noexcept;
-  void RootEnded(ThreadBlock& root) noexcept;
-  void RootGone() noexcept;  // the last touch of the runtime by a root, or by the caller of HoldRoots()
-  // For an OS thread that is no carrier, and is about to start a root or to wake a thread: keeps the runtime until
-  // RootGone().
-  void HoldRoots() noexcept { live_roots_.fetch_add(1, std::memory_order_relaxed); }
   void CancelRoots(CancelReason::Kind kind) noexcept;
-  // False: the deadline, on CLOCK_MONOTONIC, came first.
-  bool AwaitNoRoots(int64_t deadline_ns = kNoDeadlineNs) noexcept;
-  // [roots/3] acquire: pairs with [roots/1]. What ended roots did happens before a false.
-  bool HasRoots() const noexcept { return live_roots_.load(std::memory_order_acquire) != 0; }
-
-  // ---- Runnable threads that belong to no carrier.
-  void Inject(ThreadBlock& thread) noexcept;
-  void Inject(ThreadQueue& threads, size_t count) noexcept;  // `count` is the number of them
-  ThreadBlock* TakeInjected() noexcept;
-  void TakeInjected(size_t max, ThreadQueue& out) noexcept;
-  bool HasInjected() const noexcept { return injected_.MayHave(); }  // a hint
-  // A hint: how many are one carrier's share, at least 1.
-  size_t ShareOfInjected() const noexcept {
-    return injected_.SizeEstimate() / carrier_limit_.load(std::memory_order_relaxed) + 1;
-  }
-  ThreadBlock* TakeInjectedInside(const ScopeRecord& scope) noexcept;
-
-  // ---- Shutdowns under way.
-  void EnqueueShutdown(ScopeRecord& scope) noexcept;
-  bool HasShutdowns() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
-  bool RunShutdownBatch(int max) noexcept;  // true if there was one
-  // The same for those whose turn is user code: only where none of it is below on the stack, or what waits for it.
-  bool RunStopCallbacks() noexcept;
-
   // ---- Carriers.
   WEFT_RARE void NotifyWork() noexcept;
   void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
     if (idle.MayBeIdle() || any_blocked_.load(std::memory_order_relaxed) > 0) NotifyWork();
   }
   bool HasWork() noexcept;  // any queue
+  // A hint: how many of the injected threads are one carrier's share, at least 1.
+  size_t ShareOfInjected() const noexcept {
+    return injected.SizeEstimate() / carrier_limit_.load(std::memory_order_relaxed) + 1;
+  }
   void EnterBlocked(Carrier& carrier) noexcept;
   void LeaveBlocked(Carrier& carrier) noexcept;
   void RingBlocked() noexcept;
@@ -142,17 +100,10 @@ class RuntimeCore {
   // Every runtime that there is, under a lock: for the census.
   static void ForEach(void (*visit)(RuntimeCore& runtime, void* argument), void* argument) noexcept;
   // In a child of fork(2): was it started by the parent, on OS threads? Then it has no carriers here, and may share
-  // what it has in the kernel with the parent: nothing is done with it any more. (fork.cc)
+  // what it has in the kernel with the parent: nothing is done with it any more. (fork.h)
   bool inherited() const noexcept { return inherited_; }
-  // One line for each thread: what it is, what it waits for, and what `annotate` adds. For reports; exact when nothing
-  // runs.
-  using Annotate = std::function<std::string(const ThreadBlock& thread)>;
-  std::string DescribeThreads(const Annotate& annotate = nullptr) noexcept;
-  // For simulations, while no thread runs: until PutShieldsBack(), shields hide nothing. Requests are brought to what
-  // is inside them.
-  void LiftShields() noexcept;
-  void PutShieldsBack() noexcept { shields_lifted_ = false; }
-  bool shields_lifted() const noexcept { return shields_lifted_; }
+  // In the child, while it has one thread: finds those.
+  static void SetAsideInherited() noexcept;
   int64_t Now() noexcept { return config.clock->NowNanos(); }
 
   const RuntimeConfig config;
@@ -160,11 +111,16 @@ class RuntimeCore {
   Atomic<uint64_t> next_thread_id{1};  // relaxed: a number
 
   IdleCarriers idle;
+  Roots roots;
+  InjectQueue<ThreadBlock, QueueTag> injected;  // runnable threads that belong to no carrier
+  CancelQueue cancel_queue{*this};
+  // In a simulation that could not go on otherwise: shields hide nothing. (inspect.h)
+  bool shields_lifted = false;
 
   // Wake-ups, starts and ends by threads that are no carriers.
   Atomic<int64_t> outside_wakes{0};   // relaxed: a count to look at
   Atomic<int64_t> outside_starts{0};  // relaxed: a count to look at
-  Atomic<int64_t> outside_calls_{0};  // OutsideCalls that are alive
+  Atomic<int64_t> outside_calls{0};   // OutsideCalls that are alive
 
  private:
   bool AddCarrier(absl::Status* why) noexcept;
@@ -178,38 +134,8 @@ class RuntimeCore {
   int blocked_ = 0;  // under pool_lock_
   Atomic<int32_t> any_blocked_{0};  // written under pool_lock_. relaxed: the fences at [blocked/1] order it
 
-  static void RegisterForkHandler() noexcept;
-  static void InForkedChild() noexcept;
-  static void SetAsideInherited() noexcept;
-
   RuntimeCore* next_runtime_ = nullptr;  // in the list of all, under its lock
   bool inherited_ = false;               // written in the child while it has one thread
-
-  Lock roots_lock_;
-  SiblingList roots_;
-  // relaxed: whoever adds knows that the runtime is not being destroyed yet, or that a root is still counted.
-  Atomic<uint32_t> live_roots_{0};
-
-  // Calls visit(thread, argument) for every thread that is known, before its children, under the locks above them.
-  void ForEachThread(void (*visit)(ThreadBlock& thread, void* argument), void* argument) noexcept;
-  bool shields_lifted_ = false;
-
-  InjectQueue<ThreadBlock, QueueTag> injected_;
-
-  class ShutdownQueue {
-   public:
-    void Push(ScopeRecord& scope) noexcept;
-    ScopeRecord* Pop() noexcept;
-    bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }
-
-   private:
-    Lock lock_;
-    ScopeRecord* front_ = nullptr;
-    ScopeRecord* back_ = nullptr;
-    Atomic<bool> pending_{false};  // written under lock_. relaxed: a hint
-  };
-  ShutdownQueue shutdowns_;
-  ShutdownQueue stop_callbacks_;
 };
 
 inline void RunQueue::NotifyPushed() noexcept {

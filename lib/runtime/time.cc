@@ -1,10 +1,11 @@
 #include "weft/time.h"
 
 #include "absl/time/time.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 

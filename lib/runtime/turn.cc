@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <coroutine>
 #include <cstdint>
-#include <string_view>
 #include <utility>
 
 #include "lib/cancel/boundary.h"
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/boundary.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
 Turn::Turn(RuntimeCore& core, uint32_t carrier_index) noexcept
     : runtime(core),
       index(carrier_index),
-      observer_(core.config.observer),
+      observed(core, carrier_index),
       mounted_here_(static_cast<uint16_t>(carrier_index + 1) | ThreadBlock::kMountedBit) {}
 
 // ---- Called by the mounted thread.
@@ -23,7 +23,7 @@ Turn::Turn(RuntimeCore& core, uint32_t carrier_index) noexcept
 bool Turn::EnterWait(AwaitingFrame awaiting, const WaitKind& kind, void* waiting_on) noexcept {
   ThreadBlock& thread = *current;
   if (!EnterBoundary(awaiting.frame)) return false;
-  waits_at = awaiting.where;
+  observed.waits_at = awaiting.where;
   thread.wait.store(&kind, std::memory_order_relaxed);
   thread.waiting_on = waiting_on;
   action = Action::kPark;
@@ -56,7 +56,7 @@ void Turn::Remount(ThreadBlock& thread) noexcept {
 void Turn::Unmount(ThreadBlock& thread) noexcept {
   thread.mounted.store(static_cast<uint16_t>(index + 1), std::memory_order_relaxed);
   current = nullptr;
-  if (observer_ != nullptr) ObserveUnmount(thread);
+  if (observed.on()) observed.Unmount(thread);
 }
 
 const WaitKind* Turn::EndWait(ThreadBlock& thread) noexcept {
@@ -76,24 +76,6 @@ void Turn::GoOn(const Interrupted& interrupted) noexcept {
   action = interrupted.action;
   foreign = interrupted.foreign;
   running.store(true, std::memory_order_relaxed);
-}
-
-// ---- What observers are told.
-
-void Turn::ObserveStart(const ThreadBlock& thread) noexcept {
-  observer_->OnStart({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
-}
-void Turn::ObserveMount(const ThreadBlock& thread) noexcept {
-  waits_at = {};
-  observer_->OnMount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
-}
-void Turn::ObserveUnmount(const ThreadBlock& thread) noexcept {
-  const WaitKind* const wait = thread.wait.load(std::memory_order_relaxed);
-  observer_->OnUnmount({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now(),
-                        wait == nullptr ? std::string_view() : ParkReasonName(wait->reason), waits_at});
-}
-void Turn::ObserveEnd(const ThreadBlock& thread) noexcept {
-  observer_->OnEnd({thread.id, thread.DisplayName(), static_cast<int>(index), runtime.Now()});
 }
 
 }  // namespace weft::internal

@@ -18,9 +18,9 @@
 
 #include <coroutine>
 #include <cstdint>
-#include <source_location>
 
 #include "lib/cancel/boundary.h"
+#include "lib/runtime/observation.h"
 #include "lib/thread/thread_state.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
@@ -67,7 +67,7 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // ---- Called by the thread that is mounted. (scheduler.h)
+  // ---- Called by the thread that is mounted. (wait.h)
   bool AtCheckpoint() noexcept;
   bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
@@ -106,14 +106,11 @@ class Turn {
   Interrupted Interrupt() noexcept;
   void GoOn(const Interrupted& interrupted) noexcept;
 
-  // In a child of fork(2): what needs the scheduler is refused from now on. (fork.cc)
-  void ReplaceObserver(ext::SchedulingObserver& observer) noexcept { observer_ = &observer; }
-
   RuntimeCore& runtime;
   const uint32_t index;
   ThreadBlock* current = nullptr;
   Action action = Action::kGone;
-  std::source_location waits_at;   // of the last wait that was entered here; for observers
+  Observation observed;
   ForeignCall* foreign = nullptr;  // while the mounted thread runs foreign code
 
   // ---- Shared.
@@ -125,21 +122,15 @@ class Turn {
   ~Turn() = default;
 
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
-    return observer_ == nullptr && !owner.state.Observe().attention();
+    return !observed.on() && !owner.state.Observe().attention();
   }
   // Mounts a thread while the carrier runs on.
   void SwitchTo(ThreadBlock& thread) noexcept;
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
   bool HasShare() const noexcept { return ready_budget_ > 0; }
-  bool observed() const noexcept { return observer_ != nullptr; }
   uint16_t mounted_here() const noexcept { return mounted_here_; }
 
   ThreadState::Snapshot seen_;  // SeeBeforeWait()
-
-  WEFT_RARE void ObserveStart(const ThreadBlock& thread) noexcept;
-  WEFT_RARE void ObserveMount(const ThreadBlock& thread) noexcept;
-  WEFT_RARE void ObserveUnmount(const ThreadBlock& thread) noexcept;
-  void ObserveEnd(const ThreadBlock& thread) noexcept;
 
  private:
   // `last` is ThreadBlock::mounted of a thread that is mounted now.
@@ -149,7 +140,6 @@ class Turn {
   }
   WEFT_RARE uint64_t TakeIds(uint32_t count) noexcept;
 
-  ext::SchedulingObserver* observer_;  // constant, except for ReplaceObserver()
   const uint16_t mounted_here_;        // ThreadBlock::mounted of a thread that is
   int ready_budget_ = 0;               // units
   uint64_t next_id_ = 1;
@@ -157,8 +147,8 @@ class Turn {
 };
 
 inline bool Turn::AtCheckpoint() noexcept {
-  if (observer_ != nullptr) [[unlikely]]
-    observer_->OnCheckpoint(current->id);
+  if (observed.on()) [[unlikely]]
+    observed.Checkpoint(*current);
   ThreadState::Snapshot seen = current->state.Observe();
   if (seen.unregistered()) [[unlikely]] {
     current->HomeOfChild()->Register(*current);
@@ -195,8 +185,8 @@ inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
       CarrierCounters::Add(counters.moves);
     thread.mounted.store(mounted_here_, std::memory_order_relaxed);
   }
-  if (observer_ != nullptr) [[unlikely]]
-    ObserveMount(thread);
+  if (observed.on()) [[unlikely]]
+    observed.Mount(thread);
 }
 
 }  // namespace weft::internal

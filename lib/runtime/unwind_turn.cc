@@ -44,7 +44,7 @@ bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) n
 bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
   thread.wait.store(&kDrainWait, std::memory_order_relaxed);
   scope.owner_parked = false;
-  turn.waits_at = {};  // it waits at no co_await
+  turn.observed.waits_at = {};  // it waits at no co_await
   turn.Unmount(thread);
   CarrierCounters::Add(turn.counters.parks);
   // A thread that has got no lock since the scope was opened holds none that an exception would release. In a

@@ -10,12 +10,12 @@
 #include "lib/cancel/boundary.h"
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/open_record.h"
-#include "lib/runtime/in_place_joins.h"
-#include "lib/runtime/runtime_core.h"
+#include "lib/runtime/calling_carrier.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
 
 namespace weft::internal {
@@ -50,14 +50,14 @@ template <class Count>
 
 std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, PromiseBase* const* roots,
                                         int32_t count, AwaitingFrame awaiting) noexcept {
-  Carrier& carrier = *Carrier::Current();
-  ThreadBlock& owner = *carrier.current;
+  CallingCarrier carrier;
+  ThreadBlock& owner = carrier.thread();
   constexpr auto kOwes = [](PromiseBase* root) { return root->owes_clean_up(); };
   if (!carrier.EnterJoinOf(owner, awaiting) && std::none_of(roots, roots + count, kOwes)) {
     for (int32_t i = 0; i < count; ++i) roots[i]->Handle().destroy();
     return std::noop_coroutine();
   }
-  AllScope& scope = Make(place, branches, roots, count, owner, carrier.runtime,
+  AllScope& scope = Make(place, branches, roots, count, owner, carrier.runtime(),
                          carrier.NextThreadIds(static_cast<uint32_t>(count)));
   if (PushRecord(owner, scope)) return BeginShut(scope, branches, count);
   return carrier.BeginBranches(owner, scope, branches, count);
@@ -65,20 +65,20 @@ std::coroutine_handle<> AllScope::Begin(AllScope* place, BranchBlock* branches, 
 
 std::coroutine_handle<> AllScope::BeginShut(AllScope& scope, BranchBlock* branches, int32_t count) noexcept {
   scope.RequestShutdown(WhyCancelled(*scope.owner));
-  return Carrier::Current()->BeginBranches(*scope.owner, scope, branches, count);
+  return CallingCarrier().BeginBranches(*scope.owner, scope, branches, count);
 }
 
 // The same, for the case that nothing special happens. By Begin() fib(30) by All takes 15 % more instructions.
 // (in_place_joins.cc says how it was counted)
 std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* roots,
                                            AwaitingFrame awaiting) noexcept {
-  Carrier& carrier = *Carrier::Current();
-  ThreadBlock& owner = *carrier.current;
+  CallingCarrier carrier;
+  ThreadBlock& owner = carrier.thread();
   if (!carrier.MayEnterJoinUnobserved(owner)) [[unlikely]]
     return Begin(&place.scope, place.branches, roots, 2, awaiting);
   owner.leaf = &awaiting.frame;
   BranchBlock* const branches = place.branches;
-  AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.runtime,
+  AllScope& scope = Make(&place.scope, branches, roots, std::integral_constant<int32_t, 2>(), owner, carrier.runtime(),
                          carrier.NextThreadIds(2));
   if (PushRecord(owner, scope)) [[unlikely]]
     return BeginShut(scope, branches, 2);
@@ -96,7 +96,7 @@ void AllScope::BranchFailed(BranchBlock& branch) noexcept {
     if (shut()) return;
     first_failure_ = static_cast<int32_t>(&branch - branches_);
     branch.state.End();  // it need not be asked
-    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id, runtime.Now()});
+    ShutLocked({CancelReason::Kind::kSiblingFailed, branch.id, NowOf(runtime)});
   }
   RunShutdowns(runtime);
 }
@@ -109,7 +109,7 @@ void AllScope::RequestShutdown(const CancelCause& cause) noexcept {
 // The thread that drains the cancel queue asks the branches to end, some at a time.
 void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   if (shut()) return;
-  shut_.store(true, std::memory_order_relaxed);
+  state_.store(State::kShut, std::memory_order_relaxed);
   cause_ = cause;
   if (std::all_of(branches_, branches_ + count_, [](const BranchBlock& branch) { return branch.state.ended(); }))
     return;

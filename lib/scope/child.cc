@@ -12,8 +12,10 @@
 #include "weft/cancel_reason.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
+#include "lib/cancel/explain.h"
+#include "lib/cancel/open_record.h"
 #include "weft/internal/scope_base.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
@@ -109,7 +111,7 @@ bool ChildBase::IsTooEarlyFor(const ThreadBlock* self) const noexcept {
   const ScopeRecord* const scope = HomeOfChild();
   for (const Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
     if (at != scope || at->kind != Record::Kind::kScope) continue;
-    const ScopeBase* const ours = ScopeBase::From(*scope);
+    const auto* const ours = static_cast<const ScopeBase*>(ScopeBase::From(*scope));
     // Or else it is something else, at the address of ours.
     return ours != nullptr && ours->IsOfOpenRound(round_) && !shown_to_owner_;
   }

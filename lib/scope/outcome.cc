@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "lib/runtime/runtime_core.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
 #include "weft/policy.h"
 
@@ -40,10 +40,7 @@ absl::Status ExceptionToStatus([[maybe_unused]] const std::exception_ptr& except
 namespace internal {
 
 void ReportUncaught(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept {
-  const Carrier* const carrier = Carrier::Current();
-  if (carrier != nullptr && carrier->runtime.config.on_uncaught_failure) {
-    return carrier->runtime.config.on_uncaught_failure(where, status, exception);
-  }
+  if (TellUncaughtHandler(where, status, exception)) return;
   const std::string line = absl::StrCat("weft: ", where, ": ", status.ToString(), "\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

@@ -1,8 +1,8 @@
 #include "weft/internal/policy_turns.h"
 
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {

@@ -4,9 +4,11 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/cancel/cancel_request.h"
+#include "lib/thread/runtime_services.h"
+#include "weft/internal/boundary.h"
 #include "weft/internal/child.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 

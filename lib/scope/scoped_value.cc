@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/binding.h"
+#include "weft/internal/cancellable_scope.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
-#include "weft/internal/scope_base.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 namespace {

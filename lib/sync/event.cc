@@ -3,11 +3,10 @@
 #include <mutex>
 #include <optional>
 
-#include "lib/runtime/runtime_core.h"
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft {
@@ -49,7 +48,7 @@ void Event::Set() noexcept {
 // to the list before it looks under waiters_.lock.
 void Event::TellListeners() noexcept {
   for (bool more = true; more;) {
-    std::optional<internal::RuntimeCore::OutsideCall> call;
+    std::optional<internal::OutsideCall> call;
     internal::RuntimeCore* runtime;
     {
       std::lock_guard guard(listeners_lock_);

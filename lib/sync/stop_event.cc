@@ -4,9 +4,9 @@
 
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/open_record.h"
-#include "lib/runtime/runtime_core.h"
-#include "weft/internal/scheduler.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
@@ -29,7 +29,7 @@ void StopEventBoundary::Leave() noexcept {
 void StopEventBoundary::OnSet(EventListener& listener) noexcept {
   auto& boundary = static_cast<StopEventBoundary&>(listener);
   ThreadBlock& thread = *boundary.thread;
-  RequestCancel(thread, boundary, {CancelReason::Kind::kEventSet, 0, thread.runtime().Now(), boundary.where_});
+  RequestCancel(thread, boundary, {CancelReason::Kind::kEventSet, 0, NowOf(thread.runtime()), boundary.where_});
 }
 
 }  // namespace weft::internal

@@ -10,8 +10,8 @@
 
 #include "lib/thread/wait_node.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft::internal {

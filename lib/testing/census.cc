@@ -7,6 +7,7 @@
 
 #include "lib/coro/frame_cache.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
 
@@ -25,7 +26,7 @@ int64_t OpenDescriptors() {
 bool AnyRoots() {
   bool any = false;
   internal::RuntimeCore::ForEach(
-      [](internal::RuntimeCore& runtime, void* argument) { *static_cast<bool*>(argument) |= runtime.HasRoots(); },
+      [](internal::RuntimeCore& runtime, void* argument) { *static_cast<bool*>(argument) |= runtime.roots.any(); },
       &any);
   return any;
 }
@@ -34,7 +35,7 @@ bool AnyRoots() {
 
 Census Census::Take() {
   // A virtual thread that takes the census is itself such a root, or under one.
-  while (internal::Carrier::Current() == nullptr && AnyRoots()) sched_yield();
+  while (internal::CurrentCarrier() == nullptr && AnyRoots()) sched_yield();
   Census census;
   internal::RuntimeCore::ForEach(
       [](internal::RuntimeCore& runtime, void* argument) {

@@ -19,9 +19,9 @@
 #include "lib/driver/driver.h"
 #include "lib/os/clock.h"
 #include "lib/os/thread.h"
-#include "lib/runtime/carrier.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
+#include "lib/runtime/inspect.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
 #include "lib/thread/thread_state.h"
@@ -139,14 +139,14 @@ class Simulation::Host final : public internal::Host {
         if (why != nullptr) *why = driver.status();
         return false;
       }
-      carrier.duties.driver = *std::move(driver);
+      DriverOf(carrier) = *std::move(driver);
     }
     seats_.push_back(std::make_unique<Seat>(carrier));
     return true;
   }
 
   void Park(Carrier& carrier, int64_t deadline_ns) noexcept override {
-    Seat& seat = *seats_[carrier.index];
+    Seat& seat = *seats_[IndexOf(carrier)];
     if (!seat.rung) {
       seat.parked = true;
       seat.deadline_ns = deadline_ns;
@@ -154,9 +154,9 @@ class Simulation::Host final : public internal::Host {
       seat.parked = false;
     }
     seat.rung = false;
-    if (carrier.duties.driver != nullptr) carrier.duties.driver->Poll(0);
+    if (DriverOf(carrier) != nullptr) DriverOf(carrier)->Poll(0);
   }
-  void Ring(Carrier& carrier) noexcept override { seats_[carrier.index]->rung = true; }
+  void Ring(Carrier& carrier) noexcept override { seats_[IndexOf(carrier)]->rung = true; }
   void BetweenSteps(Carrier&) noexcept override { Fiber::SwitchBack(); }
 
   void AwaitDone(Atomic<uint32_t>& done) noexcept override {
@@ -179,7 +179,7 @@ class Simulation::Host final : public internal::Host {
         Enter(*seat);
       }
     }
-    for (std::unique_ptr<Seat>& seat : seats_) seat->carrier.duties.driver.reset();
+    for (std::unique_ptr<Seat>& seat : seats_) DriverOf(seat->carrier).reset();
     seats_.clear();
   }
 
@@ -204,8 +204,8 @@ class Simulation::Host final : public internal::Host {
   struct Seat {
     explicit Seat(Carrier& seated)
         : carrier(seated),
-          name(absl::StrCat("carrier ", seated.index, " of a simulation")),
-          fiber([this] { carrier.Main(); }, internal::Thread::StackBytes(), name.c_str()) {}
+          name(absl::StrCat("carrier ", IndexOf(seated), " of a simulation")),
+          fiber([this] { RunCarrier(carrier); }, internal::Thread::StackBytes(), name.c_str()) {}
     Carrier& carrier;
     const std::string name;
     Fiber fiber;
@@ -219,9 +219,9 @@ class Simulation::Host final : public internal::Host {
   }
 
   void Enter(Seat& seat) {
-    Carrier::SetCurrent(&seat.carrier);
+    internal::ExchangeCarrier(&seat.carrier);
     seat.fiber.SwitchTo();
-    Carrier::SetCurrent(nullptr);
+    internal::ExchangeCarrier(nullptr);
   }
 
   // How much time, and how many turns, a Run() may take from here on.
@@ -237,7 +237,7 @@ class Simulation::Host final : public internal::Host {
   void Begin() noexcept {
     SetLimits();
     stage_ = Stage::kRuns;
-    core->PutShieldsBack();
+    core->shields_lifted = false;
   }
 
   void RunOne() {
@@ -265,7 +265,7 @@ class Simulation::Host final : public internal::Host {
     int64_t in_flight = 0;
     for (std::unique_ptr<Seat>& seat : seats_) {
       next = std::min(next, seat->deadline_ns);
-      if (seat->carrier.duties.driver != nullptr) in_flight += seat->carrier.duties.driver->in_flight();
+      if (DriverOf(seat->carrier) != nullptr) in_flight += DriverOf(seat->carrier)->in_flight();
     }
     if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
     if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
@@ -278,16 +278,16 @@ class Simulation::Host final : public internal::Host {
   // Completions reach a sleeping carrier also while others run, like in production, where the kernel wakes it.
   void PollParked() {
     for (std::unique_ptr<Seat>& seat : seats_) {
-      if (seat->parked && seat->carrier.duties.driver != nullptr && seat->carrier.duties.driver->in_flight() > 0)
+      if (seat->parked && DriverOf(seat->carrier) != nullptr && DriverOf(seat->carrier)->in_flight() > 0)
         Poll(*seat, 0);
     }
   }
 
   // True if something came.
   bool Poll(Seat& seat, int64_t timeout_ns) {
-    Carrier::SetCurrent(&seat.carrier);
-    const bool came = seat.carrier.duties.driver->Poll(timeout_ns) > 0;
-    Carrier::SetCurrent(nullptr);
+    internal::ExchangeCarrier(&seat.carrier);
+    const bool came = DriverOf(seat.carrier)->Poll(timeout_ns) > 0;
+    internal::ExchangeCarrier(nullptr);
     seat.rung |= came;
     return came;
   }
@@ -297,7 +297,7 @@ class Simulation::Host final : public internal::Host {
     bool came = false;
     for (int64_t timeout : {int64_t{0}, patience_ns}) {
       for (std::unique_ptr<Seat>& seat : seats_) {
-        if (seat->carrier.duties.driver == nullptr || (timeout > 0 && seat->carrier.duties.driver->in_flight() == 0))
+        if (DriverOf(seat->carrier) == nullptr || (timeout > 0 && DriverOf(seat->carrier)->in_flight() == 0))
           continue;
         came |= Poll(*seat, timeout);
         if (came && timeout > 0) return true;
@@ -316,7 +316,7 @@ class Simulation::Host final : public internal::Host {
                                       "; all were asked to end, shields hide nothing any more, and nothing ends them"};
     const std::string report =
         absl::StrCat(why, kSoFar[static_cast<int>(stage_)], "\n",
-                     core->DescribeThreads([this](const internal::ThreadBlock& thread) {
+                     DescribeThreads(*core, [this](const internal::ThreadBlock& thread) {
                        return trace_.WaitOf(thread, clock.NowNanos());
                      }));
     WEFT_CHECK(options_.on_deadlock != nullptr && stage_ != Stage::kUnshielded) << report;
@@ -327,7 +327,7 @@ class Simulation::Host final : public internal::Host {
       core->CancelRoots(CancelReason::Kind::kRuntimeExit);
     } else {
       stage_ = Stage::kUnshielded;
-      core->LiftShields();
+      LiftShields(*core);
     }
   }
 

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/thread/thread_state.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/internal/wait_kind.h"
 
 namespace weft::internal {

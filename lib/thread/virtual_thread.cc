@@ -3,9 +3,9 @@
 #include <string>
 
 #include "lib/thread/describe.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/thread_identity.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 

@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "lib/cancel/cancel_request.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/cancel_reason.h"
 #include "weft/ext/scheduling_observer.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"

@@ -17,9 +17,10 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/ext/scheduling_observer.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/scope_record.h"
+#include "weft/internal/wait.h"
 #include "weft/testing/census.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"

@@ -30,8 +30,8 @@
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/record.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
@@ -428,8 +428,10 @@ class Windows final : public ScopeRun::Around {
     const Tooling tooling;
     next->OnCheckpoint(thread);
     // Asked to end by now, it ends here.
-    if (!IsUnwoundToRoot(*internal::CurrentThread())) return;
-    Innermost(static_cast<int>(internal::Carrier::Current()->index))->unwound = true;
+    const internal::ThreadBlock& self = *internal::CurrentThread();
+    if (!IsUnwoundToRoot(self)) return;
+    const uint32_t carrier = (self.mounted.load(std::memory_order_relaxed) & ~internal::ThreadBlock::kMountedBit) - 1;
+    Innermost(static_cast<int>(carrier))->unwound = true;
     SetOpen();
   }
   void OnEnd(const ext::ThreadEvent& event) noexcept override {

@@ -30,6 +30,7 @@
 #include "lib/base/fence.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/duties.h"
+#include "lib/runtime/host.h"
 #include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
@@ -224,10 +225,9 @@ Task<void> OutsideWakes(Fairness& fairness, int waiters, int yield) {
   for (Waiter& waiter : all) {
     waiter.woken = fairness.Now();
     // What a simulation has of other OS threads: none of its carriers is current.
-    internal::Carrier* const carrier = internal::Carrier::Current();
-    internal::Carrier::SetCurrent(nullptr);
+    internal::Carrier* const carrier = internal::ExchangeCarrier(nullptr);
     waiter.event.Set();
-    internal::Carrier::SetCurrent(carrier);
+    internal::ExchangeCarrier(carrier);
   }
   co_await UntilNone(left);
   done = true;

@@ -14,6 +14,9 @@ _ANY_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*(\S+)", re.MULTILINE)
 _SOURCE = (".h", ".cc")
 # How the backends of lib/driver are named; only lib/driver itself may know them.
 _BACKEND = re.compile(r"lib/driver/(uring|epoll)")
+# What of lib/runtime code outside it may include; a simulation is a runtime of another kind.
+_RUNTIME = re.compile(r"lib/runtime/(?!calling_carrier\.h)")
+_SIMULATIONS = "lib/testing/"
 _COMPILER = "weft/internal/compiler.h"
 _SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>", re.MULTILINE)
 # Public headers that weft.h leaves out: <stop_token> has 1,400 lines, and few sources use one.
@@ -75,7 +78,7 @@ class Tree:
         return [path[len("include/"):] for path in self._files("include", (".h",))]
 
     def layer_violations(self):
-        """Includes that go up, or into a backend."""
+        """Includes that go up, into a backend, or into the runtime past what it offers."""
         for path in self._files("lib", _SOURCE) + self._files("include", _SOURCE):
             public = path.startswith("include/")
             if public:
@@ -87,6 +90,8 @@ class Tree:
                     yield "%s: a public header includes the private %s" % (path, included)
                 if _BACKEND.match(included) and not path.startswith("lib/driver/"):
                     yield "%s: only lib/driver knows its backends, and %s is one" % (path, included)
+                if _RUNTIME.match(included) and not path.startswith(("lib/runtime/", _SIMULATIONS)):
+                    yield "%s: lib/runtime offers calling_carrier.h, and %s is its own" % (path, included)
                 if included.startswith("lib/"):
                     targets = [included.split("/")[1]]
                 else:

@@ -13,7 +13,7 @@ from tests.style.include_graph import Tree
 # would show only the files that some rule names, and the point is the others.
 _ROOT = os.path.dirname(os.path.dirname(os.path.realpath("bazel/layers.bzl")))
 
-_LAYERS = 'LAYERS = [["base"], ["sync"], ["scope"], ["driver", "net"]]\n'
+_LAYERS = 'LAYERS = [["base"], ["runtime"], ["sync"], ["scope"], ["driver", "net"], ["testing"]]\n'
 
 
 def _library(*public_hdrs, srcs=()):
@@ -55,6 +55,13 @@ class IncludeGraphTest(unittest.TestCase):
 
     def test_an_include_of_a_backend_is_found(self):
         self._finds("layer_violations", {"lib/net/a.cc": '#include "lib/driver/uring_driver.h"\n'}, "backend")
+
+    def test_an_include_of_what_is_the_runtimes_own_is_found(self):
+        self._finds("layer_violations", {
+            "lib/runtime/a.cc": '#include "lib/runtime/carrier.h"\n',
+            "lib/testing/a.cc": '#include "lib/runtime/host.h"\n',
+            "lib/scope/a.cc": '#include "lib/runtime/calling_carrier.h"\n#include "lib/runtime/carrier.h"\n',
+        }, "lib/scope/a.cc", "carrier.h is its own")
 
     def test_a_private_include_in_a_public_header_is_found(self):
         self._finds("layer_violations", {

@@ -15,6 +15,10 @@ struct PromiseBase;
 struct Boundary : Record {
   explicit Boundary(Kind boundary_kind) noexcept : Record(boundary_kind) {}
 
+  // What most are. (boundary_awaiter.h)
+  static constexpr bool kEntryIsCheckpoint = false;
+  static constexpr bool kOwesCleanUp = false;
+
   bool requested = false;  // a request was made to this one itself; guarded by the records lock
   bool reached = false;    // an unwinding ended here; the thread's own
   union {

@@ -9,8 +9,8 @@
 #include <source_location>
 
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 

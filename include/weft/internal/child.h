@@ -22,6 +22,8 @@
 
 namespace weft::internal {
 
+class CancellableScope;
+class PolicyScope;
 class ScopeBase;
 
 enum class Completion : uint8_t { kUnavailable, kSuccess, kFailed };
@@ -48,7 +50,9 @@ class ChildBase : public ThreadBlock {
   [[noreturn, gnu::cold, gnu::noinline]] void DieOfResult(const char* what, Completion wanted) const;
 
  protected:
+  friend class CancellableScope;
   friend class ConcurrencyLimit;
+  friend class PolicyScope;
   friend class ScopeBase;
 
   explicit ChildBase(bool holds) noexcept : ThreadBlock(/*references=*/2, ThreadState::kNotYetRegistered) {

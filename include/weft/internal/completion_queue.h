@@ -9,8 +9,8 @@
 
 #include "weft/internal/child.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft::internal {

@@ -34,6 +34,18 @@ class PolicyTurns {
   const char* hook_ = nullptr;  // guarded by lock_
 };
 
+// Held during each call of the policy.
+class PolicyTurn {
+ public:
+  PolicyTurn(PolicyTurns& turns, const char* hook) : turns_(turns) { turns_.Enter(hook); }
+  PolicyTurn(const PolicyTurn&) = delete;
+  PolicyTurn& operator=(const PolicyTurn&) = delete;
+  ~PolicyTurn() { turns_.Leave(); }
+
+ private:
+  PolicyTurns& turns_;
+};
+
 }  // namespace weft::internal
 
 #endif  // WEFT_INTERNAL_POLICY_TURNS_H_

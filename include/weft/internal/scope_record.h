@@ -56,7 +56,7 @@ class ScopeRecord : public Record {
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
   // For dumps and reasons.
   std::string_view name() const noexcept { return operations_.name(*this); }
-  bool shut() const noexcept { return shut_.load(std::memory_order_relaxed); }
+  bool shut() const noexcept { return state_.load(std::memory_order_relaxed) != State::kOpen; }
 
   const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
   // Of the join that waits, written by the owner before it does. The owner is parked, because something that is
@@ -70,7 +70,11 @@ class ScopeRecord : public Record {
   uint8_t permits_before;
 
  protected:
-  Atomic<bool> shut_{false};  // written under lock_. relaxed: a child that misses it is asked when it registers
+  // What each allows: opened_scope.h. All and StopOnCancel are never kClosed.
+  enum class State : uint8_t { kOpen, kShut, kClosed };
+  // kShut is written under lock_; kClosed after that, by the owner. relaxed: a child that misses kShut is asked when it
+  // registers.
+  Atomic<State> state_{State::kOpen};
 
  public:
   uint32_t opened_as;

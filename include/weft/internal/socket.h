@@ -18,7 +18,7 @@
 #include "weft/internal/descriptor.h"
 #include "weft/internal/operation.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/wait.h"
 #include "weft/net/socket_address.h"
 
 namespace weft::internal {

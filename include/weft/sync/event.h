@@ -42,8 +42,8 @@
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft {

@@ -27,7 +27,7 @@
 
 #include "weft/internal/drain_nodes.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/scheduler.h"
+#include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft {

@@ -174,6 +174,19 @@ UringDriver::~UringDriver() {
 
 // ---- Starting and cancelling ---------------------------------------------------------------------------------------
 
+namespace {
+
+// Sends, whatever their size: the kernel would make the same copy inside the submission, and full buffers are the
+// exception. Accepts: through the ring, a thread would accept one connection in each of its turns, and of many
+// connections that come together the last would wait for as many rounds of all threads. (1,000 connections that come
+// while earlier ones are served: the longest wait was over 2 s, now 50 ms.) An accept that finds no connection pays one
+// more call, little beside what a connection costs.
+bool EndsAtOnce(Operation& op) noexcept {
+  return FactsOf(op.request.code).calls_first && EndsByPlainCall(op);
+}
+
+}  // namespace
+
 bool UringDriver::Start(Operation& op) noexcept {
   if (Begin(op)) return true;
   AnnounceStart(op);
@@ -190,15 +203,6 @@ bool UringDriver::Start(Operation& op) noexcept {
   CountPending();
   Submit(op);
   return false;
-}
-
-// Sends, whatever their size: the kernel would make the same copy inside the submission, and full buffers are the
-// exception. Accepts: through the ring, a thread would accept one connection in each of its turns, and of many
-// connections that come together the last would wait for as many rounds of all threads. (1,000 connections that come
-// while earlier ones are served: the longest wait was over 2 s, now 50 ms.) An accept that finds no connection pays one
-// more call, little beside what a connection costs.
-bool UringDriver::EndsAtOnce(Operation& op) noexcept {
-  return FactsOf(op.request.code).calls_first && EndsByPlainCall(op);
 }
 
 void UringDriver::RequestCancel(Operation& op) noexcept {

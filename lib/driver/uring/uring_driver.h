@@ -100,7 +100,6 @@ class UringDriver final : public DriverBase {
   UringDriver() noexcept = default;
   int TryEnter() noexcept;  // an errno
 
-  static bool EndsAtOnce(Operation& op) noexcept;
   static int Complete(OperationQueue& ended) noexcept;  // without the lock
 
   // All with the lock held.

@@ -1,10 +1,11 @@
-#include "weft/internal/scheduler.h"
+#include "lib/thread/runtime_services.h"
 
-#include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "lib/cancel/cancel_request.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/pinned_run.h"
@@ -15,39 +16,11 @@
 #include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
 
-namespace {
-
-[[noreturn, gnu::cold, gnu::noinline]] void DieOutsideThread(const char* what) noexcept {
-  WEFT_CHECK(CurrentThread() != nullptr) << what << " outside a virtual thread; start one with weft::Run(task)";
-  __builtin_unreachable();
-}
-
-Carrier& RequireCarrier(const char* what) noexcept {
-  Carrier* carrier = Carrier::Current();
-  if (carrier == nullptr || carrier->current == nullptr) [[unlikely]]
-    DieOutsideThread(what);
-  return *carrier;
-}
-
-}  // namespace
-
-// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may
-// be on two OS threads, and the compiler must not keep the address of the variable, or its value.
-[[gnu::noinline]] ThreadBlock* CurrentThread() noexcept {
-  asm volatile("");
-  Carrier* carrier = Carrier::Current();
-  return carrier == nullptr ? nullptr : carrier->current;
-}
-
 const void* CurrentCarrier() noexcept { return Carrier::Current(); }
-
-uint64_t CurrentThreadId() noexcept {
-  const ThreadBlock* const thread = CurrentThread();
-  return thread == nullptr ? 0 : thread->id;
-}
 
 WithoutCurrentThread::WithoutCurrentThread() noexcept
     : current_(Carrier::Current() == nullptr ? nullptr : std::exchange(Carrier::Current()->current, nullptr)) {}
@@ -56,28 +29,21 @@ WithoutCurrentThread::~WithoutCurrentThread() {
   if (Carrier* const carrier = Carrier::Current()) carrier->current = current_;
 }
 
-ThreadBlock& RequireThread(const char* what) noexcept { return *RequireCarrier(what).current; }
-
-bool AtCheckpoint() noexcept { return RequireCarrier("co_await of a wait").AtCheckpoint(); }
-
-bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept {
-  return Carrier::Current()->EnterWait(frame, kind, waiting_on);
+OutsideCall::OutsideCall(RuntimeCore& runtime) noexcept : runtime_(runtime.OnCarrier() ? nullptr : &runtime) {
+  // relaxed: what it is about to wake is still parked, so the runtime still exists.
+  if (runtime_ != nullptr) runtime_->outside_calls.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool EnterBoundary(PromiseBase& frame) noexcept { return Carrier::Current()->EnterBoundary(frame); }
-
-std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
-  return Carrier::Current()->GoOnWith(frame, may_go_on);
+OutsideCall::~OutsideCall() {
+  // [outside/1] release: pairs with [outside/2], in the destructor of the runtime. The last touch.
+  if (runtime_ != nullptr) runtime_->outside_calls.fetch_sub(1, std::memory_order_release);
 }
 
-void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
-
-void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
-
-void ChargeAcceptOnly() noexcept { Carrier::Current()->ChargeAcceptOnly(); }
-
-std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept {
-  return RequireCarrier("co_await of a join").AwaitChildren(scope, frame);
+bool TellUncaughtHandler(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept {
+  const Carrier* const carrier = Carrier::Current();
+  if (carrier == nullptr || !carrier->runtime.config.on_uncaught_failure) return false;
+  carrier->runtime.config.on_uncaught_failure(where, status, exception);
+  return true;
 }
 
 // Like the end of a child that had a turn of its own (InPlaceJoins::CountEnd), but on any OS thread: the owner is made
@@ -95,7 +61,7 @@ void EndCounted(ScopeRecord& scope) noexcept {
   }
   if (scope.owner_parked) {
     Wake(owner);
-  } else if (Carrier::CompleteJoin(scope)) {
+  } else if (CompleteJoin(scope)) {
     CountWake(runtime);
     MakeRunnable(owner);
   }
@@ -112,16 +78,16 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   } else {
     // Once it is in the queue, the thread and its root may end, and a caller that waits for the root may destroy the
     // runtime.
-    runtime.HoldRoots();
-    runtime.Inject(thread);
+    runtime.roots.Hold();
+    runtime.injected.Push(thread);
     runtime.NotifyWork();
-    runtime.RootGone();
+    runtime.roots.Gone();
   }
 }
 
 void Wake(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();
-  const RuntimeCore::OutsideCall call(runtime);
+  const OutsideCall call(runtime);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
   CountWake(runtime);
   MakeRunnable(thread);
@@ -144,7 +110,7 @@ void CountWake(RuntimeCore& runtime) noexcept {
 
 void WakeFromOutside(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();
-  const RuntimeCore::OutsideCall call(runtime);
+  const OutsideCall call(runtime);
   CountWake(runtime);
   MakeRunnable(thread);
 }
@@ -173,38 +139,32 @@ void StartThread(ThreadBlock& thread) noexcept {
   MakeRunnable(thread);
 }
 
-void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.EnqueueShutdown(scope); }
+void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.cancel_queue.Enqueue(scope); }
 
 void RunShutdowns(RuntimeCore& runtime) noexcept {
   constexpr int kMaxBatches = 16;
-  for (int i = 0; i < kMaxBatches && runtime.RunShutdownBatch(Carrier::kShutdownBatch); ++i) {
+  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch); ++i) {
   }
   // An OS thread that is no carrier calls the callbacks too, because all carriers may be held. A carrier calls them
   // between its threads, and not here, above user code that may hold a lock which a callback takes.
   if (Carrier::Current() != nullptr) return;
-  for (int i = 0; i < kMaxBatches && runtime.RunStopCallbacks(); ++i) {
+  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunStopCallbacks(); ++i) {
   }
 }
 
-void RunShutdownBatch(RuntimeCore& runtime) noexcept { runtime.RunShutdownBatch(InPlaceJoins::kShutdownBatch); }
+void RunShutdownBatch(RuntimeCore& runtime) noexcept { runtime.cancel_queue.RunBatch(InPlaceJoins::kShutdownBatch); }
 
 void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept {
   RuntimeCore& runtime = thread.runtime();
-  const RuntimeCore::OutsideCall call(runtime);
+  const OutsideCall call(runtime);
   RequestCancel(thread, target, cause);
   RunShutdowns(runtime);
 }
 
-bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted(); }
+bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted; }
 
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
-  RunDescendantsUntilDrained(RequireCarrier("the destruction of a scope with children"), scope);
-}
-
-int64_t RuntimeNow() noexcept { return RequireCarrier("reading the runtime's clock").runtime.Now(); }
-
-int64_t RuntimeWallNow() noexcept {
-  return RequireCarrier("reading the runtime's clock").runtime.config.clock->WallNanos();
+  RunDescendantsUntilDrained(Carrier::Require("the destruction of a scope with children"), scope);
 }
 
 int64_t NowOf(RuntimeCore& runtime) noexcept { return runtime.Now(); }
@@ -225,6 +185,6 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
 
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Start(operation); }
 
-std::shared_ptr<Backend> RuntimeBackend() noexcept { return RequireCarrier("I/O").runtime.config.backend; }
+std::shared_ptr<Backend> RuntimeBackend() noexcept { return Carrier::Require("I/O").runtime.config.backend; }
 
 }  // namespace weft::internal

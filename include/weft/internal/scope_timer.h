@@ -1,0 +1,52 @@
+// The timer of a scope. It runs for the scope's own timeout, from the opening. When the owner drains (drain.h) it runs
+// for the patience that the owner has with the children instead: by then the scope is shut.
+#ifndef WEFT_INTERNAL_SCOPE_TIMER_H_
+#define WEFT_INTERNAL_SCOPE_TIMER_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "weft/internal/timer_node.h"
+
+namespace weft::internal {
+
+class CancellableScope;
+
+class ScopeTimer {
+ public:
+  explicit ScopeTimer(absl::Duration timeout) noexcept : timed_(timeout != absl::InfiniteDuration()) {}
+  ScopeTimer(const ScopeTimer&) = delete;
+  ScopeTimer& operator=(const ScopeTimer&) = delete;
+  ~ScopeTimer() = default;  // stopped
+
+  // Constant: has the scope a timeout?
+  bool timed() const noexcept { return timed_; }
+
+  // The owner. The scope's OnTimeout() is called after the timeout, which is positive.
+  void StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept;
+  // The owner, which drains: its drain is pressed at the deadline.
+  void StartPatience(CancellableScope& scope, int64_t deadline_ns) noexcept;
+  // Takes it back, or waits until the call is over.
+  void Stop() noexcept {
+    if (node_.wheel != nullptr) StopArmed();
+  }
+
+  // Guarded by the scope's lock: the timeout is what has shut the scope.
+  bool has_shut_scope = false;
+
+ private:
+  struct Node : TimerNode {
+    CancellableScope* scope;
+  };
+  void StopArmed() noexcept;
+  void Start(CancellableScope& scope, int64_t deadline_ns, void (*fire)(TimerNode*) noexcept) noexcept;
+
+  const bool timed_;
+  Node node_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_SCOPE_TIMER_H_

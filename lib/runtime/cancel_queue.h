@@ -1,0 +1,54 @@
+// Layer runtime. Scopes of a runtime that are shut, and still have children to ask. (scope_record.h, ShutDownSome)
+//
+// A scope that is in here counts itself as one more child, so that it stays until all have been asked. Carriers take
+// from the queue between two threads, and whoever has shut a scope begins at once (RunShutdowns). A scope whose turn is
+// user code, that of a StopOnCancel, lies in a queue of its own.
+//
+// Who may call: any thread, with no locks held except where a function says otherwise.
+#ifndef WEFT_LIB_RUNTIME_CANCEL_QUEUE_H_
+#define WEFT_LIB_RUNTIME_CANCEL_QUEUE_H_
+
+#include "weft/internal/atomic.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/scope_record.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+
+class CancelQueue {
+ public:
+  explicit CancelQueue(RuntimeCore& runtime) noexcept : runtime_(runtime) {}
+  CancelQueue(const CancelQueue&) = delete;
+  CancelQueue& operator=(const CancelQueue&) = delete;
+
+  // Under the scope's lock, or with none.
+  void Enqueue(ScopeRecord& scope) noexcept;
+  bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
+  // Asks at most `max` children of the first scope. False: there was none.
+  bool RunBatch(int max) noexcept;
+  // The same for those whose turn is user code: only where none of it is below on the stack, or what waits for it.
+  bool RunStopCallbacks() noexcept;
+
+ private:
+  class Scopes {
+   public:
+    void Push(ScopeRecord& scope) noexcept;
+    ScopeRecord* Pop() noexcept;
+    bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }
+
+   private:
+    Lock lock_;
+    ScopeRecord* front_ = nullptr;
+    ScopeRecord* back_ = nullptr;
+    Atomic<bool> pending_{false};  // written under lock_. relaxed: a hint
+  };
+
+  RuntimeCore& runtime_;
+  Scopes shutdowns_;
+  Scopes stop_callbacks_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_RUNTIME_CANCEL_QUEUE_H_

@@ -1,0 +1,56 @@
+#include "weft/internal/wait.h"
+
+#include <coroutine>
+#include <cstdint>
+
+#include "lib/runtime/carrier.h"
+#include "lib/runtime/runtime_core.h"
+#include "weft/internal/scope_record.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+// Not inlined, and opaque even to link-time optimisation: a coroutine that calls it before and after a suspension may
+// be on two OS threads, and the compiler must not keep the address of the variable, or its value.
+[[gnu::noinline]] ThreadBlock* CurrentThread() noexcept {
+  asm volatile("");
+  Carrier* carrier = Carrier::Current();
+  return carrier == nullptr ? nullptr : carrier->current;
+}
+
+uint64_t CurrentThreadId() noexcept {
+  const ThreadBlock* const thread = CurrentThread();
+  return thread == nullptr ? 0 : thread->id;
+}
+
+ThreadBlock& RequireThread(const char* what) noexcept { return *Carrier::Require(what).current; }
+
+bool AtCheckpoint() noexcept { return Carrier::Require("co_await of a wait").AtCheckpoint(); }
+
+bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept {
+  return Carrier::Current()->EnterWait(frame, kind, waiting_on);
+}
+
+bool EnterBoundary(PromiseBase& frame) noexcept { return Carrier::Current()->EnterBoundary(frame); }
+
+std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
+  return Carrier::Current()->GoOnWith(frame, may_go_on);
+}
+
+void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
+
+void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
+
+void ChargeAcceptOnly() noexcept { Carrier::Current()->ChargeAcceptOnly(); }
+
+std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept {
+  return Carrier::Require("co_await of a join").AwaitChildren(scope, frame);
+}
+
+int64_t RuntimeNow() noexcept { return Carrier::Require("reading the runtime's clock").runtime.Now(); }
+
+int64_t RuntimeWallNow() noexcept {
+  return Carrier::Require("reading the runtime's clock").runtime.config.clock->WallNanos();
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,188 @@
+#include "weft/internal/policy_scope.h"
+
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/cancel/boundary.h"
+#include "lib/thread/runtime_services.h"
+#include "lib/thread/thread_state.h"
+#include "weft/cancel_reason.h"
+#include "lib/cancel/explain.h"
+#include "weft/internal/wait.h"
+
+namespace weft::internal {
+namespace {
+
+// All that there was no memory for, of whatever type: nobody asks it for a value. Never destroyed, since handles may
+// outlive everything.
+class Unallocated final : public ChildBase {
+ public:
+  static ChildBase& Failed() noexcept {
+    alignas(Unallocated) static char storage[sizeof(Unallocated)];
+    static Unallocated& instance = *::new (storage) Unallocated(Completion::kFailed);
+    return instance;
+  }
+  // It would not have been started either.
+  static ChildBase& Unavailable() noexcept {
+    alignas(Unallocated) static char storage[sizeof(Unallocated)];
+    static Unallocated& instance = *::new (storage) Unallocated(Completion::kUnavailable);
+    return instance;
+  }
+  std::exception_ptr exception() const noexcept override {
+#if WEFT_EXCEPTIONS
+    return std::make_exception_ptr(std::bad_alloc());
+#else
+    return nullptr;
+#endif
+  }
+
+ private:
+  explicit Unallocated(Completion completion) noexcept : ChildBase(/*holds=*/false) {
+    Publish(completion);
+    state.End();
+  }
+  absl::Status FailureStatus() const override { return absl::ResourceExhaustedError("no memory for a virtual thread"); }
+  void DropResult() noexcept override {}
+};
+
+}  // namespace
+
+// ---- Forks.
+
+void PolicyScope::AnnounceFork(ChildBase& child) {
+#if WEFT_EXCEPTIONS
+  try {
+    const PolicyTurn turn(policy_turns_, "OnFork()");
+    hooks_.on_fork(policy_, child);
+  } catch (...) {
+    child.DropUnstarted();
+    throw;
+  }
+#else
+  const PolicyTurn turn(policy_turns_, "OnFork()");
+  hooks_.on_fork(policy_, child);
+#endif
+}
+
+ChildBase& PolicyScope::FailFork(bool daemon) {
+  policy_turns_.CheckOutside("Fork()");
+  ThreadBlock& self = RequireThread("Fork()");
+  CheckFork(self);
+  if (daemon) CheckForkDaemon(self);
+  const bool unavailable = shut() || IsCancelled(self);
+  ChildBase& child = unavailable ? Unallocated::Unavailable() : Unallocated::Failed();
+  child.AddRef();  // the caller's
+  if (hooks_.on_fork != nullptr && !daemon) {
+    child.AddRef();  // in place of the run's, which AnnounceFork() drops if the policy throws
+    AnnounceFork(child);
+    child.Release();
+  }
+  if (unavailable) return child;
+  const bool to_shut = Complete(child, Completion::kFailed, daemon);
+  {
+    std::lock_guard guard(lock_);
+    failures_.AddUnallocated();
+    if (to_shut) ShutLocked(MakeCause(CancelReason::Kind::kSiblingFailed, 0), nullptr);
+  }
+  if (to_shut) RunShutdowns(runtime);
+  return child;
+}
+
+// ---- Ends.
+
+// The child itself, at its end, after which its carrier counts it.
+void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept {
+  const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
+                          : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
+                                                                    : Completion::kUnavailable;
+  const bool to_shut = Complete(child, kind, child.daemon_);
+  bool shut_by_child = false;
+  bool kept = false;
+  ThreadBlock* next = nullptr;
+  if (const bool known = !child.state.Observe().unregistered(); known || !quiet_ || kind == Completion::kFailed) {
+    std::lock_guard guard(lock_);
+    if (kind == Completion::kFailed) kept = failures_.Add(child);
+    if (to_shut && !shut()) {
+      ShutLocked(MakeCause(kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed
+                                                       : CancelReason::Kind::kSiblingSucceeded,
+                           child.id),
+                 nullptr);
+      shut_by_child = true;
+    }
+    if (known) ForgetLocked(child);
+    if (child.daemon_) {
+      daemons_.Ended(children);
+    } else {
+      next = limit_.NextAfter(child, shut());
+    }
+  }
+  if (shut_by_child) [[unlikely]]
+    RunShutdowns(runtime);
+  // An exception has a destructor too.
+  const bool there = (child.holds_ || kind == Completion::kFailed) && !DropUnread(child, ending, kept);
+  if (completions_ != nullptr && !child.daemon_) {
+    completions_->Ended(child, child.completion() != Completion::kUnavailable);
+  }
+  if (next != nullptr) StartThread(*next);
+  if (child.asked()) return child.LeaveWith(there);
+  child.Leave(there);
+}
+
+// Destroys the result, if nobody can read it. What its destructor touches may be the owner's: it runs before the owner
+// can go on. True: nothing is there any more.
+bool PolicyScope::DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept {
+  if (ending == ThreadBlock::Ending::kCancelled) return true;
+  const bool completed = child.completion() != Completion::kUnavailable;
+  const bool queued = completed && completions_ != nullptr && !child.daemon_;
+  if (kept || queued || (completed && child.HasHandle())) return false;
+  child.DropUnread();
+  return true;
+}
+
+// Returns whether the scope must be shut down. A child that completes after a shutdown stays kUnavailable.
+bool PolicyScope::Complete(ChildBase& child, Completion kind, bool daemon) noexcept {
+  if (kind == Completion::kUnavailable || shut()) return false;
+  const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
+  if (hooks_.on_complete == nullptr || (daemon && !(kind == Completion::kFailed && hooks_.takes_any_subtask))) {
+    child.Publish(kind);
+    return fatal;
+  }
+  const PolicyTurn turn(policy_turns_, "OnComplete()");
+  // Once it has decided it is not asked again, though the shutdown may not have begun yet.
+  if (shut() || policy_turns_.decided) return false;
+  child.Publish(kind);
+  return policy_turns_.decided = hooks_.on_complete(policy_, child) || fatal;
+}
+
+// ---- Joins.
+
+Outcome PolicyScope::MakeOutcome(bool with_timeout) {
+  if (failures_.none() && !timer_.timed()) [[likely]]
+    return Outcome();
+  return CollectFailures(with_timeout);
+}
+
+// The children of the round have ended, but a thread of a scope nested in this one may fork others meanwhile, which
+// fail.
+Outcome PolicyScope::CollectFailures(bool with_timeout) {
+  Failures::Found found;
+  bool timed_out;
+  {
+    std::lock_guard guard(lock_);
+    found = failures_.Find();
+    timed_out = with_timeout && timer_.has_shut_scope;
+  }
+  std::vector<Failure> failures;
+  if (found.first_is_unallocated) failures.push_back(Unallocated::Failed().MakeFailure());
+  if (timed_out) failures.push_back({0, CancelledStatus(Explain(cause_, owner))});
+  for (size_t i = 0; i < found.kept_count; ++i) failures.push_back(found.kept[i]->MakeFailure());
+  if (failures.size() > Failures::kMostKept) failures.pop_back();
+  return Outcome(std::move(failures), found.count + (timed_out ? 1 : 0));
+}
+
+}  // namespace weft::internal

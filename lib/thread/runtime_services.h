@@ -1,0 +1,108 @@
+// What the runtime does for threads, cancellation, scopes, locks and I/O, apart from waits (weft/internal/wait.h) and
+// the fast path of forks and joins (lib/runtime/calling_carrier.h).
+//
+// It is declared here, below all of them, and implemented in lib/runtime/runtime_services.cc: nothing above or below
+// lib/runtime sees a carrier.
+#ifndef WEFT_LIB_THREAD_RUNTIME_SERVICES_H_
+#define WEFT_LIB_THREAD_RUNTIME_SERVICES_H_
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "weft/internal/scope_record.h"
+#include "weft/internal/thread_block.h"
+
+namespace weft::internal {
+
+class Backend;
+struct Boundary;
+struct CancelCause;
+struct Operation;
+struct TimerNode;
+
+// ---- The caller.
+
+// The carrier that it is on, or null: to be compared only.
+const void* CurrentCarrier() noexcept;
+// While it lives there is no current thread here: for user code that a carrier calls for none of them.
+class WithoutCurrentThread {
+ public:
+  WithoutCurrentThread() noexcept;
+  WithoutCurrentThread(const WithoutCurrentThread&) = delete;
+  WithoutCurrentThread& operator=(const WithoutCurrentThread&) = delete;
+  ~WithoutCurrentThread();
+
+ private:
+  ThreadBlock* const current_;
+};
+// Held during a wake-up that perhaps no carrier of the runtime makes: the woken thread may end the runtime before the
+// call is over.
+class OutsideCall {
+ public:
+  explicit OutsideCall(RuntimeCore& runtime) noexcept;
+  OutsideCall(const OutsideCall&) = delete;
+  OutsideCall& operator=(const OutsideCall&) = delete;
+  ~OutsideCall();
+
+ private:
+  RuntimeCore* const runtime_;  // null: the caller is a carrier
+};
+// Tells the caller's runtime of a failure that has no other recipient (RuntimeOptions::on_uncaught_failure). False: it
+// has no handler, or the caller is on no carrier.
+bool TellUncaughtHandler(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
+
+// ---- Threads.
+
+// Puts a thread that nobody else owns into a run queue: this carrier's, or the inject queue.
+void MakeRunnable(ThreadBlock& thread) noexcept;
+// Gives a new root its id and its runtime. From here on it can be asked to end.
+void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
+// Makes a prepared thread runnable: its `leaf` is its root frame, or null if Begin() is to make it.
+void StartThread(ThreadBlock& thread) noexcept;
+// For the census: a parked thread of `runtime` has been woken.
+void CountWake(RuntimeCore& runtime) noexcept;
+// A thread that the caller has taken out of its wait goes on. On any OS thread: the runtime stays until this has
+// returned.
+void WakeFromOutside(ThreadBlock& thread) noexcept;
+
+// ---- Children of a scope.
+
+// What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was
+// carried on.
+void EndCounted(ScopeRecord& scope) noexcept;
+// Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and
+// nothing else, until all have ended.
+void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
+
+// ---- The cancellation queue: scopes that still have children to ask. (scope_record.h, ShutDownSome)
+
+void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
+// Carries on with what is queued, at most a bounded number of children; carriers do the rest between their threads.
+// Call it without locks held.
+void RunShutdowns(RuntimeCore& runtime) noexcept;
+// A part of that.
+void RunShutdownBatch(RuntimeCore& runtime) noexcept;
+// RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.
+void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept;
+// Do shields hide nothing, in a simulation that could not go on otherwise?
+bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
+
+// ---- Time: as RuntimeNow() and RuntimeWallNow(), called by any OS thread.
+
+int64_t NowOf(RuntimeCore& runtime) noexcept;
+int64_t WallNowOf(RuntimeCore& runtime) noexcept;
+// Called by the current virtual thread. To take it back, from any thread: TimerWheel::Cancel(timer).
+void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
+// As ArmTimer(), called by any OS thread.
+void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
+
+// ---- I/O, called by the current virtual thread.
+
+bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier
+std::shared_ptr<Backend> RuntimeBackend() noexcept;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_THREAD_RUNTIME_SERVICES_H_

@@ -106,7 +106,8 @@ concept FunctionWithoutResults = ElementFunction<F, R> && std::is_void_v<FlatVal
 template <class F, class R>
 concept FunctionWithResults = ElementFunction<F, R> && !std::is_void_v<FlatValue<ForEachValue<R, F>>>;
 
-// Says why there is no ElementCall. Its result is deduced, so that the compiler comes here before it looks at that.
+// Says why there is no ElementCall. The result type is deduced, so the compiler must look into this function, and meets
+// the assertions.
 Task<void> NoElementCall();
 template <class R, class F>
 auto RefuseElementFunction() {
@@ -189,7 +190,7 @@ class Elements {
   struct Element {
     std::conditional_t<kForward, std::ranges::iterator_t<R>, std::ranges::range_value_t<R>> kept;
     size_t index;
-    bool start_another;  // thread, which there may be an element for
+    bool start_another;  // another thread: there may be an element for it
 
     ElementReference<R> operator*() {
       if constexpr (kForward) {
@@ -199,12 +200,12 @@ class Elements {
       }
     }
   };
-  // Iterators are user code, and the only one that runs under this lock. They may throw.
+  // Iterators are user code, which may throw. No other user code runs under this lock.
   std::optional<Element> Take() {
     LockGuard guard(lock_);
     if (over_) return std::nullopt;
     over_ = true;  // also if an iterator throws
-    // An input range may wait for its next element: it is not asked before a thread wants one.
+    // An input range may block until it has its next element, so it is asked only when a thread wants one.
     if (!kForward && index_ > 0) ++next_;
     if (next_ == end_) return std::nullopt;
     std::optional<Element> taken(Element{TakeNext(), index_++, false});
@@ -217,7 +218,7 @@ class Elements {
     return taken;
   }
 
-  // All threads have ended. How many elements there are: of a range that is not to be traversed further, those that
+  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
   // were taken.
   size_t CountAll() {
     if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
@@ -253,7 +254,7 @@ struct ElementRun {
   ShutdownOnFailure& scope;
 };
 
-// One of the threads.
+// What each of the threads runs.
 template <class R, class F, class RunOne>
 Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
   while (true) {

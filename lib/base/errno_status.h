@@ -5,8 +5,8 @@
 //   if (ErrnoOf(status) == EMFILE) ...
 //
 // Every I/O error of Weft passes through this table, so that a caller may decide on the code and still find the errno.
-// Abseil's own absl::ErrnoToStatus keeps no errno and gives kUnknown for a third of Linux's; this table gives kUnknown
-// only for numbers that Linux does not define.
+// Abseil's own absl::ErrnoToStatus keeps no errno, and returns kUnknown for a third of Linux's. This table returns
+// kUnknown only for numbers that Linux does not define.
 //
 // Cost: allocates, as every absl::Status with a message does. The success path never comes here.
 #ifndef WEFT_LIB_BASE_ERRNO_STATUS_H_

@@ -21,8 +21,8 @@ namespace weft::internal {
 // Whether loops that only wait should be short, because every round is a choice to explore.
 inline constexpr bool kModelChecked = false;
 
-// A full fence, for store-load duels only. It is invisible to ThreadSanitizer, which is right: it publishes nothing.
-// The argument is there for its label.
+// A full fence, for store-load duels only. ThreadSanitizer does not see it, which is right, because it publishes
+// nothing. The argument is there for its label.
 inline void StoreLoadFence(std::memory_order = std::memory_order_seq_cst) noexcept {
 #if defined(__x86_64__)
   // Adds 0 to a word of the own red zone, a cache line away from what the function is using.
@@ -54,7 +54,7 @@ inline void LightFence(std::memory_order = std::memory_order_seq_cst) noexcept {
   }
 }
 
-// The dear side: when it returns, every other thread of the process has passed a full fence since it was called.
+// The expensive side: when it returns, every other thread of the process has passed a full fence since it was called.
 // (lib/os/membarrier.cc)
 void HeavyFence(std::memory_order = std::memory_order_seq_cst) noexcept;
 

@@ -16,6 +16,8 @@ bool Hides(const ThreadBlock& thread, const Record& record) noexcept {
   return hides && !ShieldsLifted(thread.runtime());
 }
 
+// Two walks: the first finds the innermost shield, the second the outermost request inside it. Then the innermost
+// kCatch inside that request takes its place.
 CancelTarget FindTarget(ThreadBlock& thread) noexcept {
   bool to_root = thread.asked();
   Boundary* target = nullptr;

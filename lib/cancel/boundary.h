@@ -19,7 +19,7 @@ struct CancelTarget {
   Boundary* boundary = nullptr;  // null: the root of the thread
 };
 
-// Under the records lock: does `record` hide from what is inside it what is requested outside of it?
+// Under the records lock: does `record` hide requests to what is outside of it from what is inside?
 bool Hides(const ThreadBlock& thread, const Record& record) noexcept;
 
 // Where an unwinding of `thread` has to stop: the outermost target whose request is not hidden by a shield, or the
@@ -32,13 +32,14 @@ inline CancelCause CauseAt(const ThreadBlock& thread, CancelTarget target) noexc
   return target.boundary == nullptr ? CauseOfEnd(thread) : target.boundary->cause;
 }
 
-// The thread's own; takes the records lock only if something was requested. Makes the thread known to its scope.
+// Called by the thread itself. Takes the records lock only if there is a request. Enters the thread in its scope's
+// list.
 bool IsCancelledSlow(ThreadBlock& thread) noexcept;
 inline bool IsCancelled(ThreadBlock& thread) noexcept {
   return thread.state.Observe().attention() && IsCancelledSlow(thread);
 }
 
-// Why a scope that was just pushed is to be shut from the start.
+// Why a scope that was just pushed must be shut from the start.
 CancelCause WhyCancelled(ThreadBlock& thread) noexcept;
 
 }  // namespace weft::internal

@@ -50,6 +50,8 @@ Record* OutermostShield(const ThreadBlock& thread, Record* innermost, const Reco
 
 }  // namespace
 
+// Called when a shield has stopped hiding. Announces the request once, and delivers every request again: those that had
+// arrived lose nothing by it.
 bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept {
   // This makes a thread look again that is about to park.
   AnnounceRequest(thread, FencePassed::kNo);

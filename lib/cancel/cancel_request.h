@@ -1,7 +1,7 @@
 // How is a virtual thread asked to end?
 //
-// Whoever asks marks the target under the thread's records lock, and brings the request to whatever no shield hides: a
-// parked thread is taken out of its wait, and the scopes inside the target are shut. HACKING.md, "Cancellation, step by
+// The requester marks the target under the thread's records lock, and brings the request to whatever no shield hides:
+// it takes a parked thread out of its wait, and shuts the scopes inside the target. HACKING.md, "Cancellation, step by
 // step", follows it from there.
 #ifndef WEFT_LIB_CANCEL_CANCEL_REQUEST_H_
 #define WEFT_LIB_CANCEL_CANCEL_REQUEST_H_
@@ -41,8 +41,9 @@ class CancelBatch {
   ThreadBlock* threads_[kMax];
 };
 
-// Under the records lock: something hides nothing any more. What was requested, from `innermost` outwards, is brought
-// to what is inside. True: the thread was parked; the caller makes it runnable without the lock, by WakeDelivered().
+// Under the records lock, when a shield hides nothing any more: brings the requests to the records from `innermost`
+// outwards to what is inside. Returns true if the thread was parked: the caller releases the lock, and then makes it
+// runnable by WakeDelivered().
 [[nodiscard]] bool DeliverAll(ThreadBlock& thread, Record* innermost) noexcept;
 void WakeDelivered(ThreadBlock& thread) noexcept;
 

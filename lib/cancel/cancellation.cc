@@ -40,6 +40,7 @@ void OpenBoundary::Leave() noexcept {
   if (thread_ != nullptr) PopRecord(*std::exchange(thread_, nullptr), *this);
 }
 
+// On the awaiting thread. A timeout that is over at once needs no timer: the request is made here.
 void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
   thread_ = &RequireThread("WithTimeout()");
   frame = &awaiting;

@@ -3,9 +3,9 @@
 // The frames of a cancelled thread are destroyed leaf first, until one is reached in which a scope lies that still has
 // children. That frame has to stay until they have ended. Its destructors would wait for them, as they do when an
 // exception passes, but would hold a carrier meanwhile; so the thread waits suspended instead, in a *drain*. An
-// exception would first destroy what was made after the scope, among it the guard of a lock, and a clean-up of a child
-// may wait for just that lock. Therefore whoever finds that somebody waits for a lock of a draining thread *presses*
-// it: the thread goes on at once and destroys the frame, as an exception would.
+// exception would first destroy what was made after the scope, perhaps the guard of a lock, and a clean-up of a child
+// may wait for just that lock. Therefore a draining thread is *pressed* when another thread waits for one of its locks:
+// it goes on at once and destroys the frame, as an exception would.
 //
 //   the carrier of a thread that drains              whoever begins to wait for a lock
 //   1. Drains::Enter(): lists the drain, under       3. queues itself, and lists the lock as wanted, under
@@ -15,19 +15,20 @@
 //      and presses its own drain
 //
 // A lock's stripe orders 2 and 3. If 3 came first, 2 finds the lock. If 2 came first, so did 1, and 4 finds the drain.
-// While it drains a thread gets no lock: it waits for none. So what is wanted of it is found, whichever way round.
+// A thread that drains waits for no lock, and so gets none. So a lock of its that is wanted is found, whichever came
+// first.
 //
 // A drain is taken out of the list once: by whoever presses it, in the same critical section in which the wait for the
 // children is taken back (JoinCount::Withdraw), or by its owner when the last child has ended. Both ends of the wait go
 // through the lock of the list, which therefore orders them.
 //
-// Cost: none for who neither drains nor contends. The first waiter of a lock takes one more short lock, and so does the
-// unlock after the last one.
+// Cost: none for threads that neither drain nor contend. The first waiter of a lock takes one more short lock, and so
+// does the unlock after the last one.
 //
-// Rejected: a look for what the children wait for, down the tree (a million children under one lock; a stranger between
-// two locks is not found); a list of the locks that each thread holds (a guard may be moved to, and unlocked by,
-// another thread: each lock and unlock would take a second lock); destroying the frame of every thread that holds a
-// lock (ten thousand handlers that end at once would hold every carrier).
+// Rejected: searching the tree for what the children wait for (a million children under one lock; a thread of another
+// tree, between two locks, is not found); a list of the locks that each thread holds (a guard may be moved to, and
+// unlocked by, another thread: each lock and unlock would take a second lock); destroying the frame of every thread
+// that holds a lock (ten thousand handlers that end at once would hold every carrier).
 #ifndef WEFT_LIB_CANCEL_DRAIN_H_
 #define WEFT_LIB_CANCEL_DRAIN_H_
 
@@ -57,7 +58,7 @@ inline constexpr size_t kDrainStripes = 2;
 inline constexpr size_t kDrainStripes = 16;
 #endif
 
-// The locks that somebody waits for. A lock is listed from its first waiter until an unlock finds none.
+// The locks that threads wait for. A lock is listed from its first waiter until an unlock finds none.
 class WantedLocks {
  public:
   void Add(HeldLock& held) noexcept;
@@ -84,8 +85,8 @@ class WantedLocks {
 // The threads that drain, and may be pressed.
 class Drains {
  public:
-  // The owner's carrier: begins to wait. True: all children had ended, and the owner goes on. False: the owner is
-  // nobody's until the last child ends, or somebody presses. `prepare` is called in the same critical section.
+  // Called by the owner's carrier: begins to wait. True: all children had ended, and the owner goes on. False: the
+  // owner belongs to nobody until the last child ends, or it is pressed. Calls `prepare` in the same critical section.
   template <class Prepare>
   [[nodiscard]] bool Enter(Drain& drain, Prepare prepare) noexcept {
     Stripe& stripe = StripeOf(drain.owner);
@@ -103,7 +104,7 @@ class Drains {
     std::lock_guard guard(stripe.lock);
     if (drain.linked()) stripe.Remove(drain);
   }
-  // Somebody waits for a lock that `holder` got when it had opened so many scopes. Returns the drain if the wait was
+  // A thread waits for a lock that `holder` got when it had opened so many scopes. Returns the drain if its wait was
   // taken back: the caller makes its owner runnable.
   [[nodiscard]] Drain* Press(ThreadKey holder, uint32_t scopes_opened) noexcept {
     Stripe& stripe = StripeOf(holder);
@@ -121,7 +122,7 @@ class Drains {
     return nullptr;
   }
 
-  // As that of WantedLocks.
+  // Like WantedLocks::ForEachLock().
   template <class Visit>
   void ForEachLock(Visit visit) noexcept {
     for (Stripe& stripe : stripes_) visit(stripe.lock);

@@ -9,7 +9,8 @@ namespace weft::internal {
 
 class ThreadBlock;
 
-// For who asks: `cause`, and if `thread` is known, which is the caller, when it was and which way it came.
+// Returns `cause` in words. `thread` is the caller, if it is a virtual thread: then also when the request was made and
+// which way it came.
 CancelReason Explain(const CancelCause& cause, ThreadBlock* thread = nullptr);
 
 }  // namespace weft::internal

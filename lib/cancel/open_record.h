@@ -1,7 +1,7 @@
 // How does a virtual thread open and close a scope or a boundary?
 //
-// By the records protocol (records.h). Where somebody asks for its attention it takes the slow way: it makes itself
-// known to its scope, waits until nobody walks its records, and finds out whether it is cancelled.
+// By the records protocol (records.h). If its state word asks for attention it takes the slow way: it enters itself in
+// its scope's list, waits until no other thread walks its records, and finds out whether it is cancelled.
 #ifndef WEFT_LIB_CANCEL_OPEN_RECORD_H_
 #define WEFT_LIB_CANCEL_OPEN_RECORD_H_
 
@@ -11,7 +11,7 @@
 
 namespace weft::internal {
 
-// The thread's own. Push says whether the thread is cancelled at that moment. Pop checks the nesting.
+// Called by the thread itself. Push returns whether the thread is cancelled at that moment.
 WEFT_RARE bool PushRecordSlow(ThreadBlock& thread) noexcept;
 WEFT_RARE void PopRecordSlow(ThreadBlock& thread) noexcept;
 [[noreturn, gnu::cold]] void DieOutOfOrder(const ThreadBlock& thread) noexcept;
@@ -23,7 +23,7 @@ inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
   return false;
 }
 
-// True if somebody had looked at the records before, or was about to.
+// Returns true if another thread had looked at the records before, or was about to.
 inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
   if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
     DieOutOfOrder(thread);
@@ -33,7 +33,7 @@ inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
   return true;
 }
 
-// At the end of a thread: all that lay in its frames is closed.
+// At the end of a thread: everything that its frames opened must be closed.
 inline void CheckNothingOpen(const ThreadBlock& thread) noexcept {
   if (thread.records.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
     DieWithScopeOpen(thread);

@@ -22,6 +22,8 @@ PermitReceipt CountPermit() noexcept {
   return {thread->key(), thread->scopes_opened};
 }
 
+// Called when a Permit is given back, by any thread. Only a permit that the current thread has got itself was counted
+// with it.
 void UncountPermit(const PermitReceipt& receipt) noexcept {
   ThreadBlock* const thread = CurrentThread();
   if (thread == nullptr || thread->key() != receipt.thread || thread->permits_held == ThreadBlock::kManyPermits) return;

@@ -1,4 +1,4 @@
-// Who holds a lock over a suspension, and how is a holder that drains made to give it back? (drain.h)
+// Which thread holds a lock over a suspension, and how is a holder that drains made to give it back? (drain.h)
 #ifndef WEFT_LIB_CANCEL_PRESS_H_
 #define WEFT_LIB_CANCEL_PRESS_H_
 
@@ -15,7 +15,8 @@ inline void SetHolder(HeldLock& held, ThreadBlock& thread) noexcept {
   thread.last_lock = static_cast<uint8_t>(thread.scopes_opened);
   held.SetHolder(thread.key(), thread.scopes_opened);
 }
-// The current thread, if there is one, has got a permit; it, or another one, gives that back.
+// The current thread, if there is one, has got a permit. UncountPermit(): the current thread, perhaps another one,
+// gives it back.
 PermitReceipt CountPermit() noexcept;
 void UncountPermit(const PermitReceipt& receipt) noexcept;
 // The current thread waits for a lock that `holder` has got when it had opened so many scopes. Call it without locks
@@ -24,7 +25,7 @@ void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
 // The patience of an owner that drains is over: it goes on.
 void PressDrain(const Drain& drain) noexcept;
 
-// In a simulation that can do nothing else: takes a thread of `runtime` that drains out of that. False: there is none.
+// In a simulation that can do nothing else: presses a thread of `runtime` that drains. False: there is none.
 bool PressOneDrain(const RuntimeCore& runtime) noexcept;
 
 }  // namespace weft::internal

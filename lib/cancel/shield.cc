@@ -18,6 +18,8 @@
 
 namespace weft::internal {
 
+// On the awaiting thread. If a request from outside is hidden from now on, the grace begins, from when that request was
+// made.
 void GraceShield::Enter(PromiseBase& awaiting) noexcept {
   thread_ = &RequireThread("Shield()");
   frame = &awaiting;
@@ -45,6 +47,8 @@ void GraceShield::Leave() noexcept {
   if (PopRecord(*thread_, *this) && timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
 }
 
+// Under the records lock, called by Enter() or by the first requester. Arms the timer; a grace that is over already
+// hides nothing.
 void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
   if (std::exchange(begun_, true)) return;
   const int64_t now = NowOf(thread_->runtime());

@@ -133,6 +133,8 @@ void DieOfRevived() noexcept {
   DieOfThrowingDestructor(RequireThread("the end of a coroutine"), "a handler in the same coroutine has caught it");
 }
 
+// The loop of an unwinding: finds the target, shuts the scopes inside, and destroys frames up to the next scope with
+// children, or up to the target.
 UnwindStep UnwindUntilBusy(ThreadBlock& thread) noexcept {
   for (;;) {
     Boundary* const end = ShutInside(thread).boundary;

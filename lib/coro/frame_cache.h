@@ -9,16 +9,16 @@
 // A freed block is poisoned for AddressSanitizer: resuming a destroyed frame is reported as a use after poison.
 //
 // The census (`LiveFrames`, `LiveFrameBytes`) is a sum over all threads: exact while nobody allocates or frees and the
-// caller is ordered after those who did, near the truth otherwise. It costs the allocation path nothing: what lives is
-// what a thread has taken out of the pool less what lies in its lists, which it counts anyway.
+// caller is ordered after those who did, near the truth otherwise. It costs the allocation path nothing: the live
+// frames are what a thread has taken out of the pool, less what lies in its lists, and it counts both anyway.
 //
 // Cost: a pair of allocation and free that hits the list takes 3 ns, one coroutine from its start to its end 5.3 ns;
 // every further batch (46 frames of 176 bytes) one short lock.
 //
-// Rejected: malloc, which adds 16 bytes to a frame; lists that are not bounded, with which a producer and a consumer on
-// two carriers grow without end; pushing a frame back to the carrier that made it, one atomic exchange for each frame
-// freed elsewhere, where a batch pays 1/46 of a lock; a counter of live frames beside the list's own, one more store a
-// call. (J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.)
+// Rejected: malloc, which adds 16 bytes to a frame; unbounded lists, which grow without end for a producer and a
+// consumer on two carriers; pushing a frame back to the carrier that made it, one atomic exchange for each frame that
+// is freed elsewhere, where a batch pays 1/46 of a lock; a counter of live frames beside the list's own, one more store
+// for each call. (J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.)
 #ifndef WEFT_LIB_CORO_FRAME_CACHE_H_
 #define WEFT_LIB_CORO_FRAME_CACHE_H_
 

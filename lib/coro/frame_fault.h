@@ -7,7 +7,7 @@
 
 namespace weft::internal {
 
-// Makes allocations fail while it lives, of all OS threads or of the one that made it. For tests; one at a time. To try
+// While it lives, allocations fail: of all OS threads, or of the one that made it. For tests; one at a time. To try
 // every allocation of a scenario: run it once with `times = 0`, read `allocations()`, then run it once for each.
 class ScopedFrameFault {
  public:

@@ -2,7 +2,7 @@
 // per submission?
 //
 // The idle protocol. "Work" is whatever the callers look for: a runnable thread in a deque or in the inject queue, or a
-// scope in the shutdown queue.
+// scope in the cancel queue.
 //
 //   idle.Notify(find, ring)                 any thread, after it has published work
 //   idle.BeginSearch(member, carriers)      a carrier that found nothing. True: it is a searcher now, and looks again

@@ -43,7 +43,7 @@ class CallingCarrier {
                                         int32_t count) noexcept {
     return carrier_->BeginBranches(owner, scope, branches, count);
   }
-  // The same of two, where nothing special happens.
+  // The same for two, if nothing special happens.
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
     return carrier_->MayEnterJoinUnobserved(owner);
   }

@@ -27,7 +27,8 @@ class CancelQueue {
   bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
   // Asks at most `max` children of the first scope. False: there was none.
   bool RunBatch(int max) noexcept;
-  // The same for those whose turn is user code: only where none of it is below on the stack, or what waits for it.
+  // The same for scopes whose turn is user code. Only where no user code is below on the stack, except a destructor
+  // that waits for this.
   bool RunStopCallbacks() noexcept;
 
  private:

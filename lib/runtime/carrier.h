@@ -51,7 +51,7 @@ class Carrier final : public Dispatch {
 
   // Runs threads until the runtime stops.
   void Main() noexcept;
-  // Sleeps until somebody rings, an operation ends, or the deadline comes.
+  // Sleeps until it is rung, an operation ends, or the deadline comes.
   void ParkUntil(int64_t deadline_ns) noexcept;
 
   // ---- Shared.

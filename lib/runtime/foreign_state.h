@@ -1,7 +1,7 @@
-// A virtual thread whose foreign coroutine has been suspended: does it wait for the end, or has the end come already?
+// Foreign code of a virtual thread has returned: does the thread wait for its end, or has the end come already?
 //
-// A carrier that has let a thread run foreign code does not know, when that code returns, whether the work is done or
-// goes on on some other OS thread; and whoever does it does not know whether the carrier has looked.
+// When foreign code returns to the carrier, the carrier does not know whether the work is done or goes on on some other
+// OS thread. Nor does the thread that does the work know whether the carrier has looked.
 //
 //   The carrier, when foreign code has returned (Park):   Whoever ends the foreign work, on any OS thread (End):
 //   1. writes down what the thread waits on;              4. puts the result where it belongs;
@@ -10,8 +10,8 @@
 //      what this lies in may go away.                        have gone on before.
 //
 // Either 2 comes before 5, which sees kParked and answers the one registration with the one wake-up; or 5 comes before
-// 2, which fails, and nobody wakes a thread that has never waited. When control comes back because the thread waits
-// for something of Weft's, nobody asks: foreign code is still to go on by itself, on this carrier.
+// 2, which fails, and nobody wakes a thread that has never waited. If control comes back because the thread waits for
+// something of Weft's, nothing here is called: the foreign code will go on by itself, on this carrier.
 #ifndef WEFT_LIB_RUNTIME_FOREIGN_STATE_H_
 #define WEFT_LIB_RUNTIME_FOREIGN_STATE_H_
 

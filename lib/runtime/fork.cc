@@ -46,7 +46,7 @@ void InForkedChild() noexcept {
 }  // namespace
 
 void RegisterForkHandler() noexcept {
-  // Without a lock, which a fork would wait for: twice does no harm.
+  // Without a lock, because a fork would wait for it. To register twice does no harm.
   if (registered.load(std::memory_order_relaxed)) return;
   const int error = ::pthread_atfork(nullptr, nullptr, &InForkedChild);
   WEFT_CHECK(error == 0) << "pthread_atfork failed with errno " << error;

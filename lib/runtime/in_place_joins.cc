@@ -51,7 +51,7 @@ bool IsJoined(ScopeRecord& scope) noexcept {
 }  // namespace
 
 // ---- The usual case: a child has run in its owner's place, and has succeeded; the next one is where it was put, or
-// there is none and the owner goes on; nobody observes. EndThread() does the same for all cases.
+// there is none and the owner goes on; there is no observer. EndThread() does the same for all cases.
 //
 // What this saves: with EndThread() alone fib(30) takes 18 % more instructions by All, and 1.1 % more by Fork; with
 // ContinueJoin() instead of AfterBranchInPlace(), 8 % more by All. (BM_FibAll and BM_FibFork of
@@ -103,7 +103,7 @@ std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succee
   if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]]
     return CloseJoin(scope);
   if (PopRecord(owner, scope)) [[unlikely]]
-    return CloseJoin(scope);  // somebody had walked the records before, as in CompleteJoin()
+    return CloseJoin(scope);  // another thread had walked the records before: see CompleteJoin()
   CarrierCounters::Add(counters.wakes);
   SwitchTo(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);

@@ -1,4 +1,4 @@
-// Layer runtime. What the runtime's SchedulingObserver is told, by one carrier, of the threads that it runs.
+// Layer runtime. What one carrier tells the runtime's SchedulingObserver about the threads that it runs.
 #ifndef WEFT_LIB_RUNTIME_OBSERVATION_H_
 #define WEFT_LIB_RUNTIME_OBSERVATION_H_
 
@@ -19,7 +19,7 @@ class Observation {
   Observation(const Observation&) = delete;
   Observation& operator=(const Observation&) = delete;
 
-  // Does anybody observe? If not, the others are not to be called.
+  // Is there an observer? If not, the functions below must not be called.
   bool on() const noexcept { return observer_ != nullptr; }
 
   WEFT_RARE void Start(const ThreadBlock& thread) noexcept;

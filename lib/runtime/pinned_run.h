@@ -5,7 +5,7 @@
 // wait for something that only the frames below it on the stack can provide. Such threads go to the inject queue, where
 // other carriers find them; if too few carriers are left, a spare one is started (RuntimeCore::EnterBlocked).
 //
-// Meanwhile the carrier serves its timers, its driver and the shutdown queue, and parks when there is nothing to do;
+// Meanwhile the carrier serves its timers, its driver and the cancel queue, and parks when there is nothing to do;
 // the child that ends last rings it (RuntimeCore::RingBlocked). What the mounted thread has set is kept aside for so
 // long (Turn::Interrupted), and the exceptions in flight while a thread runs here (ExceptionState). The statistics
 // count a pin.

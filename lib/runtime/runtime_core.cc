@@ -175,8 +175,8 @@ void RuntimeCore::EnterBlocked(Carrier& blocked) noexcept {
   }
   carrier_limit_.store(limit, std::memory_order_relaxed);
   for (auto i = static_cast<uint32_t>(config.parallelism); i < carrier_count(); ++i) host->Ring(carrier(i));
-  // [blocked/1] heavy: pairs with [idle/2], with [publish/1] and [publish/2], and with [blocked/2]. Who makes work sees
-  // that we are blocked, or we see the work.
+  // [blocked/1] heavy: pairs with [idle/2], with [publish/1] and [publish/2], and with [blocked/2]. Whoever makes work
+  // sees that we are blocked, or we see the work.
   HeavyFence();
 }
 
@@ -191,7 +191,7 @@ void RuntimeCore::LeaveBlocked(Carrier& blocked) noexcept {
 }
 
 void RuntimeCore::RingBlocked() noexcept {
-  StoreLoadFence();  // [blocked/2] seq_cst: pairs with [blocked/1]. Who is blocked is rung, or sees what we have done
+  StoreLoadFence();  // [blocked/2] seq_cst: pairs with [blocked/1]. A blocked carrier is rung, or sees our work
   const uint32_t count = carrier_count();
   for (uint32_t i = 0; i < count; ++i) {
     Carrier& each = carrier(i);

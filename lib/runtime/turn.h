@@ -6,7 +6,7 @@
 // carrier, `action` says what becomes of `current`.
 //
 //   action     set by                                      the carrier then
-//   kGone      Leave(): nobody is mounted; GoOnInstead()   takes the next thread
+//   kGone      Leave(): no thread mounted; GoOnInstead()   takes the next thread
 //   kPark      EnterWait(): the frame is registered        parks it (dispatch.h)
 //   kYield     YieldInstead(), GoOnWith()                  puts it behind the others
 //   kUnwind    EnterBoundary(): it is cancelled            destroys its frames (unwind_turn.h)

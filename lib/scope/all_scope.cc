@@ -33,7 +33,7 @@ const ScopeRecord::Operations AllScope::kOperations = {
     .name = [](const ScopeRecord&) noexcept { return std::string_view("All"); },
 };
 
-// With the count known to the compiler for an All() of two.
+// For an All() of two, the compiler knows the count.
 template <class Count>
 [[gnu::always_inline]] inline AllScope& AllScope::Make(AllScope* place, BranchBlock* branches,
                                                        PromiseBase* const* roots, Count count, ThreadBlock& owner,
@@ -68,8 +68,8 @@ std::coroutine_handle<> AllScope::BeginShut(AllScope& scope, BranchBlock* branch
   return CallingCarrier().BeginBranches(*scope.owner, scope, branches, count);
 }
 
-// The same, for the case that nothing special happens. By Begin() fib(30) by All takes 15 % more instructions.
-// (in_place_joins.cc says how it was counted)
+// The same, for the case that nothing special happens. With Begin() instead, fib(30) by All takes 15 % more
+// instructions. (in_place_joins.cc says how it was counted)
 std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase* const* roots,
                                            AwaitingFrame awaiting) noexcept {
   CallingCarrier carrier;
@@ -90,6 +90,7 @@ void BranchBlock::OnEnd(Ending ending) noexcept {
   state.End();
 }
 
+// Called at the end of a branch that has failed. The first one shuts the scope; later ones change nothing.
 void AllScope::BranchFailed(BranchBlock& branch) noexcept {
   {
     std::lock_guard guard(lock_);
@@ -117,6 +118,7 @@ void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   EnqueueShutdown(runtime, *this);
 }
 
+// Called by whoever drains the cancel queue, until it returns true; then the scope may be gone.
 bool AllScope::ShutDownSome(int max) noexcept {
   {
     std::lock_guard guard(lock_);

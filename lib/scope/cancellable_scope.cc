@@ -73,7 +73,7 @@ CancelCause CancellableScope::CauseFor(Asker asker) const noexcept {
   }
 }
 
-// Called under lock_. If children are being asked already, that begins again.
+// Called under lock_. If children are being asked already, that starts again from the first.
 void CancellableScope::AskFromTheFirst(Asking whom) noexcept {
   cursor_ = children_.front();
   if (std::exchange(asking_, whom) != Asking::kNobody) return;
@@ -97,9 +97,10 @@ void CancellableScope::RequestShutdown(const CancelCause& cause) noexcept {
   RequestShutdownLocked(cause);
 }
 
+// Called under lock_, for a request from outside or a timeout.
 void CancellableScope::RequestShutdownLocked(const CancelCause& cause) noexcept {
-  // A scope that was shut before has spared nobody but a child that asked for it; a request from outside reaches that
-  // one too.
+  // A scope that was shut before has asked all children, except one that called Shutdown() itself. A request from
+  // outside reaches that one too.
   if (shut() && std::exchange(spared_, nullptr) != nullptr) {
     if (asking_ == Asking::kNobody) {
       if (children_.empty()) return;
@@ -111,6 +112,8 @@ void CancellableScope::RequestShutdownLocked(const CancelCause& cause) noexcept 
   ShutLocked(cause, nullptr);
 }
 
+// Called by whoever drains the cancel queue, until it returns true; then the scope may be gone. Asks up to `max`
+// children to end, and starts those that wait for their turn.
 bool CancellableScope::ShutDownSome(int max) noexcept {
   ThreadQueue to_start;
   bool done;
@@ -132,8 +135,8 @@ bool CancellableScope::ShutDownSome(int max) noexcept {
     done = cursor_ == nullptr && (!limit_.anybody_waits() || asking_ == Asking::kDaemons);
     if (done) asking_ = Asking::kNobody;
   }
-  // They end before they begin, or soon, for those that owe a clean-up. The scope stays: they are counted, and so are
-  // we.
+  // These children are started only to end at once, or soon, if they owe a clean-up. The scope stays alive, because
+  // they are counted, and so is this shutdown.
   while (ThreadBlock* child = to_start.PopFront()) StartThread(*child);
   if (done) EndCounted(*this);
   return done;
@@ -153,8 +156,8 @@ bool CancellableScope::TimedOut() const noexcept {
 
 // ---- The children that are known.
 
-// The child itself: it has not parked, passed a checkpoint or opened anything before, so that nobody can have missed
-// it. (A daemon is known from its start.)
+// Called by the child. It has not parked, passed a checkpoint or opened anything before, so no request can have missed
+// it. (A daemon is listed from its start.)
 void CancellableScope::Register(ThreadBlock& child) noexcept {
   Asker asker;
   {
@@ -169,7 +172,7 @@ void CancellableScope::Register(ThreadBlock& child) noexcept {
   RequestEnd(child, asker, CauseFor(asker));
 }
 
-// The child itself: nothing can be asked of it from here on.
+// Called by the child: from here on it cannot be asked to end.
 void CancellableScope::Forget(ThreadBlock& child) noexcept {
   std::lock_guard guard(lock_);
   ForgetLocked(child);
@@ -186,7 +189,8 @@ void CancellableScope::ForEachChild(void (*visit)(ThreadBlock& child, void* argu
 void CancellableScope::AddDaemon(ChildBase& daemon) noexcept {
   std::lock_guard guard(lock_);
   daemons_.Started();
-  // The daemons of a join that was given up are perhaps still being asked to end. Placed in front, this one is not.
+  // The daemons of a join that was given up may still be in the middle of being asked to end. This one is placed in
+  // front, and so is not asked.
   asking_ == Asking::kDaemons ? children_.PushFront(&daemon) : children_.PushBack(&daemon);
   daemon.state.Registered();
 }
@@ -208,11 +212,11 @@ void CancellableScope::IncludeDaemons() noexcept {
   static_cast<void>(daemons_.Include(children));
 }
 
-// They are asked like all children are at a shutdown, some at a time.
+// The daemons are asked to end like all children at a shutdown, some at a time.
 void CancellableScope::EndDaemons() noexcept {
   std::lock_guard guard(lock_);
   if (!daemons_.Include(children) || daemons_.running() == 0) return;
-  // If the scope is shut they have been asked, or will be, except one that has shut it.
+  // If the scope is shut the daemons have been asked, or will be, except one that has shut it itself.
   if (shut() && std::exchange(spared_, nullptr) == nullptr) return;
   if (asking_ != Asking::kAll) joined_ns_.store(NowOf(runtime), std::memory_order_relaxed);
   AskFromTheFirst(asking_ == Asking::kAll ? Asking::kAll : Asking::kDaemons);

@@ -38,6 +38,8 @@ void ChildBase::Leave(bool holds) noexcept {
   LeaveEmpty();
 }
 
+// Called when the frames and the closure are gone. Leaves the child ended and released; its carrier counts it
+// afterwards.
 void ChildBase::OnEnd(Ending ending) noexcept {
   CheckNothingOpen(*this);
   ScopeRecord* home;
@@ -45,8 +47,8 @@ void ChildBase::OnEnd(Ending ending) noexcept {
     return static_cast<ScopeBase&>(*HomeOfChild()).ChildEnded(*this, ending);
   auto& scope = static_cast<ScopeBase&>(*home);
   if (!state.Observe().unregistered() || !scope.quiet_ || scope.shut()) return scope.ChildEnded(*this, ending);
-  // Its scope has never heard of it, and nothing follows from its success. By ChildEnded() fib(30) by Fork takes 2.2 %
-  // more instructions. (in_place_joins.cc says how it was counted)
+  // Its scope does not list it, and nothing follows from its success. With ChildEnded() instead, fib(30) by Fork takes
+  // 2.2 % more instructions. (in_place_joins.cc says how it was counted)
   Publish(Completion::kSuccess);
   if (holds_) return LeaveUnknown();
   LeaveEmpty();
@@ -58,8 +60,8 @@ void ChildBase::LeaveUnknown() noexcept {
   Leave(/*holds=*/false);
 }
 
-// Its scope need not know it for that. But a destructor may open something, or ask whether it is cancelled; then the
-// child makes itself known (again), so that a request finds what is open.
+// Its scope need not list it for that. But a destructor may open something, or ask whether it is cancelled; then the
+// child enters itself in the list (again), so that a request finds what is open.
 void ChildBase::DropUnread() noexcept {
   if (!state.Observe().unregistered()) state.NoLongerRegistered();
   DropResult();
@@ -78,7 +80,7 @@ void ChildBase::LeaveWith(bool result) noexcept {
   delete this;
 }
 
-// The last handle was dropped since it was looked for, and the result is there still.
+// The last handle was dropped since we looked for it, and the result still exists.
 void ChildBase::LeaveAsTheLast() noexcept {
   state.Resume();
   DropUnread();
@@ -104,15 +106,15 @@ absl::Status ChildBase::status() const {
   return absl::OkStatus();
 }
 
-// The owner may only after a join of the round. The scope is looked for among what this thread has open; if it is not
-// there, it was closed, and all has ended.
+// The owner may read the result only after a join of its round. We look for the scope among the records of this thread.
+// If it is not there, it was closed, and all children have ended.
 bool ChildBase::IsTooEarlyFor(const ThreadBlock* self) const noexcept {
   if (self == nullptr) return false;
   const ScopeRecord* const scope = HomeOfChild();
   for (const Record* at = self->records.load(std::memory_order_relaxed); at != nullptr; at = at->outer) {
     if (at != scope || at->kind != Record::Kind::kScope) continue;
     const auto* const ours = static_cast<const ScopeBase*>(ScopeBase::From(*scope));
-    // Or else it is something else, at the address of ours.
+    // If the serial differs, another scope lies at the address of ours.
     return ours != nullptr && ours->IsOfOpenRound(round_) && !shown_to_owner_;
   }
   return false;

@@ -17,6 +17,7 @@ void CompletionQueue::Forked() noexcept {
   ++to_come_;
 }
 
+// Called at the end of each child that is no daemon. Wakes the owner if it waits for this.
 void CompletionQueue::Ended(ChildBase& child, bool completed) noexcept {
   ThreadBlock* woken = nullptr;
   {

@@ -63,8 +63,8 @@ void OpenedScope::CheckForkDaemon(const ThreadBlock& self) const {
 
 // ---- What is open inside.
 
-// Scopes that are closed, but not destroyed, are not at fault. Nor are boundaries, since the call may be made inside
-// them; if the scope is destroyed inside one, PopRecord() finds that.
+// Scopes that are closed, but not destroyed, are allowed. So are boundaries, because the call may be made inside them;
+// if the scope is destroyed inside one, PopRecord() finds that.
 void OpenedScope::CheckOnlyBoundariesInside(std::source_location closed_at) const {
   const auto die = [&](const std::string& inside) {
     const std::string at =

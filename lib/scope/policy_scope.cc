@@ -18,8 +18,8 @@
 namespace weft::internal {
 namespace {
 
-// All that there was no memory for, of whatever type: nobody asks it for a value. Never destroyed, since handles may
-// outlive everything.
+// Stands for every child that there was no memory for, of whatever type: it is never asked for a value. Never
+// destroyed, because handles may outlive everything.
 class Unallocated final : public ChildBase {
  public:
   static ChildBase& Failed() noexcept {
@@ -27,7 +27,7 @@ class Unallocated final : public ChildBase {
     static Unallocated& instance = *::new (storage) Unallocated(Completion::kFailed);
     return instance;
   }
-  // It would not have been started either.
+  // For a child that would not have been started anyway.
   static ChildBase& Unavailable() noexcept {
     alignas(Unallocated) static char storage[sizeof(Unallocated)];
     static Unallocated& instance = *::new (storage) Unallocated(Completion::kUnavailable);
@@ -69,6 +69,8 @@ void PolicyScope::AnnounceFork(ChildBase& child) {
 #endif
 }
 
+// A fork without memory for the child: does what the end of a failed child would do, with one of two static children in
+// its place.
 ChildBase& PolicyScope::FailFork(bool daemon) {
   policy_turns_.CheckOutside("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
@@ -133,8 +135,8 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
   child.Leave(there);
 }
 
-// Destroys the result, if nobody can read it. What its destructor touches may be the owner's: it runs before the owner
-// can go on. True: nothing is there any more.
+// Destroys the result, if nobody can read it. Its destructor may touch what belongs to the owner, so it runs before the
+// owner can go on. Returns true if no result is left.
 bool PolicyScope::DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept {
   if (ending == ThreadBlock::Ending::kCancelled) return true;
   const bool completed = child.completion() != Completion::kUnavailable;
@@ -153,7 +155,7 @@ bool PolicyScope::Complete(ChildBase& child, Completion kind, bool daemon) noexc
     return fatal;
   }
   const PolicyTurn turn(policy_turns_, "OnComplete()");
-  // Once it has decided it is not asked again, though the shutdown may not have begun yet.
+  // Once the policy has decided it is not asked again, although the shutdown may not have begun yet.
   if (shut() || policy_turns_.decided) return false;
   child.Publish(kind);
   return policy_turns_.decided = hooks_.on_complete(policy_, child) || fatal;

@@ -35,7 +35,7 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
                                 << limit_.max() << " children run at once; it has to be one at least";
   permits_before = owner->permits_held;
   opened_as = ++owner->scopes_opened;
-  // From here on others may shut it.
+  // From here on other threads may shut it.
   if (PushRecord(*owner, *this)) {
     const CancelCause cause = WhyCancelled(*owner);
     std::lock_guard guard(lock_);
@@ -50,6 +50,8 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
   }
 }
 
+// Also after a Close(), when there is nothing left to do. Children that are left hold the carrier until they have
+// ended.
 ScopeBase::~ScopeBase() {
   CheckOwner("the destruction of a StructuredTaskScope");
   CheckNothingInside({});
@@ -76,7 +78,7 @@ inline void ScopeBase::PlaceChild(ChildBase& child, uint64_t round, uint64_t id)
   child.round_ = static_cast<uint32_t>(round);
 }
 
-// The usual case: the owner forks, and nothing keeps it from it. StartChildChecked() does the same for all cases; by it
+// The usual case: the owner forks, and nothing prevents it. StartChildChecked() does the same for all cases; with it
 // alone fib(30) by Fork takes 7.9 % more instructions. (in_place_joins.cc says how it was counted)
 void ScopeBase::StartChild(ChildBase& child) {
   CallingCarrier carrier;
@@ -91,6 +93,8 @@ void ScopeBase::StartChild(ChildBase& child) {
   carrier.StartHere(child);
 }
 
+// Every case of a fork: by another thread, with a name, a limit, hooks, a shut scope. Leaves the child counted and
+// started, or waiting for its turn, or dropped.
 void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon) {
   policy_turns_.CheckOutside("Fork()");
   ThreadBlock& self = RequireThread("Fork()");
@@ -104,7 +108,7 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
   // A cancelled thread starts nothing except what owes a clean-up. A shutdown that is missed here is seen when the
-  // child is to begin.
+  // child would begin.
   if (shut() || IsCancelled(self)) {
     CancelUnstarted(child, self);
     if (!child.OwesCleanUp()) return child.DropUnstarted();
@@ -120,7 +124,7 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   carrier.StartHere(child);
 }
 
-// Nobody else knows it. Its handle tells why.
+// No other thread knows the child. Its handle will tell why it was not started.
 void ScopeBase::CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept {
   static_cast<void>(child.state.Request());
   if (std::unique_lock guard(lock_); shut()) {

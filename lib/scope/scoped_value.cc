@@ -38,8 +38,8 @@ void BindingNode::Set(const void* bound_key, const void* bound_value, const Bind
   keys_ = Bit(bound_key) | (next == nullptr ? 0 : next->keys_);
 }
 
-// One look at a mask tells most of those that are not bound; what was sought before, from here or from further out, is
-// known at once, bound or not.
+// For most keys that are not bound a look at a mask says so. A key that was sought before, from here or from further
+// out, is answered from the cache, bound or not.
 const BindingNode* BindingNode::Find(const void* sought) const noexcept {
   const uint64_t bit = Bit(sought);
   const uint32_t slot = Hash(sought) % kKnown;
@@ -61,8 +61,8 @@ const BindingNode* BindingNode::Find(const void* sought) const noexcept {
   return found;
 }
 
-// In this node, where it replaces what was known, and in the free slots from here to `end`: a binding that is made in
-// place of this one, and looks for the same, finds it in the next.
+// Writes the answer into this node, where it replaces another, and into the free slots from here to `end`. So a binding
+// that is made later in place of this one, and looks for the same key, finds the answer in the next node.
 void BindingNode::Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept {
   known_[slot].store(known, std::memory_order_relaxed);
   for (const BindingNode* at = outer; at != end; at = at->outer) {

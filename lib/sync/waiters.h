@@ -1,4 +1,4 @@
-// Virtual threads that wait for the same thing: wait_node.h, for control blocks.
+// Virtual threads that wait for the same thing: the queue of wait_node.h, for control blocks.
 //
 // Whoever grants takes the first waiter out under the lock and wakes it afterwards. Whoever cancels a thread takes it
 // out under the lock, if it is still there. So a wait is either granted or cancelled, never both.
@@ -22,7 +22,7 @@ inline bool Waiters::Withdraw(ThreadBlock& thread) noexcept {
   std::lock_guard guard(waiters.lock);
   return waiters.WithdrawLocked(thread);
 }
-// As Grant(), where nothing is handed over.
+// Like Grant(), for waits in which nothing is handed over.
 inline ThreadBlock* Waiters::GrantThread() noexcept {
   WaitNode* const node = Grant();
   return node == nullptr ? nullptr : &ThreadOf(*node);
@@ -47,7 +47,7 @@ bool WaitIn(Waiters& waiters, void* waiting_on, AwaitingFrame frame, const WaitK
       return true;
     }
   }
-  // It was there. We are here because it was not a moment ago, or because this thread has had its share of such luck.
+  // It was there. We are here because it was not a moment ago, or because this thread has used up its turn.
   YieldInstead();
   return true;
 }

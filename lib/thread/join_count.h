@@ -1,4 +1,4 @@
-// How many children a scope still has, and who goes on when there are none.
+// How many children does a scope still have, and which thread goes on when there are none?
 //
 // Most children are forked by the owner of a scope, and run to their end on its carrier while it waits in its join, one
 // after another, each begun where the last one ended. Counting these takes no atomic operation: `local_` belongs to one
@@ -8,25 +8,25 @@
 //   is begun until it ends, wherever it parks and resumes meanwhile. When that child ends, the next one begun in its
 //   place holds the count; if there is nothing to begin, the holder gives the count up by Wait().
 //
-// Everybody else counts in `shared_`: children that end without holding the count, descendants that fork into the
-// scope, and a shutdown that is being carried to the children. The sum of the two is the number of what has not ended,
-// but for daemons while a join waits for the others. (ScopeRecord::ExcludeDaemons)
+// All others count in `shared_`: children that end without holding the count, descendants that fork into the scope, and
+// a shutdown that is being carried to the children. The sum of the two is how many have not ended, except for daemons
+// while a join waits for the other children. (ScopeRecord::ExcludeDaemons)
 //
 //   holder: Wait()    1. merges local_ into shared_ and adds kWaiting, in one step
 //   other:  End()     2. takes one from shared_
 //
 // Whichever of these brings the sum to kWaiting and zero, and takes kWaiting down in the same step, goes on as the
-// owner, or makes it runnable. It happens once for each Wait(): nobody sets kWaiting but the one holder.
+// owner, or makes it runnable. It happens once for each Wait(), because only the holder sets kWaiting.
 //
-// Somebody may add although nothing is left: a canceller that took a child for live which has just ended, and a thread
-// of a scope nested in this one that forks into it. What they add is never overwritten, only added to, and whoever goes
-// on as the owner looks again before the scope goes away (Carrier::CompleteJoin, and the destructor).
+// Two kinds of threads may add although nothing is left: a canceller that took a child for alive which has just ended,
+// and a thread of a nested scope that forks into this one. What they add is never overwritten, only added to, and
+// whoever goes on as the owner looks again before the scope goes away (Carrier::CompleteJoin, and the destructor).
 //
 // Memory ordering: what a child did before End(), or before it ended as the holder, happens before what the owner does
 // after its wait.
 //
-// Instead of waiting to be resumed the owner may hold its OS thread (a destructor): Block() adds kBlocked, and End()
-// says that the last has ended, for somebody to ring it; nothing of the scope may be touched then.
+// A destructor does not wait to be resumed: it holds its OS thread. Block() adds kBlocked, and the End() of the last
+// child returns kRing: its caller rings the owner, and must not touch the scope any more.
 #ifndef WEFT_LIB_THREAD_JOIN_COUNT_H_
 #define WEFT_LIB_THREAD_JOIN_COUNT_H_
 
@@ -45,8 +45,8 @@ inline bool JoinCount::Merge(int64_t flag) noexcept {
   return AddAndConclude(added, WEFT_ORDER("join/3", std::memory_order_acq_rel)) == flag;
 }
 
-// Gives what the sum came to. If that is kWaiting and zero it is taken down in the same step: a shutdown that comes a
-// moment later finds a count that nobody waits for any more.
+// Returns the sum. If that is kWaiting and zero, kWaiting is taken down in the same step, so that a shutdown that comes
+// a moment later finds a count without a waiter.
 inline int64_t JoinCount::AddAndConclude(int64_t added, std::memory_order order) noexcept {
   int64_t count = shared_.load(std::memory_order_relaxed);
   int64_t sum;
@@ -76,7 +76,7 @@ inline bool JoinCount::Drained() noexcept {
 }
 // How many are left, when it looked. relaxed: a number to look at; the join that follows orders what has ended.
 inline int64_t JoinCount::Left() const noexcept { return local_ + shared_.load(std::memory_order_relaxed); }
-// True: all had ended already. False: the count is nobody's until the last one ends.
+// True: all had ended already. False: the count belongs to nobody until the last one ends.
 inline bool JoinCount::Wait() noexcept { return Merge(kWaiting); }
 // The same for an owner that holds its OS thread; until BlockedDrained(), and then Unblock().
 inline bool JoinCount::Block() noexcept { return Merge(kBlocked); }
@@ -88,7 +88,7 @@ inline void JoinCount::Unblock() noexcept { shared_.fetch_sub(kBlocked, std::mem
 
 // ---- Anybody else's.
 inline void JoinCount::Add() noexcept { shared_.fetch_add(1, std::memory_order_relaxed); }
-// As Add(), of several, or of some that are not to be waited for now. (ScopeRecord::ExcludeDaemons)
+// Like Add(), for several. Negative: for children that a join must not wait for now. (ScopeRecord::ExcludeDaemons)
 inline void JoinCount::Add(int64_t count) noexcept { shared_.fetch_add(count, std::memory_order_relaxed); }
 inline JoinCount::Last JoinCount::End() noexcept {
   // [join/2] acq_rel: the release is for whoever brings it to zero, the acquire if that is this one. So it pairs with
@@ -97,7 +97,7 @@ inline JoinCount::Last JoinCount::End() noexcept {
   if (left == kWaiting) return Last::kResume;
   return left == kBlocked ? Last::kRing : Last::kNo;
 }
-// Takes a Wait() back, for an owner that is to leave its join. False: the last one has ended, and the owner will be
+// Takes a Wait() back, for an owner that must leave its join. False: the last one has ended, and the owner will be
 // resumed.
 inline bool JoinCount::Withdraw() noexcept {
   int64_t count = shared_.load(std::memory_order_relaxed);

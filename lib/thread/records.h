@@ -1,4 +1,5 @@
-// How can others walk what a virtual thread has open, while the thread opens and closes it without a lock?
+// How can other threads walk the scopes and boundaries that a virtual thread has open, while it opens and closes them
+// without a lock?
 //
 // A thread keeps a stack of records in its own frames (record.h); `records` points to the innermost. Only the owner of
 // the thread pushes and pops (the thread itself, the carrier that unwinds it, the last child of its join), at every
@@ -82,9 +83,9 @@ template <HasRecords Thread, class Record>
   return thread.state.Observe().attention();
 }
 
-// Waits until no walker is in the middle, and returns look(), called under the lock. Also for a thread that is only
-// watched: who watches for others makes no other fence. Either that walk is over, and what it has requested is seen by
-// `look`; or it comes later, and sees what was pushed or popped.
+// Waits until no walk is under way, and returns look(), called under the lock. Also for a thread that is only watched,
+// because WatchEach() makes no further fence. Either that walk is over, and `look` sees what it has requested; or it
+// comes later, and sees what was pushed or popped.
 template <HasRecords Thread, class Look>
 inline auto LookUnderLock(Thread& thread, Look look) noexcept {
   std::lock_guard guard(thread.records_lock);
@@ -103,7 +104,7 @@ inline auto* InnermostRecord(const Thread& thread) noexcept {
 enum class FencePassed { kNo, kByWatchEach };
 
 // Under the lock, after the request was written to where the thread looks for it: sets `requested`, and makes sure that
-// the thread sees it. `passed`: the caller is called by WatchEach().
+// the thread sees it. `passed`: whether WatchEach() has called the caller.
 template <HasRecords Thread>
 inline void AnnounceRequest(Thread& thread, FencePassed passed) noexcept {
   const ThreadState::Snapshot before = thread.state.Request();
@@ -113,7 +114,7 @@ inline void AnnounceRequest(Thread& thread, FencePassed passed) noexcept {
   HeavyFence(WEFT_ORDER("records/6", std::memory_order_seq_cst));
 }
 
-// Keeps the records of a thread from being freed, and the thread from ending, while it lives: for who only reads.
+// While it lives, the records of a thread are not freed, and the thread does not end. For walkers that only read.
 template <HasRecords Thread>
 class RecordsWatch {
  public:

@@ -24,9 +24,10 @@ struct TimerNode;
 
 // ---- The caller.
 
-// The carrier that it is on, or null: to be compared only.
+// The carrier that the caller is on, or null. Only for comparison.
 const void* CurrentCarrier() noexcept;
-// While it lives there is no current thread here: for user code that a carrier calls for none of them.
+// While it lives, there is no current thread on this OS thread. For user code that a carrier calls on behalf of no
+// thread.
 class WithoutCurrentThread {
  public:
   WithoutCurrentThread() noexcept;
@@ -55,47 +56,46 @@ bool TellUncaughtHandler(const char* where, const absl::Status& status, const st
 
 // ---- Threads.
 
-// Puts a thread that nobody else owns into a run queue: this carrier's, or the inject queue.
+// Puts a thread that the caller owns into a run queue: this carrier's, or the inject queue.
 void MakeRunnable(ThreadBlock& thread) noexcept;
 // Gives a new root its id and its runtime. From here on it can be asked to end.
 void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
-// Makes a prepared thread runnable: its `leaf` is its root frame, or null if Begin() is to make it.
+// Makes a prepared thread runnable. Its `leaf` is its root frame, or null if Begin() makes that.
 void StartThread(ThreadBlock& thread) noexcept;
 // For the census: a parked thread of `runtime` has been woken.
 void CountWake(RuntimeCore& runtime) noexcept;
-// A thread that the caller has taken out of its wait goes on. On any OS thread: the runtime stays until this has
-// returned.
+// Lets a thread go on that the caller has taken out of its wait. Any OS thread may call it: the runtime stays until
+// this has returned.
 void WakeFromOutside(ThreadBlock& thread) noexcept;
 
 // ---- Children of a scope.
 
-// What was counted in the join count of `scope`, and is neither a child nor the owner, has ended: a shutdown that was
-// carried on.
+// Ends what was counted in the join count of `scope` and is no child: a shutdown whose last part was carried out.
 void EndCounted(ScopeRecord& scope) noexcept;
 // Blocks this OS thread, for a destructor that has to wait for children: its carrier runs threads inside `scope`, and
 // nothing else, until all have ended.
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
 
-// ---- The cancellation queue: scopes that still have children to ask. (scope_record.h, ShutDownSome)
+// ---- The cancel queue: scopes that are shut and still have children to ask. (scope_record.h, ShutDownSome)
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
-// Carries on with what is queued, at most a bounded number of children; carriers do the rest between their threads.
-// Call it without locks held.
+// Asks some of the children whose scopes are queued to end, a bounded number; carriers ask the rest between their
+// threads. Call it without locks held.
 void RunShutdowns(RuntimeCore& runtime) noexcept;
 // A part of that.
 void RunShutdownBatch(RuntimeCore& runtime) noexcept;
 // RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.
 void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept;
-// Do shields hide nothing, in a simulation that could not go on otherwise?
+// True in a simulation that could not go on otherwise: shields hide nothing.
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 
-// ---- Time: as RuntimeNow() and RuntimeWallNow(), called by any OS thread.
+// ---- Time: like RuntimeNow() and RuntimeWallNow(), but any OS thread may call these.
 
 int64_t NowOf(RuntimeCore& runtime) noexcept;
 int64_t WallNowOf(RuntimeCore& runtime) noexcept;
 // Called by the current virtual thread. To take it back, from any thread: TimerWheel::Cancel(timer).
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
-// As ArmTimer(), called by any OS thread.
+// Like ArmTimer(); any OS thread may call it.
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
 
 // ---- I/O, called by the current virtual thread.

@@ -25,7 +25,7 @@ ThreadIdentity& ThreadBlock::SetIdentity(ThreadIdentity& made) noexcept {
   while ((place & kKnown) == 0) {
     made.Bind(*this, place);
     // [identity/1] release: pairs with [identity/2], [identity/4], [identity/5], [identity/6] and [identity/7].
-    // [identity/4] acquire, failing: pairs with [identity/1]. Somebody else has made one.
+    // [identity/4] acquire, failing: pairs with [identity/1]. Another thread has made one.
     if (place_.compare_exchange_strong(place, reinterpret_cast<uintptr_t>(&made) + kKnown, std::memory_order_release,
                                        std::memory_order_acquire)) {
       return made;

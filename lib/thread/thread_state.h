@@ -1,4 +1,4 @@
-// The state word of a virtual thread: who may touch a thread that waits, decided by one atomic word.
+// The state word of a virtual thread. One atomic word decides who may touch a thread that waits.
 //
 //   phase             who owns the thread                    edges (by)
 //   kActive           its carrier, or the queue it is in     -> kParked (Park), kNotified (Wake), kEnded (End)
@@ -10,17 +10,17 @@
 //
 // A thread waits in four steps: it observes the word and is not cancelled; it writes down what it waits on; it
 // registers with that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up
-// before the last step makes Park() fail, so that nobody resumes a frame that a carrier still stands in. Every
-// registration is answered by exactly one Wake(), or by a withdrawal under Claim(), never by both: what is waited on
-// decides which (a waiter is unlinked once).
+// before the last step makes Park() fail, so that no frame is resumed while a carrier is still in it. Every
+// registration ends with exactly one Wake(), or with one withdrawal under Claim(), never with both. The object of the
+// wait decides which, because it unlinks a waiter once.
 //
-// A thread that waits for its children is kActive: nobody can take it out of that wait before they have ended, so there
-// is nothing to decide, and whoever ends last resumes it. (join_count.h)
+// A thread that waits for its children is kActive: nothing can end that wait before they have ended, so there is
+// nothing to decide, and the last child resumes it. (join_count.h)
 //
-// Beside the phase: a count of requests, which makes Park() fail if one has come since the thread looked, and three
-// flags that a thread looks at, all at once, wherever it might have to do more than go on (`attention()`):
+// Beside the phase, the word has a count of requests, which makes Park() fail if one has come since the thread looked,
+// and three flags. A thread looks at all three at once wherever it may have to do more than go on (`attention()`):
 //   requested     some boundary of the thread has a request that was not yet delivered;
-//   watched       somebody walks the thread's records: it may free none that it pops before it has had their lock;
+//   watched       another thread walks its records: it must take their lock before it frees one that it pops;
 //   unregistered  its scope does not know it yet, and can ask it nothing: it has to make itself known before it waits,
 //                 passes a checkpoint, or opens anything.
 //
@@ -56,14 +56,14 @@ inline uint32_t ThreadState::WithPhase(uint32_t word, Phase phase) noexcept {
 
 // A request that is missed makes Park() fail.
 inline ThreadState::Snapshot ThreadState::Observe() const noexcept {
-  // [thread/11] acquire: pairs with [thread/10]. Who finds itself no longer watched may free what the watcher has
-  // read.
+  // [thread/11] acquire: pairs with [thread/10]. A thread that finds itself no longer watched may free what the watcher
+  // has read.
   return {word_.load(WEFT_ORDER("thread/11", std::memory_order_acquire))};
 }
 
 // The carrier, after the frame was suspended. `seen` is what the thread observed before it registered. kParked: the
-// thread is somebody else's from now on. kNotified: it was woken already; it goes on. kRequested: a request has come
-// since; look again, with `seen` brought up to date.
+// thread is no longer the caller's. kNotified: it was woken already; it goes on. kRequested: a request has come since;
+// look again, with `seen` brought up to date.
 inline ThreadState::ParkOutcome ThreadState::Park(Snapshot& seen) noexcept {
   // Active, whatever was seen: one that looks again after kRequested may see kNotified, and would park on its
   // wake-up.
@@ -85,8 +85,8 @@ inline ThreadState::ParkOutcome ThreadState::Park(Snapshot& seen) noexcept {
   return ParkOutcome::kRequested;
 }
 
-// Once per registration, by what was waited on. kSchedule: the caller makes the thread runnable. kLeft: somebody else
-// will.
+// Called once per registration, for the object of the wait. kSchedule: the caller makes the thread runnable. kLeft:
+// another thread will.
 inline ThreadState::WakeOutcome ThreadState::Wake() noexcept {
   uint32_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
@@ -148,7 +148,7 @@ inline void ThreadState::Unwatch() noexcept {
   word_.fetch_and(~kWatched, WEFT_ORDER("thread/10", std::memory_order_release));
 }
 
-// The thread itself. relaxed: nobody else looks at this flag.
+// The thread itself. relaxed: no other thread looks at this flag.
 inline void ThreadState::Registered() noexcept { word_.fetch_and(~kUnregistered, std::memory_order_relaxed); }
 inline void ThreadState::NoLongerRegistered() noexcept { word_.fetch_or(kUnregistered, std::memory_order_relaxed); }
 
@@ -172,14 +172,14 @@ inline bool ThreadState::EndCancel(bool withdrawn) noexcept {
 // The thread itself, under its records lock: nothing that was requested is left to deliver.
 inline void ThreadState::ClearRequested() noexcept { word_.fetch_and(~kRequested, std::memory_order_relaxed); }
 
-// The carrier, once. A plain store: the phase is kActive, which nobody else leaves but by Wake(), and a request that
-// is lost came too late.
+// The carrier, once. A plain store: the phase is kActive, which others leave only by Wake(), and a request that is lost
+// came too late.
 inline void ThreadState::End() noexcept {
   // [thread/6] release: pairs with [thread/7].
   word_.store(static_cast<uint32_t>(Phase::kEnded), WEFT_ORDER("thread/6", std::memory_order_release));
 }
-// The carrier, after End(), when nobody else has a reference: there is more to do as this thread. relaxed: nobody
-// else looks.
+// The carrier, after End(), when there is no other reference: there is more to do as this thread. relaxed: no other
+// thread looks.
 inline void ThreadState::Resume() noexcept { word_.store(kUnregistered, std::memory_order_relaxed); }
 inline bool ThreadState::ended() const noexcept {
   // [thread/7] acquire: pairs with [thread/6], before which the thread left its result.

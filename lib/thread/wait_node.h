@@ -3,7 +3,7 @@
 //   struct Waiters : WaitQueue<ThreadBlock> {...};      // what is waited for: a lock, and those that wait (waiters.h)
 //
 // A queue holds nodes, first come, first served. A thread that waits for one thing is its own node: nothing is
-// allocated, and its frame grows by nothing. A thread that waits for several things has one node for each of them, a
+// allocated, and its frame does not grow. A thread that waits for several things has one node for each of them, a
 // WaitCase in the awaiting frame, and one WaitForSeveral for all: a word that says which case was granted.
 //
 // Each wait ends once.
@@ -26,7 +26,7 @@
 // Memory ordering: what the granter did before Wake() happens before what the thread does after its wait. The claim
 // itself orders nothing: the queue's lock and Wake() do.
 //
-// Cost: a node in a queue is a test and a branch dearer to grant than a bare thread.
+// Cost: granting a node takes a test and a branch more than granting a bare thread.
 //
 // Rejected: a node in the frame for every wait, 40 bytes a parked thread; a lock for all cases of a wait in place of
 // the word, which every granter would take inside its queue's. (Go's select has such a word: sudog.isSelect,

@@ -17,23 +17,23 @@
 // any thread, so that an idle carrier can fire what belongs to one that computes. Fire functions run one after the
 // other, on the OS thread of the caller of `FireExpired`, with no lock held: they may call Insert and Cancel, on the
 // node that is firing too. A FireExpired that finds another one running, or is called by a fire function, leaves the
-// work to it and gives 0.
+// work to that one and returns 0.
 //
 // Lifetime of a node. It is not touched by the wheel before `Insert`, and not after one of
-//  * `Cancel` has returned, whatever it gave;
+//  * `Cancel` has returned, true or false;
 //  * `fire` was called, if `cancel_waits` is false: fire may end the node's life, also on another thread before fire
 //    itself has returned, by waking what the node lies in;
 //  * `fire` has returned, if `cancel_waits` is true: such a node lies in something that `Cancel` is called on before it
 //    goes away, and that is told apart from a fire that is still running.
 // Before a node is inserted again, it has fired or was cancelled. The wheel outlives its nodes.
 //
-// `Cancel` gives true if the node was armed: it will not fire. False: it has fired, or was never armed. If its fire
+// `Cancel` returns true if the node was armed: it will not fire. False: it has fired, or was never armed. If its fire
 // function is running at that moment and `cancel_waits` is true, Cancel first waits until it has returned, unless it is
-// called from within; that blocks the OS thread, so such a fire function is short and waits for nobody. If
-// `cancel_waits` is false, Cancel does not wait: what calls it may be what fire is waiting for.
+// called from within; that blocks the OS thread, so such a fire function must be short and must not wait. If
+// `cancel_waits` is false, Cancel does not wait: fire may be waiting for its caller.
 //
-// Memory ordering. What came before `Insert` happens before `fire`. Where Cancel gives false for a node that waits,
-// what fire did happens before Cancel returns. Where it gives true, there was no fire to be ordered with.
+// Memory ordering. What came before `Insert` happens before `fire`. If Cancel returns false for a node with
+// `cancel_waits`, what fire did happens before Cancel returns. If it returns true, there was no fire.
 //
 // Cost: an insert takes 10 ns, with its cancel 13, most of it the lock; a million random timers fire in 0.3 us each,
 // most of it cache misses. A timer moves down one level at a time, at most seven times in its life, when its time comes
@@ -74,11 +74,11 @@ class TimerWheel {
   // Arms `node` to fire when `deadline_ns` has passed. O(1).
   void Insert(TimerNode& node, int64_t deadline_ns) noexcept;
 
-  // O(1), but for the wait that `cancel_waits` asks for. See the preface.
+  // O(1), except for the wait that `cancel_waits` asks for. See the preface.
   bool Cancel(TimerNode& node) noexcept;
 
-  // Fires up to `max` timers whose tick has come, and gives their number. It may stop before that, to keep
-  // the time it takes within `max`: as long as NextDeadline() is not after `now_ns`, there is more to do.
+  // Fires up to `max` timers whose tick has come, and returns how many. It may stop earlier, because it also bounds the
+  // timers that it moves: as long as NextDeadline() is not after `now_ns`, there is more to do.
   int FireExpired(int64_t now_ns, int max) noexcept;
 
   // When FireExpired has to be called next: never more than one tick after the earliest deadline, often before it, and
@@ -141,7 +141,8 @@ class TimerWheel {
   // relaxed: a carrier sees its own changes, and a Cancel that it does not see yet costs a look.
   Atomic<int64_t> next_deadline_ns_{kNoDeadline};
   Atomic<size_t> armed_{0};  // relaxed: a number to look at
-  // A futex word: counts the ends that somebody waited for. relaxed: those look at `firing_` under the lock.
+  // A futex word: counts the ends of fire functions that a Cancel waited for. relaxed: the waiters look at `firing_`
+  // under the lock.
   Atomic<uint32_t> fires_ended_{0};
   List slots_[kSlots];
 };

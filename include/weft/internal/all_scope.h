@@ -27,12 +27,12 @@ class BranchBlock final : public ThreadBlock {
 template <size_t kCount>
 struct AllOf;
 
-// Opened when its branches begin, closed by whoever ends the last of them, before the owner goes on.
+// Opened when its branches begin. Whoever ends the last of them closes it, before the owner goes on.
 class AllScope final : public ScopeRecord {
  public:
   // For await_suspend: opens the scope at `scope`, makes the `count` control blocks at `branches`, and begins the
-  // threads whose unstarted root frames are `roots`. Gives what runs next. A checkpoint: cancelled there, nothing is
-  // made, and the roots are destroyed, unless one of them owes a clean-up.
+  // threads whose unstarted root frames are `roots`. Returns what runs next. A checkpoint: if the owner is cancelled
+  // there, this makes nothing, and destroys the roots, unless one of them owes a clean-up.
   static std::coroutine_handle<> Begin(AllScope* scope, BranchBlock* branches, PromiseBase* const* roots, int32_t count,
                                        AwaitingFrame awaiting) noexcept;
   // The same for two.
@@ -72,8 +72,8 @@ class AllScope final : public ScopeRecord {
   };
 };
 
-// The place for a scope and its branches. Nothing of these is to be destroyed: whoever ends the last branch closes the
-// scope, and a branch that has ended owns nothing.
+// The place for a scope and its branches. Neither needs a destructor: whoever ends the last branch closes the scope,
+// and a branch that has ended owns nothing.
 template <size_t kCount>
 struct AllOf {
   AllOf() noexcept {}

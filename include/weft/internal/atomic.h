@@ -8,8 +8,8 @@
 //  * Plain data is published by a release operation and read after an acquire operation on the same word, never by a
 //    fence. ThreadSanitizer cannot follow fences, and the label at the operation says what pairs with what.
 //  * An order that another one pairs with is written `WEFT_ORDER("deque/2", std::memory_order_release)`, with the label
-//    of the comment that says why. It is the plain constant here. The checker weakens each in turn, and a test of the
-//    component has to fail; a fence takes its label the same way.
+//    of the comment that says why. Here that is the plain constant. The checker weakens each labelled order in turn,
+//    and a test of the component must fail. A fence takes its label the same way.
 //  * An owner's own relaxed store does not continue a release sequence (C++20): where a reader relies on an earlier
 //    release store, every later store to that word is a release store too.
 #ifndef WEFT_INTERNAL_ATOMIC_H_
@@ -30,7 +30,7 @@ namespace weft::internal {
 template <class T>
 using Atomic = std::atomic<T>;
 
-// A word that is nobody's in common, but passes from one thread to another: the checker looks for data races on it.
+// A non-atomic word that is handed from one thread to another. The model checker reports data races on it.
 template <class T>
 using Plain = T;
 

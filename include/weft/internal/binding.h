@@ -1,8 +1,9 @@
 // One binding of a scoped value, in a chain from the innermost outwards. (scoped_value.h)
 //
-// A chain is shared by all threads that have inherited it. It is immutable, but for what a lookup leaves in the nodes
-// that it has passed, for the next one: any thread writes that, and whatever it reads there is true. What is found from
-// a node lies outside of it, was made before it, and stays as long; so a relaxed word is enough. (scoped_value.cc)
+// All threads that have inherited a chain share it. It is immutable, except for a cache: a lookup leaves its answer in
+// the nodes that it passes. Any thread writes there, and every answer that is found there is true. A relaxed word is
+// enough, because a node that is found from another node was made before it and lives at least as long.
+// (scoped_value.cc)
 #ifndef WEFT_INTERNAL_BINDING_H_
 #define WEFT_INTERNAL_BINDING_H_
 
@@ -37,8 +38,8 @@ class BindingNode {
   void Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept;
 
   uint64_t keys_;  // a Bloom filter of those bound from here outwards
-  // What was sought from here or from further in: where it is bound, or that it is not (Unbound()). relaxed: the nodes
-  // are constant, and older than whoever may look from them.
+  // The cache: for keys that were sought from here or from further in, where they are bound, or that they are not
+  // (Unbound()). relaxed: the nodes are constant, and older than any lookup from here.
   mutable Atomic<uintptr_t> known_[kKnown] = {};
 };
 

@@ -11,7 +11,7 @@ namespace weft::internal {
 
 struct PromiseBase;
 
-// `frame` is the awaiting frame: what it awaits is destroyed, then it goes on.
+// `frame` is the awaiting frame: an unwinding destroys what it awaits, and then the frame goes on.
 struct Boundary : Record {
   explicit Boundary(Kind boundary_kind) noexcept : Record(boundary_kind) {}
 

@@ -1,5 +1,5 @@
-// A CancelReason on its way: copied from scope to child to the child's scopes without allocation, and made into a
-// CancelReason where somebody asks. (explain.h)
+// A CancelReason on its way: kept, without allocation, by the boundary that it was requested of and by the scopes that
+// it reaches. It becomes a CancelReason where a caller asks for that. (explain.h)
 #ifndef WEFT_INTERNAL_CANCEL_CAUSE_H_
 #define WEFT_INTERNAL_CANCEL_CAUSE_H_
 

@@ -70,7 +70,7 @@ class CancellableScope : public OpenedScope {
 
   // ---- A child itself.
   void Register(ThreadBlock& child) noexcept;
-  // Nothing can be asked of it from here on.
+  // From here on it cannot be asked to end.
   void Forget(ThreadBlock& child) noexcept;
   void ForgetLocked(ThreadBlock& child) noexcept {
     if (cursor_ == &child) cursor_ = children_.Next(&child);
@@ -80,7 +80,7 @@ class CancellableScope : public OpenedScope {
   // ---- The owner.
   // A new daemon becomes known.
   void AddDaemon(ChildBase& daemon) noexcept;
-  // But for daemons.
+  // Have all children ended, except the daemons?
   bool AllEnded() noexcept;
 
   // ---- Guarded by lock_.

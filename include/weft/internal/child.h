@@ -66,7 +66,7 @@ class ChildBase : public ThreadBlock {
   // [child/2] release: pairs with [child/1].
   void Publish(Completion completion) noexcept { completion_.store(completion, std::memory_order_release); }
 
-  // Instead of a run, by who forks: it is cancelled.
+  // Instead of a run, called by the thread that forks: the child is cancelled.
   void DropUnstarted() noexcept;
 
   // ---- The end of the run, when the closure is gone. (child.cc)
@@ -85,7 +85,7 @@ class ChildBase : public ThreadBlock {
   // These go on behind what is a ThreadBlock's.
   Atomic<Completion> completion_{Completion::kUnavailable};
   bool shown_to_owner_ = false;
-  Atomic<bool> taken_{false};  // relaxed: who asks while another thread takes the value races for the value itself
+  Atomic<bool> taken_{false};  // relaxed: asking while another thread takes the value is a race for the value itself
   // Of fork and join, in its scope: the id of the first child of the round, modulo 2^32. The address of the scope may
   // be used again, by one with rounds of its own; of ids that are 2^32 apart nobody has the first in hand still.
   uint32_t round_ = 0;

@@ -1,5 +1,5 @@
-// Which compilers Weft can be trusted with, and how they are to be called. Every header includes this one before
-// anything else, so that a compiler that is refused says so first, and says nothing else.
+// Which compilers are known to compile Weft correctly, and with which options? Every header includes this one before
+// anything else, so that a compiler that is refused prints that first, and nothing else.
 //
 // GCC 12 accepts Weft and then miscompiles the coroutines written with it. These are ordinary programs:
 //   co_await Aggregate{...}                    the aggregate's members are destroyed twice
@@ -24,7 +24,7 @@ expressions, co_await a && co_await b). Compile with clang 19 or newer."
 #endif
 
 #ifdef WEFT_REFUSED
-// A compiler goes on behind an #error, with all that it has to say of what it cannot read. Here it ends.
+// After an #error a compiler would go on, and complain of everything that it cannot read. Here it stops.
 #include "weft/the_compiler_is_refused_see_the_error_above"
 #endif
 
@@ -42,9 +42,9 @@ expressions, co_await a && co_await b). Compile with clang 19 or newer."
 #define WEFT_LIFETIME_CAPTURE_BY(owner)
 #endif
 
-// Before a function that a fast path calls once in a while: it preserves all registers but those that it returns a
-// value in, so that its caller need not save any for the case that it is called. Called from Weft's own sources only,
-// which are compiled with -fno-plt (bazel/weft.bzl): what binds a call at its first use preserves less.
+// Before a function that a fast path seldom calls: the function preserves all registers except those that return its
+// value, so that the fast path saves none for it. Called from Weft's own sources only, which are compiled with -fno-plt
+// (bazel/weft.bzl), because lazy binding preserves fewer registers.
 #define WEFT_RARE __attribute__((cold, noinline, preserve_most))
 
 #endif  // WEFT_INTERNAL_COMPILER_H_

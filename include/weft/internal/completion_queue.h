@@ -1,4 +1,4 @@
-// The subtasks of a scope that have completed and that its owner has not taken yet, in the order of their ends.
+// The subtasks of a scope that have completed and that its owner has not taken yet, in the order in which they ended.
 #ifndef WEFT_INTERNAL_COMPLETION_QUEUE_H_
 #define WEFT_INTERNAL_COMPLETION_QUEUE_H_
 
@@ -20,17 +20,18 @@ class CompletionQueue {
   CompletionQueue() = default;
   CompletionQueue(const CompletionQueue&) = delete;
   CompletionQueue& operator=(const CompletionQueue&) = delete;
-  ~CompletionQueue();  // those that nobody has taken
+  ~CompletionQueue();  // releases the subtasks that were not taken
 
-  // Who forks: one more subtask is to come.
+  // Called by the thread that forks: one more subtask will come.
   void Forked() noexcept;
-  // The carrier on which it has ended: it comes, with a reference of its own, or, if it was cancelled, it does not.
+  // Called by the carrier on which the subtask has ended. The queue takes a reference; if the subtask was cancelled, it
+  // will not come.
   void Ended(ChildBase& child, bool completed) noexcept;
 
-  // The owner's wait: over when there is a subtask to take, or none is to come. A checkpoint.
+  // The owner's wait: over when there is a subtask to take, or none will come. A checkpoint.
   bool AwaitReady() noexcept;
   void Suspend(AwaitingFrame frame) noexcept;
-  // After the wait: the first, with its reference; null if none is to come.
+  // After the wait: the first subtask, with its reference; null if none will come.
   ChildBase* Take() noexcept;
 
  private:

@@ -1,9 +1,8 @@
 // How many children of a scope run at once (ScopeOptions::max_concurrency), and which of them wait for their turn.
 // Guarded by the scope's lock.
 //
-// Children beyond the limit wait, in the order of their forks, until one that runs has ended. After a shutdown those
-// that wait are started all the same: they end before they begin. Those that owe a clean-up do begin, and so keep to
-// the limit.
+// Children beyond the limit wait, in the order of their forks, until one that runs has ended. After a shutdown they are
+// started only to end at once. But those that owe a clean-up do begin, and so keep to the limit.
 #ifndef WEFT_INTERNAL_CONCURRENCY_LIMIT_H_
 #define WEFT_INTERNAL_CONCURRENCY_LIMIT_H_
 
@@ -23,22 +22,23 @@ class ConcurrencyLimit {
   explicit ConcurrencyLimit(int max) noexcept : max_(max) {}
   ConcurrencyLimit(const ConcurrencyLimit&) = delete;
   ConcurrencyLimit& operator=(const ConcurrencyLimit&) = delete;
-  ~ConcurrencyLimit() {}  // nobody waits
+  ~ConcurrencyLimit() {}  // no child waits
 
   // Constant: any thread, without the lock.
   int max() const noexcept { return max_; }
   bool unlimited() const noexcept { return max_ == ScopeOptions::kUnlimited; }
 
-  // A new child, where there is a limit. True: the caller starts it. False: it waits. `shut`: the scope is.
+  // For a new child, if there is a limit. True: the caller starts it. False: it waits. `shut`: whether the scope is
+  // shut.
   [[nodiscard]] bool Admit(ChildBase& child, bool shut) noexcept;
-  // One has ended. Returns the one that the caller starts in its place, or null.
+  // A child has ended. Returns the child that the caller starts in its place, or null.
   ChildBase* NextAfter(const ChildBase& ended, bool shut) noexcept;
 
   bool anybody_waits() const noexcept { return !waiting_.empty(); }
   // The scope is shut, once.
   void BeginShutdown() noexcept { ::new (&owing_) ThreadQueue; }
-  // After that, if anybody waits: takes out the first. Returns it if the caller must start it; otherwise it owes a
-  // clean-up, and waits on.
+  // After that, while any child waits: takes out the first. Returns it if the caller must start it; otherwise it owes a
+  // clean-up, and goes on waiting.
   ChildBase* TakeForShutdown() noexcept;
 
  private:

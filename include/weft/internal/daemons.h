@@ -27,7 +27,7 @@ class Daemons {
 
   // One is about to start, and has been counted by the owner.
   void Started() noexcept { ++running_; }
-  // One has ended, but for its very end, until which it is counted.
+  // One has ended, except for its last step, until which it counts.
   void Ended(JoinCount& children) noexcept;
   void Exclude(JoinCount& children) noexcept;
   // False: they are included already.

@@ -18,7 +18,7 @@ class ThreadBlock;
 struct WantedTag;
 struct DrainTag;
 
-// Who has got a permit, and how many scopes it had opened by then.
+// Which thread has got a permit, and how many scopes it had opened by then.
 struct PermitReceipt {
   ThreadKey thread;
   uint32_t scopes_opened = 0;

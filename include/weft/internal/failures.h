@@ -26,7 +26,7 @@ class Failures {
   Failures& operator=(const Failures&) = delete;
   ~Failures();
 
-  // Counts it. True: it is kept, with a reference of its own.
+  // Counts a failure. True: the child is kept, with a reference of its own.
   bool Add(ChildBase& child) noexcept;
   // The same for a fork for which there was no memory.
   void AddUnallocated() noexcept;
@@ -34,7 +34,7 @@ class Failures {
   // Any thread, without the lock: exact after a join.
   bool none() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
 
-  // What there is, in the order of their ends. Those that are kept stay as long as the scope.
+  // The failures, in the order in which the children ended. Those that are kept live as long as the scope.
   struct Found {
     std::array<const ChildBase*, kMostKept> kept;
     size_t kept_count = 0;

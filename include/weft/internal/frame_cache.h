@@ -6,8 +6,8 @@
 // From lists of the calling OS thread, without atomics, up to 4 KiB; above that from `operator new`. How the lists are
 // kept in balance: lib/coro/frame_cache.h.
 //
-// Failure: `AllocateFrame` throws std::bad_alloc, or gives nullptr where Weft was built without exceptions;
-// `AllocateFrameNoThrow` gives nullptr always. `FreeFrame` never allocates and never fails.
+// Failure: `AllocateFrame` throws std::bad_alloc, or returns nullptr where Weft was built without exceptions.
+// `AllocateFrameNoThrow` always returns nullptr. `FreeFrame` never allocates and never fails.
 //
 // Who may call: any thread, at any time, also during thread exit and static destruction. The memory may be freed by
 // another thread than the one that allocated it; the caller orders the two, as with `operator delete`. `size` is the
@@ -36,7 +36,7 @@ inline void FreeFrame(void* frame, size_t size) noexcept;
 [[nodiscard]] inline void* AllocateFrameNoThrow(size_t size, size_t alignment) noexcept;
 inline void FreeFrame(void* frame, size_t size, size_t alignment) noexcept;
 
-// Ends the program: where exceptions are off, nobody can be told.
+// Ends the program: without exceptions there is no way to report it.
 [[noreturn, gnu::cold]] void DieOutOfMemory(size_t size, const char* what) noexcept;
 
 // --------------------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-// What can be given where a Task is wanted: a Task, or whatever a Task can await; and how that becomes one.
+// What can be passed where a Task is wanted: a Task, or whatever a Task can await. And how the latter becomes a Task.
 //
 //   template <IntoTask A>
 //   auto WithTimeout(absl::Duration timeout, A&& task) { return Timed<ValueOf<A>>(timeout, AsTask(std::move(task))); }
 //
-// An awaitable of Weft's waits for nothing before it is awaited, and can be moved until then. So it is moved into the
-// frame of a Task, and awaited there: what was given may be a temporary that is gone by then.
+// An awaitable of Weft's does nothing before it is awaited, and can be moved until then. So it is moved into the frame
+// of a Task, and awaited there. It cannot stay where it is: it may be a temporary.
 //
 // Cost: none for a Task, one frame from the cache for anything else.
 //
@@ -38,7 +38,7 @@ decltype(auto) AwaiterOf(A&& awaitable) {
 template <class R>
 using TaskResult = std::conditional_t<std::is_lvalue_reference_v<R>, R, std::remove_cvref_t<R>>;
 
-// What a Task<...> that awaits an A gives.
+// The result of a Task that awaits an A.
 template <class A>
 using AwaitedResult = TaskResult<decltype(AwaiterOf(std::declval<A>()).await_resume())>;
 
@@ -50,7 +50,8 @@ concept IntoTask =
     !std::is_const_v<std::remove_reference_t<A>> &&            // the awaitable is consumed, so it must not be const
     std::is_move_constructible_v<std::remove_reference_t<A>>;  // the awaitable must be movable
 
-// Of what is none it is there too, so that the compiler comes to say so: it looks at a function's result first.
+// Defined for all types, because the compiler looks at a function's result first; then it reports that the type is no
+// IntoTask.
 template <class A>
 struct ValueOfTask {
   using Type = void;
@@ -67,11 +68,11 @@ struct ValueOfTask<Task<T>> {
 template <class A>
 using ValueOf = typename ValueOfTask<std::remove_cvref_t<A>>::Type;
 
-// What gives such a thing when it is called so.
+// What returns an IntoTask when it is called with these arguments.
 template <class F, class... Args>
 concept GivesTask = std::invocable<F, Args...> && IntoTask<std::invoke_result_t<F, Args...>>;
 
-// The T of the Task that a call gives.
+// The T of the Task that a call returns.
 template <class F, class... Args>
 using ValueOfCall = ValueOf<std::invoke_result_t<F, Args...>>;
 

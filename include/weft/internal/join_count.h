@@ -41,8 +41,7 @@ class JoinCount {
   inline int64_t AddAndConclude(int64_t added, std::memory_order order) noexcept;
 
   Plain<int64_t> local_;
-  // relaxed: what is added or taken back by somebody who knows that the scope stays, and first looks of a
-  // compare-exchange.
+  // relaxed: for additions by a thread that knows that the scope stays, and for first looks of a compare-exchange.
   Atomic<int64_t> shared_{0};
 };
 

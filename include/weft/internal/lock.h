@@ -8,14 +8,14 @@
 // Members: `lock()`, `try_lock()`, `unlock()`. Not recursive. Any thread; the one that locked unlocks. All are
 // `noexcept`, allocate nothing and leave `errno` alone.
 //
-// Lifetime: a thread that holds the lock, or knows that nobody else is going to lock it, may unlock it and destroy it
-// at once, even while the previous holder is still within its `unlock()`. That holder touches no memory after its
+// Lifetime: a thread that holds the lock, or knows that no other thread will lock it, may unlock it and destroy it at
+// once, even while the previous holder is still within its `unlock()`. That holder touches no memory after its
 // exchange: all that may follow is a futex wake, which only names the address. If the memory has been reused for
 // another futex word, its waiter sees one spurious wake-up, which every futex wait of Weft tolerates; if it has been
 // unmapped, the kernel says EFAULT, which is ignored.
 //
 // Memory ordering: what a thread did before `unlock()` happens before what the next holder does after `lock()`, or
-// after a `try_lock()` that gave true.
+// after a `try_lock()` that returned true.
 //
 // Cost: two locked instructions a critical section when free. A waiter spins for about a microsecond and then sleeps
 // in the kernel. (The states of the word, and what was rejected: lib/os/lock.cc.)
@@ -49,8 +49,8 @@ class Lock {
   }
 
   void unlock() noexcept {
-    // [lock/2] release: pairs with [lock/1] and [lock/3]. An exchange, for it must learn whether somebody sleeps in the
-    // same step that frees the lock: afterwards the word may be gone.
+    // [lock/2] release: pairs with [lock/1] and [lock/3]. An exchange, because the step that frees the lock must also
+    // tell whether a thread sleeps: afterwards the word may be gone.
     if (word_.exchange(kFree, WEFT_ORDER("lock/2", std::memory_order_release)) == kContended) WakeOne(word_);
   }
 

@@ -1,4 +1,5 @@
-// A Task whose result the compiler does not let be dropped: what StructuredTaskScope::JoinFor() gives. (scope.h)
+// A Task whose result must not be dropped, which the compiler reports. StructuredTaskScope::JoinFor() returns one.
+// (scope.h)
 #ifndef WEFT_INTERNAL_NODISCARD_TASK_H_
 #define WEFT_INTERNAL_NODISCARD_TASK_H_
 

@@ -2,13 +2,13 @@
 //
 //   state     Fork                          Join    Shutdown   a request to it          Close
 //   kOpen     starts a child                waits   -> kShut   -> kShut                 -> kShut, then as there
-//   kShut     starts what owes a clean-up   waits   nothing    reaches who was spared   waits, then -> kClosed
+//   kShut     starts what owes a clean-up   waits   nothing    reaches a spared child   waits, then -> kClosed
 //   kClosed   CHECK                         CHECK   CHECK      nothing                  CHECK
 //
 // A request comes from the owner's cancellation, a policy's decision, or the scope's timeout. The destructor takes each
 // state: it sends a request and waits, where children are left. (cancellable_scope.h says what a shutdown does.)
 //
-// Rounds, as in the JDK: the first Fork() after a completed Join() opens a new round; the owner may look at a subtask
+// Rounds, like in the JDK: the first Fork() after a completed Join() opens a new round; the owner may read a subtask
 // once a Join() of its round has completed.
 #ifndef WEFT_INTERNAL_OPENED_SCOPE_H_
 #define WEFT_INTERNAL_OPENED_SCOPE_H_
@@ -91,9 +91,8 @@ class OpenedScope : public ScopeRecord {
   [[noreturn, gnu::cold, gnu::noinline]] void DieOfOther(const char* what) const;
   [[gnu::cold, gnu::noinline]] void CheckOnlyBoundariesInside(std::source_location closed_at) const;
 
-  // ---- The owner's.
-  // Threads of a scope nested in this one may fork into it, and read it. relaxed: one writer; who reads it was started
-  // after the round began.
+  // ---- The owner's. Threads of a scope nested in this one may fork into it, and read it. relaxed: one writer; readers
+  // were started after the round began.
   Atomic<uint64_t> fork_round_{0};
   uint64_t last_join_completed_ = 0;
 };

@@ -2,7 +2,7 @@
 //
 // An Operation is embedded in the awaiter that waits for it. It is bound to the driver it was started on, not to its
 // descriptor and not to the virtual thread, which may resume on any carrier. From Driver::Start() until complete() the
-// kernel may own the operation and its buffer; nobody destroys either. (lib/driver/driver.h)
+// kernel may own the operation and its buffer; neither may be destroyed. (lib/driver/driver.h)
 //
 // What is wanted is an IoRequest: a code, and the member of the union that the codes of its family use.
 //

@@ -19,11 +19,12 @@
 
 namespace weft::internal {
 
-// What a scope's policy has to do with the forks and the ends of its subtasks. (policy.h)
+// What a scope calls of its policy, when subtasks are forked and when they end. (policy.h)
 struct PolicyHooks {
   bool shut_down_on_failure = false;
   bool takes_any_subtask = false;  // on_complete is for subtasks of every type
-  // Null: nothing to do. Under the policy lock; the first may throw, the second gives whether to shut the scope down.
+  // Null: nothing to do. Called in a turn of the policy. The first may throw; the second returns whether to shut the
+  // scope down.
   void (*on_fork)(void* policy, ChildBase& child) = nullptr;
   bool (*on_complete)(void* policy, ChildBase& child) noexcept = nullptr;
 };
@@ -43,16 +44,17 @@ class PolicyScope : public CancellableScope {
   void AnnounceFork(ChildBase& child);
   // The same, for a fork for which there was no memory: returns a subtask that has failed, with a reference.
   ChildBase& FailFork(bool daemon);
-  // The child itself, at its end, after which its carrier counts it.
+  // Called by the child at its end. Afterwards its carrier counts it.
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
-  // The owner, after a join. `with_timeout`: one by which the scope was shut down counts as the first failure.
+  // The owner, after a join. `with_timeout`: if the scope's own timeout has shut it down, that counts as the first
+  // failure.
   Outcome MakeOutcome(bool with_timeout);
 
   // ---- Constant.
   const PolicyHooks& hooks_;
   void* const policy_;
-  CompletionQueue* const completions_;  // null: nobody asks which is next
-  const bool quiet_;  // nothing follows from the success of a child that the scope has not heard of
+  CompletionQueue* const completions_;  // null: the scope has no NextCompleted()
+  const bool quiet_;  // nothing follows from the success of a child that the scope does not list
 
   PolicyTurns policy_turns_;
 

@@ -1,8 +1,8 @@
 // What every Weft coroutine frame begins with, and where its result goes.
 //
-// A frame knows the frame that awaits it, or the virtual thread whose root it is, and the slot where its result is to
-// be put. Once started, a frame belongs to itself: it destroys itself when it has ended, or is destroyed by unwinding,
-// leaf first, along the chain of parents. Nothing else destroys a started frame, so nothing is destroyed twice.
+// A frame knows the frame that awaits it, or the virtual thread whose root it is, and the slot for its result. Once
+// started, a frame belongs to itself: it destroys itself when it has ended, or an unwinding destroys it, leaf first,
+// along the chain of parents. Nothing else destroys a started frame, so nothing is destroyed twice.
 #ifndef WEFT_INTERNAL_PROMISE_H_
 #define WEFT_INTERNAL_PROMISE_H_
 
@@ -23,7 +23,7 @@
 
 namespace weft::internal {
 
-// AllocateFrame(), which throws std::bad_alloc; where exceptions are off there is nobody to tell.
+// AllocateFrame(), which throws std::bad_alloc. Where exceptions are off, a lack of memory ends the program.
 inline void* AllocateOrDie(size_t size, size_t alignment, const char* what) {
   void* memory = AllocateFrame(size, alignment);
 #if !WEFT_EXCEPTIONS
@@ -48,7 +48,7 @@ struct FrameMemory {
   }
 };
 
-// An object that may lie in a frame, where the compiler may have missed its alignment, is where it ought to be.
+// CHECKs the alignment of an object that may lie in a frame: the compiler may have missed it.
 void CheckAligned(const void* object, size_t alignment) noexcept;
 template <class T>
 void CheckInFrame(const T* object) noexcept {
@@ -78,7 +78,7 @@ class ResultSlot {
     ::new (static_cast<void*>(std::addressof(value_))) Stored(std::forward<Args>(args)...);
     state_ = State::kValue;
   }
-  // A value that was set before is dropped: a destructor of a local has thrown after `co_return`.
+  // Drops a value that was set before: a destructor of a local has thrown after `co_return`.
   void SetException(std::exception_ptr exception) noexcept {
     Reset();
     ::new (static_cast<void*>(std::addressof(exception_))) std::exception_ptr(std::move(exception));
@@ -130,8 +130,8 @@ class ResultSlot {
 
 class ThreadBlock;
 
-// The root frame of `thread` has ended and is gone; its result is in its slot. Gives what the carrier runs next on this
-// stack. (in_place_joins.cc)
+// The root frame of `thread` has ended and is gone; its result is in its slot. Returns what the carrier runs next on
+// this stack. (in_place_joins.cc)
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
 
 // A destructor that an unwinding runs must not throw: a CHECK. Clang's frames take what it throws for an exception of
@@ -141,17 +141,17 @@ void CheckMayFail() noexcept;             // a coroutine has thrown what it does
 
 using DestroyFunction = void(void* frame);
 
-// What a frame begins with, in clang's ABI as in that of the others.
+// What a frame begins with, in clang's ABI and in those of other compilers.
 struct FrameHeader {
   void (*resume)(void* frame);
   DestroyFunction* destroy;
 };
 
-// Destroys a frame that owes a clean-up and has not begun. That it is the one to do so is what tells such a frame from
-// others, which pay nothing for it. (OwingTaskPromise)
+// Destroys a frame that owes a clean-up and has not begun. Such a frame is recognised by this destroy function.
+// (Rejected: a bit in every promise. It would cost each frame an instruction, and each root two.) (OwingTaskPromise)
 void DestroyOwing(void* frame);
-// Puts it there, and gives what stood there; puts that back. Never inline: where a coroutine makes its promise, that is
-// a local variable to the compiler for a while, before which there is nothing that could be written to.
+// BeginOwing() puts it there, and returns what was there; EndOwing() puts that back. Never inlined: while a coroutine
+// makes its promise, the promise is a local variable to the compiler, in front of which there is no header to write to.
 struct PromiseBase;
 DestroyFunction* BeginOwing(PromiseBase& promise) noexcept;
 void EndOwing(PromiseBase& promise, DestroyFunction* destroy) noexcept;
@@ -163,7 +163,7 @@ struct PromiseBase : FrameMemory {
   ThreadBlock& thread() const noexcept { return *reinterpret_cast<ThreadBlock*>(up_ - kRoot); }  // of a root
   void SetParent(PromiseBase& awaiting) noexcept { up_ = reinterpret_cast<uintptr_t>(&awaiting); }
   void MakeRoot(ThreadBlock* of) noexcept { up_ = reinterpret_cast<uintptr_t>(of) + kRoot; }
-  // Its destructors are about to run, by an unwinding: it ends no more.
+  // An unwinding is about to run its destructors: the frame will not end by itself.
   void Doom() noexcept { up_ = kRoot; }
   bool doomed() const noexcept { return up_ == kRoot; }
 
@@ -171,13 +171,12 @@ struct PromiseBase : FrameMemory {
   std::coroutine_handle<> Handle() noexcept { return std::coroutine_handle<PromiseBase>::from_promise(*this); }
   FrameHeader& header() noexcept { return *static_cast<FrameHeader*>(Handle().address()); }
 
-  // Until it begins: does it owe a clean-up? Then it begins wherever it is to be run, also in a thread that is
-  // cancelled by then. (finally.h)
+  // Until it begins: does it owe a clean-up? Then it begins also in a thread that is cancelled by then. (finally.h)
   bool owes_clean_up() noexcept { return header().destroy == &DestroyOwing; }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
-  // The frame is over: it goes away and its parent goes on, or whatever the carrier has to run when a root ends.
+  // The end of a frame: it is destroyed, and its parent goes on, or, for a root, what EndRootFrame() returns.
   struct FinalAwaiter {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -202,8 +201,8 @@ struct PromiseBase : FrameMemory {
   uintptr_t up_;  // set before the frame is started
 };
 
-// A frame that is suspended, and where: the co_await that it is in. An awaiter learns that for nothing, by a parameter
-// of its await_suspend that the compiler knows the value of, and only when it suspends:
+// A frame that is suspended, and the co_await that it is in. An awaiter gets the latter at no cost, and only when it
+// suspends, by a parameter of its await_suspend whose value the compiler knows:
 //   bool await_suspend(std::coroutine_handle<Promise> frame,
 //                      std::source_location where = std::source_location::current())
 struct AwaitingFrame {
@@ -221,9 +220,9 @@ concept WeftPromise = std::is_base_of_v<PromiseBase, Promise>;  // only a weft::
 template <class A>
 concept WeftAwaitable = requires { typename std::remove_cvref_t<A>::WeftAwaitable; };
 
-// What derives from this gives an R when it is awaited. (The compiler shows the line of what is deleted to who has
-// forgotten that. It is for what an R can become alone: other people's operator co_await and operator new take what
-// would become anything.)
+// A class that derives from this yields an R when it is awaited. (The compiler shows the deleted line to code that has
+// forgotten the co_await. It converts only to what an R converts to: otherwise other libraries' operator co_await and
+// operator new would accept it.)
 template <class R>
 struct GivesWhenAwaited {
   template <class To>

@@ -1,4 +1,4 @@
-// A range of tasks, or of what becomes tasks, as All(), Race() and Any() take it: they are moved out of it.
+// The ranges of tasks that All(), Race() and Any() take, and move the tasks out of.
 #ifndef WEFT_INTERNAL_RANGE_OF_TASKS_H_
 #define WEFT_INTERNAL_RANGE_OF_TASKS_H_
 
@@ -42,7 +42,7 @@ auto TasksOf(R&& range) {
   for (auto&& element : range) tasks.push_back(AsTask(std::move(element)));
   return tasks;
 }
-// A vector that is given away is taken as it is.
+// A vector that is passed by std::move() is taken as it is.
 template <class T>
 std::vector<Task<T>> TasksOf(std::vector<Task<T>>&& tasks) {
   return std::move(tasks);

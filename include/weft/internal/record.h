@@ -1,8 +1,8 @@
 // What a virtual thread has open, innermost first: scopes, and the boundaries at which a cancellation stops.
 //
 // The records of a thread lie in its own frames and form one stack. Only the thread itself (or the carrier that unwinds
-// it) pushes and pops, without a lock as long as nobody looks; others, who bring a request to cancel, walk the stack
-// under the thread's records lock, having made sure that the thread knows of it (records.h).
+// it) pushes and pops, without a lock unless another thread looks. Other threads, which bring a request to cancel, walk
+// the stack under the thread's records lock, after they have made sure that the thread knows of it (records.h).
 #ifndef WEFT_INTERNAL_RECORD_H_
 #define WEFT_INTERNAL_RECORD_H_
 

@@ -173,7 +173,7 @@ class ScopeBase : public PolicyScope {
   void StartWithinLimit(ChildBase& child) noexcept;
   void BeginClose(std::source_location where);
 
-  const bool plain_forks_;  // nothing but starting the child is to be done
+  const bool plain_forks_;  // a fork only starts the child
 };
 
 // The owner waits until all children have ended.

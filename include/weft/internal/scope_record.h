@@ -1,4 +1,4 @@
-// What a scope is to those below it: a record with children, a join count, and a table of what it can be asked.
+// What a scope is to the lower layers: a record with children, a join count, and a table of what it can be asked to do.
 //
 // StructuredTaskScope, All and StopOnCancel are such records (scope_base.h, all_scope.h, stop_token.h).
 #ifndef WEFT_INTERNAL_SCOPE_RECORD_H_
@@ -26,29 +26,30 @@ class ThreadBlock;
 // dispatch would reach the wrong override; hence an explicit table.
 class ScopeRecord : public Record {
  public:
-  // Any thread, under the owner's records lock, or the owner itself. Starts no more children and asks those there are
-  // to end. Idempotent.
+  // Called under the owner's records lock, or by the owner. From here on the scope starts no children, and asks those
+  // that it has to end. Idempotent.
   void RequestShutdown(const CancelCause& cause) noexcept { operations_.request_shutdown(*this, cause); }
-  // Carries a shutdown on to at most `max` children; false if there are more. Called by whoever drains the runtime's
-  // cancel queue, until it returns true, which is the last touch.
+  // Brings a shutdown to at most `max` more children. Returns false if there are more. Whoever drains the runtime's
+  // cancel queue calls it until it returns true, after which it must not touch the scope.
   bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
-  // The thread `child` of this scope itself: makes it known, so that it can be asked to end; asks it at once if the
-  // scope is shut.
+  // Called by `child`, a thread of this scope: enters it in the list, so that it can be asked to end; asks it at once
+  // if the scope is shut.
   void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
   // Why it has asked its children to end, as `asker`; it has by now. Any thread.
   CancelCause CauseFor(Asker asker) const noexcept { return operations_.cause_for(*this, asker); }
-  // For dumps: calls visit(child, argument) for every child that is known and has not ended, under the scope's lock.
+  // For dumps: calls visit(child, argument) for every child that is listed and has not ended, under the scope's lock.
   void ForEachChild(void (*visit)(ThreadBlock& child, void* argument), void* argument) noexcept {
     operations_.for_each_child(*this, visit, argument);
   }
-  // Where it has daemons. The owner, before it waits in a join: from here on only the others count. Whoever was the
-  // last of these, before the owner goes on: asks the daemons to end, which count again. Whoever takes the owner out of
-  // its wait: they count again. The last two may be called when there was no wait, and do nothing then.
+  // For scopes with daemons. ExcludeDaemons() is called by the owner before it waits in a join: from here on only the
+  // other children count. EndDaemons() is called after the last of these has ended, before the owner goes on: the
+  // daemons count again, and are asked to end. IncludeDaemons() is called by whoever takes the owner out of its wait:
+  // the daemons count again. The last two do nothing if there was no wait.
   void ExcludeDaemons() noexcept { operations_.exclude_daemons(*this); }
   void EndDaemons() noexcept { operations_.end_daemons(*this); }
   void IncludeDaemons() noexcept { operations_.include_daemons(*this); }
-  // How its owner waits, unwinding, until the children have ended, if somebody may press it (drain.h); null if nobody
-  // may. The owner alone. SetPatience: presses it at `deadline_ns`; kept until EndPatience().
+  // The owner's wait for the children during an unwinding, if it can be pressed (drain.h); else null. For the owner
+  // only. SetPatience() presses it at `deadline_ns`, unless EndPatience() comes first.
   Drain* drain() noexcept { return operations_.drain == nullptr ? nullptr : operations_.drain(*this); }
   void SetPatience(int64_t deadline_ns) noexcept { operations_.set_patience(*this, deadline_ns); }
   void EndPatience() noexcept { operations_.end_patience(*this); }
@@ -59,14 +60,14 @@ class ScopeRecord : public Record {
   bool shut() const noexcept { return state_.load(std::memory_order_relaxed) != State::kOpen; }
 
   const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
-  // Of the join that waits, written by the owner before it does. The owner is parked, because something that is
-  // requested inside the scope is to interrupt it; it is woken, not resumed.
+  // About the join that waits; written by the owner before it waits. True: the owner is parked, so that a request
+  // inside the scope can interrupt it; it is woken, not resumed.
   bool owner_parked = false;
-  // Some of its children are daemons: a join waits for the others, then ends these and waits for them. Written by the
-  // owner while it does not wait.
+  // Some of its children are daemons: a join waits for the others, then ends the daemons and waits for them. Written by
+  // the owner while it does not wait.
   bool has_daemons = false;
-  // Of a ScopeBase, otherwise not set: how many permits the owner holds that it has got before
-  // (ThreadBlock::permits_held), and its scopes_opened, with this one.
+  // Set only for a ScopeBase: how many permits the owner held when it opened the scope (ThreadBlock::permits_held), and
+  // its scopes_opened, this scope included (`opened_as`).
   uint8_t permits_before;
 
  protected:

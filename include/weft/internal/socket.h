@@ -27,8 +27,8 @@ namespace weft::internal {
 // net::IsClosed().
 absl::Status SocketStatus(int error, absl::string_view what);
 
-// Owns a socket: its destructor, or another one that is moved onto it, closes it. What is pending on it is ended then,
-// and may go on to use its own reference. Moved from: has none.
+// Owns a socket. The destructor closes it, and so does a move of another one onto it. Pending operations end then; they
+// keep their own references. Moved from: has none.
 class Socket {
  public:
   Socket() noexcept = default;
@@ -50,11 +50,11 @@ class Socket {
   // Any thread may call these at once.
   bool is_open() const noexcept;
   void Close() noexcept;
-  // Its number; -1: closed, or moved from. Who looks must see to it that nobody closes it meanwhile.
+  // Its number; -1: closed, or moved from. The caller must make sure that no thread closes it meanwhile.
   int native_handle() const noexcept;
-  // For one who goes on after this object is gone. CHECKs that it was not moved from.
+  // For callers that go on after this object is gone. CHECKs that it was not moved from.
   DescriptorRef Share(const char* what) const noexcept;
-  // Same, for one operation. None if the socket is closed.
+  // Same, for one operation. Empty if the socket is closed.
   DescriptorUse Use(const char* what) const noexcept;
   // shutdown(2).
   absl::Status Shutdown(int how, absl::string_view what) const;

@@ -1,16 +1,16 @@
-// The control block of a virtual thread: everything that is known of it, beside its frames.
+// The control block of a virtual thread: everything about it except its frames.
 //
-// Lifetime: until the thread has ended, and with it whoever else has a reference: the run holds one from start to end,
-// a Subtask another. A block that lies in a frame (a branch of All) has none: the frame outlives the thread. Handles
-// (VirtualThread) refer to its identity instead, which is made when it is first asked for.
+// Lifetime: as long as there is a reference. The run holds one from start to end, and a Subtask another. A block that
+// lies in a frame (a branch of All) has none: the frame outlives the thread. Handles (VirtualThread) refer to its
+// identity instead, which is made when it is first asked for.
 //
-// Size. A million threads park at once, so each word has its reason. A parked child of a scope needs, in bytes:
+// Size. A million threads may park at once, so each word has its reason. A parked child of a scope needs, in bytes:
 //    8  how it begins and ends: the table of virtual functions
 //   32  its places in two lists: of its scope, which asks it to end, and of what it waits for
 //    8  the scope it was forked into. That knows the runtime, and why its children are asked to end. (place_)
 //    8  its id
 //   32  what it goes on with: its frame, its bindings, what it waits on and how that wait is taken back
-//   12  what it has open, and the lock for those who walk that
+//   12  what it has open, and the lock for threads that walk that
 //    8  its state word, and its references
 //   20  of its own: marks, locks that it has got, where it ran last; and what its owner asks of a child (child.h)
 // What few threads have lies in the identity. What a thread says when it has ended takes the place of what it needed
@@ -52,8 +52,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
 
-  // The order puts what is made as zero side by side: the blocks of an All are made and gone in a few nanoseconds. The
-  // first seven bytes fill the word that the state of the WaitNode begins.
+  // Members that are made as zero lie side by side, because the blocks of an All live only a few nanoseconds. The first
+  // seven bytes fill the word that the state of the WaitNode begins.
 
   // ---- The thread's own, or its carrier's.
   bool started : 1 = false;
@@ -63,7 +63,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   bool unwind = false;           // to be unwound, not resumed. Also written by whoever wakes it for that
 
   // ---- Before it starts; then constant.
-  const bool in_frame : 1;  // a branch of All: nothing is to be done when it has succeeded
+  const bool in_frame : 1;  // a branch of All: when it has succeeded nothing needs to be done
   // Of a child (child.h).
   bool holds_ : 1 = false;         // a result has a destructor
   bool daemon_ : 1 = false;
@@ -94,8 +94,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // ---- Constant once started. Set by whoever starts it, like the place, the bindings and perhaps the leaf.
   uint64_t id;
 
-  // ---- The thread's own, or its carrier's while it unwinds. Others read them only after they have claimed the thread.
-  // At the end the parts of a kept cause take their places: KeepCause().
+  // ---- The thread's own, or its carrier's while it unwinds. Other threads read them only after they have claimed the
+  // thread. At the end the parts of a kept cause take their places: KeepCause().
   union {
     PromiseBase* leaf;      // the frame that goes on when the thread is resumed
     uint64_t kept_request;  // the thread that caused it, and above 56 bits the kind
@@ -122,8 +122,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // ---- Shared.
   ThreadState state;
   Atomic<uint32_t> refs;
-  // Who has asked it to end as a whole. Guarded by records_lock; constant from then on. Read without by whoever comes
-  // after the thread's end.
+  // Who has asked it to end as a whole. Guarded by records_lock; constant from then on. After the thread's end it is
+  // read without the lock.
   Asker asker = Asker::kNobody;
 
   // The scope it was forked into; null for a root. Any thread.
@@ -132,7 +132,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
     const uintptr_t place = place_.load(std::memory_order_acquire);
     return (place & (kKnown | kOfRuntime)) == 0 ? reinterpret_cast<ScopeRecord*>(place) : HomeSlow();
   }
-  // The same of a thread that is no root.
+  // The same for a thread that is no root.
   ScopeRecord* HomeOfChild() const noexcept { return reinterpret_cast<ScopeRecord*>(PlaceWord()); }
   // The same, by the thread itself. False, and nothing is set, if it has an identity.
   bool HomeUnlessKnown(ScopeRecord*& found) const noexcept {
@@ -162,17 +162,17 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
 
   ThreadKey key() const noexcept { return {this, id}; }
 
-  // Has it got a lock or a permit since it opened `scope`? True also now and then if it has not, for that was hundreds
+  // Has it got a lock or a permit since it opened `scope`? Now and then true although it has not, if that was hundreds
   // of scopes ago.
   bool HasLockedSince(const ScopeRecord& scope) const noexcept {
     return static_cast<uint8_t>(scopes_opened - last_lock) <= scopes_opened - scope.opened_as;
   }
-  // Does it hold a permit that it has got since? True also if another thread has given that back.
+  // Does it hold a permit that it has got since? Also true if another thread has given that back.
   bool HoldsPermitSince(const ScopeRecord& scope) const noexcept {
     return permits_held > scope.permits_before || permits_held == kManyPermits;
   }
 
-  // Before it begins: it is to begin also if it is cancelled by then. (Not so a closure, which has promised nothing.)
+  // Before it begins: must it begin also if it is cancelled by then? (A closure need not: it has promised nothing.)
   bool OwesCleanUp() const noexcept { return leaf != nullptr && leaf->owes_clean_up(); }
 
   // Has somebody asked for its identity? The thread itself, or its last holder.
@@ -181,7 +181,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
     // holds a reference.
     return (place_.load(std::memory_order_relaxed) & kKnown) != 0;
   }
-  // Null: nobody has asked.
+  // Null: it was not asked for.
   ThreadIdentity* identity() const noexcept {
     // [identity/2] acquire: pairs with [identity/1].
     const uintptr_t place = place_.load(std::memory_order_acquire);
@@ -207,16 +207,16 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   void SetAsker(Asker by, const CancelCause& cause) noexcept;
   // What Asker::kAlone has kept.
   const CancelCause& CauseAlone() const noexcept;
-  // The run, when the thread has nothing left to do, and nobody knows it but by its handles: keeps the cause for them.
+  // Called by the run when the thread has nothing left to do and only its handles know it: keeps the cause for them.
   void KeepCause(const CancelCause& cause) noexcept;
   CancelCause kept_cause() const noexcept;
 
   // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the
   // thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
-  // The carrier, with the thread mounted still, when the root frame has ended, or has been unwound. What the block
-  // keeps of the user's is destroyed here, as the thread that it belongs to. The last touch of the run; of a scope's
-  // child it leaves the count.
+  // Called by the carrier, with the thread still mounted, when the root frame has ended or has been unwound. Destroys
+  // what the block keeps for the user, on the thread that it belongs to. The last touch of the run, except that a
+  // scope's child is counted afterwards.
   enum class Ending : uint8_t { kSucceeded, kFailed, kCancelled };
   virtual void OnEnd(Ending ending) noexcept = 0;
 
@@ -226,13 +226,13 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   }
   // The same for a caller that has something to do before it destroys the block: true if it must.
   [[nodiscard]] bool ReleaseLast() noexcept {
-    // [block/1] acquire: pairs with [block/2]. The last reference needs no other step: nobody is there to take one.
+    // [block/1] acquire: pairs with [block/2]. The last reference needs no other step: no other thread can take one.
     if (refs.load(std::memory_order_acquire) == 1) return true;
     // [block/2] acq_rel: pairs with itself, with [block/1] and with [block/3]. What every holder did happens before the
     // destruction.
     return refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
-  // The run, when no code of the thread's own is left: handles to it say that it has ended.
+  // Called by the run when no code of the thread's own is left: from here on its handles say that it has ended.
   void EndIdentity() noexcept {
     if (ThreadIdentity* const known = identity()) [[unlikely]]
       known->ThreadEnded();
@@ -242,7 +242,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // it, and so on?
   bool IsInside(const ScopeRecord& scope) const noexcept;
 
-  // The compiler takes the second of each for what is over-aligned, by a closure or a result.
+  // The compiler takes the second of each for blocks that a closure or a result makes over-aligned.
   static void* operator new(size_t size) {
     return AllocateOrDie(size, kFrameGranuleBytes, "a virtual thread's control block");
   }

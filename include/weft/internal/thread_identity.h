@@ -1,4 +1,5 @@
-// Who a virtual thread is, for handles that may outlive it: an id, perhaps a name, and the thread as long as it lives.
+// What handles to a virtual thread refer to, since they may outlive it: its id, perhaps a name, and the thread itself
+// as long as it lives.
 //
 // It is also the cold half of a control block: what few threads have lies here, and is made when something first asks.
 #ifndef WEFT_INTERNAL_THREAD_IDENTITY_H_
@@ -18,7 +19,7 @@ namespace weft::internal {
 
 class ThreadBlock;
 
-// What handles to a thread share, and what may outlive it. Counted.
+// Shared by all handles to a thread; may outlive it. Reference-counted.
 class ThreadIdentity {
  public:
   explicit ThreadIdentity(std::string thread_name = {}) noexcept : name(std::move(thread_name)) {}

@@ -1,4 +1,4 @@
-// A name for a virtual thread that may be gone: for locks, which say who holds them.
+// Names a virtual thread that may be gone. For locks, which say which thread holds them.
 #ifndef WEFT_INTERNAL_THREAD_KEY_H_
 #define WEFT_INTERNAL_THREAD_KEY_H_
 

@@ -59,8 +59,8 @@ class ThreadState {
 
   static inline uint32_t WithPhase(uint32_t word, Phase phase) noexcept;
 
-  // relaxed: where a compare-exchange decides, or the step belongs to whoever owns the thread, who is ordered by other
-  // means.
+  // relaxed: where a compare-exchange decides, or where the step belongs to the owner of the thread, which other means
+  // order.
   Atomic<uint32_t> word_{0};
 };
 

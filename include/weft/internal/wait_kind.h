@@ -34,21 +34,20 @@ const char* ParkReasonName(ParkReason reason) noexcept;
 struct WaitKind {
   ParkReason reason;
   bool timed;  // it ends by itself, in time
-  // Called by whoever brings a request and has claimed the parked thread, under its records lock: takes the wait back.
-  // True: it was still pending, and now nobody will wake the thread for it. False: a wake-up is under way, or will come
-  // soon.
+  // Called by a requester that has claimed the parked thread, under the thread's records lock: takes the wait back.
+  // True: the wait was still pending, and now nothing will wake the thread for it. False: a wake-up is under way, or
+  // will come soon.
   bool (*withdraw)(ThreadBlock& thread) noexcept;
-  // A wait that ended in a thread that is cancelled by then counts as cancelled. For joins: the same request that
-  // cancels the owner ends its children, and an owner that saw them all ended would take that for the end of its work.
+  // If the thread is cancelled when the wait ends, the wait counts as cancelled. For joins: the request that cancels
+  // the owner also ends its children, and an owner that saw them all ended would take that for the end of its work.
   bool cancel_wins = false;
-  // It ends with the last child, whoever that is, and cannot be interrupted: its thread is kActive meanwhile, and not
-  // in a queue.
+  // The wait ends with the last child, and cannot be interrupted: its thread is kActive meanwhile, and in no queue.
   bool for_children = false;
-  // For reports, while no thread runs: who has what `thread` waits for, such as ", held by VirtualThread[#3]". Null:
-  // that is not known.
+  // For reports, while no thread runs: which thread has what `thread` waits for, such as ", held by VirtualThread[#3]".
+  // Null: that is not known.
   std::string (*whose)(const ThreadBlock& thread) = nullptr;
 
-  // For `withdraw`: of a wait that nobody can take back.
+  // For `withdraw`: a wait that cannot be taken back.
   static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }
 };
 

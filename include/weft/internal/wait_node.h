@@ -16,7 +16,8 @@ class ThreadBlock;
 
 struct QueueTag;  // the run queue, or a queue of waiters: a node is in one at most
 
-// A thread, or a case. One byte after the links, so that what derives from it goes on right behind.
+// A thread, or a case. Its own state is one byte after the links, so that a derived class can put its members right
+// behind.
 struct WaitNode : ListNode<QueueTag> {
   enum class State : uint8_t {
     kThread,         // a thread; if it waits, it is queued

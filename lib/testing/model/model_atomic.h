@@ -1,11 +1,11 @@
 // What are `Atomic<T>` and the fences in a build with WEFT_MODEL?
 //
-// The other half of the seam in atomic.h: the same names, each operation handed to the memory-model checker, which
-// decides what it reads and who goes on after it. Nobody includes this file but atomic.h. The checker itself is in
+// The other half of the seam in atomic.h: the same names, with each operation passed to the memory-model checker, which
+// decides what it reads and which thread goes on after it. Only atomic.h includes this file. The checker itself is in
 // lib/testing/model; this layer knows only the functions below, which it implements (operations.cc, sites.cc).
 //
-// An Atomic holds nothing but its place in the checker's memory, so it may be used in an execution only (while
-// model::Explore() runs a program), and belongs to that one: a global Atomic cannot be checked.
+// An Atomic holds only its place in the checker's memory. So it can be used only in one execution (while
+// model::Explore() runs a program): a global Atomic cannot be checked.
 #ifndef WEFT_LIB_TESTING_MODEL_MODEL_ATOMIC_H_
 #define WEFT_LIB_TESTING_MODEL_MODEL_ATOMIC_H_
 

@@ -54,7 +54,6 @@
 #include "weft/internal/list.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
-#include "lib/timer/timer_wheel.h"
 #include "weft/internal/wait.h"
 
 namespace weft::internal {

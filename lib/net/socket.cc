@@ -17,7 +17,6 @@
 #include "lib/os/syscalls.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
-#include "lib/base/errno_status.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 

@@ -8,7 +8,6 @@
 #include "lib/cancel/open_record.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
-#include "lib/cancel/open_record.h"
 #include "lib/thread/join_count.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"

@@ -12,8 +12,6 @@
 #include "weft/cancel_reason.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/check.h"
-#include "lib/cancel/explain.h"
-#include "lib/cancel/open_record.h"
 #include "weft/internal/scope_base.h"
 #include "weft/internal/wait.h"
 

@@ -12,9 +12,6 @@
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/check.h"
-#include "lib/cancel/drain.h"
-#include "lib/cancel/press.h"
-#include "lib/sync/waiters.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 

@@ -19,7 +19,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lib/coro/frame_fault.h"
-#include "lib/runtime/carrier.h"
 #include "tests/cancel/cancel_at.h"
 #include "tests/cancel/scope_run.h"
 #include "tests/cancel/scope_scenarios.h"

@@ -28,7 +28,6 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "lib/base/fence.h"
-#include "lib/runtime/carrier.h"
 #include "lib/runtime/duties.h"
 #include "lib/runtime/host.h"
 #include "weft/all.h"

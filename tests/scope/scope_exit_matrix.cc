@@ -25,7 +25,6 @@
 #include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
-#include "lib/cancel/cancel_request.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"

@@ -19,6 +19,7 @@
 #include "weft/finally.h"
 #include "weft/scope.h"
 #include "weft/stop_token.h"
+#include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -240,10 +241,14 @@ TEST_P(ReasonTest, AChildThatWasSparedTellsOfTheLaterRequest) {
     std::optional<Subtask<void>> sibling;
     std::optional<Subtask<void>> spared;
     Introduction waiting;
+    Event sibling_asked;  // and with it everybody but the spared child: they are asked in one step
     outer.Fork([&]() -> Task<void> {
       Introduction first;
       AwaitAll scope;
-      sibling.emplace(scope.Fork(Forever(first)));
+      sibling.emplace(scope.Fork(Finally(Forever(first), [&sibling_asked]() -> Task<void> {
+        sibling_asked.Set();
+        co_return;
+      })));
       co_await first.AwaitParked();
       spared.emplace(scope.Fork([&]() -> Task<void> {
         scope.Shutdown("inner");
@@ -252,6 +257,7 @@ TEST_P(ReasonTest, AChildThatWasSparedTellsOfTheLaterRequest) {
       (co_await scope.Join()).IgnoreFailures();
     });
     co_await waiting.AwaitParked();
+    co_await sibling_asked.Wait();
     outer.Shutdown("outer");
     (co_await outer.Join()).IgnoreFailures();
     EXPECT_EQ(ReasonOf(sibling->status()).text, "inner") << sibling->status();

@@ -8,20 +8,13 @@
 #include <mutex>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "lib/base/fence.h"
-#include "lib/cancel/cancel_request.h"
-#include "lib/os/futex.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
 #include "lib/runtime/fork.h"
-#include "lib/thread/describe.h"
-#include "lib/thread/records.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/scope_record.h"
-#include "weft/virtual_thread.h"
 
 namespace weft::internal {
 

@@ -13,7 +13,6 @@
 #include "lib/thread/join_count.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/timer_wheel.h"
-#include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"

@@ -22,7 +22,6 @@
 #include "lib/cancel/boundary.h"
 #include "lib/runtime/observation.h"
 #include "lib/thread/thread_state.h"
-#include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"

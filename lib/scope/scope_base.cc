@@ -6,25 +6,15 @@
 #include <string>
 #include <string_view>
 
-#include "absl/strings/str_cat.h"
 #include "lib/cancel/boundary.h"
-#include "lib/cancel/cancel_request.h"
-#include "lib/cancel/explain.h"
 #include "lib/cancel/open_record.h"
-#include "lib/cancel/press.h"
 #include "lib/runtime/calling_carrier.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/join_count.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
-#include "lib/timer/deadline.h"
-#include "lib/timer/timer_wheel.h"
 #include "weft/cancel_reason.h"
-#include "weft/internal/binding.h"
 #include "weft/internal/check.h"
-#include "weft/internal/child.h"
-#include "weft/internal/scope_record.h"
-#include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 

@@ -296,17 +296,18 @@ TEST(AllDeathTest, ARangeWithMoreTasksThanItSaysIsACheck) {
                "a range of tasks has more of them than its size\\(\\), which is 1");
 }
 
+Task<absl::StatusOr<int>> ThirdFails(int i) {
+  Counted local;
+  if (i == 2) co_return absl::NotFoundError("the third");
+  co_await Forever();
+  co_return i;
+}
+
 TEST_P(AllTest, TheFirstFailureOfAnArrayCancelsTheOthersAndIsTheResult) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;
-    const auto branch = [](int i) -> Task<absl::StatusOr<int>> {
-      Counted local;
-      if (i == 2) co_return absl::NotFoundError("the third");
-      co_await Forever();
-      co_return i;
-    };
     const absl::StatusOr<std::array<int, 4>> all =
-        co_await All(std::array{branch(0), branch(1), branch(2), branch(3)});
+        co_await All(std::array{ThirdFails(0), ThirdFails(1), ThirdFails(2), ThirdFails(3)});
     EXPECT_EQ(all.status(), absl::NotFoundError("the third"));
     EXPECT_EQ(Counted::alive, 0);
   });
@@ -315,13 +316,8 @@ TEST_P(AllTest, TheFirstFailureOfAnArrayCancelsTheOthersAndIsTheResult) {
 TEST_P(AllTest, TheFirstFailureOfARangeCancelsTheOthersAndIsTheResult) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;
-    const auto branch = [](int i) -> Task<absl::StatusOr<int>> {
-      Counted local;
-      if (i == 2) co_return absl::NotFoundError("the third");
-      co_await Forever();
-      co_return i;
-    };
-    const absl::StatusOr<std::vector<int>> all = co_await All(std::views::iota(0, 5) | std::views::transform(branch));
+    const auto tasks = std::views::iota(0, 5) | std::views::transform(ThirdFails);
+    const absl::StatusOr<std::vector<int>> all = co_await All(tasks);
     EXPECT_EQ(all.status(), absl::NotFoundError("the third"));
     EXPECT_EQ(Counted::alive, 0);
   });

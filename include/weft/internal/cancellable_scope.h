@@ -9,7 +9,8 @@
 //   kDaemons  -> kAll, anew       -                   -> kNobody
 //   kAll      nothing *           anew                -> kNobody
 //
-//   * A child that calls Shutdown() is spared. A request from outside reaches that one too: asked anew.
+//   * A child that calls Shutdown() is spared. A request from outside reaches that one too: asked anew. Its reason is
+//     that request, or the shutdown if other children are still being asked because of that.
 //
 // Unless it is kNobody, the asking is counted as a child, and the scope is in the cancel queue.
 #ifndef WEFT_INTERNAL_CANCELLABLE_SCOPE_H_

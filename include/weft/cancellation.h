@@ -124,7 +124,8 @@ template <internal::IntoTask A>
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task);
 
-// True if the current virtual thread was asked to end. For computations that stop early without a checkpoint.
+// True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it. For
+// computations that stop early without a checkpoint.
 bool CancelRequested() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -16,12 +16,13 @@
 // variable with an invalid value ends the program with a sentence that names the variable, the value and the range.
 //
 //   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
-//   WEFT_MAX_POOL_SIZE   1..32767       OS threads at most, including those that stand in for blocked carriers;
-//                                       default: 256, or the parallelism if that is more
+//   WEFT_MAX_POOL_SIZE   1..32767       carriers at most, including those that stand in for blocked ones, and as many
+//                                       OS threads for Blocking(); default: 256, or the parallelism if that is more
 //   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: max(parallelism / 2, 1).
 //                                       Without an OS thread or memory for another, the runtime goes on with fewer
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
 //                                       it gives the permit back; default 20 (see cancellation.h)
+//   WEFT_MAX_QUEUED_CALLS  1..2147483647  calls of Blocking() that wait for an OS thread; default: 1,048,576
 //   WEFT_IO              auto|uring|epoll
 //
 // exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10
@@ -75,6 +76,7 @@ struct RuntimeOptions {
   int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
   // Negative: WEFT_DRAIN_PATIENCE_MS, else 20 ms. Infinite: for ever. (cancellation.h, "Order")
   absl::Duration drain_patience = absl::Milliseconds(-1);
+  int max_queued_calls = 0;  // of Blocking(). 0: WEFT_MAX_QUEUED_CALLS, else 1,048,576
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;
@@ -87,6 +89,7 @@ struct RuntimeStats {
   int64_t mounts = 0;            // times that a virtual thread was put on a carrier
   int64_t moves = 0;             // of these, on another carrier than the time before
   int64_t steals = 0;            // virtual threads taken from another carrier's queue
+  int call_threads = 0;          // OS threads for Blocking() that there are now
   int64_t pins = 0;              // destructors that had to hold their carrier until children had ended
 };
 

@@ -18,7 +18,10 @@
 
 namespace weft {
 
-bool CancelRequested() noexcept { return internal::IsCancelled(internal::RequireThread("CancelRequested()")); }
+bool CancelRequested() noexcept {
+  internal::ThreadBlock* const caller = internal::CurrentThread() == nullptr ? internal::CallingThread() : nullptr;
+  return internal::IsCancelled(caller != nullptr ? *caller : internal::RequireThread("CancelRequested()"));
+}
 
 namespace internal {
 

@@ -12,6 +12,7 @@ namespace weft::internal {
 
 class Carrier;
 class Driver;
+struct Job;
 
 class Host {
  public:
@@ -34,6 +35,17 @@ class Host {
   virtual void AwaitDone(Atomic<uint32_t>& done) noexcept = 0;
   // Sets `done` to 1 and wakes the thread that awaits it.
   virtual void AnnounceDone(Atomic<uint32_t>& done) noexcept = 0;
+
+  // ---- What may block its OS thread. (blocking.cc)
+  // Any thread. Runs the job on an OS thread that is no carrier, or refuses it, perhaps before the call returns. False:
+  // as many as may be are queued already, and nothing was done.
+  [[nodiscard]] virtual bool StartJob(Job& job) noexcept = 0;
+  // Any thread. Takes back a job that was started. False: it has begun, or is being refused.
+  [[nodiscard]] virtual bool WithdrawJob(Job& job) noexcept = 0;
+  // The job itself: where it shares its OS thread with carriers, lets these run.
+  virtual void YieldInJob() noexcept {}
+  // OS threads that there are for jobs.
+  virtual int JobThreads() noexcept = 0;
 
   // Do the carriers run in a child of fork(2) as well? OS threads do not.
   virtual bool SurvivesFork() const noexcept { return false; }

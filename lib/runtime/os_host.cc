@@ -10,6 +10,7 @@
 #include "lib/coro/frame_cache.h"
 #include "lib/os/futex.h"
 #include "lib/os/thread.h"
+#include "lib/os/worker_pool.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/frame_cache.h"
@@ -33,7 +34,8 @@ absl::Status NoMemory() { return absl::ResourceExhaustedError("no memory for a c
 
 }  // namespace
 
-OsHost::OsHost(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
+OsHost::OsHost(std::shared_ptr<Backend> backend, const WorkerPool::Options& jobs) noexcept
+    : backend_(std::move(backend)), jobs_(jobs) {}
 
 OsHost::~OsHost() = default;
 

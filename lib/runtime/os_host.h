@@ -1,4 +1,4 @@
-// Carriers on OS threads, one each, parked in their drivers.
+// Carriers on OS threads, one each, parked in their drivers; and further OS threads for what blocks.
 #ifndef WEFT_LIB_RUNTIME_OS_HOST_H_
 #define WEFT_LIB_RUNTIME_OS_HOST_H_
 
@@ -8,15 +8,17 @@
 #include "absl/status/status.h"
 #include "lib/driver/driver.h"
 #include "lib/os/thread.h"
+#include "lib/os/worker_pool.h"
 #include "lib/runtime/host.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/job.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {
 
 class OsHost final : public Host {
  public:
-  explicit OsHost(std::shared_ptr<Backend> backend) noexcept;
+  OsHost(std::shared_ptr<Backend> backend, const WorkerPool::Options& jobs) noexcept;
   ~OsHost() override;
 
   bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override;
@@ -25,6 +27,9 @@ class OsHost final : public Host {
   void BetweenSteps(Carrier&) noexcept override {}
   void AwaitDone(Atomic<uint32_t>& done) noexcept override;
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override;
+  bool StartJob(Job& job) noexcept override { return jobs_.Submit(job); }
+  bool WithdrawJob(Job& job) noexcept override { return jobs_.Withdraw(job); }
+  int JobThreads() noexcept override { return jobs_.workers(); }
   void JoinCarriers() noexcept override;
 
  private:
@@ -32,6 +37,7 @@ class OsHost final : public Host {
   static void RunCarrier(void* seat) noexcept;
 
   const std::shared_ptr<Backend> backend_;
+  WorkerPool jobs_;
   Atomic<uint32_t> all_left_{0};  // no carrier runs any more, so no thread rings one
   std::unique_ptr<Seat> seats_;  // a list; used under the runtime's pool lock, and at its end
 };

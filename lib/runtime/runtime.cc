@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,7 @@
 #include "lib/driver/backend.h"
 #include "lib/os/clock.h"
 #include "lib/os/global_lock.h"
+#include "lib/os/worker_pool.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/inspect.h"
 #include "lib/runtime/os_host.h"
@@ -105,6 +107,16 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   } else if (patience_ms != -1) {
     config.drain_patience_ns = absl::ToInt64Nanoseconds(absl::Milliseconds(patience_ms));
   }
+  constexpr int kMaxQueuedCalls = std::numeric_limits<int>::max();
+  const int queued_calls = IntFromEnvironment("WEFT_MAX_QUEUED_CALLS", 1, kMaxQueuedCalls, 0);
+  if (options.max_queued_calls < 0) {
+    return OutOfRange("max_queued_calls", options.max_queued_calls, 0, kMaxQueuedCalls);
+  }
+  if (options.max_queued_calls != 0) {
+    config.max_queued_calls = options.max_queued_calls;
+  } else if (queued_calls != 0) {
+    config.max_queued_calls = queued_calls;
+  }
   config.clock = &internal::Clock::Real();
   config.observer = options.observer;
   config.on_uncaught_failure = options.on_uncaught_failure;
@@ -162,7 +174,10 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   absl::StatusOr<std::shared_ptr<internal::Backend>> backend = ResolveBackend(options, config->parallelism);
   if (!backend.ok()) return backend.status();
   config->backend = *backend;
-  auto core = std::make_unique<internal::RuntimeCore>(*std::move(config), std::make_unique<internal::OsHost>(*backend));
+  const internal::WorkerPool::Options calls = {
+      .name = "weft-call", .max_workers = config->max_pool_size, .max_queued = config->max_queued_calls};
+  auto host = std::make_unique<internal::OsHost>(*backend, calls);
+  auto core = std::make_unique<internal::RuntimeCore>(*std::move(config), std::move(host));
   if (absl::Status started = core->Start(); !started.ok()) return started;
   return std::make_unique<Runtime>(std::move(core));
 }
@@ -214,6 +229,7 @@ RuntimeStats Runtime::Stats() const noexcept {
           .mounts = counts.mounts,
           .moves = counts.moves,
           .steals = counts.steals,
+          .call_threads = counts.call_threads,
           .pins = counts.pins};
 }
 

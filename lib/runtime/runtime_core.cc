@@ -203,6 +203,7 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
   counts.started = counts.threads = read(outside_starts);
   counts.waiters = -read(outside_wakes);
   counts.carriers = static_cast<int>(carrier_count());
+  counts.call_threads = host->JobThreads();
   for (uint32_t i = 0; i < carrier_count(); ++i) {
     Carrier& each = carrier(i);
     counts.started += read(each.counters.started);

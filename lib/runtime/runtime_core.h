@@ -34,6 +34,7 @@ struct RuntimeConfig {
   int max_pool_size = 256;
   int min_runnable = 1;
   int64_t drain_patience_ns = 20'000'000;
+  int64_t max_queued_calls = 1'048'576;
   Clock* clock = nullptr;                        // not null
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
@@ -50,6 +51,7 @@ struct RuntimeCounts {
   int64_t operations = 0;  // in flight
   int64_t started = 0, mounts = 0, moves = 0, steals = 0, pins = 0;
   int carriers = 0;
+  int call_threads = 0;
 };
 
 // How long exit() waits for the virtual threads of the default runtime, which it has asked to end: about as long as a

@@ -26,6 +26,7 @@
 #include "lib/testing/fiber.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
+#include "weft/internal/job.h"
 
 namespace weft::testing {
 
@@ -170,6 +171,26 @@ class Simulation::Host final : public internal::Host {
   // A driver's descriptors and memory are shared with the parent.
   bool SurvivesFork() const noexcept override { return backend_ == nullptr; }
 
+  // A job runs on a fiber of its own, so that it may let the carriers run (YieldInJob). When it begins, and when it
+  // goes on, is decided like for a carrier.
+  bool StartJob(internal::Job& job) noexcept override {
+    if (queued_jobs_ >= core->config.max_queued_calls) return false;
+    jobs_.PushBack(&job);
+    ++queued_jobs_;
+    return true;
+  }
+  bool WithdrawJob(internal::Job& job) noexcept override {
+    if (!job.linked()) return false;
+    internal::JobQueue::Remove(&job);
+    --queued_jobs_;
+    return true;
+  }
+  void YieldInJob() noexcept override {
+    OnStep();
+    Fiber::SwitchBack();
+  }
+  int JobThreads() noexcept override { return static_cast<int>(desks_.size()); }
+
   void JoinCarriers() noexcept override {
     for (bool running = true; running;) {
       running = false;
@@ -181,6 +202,7 @@ class Simulation::Host final : public internal::Host {
     }
     for (std::unique_ptr<Seat>& seat : seats_) DriverOf(seat->carrier).reset();
     seats_.clear();
+    desks_.clear();
   }
 
   // Some thread has begun a turn, or passed a checkpoint.
@@ -213,6 +235,50 @@ class Simulation::Host final : public internal::Host {
     bool rung = false;
     int64_t deadline_ns = INT64_MAX;
   };
+
+  // Where one job after the other runs.
+  struct Desk {
+    explicit Desk(size_t number)
+        : name(absl::StrCat("call ", number, " of a simulation")),
+          fiber([this] { RunJobs(); }, internal::Thread::StackBytes(), name.c_str()) {}
+
+    [[noreturn]] void RunJobs() {
+      for (;;) {
+        job->run(*job);
+        job = nullptr;
+        Fiber::SwitchBack();
+      }
+    }
+
+    internal::Job* job = nullptr;
+    const std::string name;
+    Fiber fiber;
+  };
+
+  bool MayBeginJob() const noexcept {
+    return !jobs_.empty() && busy_desks_ < static_cast<uint32_t>(core->config.max_pool_size);
+  }
+  // Begins the oldest job that is queued, or goes on with the `chosen`-th of those that run.
+  void EnterJob(uint32_t chosen) {
+    Desk* desk = nullptr;
+    if (chosen < busy_desks_) {
+      for (std::unique_ptr<Desk>& each : desks_) {
+        if (each->job == nullptr || chosen-- > 0) continue;
+        desk = each.get();
+        break;
+      }
+    } else {
+      for (std::unique_ptr<Desk>& each : desks_) {
+        if (each->job == nullptr) desk = each.get();
+      }
+      if (desk == nullptr) desk = desks_.emplace_back(std::make_unique<Desk>(desks_.size())).get();
+      desk->job = jobs_.PopFront();
+      --queued_jobs_;
+      ++busy_desks_;
+    }
+    desk->fiber.SwitchTo();
+    if (desk->job == nullptr) --busy_desks_;
+  }
 
   bool CanRun(const Seat& seat) noexcept {
     return !seat.fiber.done() && (!seat.parked || seat.rung || seat.deadline_ns <= clock.NowNanos());
@@ -250,8 +316,10 @@ class Simulation::Host final : public internal::Host {
     }
     uint32_t able = 0;
     for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
-    if (able == 0) return Advance();
-    uint32_t chosen = chooser.Choose(able);
+    const uint32_t able_jobs = busy_desks_ + (MayBeginJob() ? 1 : 0);
+    if (able + able_jobs == 0) return Advance();
+    uint32_t chosen = chooser.Choose(able + able_jobs);
+    if (chosen >= able) return EnterJob(chosen - able);
     for (std::unique_ptr<Seat>& seat : seats_) {
       if (CanRun(*seat) && chosen-- == 0) return Enter(*seat);
     }
@@ -341,6 +409,10 @@ class Simulation::Host final : public internal::Host {
   int64_t time_limit_ns_ = INT64_MAX;
   uint64_t turn_limit_ = UINT64_MAX;
   std::vector<std::unique_ptr<Seat>> seats_;
+  internal::JobQueue jobs_;
+  int64_t queued_jobs_ = 0;
+  uint32_t busy_desks_ = 0;
+  std::vector<std::unique_ptr<Desk>> desks_;
 };
 
 void Simulation::Trace::OnMount(const ext::ThreadEvent& event) noexcept {

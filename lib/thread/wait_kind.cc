@@ -17,8 +17,8 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kSend: return "Write";
     case ParkReason::kAccept: return "Accept";
     case ParkReason::kConnect: return "Connect";
-    case ParkReason::kForeign:
-      return "Foreign";
+    case ParkReason::kForeign: return "Foreign";
+    case ParkReason::kBlocking: return "Blocking";
   }
   return "an unknown wait";
 }

@@ -25,6 +25,7 @@
 #include "tests/support/foreign_task.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
@@ -140,6 +141,10 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
        while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"BlockingCallOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await Blocking([] {})).IgnoreError();
      }},
     {"JoinOfNothing",
      [](Rounds& rounds) -> Task<void> {
@@ -469,6 +474,10 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
     {"MoveOnFromForeignWork",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Foreign(ForeignNothing()));
+     }},
+    {"MoveOnFromABlockingCall",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Blocking([] {}));
      }},
     {"WithTimeoutThatIsOver",
      [](Rounds& rounds) -> Task<void> {

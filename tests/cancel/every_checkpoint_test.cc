@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "weft/blocking.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -48,6 +49,9 @@ Task<absl::Status> Locks(EveryCheckpoint& test, Mutex& mutex, Semaphore& semapho
   }
   Permit permit = co_await semaphore.Acquire();
   test.UserCode();
+  absl::Status called = co_await Blocking([kept = Witness()] { static_cast<void>(CancelRequested()); });
+  test.UserCode();
+  if (!called.ok()) co_return called;
   ShutdownOnFailure scope;
   auto third = scope.Fork(Third(test, go));
   scope.Fork([&test, &go, kept = Witness()]() -> Task<void> {

@@ -25,6 +25,7 @@
 #include "tests/support/counted.h"
 #include "tests/support/proof_row.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/frame_cache.h"
@@ -289,6 +290,14 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
       scope.Fork(AfterEvent(go));
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
+    }
+    // The simulation makes what its calls run on when the first one comes.
+    EXPECT_EQ(co_await Blocking([] {}), absl::OkStatus());
+    for (int i = 0; i < children; ++i) {
+      scope.Fork([&go]() -> Task<void> {
+        co_await go.Wait();
+        EXPECT_EQ(co_await Blocking([] {}), absl::OkStatus());
+      });
     }
     co_await UntilAllAreParked();
     const Window window;

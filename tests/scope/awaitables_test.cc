@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
+#include "weft/blocking.h"
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"
@@ -106,6 +107,8 @@ WEFT_AWAITABLE(OfAllIntoSpan, void, All(std::views::iota(0, 3) | std::views::tra
 WEFT_AWAITABLE(OfRace, MutexGuard, Race(world.mutex.Lock(), world.mutex.Lock()));
 WEFT_AWAITABLE(OfMap, std::vector<int>, Map(std::views::iota(0, 1), 2, [](int) { return One(); }));
 WEFT_AWAITABLE(OfForeign, void, Foreign([]() -> other::task<void> { co_return; }()));
+
+WEFT_AWAITABLE(OfBlocking, absl::StatusOr<int>, Blocking([] { return 1; }));
 
 // These are for the owner of a scope to await.
 #define WEFT_OWNERS_AWAITABLE(name, value, ...)                                 \
@@ -339,7 +342,7 @@ TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {
 }
 
 TEST_P(AwaitablesTest, WhatStartsThreadsIsTakenWhereverATaskIs) {
-  Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign>();
+  Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign, OfBlocking>();
 }
 
 TEST_P(AwaitablesTest, WhatTheOwnerOfAScopeAwaitsIsTakenByBoundaries) {

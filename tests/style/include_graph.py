@@ -19,8 +19,11 @@ _RUNTIME = re.compile(r"lib/runtime/(?!calling_carrier\.h)")
 _SIMULATIONS = "lib/testing/"
 _COMPILER = "weft/internal/compiler.h"
 _SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>", re.MULTILINE)
-# Public headers that weft.h leaves out: <stop_token> has 1,400 lines, and few sources use one.
-_ON_REQUEST = ("weft/stop_token.h",)
+# Public headers that weft.h leaves out, because few sources use them. <stop_token> has 1,400 lines.
+_ON_REQUEST = (
+    "weft/blocking.h",
+    "weft/stop_token.h",
+)
 # With weft/net/, the headers that are about sockets, and the one that has everything.
 _OF_SOCKETS = ("weft/internal/operation.h", "weft/internal/socket.h", "weft/weft.h")
 

@@ -27,6 +27,7 @@ enum class ParkReason : uint8_t {
   kAccept,
   kConnect,
   kForeign,
+  kBlocking,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 

@@ -14,7 +14,7 @@ LAYERS = [
     ["thread", "cancel"],
     ["runtime"],
     ["sync", "channel"],
-    ["scope", "executor"],
+    ["scope", "unscoped", "executor"],
     ["net", "fs"],
     ["observe"],
     ["testing"],

@@ -33,16 +33,17 @@ struct CancelReason {
     kStopRequested,     // the std::stop_token of a WithStopToken() was asked to stop
     kOthersEnded,       // of a daemon: the subtasks that its scope waits for have ended
     kEventSet,          // the Event of a WithStopEvent() was set
+    kRequested,         // VirtualThread::RequestCancel() was called
   };
 
   Kind kind = Kind::kNone;
-  // The id of the virtual thread that caused it: the sibling, the caller of Shutdown(). 0 if none did.
+  // The id of the virtual thread that caused it: the sibling, the caller of Shutdown(), the requester. 0 if none did.
   uint64_t thread = 0;
   // When the request was made, on the runtime's wall clock; InfinitePast() if that is not known.
   absl::Time when = absl::InfinitePast();
-  // "file.cc:31": the line of the Shutdown(), the Close(), the WithTimeout(), or the opening of the scope.
+  // "file.cc:31": the line of the Shutdown(), RequestCancel(), Close(), WithTimeout(), or the opening of the scope.
   std::string where = {};
-  std::string text = {};  // the text passed to Shutdown()
+  std::string text = {};  // the text passed to Shutdown() or RequestCancel()
   // The way of the request, from where it was caught outwards. One entry for each virtual thread below the one that was
   // asked first: "VirtualThread[#9,fetch], forked in the scope orders of VirtualThread[#3]".
   std::vector<std::string> path = {};

@@ -45,6 +45,7 @@ absl::string_view KindName(CancelReason::Kind kind) {
     case CancelReason::Kind::kStopRequested: return "stop was requested";
     case CancelReason::Kind::kOthersEnded: return "the other subtasks have ended";
     case CancelReason::Kind::kEventSet: return "the event was set";
+    case CancelReason::Kind::kRequested: return "a cancellation was requested";
   }
   return kUnknownKind;
 }

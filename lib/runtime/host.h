@@ -36,6 +36,9 @@ class Host {
   // Sets `done` to 1 and wakes the thread that awaits it.
   virtual void AnnounceDone(Atomic<uint32_t>& done) noexcept = 0;
 
+  // The same until `word` is no longer `expected`. Whoever changes it wakes those who sleep on the word (futex.h).
+  virtual void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept = 0;
+
   // ---- What may block its OS thread. (blocking.cc)
   // Any thread. Runs the job on an OS thread that is no carrier, or refuses it, perhaps before the call returns. False:
   // as many as may be are queued already, and nothing was done.

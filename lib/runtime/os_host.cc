@@ -104,6 +104,8 @@ void OsHost::AnnounceDone(Atomic<uint32_t>& done) noexcept {
   FutexWake(done, INT32_MAX);
 }
 
+void OsHost::AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept { FutexWait(word, expected); }
+
 void OsHost::JoinCarriers() noexcept {
   for (Seat* seat = seats_.get(); seat != nullptr; seat = seat->next.get()) AwaitDone(seat->left);
   AnnounceDone(all_left_);

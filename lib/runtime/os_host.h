@@ -30,6 +30,7 @@ class OsHost final : public Host {
   bool StartJob(Job& job) noexcept override { return jobs_.Submit(job); }
   bool WithdrawJob(Job& job) noexcept override { return jobs_.Withdraw(job); }
   int JobThreads() noexcept override { return jobs_.workers(); }
+  void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept override;
   void JoinCarriers() noexcept override;
 
  private:

@@ -9,22 +9,34 @@
 namespace weft::internal {
 
 void Roots::Gone() noexcept {
-  // [roots/1] release: pairs with [roots/2] and [roots/3]. Afterwards the runtime may be gone: the wake-up uses the
-  // address only.
+  // [roots/1] release: pairs with [roots/2], [roots/3] and [roots/4]. Afterwards the runtime may be gone: the wake-up
+  // uses the address only.
   if (live_.fetch_sub(1, std::memory_order_release) == 1) FutexWake(live_, INT32_MAX);
 }
 
 void Roots::Add(ThreadBlock& root) noexcept {
   std::lock_guard guard(lock_);
   list_.PushBack(&root);
+  if (ending_.has_value()) internal::RequestEnd(root, Asker::kAlone, *ending_);
+}
+
+void Roots::AddUnstarted(ThreadBlock& root) noexcept {
+  std::lock_guard guard(lock_);
+  if (!ending_.has_value()) return list_.PushBack(&root);
+  root.identity()->EndUnstarted(*ending_);
 }
 
 void Roots::Remove(ThreadBlock& root) noexcept {
   std::lock_guard guard(lock_);
-  SiblingList::Remove(&root);
+  if (static_cast<ListNode<SiblingTag>&>(root).linked()) SiblingList::Remove(&root);
 }
 
-bool Roots::AwaitNone(int64_t deadline_ns) noexcept {
+void Roots::AwaitNone(Host& host) noexcept {
+  // [roots/4] acquire: pairs with [roots/1].
+  for (uint32_t left; (left = live_.load(std::memory_order_acquire)) != 0;) host.AwaitChange(live_, left);
+}
+
+bool Roots::AwaitNoneUntil(int64_t deadline_ns) noexcept {
   for (;;) {
     const uint32_t left = live_.load(std::memory_order_acquire);  // [roots/2] acquire: pairs with [roots/1]
     if (left == 0) return true;
@@ -34,9 +46,28 @@ bool Roots::AwaitNone(int64_t deadline_ns) noexcept {
 
 void Roots::RequestEnd(const CancelCause& cause) noexcept {
   std::lock_guard guard(lock_);
-  for (ThreadBlock* root = list_.front(); root != nullptr; root = list_.Next(root)) {
-    internal::RequestEnd(*root, Asker::kAlone, cause);
+  ending_ = cause;
+  ThreadBlock* next;
+  for (ThreadBlock* root = list_.front(); root != nullptr; root = next) {
+    next = list_.Next(root);
+    if (!EndUnstarted(*root, cause)) internal::RequestEnd(*root, Asker::kAlone, cause);
   }
+}
+
+// Under the lock. False: it was started.
+bool Roots::EndUnstarted(ThreadBlock& root, const CancelCause& cause) noexcept {
+  ThreadIdentity* const identity = root.identity();
+  if (identity == nullptr || !identity->unstarted()) return false;
+  // Out of the list first: afterwards its last handle may destroy it.
+  SiblingList::Remove(&root);
+  if (identity->EndUnstarted(cause)) return true;
+  list_.PushBack(&root);  // it is being started just now
+  return false;
+}
+
+void Roots::Reopen() noexcept {
+  std::lock_guard guard(lock_);
+  ending_.reset();
 }
 
 void Roots::ForEach(void (*visit)(ThreadBlock& root, void* argument), void* argument) noexcept {

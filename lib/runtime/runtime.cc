@@ -29,6 +29,7 @@
 #include "lib/runtime/inspect.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
@@ -119,7 +120,9 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   }
   config.clock = &internal::Clock::Real();
   config.observer = options.observer;
-  config.on_uncaught_failure = options.on_uncaught_failure;
+  if (options.on_uncaught_failure) {
+    config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);
+  }
   return config;
 }
 
@@ -157,7 +160,7 @@ void StopDefaultAtExit() {
   process_exits.store(true, std::memory_order_relaxed);  // for a Run() that learns that its root was cancelled
   internal::RuntimeCore& core = runtime->core();
   core.CancelRoots(CancelReason::Kind::kRuntimeExit);
-  if (core.roots.AwaitNone(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
+  if (core.roots.AwaitNoneUntil(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
     delete runtime;
     return;
   }
@@ -203,7 +206,7 @@ Runtime::~Runtime() {
       << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
          "call, and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
-  core_->roots.AwaitNone();
+  core_->roots.AwaitNone(*core_->host);
 }
 
 void Runtime::StopDefault() {
@@ -239,6 +242,11 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
   absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(options);
   if (!runtime.ok()) Die(absl::StrCat("the runtime cannot be started: ", runtime.status().ToString()));
   return *std::move(runtime);
+}
+
+RuntimeCore& RuntimeOfCaller() noexcept {
+  Carrier* const carrier = Carrier::Current();
+  return carrier != nullptr ? carrier->runtime : Runtime::Default().core();
 }
 
 constinit int64_t g_exit_patience_ns = 10'000'000'000;

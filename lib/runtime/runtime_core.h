@@ -4,8 +4,6 @@
 #define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 
 #include <cstdint>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,12 +18,12 @@
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
 #include "lib/runtime/roots.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
-#include "weft/text_view.h"
 
 namespace weft::internal {
 
@@ -39,8 +37,7 @@ struct RuntimeConfig {
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
   std::shared_ptr<Backend> backend;              // null: no I/O
-  std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>
-      on_uncaught_failure = nullptr;  // null: a line on standard error
+  SharedUncaughtHandler on_uncaught_failure;     // null: a line on standard error
 };
 
 // The sum over all carriers, and what was done by threads that are no carriers. Exact when nothing runs.

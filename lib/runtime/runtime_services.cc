@@ -13,6 +13,7 @@
 #include "lib/thread/join_count.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/timer_wheel.h"
+#include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
@@ -40,8 +41,8 @@ OutsideCall::~OutsideCall() {
 
 bool TellUncaughtHandler(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept {
   const Carrier* const carrier = Carrier::Current();
-  if (carrier == nullptr || !carrier->runtime.config.on_uncaught_failure) return false;
-  carrier->runtime.config.on_uncaught_failure(where, status, exception);
+  if (carrier == nullptr || carrier->runtime.config.on_uncaught_failure == nullptr) return false;
+  (*carrier->runtime.config.on_uncaught_failure)(where, status, exception);
   return true;
 }
 
@@ -136,6 +137,28 @@ void StartThread(ThreadBlock& thread) noexcept {
     observer->OnStart({thread.id, thread.DisplayName(), inside ? static_cast<int>(carrier->index) : -1, runtime.Now()});
   }
   MakeRunnable(thread);
+}
+
+void CheckRunsHere(const RuntimeCore& runtime) noexcept {
+  WEFT_CHECK(!runtime.inherited())
+      << "a virtual thread is started in a child of fork() on a runtime that was started before the fork, and whose "
+         "carriers are threads of the parent only; start one here with Runtime::Create()";
+}
+
+void BeginUnscoped(RuntimeCore& runtime) noexcept { runtime.roots.HoldUnscoped(); }
+void EndUnscoped(RuntimeCore& runtime) noexcept { runtime.roots.UnscopedGone(); }
+void ListRoot(ThreadBlock& root) noexcept { root.runtime().roots.Add(root); }
+void ListUnstarted(ThreadBlock& root) noexcept { root.runtime().roots.AddUnstarted(root); }
+void UnlistRoot(RuntimeCore& runtime, ThreadBlock& root) noexcept { runtime.roots.Remove(root); }
+
+SharedUncaughtHandler UncaughtHandlerOf(const RuntimeCore& runtime) noexcept {
+  return runtime.config.on_uncaught_failure;
+}
+
+RuntimeHold::RuntimeHold(RuntimeCore& runtime) noexcept : runtime_(runtime) { runtime.roots.Hold(); }
+RuntimeHold::~RuntimeHold() { runtime_.roots.Gone(); }
+void RuntimeHold::AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept {
+  runtime_.host->AwaitChange(word, expected);
 }
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.cancel_queue.Enqueue(scope); }

@@ -23,10 +23,11 @@ int64_t OpenDescriptors() {
   return count - 3;  // ".", "..", and the directory itself
 }
 
-bool AnyRoots() {
+// Does a root begin or end just now, or an OS thread wait for one?
+bool Unsettled() {
   bool any = false;
   internal::RuntimeCore::ForEach(
-      [](internal::RuntimeCore& runtime, void* argument) { *static_cast<bool*>(argument) |= runtime.roots.any(); },
+      [](internal::RuntimeCore& runtime, void* found) { *static_cast<bool*>(found) |= runtime.roots.unsettled(); },
       &any);
   return any;
 }
@@ -35,7 +36,7 @@ bool AnyRoots() {
 
 Census Census::Take() {
   // A virtual thread that takes the census is itself such a root, or under one.
-  while (internal::CurrentCarrier() == nullptr && AnyRoots()) sched_yield();
+  while (internal::CurrentCarrier() == nullptr && Unsettled()) sched_yield();
   Census census;
   internal::RuntimeCore::ForEach(
       [](internal::RuntimeCore& runtime, void* argument) {

@@ -164,6 +164,12 @@ class Simulation::Host final : public internal::Host {
     Begin();
     // relaxed: all carriers are one OS thread.
     while (done.load(std::memory_order_relaxed) == 0) RunOne();
+    if (stage_ != Stage::kRuns) core->roots.Reopen();  // for the next Run()
+  }
+  void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept override {
+    Begin();
+    // relaxed: as above.
+    while (word.load(std::memory_order_relaxed) == expected) RunOne();
   }
   // relaxed: as above.
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
@@ -439,6 +445,9 @@ Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trac
   config.parallelism = options.carriers;
   config.max_pool_size = std::max(options.max_pool_size, options.carriers);
   config.min_runnable = options.min_runnable;
+  if (options.on_uncaught_failure) {
+    config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);
+  }
   auto host = std::make_unique<Host>(*trace_, backend, std::move(options));
   host_ = host.get();
   trace_->SetHost(*host_);

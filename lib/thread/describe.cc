@@ -12,25 +12,45 @@
 
 namespace weft::internal {
 
-VirtualThread::State StateOf(const ThreadBlock& block) noexcept {
+VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& block) noexcept {
   using Phase = ThreadState::Phase;
+  using State = VirtualThread::PreciseState;
+  const WaitKind* const wait = block.wait.load(std::memory_order_relaxed);
   switch (block.state.Observe().phase()) {
-    case Phase::kEnded: return VirtualThread::State::kTerminated;
-    case Phase::kParked: {
-      const WaitKind* wait = block.wait.load(std::memory_order_relaxed);
-      return wait != nullptr && wait->timed ? VirtualThread::State::kTimedWaiting : VirtualThread::State::kWaiting;
-    }
-    case Phase::kActive: {
-      // It may wait for its children, the last of which resumes it.
-      const WaitKind* wait = block.wait.load(std::memory_order_relaxed);
-      return wait != nullptr && wait->for_children ? VirtualThread::State::kWaiting : VirtualThread::State::kRunnable;
-    }
+    case Phase::kEnded: return State::kTerminated;
+    case Phase::kCancelling:
+    case Phase::kCancellingWoken: return State::kCancelling;
+    case Phase::kParked:
+      if (wait == nullptr) return State::kParked;
+      if (wait->reason == ParkReason::kMutex) return State::kBlocked;
+      return wait->timed ? State::kTimedParked : State::kParked;
+    case Phase::kActive:
+    case Phase::kNotified:
+      break;
+  }
+  // It may wait for its children, the last of which resumes it.
+  if (wait != nullptr && wait->for_children) return State::kAwaitsChildren;
+  if (const ThreadIdentity* const known = block.identity(); known != nullptr && known->unstarted()) return State::kNew;
+  const uint16_t mounted = block.mounted.load(std::memory_order_relaxed);
+  if (mounted == 0) return State::kStarted;
+  return (mounted & ThreadBlock::kMountedBit) != 0 ? State::kRunning : State::kQueued;
+}
+
+VirtualThread::State StateOf(const ThreadBlock& block) noexcept {
+  using Precise = VirtualThread::PreciseState;
+  switch (PreciseStateOf(block)) {
+    case Precise::kNew: return VirtualThread::State::kNew;
+    case Precise::kAwaitsChildren:
+    case Precise::kParked: return VirtualThread::State::kWaiting;
+    case Precise::kTimedParked: return VirtualThread::State::kTimedWaiting;
+    case Precise::kBlocked: return VirtualThread::State::kBlocked;
+    case Precise::kTerminated: return VirtualThread::State::kTerminated;
     default: return VirtualThread::State::kRunnable;
   }
 }
 
 int CarrierOf(const ThreadBlock& block) noexcept {
-  if (StateOf(block) == VirtualThread::State::kWaiting) return -1;
+  if (PreciseStateOf(block) == VirtualThread::PreciseState::kAwaitsChildren) return -1;
   const uint16_t mounted = block.mounted.load(std::memory_order_relaxed);
   if ((mounted & ThreadBlock::kMountedBit) == 0) return -1;
   return (mounted & (ThreadBlock::kMountedBit - 1)) - 1;
@@ -40,7 +60,9 @@ namespace {
 
 const char* StateName(VirtualThread::State state) noexcept {
   switch (state) {
+    case VirtualThread::State::kNew: return "new";
     case VirtualThread::State::kRunnable: return "runnable";
+    case VirtualThread::State::kBlocked: return "blocked";
     case VirtualThread::State::kWaiting: return "waiting";
     case VirtualThread::State::kTimedWaiting: return "timed_waiting";
     case VirtualThread::State::kTerminated: return "terminated";

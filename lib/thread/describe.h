@@ -21,6 +21,7 @@ int CarrierOf(const ThreadBlock& thread) noexcept;
 
 // "VirtualThread[#25,name]/runnable@carrier-3"
 std::string DescribeThread(const ThreadBlock& thread);
+VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& thread) noexcept;
 // "VirtualThread[#25,name]"
 std::string ThreadLabel(const ThreadBlock& thread);
 // The same for a thread that may be gone; for 0 "an OS thread".

@@ -8,11 +8,14 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "weft/internal/atomic.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+#include "weft/text_view.h"
 
 namespace weft::internal {
 
@@ -69,6 +72,38 @@ void CountWake(RuntimeCore& runtime) noexcept;
 // Lets a thread go on that the caller has taken out of its wait. Any OS thread may call it: the runtime stays until
 // this has returned.
 void WakeFromOutside(ThreadBlock& thread) noexcept;
+
+// ---- Threads outside of scopes. (weft/thread_builder.h)
+
+// The runtime of the carrier that the caller is on, or else the default one. (runtime.cc)
+RuntimeCore& RuntimeOfCaller() noexcept;
+// A CHECK in a child of fork(), if the runtime's carriers are in the parent.
+void CheckRunsHere(const RuntimeCore& runtime) noexcept;
+// Keeps the runtime, from before the start of a thread until EndUnscoped(), the thread's last touch of it.
+void BeginUnscoped(RuntimeCore& runtime) noexcept;
+void EndUnscoped(RuntimeCore& runtime) noexcept;
+// A prepared thread can be asked to end from here on, until UnlistRoot(); one that was not started has an identity.
+void ListRoot(ThreadBlock& root) noexcept;
+void ListUnstarted(ThreadBlock& root) noexcept;
+void UnlistRoot(RuntimeCore& runtime, ThreadBlock& root) noexcept;
+using SharedUncaughtHandler = std::shared_ptr<
+    const std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>>;
+SharedUncaughtHandler UncaughtHandlerOf(const RuntimeCore& runtime) noexcept;
+
+// For an OS thread. Made while a root of the runtime is there: keeps the runtime.
+class RuntimeHold {
+ public:
+  explicit RuntimeHold(RuntimeCore& runtime) noexcept;
+  RuntimeHold(const RuntimeHold&) = delete;
+  RuntimeHold& operator=(const RuntimeHold&) = delete;
+  ~RuntimeHold();
+
+  // Waits until `word`, a futex, is no longer `expected`.
+  void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept;
+
+ private:
+  RuntimeCore& runtime_;
+};
 
 // ---- Children of a scope.
 

@@ -1,15 +1,69 @@
 #include "weft/internal/thread_identity.h"
 
 #include <cstdint>
+#include <mutex>
 
+#include "absl/status/status.h"
+#include "lib/os/futex.h"
+#include "lib/thread/wait_node.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
 
 namespace weft::internal {
+namespace {
 
-void ThreadIdentity::Bind(const ThreadBlock& thread, uintptr_t of_thread) noexcept {
+// Afterwards the identity may be gone: of `stage` only the address is used.
+void LetGoOn(Atomic<uint32_t>& stage, uint32_t before, WaitNodes& joined) noexcept {
+  if ((before & ThreadIdentity::kAwaited) != 0) FutexWake(stage, INT32_MAX);
+  while (WaitNode* const node = joined.PopFront()) Wake(Waiters::ThreadOf(*node));
+}
+
+}  // namespace
+
+void ThreadIdentity::Bind(ThreadBlock& thread, uintptr_t of_thread) noexcept {
   id = thread.id;
   place = of_thread;
   thread_ = &thread;
 }
+
+// Returns the stage as it was before.
+uint32_t ThreadIdentity::EndLocked(WaitNodes& joined) noexcept {
+  thread_ = nullptr;
+  std::lock_guard guard(joiners.lock);
+  joiners.GrantAll(joined);
+  // [identity/9] release: pairs with [identity/8].
+  return stage.fetch_or(kEnded, std::memory_order_release);
+}
+
+void ThreadIdentity::ThreadEnded() noexcept {
+  WaitNodes joined;
+  uint32_t before;
+  {
+    std::lock_guard guard(lock_);
+    before = EndLocked(joined);
+  }
+  LetGoOn(stage, before, joined);
+}
+
+// The caller has no reference. Whoever drops the last one takes the lock before it destroys a thread that was not
+// started.
+bool ThreadIdentity::EndUnstarted(const CancelCause& cause) noexcept {
+  WaitNodes joined;
+  uint32_t before;
+  {
+    std::lock_guard guard(lock_);
+    if (!unstarted() || ended()) return false;
+    {
+      std::lock_guard records(thread_->records_lock);
+      if (!thread_->asked()) thread_->SetAsker(Asker::kAlone, cause);
+    }
+    before = EndLocked(joined);
+  }
+  LetGoOn(stage, before, joined);
+  return true;
+}
+
+// A thread of a scope, or of a Run(): its failure is told there.
+absl::Status ThreadIdentity::Outcome() { return absl::OkStatus(); }
 
 }  // namespace weft::internal

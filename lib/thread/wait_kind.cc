@@ -19,6 +19,8 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kConnect: return "Connect";
     case ParkReason::kForeign: return "Foreign";
     case ParkReason::kBlocking: return "Blocking";
+    case ParkReason::kThreadEnd:
+      return "VirtualThread::Join";
   }
   return "an unknown wait";
 }

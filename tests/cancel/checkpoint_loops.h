@@ -41,7 +41,9 @@
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft::testing {
 
@@ -145,6 +147,12 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
     {"BlockingCallOfNothing",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) (co_await Blocking([] {})).IgnoreError();
+     }},
+    {"JoinOfAnEndedThread",
+     [](Rounds& rounds) -> Task<void> {
+       const VirtualThread ended = VirtualThread::Start(One());
+       (co_await ended.Join()).IgnoreError();
+       while (rounds.Next()) (co_await ended.Join()).IgnoreError();
      }},
     {"JoinOfNothing",
      [](Rounds& rounds) -> Task<void> {

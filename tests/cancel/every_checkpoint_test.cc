@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "weft/blocking.h"
+#include "weft/thread_builder.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -100,6 +101,10 @@ Task<absl::Status> EarlyExits(EveryCheckpoint& test, Event& never) {
   test.UserCode();
   auto [a, b] = co_await All(sleep(test, 1), sleep(test, 2));
   test.UserCode();
+  const VirtualThread outside = VirtualThread::Start(Sleep(absl::Milliseconds(1)));
+  const absl::Status ended = co_await outside.Join();
+  test.UserCode();
+  if (!ended.ok()) co_return ended;
   {
     ShutdownOnSuccess<int> fastest;
     fastest.Fork(sleep(test, a));

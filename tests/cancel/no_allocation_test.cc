@@ -38,7 +38,9 @@
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft::testing {
 namespace {
@@ -278,7 +280,7 @@ Task<void> Parked(Parking& parking, int i) {
 }
 
 TEST(NoAllocationTest, WakingAllocatesNothing) {
-  ProofRow row("F1b", "events, mutexes and semaphores that wake");
+  ProofRow row("F1b", "events, mutexes, semaphores and ends of threads that wake");
   Everywhere(row, [](int children) -> Task<void> {
     Event go;
     Mutex mutex;
@@ -286,8 +288,10 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     MutexGuard guard = co_await mutex.Lock();
     Permit permit = co_await semaphore.Acquire();
     AwaitAll scope;
+    const VirtualThread joined = VirtualThread::Start([&go, kept = Counted()] { return AfterEvent(go); });
     for (int i = 0; i < children; ++i) {
       scope.Fork(AfterEvent(go));
+      scope.Fork(joined.Join());
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
     }

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "weft/all.h"
+#include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
@@ -31,7 +32,9 @@
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft::testing {
 
@@ -442,6 +445,24 @@ inline Task<absl::Status> ReturnsEarly() {
   co_return absl::OkStatus();
 }
 
+// Threads outside of the tree, which go on if the tree is cancelled.
+inline Task<absl::Status> JoinsAThread() {
+  const Counted local;
+  int ran = 0;
+  ShutdownOnFailure scope;
+  scope.Fork([held = Counted()]() -> Task<void> {
+    const VirtualThread outside = VirtualThread::Start(Sleep(absl::Milliseconds(2)));
+    (co_await outside.Join()).IgnoreError();
+  });
+  const VirtualThread asked = VirtualThread::Start(Sleep(absl::Hours(1)));
+  scope.Fork(asked.Join());
+  co_await Give(1);
+  ++ran;
+  asked.RequestCancel("as planned");
+  const absl::Status joined = co_await scope.Join();
+  co_return Expect(ran == 1 && ReasonOf(joined).text == "as planned");
+}
+
 }  // namespace scenarios
 
 inline constexpr Scenario kScenarios[] = {
@@ -468,6 +489,7 @@ inline constexpr Scenario kScenarios[] = {
     {"Shielded", &scenarios::Shielded},
     {"NestedTimeouts", &scenarios::NestedTimeouts},
     {"Caught", &scenarios::Caught},
+    {"JoinsAThread", &scenarios::JoinsAThread},
     {"Siblings", &scenarios::Siblings},
     {"ForksOutwards", &scenarios::ForksOutwards},
     {"ShutsDown", &scenarios::ShutsDown},

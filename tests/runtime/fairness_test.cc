@@ -42,6 +42,7 @@
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -151,6 +152,38 @@ Task<void> OneEventWakes(Fairness& fairness) {
   for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
   set = fairness.Now();
   event.Set();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// The end of a thread that many join.
+Task<void> OneEndWakes(Fairness& fairness) {
+  constexpr int kWaiters = 1'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Event go;
+  Fairness::Moment end{};
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  const VirtualThread joined = VirtualThread::Start([&]() -> Task<void> {
+    co_await go.Wait();
+    end = fairness.Now();
+  });
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      few.Waits();
+      (co_await joined.Join()).IgnoreError();
+      fairness.Ran(end);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  go.Set();
   co_await UntilNone(left);
   done = true;
   (co_await scope.Join()).IgnoreFailures();
@@ -413,6 +446,7 @@ struct Scenario {
 constexpr Scenario kScenarios[] = {
     {"ManyYield", &ManyYield},
     {"OneEventWakes", &OneEventWakes},
+    {"OneEndWakes", &OneEndWakes},
     {"ChainsWake", &ChainsWake},
     {"OutsideWakesMany", &OutsideWakesMany},
     {"OutsideWakesFew", &OutsideWakesFew},

@@ -26,6 +26,7 @@
 #include "weft/blocking.h"
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/weft.h"
 
 namespace weft {
@@ -42,6 +43,7 @@ struct World {
     world->far.emplace((co_await listener.Accept()).value());
     EXPECT_EQ(co_await world->near->Write(std::string(200, 'x')), absl::OkStatus());
     world->set.Set();
+    world->thread = VirtualThread::Start([]() -> Task<void> { co_return; });
     co_return world;
   }
   // Everything was given back.
@@ -54,6 +56,7 @@ struct World {
   Mutex mutex;
   Semaphore semaphore{2};
   std::optional<net::TcpStream> near, far;
+  std::optional<VirtualThread> thread;
   char byte = 0;
   std::array<int, 3> ints = {};
 };
@@ -84,6 +87,7 @@ WEFT_AWAITABLE(OfYield, void, Yield());
 WEFT_AWAITABLE(OfEvent, void, world.set.Wait());
 WEFT_AWAITABLE(OfMutex, MutexGuard, world.mutex.Lock());
 WEFT_AWAITABLE(OfSemaphore, Permit, world.semaphore.Acquire());
+WEFT_AWAITABLE(OfThreadJoin, absl::Status, world.thread->Join());
 WEFT_AWAITABLE(OfRead, absl::StatusOr<size_t>, world.far->Read(absl::MakeSpan(&world.byte, 1)));
 WEFT_AWAITABLE(OfWrite, absl::Status, world.far->Write("x"));
 WEFT_AWAITABLE(OfTimeout, absl::StatusOr<MutexGuard>, WithTimeout(kLong, world.mutex.Lock()));
@@ -333,7 +337,7 @@ class AwaitablesTest : public ::testing::TestWithParam<int> {
 INSTANTIATE_TEST_SUITE_P(Carriers, AwaitablesTest, ::testing::Values(1, 2, 4), ::testing::PrintToStringParamName());
 
 TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
-  Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfRead, OfWrite>();
+  Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfRead, OfWrite>();
 }
 
 TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {

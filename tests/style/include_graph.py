@@ -23,6 +23,7 @@ _SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>
 _ON_REQUEST = (
     "weft/blocking.h",
     "weft/stop_token.h",
+    "weft/thread_builder.h",
 )
 # With weft/net/, the headers that are about sockets, and the one that has everything.
 _OF_SOCKETS = ("weft/internal/operation.h", "weft/internal/socket.h", "weft/weft.h")

@@ -259,6 +259,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
       : in_frame(false), place_(0), id(0), leaf(nullptr), refs(references) {}
   ThreadBlock(uint32_t references, ThreadState::Unregistered unregistered) noexcept
       : in_frame(false), place_(0), id(0), leaf(nullptr), state(unregistered), refs(references) {}
+  // Before the end of a derived class that is its own identity.
+  void ForgetIdentity() noexcept { place_.store(0, std::memory_order_relaxed); }  // relaxed: nobody else has it
   enum InFrame { kInFrame };
   explicit ThreadBlock(InFrame) noexcept : in_frame(true), refs(0) {}
   virtual ~ThreadBlock() {

@@ -2,6 +2,7 @@
 // as long as it lives.
 //
 // It is also the cold half of a control block: what few threads have lies here, and is made when something first asks.
+// A thread outside of scopes has it in its control block (thread_builder.h).
 #ifndef WEFT_INTERNAL_THREAD_IDENTITY_H_
 #define WEFT_INTERNAL_THREAD_IDENTITY_H_
 
@@ -11,9 +12,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft::internal {
 
@@ -22,12 +25,16 @@ class ThreadBlock;
 // Shared by all handles to a thread; may outlive it. Reference-counted.
 class ThreadIdentity {
  public:
+  // Bits of a word. It is a futex for OS threads that join; they set kAwaited first. A thread that was not started, and
+  // will not be, is kEnded too.
+  enum Stage : uint32_t { kAlive = 0, kUnstarted = 1, kEnded = 2, kAwaited = 4 };
+
   explicit ThreadIdentity(std::string thread_name = {}) noexcept : name(std::move(thread_name)) {}
   ThreadIdentity(const ThreadIdentity&) = delete;
   ThreadIdentity& operator=(const ThreadIdentity&) = delete;
 
   // Before others know it: whose it is, and what the thread's own word said of its place. (ThreadBlock::place_)
-  void Bind(const ThreadBlock& thread, uintptr_t of_thread) noexcept;
+  void Bind(ThreadBlock& thread, uintptr_t of_thread) noexcept;
 
   uint64_t id = 0;      // from then on
   uintptr_t place = 0;  // from then on
@@ -42,22 +49,47 @@ class ThreadIdentity {
     LockGuard guard(lock_);
     return use(thread_);
   }
-  void ThreadEnded() noexcept {
+  // The thread is about to begin. False: it had been started before, or its runtime has ended. Under the lock, `hold`
+  // keeps that runtime.
+  template <class Hold>
+  bool Begin(Hold hold) noexcept {
     LockGuard guard(lock_);
-    thread_ = nullptr;
+    if (!unstarted() || ended()) return false;
+    hold();
+    stage.fetch_and(~uint32_t{kUnstarted}, std::memory_order_relaxed);  // relaxed: whoever joins waits for the end
+    return true;
   }
+  // It was not started. relaxed: a hint, except under lock_.
+  bool unstarted() const noexcept { return (stage.load(std::memory_order_relaxed) & kUnstarted) != 0; }
+  // [identity/8] acquire: pairs with [identity/9]. What the thread did happens before a true.
+  bool ended() const noexcept { return (stage.load(std::memory_order_acquire) & kEnded) != 0; }
+  // The run, when no code of the thread's own is left. Lets those who join go on.
+  void ThreadEnded() noexcept;
+  // The end of the runtime, if the thread was not started: the same, for that cause. False: it was started.
+  bool EndUnstarted(const CancelCause& cause) noexcept;
+  // How it has ended, as those who join are told.
+  virtual absl::Status Outcome();
+
   void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
   void Release() noexcept {
     // [identity/3] acq_rel: pairs with itself. What every holder did happens before the destruction.
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) Unreferenced();
   }
 
+  Waiters joiners;                // threads that wait for its end
+  Atomic<uint32_t> stage{kAlive};  // kEnded is set under lock_ and that of the joiners
+
+ protected:
+  virtual ~ThreadIdentity() {}
+  virtual void Unreferenced() noexcept { delete this; }
+
+  Atomic<uint32_t> refs_{1};
+
  private:
-  ~ThreadIdentity() {}
+  uint32_t EndLocked(WaitNodes& joined) noexcept;
 
   mutable Lock lock_;
-  const ThreadBlock* thread_ = nullptr;  // guarded by lock_
-  Atomic<uint32_t> refs_{1};
+  ThreadBlock* thread_ = nullptr;  // guarded by lock_
 };
 
 }  // namespace weft::internal

@@ -28,6 +28,7 @@ enum class ParkReason : uint8_t {
   kConnect,
   kForeign,
   kBlocking,
+  kThreadEnd,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 

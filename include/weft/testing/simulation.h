@@ -55,6 +55,7 @@ struct SimulationOptions {
   int min_runnable = 1;
   std::optional<IoBackend> io = std::nullopt;   // nullopt: no I/O
   ext::SchedulingObserver* observer = nullptr;  // sees every event that the trace sees
+  UncaughtFailureHandler on_uncaught_failure = nullptr;  // as in RuntimeOptions
   // Called with the report of a deadlock, or of a limit that was reached: twice in one Run() at most, see above.
   // Without it, the report is printed, and the process ends.
   std::function<void(const std::string& report)> on_deadlock = nullptr;

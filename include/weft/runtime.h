@@ -15,7 +15,8 @@
 // Each option is also an environment variable, which counts where the program leaves the option at its default. A
 // variable with an invalid value ends the program with a sentence that names the variable, the value and the range.
 //
-//   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use
+//   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use, by
+//                                       its affinity mask and the CPU quota of its container
 //   WEFT_MAX_POOL_SIZE   1..32767       carriers at most, including those that stand in for blocked ones, and as many
 //                                       OS threads for Blocking(); default: 256, or the parallelism if that is more
 //   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: max(parallelism / 2, 1).
@@ -23,6 +24,9 @@
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
 //                                       it gives the permit back; default 20 (see cancellation.h)
 //   WEFT_MAX_QUEUED_CALLS  1..2147483647  calls of Blocking() that wait for an OS thread; default: 1,048,576
+//   WEFT_HELD_CARRIER_THRESHOLD_MS  0..3600000  how long a virtual thread may keep its carrier before that counts as
+//                                       held (held_carrier.h); 0: never; default: 20
+//   WEFT_TRACE_PINNED    0|1            1: each held carrier is printed on standard error, beside on_held_carrier
 //   WEFT_IO              auto|uring|epoll
 //
 // exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10
@@ -70,6 +74,11 @@ namespace weft {
 using UncaughtFailureHandler =
     std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>;
 
+// Called with a report of each carrier that is held, once for each hold (held_carrier.h), on an OS thread of the
+// runtime's own, by one at a time. It must not throw, and must not take long: nobody looks at the carriers meanwhile.
+struct HeldCarrier;
+using HeldCarrierHandler = std::function<void(const HeldCarrier& held)>;
+
 struct RuntimeOptions {
   int parallelism = 0;    // 0: WEFT_PARALLELISM, else the CPUs this process may use
   int max_pool_size = 0;  // 0: WEFT_MAX_POOL_SIZE, else 256, or the parallelism if that is more
@@ -77,9 +86,12 @@ struct RuntimeOptions {
   // Negative: WEFT_DRAIN_PATIENCE_MS, else 20 ms. Infinite: for ever. (cancellation.h, "Order")
   absl::Duration drain_patience = absl::Milliseconds(-1);
   int max_queued_calls = 0;  // of Blocking(). 0: WEFT_MAX_QUEUED_CALLS, else 1,048,576
+  // Negative: WEFT_HELD_CARRIER_THRESHOLD_MS, else 20 ms. 0: nobody looks.
+  absl::Duration held_carrier_threshold = absl::Milliseconds(-1);
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;
+  HeldCarrierHandler on_held_carrier = nullptr;
 };
 
 struct RuntimeStats {
@@ -91,6 +103,7 @@ struct RuntimeStats {
   int64_t steals = 0;            // virtual threads taken from another carrier's queue
   int call_threads = 0;          // OS threads for Blocking() that there are now
   int64_t pins = 0;              // destructors that had to hold their carrier until children had ended
+  int64_t held_carriers = 0;     // times that a thread kept its carrier for too long (held_carrier.h)
 };
 
 namespace internal {

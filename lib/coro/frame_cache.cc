@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "lib/base/sanitizers.h"
 #include "lib/coro/frame_fault.h"
 #include "lib/os/global_lock.h"
+#include "lib/os/pages.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 
@@ -18,8 +20,10 @@ constexpr size_t kGranuleBytes = kFrameGranuleBytes;
 constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class c serves blocks of 16 * c bytes
 
 // The size of a slab, which is cut into blocks. 64 KiB holds 372 frames of 176 bytes. A thread that uses a class once
-// takes a batch from it.
+// takes a batch from it. A slab lies at a multiple of its size, so that a block finds it.
 constexpr size_t kSlabBytes = size_t{64} * 1024;
+// How many slabs come from `operator new` at once: enough for malloc to map them by themselves.
+constexpr size_t kSlabsPerRegion = 16;
 
 // How much moves between a thread and the pool at once. With more, the lock is taken less often, and more memory lies
 // idle: a thread keeps at most two batches of each class that it uses.
@@ -64,6 +68,33 @@ struct Batch {
   int64_t count = 0;
 };
 
+// What is known of a slab. It does not lie in the slab, whose memory the system may have back.
+struct SlabInfo {
+  char* memory = nullptr;
+  SlabInfo* next_free = nullptr;  // guarded by registry.lock
+  // Bytes that were cut into blocks, from when the slab is used up. Until then 0: a thread still cuts it.
+  Atomic<uint32_t> cut_bytes{0};
+  // Guarded by collection_lock: of its blocks, those that a collection has found free; or kReturned.
+  uint32_t free_bytes = 0;
+  static constexpr uint32_t kReturned = UINT32_MAX;
+};
+
+// What a slab begins with.
+struct Slab {
+  SlabInfo* info;
+  uint64_t padding;  // keeps the first block aligned
+};
+static_assert(sizeof(Slab) % kGranuleBytes == 0);
+
+struct Region {
+  Region* next = nullptr;
+  SlabInfo slabs[kSlabsPerRegion];
+};
+
+SlabInfo& SlabOf(const void* block) noexcept {
+  return *reinterpret_cast<const Slab*>(reinterpret_cast<uintptr_t>(block) & ~uintptr_t{kSlabBytes - 1})->info;
+}
+
 // What belongs to one OS thread. Counters are written by that thread alone, and read by the census.
 struct FrameCache {
   FreeList lists[kClasses];
@@ -72,18 +103,13 @@ struct FrameCache {
   Atomic<int64_t> taken[kClasses] = {};
   Atomic<int64_t> large_frames{0};  // relaxed: as above
   Atomic<int64_t> large_bytes{0};   // relaxed: as above
+  SlabInfo* slab = nullptr;  // the one that is being cut
   char* slab_cursor = nullptr;
   char* slab_end = nullptr;
   // Guarded by registry.lock.
   FrameCache* next = nullptr;
   bool in_use = false;
 };
-
-struct Slab {
-  Slab* next;
-  uint64_t padding;  // keeps the first block aligned
-};
-static_assert(sizeof(Slab) % kGranuleBytes == 0);
 
 struct Pool {
   GlobalLock lock;
@@ -93,11 +119,14 @@ struct Pool {
 struct Registry {
   GlobalLock lock;
   FrameCache* caches = nullptr;  // one for each thread of the busiest moment; never freed
-  Slab* slabs = nullptr;         // keeps them reachable for leak checkers
+  Region* regions = nullptr;     // never freed; keeps them reachable for leak checkers
+  SlabInfo* free_slabs = nullptr;
+  int64_t slabs_in_use = 0;
 };
 
 constinit Pool pools[kClasses];
 constinit Registry registry;
+constinit GlobalLock collection_lock;  // held over pool locks, and over registry.lock
 
 // For threads that have no cache of their own: those that are past the end of their thread_locals, and those for which
 // there was no memory.
@@ -139,15 +168,42 @@ Batch PopBatch(size_t size_class) noexcept {
   return batch;
 }
 
-bool AddSlab(FrameCache& cache) noexcept {
-  void* memory = ::operator new(kSlabBytes, std::nothrow);
+// Under registry.lock.
+bool AddRegion() noexcept {
+  void* const memory = ::operator new(sizeof(Region) + (kSlabsPerRegion + 1) * kSlabBytes, std::nothrow);
   if (memory == nullptr) return false;
-  auto* slab = static_cast<Slab*>(memory);
-  cache.slab_cursor = static_cast<char*>(memory) + sizeof(Slab);
-  cache.slab_end = static_cast<char*>(memory) + kSlabBytes;
-  std::lock_guard guard(registry.lock);
-  slab->next = registry.slabs;
-  registry.slabs = slab;
+  auto* const region = ::new (memory) Region;
+  region->next = registry.regions;
+  registry.regions = region;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(region + 1) + kSlabBytes - 1) & ~uintptr_t{kSlabBytes - 1};
+  for (size_t i = kSlabsPerRegion; i-- > 0;) {
+    region->slabs[i].memory = reinterpret_cast<char*>(begin + i * kSlabBytes);
+    region->slabs[i].next_free = registry.free_slabs;
+    registry.free_slabs = &region->slabs[i];
+  }
+  return true;
+}
+
+bool AddSlab(FrameCache& cache) noexcept {
+  SlabInfo* next;
+  {
+    std::lock_guard guard(registry.lock);
+    if (registry.free_slabs == nullptr && !AddRegion()) return false;
+    next = registry.free_slabs;
+    registry.free_slabs = next->next_free;
+    ++registry.slabs_in_use;
+  }
+  if (cache.slab != nullptr) {
+    const auto cut = static_cast<uint32_t>(cache.slab_cursor - (cache.slab->memory + sizeof(Slab)));
+    // [slab/1] release: pairs with [slab/2].
+    cache.slab->cut_bytes.store(cut, std::memory_order_release);
+  }
+  // relaxed: nobody knows it yet.
+  next->cut_bytes.store(0, std::memory_order_relaxed);
+  ::new (static_cast<void*>(next->memory)) Slab{.info = next, .padding = 0};
+  cache.slab = next;
+  cache.slab_cursor = next->memory + sizeof(Slab);
+  cache.slab_end = next->memory + kSlabBytes;
   return true;
 }
 
@@ -344,6 +400,61 @@ bool AllocationIsToFail() noexcept {
   return list.head != nullptr ? &list : nullptr;
 }
 
+// ---- Giving memory back.
+
+// All batches of one class, as one list.
+FreeBlock* TakeAllBatches(size_t size_class) noexcept {
+  FreeBlock* batch;
+  {
+    Pool& pool = pools[size_class];
+    std::lock_guard guard(pool.lock);
+    batch = pool.batches;
+    pool.batches = nullptr;
+  }
+  FreeBlock* all = nullptr;
+  while (batch != nullptr) {
+    FreeBlock* const next_batch = Open(batch)->next_batch;
+    FreeBlock* last = batch;
+    while (FreeBlock* const next = Open(last)->next) last = next;
+    last->next = all;
+    all = batch;
+    batch = next_batch;
+  }
+  return all;
+}
+
+// Is every block of the slab among those that were found?
+bool IsWhole(const SlabInfo& slab) noexcept {
+  // [slab/2] acquire: pairs with [slab/1]. The thread that has cut it is done with it.
+  const uint32_t cut = slab.cut_bytes.load(std::memory_order_acquire);
+  return cut != 0 && slab.free_bytes == cut;
+}
+
+// Puts the blocks that lie in no slab that goes back into the pool of their class, in batches.
+void PushRest(size_t size_class, FreeBlock* block) noexcept {
+  Batch batch;
+  while (block != nullptr) {
+    FreeBlock* const next = Open(block)->next;
+    if (SlabOf(block).free_bytes != SlabInfo::kReturned) {
+      block->next = batch.head;
+      batch.head = block;
+      if (++batch.count == BatchBlocks(size_class)) PushBatch(size_class, std::exchange(batch, {}));
+    }
+    block = next;
+  }
+  PushBatch(size_class, batch);
+}
+
+// Calls visit(block) for each of a list. The block may be gone afterwards.
+template <class Visit>
+void ForEachBlock(FreeBlock* block, Visit visit) noexcept {
+  while (block != nullptr) {
+    FreeBlock* const next = Open(block)->next;
+    visit(block);
+    block = next;
+  }
+}
+
 // Calls visit(live blocks, bytes a block) for all there is.
 template <class Visit>
 void ForEachCount(Visit visit) noexcept {
@@ -403,6 +514,60 @@ void DieOutOfMemory(size_t size, const char* what) noexcept {
 }
 
 bool PrepareFrameCache() noexcept { return OwnCache() != nullptr; }
+
+void SpillFreeFrames() noexcept {
+  FrameCache* const cache = this_cache;
+  if (cache == &no_cache_yet || cache == &cache_gone) return;
+  for (size_t c = kMinClass; c < kClasses; ++c) {
+    Spill(*cache, c);
+    PushBatch(c, std::exchange(cache->reserves[c], {}));
+  }
+}
+
+// Two passes over the blocks that lie in the pools: the first counts for each slab how much of it is free, the second
+// sorts out the slabs of which all is.
+int64_t ReturnFreeFrames(int64_t keep_bytes) noexcept {
+  std::lock_guard collection(collection_lock);
+  FreeBlock* blocks[kClasses] = {};
+  for (size_t c = kMinClass; c < kClasses; ++c) {
+    blocks[c] = TakeAllBatches(c);
+    ForEachBlock(blocks[c], [](FreeBlock* block) { SlabOf(block).free_bytes = 0; });
+  }
+  SlabInfo* whole = nullptr;
+  int64_t kept_bytes = 0;
+  int64_t returned_bytes = 0;
+  for (size_t c = kMinClass; c < kClasses; ++c) {
+    ForEachBlock(blocks[c], [&](FreeBlock* block) {
+      SlabInfo& slab = SlabOf(block);
+      slab.free_bytes += static_cast<uint32_t>(BlockBytes(c));
+      if (!IsWhole(slab)) return;
+      if (kept_bytes < keep_bytes) {
+        kept_bytes += kSlabBytes;
+        return;
+      }
+      slab.free_bytes = SlabInfo::kReturned;  // this was its last block
+      slab.next_free = whole;
+      whole = &slab;
+    });
+  }
+  for (size_t c = kMinClass; c < kClasses; ++c) PushRest(c, blocks[c]);
+  while (whole != nullptr) {
+    SlabInfo& slab = *std::exchange(whole, whole->next_free);
+    ASAN_UNPOISON_MEMORY_REGION(slab.memory, kSlabBytes);
+    ReturnPages(slab.memory, kSlabBytes);
+    returned_bytes += kSlabBytes;
+    std::lock_guard guard(registry.lock);
+    --registry.slabs_in_use;
+    slab.next_free = registry.free_slabs;
+    registry.free_slabs = &slab;
+  }
+  return returned_bytes;
+}
+
+int64_t FrameCacheBytes() noexcept {
+  std::lock_guard guard(registry.lock);
+  return registry.slabs_in_use * static_cast<int64_t>(kSlabBytes);
+}
 
 int64_t LiveFrames() noexcept {
   int64_t frames = SumOfLarge(&FrameCache::large_frames);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/fence.h"
+#include "lib/coro/frame_cache.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/check.h"
 #include "weft/internal/wait.h"
@@ -37,7 +38,7 @@ void Carrier::DieOutsideThread(const char* what) noexcept {
 void Carrier::Main() noexcept {
   SetCurrent(this);
   while (!runtime.stopping()) {
-    if (!runtime.MayRun(*this)) {
+    if (!runtime.carriers.MayRun(*this)) {
       Retire();
     } else if (!Step()) {
       Idle();
@@ -95,7 +96,7 @@ void Carrier::Idle() noexcept {
       idle,
       [this] {
         ForcePublication();
-        return runtime.HasWork() || runtime.stopping() || !runtime.MayRun(*this);
+        return runtime.HasWork() || runtime.stopping() || !runtime.carriers.MayRun(*this);
       },
       [this] { ParkUntil(duties.ParkDeadline()); });
   duties.PollTimersAndDriver();
@@ -130,13 +131,17 @@ void Carrier::Retire() noexcept {
   if (queue.InjectAll()) runtime.NotifyWork();
   // We look again after the poll, which takes rings, because whoever raises the limit or stops the runtime rings
   // afterwards.
-  if (!runtime.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());
+  if (!runtime.carriers.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());
 }
 
 void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   duties.asleep.store(true, std::memory_order_relaxed);
   runtime.host->Park(*this, deadline_ns);
   duties.asleep.store(false, std::memory_order_relaxed);
+  if (runtime.watchdog == nullptr) return;
+  static_cast<void>(runtime.watch_bell.Ring());
+  const uint32_t calms = runtime.calms.load(std::memory_order_relaxed);
+  if (std::exchange(calms_, calms) != calms) SpillFreeFrames();
 }
 
 // ---- What a host does with a carrier. (host.h)

@@ -18,6 +18,9 @@
 #ifndef WEFT_LIB_RUNTIME_CARRIER_H_
 #define WEFT_LIB_RUNTIME_CARRIER_H_
 
+#include <pthread.h>
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 
@@ -56,6 +59,11 @@ class Carrier final : public Dispatch {
 
   // ---- Shared.
   IdleCarriers::Member idle;
+  // The OS thread that runs it, for the watchdog. Constant from when other threads know the carrier.
+  struct {
+    pthread_t handle;
+    pid_t id;
+  } os_thread = {};
 
  private:
   using Dispatch::Dispatch;
@@ -68,6 +76,8 @@ class Carrier final : public Dispatch {
   void Search() noexcept;
   void Retire() noexcept;
   void ForcePublication() noexcept;
+
+  uint32_t calms_ = 0;  // RuntimeCore::calms when it last looked
 };
 
 }  // namespace weft::internal

@@ -148,7 +148,7 @@ std::coroutine_handle<> InPlaceJoins::CountEnd(ScopeRecord& scope) noexcept {
     case JoinCount::Last::kNo:
       return Leave();
     case JoinCount::Last::kRing:
-      runtime.RingBlocked();
+      runtime.carriers.RingBlocked();
       return Leave();  // the scope may be gone
     case JoinCount::Last::kResume:
       break;

@@ -1,5 +1,8 @@
 #include "lib/runtime/os_host.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -68,6 +71,7 @@ bool OsHost::StartCarrier(Carrier& carrier, absl::Status* why) noexcept {
 // The whole life of a carrier's OS thread.
 void OsHost::RunCarrier(void* argument) noexcept {
   Seat& seat = *static_cast<Seat*>(argument);
+  seat.carrier.os_thread = {::pthread_self(), ::gettid()};
   PrepareFrameCache();  // false: short of memory; the shared lists serve meanwhile
   absl::StatusOr<std::unique_ptr<Driver>> driver = seat.host.backend_->NewDriver();
   if (driver.ok()) {

@@ -12,7 +12,7 @@ namespace {
 void RunDescendants(Carrier& carrier, ScopeRecord& scope) noexcept {
   RuntimeCore& runtime = carrier.runtime;
   const Turn::Interrupted outer = carrier.Interrupt();
-  runtime.EnterBlocked(carrier);
+  runtime.carriers.EnterBlocked(carrier);
   while (!scope.children.BlockedDrained()) {
     runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
     runtime.cancel_queue.RunStopCallbacks();
@@ -28,7 +28,7 @@ void RunDescendants(Carrier& carrier, ScopeRecord& scope) noexcept {
     }
     runtime.host->BetweenSteps(carrier);
   }
-  runtime.LeaveBlocked(carrier);
+  runtime.carriers.LeaveBlocked(carrier);
   carrier.GoOn(outer);
 }
 

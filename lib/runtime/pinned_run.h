@@ -3,10 +3,10 @@
 // A destructor cannot suspend: it holds its OS thread. So the carrier runs on this stack what the destructor waits for,
 // until all of the children have ended: the threads in the tree below the scope, and no others. Another thread might
 // wait for something that only the frames below it on the stack can provide. Such threads go to the inject queue, where
-// other carriers find them; if too few carriers are left, a spare one is started (RuntimeCore::EnterBlocked).
+// other carriers find them; if too few carriers are left, a spare one is started (CarrierPool::EnterBlocked).
 //
 // Meanwhile the carrier serves its timers, its driver and the cancel queue, and parks when there is nothing to do;
-// the child that ends last rings it (RuntimeCore::RingBlocked). What the mounted thread has set is kept aside for so
+// the child that ends last rings it (CarrierPool::RingBlocked). What the mounted thread has set is kept aside for so
 // long (Turn::Interrupted), and the exceptions in flight while a thread runs here (ExceptionState). The statistics
 // count a pin.
 #ifndef WEFT_LIB_RUNTIME_PINNED_RUN_H_

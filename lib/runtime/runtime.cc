@@ -1,6 +1,5 @@
 #include "weft/runtime.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "lib/cancel/open_record.h"
 #include "lib/driver/backend.h"
 #include "lib/os/clock.h"
+#include "lib/os/cpu.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/worker_pool.h"
 #include "lib/runtime/carrier.h"
@@ -31,6 +31,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
+#include "weft/held_carrier.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 
@@ -66,11 +67,7 @@ IoBackend IoFromEnvironment() {
   Die(absl::StrCat("the environment variable WEFT_IO is \"", value, "\"; it must be auto, uring or epoll"));
 }
 
-int UsableCpus() {
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return 1;
-  return std::clamp(CPU_COUNT(&cpus), 1, kMaxParallelism);
-}
+int DefaultParallelism() { return std::min(internal::UsableCpus(internal::g_cpu_root), kMaxParallelism); }
 
 absl::Status OutOfRange(const char* option, int value, int low, int high) {
   return absl::InvalidArgumentError(
@@ -84,7 +81,9 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   const int max_pool_size = IntFromEnvironment("WEFT_MAX_POOL_SIZE", 1, kMaxPoolSize, 0);
   const int min_runnable = IntFromEnvironment("WEFT_MIN_RUNNABLE", 0, kMaxParallelism, -1);
 
-  config.parallelism = options.parallelism != 0 ? options.parallelism : parallelism != 0 ? parallelism : UsableCpus();
+  config.parallelism = options.parallelism != 0 ? options.parallelism
+                       : parallelism != 0       ? parallelism
+                                                : DefaultParallelism();
   if (config.parallelism < 1 || config.parallelism > kMaxParallelism) {
     return OutOfRange("parallelism", config.parallelism, 1, kMaxParallelism);
   }
@@ -122,6 +121,19 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   config.observer = options.observer;
   if (options.on_uncaught_failure) {
     config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);
+  }
+  constexpr int kMaxThresholdMs = 3'600'000;
+  const int threshold_ms = IntFromEnvironment("WEFT_HELD_CARRIER_THRESHOLD_MS", 0, kMaxThresholdMs, 20);
+  config.held_threshold_ns = absl::ToInt64Nanoseconds(options.held_carrier_threshold >= absl::ZeroDuration()
+                                                          ? options.held_carrier_threshold
+                                                          : absl::Milliseconds(threshold_ms));
+  config.watched = true;
+  config.on_held_carrier = options.on_held_carrier;
+  if (IntFromEnvironment("WEFT_TRACE_PINNED", 0, 1, 0) == 1) {
+    config.on_held_carrier = [then = options.on_held_carrier](const HeldCarrier& held) {
+      std::fprintf(stderr, "weft: %s\n", held.ToString().c_str());
+      if (then != nullptr) then(held);
+    };
   }
   return config;
 }
@@ -233,7 +245,8 @@ RuntimeStats Runtime::Stats() const noexcept {
           .moves = counts.moves,
           .steals = counts.steals,
           .call_threads = counts.call_threads,
-          .pins = counts.pins};
+          .pins = counts.pins,
+          .held_carriers = counts.held};
 }
 
 namespace internal {

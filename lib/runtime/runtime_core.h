@@ -4,26 +4,32 @@
 #define WEFT_LIB_RUNTIME_RUNTIME_CORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "lib/driver/doorbell.h"
 #include "lib/driver/driver.h"
 #include "lib/lockfree/idle_carriers.h"
 #include "lib/lockfree/inject_queue.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/cancel_queue.h"
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/carrier_pool.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
 #include "lib/runtime/roots.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/runtime/watchdog.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
+
+namespace weft {
+struct HeldCarrier;
+}  // namespace weft
 
 namespace weft::internal {
 
@@ -33,11 +39,14 @@ struct RuntimeConfig {
   int min_runnable = 1;
   int64_t drain_patience_ns = 20'000'000;
   int64_t max_queued_calls = 1'048'576;
+  bool watched = false;           // there is a watchdog
+  int64_t held_threshold_ns = 0;  // 0: it does not look for holds
   Clock* clock = nullptr;                        // not null
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
   std::shared_ptr<Backend> backend;              // null: no I/O
   SharedUncaughtHandler on_uncaught_failure;     // null: a line on standard error
+  std::function<void(const HeldCarrier& held)> on_held_carrier = nullptr;  // null: holds are counted
 };
 
 // The sum over all carriers, and what was done by threads that are no carriers. Exact when nothing runs.
@@ -46,7 +55,7 @@ struct RuntimeCounts {
   int64_t waiters = 0;     // parked
   int64_t timers = 0;      // armed
   int64_t operations = 0;  // in flight
-  int64_t started = 0, mounts = 0, moves = 0, steals = 0, pins = 0;
+  int64_t started = 0, mounts = 0, moves = 0, steals = 0, pins = 0, held = 0;
   int carriers = 0;
   int call_threads = 0;
 };
@@ -75,22 +84,15 @@ class RuntimeCore {
   // ---- Carriers.
   WEFT_RARE void NotifyWork() noexcept;
   void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
-    if (idle.MayBeIdle() || any_blocked_.load(std::memory_order_relaxed) > 0) NotifyWork();
+    if (idle.MayBeIdle() || carriers.any_blocked()) NotifyWork();
   }
   bool HasWork() noexcept;  // any queue
   // A hint: how many of the injected threads are one carrier's share, at least 1.
   size_t ShareOfInjected() const noexcept {
-    return injected.SizeEstimate() / carrier_limit_.load(std::memory_order_relaxed) + 1;
+    return injected.SizeEstimate() / carriers.limit() + 1;
   }
-  void EnterBlocked(Carrier& carrier) noexcept;
-  void LeaveBlocked(Carrier& carrier) noexcept;
-  void RingBlocked() noexcept;
-  bool MayRun(const Carrier& carrier) const noexcept {
-    return carrier.index < carrier_limit_.load(std::memory_order_relaxed);
-  }
-  // [carriers/2] acquire: pairs with [carriers/1].
-  uint32_t carrier_count() const noexcept { return carrier_count_.load(std::memory_order_acquire); }
-  Carrier& carrier(uint32_t index) noexcept { return *carriers_[index]; }
+  uint32_t carrier_count() const noexcept { return carriers.count(); }
+  Carrier& carrier(uint32_t index) noexcept { return carriers.at(index); }
   // [stopping/2] acquire: pairs with [stopping/1].
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   uint32_t Choose(uint32_t count) noexcept;
@@ -109,6 +111,7 @@ class RuntimeCore {
   const std::unique_ptr<Host> host;
   Atomic<uint64_t> next_thread_id{1};  // relaxed: a number
 
+  CarrierPool carriers;
   IdleCarriers idle;
   Roots roots;
   InjectQueue<ThreadBlock, QueueTag> injected;  // runnable threads that belong to no carrier
@@ -116,22 +119,21 @@ class RuntimeCore {
   // In a simulation that could not go on otherwise: shields hide nothing. (inspect.h)
   bool shields_lifted = false;
 
+  // ---- The watchdog. (watchdog.h)
+  std::unique_ptr<Watchdog> watchdog;  // constant once the carriers run; null: none
+  Doorbell watch_bell;                 // it is the owner
+  Atomic<uint32_t> calms{0};           // times that carriers were asked to give memory back. relaxed: a hint
+  Atomic<int64_t> held_carriers{0};    // relaxed: a count to look at
+
   // Wake-ups, starts and ends by threads that are no carriers.
   Atomic<int64_t> outside_wakes{0};   // relaxed: a count to look at
   Atomic<int64_t> outside_starts{0};  // relaxed: a count to look at
   Atomic<int64_t> outside_calls{0};   // OutsideCalls that are alive
 
  private:
-  bool AddCarrier(absl::Status* why) noexcept;
   Carrier* FindParked() noexcept;
 
-  std::vector<std::unique_ptr<Carrier>> carriers_;  // reserved for max_pool_size; grows under pool_lock_
-  Atomic<uint32_t> carrier_count_{0};
-  Atomic<uint32_t> carrier_limit_{0};  // relaxed: a hint; a late look costs one dispatch
   Atomic<bool> stopping_{false};
-  Lock pool_lock_;
-  int blocked_ = 0;  // under pool_lock_
-  Atomic<int32_t> any_blocked_{0};  // written under pool_lock_. relaxed: the fences at [blocked/1] order it
 
   RuntimeCore* next_runtime_ = nullptr;  // in the list of all, under its lock
   bool inherited_ = false;               // written in the child while it has one thread

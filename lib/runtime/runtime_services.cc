@@ -55,7 +55,7 @@ void EndCounted(ScopeRecord& scope) noexcept {
     case JoinCount::Last::kNo:
       return;
     case JoinCount::Last::kRing:
-      return runtime.RingBlocked();  // the scope may be gone
+      return runtime.carriers.RingBlocked();  // the scope may be gone
     case JoinCount::Last::kResume:
       break;
   }

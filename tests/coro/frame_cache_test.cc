@@ -7,8 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <new>
 #include <set>
 #include <thread>
@@ -73,6 +75,108 @@ TEST_F(FrameCacheTest, MemoryIsAlignedAsAskedAndOverlapsNothing) {
 TEST_F(FrameCacheTest, OveralignedMemoryFailsLikeAnyOther) {
   const ScopedFrameFault fault({.first = 1, .times = 1});
   EXPECT_EQ(AllocateFrameNoThrow(64, 64), nullptr);
+}
+
+// ---- Giving memory back.
+
+// Frames of several sizes, some megabytes of them, filled.
+class Frames {
+ public:
+  explicit Frames(int count) {
+    for (int i = 0; i < count; ++i) {
+      const size_t size = kSizes[static_cast<size_t>(i) % std::size(kSizes)];
+      auto* const frame = static_cast<unsigned char*>(AllocateFrame(size));
+      std::memset(frame, i & 0xff, size);
+      frames_.push_back({frame, size, i});
+    }
+  }
+  ~Frames() { Free(1, 0); }
+  // All but one in `of`.
+  void Free(int of, int keep) {
+    std::vector<Frame> kept;
+    for (const Frame& frame : frames_) {
+      EXPECT_EQ(frame.memory[0], frame.number & 0xff);
+      EXPECT_EQ(frame.memory[frame.size - 1], frame.number & 0xff);
+      if (of > 1 && frame.number % of == keep) {
+        kept.push_back(frame);
+      } else {
+        FreeFrame(frame.memory, frame.size);
+      }
+    }
+    frames_ = kept;
+  }
+
+ private:
+  static constexpr size_t kSizes[] = {176, 48, 4096, 512, 200};
+  struct Frame {
+    unsigned char* memory;
+    size_t size;
+    int number;
+  };
+  std::vector<Frame> frames_;
+};
+
+constexpr int64_t kSlab = 64 * 1024;
+
+TEST_F(FrameCacheTest, WhatIsFreeGoesBackAndComesAgain) {
+  SpillFreeFrames();
+  ReturnFreeFrames(0);
+  const int64_t before = FrameCacheBytes();
+  for (int round = 0; round < 3; ++round) {
+    {
+      const Frames frames(10'000);
+      EXPECT_GT(FrameCacheBytes(), before + 8'000'000);
+      SpillFreeFrames();
+      EXPECT_LT(ReturnFreeFrames(0), 2'000'000) << "they are alive";
+    }
+    SpillFreeFrames();
+    EXPECT_GT(ReturnFreeFrames(0), 8'000'000);
+    // One slab is being cut, and one of those before may hold a part of a batch.
+    EXPECT_LE(FrameCacheBytes(), before + 2 * kSlab);
+    EXPECT_EQ(ReturnFreeFrames(0), 0) << "there is nothing left";
+  }
+}
+
+TEST_F(FrameCacheTest, AsMuchStaysAsIsAskedFor) {
+  SpillFreeFrames();
+  ReturnFreeFrames(0);
+  const int64_t before = FrameCacheBytes();
+  { const Frames frames(10'000); }
+  SpillFreeFrames();
+  ReturnFreeFrames(4'000'000);
+  EXPECT_GE(FrameCacheBytes(), before + 4'000'000 - kSlab);
+  EXPECT_LE(FrameCacheBytes(), before + 4'000'000 + 3 * kSlab);
+  const int64_t kept = FrameCacheBytes();
+  { const Frames again(2'000); }
+  EXPECT_LE(FrameCacheBytes(), kept + kSlab) << "what was kept is used first";
+}
+
+TEST_F(FrameCacheTest, ASlabWithALiveFrameStays) {
+  SpillFreeFrames();
+  ReturnFreeFrames(0);
+  Frames frames(10'000);
+  const int64_t full = FrameCacheBytes();
+  frames.Free(50, 3);
+  SpillFreeFrames();
+  ReturnFreeFrames(0);
+  EXPECT_GE(FrameCacheBytes(), full / 2);  // most slabs have one
+  // The destructor looks at the live ones.
+}
+
+TEST_F(FrameCacheTest, MemoryGoesBackWhileOthersAllocate) {
+  std::atomic<int> left{3};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 20; ++round) {
+        const Frames frames(1'000);
+        SpillFreeFrames();
+      }
+      --left;
+    });
+  }
+  while (left > 0) ReturnFreeFrames(0);
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(FrameCacheTest, TheFrameFreedLastIsUsedFirst) {

@@ -22,6 +22,7 @@ _SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>
 # Public headers that weft.h leaves out, because few sources use them. <stop_token> has 1,400 lines.
 _ON_REQUEST = (
     "weft/blocking.h",
+    "weft/held_carrier.h",
     "weft/stop_token.h",
     "weft/thread_builder.h",
 )

@@ -1,0 +1,15 @@
+// Layer os. How does memory go back to the system, while its addresses stay?
+#ifndef WEFT_LIB_OS_PAGES_H_
+#define WEFT_LIB_OS_PAGES_H_
+
+#include <cstddef>
+
+namespace weft::internal {
+
+// The system may have the memory of these pages, whose content is lost. They are there again, as zeros, when they are
+// touched. Where the kernel refuses, they stay as they are. `begin` and `bytes` are multiples of a page.
+void ReturnPages(void* begin, size_t bytes) noexcept;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_OS_PAGES_H_

@@ -1,0 +1,31 @@
+#include "lib/runtime/memory_return.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "lib/coro/frame_cache.h"
+#include "lib/runtime/runtime_core.h"
+
+namespace weft::internal {
+
+bool MemoryReturn::Step() noexcept {
+  const int64_t held = FrameCacheBytes();
+  const int64_t live = LiveFrameBytes();
+  const int64_t needed = std::max(live, std::exchange(live_before_, live));
+  if (held <= needed + kKeptFrameBytes || held == given_up_at_) {
+    tries_ = 0;
+    return needed > live;
+  }
+  if (ReturnFreeFrames(kKeptFrameBytes + needed - live) > 0) {
+    tries_ = 0;
+  } else if (++tries_ == kTries) {
+    given_up_at_ = held;
+    return needed > live;
+  }
+  runtime_.calms.fetch_add(1, std::memory_order_relaxed);
+  for (uint32_t i = 0; i < runtime_.carrier_count(); ++i) runtime_.host->Ring(runtime_.carrier(i));
+  return true;
+}
+
+}  // namespace weft::internal

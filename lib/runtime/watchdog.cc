@@ -16,6 +16,7 @@
 #include "lib/os/stack_sampler.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/thread_state.h"
 #include "weft/held_carrier.h"
 #include "weft/internal/thread_block.h"
 
@@ -42,7 +43,8 @@ void NoteMounted(void* argument) noexcept {
   auto& mounted = *static_cast<Mounted*>(argument);
   const Carrier* const carrier = Carrier::Current();
   const ThreadBlock* const thread = carrier == nullptr ? nullptr : carrier->current;
-  if (thread == nullptr) return;
+  // Once it has ended, it may be gone before the carrier knows.
+  if (thread == nullptr || thread->state.Observe().phase() == ThreadState::Phase::kEnded) return;
   mounted.thread = thread->id;
   const std::string_view name = thread->DisplayName();
   mounted.name_bytes = std::min(name.size(), sizeof(mounted.name));

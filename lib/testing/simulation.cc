@@ -183,6 +183,11 @@ class Simulation::Host final : public internal::Host {
     if (queued_jobs_ >= core->config.max_queued_calls) return false;
     jobs_.PushBack(&job);
     ++queued_jobs_;
+    // Here, where the code of a virtual thread runs, and not when the job begins: then nothing is allocated.
+    const auto jobs = static_cast<size_t>(busy_desks_ + queued_jobs_);
+    if (desks_.size() < std::min(jobs, static_cast<size_t>(core->config.max_pool_size))) {
+      desks_.push_back(std::make_unique<Desk>(desks_.size()));
+    }
     return true;
   }
   bool WithdrawJob(internal::Job& job) noexcept override {
@@ -277,7 +282,6 @@ class Simulation::Host final : public internal::Host {
       for (std::unique_ptr<Desk>& each : desks_) {
         if (each->job == nullptr) desk = each.get();
       }
-      if (desk == nullptr) desk = desks_.emplace_back(std::make_unique<Desk>(desks_.size())).get();
       desk->job = jobs_.PopFront();
       --queued_jobs_;
       ++busy_desks_;

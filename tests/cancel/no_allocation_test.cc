@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -191,6 +192,7 @@ TEST(NoAllocationTest, TheHooksSeeAllocationsFramesAndThrows) {
 // ---- Windows around what is done.
 
 constexpr int kChildren[] = {1, 20, 200};
+constexpr int kMaxCalls = 64;  // SimulationOptions::max_pool_size
 
 // Calls body(children) in simulations of one to three carriers under several seeds. No spare carriers: who starts one
 // allocates.
@@ -295,8 +297,20 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
     }
-    // The simulation makes what its calls run on when the first one comes.
-    EXPECT_EQ(co_await Blocking([] {}), absl::OkStatus());
+    // Before: what as many calls run on at once.
+    {
+      AwaitAll calls;
+      int begun = 0;
+      for (int i = 0; i < children; ++i) {
+        calls.Fork([&begun, children]() -> Task<absl::Status> {
+          co_return co_await Blocking([&] {
+            ++begun;
+            while (begun < std::min(children, kMaxCalls)) static_cast<void>(CancelRequested());
+          });
+        });
+      }
+      EXPECT_TRUE((co_await calls.Join()).ok());
+    }
     for (int i = 0; i < children; ++i) {
       scope.Fork([&go]() -> Task<void> {
         co_await go.Wait();

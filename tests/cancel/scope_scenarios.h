@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
@@ -463,9 +464,30 @@ inline Task<absl::Status> JoinsAThread() {
   co_return Expect(ran == 1 && ReasonOf(joined).text == "as planned");
 }
 
+// Functions that block, of which some look whether they are still wanted.
+inline Task<absl::Status> BlockingCalls() {
+  const Counted local;
+  ShutdownOnFailure scope;
+  auto value = scope.Fork([kept = Counted()]() -> Task<absl::StatusOr<Counted>> {
+    co_return co_await Blocking([held = Counted(4)] { return Counted(held.value()); });
+  });
+  for (int i = 0; i < 3; ++i) {
+    scope.Fork([]() -> Task<absl::Status> {
+      const Counted held;
+      co_return co_await WithTimeout(absl::Hours(1), Blocking([kept = Counted()] {
+                                       for (int look = 0; look < 3 && !CancelRequested(); ++look) {
+                                       }
+                                     }));
+    });
+  }
+  const absl::Status joined = co_await scope.Join();
+  co_return joined.ok() ? Expect(value->value() == 4) : joined;
+}
+
 }  // namespace scenarios
 
 inline constexpr Scenario kScenarios[] = {
+    {"BlockingCalls", &scenarios::BlockingCalls},
     {"FirstFailure", &scenarios::FirstFailure},
     {"FirstSuccess", &scenarios::FirstSuccess},
     {"AllValues", &scenarios::AllValues},

@@ -97,7 +97,9 @@ Runtime& RuntimeOf(int carriers) {
   static auto& runtimes = *new std::map<int, std::unique_ptr<Runtime>>;
   std::unique_ptr<Runtime>& runtime = runtimes[carriers];
   if (runtime == nullptr) {
-    absl::StatusOr<std::unique_ptr<Runtime>> created = Runtime::Create({.parallelism = carriers});
+    absl::StatusOr<std::unique_ptr<Runtime>> created = Runtime::Create(
+        // A carrier that computes on purpose gets no spare one beside it.
+        {.parallelism = carriers, .held_carrier_threshold = absl::ZeroDuration()});
     if (!created.ok()) {
       std::fprintf(stderr, "%s\n", created.status().ToString().c_str());
       std::exit(EXIT_FAILURE);

@@ -1,5 +1,5 @@
-// From one virtual thread to the next: yielding, waking one another, and how soon an idle carrier takes what there is
-// to do.
+// From one virtual thread to the next: yielding, waking one another, a call on an OS thread that may block, and how
+// soon an idle carrier takes what there is to do.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -7,6 +7,7 @@
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
 #include "lib/base/fence.h"
+#include "weft/blocking.h"
 #include "weft/weft.h"
 
 namespace weft::benchmarks {
@@ -49,6 +50,20 @@ void BM_PingPong(benchmark::State& state) {
   MeasureOnRuntime(state, switches, [&](Runtime& runtime) { Holds(state, runtime.Run(PingPong(rounds)), switches); });
 }
 BENCHMARK(BM_PingPong)->Apply(Carriers)->Unit(benchmark::kMillisecond)->UseManualTime();
+
+// ---- An operation is a call on an OS thread that may block, there and back.
+
+Task<int> Calls(int rounds) {
+  int count = 0;
+  while (count < rounds && (co_await Blocking([] {})).ok()) ++count;
+  co_return count;
+}
+
+void BM_BlockingCall(benchmark::State& state) {
+  const int rounds = Size(20'000, 100);
+  MeasureOnRuntime(state, rounds, [&](Runtime& runtime) { Holds(state, runtime.Run(Calls(rounds)), rounds); });
+}
+BENCHMARK(BM_BlockingCall)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
 
 // ---- Two carriers, of which one computes all the time, so that only the other one can take anything.
 

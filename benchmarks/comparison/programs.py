@@ -32,6 +32,7 @@ MEASURES = {
     "ScopedMiss100": "scoped_value",
     "Yield": "switch",
     "PingPong": "switch",
+    "BlockingCall": "switch",
     "WakeParked": "switch",
     "StrandedLatency": "switch",
     "StrandedAmongBusy": "switch",

@@ -138,7 +138,7 @@ void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   duties.asleep.store(true, std::memory_order_relaxed);
   runtime.host->Park(*this, deadline_ns);
   duties.asleep.store(false, std::memory_order_relaxed);
-  if (runtime.watchdog == nullptr) return;
+  if (!runtime.config.watched) return;
   static_cast<void>(runtime.watch_bell.Ring());
   const uint32_t calms = runtime.calms.load(std::memory_order_relaxed);
   if (std::exchange(calms_, calms) != calms) SpillFreeFrames();

@@ -120,7 +120,8 @@ class RuntimeCore {
   bool shields_lifted = false;
 
   // ---- The watchdog. (watchdog.h)
-  std::unique_ptr<Watchdog> watchdog;  // constant once the carriers run; null: none
+  // Used by the start and the end of the runtime: carriers that run ask `config.watched`, and ring.
+  std::unique_ptr<Watchdog> watchdog;
   Doorbell watch_bell;                 // it is the owner
   Atomic<uint32_t> calms{0};           // times that carriers were asked to give memory back. relaxed: a hint
   Atomic<int64_t> held_carriers{0};    // relaxed: a count to look at

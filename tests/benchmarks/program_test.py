@@ -26,7 +26,8 @@ _NAMES = {
               for name in _carriers(measure, 1, 2, 4)],
     "scoped_value": [name for measure in ("BM_ScopedGet", "BM_ScopedBindGet", "BM_ScopedMiss")
                      for depth in (1, 10, 100) for name in _carriers("%s%d" % (measure, depth), 1)],
-    "switch": _carriers("BM_Yield", 1) + _carriers("BM_PingPong", 1, 2, 4) + _carriers("BM_WakeParked", 2)
+    "switch": _carriers("BM_Yield", 1) + _carriers("BM_PingPong", 1, 2, 4) + _carriers("BM_BlockingCall", 1)
+              + _carriers("BM_WakeParked", 2)
               + _carriers("BM_StrandedLatency", 2) + _carriers("BM_StrandedAmongBusy", 2),
     "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
                 + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),

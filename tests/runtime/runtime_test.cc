@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +25,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lib/base/errno_status.h"
+#include "lib/os/cpu.h"
 #include "lib/os/syscalls.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/syscall_fault.h"
@@ -227,6 +230,52 @@ TEST(RuntimeOptionsTest, TheDrainPatienceIsWhatTheOptionSaysOrElseTheVariable) {
   }
 }
 
+TEST(RuntimeOptionsTest, TheThresholdOfHeldCarriersIsWhatTheOptionSaysOrElseTheVariable) {
+  constexpr int64_t kMillisecondNs = 1'000'000;
+  struct Row {
+    const char* variable;
+    absl::Duration option;
+    int64_t expected_ns;
+  };
+  for (const auto& [variable, option, expected_ns] :
+       {Row{nullptr, absl::Milliseconds(-1), 20 * kMillisecondNs}, Row{nullptr, absl::ZeroDuration(), 0},
+        Row{nullptr, absl::InfiniteDuration(), INT64_MAX}, Row{"7", absl::Milliseconds(-1), 7 * kMillisecondNs},
+        Row{"0", absl::Nanoseconds(-1), 0}, Row{"7", absl::ZeroDuration(), 0}}) {
+    if (variable != nullptr) setenv("WEFT_HELD_CARRIER_THRESHOLD_MS", variable, 1);
+    const auto runtime = Runtime::Create({.parallelism = 1, .held_carrier_threshold = option});
+    unsetenv("WEFT_HELD_CARRIER_THRESHOLD_MS");
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    EXPECT_EQ((*runtime)->core().config.held_threshold_ns, expected_ns) << option;
+  }
+}
+
+TEST(RuntimeOptionsTest, TheLimitOfQueuedCallsIsWhatTheOptionSaysOrElseTheVariable) {
+  for (const auto& [variable, option, expected] : {std::tuple<const char*, int, int64_t>(nullptr, 0, 1'048'576),
+                                                   {nullptr, 3, 3},
+                                                   {"7", 0, 7},
+                                                   {"7", 3, 3}}) {
+    if (variable != nullptr) setenv("WEFT_MAX_QUEUED_CALLS", variable, 1);
+    const auto runtime = Runtime::Create({.parallelism = 1, .max_queued_calls = option});
+    unsetenv("WEFT_MAX_QUEUED_CALLS");
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    EXPECT_EQ((*runtime)->core().config.max_queued_calls, expected);
+  }
+  EXPECT_EQ(Runtime::Create({.parallelism = 1, .max_queued_calls = -1}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(RuntimeOptionsTest, TheDefaultParallelismMindsTheQuotaOfTheContainer) {
+  const std::string root = ::testing::TempDir() + "/container";
+  for (const char* directory : {"/proc/self", "/sys/fs/cgroup"}) std::filesystem::create_directories(root + directory);
+  std::ofstream(root + "/proc/self/mountinfo") << "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+  std::ofstream(root + "/proc/self/cgroup") << "0::/\n";
+  std::ofstream(root + "/sys/fs/cgroup/cpu.max") << "80000 100000\n";
+  const char* const before = std::exchange(internal::g_cpu_root, root.c_str());
+  EXPECT_EQ(Runtime::Create().value()->parallelism(), 1);
+  EXPECT_EQ(Runtime::Create({.parallelism = 3}).value()->parallelism(), 3) << "the program knows better";
+  internal::g_cpu_root = before;
+}
+
 TEST(RuntimeOptionsTest, ThePoolSizeCapsTheParallelism) {
   const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 4, .max_pool_size = 2});
   EXPECT_EQ(runtime->parallelism(), 2);
@@ -262,7 +311,9 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
   for (const auto& [name, low, high] : {std::tuple("WEFT_PARALLELISM", 1, 1024),
                                         {"WEFT_MAX_POOL_SIZE", 1, 32767},
                                         {"WEFT_MIN_RUNNABLE", 0, 1024},
-                                        {"WEFT_DRAIN_PATIENCE_MS", 0, 3'600'000}}) {
+                                        {"WEFT_DRAIN_PATIENCE_MS", 0, 3'600'000},
+                                        {"WEFT_HELD_CARRIER_THRESHOLD_MS", 0, 3'600'000},
+                                        {"WEFT_TRACE_PINNED", 0, 1}}) {
     const RuntimeOptions one = {.parallelism = name == std::string_view("WEFT_PARALLELISM") ? 0 : 1,
                                 .max_pool_size = name == std::string_view("WEFT_MAX_POOL_SIZE") ? 0 : 1};
     for (const int value : {low, high}) {
@@ -280,7 +331,7 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
 }
 
 TEST(RuntimeStartTest, WithoutOsThreadsTheStartFailsAndLeavesNothing) {
-  for (int64_t first = 1; first <= 3; ++first) {
+  for (int64_t first = 1; first <= 4; ++first) {  // three carriers and the watchdog
     internal::ScopedSyscallFault fault(&internal::Syscalls::pthread_create, {.first = first, .error = EAGAIN});
     const auto runtime = Runtime::Create({.parallelism = 3});
     EXPECT_EQ(runtime.status().code(), absl::StatusCode::kResourceExhausted) << runtime.status();

@@ -70,6 +70,8 @@ struct ThreadSettings {
   RuntimeCore* runtime = nullptr;  // null: the caller's, or else the default one
   std::string name = {};
   std::shared_ptr<const UncaughtFailureHandler> on_uncaught_failure = nullptr;
+  bool allow_thread_locals = true;
+  bool inherit_thread_locals = true;
 };
 
 }  // namespace internal
@@ -89,6 +91,11 @@ class VirtualThread::Builder {
   Builder& Name(TextView prefix, int64_t first);
   // Called for a failure that no join has seen. See "Failures". Null: the runtime's handler.
   Builder& OnUncaughtFailure(UncaughtFailureHandler handler);
+
+  // May it use thread-locals? If not, a use is a CHECK. The default: it may. (virtual_thread_local.h)
+  Builder& AllowThreadLocals(bool allowed);
+  // Does it inherit values from the thread that makes it? The default: it does, if it may have any.
+  Builder& InheritThreadLocals(bool inherited);
 
   // Makes a thread, and does not start it: VirtualThread::Start() does, or nobody.
   template <class Forked>
@@ -148,7 +155,7 @@ class UnscopedThread : public RootBlock, public ThreadIdentity {
   absl::Status Outcome() override;
 
  protected:
-  explicit UnscopedThread(ThreadSettings&& settings) noexcept;
+  explicit UnscopedThread(ThreadSettings&& settings);
   ~UnscopedThread() override { ForgetIdentity(); }
 
  private:
@@ -176,7 +183,7 @@ class UnscopedTask : public UnscopedThread {
   }
 
  protected:
-  explicit UnscopedTask(ThreadSettings&& settings) noexcept : UnscopedThread(std::move(settings)) {}
+  explicit UnscopedTask(ThreadSettings&& settings) : UnscopedThread(std::move(settings)) {}
 
   ResultSlot<T> slot_;
 

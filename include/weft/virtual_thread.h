@@ -13,7 +13,8 @@
 // The state of another thread may have changed by the time it is read.
 //
 // Memory ordering: what a thread did happens before a Join() of it returns, and before IsAlive() returns false.
-// Cancellation: Join() is a checkpoint. A join that the thread's end has ended is not cancelled.
+// Cancellation: Join() and Park() are checkpoints. A join that the thread's end has ended, or a park that has taken a
+// permit, is not cancelled.
 // Cost. The first handle to a thread allocates a small record, which all later handles share; a thread that Start() has
 // started has it in its control block. An id alone costs nothing. The end of a thread is O(threads that join it).
 #ifndef WEFT_VIRTUAL_THREAD_H_
@@ -39,6 +40,7 @@ namespace weft {
 
 namespace internal {
 class JoinAwaiter;
+class ParkAwaiter;
 class UnscopedThread;
 }  // namespace internal
 
@@ -113,6 +115,15 @@ class VirtualThread {
   // its scope can be shut down.
   void RequestCancel(Literal why = "", std::source_location where = std::source_location::current()) const;
 
+  // Waits until the current thread has a permit, and takes it, like Java's LockSupport. Unpark() gives it, before or
+  // after. A thread has one at most. Park() returns for no other reason. co_await it, perhaps inside MoveOnAfter(): a
+  // park that is cancelled leaves the permit. Without memory for what handles share, the first Park() throws
+  // std::bad_alloc.
+  static internal::ParkAwaiter Park() noexcept;
+  // Gives the thread its permit. Any OS thread may call it. What came before any Unpark() happens before what follows
+  // the Park() that takes the permit.
+  void Unpark() const noexcept;
+
   // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting".
   std::string ToString() const;
 
@@ -155,8 +166,27 @@ class [[nodiscard("co_await the join")]] JoinAwaiter : public GivesWhenAwaited<a
   ThreadIdentity* const joined_;
 };
 
+class [[nodiscard("co_await the park")]] ParkAwaiter {
+ public:
+  using WeftAwaitable = void;
+
+  bool await_ready() const noexcept { return AtCheckpoint() && TakePermit(); }
+  template <WeftPromise Promise>
+  bool await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) const {
+    return Suspend({frame.promise(), where});
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static bool TakePermit() noexcept;
+  static bool Suspend(AwaitingFrame frame);
+  static const WaitKind kWait;
+};
+
 }  // namespace internal
 
+inline internal::ParkAwaiter VirtualThread::Park() noexcept { return {}; }
 inline internal::JoinAwaiter VirtualThread::Join() const noexcept { return internal::JoinAwaiter(*identity_); }
 
 }  // namespace weft

@@ -41,8 +41,10 @@ void ChildBase::Leave(bool holds) noexcept {
 void ChildBase::OnEnd(Ending ending) noexcept {
   CheckNothingOpen(*this);
   ScopeRecord* home;
-  if (ending != Ending::kSucceeded || !HomeUnlessKnown(home)) [[unlikely]]
+  if (ending != Ending::kSucceeded || !HomeUnlessKnown(home)) [[unlikely]] {
+    if (known()) identity()->DestroyLocals();
     return static_cast<ScopeBase&>(*HomeOfChild()).ChildEnded(*this, ending);
+  }
   auto& scope = static_cast<ScopeBase&>(*home);
   if (!state.Observe().unregistered() || !scope.quiet_ || scope.shut()) return scope.ChildEnded(*this, ending);
   // Its scope does not list it, and nothing follows from its success. With ChildEnded() instead, fib(30) by Fork takes
@@ -63,6 +65,8 @@ void ChildBase::LeaveUnknown() noexcept {
 void ChildBase::DropUnread() noexcept {
   if (!state.Observe().unregistered()) state.NoLongerRegistered();
   DropResult();
+  if (known()) [[unlikely]]
+    identity()->DestroyLocals();
   CheckNothingOpen(*this);
   if (!state.Observe().unregistered()) [[unlikely]]
     static_cast<ScopeBase&>(*HomeOfChild()).Forget(*this);

@@ -36,6 +36,7 @@ uint32_t ThreadIdentity::EndLocked(WaitNodes& joined) noexcept {
 }
 
 void ThreadIdentity::ThreadEnded() noexcept {
+  DestroyLocals();
   WaitNodes joined;
   uint32_t before;
   {
@@ -61,6 +62,24 @@ bool ThreadIdentity::EndUnstarted(const CancelCause& cause) noexcept {
   }
   LetGoOn(stage, before, joined);
   return true;
+}
+
+// A destructor may use thread-locals.
+void ThreadIdentity::DestroyLocals() noexcept {
+  while (ThreadLocalNode* const node = locals) {
+    locals = node->next;
+    node->ops.destroy(*node);
+  }
+}
+
+void ThreadIdentity::InheritLocals(const ThreadIdentity& from) {
+  for (ThreadLocalNode* node = from.locals; node != nullptr; node = node->next) {
+    if (node->ops.copy == nullptr) continue;
+    ThreadLocalNode* const copy = node->ops.copy(*node);
+    copy->key = node->key;
+    copy->next = locals;
+    locals = copy;
+  }
 }
 
 // A thread of a scope, or of a Run(): its failure is told there.

@@ -4,12 +4,39 @@
 #include <string_view>
 
 #include "lib/thread/describe.h"
+#include "lib/thread/park_permit.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/thread_identity.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_kind.h"
 
 namespace weft {
+
+namespace internal {
+
+constinit const WaitKind ParkAwaiter::kWait = {
+    ParkReason::kPark, /*timed=*/false, [](ThreadBlock& thread) noexcept {
+      return ParkPermit(static_cast<ThreadIdentity*>(thread.waiting_on)->permit).Withdraw();
+    }};
+
+// Without an identity it has no permit: who gives one has a handle.
+bool ParkAwaiter::TakePermit() noexcept {
+  ThreadIdentity* const identity = CurrentThread()->identity();
+  return identity != nullptr && ParkPermit(identity->permit).Take();
+}
+
+bool ParkAwaiter::Suspend(AwaitingFrame frame) {
+  ThreadIdentity& identity = CurrentThread()->Identity();
+  if (!EnterWait(frame, kWait, &identity)) return true;
+  if (!ParkPermit(identity.permit).RegisterOrTake()) YieldInstead();
+  return true;
+}
+
+}  // namespace internal
+
+void VirtualThread::Unpark() const noexcept {
+  if (internal::ParkPermit(identity_->permit).Give()) internal::Wake(identity_->WhileItWaits());
+}
 
 VirtualThread VirtualThread::Current() {
   return VirtualThread(internal::RequireThread("VirtualThread::Current()").Identity());

@@ -19,8 +19,9 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kConnect: return "Connect";
     case ParkReason::kForeign: return "Foreign";
     case ParkReason::kBlocking: return "Blocking";
-    case ParkReason::kThreadEnd:
-      return "VirtualThread::Join";
+    case ParkReason::kThreadEnd: return "VirtualThread::Join";
+    case ParkReason::kPark:
+      return "VirtualThread::Park";
   }
   return "an unknown wait";
 }

@@ -39,6 +39,16 @@ VirtualThread::Builder& VirtualThread::Builder::OnUncaughtFailure(UncaughtFailur
   return *this;
 }
 
+VirtualThread::Builder& VirtualThread::Builder::AllowThreadLocals(bool allowed) {
+  settings_.allow_thread_locals = allowed;
+  return *this;
+}
+
+VirtualThread::Builder& VirtualThread::Builder::InheritThreadLocals(bool inherited) {
+  settings_.inherit_thread_locals = inherited;
+  return *this;
+}
+
 ThreadFactory VirtualThread::Builder::Factory() const { return ThreadFactory(*this); }
 
 internal::ThreadSettings VirtualThread::Builder::Next() {
@@ -61,12 +71,17 @@ void VirtualThread::Start() const { internal::UnscopedThread::StartLater(*identi
 
 namespace internal {
 
-UnscopedThread::UnscopedThread(ThreadSettings&& settings) noexcept
+UnscopedThread::UnscopedThread(ThreadSettings&& settings)
     : RootBlock(/*references=*/1),
       ThreadIdentity(std::move(settings.name)),
       handler_(std::move(settings.on_uncaught_failure)) {
   RuntimeCore& core = settings.runtime != nullptr ? *settings.runtime : RuntimeOfCaller();
   CheckRunsHere(core);
+  locals_allowed = settings.allow_thread_locals;
+  const ThreadBlock* const maker = CurrentThread();
+  if (maker != nullptr && maker->identity() != nullptr && settings.inherit_thread_locals && locals_allowed) {
+    InheritLocals(*maker->identity());
+  }
   PrepareThread(*this, core);
   SetIdentity(*this);
 }
@@ -110,6 +125,7 @@ void UnscopedThread::OnEnd(Ending ending) noexcept {
   } else {
     DropResult();
   }
+  DestroyLocals();
   CheckNothingOpen(*this);
   UnlistRoot(core, *this);
   ThreadEnded();

@@ -148,6 +148,14 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) (co_await Blocking([] {})).IgnoreError();
      }},
+    {"ParkWithAPermit",
+     [](Rounds& rounds) -> Task<void> {
+       const VirtualThread self = VirtualThread::Current();
+       while (rounds.Next()) {
+         self.Unpark();
+         co_await VirtualThread::Park();
+       }
+     }},
     {"JoinOfAnEndedThread",
      [](Rounds& rounds) -> Task<void> {
        const VirtualThread ended = VirtualThread::Start(One());

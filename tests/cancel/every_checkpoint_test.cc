@@ -101,7 +101,12 @@ Task<absl::Status> EarlyExits(EveryCheckpoint& test, Event& never) {
   test.UserCode();
   auto [a, b] = co_await All(sleep(test, 1), sleep(test, 2));
   test.UserCode();
-  const VirtualThread outside = VirtualThread::Start(Sleep(absl::Milliseconds(1)));
+  const VirtualThread outside = VirtualThread::Start([self = VirtualThread::Current()]() -> Task<void> {
+    co_await Sleep(absl::Milliseconds(1));
+    self.Unpark();
+  });
+  co_await VirtualThread::Park();
+  test.UserCode();
   const absl::Status ended = co_await outside.Join();
   test.UserCode();
   if (!ended.ok()) co_return ended;

@@ -282,7 +282,7 @@ Task<void> Parked(Parking& parking, int i) {
 }
 
 TEST(NoAllocationTest, WakingAllocatesNothing) {
-  ProofRow row("F1b", "events, mutexes, semaphores and ends of threads that wake");
+  ProofRow row("F1b", "events, mutexes, semaphores and ends of threads and unparks that wake");
   Everywhere(row, [](int children) -> Task<void> {
     Event go;
     Mutex mutex;
@@ -290,10 +290,13 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     MutexGuard guard = co_await mutex.Lock();
     Permit permit = co_await semaphore.Acquire();
     AwaitAll scope;
+    std::vector<VirtualThread> parked;
     const VirtualThread joined = VirtualThread::Start([&go, kept = Counted()] { return AfterEvent(go); });
     for (int i = 0; i < children; ++i) {
       scope.Fork(AfterEvent(go));
       scope.Fork(joined.Join());
+      parked.push_back(VirtualThread::Start([] { return VirtualThread::Park(); }));
+      scope.Fork(parked.back().Join());
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
     }
@@ -320,6 +323,7 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     co_await UntilAllAreParked();
     const Window window;
     go.Set();
+    for (const VirtualThread& each : parked) each.Unpark();
     guard.Unlock();
     permit.Release();
     // They wake each other, and end.

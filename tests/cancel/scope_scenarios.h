@@ -452,7 +452,11 @@ inline Task<absl::Status> JoinsAThread() {
   int ran = 0;
   ShutdownOnFailure scope;
   scope.Fork([held = Counted()]() -> Task<void> {
-    const VirtualThread outside = VirtualThread::Start(Sleep(absl::Milliseconds(2)));
+    const VirtualThread outside = VirtualThread::Start([self = VirtualThread::Current()]() -> Task<void> {
+      co_await Sleep(absl::Milliseconds(2));
+      self.Unpark();
+    });
+    co_await VirtualThread::Park();
     (co_await outside.Join()).IgnoreError();
   });
   const VirtualThread asked = VirtualThread::Start(Sleep(absl::Hours(1)));

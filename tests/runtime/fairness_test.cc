@@ -189,6 +189,35 @@ Task<void> OneEndWakes(Fairness& fairness) {
   (co_await scope.Join()).IgnoreFailures();
 }
 
+Task<void> UnparksWake(Fairness& fairness) {
+  constexpr int kWaiters = 1'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Fairness::Moment unparked{};
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  std::vector<VirtualThread> parked;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      parked.push_back(VirtualThread::Current());
+      few.Waits();
+      co_await VirtualThread::Park();
+      fairness.Ran(unparked);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  unparked = fairness.Now();
+  for (const VirtualThread& each : parked) each.Unpark();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
 // Rings of threads, each of which wakes the next one, while few yield.
 Task<void> ChainsWake(Fairness& fairness) {
   constexpr int kChains = 400;
@@ -447,6 +476,7 @@ constexpr Scenario kScenarios[] = {
     {"ManyYield", &ManyYield},
     {"OneEventWakes", &OneEventWakes},
     {"OneEndWakes", &OneEndWakes},
+    {"UnparksWake", &UnparksWake},
     {"ChainsWake", &ChainsWake},
     {"OutsideWakesMany", &OutsideWakesMany},
     {"OutsideWakesFew", &OutsideWakesFew},

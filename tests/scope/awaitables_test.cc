@@ -88,6 +88,14 @@ WEFT_AWAITABLE(OfEvent, void, world.set.Wait());
 WEFT_AWAITABLE(OfMutex, MutexGuard, world.mutex.Lock());
 WEFT_AWAITABLE(OfSemaphore, Permit, world.semaphore.Acquire());
 WEFT_AWAITABLE(OfThreadJoin, absl::Status, world.thread->Join());
+struct OfPark {
+  using Value = void;
+  // Whoever awaits it finds a permit.
+  static Task<void> Make(World&) {
+    VirtualThread::Current().Unpark();
+    co_await VirtualThread::Park();
+  }
+};
 WEFT_AWAITABLE(OfRead, absl::StatusOr<size_t>, world.far->Read(absl::MakeSpan(&world.byte, 1)));
 WEFT_AWAITABLE(OfWrite, absl::Status, world.far->Write("x"));
 WEFT_AWAITABLE(OfTimeout, absl::StatusOr<MutexGuard>, WithTimeout(kLong, world.mutex.Lock()));
@@ -337,7 +345,7 @@ class AwaitablesTest : public ::testing::TestWithParam<int> {
 INSTANTIATE_TEST_SUITE_P(Carriers, AwaitablesTest, ::testing::Values(1, 2, 4), ::testing::PrintToStringParamName());
 
 TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
-  Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfRead, OfWrite>();
+  Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfPark, OfRead, OfWrite>();
 }
 
 TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {

@@ -25,6 +25,7 @@ _ON_REQUEST = (
     "weft/held_carrier.h",
     "weft/stop_token.h",
     "weft/thread_builder.h",
+    "weft/virtual_thread_local.h",
 )
 # With weft/net/, the headers that are about sockets, and the one that has everything.
 _OF_SOCKETS = ("weft/internal/operation.h", "weft/internal/socket.h", "weft/weft.h")

@@ -22,6 +22,19 @@ namespace weft::internal {
 
 class ThreadBlock;
 
+// The value that a thread has of a thread-local. (weft/virtual_thread_local.h)
+struct ThreadLocalNode;
+struct ThreadLocalOps {
+  void (*destroy)(ThreadLocalNode& node) noexcept;
+  ThreadLocalNode* (*copy)(ThreadLocalNode& node);  // null: it is not inherited
+};
+struct ThreadLocalNode {
+  explicit ThreadLocalNode(const ThreadLocalOps& of) noexcept : ops(of) {}
+  ThreadLocalNode* next = nullptr;
+  uint64_t key = 0;
+  const ThreadLocalOps& ops;
+};
+
 // Shared by all handles to a thread; may outlive it. Reference-counted.
 class ThreadIdentity {
  public:
@@ -76,11 +89,21 @@ class ThreadIdentity {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) Unreferenced();
   }
 
+  // The thread itself, or what makes it: thread-locals. The values are in the order of their last use.
+  void DestroyLocals() noexcept;
+  void InheritLocals(const ThreadIdentity& from);
+  ThreadLocalNode* locals = nullptr;
+  bool locals_allowed = true;
+
+  Atomic<uint32_t> permit{0};     // ParkPermit's (lib/thread/park_permit.h)
+  // For whoever has to wake it: it cannot end before.
+  ThreadBlock& WhileItWaits() const noexcept { return *thread_; }
+
   Waiters joiners;                // threads that wait for its end
   Atomic<uint32_t> stage{kAlive};  // kEnded is set under lock_ and that of the joiners
 
  protected:
-  virtual ~ThreadIdentity() {}
+  virtual ~ThreadIdentity() { DestroyLocals(); }  // inherited ones of a thread that never ran
   virtual void Unreferenced() noexcept { delete this; }
 
   Atomic<uint32_t> refs_{1};

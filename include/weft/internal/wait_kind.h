@@ -29,6 +29,7 @@ enum class ParkReason : uint8_t {
   kForeign,
   kBlocking,
   kThreadEnd,
+  kPark,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 

@@ -305,31 +305,38 @@ TEST(BlockingQueueTest, WithoutAnyOsThreadACallFailsWithTheErrnoAndLaterOnesAreM
 TEST(BlockingQueueTest, TheEndOfTheRuntimeWithdrawsQueuedCallsAndWaitsForThoseThatRun) {
   for (int round = 0; round < 20; ++round) {
     auto runtime = Runtime::Create({.parallelism = 1, .max_pool_size = 1}).value();
-    std::atomic<bool> begun{false}, queued{false};
+    std::atomic<bool> begun{false}, queued{false}, withdrawn{false};
     bool told = false, called = false;
     std::thread running([&] {
-      const absl::StatusOr<int> result = runtime->TryRun([](auto& has_begun, bool& was_told) -> Task<int> {
+      const absl::StatusOr<int> result = runtime->TryRun([](auto& has_begun, bool& was_told, auto& gone) -> Task<int> {
         co_return (co_await Blocking([&] {
           has_begun = true;
           AwaitCancelRequested();
           was_told = true;
+          Await(gone);  // the roots are asked one after the other
           return 6;
         })).value();
-      }(begun, told));
+      }(begun, told, withdrawn));
       EXPECT_EQ(result.value(), 6);
     });
     while (!begun) sched_yield();
     std::thread waiting([&] {
-      const absl::Status result = runtime->TryRun([](auto& is_queued, bool& was_called) -> Task<void> {
+      const absl::Status result = runtime->TryRun([](auto& is_queued, bool& was_called, auto& gone) -> Task<void> {
+        struct AtEnd {
+          ~AtEnd() { ended = true; }
+          std::atomic<bool>& ended;
+        };
         AwaitAll scope;
-        auto call = [&]() -> Task<absl::Status> { co_return co_await Blocking([&] { was_called = true; }); };
-        scope.Fork(call);
+        scope.Fork([&]() -> Task<absl::Status> {
+          const AtEnd at_end{gone};
+          co_return co_await Blocking([&] { was_called = true; });
+        });
         scope.Fork([&]() -> Task<void> {
           co_await Yield();
           is_queued = true;
         });
         (co_await scope.Join()).IgnoreFailures();
-      }(queued, called));
+      }(queued, called, withdrawn));
       EXPECT_EQ(ReasonOf(result).kind, CancelReason::Kind::kRuntimeExit);
     });
     while (!queued) sched_yield();

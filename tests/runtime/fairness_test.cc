@@ -592,7 +592,9 @@ class BehindComputationTest : public ::testing::TestWithParam<std::tuple<BusyWit
 
 TEST_P(BehindComputationTest, BusyCarriersRunWhatIsRunnable) {
   const auto& [busy, carriers] = GetParam();
-  const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = carriers});
+  // No spare carrier for the one that computes.
+  const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+      Runtime::Create({.parallelism = carriers, .held_carrier_threshold = absl::ZeroDuration()});
   ASSERT_TRUE(runtime.ok()) << runtime.status();
   (*runtime)->Run([](Busy keep_busy, int threads) -> Task<void> {
     constexpr int kChildren = 600;

@@ -28,11 +28,12 @@ class SymbolizeTest(unittest.TestCase):
         return subprocess.run(["tools/symbolize"], input=text, check=True, capture_output=True, text=True).stdout
 
     def test_a_call_gets_its_file_and_line(self):
-        call = "    Answer()  (%s+0x%x)\n" % (self._program, int(self._address, 16))
-        lines = self._symbolize("weft: held\n" + call).splitlines()
-        self.assertEqual(lines[0], "weft: held")
-        self.assertTrue(lines[1].startswith(call.rstrip("\n") + "  at "), lines[1])
-        self.assertRegex(lines[1], r"answer\.cc:1(:\d+)?$")
+        for program in self._program, os.path.relpath(self._program):
+            call = "    Answer()  (%s+0x%x)\n" % (program, int(self._address, 16))
+            lines = self._symbolize("weft: held\n" + call).splitlines()
+            self.assertEqual(lines[0], "weft: held")
+            self.assertTrue(lines[1].startswith(call.rstrip("\n") + "  at "), lines[1])
+            self.assertRegex(lines[1], r"answer\.cc:1(:\d+)?$")
 
     def test_what_is_not_known_is_passed_on(self):
         for line in ["", "text", "    (unknown)  (/no/such/file+0x12)", "    Answer()  (%s+0xfffffff)" % self._program]:

@@ -348,7 +348,7 @@ TEST(WatchdogTest, ThereAreNoMoreCarriersThanAllowedAndNoneWithoutWork) {
 // ---- Memory.
 
 TEST(WatchdogTest, TheMemoryOfFramesGoesBack) {
-  constexpr int kThreads = 20'000;
+  constexpr int kThreads = 40'000;  // a control block takes 144 bytes or more
   Watched watched({.parallelism = 2});
   const int64_t before = internal::FrameCacheBytes();
   int64_t peak = 0;

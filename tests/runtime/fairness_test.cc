@@ -31,6 +31,7 @@
 #include "lib/runtime/duties.h"
 #include "lib/runtime/host.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
@@ -297,6 +298,31 @@ Task<void> OutsideWakes(Fairness& fairness, int waiters, int yield) {
 Task<void> OutsideWakesMany(Fairness& fairness) { return OutsideWakes(fairness, 1'000, 10); }
 Task<void> OutsideWakesFew(Fairness& fairness) { return OutsideWakes(fairness, 100, 1); }
 
+// Functions of Blocking() end, while some yield.
+Task<void> CallsEnd(Fairness& fairness) {
+  constexpr int kCalls = 1'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kCalls + kYield + 1);
+  bool done = false;
+  FewAtATime few;
+  int left = kCalls;
+  AwaitAll scope;
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  for (int i = 0; i < kCalls; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      few.Waits();
+      Fairness::Moment ended{};
+      EXPECT_TRUE((co_await Blocking([&] { ended = fairness.Now(); })).ok());
+      fairness.Ran(ended);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
 // All at the same time. When they become runnable is known of none but the first to run.
 Task<void> TimersFire(Fairness& fairness) {
   constexpr int kSleepers = 2'000;
@@ -480,6 +506,7 @@ constexpr Scenario kScenarios[] = {
     {"ChainsWake", &ChainsWake},
     {"OutsideWakesMany", &OutsideWakesMany},
     {"OutsideWakesFew", &OutsideWakesFew},
+    {"CallsEnd", &CallsEnd},
     {"TimersFire", &TimersFire},
     {"ForksGoOn", &ForksGoOn},
     {"JoinsGoOn", &JoinsGoOn},

@@ -79,6 +79,8 @@ internal::BlockingAwaiter<std::decay_t<F>> Blocking(F&& function) noexcept(
 
 namespace internal {
 
+class WorkerPool;
+
 // One call. In the frame that awaits it, until it has ended. (blocking.cc)
 class BlockingCall : private Job {
  public:
@@ -87,7 +89,10 @@ class BlockingCall : private Job {
 
  protected:
   using Invoke = void(BlockingCall& call) noexcept;
-  explicit BlockingCall(Invoke* invoke) noexcept : Job(&Run, &Refuse), invoke_(invoke) {}
+  // On the pool of the runtime, or on one that outlives the call.
+  explicit BlockingCall(Invoke* invoke, WorkerPool* pool = nullptr) noexcept
+      : Job(&Run, &Refuse), invoke_(invoke), pool_(pool) {}
+  BlockingCall(Invoke* invoke, const BlockingCall& other) noexcept : BlockingCall(invoke, other.pool_) {}
   ~BlockingCall() = default;
 
   void Start(AwaitingFrame frame) noexcept;
@@ -104,6 +109,7 @@ class BlockingCall : private Job {
   static const WaitKind kWait;
 
   Invoke* const invoke_;
+  WorkerPool* const pool_;  // null: that of the runtime
   ThreadBlock* thread_ = nullptr;
   int error_ = 0;  // an errno, or kQueueIsFull: it was not called
 };
@@ -120,9 +126,11 @@ class [[nodiscard("co_await the call")]] BlockingAwaiter
     requires(!std::is_same_v<std::remove_cvref_t<G>, BlockingAwaiter>)
   explicit BlockingAwaiter(G&& function) noexcept(std::is_nothrow_constructible_v<F, G>)
       : BlockingCall(&InvokeFunction), function_(std::forward<G>(function)) {}
+  BlockingAwaiter(F&& function, WorkerPool& pool) noexcept(std::is_nothrow_move_constructible_v<F>)
+      : BlockingCall(&InvokeFunction, &pool), function_(std::move(function)) {}
   // Before it is awaited.
   BlockingAwaiter(BlockingAwaiter&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
-      : BlockingCall(&InvokeFunction), function_(std::move(other.function_)) {}
+      : BlockingCall(&InvokeFunction, other), function_(std::move(other.function_)) {}
 
   bool await_ready() const noexcept {
     AtCheckpoint();

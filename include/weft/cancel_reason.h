@@ -26,14 +26,15 @@ struct CancelReason {
     kNone,              // not cancelled
     kSiblingFailed,     // another subtask of the scope failed, and the scope's policy stops the rest
     kSiblingSucceeded,  // another subtask of the scope succeeded, and one success is enough
-    kShutdown,          // Shutdown() was called
-    kScopeClosed,       // the scope was closed or destroyed before its subtasks had ended
+    kShutdown,          // Shutdown() of a scope, or ShutdownNow() of an executor, was called
+    kScopeClosed,       // the scope was closed or destroyed before its subtasks had ended; or an executor was destroyed
     kTimeout,           // a deadline passed
     kRuntimeExit,       // the runtime is being destroyed
     kStopRequested,     // the std::stop_token of a WithStopToken() was asked to stop
     kOthersEnded,       // of a daemon: the subtasks that its scope waits for have ended
     kEventSet,          // the Event of a WithStopEvent() was set
     kRequested,         // VirtualThread::RequestCancel() was called
+    kFutureCancelled,   // Cancel() of the future of a submitted task, or of a Then(), was called
   };
 
   Kind kind = Kind::kNone;

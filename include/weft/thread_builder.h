@@ -77,6 +77,7 @@ struct ThreadSettings {
 }  // namespace internal
 
 class ThreadFactory;
+class VirtualThreadPerTaskExecutor;
 
 // Says how threads are to be. One thread uses it at a time; it may be copied, and used again.
 class VirtualThread::Builder {
@@ -126,6 +127,7 @@ class ThreadFactory {
 
  private:
   friend class VirtualThread::Builder;
+  friend class VirtualThreadPerTaskExecutor;
   struct Pattern {
     explicit Pattern(const VirtualThread::Builder& builder) : like(builder), next(builder.next_) {}
     const VirtualThread::Builder like;
@@ -133,6 +135,7 @@ class ThreadFactory {
   };
   explicit ThreadFactory(const VirtualThread::Builder& like) : pattern_(std::make_shared<Pattern>(like)) {}
   internal::ThreadSettings Next() const;
+  const internal::ThreadSettings& settings() const noexcept { return pattern_->like.settings_; }
 
   std::shared_ptr<Pattern> pattern_;
 };

@@ -46,6 +46,7 @@ absl::string_view KindName(CancelReason::Kind kind) {
     case CancelReason::Kind::kOthersEnded: return "the other subtasks have ended";
     case CancelReason::Kind::kEventSet: return "the event was set";
     case CancelReason::Kind::kRequested: return "a cancellation was requested";
+    case CancelReason::Kind::kFutureCancelled: return "its future was cancelled";
   }
   return kUnknownKind;
 }

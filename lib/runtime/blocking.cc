@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
+#include "lib/os/worker_pool.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
@@ -30,14 +31,16 @@ void BlockingCall::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, this)) return;
   Carrier& carrier = *Carrier::Current();
   thread_ = carrier.current;
-  if (carrier.runtime.host->StartJob(*this)) return;  // `this` may be gone
+  // Either way `this` may be gone.
+  if (pool_ != nullptr ? pool_->Submit(*this) : carrier.runtime.host->StartJob(*this)) return;
   error_ = kQueueIsFull;
   YieldInstead();
 }
 
 // By a requester that has claimed the thread. The call has begun: its end wakes the thread.
 bool BlockingCall::Withdraw(ThreadBlock& thread) noexcept {
-  return thread.runtime().host->WithdrawJob(*static_cast<BlockingCall*>(thread.waiting_on));
+  auto& call = *static_cast<BlockingCall*>(thread.waiting_on);
+  return call.pool_ != nullptr ? call.pool_->Withdraw(call) : thread.runtime().host->WithdrawJob(call);
 }
 
 void BlockingCall::Run(Job& job) noexcept {

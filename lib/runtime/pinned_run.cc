@@ -3,27 +3,29 @@
 #include "lib/base/exception_state.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/scope_record.h"
+#include "weft/internal/thread_block.h"
 
 namespace weft::internal {
-namespace {
 
-// Until the last child has rung.
-void RunDescendants(Carrier& carrier, ScopeRecord& scope) noexcept {
+void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
+  CarrierCounters::Add(carrier.counters.pins);
   RuntimeCore& runtime = carrier.runtime;
+  if (!wait.begin(wait.of, runtime)) return;
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.carriers.EnterBlocked(carrier);
-  while (!scope.children.BlockedDrained()) {
+  while (!wait.over(wait.of)) {
     runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
     runtime.cancel_queue.RunStopCallbacks();
-    // The last child rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
+    // The last thread rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
     // before everything that a ring may be about has been looked at; one that comes later makes the park return.
     carrier.duties.PollTimersAndDriver();
-    if (ThreadBlock* thread = carrier.queue.TakeDescendant(scope)) {
+    if (ThreadBlock* thread = carrier.queue.TakeFor(wait)) {
       const ExceptionState exceptions = ExceptionState::Exchange({});
       carrier.RunThread(*thread);
       ExceptionState::Exchange(exceptions);
-    } else if (!scope.children.BlockedDrained()) {
+    } else if (!wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
     }
     runtime.host->BetweenSteps(carrier);
@@ -32,12 +34,17 @@ void RunDescendants(Carrier& carrier, ScopeRecord& scope) noexcept {
   carrier.GoOn(outer);
 }
 
-}  // namespace
-
 void RunDescendantsUntilDrained(Carrier& carrier, ScopeRecord& scope) noexcept {
-  CarrierCounters::Add(carrier.counters.pins);
-  const bool drained = scope.children.Block();
-  if (!drained) RunDescendants(carrier, scope);
+  RunUntilOver(carrier, {.of = &scope,
+                         .begin = [](void* of, RuntimeCore&) noexcept {
+                           return !static_cast<ScopeRecord*>(of)->children.Block();
+                         },
+                         .over = [](void* of) noexcept {
+                           return static_cast<ScopeRecord*>(of)->children.BlockedDrained();
+                         },
+                         .may_run = [](void* of, const ThreadBlock& thread) noexcept {
+                           return thread.IsInside(*static_cast<const ScopeRecord*>(of));
+                         }});
   scope.children.Unblock();
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "lib/runtime/runtime_core.h"
-#include "weft/internal/scope_record.h"
+#include "lib/thread/runtime_services.h"
 
 namespace weft::internal {
 
@@ -54,11 +54,11 @@ ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
 
 // For a destructor that waits (pinned_run.h), and may run no other threads: those that it meets in this deque go to the
 // inject queue.
-ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
+ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
   bool moved = false;
   ThreadBlock* found = nullptr;
   while (ThreadBlock* thread = deque.TakeOldest()) {
-    if (thread->IsInside(scope)) {
+    if (wait.may_run(wait.of, *thread)) {
       found = thread;
       break;
     }
@@ -66,7 +66,7 @@ ThreadBlock* RunQueue::TakeDescendant(const ScopeRecord& scope) noexcept {
     moved = true;
   }
   if (found == nullptr) {
-    found = runtime_.injected.TakeIf([&scope](const ThreadBlock& thread) { return thread.IsInside(scope); });
+    found = runtime_.injected.TakeIf([&wait](const ThreadBlock& thread) { return wait.may_run(wait.of, thread); });
   }
   if (moved) runtime_.NotifyWork();
   return found;

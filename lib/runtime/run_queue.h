@@ -20,12 +20,12 @@
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/turn.h"
-#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 
 class RuntimeCore;
+struct PinnedWait;
 
 class RunQueue {
  public:
@@ -60,9 +60,9 @@ class RunQueue {
   ThreadBlock* TakeOutOfTurn() noexcept;
   // Another carrier's oldest. Pauses first if thefts have not been worth it, unless others rely on the caller.
   ThreadBlock* Steal(bool may_pause) noexcept;
-  // One in the tree below `scope`. Other threads of this deque go to the inject queue, for a carrier that may run them.
-  // Descendants in the deque of a carrier that computes get there too, in time. (TakeOver)
-  ThreadBlock* TakeDescendant(const ScopeRecord& scope) noexcept;
+  // One that may run meanwhile. Other threads of this deque go to the inject queue, for a carrier that may run them.
+  // Those in the deque of a carrier that computes get there too, in time. (TakeOver)
+  ThreadBlock* TakeFor(const PinnedWait& wait) noexcept;
 
   // Was the thread that was taken last stolen? Asked once.
   bool TookStolen() noexcept { return std::exchange(stolen_, false); }

@@ -185,6 +185,10 @@ void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause
 
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted; }
 
+void RunThreadsUntilOver(const PinnedWait& wait) noexcept { RunUntilOver(*Carrier::Current(), wait); }
+
+void RingHeld(RuntimeCore& runtime) noexcept { runtime.carriers.RingBlocked(); }
+
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
   RunDescendantsUntilDrained(Carrier::Require("the destruction of a scope with children"), scope);
 }

@@ -105,6 +105,21 @@ class RuntimeHold {
   RuntimeCore& runtime_;
 };
 
+// ---- Destructors that wait for threads, and hold their OS thread meanwhile. (lib/runtime/pinned_run.h)
+
+// What such a destructor waits for.
+struct PinnedWait {
+  void* of;
+  // Once: from here on, the one that ends last calls RingHeld(runtime). False: it is over.
+  bool (*begin)(void* of, RuntimeCore& runtime) noexcept;
+  bool (*over)(void* of) noexcept;
+  bool (*may_run)(void* of, const ThreadBlock& thread) noexcept;
+};
+// Called on a carrier, which runs what may run, and nothing else, until it is over.
+void RunThreadsUntilOver(const PinnedWait& wait) noexcept;
+// Rings the carriers that are held like that.
+void RingHeld(RuntimeCore& runtime) noexcept;
+
 // ---- Children of a scope.
 
 // Ends what was counted in the join count of `scope` and is no child: a shutdown whose last part was carried out.

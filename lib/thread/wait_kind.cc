@@ -20,8 +20,9 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kForeign: return "Foreign";
     case ParkReason::kBlocking: return "Blocking";
     case ParkReason::kThreadEnd: return "VirtualThread::Join";
-    case ParkReason::kPark:
-      return "VirtualThread::Park";
+    case ParkReason::kPark: return "VirtualThread::Park";
+    case ParkReason::kFuture: return "Future::Get";
+    case ParkReason::kExecutorPlace: return "BoundedExecutor::SubmitWhenFree";
   }
   return "an unknown wait";
 }

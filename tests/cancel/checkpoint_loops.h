@@ -26,6 +26,11 @@
 #include "tests/support/on_both.h"
 #include "weft/all.h"
 #include "weft/blocking.h"
+#include "weft/executor/bounded_executor.h"
+#include "weft/executor/executor.h"
+#include "weft/executor/future.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
@@ -143,6 +148,28 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
        while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"GetOfAFutureThatIsDone",
+     [](Rounds& rounds) -> Task<void> {
+       Promise<int> promise;
+       promise.SetValue(1);
+       const Future<int> future = promise.future();
+       while (rounds.Next()) co_await future.Get();
+     }},
+    {"CloseOfAnExecutorThatHasTerminated",
+     [](Rounds& rounds) -> Task<void> {
+       VirtualThreadPerTaskExecutor executor;
+       while (rounds.Next()) co_await executor.Close();
+     }},
+    {"InvokeAllOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       VirtualThreadPerTaskExecutor executor;
+       executor.Shutdown();
+       const auto no_tasks = [] { return std::vector<Task<void>>(); };
+       while (rounds.Next()) {
+         co_await executor.AwaitTermination();
+         co_await executor.InvokeAll(no_tasks());
+       }
      }},
     {"BlockingCallOfNothing",
      [](Rounds& rounds) -> Task<void> {
@@ -490,6 +517,23 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
     {"MoveOnFromForeignWork",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Foreign(ForeignNothing()));
+     }},
+    {"MoveOnFromAGet",
+     [](Rounds& rounds) -> Task<void> {
+       Promise<int> promise;
+       const Future<int> future = promise.future();
+       while (rounds.Next()) co_await future.GetFor(absl::ZeroDuration());
+     }},
+    {"MoveOnFromAnAwaitTermination",
+     [](Rounds& rounds) -> Task<void> {
+       VirtualThreadPerTaskExecutor executor;
+       while (rounds.Next()) co_await executor.AwaitTermination(absl::ZeroDuration());
+     }},
+    {"MoveOnFromASubmitWhenFree",
+     [](Rounds& rounds) -> Task<void> {
+       BoundedExecutor executor(1);
+       executor.Submit(Forever());
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), executor.SubmitWhenFree([] {}));
      }},
     {"MoveOnFromABlockingCall",
      [](Rounds& rounds) -> Task<void> {

@@ -8,6 +8,9 @@
 
 #include "gtest/gtest.h"
 #include "weft/blocking.h"
+#include "weft/executor/bounded_executor.h"
+#include "weft/executor/future.h"
+#include "weft/executor/promise.h"
 #include "weft/thread_builder.h"
 #include "weft/weft.h"
 
@@ -243,6 +246,52 @@ Task<absl::Status> Adapted(EveryCheckpoint& test) {
   test.UserCode();
   if (!joined.ok()) co_return joined.status();
   co_return absl::Status(*joined);
+}
+
+// Futures and executors. What is submitted is not in the tree: its own code may run on until the executor ends it.
+Task<absl::Status> Submitted(EveryCheckpoint& test) {
+  Witness local;
+  Promise<int> promise;
+  BoundedExecutor executor(2);
+  ShutdownOnFailure scope;
+  scope.Fork([&promise, kept = Witness()]() -> Task<void> {
+    co_await Sleep(absl::Milliseconds(1));
+    promise.SetValue(1);
+  });
+  scope.Fork([&test, future = promise.future()]() -> Task<absl::Status> {
+    test.UserCode();
+    absl::StatusOr<int> one = co_await future.TryGet();
+    test.UserCode();
+    co_return one.status();
+  });
+  for (int i = 0; i < 4; ++i) {
+    co_await executor.SubmitWhenFree([kept = Witness()]() -> Task<void> {
+      Witness witness;
+      co_await Sleep(absl::Milliseconds(1));
+    });
+    test.UserCode();
+  }
+  Future<int> two = promise.future().Then([kept = Witness()](int value) { return value + 1; });
+  const int sum = co_await two.Combine(promise.future(), [](int a, int b) { return a + b; }).Get();
+  test.UserCode();
+  if (co_await executor.AwaitTermination(absl::Milliseconds(1))) co_return absl::InternalError("it was not shut down");
+  test.UserCode();
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  co_await executor.Close();
+  test.UserCode();
+  if (!joined.ok()) co_return joined;
+  co_return sum == 3 ? absl::OkStatus() : absl::InternalError("not three");
+}
+
+TEST_P(EveryCheckpointTest, WaitsForFuturesAndExecutorsKeepThePromise) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Submitted), 15);
+    }
+  }
 }
 
 TEST_P(EveryCheckpointTest, WhatBecomesATaskKeepsThePromiseOfItsWait) {

@@ -28,6 +28,8 @@
 #include "weft/all.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
+#include "weft/executor/future.h"
+#include "weft/executor/promise.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/record.h"
@@ -232,11 +234,12 @@ struct Parking {
   Mutex mutex;
   Semaphore none{0};
   std::optional<MutexGuard> held = mutex.TryLock();
+  Promise<int> promise;
 };
 
 Task<void> Parked(Parking& parking, int i) {
   const Counted local;
-  switch (i % 9) {
+  switch (i % 10) {
     case 0:
       co_await parking.never.Wait();
       break;
@@ -277,6 +280,9 @@ Task<void> Parked(Parking& parking, int i) {
       (co_await inner.Join()).IgnoreFailures();
       break;
     }
+    case 9:
+      co_await parking.promise.future().Get();
+      break;
   }
   ADD_FAILURE() << "nobody wakes it";
 }
@@ -299,6 +305,10 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
       scope.Fork(parked.back().Join());
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
+    }
+    Promise<int> promise;
+    for (int i = 0; i < children; ++i) {
+      scope.Fork([future = promise.future()]() -> Task<void> { EXPECT_EQ(co_await future.Get(), 1); });
     }
     // Before: what as many calls run on at once.
     {
@@ -326,6 +336,7 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     for (const VirtualThread& each : parked) each.Unpark();
     guard.Unlock();
     permit.Release();
+    promise.SetValue(1);
     // They wake each other, and end.
     (co_await scope.Join()).IgnoreFailures();
   });

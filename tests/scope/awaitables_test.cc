@@ -24,6 +24,9 @@
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
 #include "weft/blocking.h"
+#include "weft/executor/future.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -43,6 +46,8 @@ struct World {
     world->far.emplace((co_await listener.Accept()).value());
     EXPECT_EQ(co_await world->near->Write(std::string(200, 'x')), absl::OkStatus());
     world->set.Set();
+    world->promise.SetValue(1);
+    world->executor.Shutdown();
     world->thread = VirtualThread::Start([]() -> Task<void> { co_return; });
     co_return world;
   }
@@ -59,6 +64,9 @@ struct World {
   std::optional<VirtualThread> thread;
   char byte = 0;
   std::array<int, 3> ints = {};
+  Promise<int> promise;
+  Future<int> future = promise.future();
+  VirtualThreadPerTaskExecutor executor;
 };
 
 Task<int> One() {
@@ -120,6 +128,11 @@ WEFT_AWAITABLE(OfRace, MutexGuard, Race(world.mutex.Lock(), world.mutex.Lock()))
 WEFT_AWAITABLE(OfMap, std::vector<int>, Map(std::views::iota(0, 1), 2, [](int) { return One(); }));
 WEFT_AWAITABLE(OfForeign, void, Foreign([]() -> other::task<void> { co_return; }()));
 
+WEFT_AWAITABLE(OfGet, int, world.future.Get());
+WEFT_AWAITABLE(OfTryGet, absl::StatusOr<int>, world.future.TryGet());
+WEFT_AWAITABLE(OfGetFor, std::optional<int>, world.future.GetFor(kLong));
+WEFT_AWAITABLE(OfTermination, bool, world.executor.AwaitTermination());
+WEFT_AWAITABLE(OfExecutorClose, void, world.executor.Close());
 WEFT_AWAITABLE(OfBlocking, absl::StatusOr<int>, Blocking([] { return 1; }));
 
 // These are for the owner of a scope to await.
@@ -355,6 +368,7 @@ TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {
 
 TEST_P(AwaitablesTest, WhatStartsThreadsIsTakenWhereverATaskIs) {
   Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign, OfBlocking>();
+  Run<OfGet, OfTryGet, OfGetFor, OfTermination, OfExecutorClose>();
 }
 
 TEST_P(AwaitablesTest, WhatTheOwnerOfAScopeAwaitsIsTakenByBoundaries) {

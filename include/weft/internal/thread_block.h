@@ -44,6 +44,7 @@ namespace weft::internal {
 
 class RuntimeCore;
 class BindingNode;
+class TaskGroup;
 
 struct SiblingTag;  // the children of a scope, or the roots of a runtime
 
@@ -289,6 +290,10 @@ class RootBlock : public ThreadBlock {
   ~RootBlock() override {}
   // If it was cancelled.
   const CancelCause& cause() const noexcept { return cause_; }
+
+ public:
+  // The executor that it is a task of; null: none. (task_run.h)
+  virtual const TaskGroup* keeper() const noexcept { return nullptr; }
 
  private:
   friend class ThreadBlock;

@@ -30,6 +30,8 @@ enum class ParkReason : uint8_t {
   kBlocking,
   kThreadEnd,
   kPark,
+  kFuture,
+  kExecutorPlace,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 

@@ -1,0 +1,211 @@
+// What the handles of a future and whoever completes it share: whether it is done, who waits for it, and the outcome.
+//
+//   state     left by                       what the outcome is
+//   pending   Claim(), which one caller     nobody reads it
+//             wins
+//   claimed   Publish(), by the claimer     the claimer writes it, with no lock held: that is user code
+//   done      -                             everybody may read it, without a lock
+//
+// It goes with its last reference. Each handle has one, and so has whoever is to complete it.
+#ifndef WEFT_INTERNAL_FUTURE_STATE_H_
+#define WEFT_INTERNAL_FUTURE_STATE_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/check.h"
+#include "weft/internal/done_word.h"
+#include "weft/internal/frame_cache.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/status_traits.h"
+#include "weft/internal/wait_kind.h"
+#include "weft/internal/wait_node.h"
+#include "weft/outcome.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+
+// The part that does not know of T.
+class FutureBase {
+ public:
+  FutureBase(const FutureBase&) = delete;
+  FutureBase& operator=(const FutureBase&) = delete;
+
+  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
+  void Release() noexcept {
+    // [future/1] acq_rel: pairs with itself and with [future/2]. What every holder did happens before the destruction.
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+  // Is the caller's the only reference?
+  bool Unshared() const noexcept {
+    // [future/2] acquire: pairs with [future/1]. The others are done with the outcome, which may be moved out.
+    return refs_.load(std::memory_order_acquire) == 1;
+  }
+
+  bool done() const noexcept { return word_.done(); }
+
+  // ---- Whoever completes it.
+  [[nodiscard]] bool Claim() noexcept { return word_.Claim(); }
+  // The claimer, who has written the outcome: wakes all who wait. Allocates nothing.
+  void Publish() noexcept;
+  // The claimer, in place of an outcome.
+  void PublishCancelled(const CancelCause& cause) noexcept;
+  void PublishBroken() noexcept;
+
+  // ---- Whoever wants it.
+  // For await_suspend: false if the coroutine goes on at once.
+  bool Suspend(AwaitingFrame frame) noexcept;
+  // One case of a wait for several. False: it is done, and nothing was added.
+  [[nodiscard]] bool AddCase(WaitCase<ThreadBlock>& a_case) noexcept;
+  void TakeBack(WaitCase<ThreadBlock>& a_case) noexcept;
+  // An OS thread; on a carrier it is a CHECK. False: the time was up.
+  bool AwaitBlocking(const char* what, absl::Duration timeout = absl::InfiniteDuration()) noexcept;
+  // Asks the work to end. What there is no work for is done by this, and cancelled. Idempotent.
+  virtual void RequestCancel(const CancelCause& cause) noexcept;
+  // The runtime that the work runs on, held for the caller (Roots::Hold); null: there is none, or the work has ended.
+  virtual RuntimeCore* HoldRuntime() noexcept { return nullptr; }
+
+ protected:
+  enum class Ended : uint8_t { kWithOutcome, kCancelled, kBroken };
+
+  explicit FutureBase(uint32_t references) noexcept : refs_(references) {}
+  virtual ~FutureBase();
+
+  Ended ended() const noexcept { return ended_; }
+  // Why there is no outcome.
+  absl::Status StatusWithoutOutcome() const;
+
+ private:
+  static const WaitKind kWait;
+
+  Atomic<uint32_t> refs_;
+  DoneWord word_;  // finished under waiters_.lock
+  Ended ended_ = Ended::kWithOutcome;  // the claimer's, then constant
+  Waiters waiters_;
+  union {
+    CancelCause cause_;  // kCancelled; not set before
+  };
+};
+
+// CancelCause of a Cancel() by the caller.
+CancelCause CauseOfCancel(std::source_location where) noexcept;
+
+template <class T>
+class FutureState : public FutureBase {
+ public:
+  using Outcome = StatusOrOf<T>;
+  static constexpr bool kCopied = std::is_void_v<T> || CanBeCopied<T>::value;
+
+  // ---- Whoever completes it. False, and nothing has changed: it was done, or is being completed.
+  template <class... Args>
+  bool Complete(Args&&... args) {
+    if (!this->Claim()) return false;
+    WriteOutcome(std::forward<Args>(args)...);
+    this->Publish();
+    return true;
+  }
+  bool Fail(std::exception_ptr exception) noexcept {
+    if (!this->Claim()) return false;
+    slot_.SetException(std::move(exception));
+    this->Publish();
+    return true;
+  }
+  // The claimer. What the constructor of the value throws is the outcome then.
+  template <class... Args>
+  void WriteOutcome(Args&&... args) {
+#if WEFT_EXCEPTIONS
+    try {
+      slot_.SetValue(std::forward<Args>(args)...);
+    } catch (...) {
+      slot_.SetException(std::current_exception());
+    }
+#else
+    slot_.SetValue(std::forward<Args>(args)...);
+#endif
+  }
+  void WriteException(std::exception_ptr exception) noexcept { slot_.SetException(std::move(exception)); }
+
+  // ---- It is done.
+  bool ok() const noexcept {
+    return this->ended() == Ended::kWithOutcome && slot_.has_value() && slot_.value().ok();
+  }
+  // Null: it has not failed, or not by an exception.
+  std::exception_ptr exception() const noexcept {
+    return this->ended() == Ended::kWithOutcome && slot_.has_exception() ? slot_.exception() : nullptr;
+  }
+  // OK, or why it has no value.
+  absl::Status status() const {
+    if (this->ended() != Ended::kWithOutcome) return this->StatusWithoutOutcome();
+    if (slot_.has_exception()) return ExceptionToStatus(slot_.exception());
+    if constexpr (std::is_void_v<T>) {
+      return slot_.value();
+    } else {
+      return slot_.value().status();
+    }
+  }
+  // `give_up`: the caller's handle is about to go. Then a value that nobody else can read is moved, and not copied.
+  Outcome TryTake(bool give_up) {
+    if (!ok()) return status();
+    if constexpr (std::is_void_v<T>) {
+      return absl::OkStatus();
+    } else {
+      return TakeValue(give_up);
+    }
+  }
+  // The same, or throws what it has failed with. Where exceptions are off that is a CHECK which prints the status.
+  T Take(bool give_up) {
+    if (!ok()) Failure{0, status(), exception()}.Throw();
+    if constexpr (!std::is_void_v<T>) return TakeValue(give_up);
+  }
+  // Nobody can read it any more.
+  void DropOutcome() noexcept { slot_.Reset(); }
+
+  static void* operator new(size_t size) { return AllocateOrDie(size, kFrameGranuleBytes, "a future"); }
+  static void* operator new(size_t size, std::align_val_t alignment) {
+    return AllocateOrDie(size, static_cast<size_t>(alignment), "a future");
+  }
+  static void operator delete(void* state, size_t size) noexcept { FreeFrame(state, size); }
+  static void operator delete(void* state, size_t size, std::align_val_t alignment) noexcept {
+    FreeFrame(state, size, static_cast<size_t>(alignment));
+  }
+
+  explicit FutureState(uint32_t references) noexcept : FutureBase(references) {}
+
+ private:
+  std::add_rvalue_reference_t<T> value() noexcept
+    requires(!std::is_void_v<T>)
+  {
+    return *std::move(slot_.value());
+  }
+  template <class U = T>
+  U TakeValue(bool give_up) {
+    if constexpr (kCopied) {
+      if (give_up && this->Unshared()) return value();
+      return static_cast<const U&>(*slot_.value());
+    } else {
+      WEFT_CHECK(!taken_.exchange(true, std::memory_order_relaxed))
+          << "the value of a Future is taken twice; one that cannot be copied is moved out once";
+      return value();
+    }
+  }
+
+  ResultSlot<Outcome> slot_;
+  Atomic<bool> taken_{false};  // relaxed: whoever takes it has it alone. Only of a value that cannot be copied
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_FUTURE_STATE_H_

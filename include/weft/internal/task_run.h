@@ -1,0 +1,294 @@
+// A virtual thread that completes a future: what Submit() starts, and what Then() and its like are.
+//
+// It is a root of its runtime, which asks it to end when the runtime ends. The future's state lies in its control
+// block: one allocation for both. What it runs is a Task, a closure that returns one, or a closure that returns
+// anything else; the last is called without a frame.
+//
+// The order of its end (TaskRun::OnEnd): its frames are gone; its closure is destroyed; the outcome is moved into the
+// future; an outcome that nobody can read is destroyed; all of this on the thread itself. Then the future is done, and
+// then the thread leaves its group, so that whoever sees that the group is empty finds all of its futures done.
+#ifndef WEFT_INTERNAL_TASK_RUN_H_
+#define WEFT_INTERNAL_TASK_RUN_H_
+
+#include "weft/internal/compiler.h"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/frame_cache.h"
+#include "weft/internal/future_state.h"
+#include "weft/internal/into_task.h"
+#include "weft/internal/job.h"
+#include "weft/internal/list.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/status_traits.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/thread_identity.h"
+#include "weft/runtime.h"
+#include "weft/task.h"
+
+namespace weft::internal {
+
+class RuntimeCore;
+class TaskRun;
+
+struct TaskRunTag;
+
+// Who keeps a TaskRun: an executor.
+class TaskGroup {
+ public:
+  TaskGroup() = default;
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+
+  // The run has ended, and its future is done. The last touch of the group by the run.
+  virtual void Left(TaskRun& run) noexcept = 0;
+  // For failures that nobody can read. Null: the runtime's handler.
+  virtual const UncaughtFailureHandler* uncaught_handler() const noexcept { return nullptr; }
+  // Where a task that a pool's OS thread has begun runs, if it needs a virtual thread. Null: the default runtime.
+  virtual RuntimeCore* runtime_of_tasks() const noexcept { return nullptr; }
+  // Called under the run's lock, before it has begun on a virtual thread: takes it out of where it waits for its turn.
+  // False: it has begun, or is about to.
+  virtual bool Withdraw(TaskRun& run) noexcept = 0;
+
+ protected:
+  ~TaskGroup() = default;
+};
+
+class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
+ public:
+  virtual FutureBase& future() noexcept = 0;
+  // Does it need a virtual thread, or is it a closure that any OS thread can call?
+  virtual bool needs_thread() const noexcept = 0;
+
+  // ---- Whoever starts it, once one of these.
+  // On a virtual thread of `core`; the caller keeps that. `identity`: the thread's, or null.
+  void StartOn(RuntimeCore& core, ThreadIdentity* identity = nullptr) noexcept;
+  // As a Job, on an OS thread of a pool: calls its closure there; or starts it, and waits until it has ended.
+  // It never runs: it is cancelled, or fails with that status. Destroys what it would have run.
+  void EndUnstarted(const CancelCause& cause) noexcept;
+  void EndUnstarted(absl::Status why) noexcept;
+
+  const TaskGroup* keeper() const noexcept override { return group; }
+
+  // Any thread.
+  void AskToEnd(const CancelCause& cause) noexcept;
+  RuntimeCore* HoldItsRuntime() noexcept;
+
+  // ---- Its group's.
+  TaskGroup* group = nullptr;  // before it starts
+  bool has_place = false;      // among those that may run at once
+
+ protected:
+  TaskRun() noexcept : RootBlock(/*references=*/1), Job(&RunJob, &RefuseJob) {}
+  ~TaskRun() override = default;
+
+  virtual void DropClosure() noexcept = 0;
+  virtual void MoveOutcome() noexcept = 0;  // from the task's slot into the future
+  virtual void WriteStatus(absl::Status why) noexcept = 0;
+  virtual void DropOutcome() noexcept = 0;
+  virtual bool failed() const noexcept = 0;
+  virtual void ReportFailure(const UncaughtFailureHandler* handler) noexcept = 0;
+
+ private:
+  void OnEnd(Ending ending) noexcept override;
+  static void RunJob(Job& job) noexcept;
+  static void RefuseJob(Job& job, int error) noexcept;
+  void DropUnstarted() noexcept;
+  void CallHere() noexcept;
+  void DropUnread() noexcept;
+  void SetEnded() noexcept;
+  void Leave() noexcept;
+
+  // Taken before the records lock, and before the locks of the group.
+  Lock lock_;
+  // ---- Guarded by lock_.
+  enum class Phase : uint8_t { kWaiting, kOnThread, kEnded };  // the second: prepared for a virtual thread
+  Phase phase_ = Phase::kWaiting;
+  std::optional<CancelCause> asked_early_;  // before it was prepared
+};
+
+// "A submitted task has failed, and nobody holds its future": to `handler`, or, if that is null, to the runtime's.
+void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
+                         const std::exception_ptr& exception) noexcept;
+
+// ---- What is run.
+
+// What a call yields once the Task, if it returns one, has been awaited. Defined for all types, as ValueOfTask is.
+template <class F, class... Arguments>
+struct YieldOfCall {
+  using Type = void;
+};
+template <class F, class... Arguments>
+  requires std::invocable<F, Arguments...>
+struct YieldOfCall<F, Arguments...> {
+  using Type = std::remove_cvref_t<std::invoke_result_t<F, Arguments...>>;
+};
+template <class F, class... Arguments>
+  requires GivesTask<F, Arguments...>
+struct YieldOfCall<F, Arguments...> {
+  using Type = ValueOfCall<F, Arguments...>;
+};
+template <class F, class... Arguments>
+using YieldOf = typename YieldOfCall<F&, Arguments...>::Type;
+
+struct NoClosure {};
+
+// T: what the task yields, a status included.
+template <class F, class T>
+class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
+  using State = FutureState<FlatValue<T>>;
+  static constexpr bool kOfTask = std::is_same_v<F, NoClosure>;
+
+ public:
+  using Result = T;
+
+  // One reference is the handle's, the other the run's.
+  template <class G>
+    requires(!kOfTask)
+  explicit TaskRunOf(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
+      : State(/*references=*/2), closure_(std::forward<G>(closure)) {}
+  explicit TaskRunOf(Task<T>&& task) noexcept
+    requires kOfTask
+      : State(/*references=*/2), closure_() {
+    leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Submit()");
+  }
+  ~TaskRunOf() override { TaskRunOf::DropClosure(); }
+
+  FutureBase& future() noexcept override { return *this; }
+  bool needs_thread() const noexcept override {
+    if constexpr (kOfTask) {
+      return true;
+    } else {
+      return GivesTask<F&>;
+    }
+  }
+
+  void RequestCancel(const CancelCause& cause) noexcept override { AskToEnd(cause); }
+  RuntimeCore* HoldRuntime() noexcept override { return HoldItsRuntime(); }
+
+  static void operator delete(void* run, size_t size) noexcept { State::operator delete(run, size); }
+  static void operator delete(void* run, size_t size, std::align_val_t alignment) noexcept {
+    State::operator delete(run, size, alignment);
+  }
+
+ private:
+  // On the thread, or on an OS thread that calls the closure itself. Null: there is no frame, or it has thrown.
+  PromiseBase* Begin() noexcept override {
+#if WEFT_EXCEPTIONS
+    try {
+      return BeginTask();
+    } catch (...) {
+      slot_.SetException(std::current_exception());
+      return nullptr;
+    }
+#else
+    return BeginTask();
+#endif
+  }
+  PromiseBase* BeginTask() {
+    if constexpr (kOfTask) {
+      return nullptr;  // it has a frame
+    } else if constexpr (GivesTask<F&>) {
+      return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), slot_, this, "Submit()");
+    } else {
+      if constexpr (std::is_void_v<T>) {
+        closure_();
+        slot_.SetValue();
+      } else {
+        slot_.SetValue(closure_());
+      }
+      return nullptr;
+    }
+  }
+  void DropClosure() noexcept override {
+    if (std::exchange(dropped_, true)) return;
+    closure_.~F();
+  }
+  void MoveOutcome() noexcept override {
+    if (slot_.has_exception()) {
+      this->WriteException(slot_.exception());
+    } else if constexpr (std::is_void_v<T>) {
+      this->WriteOutcome(absl::OkStatus());
+    } else {
+      this->WriteOutcome(std::move(slot_.value()));
+    }
+    slot_.Reset();
+  }
+  void WriteStatus(absl::Status why) noexcept override { this->WriteOutcome(std::move(why)); }
+  void DropOutcome() noexcept override { State::DropOutcome(); }
+  bool failed() const noexcept override { return !this->ok(); }
+  void ReportFailure(const UncaughtFailureHandler* handler) noexcept override {
+    ReportUnreadFailure(handler, this->status(), this->exception());
+  }
+
+  ResultSlot<T> slot_;
+  union {
+    F closure_;
+  };
+  bool dropped_ = false;
+};
+
+// The TaskRunOf for what is given to Submit(): a Task, or a closure.
+template <class Work>
+struct RunOfWork {
+  using Closure = std::decay_t<Work>;
+  using Result = YieldOf<Closure>;
+};
+template <IntoTask Work>
+struct RunOfWork<Work> {
+  using Closure = NoClosure;
+  using Result = ValueOf<Work>;
+};
+template <class Work>
+using TaskRunFor = TaskRunOf<typename RunOfWork<Work>::Closure, typename RunOfWork<Work>::Result>;
+
+// Null: there was no memory.
+template <class Work>
+TaskRunFor<Work>* NewTaskRun(Work&& work) {
+  using Run = TaskRunFor<Work>;
+  struct Memory {
+    ~Memory() {
+      if (block != nullptr) FreeFrame(block, sizeof(Run), alignof(Run));
+    }
+    void* block;
+  };
+  Memory memory(AllocateFrameNoThrow(sizeof(Run), alignof(Run)));
+  if (memory.block == nullptr) [[unlikely]]
+    return nullptr;
+  Run* run;
+  if constexpr (IntoTask<Work>) {
+    run = ::new (memory.block) Run(AsTask(std::forward<Work>(work)));
+  } else {
+    run = ::new (memory.block) Run(std::forward<Work>(work));
+  }
+  memory.block = nullptr;
+  return run;
+}
+
+// The runtime of the calling virtual thread; on an OS thread that of the work behind `from`, if it is not null and runs
+// on one, else the default runtime. Held for as long as this lives.
+class HeldRuntime {
+ public:
+  explicit HeldRuntime(FutureBase* from) noexcept;
+  HeldRuntime(const HeldRuntime&) = delete;
+  HeldRuntime& operator=(const HeldRuntime&) = delete;
+  ~HeldRuntime();
+  RuntimeCore& core() noexcept { return *core_; }
+
+ private:
+  RuntimeCore* core_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_TASK_RUN_H_

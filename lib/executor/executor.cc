@@ -1,0 +1,193 @@
+#include "weft/executor/executor.h"
+
+#include <mutex>
+#include <optional>
+#include <source_location>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "lib/thread/runtime_services.h"
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/check.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
+
+namespace weft {
+
+using internal::CancelCause;
+using internal::FutureAccess;
+using internal::FutureBase;
+using internal::RuntimeCore;
+using internal::TaskRun;
+using internal::ThreadBlock;
+
+namespace {
+
+CancelCause MakeCause(CancelReason::Kind kind, std::source_location where) noexcept {
+  const ThreadBlock* const self = internal::CurrentThread();
+  return self == nullptr ? CancelCause(kind, 0, CancelCause::kUnknownTime, where)
+                         : CancelCause(kind, self->id, internal::RuntimeNow(), where);
+}
+
+}  // namespace
+
+Executor::Executor() = default;
+
+Executor::~Executor() {
+  WEFT_CHECK(IsTerminated()) << "the class of this Executor has a destructor without ShutDownAndWait()";
+}
+
+// ---- Tasks.
+
+bool Executor::Admit(TaskRun& run) noexcept {
+  bool admitted;
+  {
+    std::lock_guard guard(lock_);
+    admitted = !shut_;
+    if (admitted) {
+      run.group = this;
+      runs_.PushBack(&run);
+      ++unfinished_;
+    }
+  }
+  if (admitted) {
+    Start(run);
+  } else {
+    run.EndUnstarted(Guest::WhyNot());
+  }
+  return admitted;
+}
+
+bool Executor::AdmitGuest() noexcept {
+  std::lock_guard guard(lock_);
+  if (shut_) return false;
+  ++unfinished_;
+  return true;
+}
+
+absl::Status Executor::Guest::WhyNot() {
+  return absl::FailedPreconditionError("a task is submitted to an executor that was shut down");
+}
+
+void Executor::Left(TaskRun& run) noexcept { Uncount(&run); }
+
+void Executor::GuestLeft() noexcept { Uncount(nullptr); }
+
+// The last one completes the termination, after which the executor may be gone.
+void Executor::Uncount(TaskRun* run) noexcept {
+  std::optional<Future<void>> terminated;
+  std::optional<internal::OutsideCall> call;
+  RuntimeCore* held;
+  {
+    std::lock_guard guard(lock_);
+    if (run != nullptr) Runs::Remove(run);
+    if (--unfinished_ > 0) return;
+    terminated.emplace(terminated_.future());
+    held = held_;
+    if (held != nullptr) call.emplace(*held);  // its carrier waits until this is over, and keeps the runtime
+  }
+  static_cast<void>(FutureAccess::State(*terminated).Complete(absl::OkStatus()));
+  if (held != nullptr) internal::RingHeld(*held);
+}
+
+// ---- The end.
+
+bool Executor::IsShutdown() const noexcept {
+  std::lock_guard guard(lock_);
+  return shut_;
+}
+
+void Executor::Shutdown() noexcept {
+  {
+    std::lock_guard guard(lock_);
+    if (std::exchange(shut_, true)) return;
+  }
+  OnShutdown();
+  Uncount(nullptr);
+}
+
+void Executor::ShutdownNow(std::source_location where) noexcept {
+  Shutdown();
+  AskAll(MakeCause(CancelReason::Kind::kShutdown, where));
+}
+
+// The executor is shut down: nothing is added any more. Asking a task may end it, and then takes lock_; so some are
+// taken out of the list and kept by their futures meanwhile.
+void Executor::AskAll(const CancelCause& cause) noexcept {
+  constexpr int kBatch = 64;
+  FutureBase* kept[kBatch];
+  for (int count = kBatch; count == kBatch;) {
+    count = 0;
+    {
+      std::lock_guard guard(lock_);
+      while (count < kBatch) {
+        TaskRun* const run = runs_.PopFront();
+        if (run == nullptr) break;
+        asked_.PushBack(run);
+        kept[count] = &run->future();
+        kept[count++]->AddRef();
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      kept[i]->RequestCancel(cause);
+      kept[i]->Release();
+    }
+  }
+}
+
+bool Executor::AwaitTerminationBlocking(absl::Duration timeout) const noexcept {
+  return FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::AwaitTerminationBlocking()", timeout);
+}
+
+void Executor::CloseBlocking() noexcept {
+  Shutdown();
+  static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::CloseBlocking()"));
+}
+
+Task<void> Executor::Close() {
+  struct AtEnd {
+    ~AtEnd() {
+      if (!executor.IsTerminated()) executor.ShutdownNow();
+    }
+    Executor& executor;
+  };
+  Shutdown();
+  const AtEnd at_end{*this};
+  co_await terminated_.future().Get();
+}
+
+// A destructor on a virtual thread, or in a callback of a carrier.
+struct Executor::CarrierHold {
+  // False: it has terminated. Otherwise the last task rings the carriers of `runtime` that are held.
+  static bool Begin(void* of, RuntimeCore& runtime) noexcept {
+    auto& executor = *static_cast<Executor*>(of);
+    std::lock_guard guard(executor.lock_);
+    if (executor.unfinished_ == 0) return false;
+    executor.held_ = &runtime;
+    return true;
+  }
+  static bool IsOver(void* of) noexcept { return static_cast<Executor*>(of)->IsTerminated(); }
+  // Is `thread` one of its tasks, or in the tree below one?
+  static bool MayRun(void* of, const ThreadBlock& thread) noexcept {
+    const ThreadBlock* root = &thread;
+    while (const internal::ScopeRecord* const home = root->home()) root = home->owner;
+    return static_cast<const internal::RootBlock*>(root)->keeper() == static_cast<Executor*>(of);
+  }
+};
+
+void Executor::ShutDownAndWait(std::source_location where) noexcept {
+  Shutdown();
+  AskAll(MakeCause(CancelReason::Kind::kScopeClosed, where));
+  if (IsTerminated()) return;
+  if (internal::CurrentCarrier() != nullptr) {
+    internal::RunThreadsUntilOver({.of = this,
+                                   .begin = &CarrierHold::Begin,
+                                   .over = &CarrierHold::IsOver,
+                                   .may_run = &CarrierHold::MayRun});
+  } else {
+    static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("the destruction of an Executor"));
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,90 @@
+#include "weft/internal/future_state.h"
+
+#include <cstdint>
+#include <mutex>
+#include <source_location>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "lib/cancel/explain.h"
+#include "lib/executor/done_word.h"
+#include "lib/os/clock.h"
+#include "lib/os/futex.h"
+#include "lib/sync/waiters.h"
+#include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
+#include "lib/timer/deadline.h"
+#include "weft/cancel_reason.h"
+#include "weft/internal/check.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
+
+namespace weft::internal {
+
+// A thread that waits has a handle.
+const WaitKind FutureBase::kWait = {ParkReason::kFuture, /*timed=*/false, &Waiters::Withdraw};
+
+FutureBase::~FutureBase() = default;
+
+bool FutureBase::Suspend(AwaitingFrame frame) noexcept {
+  return WaitIn(waiters_, frame, kWait, [this] { return word_.done(); });
+}
+
+bool FutureBase::AddCase(WaitCase<ThreadBlock>& a_case) noexcept {
+  std::lock_guard guard(waiters_.lock);
+  if (word_.done()) return false;
+  waiters_.Add(a_case);
+  return true;
+}
+
+void FutureBase::TakeBack(WaitCase<ThreadBlock>& a_case) noexcept { waiters_.TakeBack(a_case); }
+
+void FutureBase::Publish() noexcept {
+  WaitNodes woken;
+  bool sleepers;
+  {
+    std::lock_guard guard(waiters_.lock);
+    sleepers = word_.Finish();
+    waiters_.GrantAll(woken);
+  }
+  if (sleepers) word_.WakeSleepers();
+  Waiters::WakeAll(woken);
+}
+
+void FutureBase::PublishCancelled(const CancelCause& cause) noexcept {
+  ended_ = Ended::kCancelled;
+  cause_ = cause;
+  Publish();
+}
+
+void FutureBase::PublishBroken() noexcept {
+  ended_ = Ended::kBroken;
+  Publish();
+}
+
+void FutureBase::RequestCancel(const CancelCause& cause) noexcept {
+  if (Claim()) PublishCancelled(cause);
+}
+
+bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcept {
+  WEFT_CHECK(CurrentCarrier() == nullptr)
+      << what << " by " << DescribeCaller()
+      << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
+  if (timeout == absl::InfiniteDuration()) return word_.Await(kNoDeadlineNs);
+  return word_.Await(DeadlineAfter(Clock::Real().NowNanos(), timeout));
+}
+
+absl::Status FutureBase::StatusWithoutOutcome() const {
+  if (ended_ == Ended::kBroken) {
+    return absl::AbortedError("broken promise: the Promise of this future was destroyed without a value");
+  }
+  return CancelledStatus(Explain(cause_));
+}
+
+CancelCause CauseOfCancel(std::source_location where) noexcept {
+  const ThreadBlock* const self = CurrentThread();
+  return self == nullptr ? CancelCause(CancelReason::Kind::kFutureCancelled, 0, CancelCause::kUnknownTime, where)
+                         : CancelCause(CancelReason::Kind::kFutureCancelled, self->id, RuntimeNow(), where);
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,38 @@
+#include "weft/executor/per_task_executor.h"
+
+#include <new>
+#include <source_location>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "lib/thread/runtime_services.h"
+#include "weft/internal/task_run.h"
+#include "weft/internal/thread_identity.h"
+#include "weft/runtime.h"
+#include "weft/thread_builder.h"
+
+namespace weft {
+
+VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(std::source_location where)
+    : runtime_(internal::RuntimeOfCaller()), where_(where) {}
+
+VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(ThreadFactory factory, std::source_location where)
+    : runtime_(factory.settings().runtime != nullptr ? *factory.settings().runtime : internal::RuntimeOfCaller()),
+      factory_(std::move(factory)),
+      where_(where) {}
+
+VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(Runtime& runtime, std::source_location where) noexcept
+    : runtime_(runtime.core()), where_(where) {}
+
+void VirtualThreadPerTaskExecutor::Start(internal::TaskRun& run) noexcept {
+  if (!factory_.has_value()) return run.StartOn(runtime_);
+  auto* const identity = new (std::nothrow) internal::ThreadIdentity(factory_->Next().name);
+  if (identity == nullptr) return run.EndUnstarted(absl::Status(absl::StatusCode::kResourceExhausted, ""));
+  run.StartOn(runtime_, identity);
+}
+
+const UncaughtFailureHandler* VirtualThreadPerTaskExecutor::uncaught_handler() const noexcept {
+  return factory_.has_value() ? factory_->settings().on_uncaught_failure.get() : nullptr;
+}
+
+}  // namespace weft

@@ -1,0 +1,189 @@
+#include "weft/internal/task_run.h"
+
+#include <cstdio>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "lib/cancel/cancel_request.h"
+#include "lib/cancel/open_record.h"
+#include "lib/os/thread.h"
+#include "lib/thread/runtime_services.h"
+#include "lib/thread/thread_state.h"
+#include "weft/internal/cancel_cause.h"
+#include "weft/internal/thread_identity.h"
+
+namespace weft::internal {
+
+// ---- The start.
+
+// From here on it can be asked to end, by its future, by its group, and by its runtime.
+void TaskRun::StartOn(RuntimeCore& core, ThreadIdentity* identity) noexcept {
+  CheckRunsHere(core);
+  BeginUnscoped(core);
+  PrepareThread(*this, core);
+  if (identity != nullptr) SetIdentity(*identity);
+  ListRoot(*this);
+  {
+    std::lock_guard guard(lock_);
+    phase_ = Phase::kOnThread;
+    if (asked_early_.has_value()) RequestEnd(*this, Asker::kAlone, *asked_early_);
+  }
+  StartThread(*this);
+}
+
+void TaskRun::RunJob(Job& job) noexcept {
+  auto& run = static_cast<TaskRun&>(job);
+  std::optional<CancelCause> asked;
+  {
+    std::lock_guard guard(run.lock_);
+    asked = run.asked_early_;
+  }
+  if (asked.has_value()) return run.EndUnstarted(*asked);
+  if (!run.needs_thread()) return run.CallHere();
+  FutureBase& done = run.future();
+  done.AddRef();
+  if (RuntimeCore* const runtime = run.group->runtime_of_tasks()) {
+    run.StartOn(*runtime);
+  } else {
+    HeldRuntime held(nullptr);
+    run.StartOn(held.core());
+  }
+  static_cast<void>(done.AwaitBlocking("a task of a ThreadPoolExecutor"));
+  done.Release();
+}
+
+void TaskRun::RefuseJob(Job& job, int error) noexcept {
+  static_cast<TaskRun&>(job).EndUnstarted(Thread().WhyNotStarted(error));
+}
+
+// On an OS thread that runs no virtual thread.
+void TaskRun::CallHere() noexcept {
+  static_cast<void>(Begin());
+  DropClosure();
+  MoveOutcome();
+  DropUnread();
+  SetEnded();
+  future().Publish();
+  Leave();
+}
+
+// ---- The end.
+
+// On the thread itself, whose frames are gone.
+void TaskRun::OnEnd(Ending ending) noexcept {
+  CheckNothingOpen(*this);
+  DropClosure();
+  const bool cancelled = ending == Ending::kCancelled;
+  if (!cancelled) {
+    MoveOutcome();
+    DropUnread();
+  }
+  CheckNothingOpen(*this);
+  EndIdentity();
+  RuntimeCore& core = runtime();
+  SetEnded();
+  state.End();
+  UnlistRoot(core, *this);
+  if (cancelled) {
+    future().PublishCancelled(cause());
+  } else {
+    future().Publish();
+  }
+  Leave();
+  EndUnscoped(core);
+}
+
+void TaskRun::SetEnded() noexcept {
+  std::lock_guard guard(lock_);
+  phase_ = Phase::kEnded;
+}
+
+// A failure must not be lost, and a value that nobody can read is destroyed where it belongs.
+void TaskRun::DropUnread() noexcept {
+  if (!future().Unshared()) return;
+  if (failed()) ReportFailure(group == nullptr ? nullptr : group->uncaught_handler());
+  DropOutcome();
+}
+
+// The last touch of the run: its future may be gone afterwards, and it with it. If the last handle has gone meanwhile,
+// the outcome is destroyed here, on behalf of no thread: this one has ended.
+void TaskRun::Leave() noexcept {
+  if (group != nullptr) group->Left(*this);
+  const WithoutCurrentThread on_behalf_of_nobody;
+  future().Release();
+}
+
+void TaskRun::DropUnstarted() noexcept {
+  if (leaf != nullptr) std::exchange(leaf, nullptr)->Handle().destroy();
+  DropClosure();
+  SetEnded();
+}
+
+void TaskRun::EndUnstarted(const CancelCause& why) noexcept {
+  DropUnstarted();
+  future().PublishCancelled(why);
+  Leave();
+}
+
+void TaskRun::EndUnstarted(absl::Status why) noexcept {
+  DropUnstarted();
+  WriteStatus(std::move(why));
+  future().Publish();
+  Leave();
+}
+
+void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
+                         const std::exception_ptr& exception) noexcept {
+  constexpr const char* kWhat = "a submitted task has failed, and nobody holds its future";
+  if (handler != nullptr) return (*handler)(kWhat, status, exception);
+  if (TellUncaughtHandler(kWhat, status, exception)) return;
+  std::fprintf(stderr, "weft: %s: %s\n", kWhat, status.ToString().c_str());
+}
+
+// ---- Whoever else has to do with it.
+
+void TaskRun::AskToEnd(const CancelCause& why) noexcept {
+  std::unique_lock guard(lock_);
+  switch (phase_) {
+    case Phase::kEnded:
+      return;
+    case Phase::kOnThread: {
+      // It has not ended, so its runtime is there; it is kept until the request has been carried to the last thread.
+      RuntimeCore& core = runtime();
+      BeginUnscoped(core);
+      RequestEnd(*this, Asker::kAlone, why);
+      guard.unlock();
+      RunShutdowns(core);
+      EndUnscoped(core);
+      return;
+    }
+    case Phase::kWaiting:
+      if (group == nullptr || !group->Withdraw(*this)) {
+        if (!asked_early_.has_value()) asked_early_ = why;
+        return;
+      }
+      guard.unlock();
+      return EndUnstarted(why);
+  }
+}
+
+RuntimeCore* TaskRun::HoldItsRuntime() noexcept {
+  std::lock_guard guard(lock_);
+  if (phase_ != Phase::kOnThread) return nullptr;
+  BeginUnscoped(runtime());
+  return &runtime();
+}
+
+HeldRuntime::HeldRuntime(FutureBase* from) noexcept {
+  if (CurrentCarrier() == nullptr && from != nullptr && (core_ = from->HoldRuntime()) != nullptr) return;
+  core_ = &RuntimeOfCaller();
+  BeginUnscoped(*core_);
+}
+
+HeldRuntime::~HeldRuntime() { EndUnscoped(*core_); }
+
+}  // namespace weft::internal

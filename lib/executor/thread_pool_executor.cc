@@ -1,0 +1,45 @@
+#include "weft/executor/thread_pool_executor.h"
+
+#include <memory>
+#include <source_location>
+
+#include "lib/os/worker_pool.h"
+#include "weft/internal/check.h"
+#include "weft/internal/task_run.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
+
+namespace weft {
+
+using internal::TaskRun;
+using internal::WorkerPool;
+
+namespace {
+
+internal::RuntimeCore* RuntimeOrNull() {
+  const internal::ThreadBlock* const self = internal::CurrentThread();
+  return self == nullptr ? nullptr : &self->runtime();
+}
+
+std::unique_ptr<WorkerPool> MakePool(int threads) {
+  WEFT_CHECK(threads >= 1) << "a ThreadPoolExecutor of " << threads << " OS threads; it needs 1 or more";
+  return std::make_unique<WorkerPool>(WorkerPool::Options{
+      .name = "weft-pool", .max_workers = threads, .keep_alive_ns = WorkerPool::kForever});
+}
+
+}  // namespace
+
+ThreadPoolExecutor::ThreadPoolExecutor(int threads, std::source_location where)
+    : runtime_(RuntimeOrNull()), where_(where), pool_(MakePool(threads)) {}
+
+ThreadPoolExecutor::~ThreadPoolExecutor() { ShutDownAndWait(where_); }
+
+int ThreadPoolExecutor::threads() const noexcept { return pool_->workers(); }
+
+void ThreadPoolExecutor::Start(TaskRun& run) noexcept {
+  WEFT_CHECK(pool_->Submit(run)) << "a queue without a bound is full";
+}
+
+bool ThreadPoolExecutor::Withdraw(TaskRun& run) noexcept { return pool_->Withdraw(run); }
+
+}  // namespace weft

@@ -1,0 +1,475 @@
+// Executors. Goal: what is submitted runs once, on a thread of its own, wherever it was submitted from; an executor
+// terminates when all have ended, and not before; no task is left behind on any way out; and what is refused or
+// cancelled says so. Method: the same bodies in simulations and on carriers; OS threads for what these may call.
+// (executor_throw_test.cc: exceptions.)
+#include "weft/executor/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lib/coro/frame_fault.h"
+#include "tests/support/counted.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
+#include "weft/finally.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/scoped_value.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/thread_builder.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
+
+namespace weft {
+namespace {
+
+using testing::Counted;
+using testing::Forever;
+
+class ExecutorTest : public testing::OnBoth {};
+WEFT_ON_BOTH(ExecutorTest);
+
+Task<int> Twice(int value) {
+  co_await Yield();
+  co_return 2 * value;
+}
+
+// ---- Submit.
+
+TEST_P(ExecutorTest, EachTaskHasAVirtualThreadOfItsOwn) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::vector<Future<uint64_t>> futures;
+    for (int i = 0; i < 20; ++i) futures.push_back(executor.Submit([] { return VirtualThread::Current().id(); }));
+    std::set<uint64_t> threads = {VirtualThread::Current().id()};
+    for (const Future<uint64_t>& future : futures) threads.insert(co_await future.Get());
+    EXPECT_EQ(threads.size(), 21u);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, SubmitTakesTasksAndClosuresOfEveryKind) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    EXPECT_EQ(co_await executor.Submit(Twice(2)).Get(), 4);
+    EXPECT_EQ(co_await executor.Submit([] { return Twice(3); }).Get(), 6);
+    EXPECT_EQ(co_await executor.Submit([] { return 7; }).Get(), 7);
+    int called = 0;
+    co_await executor.Submit([&called] { ++called; }).Get();
+    EXPECT_EQ(called, 1);
+    co_await executor.Submit(Sleep(absl::Microseconds(1))).Get();
+    // Statuses flatten.
+    EXPECT_EQ((co_await executor.Submit([] { return absl::StatusOr<int>(absl::DataLossError("gone")); }).TryGet())
+                  .status(),
+              absl::DataLossError("gone"));
+    EXPECT_EQ(co_await executor.Submit([]() -> Task<absl::Status> { co_return absl::DataLossError("gone"); }).TryGet(),
+              absl::DataLossError("gone"));
+    EXPECT_EQ(*co_await executor.Submit([kept = std::make_unique<int>(5)]() mutable { return std::move(kept); }).Get(),
+              5);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, AClosureIsDestroyedBeforeItsFutureIsDone) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const int64_t alive = Counted::alive;
+    Future<int> value = executor.Submit([kept = Counted(3)] { return kept.value(); });
+    EXPECT_EQ(co_await value.Get(), 3);
+    EXPECT_EQ(Counted::alive, alive);
+    Future<int> task = executor.Submit([kept = Counted(3)]() -> Task<int> {
+      co_await Yield();
+      co_return kept.value();
+    });
+    EXPECT_EQ(co_await task.Get(), 3);
+    EXPECT_EQ(Counted::alive, alive);
+    executor.Submit([] { return Counted(1); });  // nobody reads it
+    co_await executor.Close();
+    EXPECT_EQ(Counted::alive, alive);
+  });
+}
+
+TEST_P(ExecutorTest, ATaskMaySubmitAndInheritsNoScopedValues) {
+  static ScopedValue<int> value;
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const ScopedBinding binding(value, 1);
+    Future<bool> bound = executor.Submit([&executor]() -> Task<bool> {
+      co_return co_await executor.Submit([] { return value.IsBound(); }).Get();
+    });
+    EXPECT_FALSE(co_await bound.Get());
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, OsThreadsSubmitAndGet) {
+  if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
+  OnEveryRuntime([](Runtime& runtime) {
+    VirtualThreadPerTaskExecutor executor(runtime);
+    std::atomic<int> sum{0};
+    std::vector<std::thread> others;
+    for (int i = 0; i < 3; ++i) {
+      others.emplace_back([&executor, &sum] {
+        for (int k = 0; k < 10; ++k) sum += executor.Submit(Twice(1)).GetBlocking();
+      });
+    }
+    for (std::thread& each : others) each.join();
+    EXPECT_EQ(sum, 60);
+    executor.CloseBlocking();
+  });
+}
+
+// ---- The end.
+
+TEST_P(ExecutorTest, CloseWaitsForAllAndLaterTasksAreRefused) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    int ended = 0;
+    for (int i = 0; i < 5; ++i) {
+      executor.Submit([&ended, i]() -> Task<void> {
+        co_await Sleep(absl::Microseconds(i));
+        co_await Shield([](int& count) -> Task<void> {
+          ++count;
+          co_return;
+        }(ended));
+      });
+      co_await Yield();
+    }
+    EXPECT_FALSE(executor.IsShutdown());
+    co_await executor.Close();
+    EXPECT_TRUE(executor.IsShutdown());
+    EXPECT_TRUE(executor.IsTerminated());
+    EXPECT_EQ(ended, 5);
+    bool called = false;
+    const absl::Status refused = co_await executor.Submit([&called] { called = true; }).TryGet();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ((co_await executor.Submit(Twice(1)).TryGet()).status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_FALSE(called);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, ShutdownLetsTasksGoOnAndAwaitTerminationTells) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Event go;
+    Future<int> future = executor.Submit([&go]() -> Task<int> {
+      co_await go.Wait();
+      co_return 1;
+    });
+    executor.Shutdown();
+    executor.Shutdown();
+    EXPECT_TRUE(executor.IsShutdown());
+    EXPECT_FALSE(executor.IsTerminated());
+    EXPECT_FALSE(co_await executor.AwaitTermination(absl::Milliseconds(1)));
+    go.Set();
+    EXPECT_TRUE(co_await executor.AwaitTermination());
+    EXPECT_TRUE(future.IsDone());
+    EXPECT_EQ(co_await future.Get(), 1);
+  });
+}
+
+TEST_P(ExecutorTest, ShutdownNowCancelsWithAReasonWhateverHasBegun) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::vector<Future<void>> futures;
+    for (int i = 0; i < 70; ++i) futures.push_back(executor.Submit(Forever()));
+    co_await Yield();
+    for (int i = 0; i < 70; ++i) futures.push_back(executor.Submit([] { return Forever(); }));
+    executor.ShutdownNow();
+    executor.ShutdownNow();
+    EXPECT_TRUE(co_await executor.AwaitTermination());
+    for (const Future<void>& future : futures) {
+      const absl::Status status = co_await future.TryGet();
+      EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+      EXPECT_EQ(ReasonOf(status).kind, CancelReason::Kind::kShutdown);
+      EXPECT_NE(ReasonOf(status).where.find("executor_test.cc"), std::string::npos) << status;
+    }
+  });
+}
+
+TEST_P(ExecutorTest, TheDestructorAsksAllToEndAndWaits) {
+  Everywhere([]() -> Task<void> {
+    const int64_t alive = Counted::alive;
+    Future<int> future;
+    {
+      VirtualThreadPerTaskExecutor executor;
+      future = executor.Submit([kept = Counted(1)]() -> Task<int> {
+        AwaitAll scope;
+        scope.Fork(Forever());
+        (co_await scope.Join()).IgnoreFailures();
+        co_return 1;
+      });
+      executor.Submit([kept = Counted(1)]() -> Task<void> {
+        co_await Shield(Sleep(absl::Milliseconds(1)));
+        co_await Forever();
+      });
+      for (int i = 0; i < 3; ++i) co_await Yield();
+    }
+    EXPECT_EQ(Counted::alive, alive);
+    EXPECT_TRUE(future.IsDone());
+    EXPECT_EQ(ReasonOf((co_await future.TryGet()).status()).kind, CancelReason::Kind::kScopeClosed);
+  });
+}
+
+TEST_P(ExecutorTest, ItMayEndAtAnyMomentWhileOthersSubmit) {
+  Everywhere([]() -> Task<void> {
+    std::atomic<int> begun{0}, ended{0};
+    auto* executor = new VirtualThreadPerTaskExecutor;
+    AwaitAll scope;
+    for (int i = 0; i < 3; ++i) {
+      scope.Fork([&, executor]() -> Task<void> {
+        for (int k = 0; k < 5; ++k) {
+          executor->Submit([&]() -> Task<void> {
+            ++begun;
+            co_await Shield(Yield());
+            ++ended;
+          });
+          co_await Yield();
+        }
+      });
+    }
+    co_await executor->Close();
+    EXPECT_EQ(begun, ended);
+    (co_await scope.Join()).IgnoreFailures();  // nobody submits any more
+    delete executor;
+  });
+}
+
+TEST_P(ExecutorTest, ACallerThatIsCancelledInCloseCancelsTheTasks) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Future<void> future = executor.Submit(Forever());
+    EXPECT_FALSE(co_await MoveOnAfter(absl::Milliseconds(1), executor.Close()));
+    EXPECT_TRUE(co_await executor.AwaitTermination());
+    EXPECT_EQ(ReasonOf(co_await future.TryGet()).kind, CancelReason::Kind::kShutdown);
+  });
+}
+
+TEST_P(ExecutorTest, TheEndOfAnOsThreadsExecutorNeedsNoCarrier) {
+  if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
+  OnEveryRuntime([](Runtime& runtime) {
+    Future<int> future, cancelled;
+    {
+      VirtualThreadPerTaskExecutor executor(runtime);
+      future = executor.Submit(Twice(2));
+      EXPECT_FALSE(executor.AwaitTerminationBlocking(absl::ZeroDuration()));
+      executor.CloseBlocking();
+      EXPECT_TRUE(executor.AwaitTerminationBlocking(absl::ZeroDuration()));
+    }
+    {
+      VirtualThreadPerTaskExecutor executor(runtime);
+      cancelled = executor.Submit([]() -> Task<int> {
+        co_await Forever();
+        co_return 1;
+      });
+    }
+    EXPECT_EQ(future.GetBlocking(), 4);
+    EXPECT_EQ(ReasonOf(cancelled.TryGetBlocking().status()).kind, CancelReason::Kind::kScopeClosed);
+  });
+}
+
+TEST(ExecutorRuntimeTest, TheEndOfTheRuntimeEndsItsTasks) {
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = 2});
+  ASSERT_TRUE(runtime.ok());
+  VirtualThreadPerTaskExecutor executor(**runtime);
+  const Future<void> future = executor.Submit(Forever());
+  runtime->reset();
+  EXPECT_EQ(ReasonOf(future.TryGetBlocking()).kind, CancelReason::Kind::kRuntimeExit);
+}
+
+// ---- Cancel.
+
+TEST_P(ExecutorTest, CancelEndsTheWorkAndTheFutureIsDoneWhenThatHasEnded) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Event begun;
+    bool cleaned_up = false;
+    Future<int> future = executor.Submit([&]() -> Task<int> {
+      begun.Set();
+      co_return co_await Finally(
+          []() -> Task<int> {
+            co_await Forever();
+            co_return 1;
+          }(),
+          [&cleaned_up]() -> Task<void> {
+            co_await Yield();
+            cleaned_up = true;
+          });
+    });
+    co_await begun.Wait();
+    future.Cancel();
+    EXPECT_EQ(ReasonOf((co_await future.TryGet()).status()).kind, CancelReason::Kind::kFutureCancelled);
+    EXPECT_TRUE(cleaned_up);
+
+    Future<int> value = executor.Submit([] { return 1; });
+    EXPECT_EQ(co_await value.Get(), 1);
+    value.Cancel();
+    EXPECT_EQ(co_await value.Get(), 1);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, ACancelBeforeTheFirstRunDropsAClosureAndBeginsWhatOwesACleanUp) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::atomic<int> cleaned_up{0};
+    std::vector<Future<void>> futures;
+    for (int i = 0; i < 5; ++i) {
+      futures.push_back(executor.Submit(Finally(Forever(), [&cleaned_up]() -> Task<void> {
+        ++cleaned_up;
+        co_return;
+      })));
+      futures.back().Cancel();
+      futures.push_back(executor.Submit([] { return Forever(); }));
+      futures.back().Cancel();
+    }
+    co_await executor.Close();
+    EXPECT_EQ(cleaned_up, 5);
+    for (const Future<void>& future : futures) {
+      EXPECT_EQ((co_await future.TryGet()).code(), absl::StatusCode::kCancelled);
+    }
+  });
+}
+
+// ---- All and any.
+
+TEST_P(ExecutorTest, InvokeAllYieldsFuturesThatAreDone) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::vector<Task<int>> works;
+    for (int i = 0; i < 5; ++i) works.push_back(Twice(i));
+    const std::vector<Future<int>> futures = co_await executor.InvokeAll(std::move(works));
+    for (size_t i = 0; i < futures.size(); ++i) {
+      EXPECT_TRUE(futures[i].IsDone());
+      EXPECT_EQ(co_await futures[i].Get(), 2 * static_cast<int>(i));
+    }
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ExecutorTest, ACallerThatIsCancelledInInvokeAllCancelsTheRest) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::vector<Task<void>> works;
+    for (int i = 0; i < 5; ++i) works.push_back(Forever());
+    EXPECT_EQ(co_await MoveOnAfter(absl::Milliseconds(1), executor.InvokeAll(std::move(works))), std::nullopt);
+    executor.Shutdown();
+    EXPECT_TRUE(co_await executor.AwaitTermination());
+  });
+}
+
+TEST_P(ExecutorTest, InvokeAnyYieldsASuccessAndCancelsTheOthers) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const auto ask = [](int value) -> Task<absl::StatusOr<int>> {
+      if (value == 0) co_return absl::DataLossError("gone");
+      if (value == 2) co_await Forever();
+      co_await Yield();
+      co_return value;
+    };
+    std::vector<Task<absl::StatusOr<int>>> works, failing;
+    for (int i = 0; i < 3; ++i) works.push_back(ask(i));
+    EXPECT_EQ(co_await executor.InvokeAny(std::move(works)), 1);
+    failing.push_back(ask(0));
+    EXPECT_EQ((co_await executor.TryInvokeAny(std::move(failing))).status(), absl::DataLossError("gone"));
+    EXPECT_EQ((co_await executor.TryInvokeAny(std::vector<Task<int>>())).status().code(),
+              absl::StatusCode::kInvalidArgument);
+    executor.Shutdown();
+    EXPECT_TRUE(co_await executor.AwaitTermination());
+  });
+}
+
+// ---- No memory.
+
+TEST_P(ExecutorTest, WithoutMemoryForTheTaskTheFutureHasFailed) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Promise<int> promise;
+    promise.SetValue(1);
+    Future<int> number, then;
+    Future<void> nothing;
+    {
+      const internal::ScopedFrameFault fault({.times = internal::ScopedFrameFault::kForever, .here = true});
+      number = executor.Submit([] { return 1; });
+      nothing = executor.Submit([] {});
+      then = promise.future().Then([](int value) { return value; });
+    }
+    EXPECT_EQ((co_await number.TryGet()).status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ((co_await nothing.TryGet()).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ((co_await then.TryGet()).status().code(), absl::StatusCode::kResourceExhausted);
+    number.Cancel();
+    co_await executor.Close();
+  });
+}
+
+// ---- Nobody holds the future.
+
+TEST(ExecutorRuntimeTest, AFailureThatNobodyCanReadGoesToTheHandler) {
+  std::vector<absl::Status> failures;
+  const auto keep = [&failures](TextView, const absl::Status& status, const std::exception_ptr&) {
+    failures.push_back(status);
+  };
+  const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+      Runtime::Create({.parallelism = 1, .on_uncaught_failure = keep});
+  ASSERT_TRUE(runtime.ok());
+  (*runtime)->Run([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    executor.Submit([] { return absl::DataLossError("gone"); });
+    executor.Submit(Forever()).Cancel();
+    co_await executor.Close();
+  }());
+  EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
+}
+
+TEST_P(ExecutorTest, ThreadsAreLikeThoseOfTheFactory) {
+  Everywhere([]() -> Task<void> {
+    std::vector<absl::Status> failures;
+    VirtualThreadPerTaskExecutor executor(
+        VirtualThread::Builder()
+            .Name("job-", 0)
+            .OnUncaughtFailure([&failures](TextView, const absl::Status& status, const std::exception_ptr&) {
+              failures.push_back(status);
+            })
+            .Factory());
+    for (int i = 0; i < 3; ++i) {
+      Future<std::string> name = executor.Submit([] { return std::string(VirtualThread::Current().name()); });
+      EXPECT_EQ(co_await name.Get(), "job-" + std::to_string(i));
+    }
+    executor.Submit([] { return absl::DataLossError("gone"); });
+    co_await executor.Close();
+    EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
+  });
+}
+
+TEST(ExecutorRuntimeTest, TenThousandTasksAreSubmittedAndRead) {
+  EXPECT_EQ(weft::Run([]() -> Task<int64_t> {
+              VirtualThreadPerTaskExecutor executor;
+              std::vector<Future<int>> futures;
+              for (int i = 0; i < 10'000; ++i) futures.push_back(executor.Submit([i] { return i; }));
+              int64_t sum = 0;
+              for (Future<int>& future : futures) sum += co_await future.Get();
+              co_await executor.Close();
+              co_return sum;
+            }()),
+            int64_t{10'000} * 9'999 / 2);
+}
+
+}  // namespace
+}  // namespace weft

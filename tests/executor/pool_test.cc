@@ -1,0 +1,427 @@
+// The other executors. Goal: a pool of OS threads runs what is queued once, in order, and n at a time; what is queued
+// can be cancelled and what has begun is awaited; a bound holds whoever submits; what is scheduled runs at its time and
+// no longer than wanted. Method: on carriers and OS threads for pools; else also in simulations, where hours take no
+// time.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "tests/support/counted.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/executor/bounded_executor.h"
+#include "weft/executor/executor.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
+#include "weft/executor/scheduled_executor.h"
+#include "weft/executor/std_future.h"
+#include "weft/executor/thread_pool_executor.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
+
+namespace weft {
+namespace {
+
+using testing::Counted;
+using testing::Forever;
+
+class BoundedExecutorTest : public testing::OnBoth {};
+WEFT_ON_BOTH(BoundedExecutorTest);
+class ScheduledExecutorTest : public testing::OnBoth {};
+WEFT_ON_BOTH(ScheduledExecutorTest);
+class ThreadPoolExecutorTest : public testing::OnBoth {};
+INSTANTIATE_TEST_SUITE_P(Everywhere, ThreadPoolExecutorTest,
+                         ::testing::Values(testing::Place{false, 1}, testing::Place{false, 2}),
+                         ::testing::PrintToStringParamName());
+
+// Lets an OS thread go on when a virtual thread says so.
+class Gate {
+ public:
+  void Open() { promise_.SetValue(); }
+  void Pass() const { future_.GetBlocking(); }
+
+ private:
+  Promise<void> promise_;
+  Future<void> future_ = promise_.future();
+};
+
+// ---- BoundedExecutor.
+
+TEST_P(BoundedExecutorTest, SubmitRefusesWhatHasNoPlace) {
+  Everywhere([]() -> Task<void> {
+    BoundedExecutor executor(2);
+    Event go;
+    std::vector<Future<void>> futures;
+    for (int i = 0; i < 2; ++i) futures.push_back(executor.Submit([&go]() -> Task<void> { co_await go.Wait(); }));
+    EXPECT_EQ(executor.free_places(), 0);
+    EXPECT_EQ((co_await executor.Submit([] { return 1; }).TryGet()).status().code(),
+              absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(executor.free_places(), 0);
+    go.Set();
+    for (const Future<void>& each : futures) co_await each.Get();
+    co_await executor.Close();
+    EXPECT_EQ(executor.free_places(), 2);
+  });
+}
+
+TEST_P(BoundedExecutorTest, SubmitWhenFreeWaitsInOrderAndTheBoundHolds) {
+  Everywhere([]() -> Task<void> {
+    BoundedExecutor executor(2);
+    std::atomic<int> running{0}, most{0}, ended{0};
+    AwaitAll scope;
+    for (int i = 0; i < 4; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        for (int k = 0; k < 3; ++k) {
+          co_await executor.SubmitWhenFree([&]() -> Task<void> {
+            const int now = ++running;
+            int before = most;
+            while (before < now && !most.compare_exchange_weak(before, now)) {
+            }
+            co_await Yield();
+            --running;
+            ++ended;
+          });
+        }
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    co_await executor.Close();
+    EXPECT_LE(most, 2);
+    EXPECT_EQ(ended, 12);
+  });
+}
+
+TEST_P(BoundedExecutorTest, AWaitForAPlaceIsCancelledOrRefused) {
+  Everywhere([]() -> Task<void> {
+    BoundedExecutor executor(1);
+    Event go;
+    executor.Submit([&go]() -> Task<void> { co_await go.Wait(); });
+    EXPECT_EQ(co_await MoveOnAfter(absl::Milliseconds(1), executor.SubmitWhenFree([] { return 1; })), std::nullopt);
+    AwaitAll scope;
+    testing::Introduction waiting;
+    auto refused = scope.Fork([&]() -> Task<absl::Status> {
+      waiting.Make();
+      const Future<int> future = co_await executor.SubmitWhenFree([] { return 1; });
+      const absl::Status status = (co_await future.TryGet()).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+      co_return absl::OkStatus();
+    });
+    co_await waiting.AwaitParked();
+    executor.Shutdown();
+    go.Set();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(refused.status(), absl::OkStatus());
+    co_await executor.Close();
+    EXPECT_EQ(executor.free_places(), 1);
+  });
+}
+
+// ---- ScheduledExecutor.
+
+TEST_P(ScheduledExecutorTest, ATaskRunsAfterItsDelay) {
+  Everywhere([]() -> Task<void> {
+    ScheduledExecutor executor;
+    const absl::Duration begin = MonotonicNow();
+    Future<absl::Duration> later = executor.Schedule(absl::Milliseconds(2), [] { return MonotonicNow(); });
+    Future<int> task = executor.Schedule(absl::ZeroDuration(), []() -> Task<int> {
+      co_await Yield();
+      co_return 1;
+    });
+    EXPECT_EQ(co_await task.Get(), 1);
+    EXPECT_GE(co_await later.Get() - begin, absl::Milliseconds(2));
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ScheduledExecutorTest, AtAFixedRateNoRunIsLeftOutAndWithAFixedDelayTheEndCounts) {
+  if (!simulated()) GTEST_SKIP() << "of virtual time";
+  Everywhere([]() -> Task<void> {
+    ScheduledExecutor executor;
+    const absl::Duration begin = MonotonicNow();
+    std::vector<int64_t> rate, delay;
+    Event three, two;
+    const auto hours = [begin] { return absl::ToInt64Hours(MonotonicNow() - begin); };
+    Future<void> at_rate = executor.ScheduleAtFixedRate(absl::Hours(1), absl::Hours(2), [&]() -> Task<void> {
+      rate.push_back(hours());
+      if (rate.size() == 1) co_await Sleep(absl::Hours(3));  // the second run is an hour late
+      if (rate.size() == 4) three.Set();
+    });
+    co_await three.Wait();
+    at_rate.Cancel();
+    EXPECT_EQ(rate, (std::vector<int64_t>{1, 4, 5, 7}));
+    const int64_t from = hours();
+    const auto late = [&]() -> Task<void> {
+      delay.push_back(hours() - from);
+      co_await Sleep(absl::Hours(1));
+      if (delay.size() == 3) two.Set();
+    };
+    Future<void> with_delay = executor.ScheduleWithFixedDelay(absl::ZeroDuration(), absl::Hours(2), late);
+    co_await two.Wait();
+    with_delay.Cancel();
+    EXPECT_EQ(delay, (std::vector<int64_t>{0, 3, 6}));
+    EXPECT_EQ(ReasonOf(co_await at_rate.TryGet()).kind, CancelReason::Kind::kFutureCancelled);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ScheduledExecutorTest, AFailureEndsTheRuns) {
+  Everywhere([]() -> Task<void> {
+    ScheduledExecutor executor;
+    int runs = 0;
+    Future<void> future = executor.ScheduleAtFixedRate(absl::ZeroDuration(), absl::Microseconds(1), [&runs] {
+      return ++runs == 3 ? absl::DataLossError("gone") : absl::OkStatus();
+    });
+    EXPECT_EQ(co_await future.TryGet(), absl::DataLossError("gone"));
+    EXPECT_EQ(runs, 3);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ScheduledExecutorTest, AShutdownEndsWhatRunsAgainAndLetsWhatRunsOnceCome) {
+  Everywhere([]() -> Task<void> {
+    ScheduledExecutor executor;
+    Future<void> again = executor.ScheduleAtFixedRate(absl::Hours(1), absl::Hours(1), [] {});
+    Future<int> once = executor.Schedule(absl::Milliseconds(1), [] { return 1; });
+    co_await executor.Close();
+    EXPECT_EQ(co_await once.Get(), 1);
+    EXPECT_EQ((co_await again.TryGet()).code(), absl::StatusCode::kCancelled);
+
+    ScheduledExecutor ended;
+    Future<int> never = ended.Schedule(absl::Hours(1), [] { return 1; });
+    ended.ShutdownNow();
+    co_await ended.Close();
+    EXPECT_EQ((co_await never.TryGet()).status().code(), absl::StatusCode::kCancelled);
+  });
+}
+
+// ---- ThreadPoolExecutor.
+
+TEST_P(ThreadPoolExecutorTest, RunCallsOnAnOsThreadAndYieldsWhatTheClosureReturns) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(2);
+    const std::thread::id carrier = std::this_thread::get_id();
+    int seen = 0;
+    EXPECT_EQ(co_await pool.Run([&seen] {
+      EXPECT_FALSE(VirtualThread::HasCurrent());
+      seen = 1;
+      return 2;
+    }),
+              2);
+    EXPECT_EQ(seen, 1);
+    EXPECT_NE(co_await pool.Run([] { return std::this_thread::get_id(); }), carrier);
+    EXPECT_EQ(*co_await pool.Run([] { return std::make_unique<int>(3); }), 3);
+    EXPECT_EQ(co_await pool.Run([] { return absl::DataLossError("gone"); }), absl::DataLossError("gone"));
+    co_await pool.Run([] {});
+    co_await pool.Close();
+    EXPECT_EQ((co_await pool.Run([] { return absl::StatusOr<int>(1); })).status().code(),
+              absl::StatusCode::kFailedPrecondition);
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, TasksRunInOrderAndNAtATime) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor one(1);
+    std::vector<int> order;
+    std::vector<Future<void>> futures;
+    for (int i = 0; i < 20; ++i) futures.push_back(one.Submit([&order, i] { order.push_back(i); }));
+    for (const Future<void>& each : futures) co_await each.Get();
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+    EXPECT_EQ(one.threads(), 1);
+    co_await one.Close();
+
+    ThreadPoolExecutor two(2);
+    std::atomic<int> running{0}, too_many{0};
+    std::vector<Future<void>> computing;
+    for (int i = 0; i < 20; ++i) {
+      computing.push_back(two.Submit([&] {
+        if (++running > 2) ++too_many;
+        --running;
+      }));
+    }
+    co_await two.Close();
+    EXPECT_EQ(too_many, 0);
+    for (const Future<void>& each : computing) EXPECT_TRUE(each.IsDone());
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, WhatIsQueuedIsCancelledAndWhatHasBegunGoesOn) {
+  Everywhere([]() -> Task<void> {
+    const int64_t alive = Counted::alive;
+    ThreadPoolExecutor pool(1);
+    Gate begun, go;
+    Future<int> first = pool.Submit([&] {
+      begun.Open();
+      go.Pass();
+      return 1;
+    });
+    co_await pool.Submit([] {}).GetFor(absl::ZeroDuration());
+    Future<int> second = pool.Submit([kept = Counted(2)] { return kept.value(); });
+    Future<int> third = pool.Submit([kept = Counted(3)] { return kept.value(); });
+    AwaitAll scope;
+    testing::Introduction waiting;
+    bool ran = false;
+    auto run = scope.Fork([&]() -> Task<int> {
+      waiting.Make();
+      co_return co_await pool.Run([&ran] {
+        ran = true;
+        return 4;
+      });
+    });
+    co_await waiting.AwaitParked();
+    second.Cancel();
+    EXPECT_TRUE(second.IsDone());
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(run.state(), Subtask<int>::State::kUnavailable);
+    first.Cancel();  // it has begun, or is about to
+    go.Open();
+    EXPECT_EQ(ReasonOf((co_await second.TryGet()).status()).kind, CancelReason::Kind::kFutureCancelled);
+    EXPECT_EQ(co_await third.Get(), 3);
+    co_await pool.Close();
+    EXPECT_FALSE(ran);
+    EXPECT_TRUE(first.IsDone());
+    EXPECT_EQ(Counted::alive, alive);
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, ShutdownNowEndsWhatIsQueued) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    Gate go;
+    std::atomic<bool> begun{false};
+    Future<int> running = pool.Submit([&] {
+      begun = true;
+      go.Pass();
+      return 1;
+    });
+    while (!begun) co_await Yield();
+    std::vector<Future<int>> queued;
+    for (int i = 0; i < 100; ++i) queued.push_back(pool.Submit([] { return 2; }));
+    pool.ShutdownNow();
+    for (const Future<int>& each : queued) {
+      EXPECT_EQ(ReasonOf((co_await each.TryGet()).status()).kind, CancelReason::Kind::kShutdown);
+    }
+    EXPECT_FALSE(pool.IsTerminated());
+    go.Open();
+    EXPECT_TRUE(co_await pool.AwaitTermination());
+    EXPECT_EQ(co_await running.Get(), 1);
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, ATaskHoldsAPlaceAndRunsAsAVirtualThread) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(2);
+    Executor& executor = pool;
+    std::vector<Future<uint64_t>> futures;
+    for (int i = 0; i < 10; ++i) {
+      futures.push_back(executor.Submit([]() -> Task<uint64_t> {
+        co_await Sleep(absl::Microseconds(1));
+        co_return VirtualThread::Current().id();
+      }));
+    }
+    for (const Future<uint64_t>& each : futures) EXPECT_NE(co_await each.Get(), 0u);
+    Future<void> cancelled = executor.Submit(Forever());
+    cancelled.Cancel();
+    EXPECT_EQ((co_await cancelled.TryGet()).code(), absl::StatusCode::kCancelled);
+    co_await executor.Close();
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, CloseWaitsForARun) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    Gate go;
+    std::atomic<bool> begun{false}, ended{false};
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      co_await pool.Run([&] {
+        begun = true;
+        go.Pass();
+        ended = true;
+      });
+    });
+    while (!begun) co_await Yield();
+    EXPECT_FALSE(co_await MoveOnAfter(absl::Milliseconds(1), pool.Close()));
+    go.Open();
+    co_await pool.Close();
+    EXPECT_TRUE(ended);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST(ThreadPoolExecutorOsTest, AnOsThreadUsesAPoolWithoutAnyRuntime) {
+  ThreadPoolExecutor pool(2);
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 100; ++i) futures.push_back(pool.Submit([i] { return i; }));
+  int sum = 0;
+  for (const Future<int>& each : futures) sum += each.GetBlocking();
+  EXPECT_EQ(sum, 4950);
+  pool.CloseBlocking();
+  EXPECT_EQ(pool.Submit([] { return 1; }).TryGetBlocking().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// ---- Bridges.
+
+TEST_P(ThreadPoolExecutorTest, AStdFutureBecomesAFuture) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    std::promise<int> promise;
+    Future<int> ours = FromStdFuture(pool, promise.get_future());
+    promise.set_value(3);
+    EXPECT_EQ(co_await ours.Get(), 3);
+    co_await pool.Close();
+  });
+}
+
+TEST_P(ScheduledExecutorTest, ACallbackIsCalledOnceWithTheOutcome) {
+  Everywhere([]() -> Task<void> {
+    Promise<int> good, bad;
+    Promise<void> called, called_too;
+    OnDone(good.future(), [&called](absl::StatusOr<int> outcome) {
+      EXPECT_EQ(*outcome, 1);
+      EXPECT_TRUE(called.SetValue());
+    });
+    OnDone(bad.future(), [&called_too](absl::StatusOr<int> outcome) -> Task<void> {
+      co_await Yield();
+      EXPECT_EQ(outcome.status(), absl::DataLossError("gone"));
+      EXPECT_TRUE(called_too.SetValue());
+    });
+    good.SetValue(1);
+    bad.SetStatus(absl::DataLossError("gone"));
+    co_await called.future().Get();
+    co_await called_too.future().Get();
+  });
+}
+
+TEST(OnDoneTest, TheEndOfTheRuntimeCallsTheCallbackAsWell) {
+  absl::Status told;
+  Promise<int> promise;
+  {
+    const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = 1});
+    ASSERT_TRUE(runtime.ok());
+    (*runtime)->Run([&]() -> Task<void> {
+      OnDone(promise.future(), [&told](absl::StatusOr<int> outcome) { told = outcome.status(); });
+      co_return;
+    }());
+  }
+  EXPECT_EQ(ReasonOf(told).kind, CancelReason::Kind::kRuntimeExit);
+}
+
+}  // namespace
+}  // namespace weft

@@ -41,6 +41,11 @@ TIME = [
     TimeRow("yield", "Yield", {1: 2.1}, {1: ("TooManyCooks", 15)}),
     TimeRow("ping-pong through an event, a switch", "PingPong", {1: 6.4, 2: 17},
             {1: ("TooManyCooks", 45), 2: ("TooManyCooks", 261)}),
+    TimeRow("1,000 threads outside of scopes, started and joined, a thread", "StartJoin1000"),
+    TimeRow("10 threads outside of scopes, started and joined, a thread", "StartJoin10"),
+    TimeRow("ping-pong by park and unpark, a switch", "ParkUnpark"),
+    TimeRow("the only thread-local, a look", "ThreadLocalGet1"),
+    TimeRow("10 thread-locals in turn, a look", "ThreadLocalGet10"),
     TimeRow("cancel 100,000 parked and join, a child", "CancelParked", {1: floors(250), 2: floors(250)}),
 ]
 

@@ -29,6 +29,9 @@ _NAMES = {
     "switch": _carriers("BM_Yield", 1) + _carriers("BM_PingPong", 1, 2, 4) + _carriers("BM_BlockingCall", 1)
               + _carriers("BM_WakeParked", 2)
               + _carriers("BM_StrandedLatency", 2) + _carriers("BM_StrandedAmongBusy", 2),
+    "thread": [name for measure in ("BM_StartJoin10", "BM_StartJoin1000", "BM_ParkUnpark")
+               for name in _carriers(measure, 1, 2, 4)]
+              + _carriers("BM_ThreadLocalGet1", 1) + _carriers("BM_ThreadLocalGet10", 1),
     "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
                 + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),
     "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion"],

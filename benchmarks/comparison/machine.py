@@ -34,7 +34,7 @@ def describe(root):
         ("processor", "%s, %d CPUs" % (_processor(), os.cpu_count())),
         ("kernel", platform.release()),
         ("compiler", first_line("clang-19", "--version")),
-        ("flags", "-O3; -march=native for the leaves of matmul only, which all programs in C++ share"),
+        ("flags", "-O3, no frame pointers; -march=native for the leaves of matmul only, shared by all in C++"),
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("commit", first_line("git", "rev-parse", "--short=12", "HEAD", cwd=root) + changed),
     ]

@@ -43,6 +43,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <source_location>
 #include <span>
 #include <tuple>
@@ -154,6 +155,13 @@ class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResul
 
   explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
   AllAwaiter(AllAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
+  ~AllAwaiter() {
+    if (begun_) {
+      std::destroy_at(&slots_);
+    } else {
+      std::destroy_at(&tasks_);
+    }
+  }
 
   bool owes_clean_up() const noexcept {
     return std::apply([](const auto&... task) { return (OwesCleanUp(task) || ...); }, tasks_);
@@ -169,10 +177,16 @@ class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResul
  private:
   template <size_t... I>
   std::coroutine_handle<> Begin(AwaitingFrame awaiting, std::index_sequence<I...>) noexcept {
-    PromiseBase* const roots[] = {
-        &TaskAccess::Release(std::move(std::get<I>(tasks_)), std::get<I>(slots_), "All()")...};
-    if constexpr (sizeof...(T) == 2) return AllScope::BeginTwo(place_, roots, awaiting);
-    return AllScope::Begin(&place_.scope, place_.branches, roots, sizeof...(T), awaiting);
+    const std::tuple<TaskPromise<T>*...> frames(&TaskAccess::ReleaseOfUndestroyed(std::get<I>(tasks_), "All()")...);
+    ::new (&slots_) std::tuple<ResultSlot<T>...>;
+    begun_ = true;
+    (void(std::get<I>(frames)->slot = &std::get<I>(slots_)), ...);
+    if constexpr (sizeof...(T) == 2) {
+      return AllScope::BeginTwo(place_, *std::get<0>(frames), *std::get<1>(frames), awaiting);
+    } else {
+      PromiseBase* const roots[] = {std::get<I>(frames)...};
+      return AllScope::Begin(&place_.scope, place_.branches, roots, sizeof...(T), awaiting);
+    }
   }
   template <size_t... I>
   [[gnu::always_inline]] AllResult<T...> Collect(std::index_sequence<I...> indices) {
@@ -191,8 +205,11 @@ class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResul
     return failure;
   }
 
-  std::tuple<Task<T>...> tasks_;
-  std::tuple<ResultSlot<T>...> slots_;
+  union {
+    std::tuple<Task<T>...> tasks_;        // until they begin
+    std::tuple<ResultSlot<T>...> slots_;  // from then on
+  };
+  bool begun_ = false;
   AllOf<sizeof...(T)> place_;
 };
 
@@ -229,6 +246,13 @@ class [[nodiscard("co_await it")]] AllArrayAwaiter : public GivesWhenAwaited<All
 
   explicit AllArrayAwaiter(std::array<Task<T>, kCount>&& tasks) noexcept : tasks_(std::move(tasks)) {}
   AllArrayAwaiter(AllArrayAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
+  ~AllArrayAwaiter() {
+    if (begun_) {
+      std::destroy(slots_, slots_ + kCount);
+    } else {
+      std::destroy_at(&tasks_);
+    }
+  }
 
   bool owes_clean_up() const noexcept { return OwesCleanUp(tasks_); }
   bool await_ready() const noexcept { return false; }
@@ -236,7 +260,10 @@ class [[nodiscard("co_await it")]] AllArrayAwaiter : public GivesWhenAwaited<All
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
                                         std::source_location where = std::source_location::current()) noexcept {
     PromiseBase* roots[kCount];
-    for (size_t i = 0; i < kCount; ++i) roots[i] = &TaskAccess::Release(std::move(tasks_[i]), slots_[i], "All()");
+    for (size_t i = 0; i < kCount; ++i) roots[i] = &TaskAccess::ReleaseOfUndestroyed(tasks_[i], "All()");
+    begun_ = true;
+    for (size_t i = 0; i < kCount; ++i)
+      static_cast<TaskPromise<T>*>(roots[i])->slot = ::new (slots_ + i) ResultSlot<T>;
     return AllScope::Begin(&place_.scope, place_.branches, roots, int32_t{kCount}, {awaiting.promise(), where});
   }
   AllArrayResult<T, kCount> await_resume() {
@@ -250,8 +277,11 @@ class [[nodiscard("co_await it")]] AllArrayAwaiter : public GivesWhenAwaited<All
     return {{TakeElement(slots_[I])...}};
   }
 
-  std::array<Task<T>, kCount> tasks_;
-  ResultSlot<T> slots_[kCount];
+  union {
+    std::array<Task<T>, kCount> tasks_;  // until they begin
+    ResultSlot<T> slots_[kCount];        // from then on
+  };
+  bool begun_ = false;
   AllOf<kCount> place_;
 };
 

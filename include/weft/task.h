@@ -147,7 +147,7 @@ class TaskPromiseBase : public PromiseBase {
 
   // Called when the frame has ended. False if it has thrown, or returned a status that is not OK.
   bool Succeeded() const noexcept {
-    if (!slot->has_value()) {
+    if (!slot->has_value()) [[unlikely]] {
       if (!slot->has_exception()) [[unlikely]]
         DieWithoutResult(__PRETTY_FUNCTION__);
       return false;
@@ -325,6 +325,12 @@ class [[nodiscard]] TaskAwaiter {
 
 // For code that starts a Task itself: scopes, boundaries, the runtime.
 struct TaskAccess {
+  // Takes the frame, not started, of a Task that will not be destroyed. The caller sets the frame's `slot`, and starts
+  // it or destroys it.
+  template <class T>
+  static TaskPromise<T>& ReleaseOfUndestroyed(const Task<T>& task, const char* what) noexcept {
+    return CheckedFrame(task.frame_, what).promise();
+  }
   // Takes the frame, not started, with its result going to `slot`. The caller starts it or destroys it.
   template <class T>
   static TaskPromise<T>& Release(Task<T>&& task, ResultSlot<T>& slot, const char* what) noexcept {

@@ -36,10 +36,10 @@
 #include <cstdint>
 #include <mutex>
 
+#include "lib/base/list.h"
 #include "lib/thread/join_count.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/drain_nodes.h"
-#include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/thread_key.h"
 

@@ -24,13 +24,18 @@ inline bool PushRecord(ThreadBlock& thread, Record& record) noexcept {
 }
 
 // Returns true if another thread had looked at the records before, or was about to.
-inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
-  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
-    DieOutOfOrder(thread);
+// `record` is the innermost of the thread: the caller has looked.
+inline bool PopInnermost(ThreadBlock& thread, Record& record) noexcept {
   if (!PublishPop(thread, record)) [[likely]]
     return false;
   PopRecordSlow(thread);
   return true;
+}
+
+inline bool PopRecord(ThreadBlock& thread, Record& record) noexcept {
+  if (thread.records.load(std::memory_order_relaxed) != &record) [[unlikely]]
+    DieOutOfOrder(thread);
+  return PopInnermost(thread, record);
 }
 
 // At the end of a thread: everything that its frames opened must be closed.

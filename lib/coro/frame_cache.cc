@@ -14,6 +14,7 @@
 #include "weft/internal/check.h"
 
 namespace weft::internal {
+
 namespace {
 
 constexpr size_t kGranuleBytes = kFrameGranuleBytes;
@@ -33,12 +34,6 @@ constexpr int kMaxBatchBlocks = 128;
 
 constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
 
-// A free block. Its last two members have a meaning only in the first block of a batch in the pool.
-struct FreeBlock {
-  FreeBlock* next;
-  FreeBlock* next_batch;
-  int64_t count;
-};
 constexpr size_t kMinClass = kMinFrameClass;
 static_assert(BlockBytes(kMinClass) >= sizeof(FreeBlock));
 constexpr int BatchBlocks(size_t size_class) {
@@ -55,13 +50,6 @@ void Close(FreeBlock* block, size_t size_class) {
   static_cast<void>(block);
   static_cast<void>(size_class);
 }
-
-// The list of one class in one thread. Only that thread writes; `count` is atomic for the census.
-struct FreeList {
-  FreeBlock* head = nullptr;
-  Atomic<int32_t> count{0};  // relaxed: one writer
-  int32_t limit = 0;  // blocks; a longer list is moved on. 0 sends every free to the slow path
-};
 
 struct Batch {
   FreeBlock* head = nullptr;
@@ -108,7 +96,7 @@ struct FrameCache {
   char* slab_end = nullptr;
   // Guarded by registry.lock.
   FrameCache* next = nullptr;
-  bool in_use = false;
+  Atomic<FreeList*>* fast_path = nullptr;  // own_free_lists of the thread that uses it; null: none does
 };
 
 struct Pool {
@@ -133,13 +121,20 @@ constinit GlobalLock collection_lock;  // held over pool locks, and over registr
 constinit GlobalLock shared_lock;
 constinit FrameCache shared_cache;
 
-// Before the first use and after the thread's end: lists that are empty and take nothing, so that the fast path needs
-// no test of its own.
-constinit FrameCache no_cache_yet;
-constinit FrameCache cache_gone;
+// What own_free_lists is before the first use, after the thread's end, and while a fault is installed.
+constinit FreeList no_lists[kClasses];
+
+}  // namespace
+
+constinit thread_local Atomic<FreeList*> own_free_lists{no_lists};
+
+namespace {
+
+enum class Life : uint8_t { kNotYet, kHasCache, kGone };
 
 // initial-exec: this is part of the program or of a library that it was linked with, and one instruction finds it.
-[[gnu::tls_model("initial-exec")]] constinit thread_local FrameCache* this_cache = &no_cache_yet;
+[[gnu::tls_model("initial-exec")]] constinit thread_local FrameCache* this_cache = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local Life this_life = Life::kNotYet;
 
 // relaxed: counters of one writer. Whoever wants an exact census is ordered after the writer by other means.
 void Add(Atomic<int64_t>& counter, int64_t n) noexcept {
@@ -274,12 +269,53 @@ void SetLimits(FrameCache& cache) noexcept {
   for (size_t c = kMinClass; c < kClasses; ++c) cache.lists[c].limit = BatchBlocks(c);
 }
 
+// ---- Faults. While one is installed, the threads that it concerns have no fast path.
+
+struct Fault {
+  Atomic<bool> installed{false};  // relaxed: the test that installs a fault starts what is to fail afterwards
+  GlobalLock lock;
+  int64_t allocations = 0;
+  ScopedFrameFault::Options options;         // written under both locks
+  Atomic<FreeList*>* installer = nullptr;  // own_free_lists of the thread that made it. As `options`
+};
+constinit Fault fault;
+
+bool Concerns(const Fault& what, const Atomic<FreeList*>* thread) noexcept {
+  return what.installed.load(std::memory_order_relaxed) && (!what.options.here || what.installer == thread);
+}
+
+bool AllocationIsToFail() noexcept {
+  if (!fault.installed.load(std::memory_order_relaxed)) return false;
+  std::lock_guard guard(fault.lock);
+  if (!Concerns(fault, &own_free_lists)) return false;
+  const int64_t allocation = ++fault.allocations;
+  return allocation >= fault.options.first && allocation - fault.options.first < fault.options.times;
+}
+
+// Under registry.lock.
+void SetFastPath(FrameCache& cache) noexcept {
+  // relaxed: its thread reads it; a fault that another thread installs concerns what is started afterwards.
+  cache.fast_path->store(Concerns(fault, cache.fast_path) ? no_lists : cache.lists, std::memory_order_relaxed);
+}
+void SetFastPaths() noexcept {
+  for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) {
+    if (cache->fast_path != nullptr) SetFastPath(*cache);
+  }
+}
+
+// ---- The cache of a thread.
+
 // The calling thread's own cache goes back when the thread ends.
 struct ReturnCacheAtThreadExit {
   bool armed = false;
   ~ReturnCacheAtThreadExit() {
-    FrameCache* cache = this_cache;
-    this_cache = &cache_gone;
+    FrameCache* const cache = this_cache;
+    this_cache = nullptr;
+    this_life = Life::kGone;
+    {
+      std::lock_guard guard(registry.lock);
+      cache->fast_path->store(no_lists, std::memory_order_relaxed);  // relaxed: our own
+    }
     for (size_t c = kMinClass; c < kClasses; ++c) {
       Spill(*cache, c);
       PushBatch(c, cache->reserves[c]);
@@ -287,38 +323,43 @@ struct ReturnCacheAtThreadExit {
     }
     // The slab's rest stays with the cache, for the thread that uses it next.
     std::lock_guard guard(registry.lock);
-    cache->in_use = false;
+    cache->fast_path = nullptr;
   }
 };
+
+void UseLocked(FrameCache& cache) noexcept {
+  cache.fast_path = &own_free_lists;
+  SetFastPath(cache);
+}
 
 FrameCache* FindOrMakeCache() noexcept {
   {
     std::lock_guard guard(registry.lock);
     for (FrameCache* cache = registry.caches; cache != nullptr; cache = cache->next) {
-      if (cache->in_use) continue;
-      cache->in_use = true;
+      if (cache->fast_path != nullptr) continue;
+      UseLocked(*cache);
       return cache;
     }
   }
   auto* cache = new (std::nothrow) FrameCache;
   if (cache == nullptr) return nullptr;
   SetLimits(*cache);
-  cache->in_use = true;
   std::lock_guard guard(registry.lock);
   cache->next = registry.caches;
   registry.caches = cache;
+  UseLocked(*cache);
   return cache;
 }
 
 // Returns the cache of the calling thread, which is made if need be; nullptr if it can have none.
 FrameCache* OwnCache() noexcept {
-  if (this_cache == &cache_gone) return nullptr;
-  if (this_cache != &no_cache_yet) return this_cache;
+  if (this_life != Life::kNotYet) return this_cache;
   FrameCache* cache = FindOrMakeCache();
   if (cache == nullptr) return nullptr;
   thread_local ReturnCacheAtThreadExit at_exit;
   at_exit.armed = true;
   this_cache = cache;
+  this_life = Life::kHasCache;
   return cache;
 }
 
@@ -349,55 +390,14 @@ void FreeInto(FrameCache& cache, void* frame, size_t size) noexcept {
   PutHead(list, frame, size_class);
 }
 
-// ---- Faults.
+// ---- The slow path.
 
-struct Fault {
-  Atomic<bool> installed{false};  // relaxed: the test that installs a fault starts what is to fail afterwards
-  GlobalLock lock;
-  int64_t allocations = 0;
-  ScopedFrameFault::Options options;
-  const void* installer = nullptr;  // the address of its this_cache
-};
-constinit Fault fault;
-
-bool AllocationIsToFail() noexcept {
-  if (!fault.installed.load(std::memory_order_relaxed)) return false;
-  std::lock_guard guard(fault.lock);
-  if (fault.options.here && fault.installer != &this_cache) return false;
-  const int64_t allocation = ++fault.allocations;
-  return allocation >= fault.options.first && allocation - fault.options.first < fault.options.times;
-}
-
-[[gnu::noinline]] void* AllocateSlow(size_t size) noexcept {
+void* AllocateSlow(size_t size) noexcept {
   if (AllocationIsToFail()) return nullptr;
   if (FrameCache* cache = OwnCache(); cache != nullptr) return AllocateFrom(*cache, size);
   std::lock_guard guard(shared_lock);
   SetLimits(shared_cache);
   return AllocateFrom(shared_cache, size);
-}
-
-[[gnu::noinline]] void FreeSlow(void* frame, size_t size) noexcept {
-  // Not OwnCache(): a free allocates nothing.
-  if (this_cache != &no_cache_yet && this_cache != &cache_gone) return FreeInto(*this_cache, frame, size);
-  std::lock_guard guard(shared_lock);
-  SetLimits(shared_cache);
-  FreeInto(shared_cache, frame, size);
-}
-
-[[gnu::noinline]] void* AllocateSlowOrThrow(size_t size) {
-  void* frame = AllocateSlow(size);
-#ifdef __cpp_exceptions
-  if (frame == nullptr) throw std::bad_alloc();
-#endif
-  return frame;
-}
-
-// The list of a class, if it has a block, or nullptr: take the slow path.
-[[gnu::always_inline]] inline FreeList* FastList(size_t size_class) noexcept {
-  if (fault.installed.load(std::memory_order_relaxed)) [[unlikely]]
-    return nullptr;
-  FreeList& list = this_cache->lists[size_class];
-  return list.head != nullptr ? &list : nullptr;
 }
 
 // ---- Giving memory back.
@@ -486,38 +486,29 @@ void DieOutOfMemory(size_t size, const char* what) noexcept {
   __builtin_unreachable();
 }
 
-[[gnu::noinline]] void* AllocateLargeFrame(size_t size) { return AllocateSlowOrThrow(size); }
-
-[[gnu::noinline]] void* AllocateFrameOfClass(size_t size_class, size_t size) {
-  FreeList* list = FastList(size_class);
-  if (list == nullptr) [[unlikely]]
-    return AllocateSlowOrThrow(size);
-  return TakeHead(*list, size);
+[[gnu::noinline]] void* AllocateFrameSlow(size_t size) {
+  void* frame = AllocateSlow(size);
+#ifdef __cpp_exceptions
+  if (frame == nullptr) throw std::bad_alloc();
+#endif
+  return frame;
 }
 
-[[gnu::noinline]] void* AllocateLargeFrameNoThrow(size_t size) noexcept { return AllocateSlow(size); }
+[[gnu::noinline]] void* AllocateFrameSlowNoThrow(size_t size) noexcept { return AllocateSlow(size); }
 
-[[gnu::noinline]] void* AllocateFrameOfClassNoThrow(size_t size_class, size_t size) noexcept {
-  FreeList* list = FastList(size_class);
-  if (list == nullptr) [[unlikely]]
-    return AllocateSlow(size);
-  return TakeHead(*list, size);
-}
-
-[[gnu::noinline]] void FreeLargeFrame(void* frame, size_t size) noexcept { FreeSlow(frame, size); }
-
-[[gnu::noinline]] void FreeFrameOfClass(void* frame, size_t size_class) noexcept {
-  FreeList& list = this_cache->lists[size_class];
-  if (IsFull(list)) [[unlikely]]
-    return FreeSlow(frame, BlockBytes(size_class));
-  PutHead(list, frame, size_class);
+[[gnu::noinline]] void FreeFrameSlow(void* frame, size_t size) noexcept {
+  // Not OwnCache(): a free allocates nothing.
+  if (this_cache != nullptr) return FreeInto(*this_cache, frame, size);
+  std::lock_guard guard(shared_lock);
+  SetLimits(shared_cache);
+  FreeInto(shared_cache, frame, size);
 }
 
 bool PrepareFrameCache() noexcept { return OwnCache() != nullptr; }
 
 void SpillFreeFrames() noexcept {
   FrameCache* const cache = this_cache;
-  if (cache == &no_cache_yet || cache == &cache_gone) return;
+  if (cache == nullptr) return;
   for (size_t c = kMinClass; c < kClasses; ++c) {
     Spill(*cache, c);
     PushBatch(c, std::exchange(cache->reserves[c], {}));
@@ -583,15 +574,21 @@ int64_t LiveFrameBytes() noexcept {
 
 ScopedFrameFault::ScopedFrameFault(Options options) {
   WEFT_CHECK(options.first >= 1) << "allocations count from 1";
+  std::lock_guard paths(registry.lock);
   std::lock_guard guard(fault.lock);
   WEFT_CHECK(!fault.installed.load(std::memory_order_relaxed)) << "two frame faults at once";
   fault.allocations = 0;
   fault.options = options;
-  fault.installer = &this_cache;
+  fault.installer = &own_free_lists;
   fault.installed.store(true, std::memory_order_relaxed);
+  SetFastPaths();
 }
 
-ScopedFrameFault::~ScopedFrameFault() { fault.installed.store(false, std::memory_order_relaxed); }
+ScopedFrameFault::~ScopedFrameFault() {
+  std::lock_guard paths(registry.lock);
+  fault.installed.store(false, std::memory_order_relaxed);
+  SetFastPaths();
+}
 
 int64_t ScopedFrameFault::allocations() const noexcept {
   std::lock_guard guard(fault.lock);

@@ -6,8 +6,8 @@
 #ifndef WEFT_LIB_DRIVER_PENDING_OPERATIONS_H_
 #define WEFT_LIB_DRIVER_PENDING_OPERATIONS_H_
 
+#include "lib/base/list.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/operation.h"
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "lib/base/list.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"

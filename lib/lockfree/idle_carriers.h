@@ -97,7 +97,7 @@ class IdleCarriers {
   // would tell?
   bool MayBeIdle() const noexcept {
     // As at [idle/3] and [idle/4].
-    return searching_.load(std::memory_order_relaxed) <= 0 && parked_.load(std::memory_order_relaxed) != 0;
+    return parked_.load(std::memory_order_relaxed) != 0 && searching_.load(std::memory_order_relaxed) <= 0;
   }
 
   // At most half of `carriers`, rounded up, search at once.

@@ -21,8 +21,8 @@
 #include <cstddef>
 #include <mutex>
 
+#include "lib/base/list.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {

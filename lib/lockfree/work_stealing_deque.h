@@ -133,7 +133,9 @@ class WorkStealingDeque {
         << "the capacity of a deque is a power of two from 2 on; it is " << initial_capacity;
     // Nobody else knows the deque yet.
     if (!FencesAreAsymmetric()) bias_.store(Bias::kNone, std::memory_order_relaxed);
-    array_.store(MakeArray(initial_capacity, nullptr), std::memory_order_relaxed);
+    Array* const array = MakeArray(initial_capacity, nullptr);
+    array_.store(array, std::memory_order_relaxed);
+    if (array != nullptr) Use(*array, /*known_top=*/0);
   }
   WorkStealingDeque(const WorkStealingDeque&) = delete;
   WorkStealingDeque& operator=(const WorkStealingDeque&) = delete;
@@ -147,16 +149,10 @@ class WorkStealingDeque {
 
   [[nodiscard]] bool Push(T* item) noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    Array* array = array_.load(std::memory_order_relaxed);
-    if (bottom - known_top_ >= CapacityOf(array)) [[unlikely]] {
-      LookAtTop();
-      if (bottom - known_top_ >= CapacityOf(array)) {
-        array = Grow(array, bottom);
-        if (array == nullptr) return false;
-      }
-    }
+    if (bottom >= end_of_room_ && !HasRoom(bottom) && !Grow(bottom)) [[unlikely]]
+      return false;
     // [deque/1] relaxed: [deque/2] publishes it.
-    array->slot(bottom).store(item, std::memory_order_relaxed);
+    slot(bottom).store(item, std::memory_order_relaxed);
     // [deque/2] release: pairs with [deque/3]. Weaker, a thief could read the slot before it was written.
     bottom_.store(bottom + 1, WEFT_ORDER("deque/2", std::memory_order_release));
     return true;
@@ -164,26 +160,19 @@ class WorkStealingDeque {
 
   [[nodiscard]] bool PushIfRoom(T* item) noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));
-    if (bottom - known_top_ >= capacity) [[unlikely]] {
-      LookAtTop();
-      if (bottom - known_top_ >= capacity) return false;
-    }
-    return Push(item);
+    return (bottom < end_of_room_ || HasRoom(bottom)) && Push(item);
   }
 
   [[nodiscard]] size_t Room() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    const int64_t capacity = CapacityOf(array_.load(std::memory_order_relaxed));
     LookAtTop();
-    return static_cast<size_t>(capacity - (bottom - known_top_));
+    return static_cast<size_t>(end_of_room_ - bottom_.load(std::memory_order_relaxed));
   }
 
   [[nodiscard]] T* Newest() noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
     // relaxed: a hint; Pop() decides.
     if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
-    return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
+    return slot(bottom).load(std::memory_order_relaxed);
   }
 
   [[nodiscard]] T* Pop() noexcept {
@@ -195,19 +184,18 @@ class WorkStealingDeque {
     // [deque/17] light: pairs with [deque/18]. The owner's part of the duel D.
     BiasFence(WEFT_ORDER("deque/17", std::memory_order_seq_cst));
     if (bias_.load(std::memory_order_relaxed) == Bias::kBiased) [[likely]] {
-      return array_.load(std::memory_order_relaxed)->slot(bottom).load(std::memory_order_relaxed);
+      return slot(bottom).load(std::memory_order_relaxed);
     }
     return PopAmongThieves(bottom);
   }
 
   [[nodiscard]] T* TakeOldest() noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed);
-    Array* array = array_.load(std::memory_order_relaxed);
     // relaxed: the compare-and-swap decides.
     int64_t top = top_.load(std::memory_order_relaxed);
     if (top + 1 == bottom) return Pop();  // the oldest is the newest
     while (top < bottom) {
-      T* item = array->slot(top).load(std::memory_order_relaxed);
+      T* item = slot(top).load(std::memory_order_relaxed);
       if (TakeTop(top)) return item;
     }
     return nullptr;
@@ -277,12 +265,11 @@ class WorkStealingDeque {
     StoreLoadFence(WEFT_ORDER("deque/11", std::memory_order_seq_cst));
     // [deque/7] relaxed: the fence orders it; it reads no data.
     int64_t top = top_.load(std::memory_order_relaxed);
-    Array* array = array_.load(std::memory_order_relaxed);
     CountQuiet();
-    if (top < bottom) return array->slot(bottom).load(std::memory_order_relaxed);
+    if (top < bottom) return slot(bottom).load(std::memory_order_relaxed);
     T* item = nullptr;
     if (top == bottom) {
-      item = array->slot(bottom).load(std::memory_order_relaxed);
+      item = slot(bottom).load(std::memory_order_relaxed);
       if (!TakeTop(top)) item = nullptr;
     }
     // Empty, one way or the other.
@@ -330,12 +317,11 @@ class WorkStealingDeque {
     Array* older;  // retired: a thief may still be reading it
     int64_t capacity;
 
+    Atomic<T*>* slots() noexcept { return reinterpret_cast<Atomic<T*>*>(this + 1); }
     // relaxed: a thief's load is ordered by [deque/3] or [deque/9], and the owner's are of its own stores.
-    Atomic<T*>& slot(int64_t index) noexcept { return reinterpret_cast<Atomic<T*>*>(this + 1)[index & (capacity - 1)]; }
+    Atomic<T*>& slot(int64_t index) noexcept { return slots()[index & (capacity - 1)]; }
   };
   static_assert(sizeof(Array) % alignof(Atomic<T*>) == 0);
-
-  static int64_t CapacityOf(const Array* array) noexcept { return array == nullptr ? 0 : array->capacity; }
 
   static Array* MakeArray(size_t capacity, Array* older) noexcept {
     // Zeroed, which is a null in each slot: of a large array the kernel gives only the pages that are used.
@@ -353,10 +339,23 @@ class WorkStealingDeque {
     std::free(array);
   }
 
-  // The owner's.
+  // ---- The owner's.
+
+  // Of the newest array. relaxed: as in Array.
+  Atomic<T*>& slot(int64_t index) noexcept { return slots_[index & mask_]; }
+  void Use(Array& array, int64_t known_top) noexcept {
+    slots_ = array.slots();
+    mask_ = array.capacity - 1;
+    end_of_room_ = known_top + array.capacity;
+  }
   void LookAtTop() noexcept {
     // [deque/5] acquire: pairs with [deque/4]. Weaker, a thief could still read the slot that is written next.
-    known_top_ = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+    const int64_t top = top_.load(WEFT_ORDER("deque/5", std::memory_order_acquire));
+    end_of_room_ = slots_ == nullptr ? top : top + mask_ + 1;
+  }
+  bool HasRoom(int64_t bottom) noexcept {
+    LookAtTop();
+    return bottom < end_of_room_;
   }
 
   // Takes item `top`, if nobody has; otherwise sets `top` to what is now the oldest.
@@ -367,20 +366,23 @@ class WorkStealingDeque {
                                         std::memory_order_relaxed);
   }
 
-  // Four times the room, with the items [known_top_, bottom). The old array stays for thieves until the end: all of
-  // them together are a third of the newest. (Twice the room, and every slot written, was 17 bytes for each of a
-  // million items; this is 11.)
-  WEFT_RARE Array* Grow(Array* old, int64_t bottom) noexcept {
+  // After HasRoom(). Four times the room, with the items from the top that it has seen to `bottom`. The old array stays
+  // for thieves until the end: all of them together are a third of the newest. (Twice the room, and every slot written,
+  // was 17 bytes for each of a million items; this is 11.)
+  WEFT_RARE bool Grow(int64_t bottom) noexcept {
+    Array* const old = array_.load(std::memory_order_relaxed);
     const size_t capacity = old == nullptr ? initial_capacity_ : static_cast<size_t>(old->capacity) * kGrowth;
-    if (capacity > kMaxCapacity) return nullptr;
-    Array* array = MakeArray(capacity, old);
-    if (array == nullptr) return nullptr;
-    for (int64_t i = known_top_; i < bottom; ++i) {
+    if (capacity > kMaxCapacity) return false;
+    Array* const array = MakeArray(capacity, old);
+    if (array == nullptr) return false;
+    const int64_t top = old == nullptr ? bottom : end_of_room_ - old->capacity;
+    for (int64_t i = top; i < bottom; ++i) {
       array->slot(i).store(old->slot(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
     // [deque/10] release: pairs with [deque/9].
     array_.store(array, WEFT_ORDER("deque/10", std::memory_order_release));
-    return array;
+    Use(*array, top);
+    return true;
   }
 
   // ---- Written by whoever takes the oldest.
@@ -389,13 +391,15 @@ class WorkStealingDeque {
 
   // ---- Written by the owner, read by thieves.
   alignas(kCacheLineSize) Atomic<int64_t> bottom_{0};  // relaxed: the owner's loads of its own, and numbers to look at
-  Atomic<Array*> array_{nullptr};                      // relaxed: the owner's loads of its own
+  Atomic<Array*> array_{nullptr};                      // the newest. relaxed: the owner's loads of its own
   Atomic<Bias> bias_{Bias::kBiased};  // kRevoked and kNone by thieves. relaxed: the fences of D order it
 
   // ---- The owner's alone.
   int quiet_pops_ = 0;        // since the last visit
   uint64_t quiet_since_ = 0;  // visits by then
-  int64_t known_top_ = 0;     // top_ was at least this
+  Atomic<T*>* slots_ = nullptr;  // of the newest array
+  int64_t mask_ = 0;
+  int64_t end_of_room_ = 0;   // an item may be put in below this: the capacity above a top_ that was seen
   const size_t initial_capacity_;
 };
 

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "lib/base/fence.h"
+#include "lib/base/list.h"
 #include "lib/os/global_lock.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/list.h"
 #include "weft/internal/wait.h"
 
 namespace weft::internal {

@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "lib/base/list.h"
 #include "lib/os/clock.h"
 #include "lib/os/futex.h"
 #include "lib/os/thread.h"

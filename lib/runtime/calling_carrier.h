@@ -38,17 +38,17 @@ class CallingCarrier {
   bool EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept {
     return carrier_->EnterJoinOf(owner, awaiting);
   }
-  template <class Branch>
-  std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
-                                        int32_t count) noexcept {
-    return carrier_->BeginBranches(owner, scope, branches, count);
+  template <class BranchAt>
+  std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first, int32_t count,
+                                        BranchAt branch) noexcept {
+    return carrier_->BeginBranches(owner, scope, first, count, branch);
   }
   // The same for two, if nothing special happens.
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
     return carrier_->MayEnterJoinUnobserved(owner);
   }
   [[gnu::always_inline]] std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope,
-                                                                  ThreadBlock& first, ThreadBlock& second) noexcept {
+                                                                  ThreadBlock& first, BranchSeed& second) noexcept {
     return carrier_->BeginTwoBranches(owner, scope, first, second);
   }
 

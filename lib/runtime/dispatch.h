@@ -16,18 +16,18 @@
 #include <coroutine>
 #include <cstdint>
 
-#include "lib/runtime/in_place_joins.h"
+#include "lib/runtime/in_place_branches.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 
-class Dispatch : public InPlaceJoins {
+class Dispatch : public InPlaceBranches {
  public:
   // Runs `first`, and whatever runs in its place.
   void RunThread(ThreadBlock& first) noexcept;
 
  protected:
-  using InPlaceJoins::InPlaceJoins;
+  using InPlaceBranches::InPlaceBranches;
   ~Dispatch() = default;
 
  private:

@@ -55,7 +55,7 @@ void Duties::RelieveOthers(int64_t now) noexcept {
     Carrier& other = runtime_.carrier(i);
     if (!other.running.load(std::memory_order_relaxed)) continue;
     Sighting& sighting = sightings_[i];
-    const int64_t mounts = other.counters.mounts.load(std::memory_order_relaxed);
+    const int64_t mounts = other.counters.Mounts();
     if (sighting.mounts != mounts) {
       sighting = {mounts, now};
     } else if (now - sighting.time_ns >= kReliefNanos) {

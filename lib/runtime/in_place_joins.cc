@@ -33,12 +33,6 @@ constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitK
 
 namespace {
 
-// May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
-// end.
-inline bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
-  return child.IsChildOf(scope) && !child.started && !scope.shut() && !child.state.Observe().requested();
-}
-
 bool IsJoined(ScopeRecord& scope) noexcept {
   if (!scope.children.Drained()) return false;
   if (!scope.has_daemons) [[likely]]
@@ -49,68 +43,15 @@ bool IsJoined(ScopeRecord& scope) noexcept {
 
 }  // namespace
 
-// ---- The usual case: a child has run in its owner's place, and has succeeded; the next one is where it was put, or
-// there is none and the owner goes on; there is no observer. EndThread() does the same for all cases.
-//
-// What this saves: with EndThread() alone fib(30) takes 18 % more instructions by All, and 1.1 % more by Fork; with
-// ContinueJoin() instead of AfterBranchInPlace(), 8 % more by All. (BM_FibAll and BM_FibFork of
-// benchmarks/fork_join_benchmark.cc on one carrier, counted by callgrind, 2026-11-26)
-
-std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept {
-  return Carrier::Current()->EndFrame(thread, succeeded);
-}
-
-[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::EndFrame(ThreadBlock& thread,
-                                                                             bool succeeded) noexcept {
-  if (!thread.in_frame) return EndForked(thread, succeeded);
-  ScopeRecord* scope;
-  if (!succeeded || !thread.holds_count || observed.on() || !thread.HomeUnlessKnown(scope)) [[unlikely]] {
-    return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
-  }
-  CarrierCounters::Add(counters.ended);
-  thread.state.End();
-  return AfterBranchInPlace(*scope);
-}
-
-std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread, bool succeeded) noexcept {
-  if (!succeeded || !thread.holds_count || observed.on()) [[unlikely]]
-    return EndThread(thread, succeeded ? ThreadBlock::Ending::kSucceeded : ThreadBlock::Ending::kFailed);
+std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread) noexcept {
+  if (!thread.holds_count || observed.on()) [[unlikely]]
+    return EndThread(thread, ThreadBlock::Ending::kSucceeded);
   CarrierCounters::Add(counters.ended);
   ScopeRecord& scope = *thread.HomeOfChild();
   thread.OnEnd(ThreadBlock::Ending::kSucceeded);
   current = nullptr;
   scope.children.EndLocal();
   return ContinueJoin(scope);
-}
-
-// Like ContinueJoin(), CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All: it has no daemons,
-// closes with its join, and its children have their frames.
-[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::AfterBranchInPlace(ScopeRecord& scope) noexcept {
-  scope.children.EndLocal();
-  if (scope.children.MayHaveLocal()) {
-    if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
-      return CloseJoin(scope);
-    ThreadBlock* const next = queue.deque.Pop();
-    if (next == nullptr) [[unlikely]]
-      return CloseJoin(scope);
-    if (!IsToBeginInPlace(*next, scope)) [[unlikely]]
-      return CloseJoinBefore(*next, scope);
-    MountInPlace(*next);
-    return next->leaf->Handle();
-  }
-  ThreadBlock& owner = *scope.owner;
-  if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]]
-    return CloseJoin(scope);
-  if (PopRecord(owner, scope)) [[unlikely]]
-    return CloseJoin(scope);  // another thread had walked the records before: see CompleteJoin()
-  CarrierCounters::Add(counters.wakes);
-  SwitchTo(owner);
-  owner.wait.store(nullptr, std::memory_order_relaxed);
-  if (owner.unwind) [[unlikely]] {
-    action = Action::kUnwind;
-    return std::noop_coroutine();
-  }
-  return owner.leaf->Handle();
 }
 
 // ---- All cases.
@@ -203,19 +144,11 @@ std::coroutine_handle<> InPlaceJoins::CloseJoin(ScopeRecord& scope) noexcept {
   return (scope.children.Drained() || scope.children.Wait()) && CompleteJoin(scope) ? ResumeOwner(scope) : Leave();
 }
 
-// The same, for a `thread` that was taken out of the deque, and gets a turn of its own.
-std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept {
-  queue.Push(thread);
+// The same, for what was taken out of the deque, and gets a turn of its own.
+std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(Queued* queued, ScopeRecord& scope) noexcept {
+  queue.Push(queued);
   queue.NotifyPushed();
   return CloseJoin(scope);
-}
-
-// The same for two threads that were never in the deque; `first` will be the next to begin in its owner's place, if any
-// does.
-std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(ThreadBlock& first, ThreadBlock& second,
-                                                      ScopeRecord& scope) noexcept {
-  queue.Push(second);
-  return CloseJoinBefore(first, scope);
 }
 
 std::coroutine_handle<> InPlaceJoins::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
@@ -233,9 +166,9 @@ std::coroutine_handle<> InPlaceJoins::ContinueJoin(ScopeRecord& scope) noexcept 
   if (!scope.children.MayHaveLocal() || scope.has_daemons || !MayBeginInPlace(scope.children.local())) {
     return CloseJoin(scope);
   }
-  ThreadBlock* const child = queue.deque.Pop();
+  ThreadBlock* const child = Queued::Thread(queue.deque.Pop());
   if (child == nullptr) return CloseJoin(scope);
-  if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(*child, scope);
+  if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(Queued::Of(*child), scope);
   return BeginInPlace(*child, scope);
 }
 

@@ -13,9 +13,11 @@
 //   a child, in its owner's place     EndFrame()              resumes the owner
 //   a child, in a turn of its own     EndThread()             counts itself; the last one resumes the owner
 //
-// The code at the end of this file and at the top of in_place_joins.cc is most of what fork and join cost. It is
-// written out for the case that nothing special has happened. It calls everything else by tail calls, or through
-// functions that preserve the registers of their caller (WEFT_RARE), so that the usual case saves no registers.
+// BeginBranches() and EndFrame(), with what else an All has of its own, are in in_place_branches.h.
+//
+// The code at the end of this file and that one is most of what fork and join cost. It is written out for the case that
+// nothing special has happened. It calls everything else by tail calls, or through functions that preserve the
+// registers of their caller (WEFT_RARE), so that the usual case saves no registers.
 #ifndef WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
 #define WEFT_LIB_RUNTIME_IN_PLACE_JOINS_H_
 
@@ -28,6 +30,7 @@
 #include "lib/runtime/duties.h"
 #include "lib/runtime/run_queue.h"
 #include "lib/runtime/turn.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
@@ -58,21 +61,7 @@ class InPlaceJoins : public Turn {
   // The frame of the mounted thread is suspended, and waits for the children of `scope`.
   std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept;
 
-  // ---- All. The frame of the mounted thread is suspended, and waits for `scope`, whose children are the branches.
-  // They begin, the first one in its place.
-
-  // Before that: a checkpoint. False: the owner is cancelled.
-  bool EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept;
-  template <class Branch>
-  std::coroutine_handle<> BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
-                                        int32_t count) noexcept;
-  // The same for two, after MayEnterJoinUnobserved.on().
-  using Turn::MayEnterJoinUnobserved;
-  std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first,
-                                           ThreadBlock& second) noexcept;
-
-  // ---- The root frame of the mounted thread is gone.
-  std::coroutine_handle<> EndFrame(ThreadBlock& thread, bool succeeded) noexcept;
+  // The root frame of the mounted thread is gone.
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
 
   RunQueue queue;
@@ -95,13 +84,15 @@ class InPlaceJoins : public Turn {
   // The owner, in a join that can be interrupted: true if it parks, once more.
   bool ParkUntilJoined(ThreadBlock& thread) noexcept;
 
- private:
+  // ---- For the branches of an All too. (in_place_branches.h)
+
   // May one more begin in place? `own`: how many children of the scope in question lie in the deque.
   [[gnu::always_inline]] bool MayBeginInPlace(int64_t own) noexcept {
     return --in_place_budget_ > 0 || RefillInPlaceBudget(own);
   }
   WEFT_RARE bool RefillInPlaceBudget(int64_t own) noexcept;
   void MountInPlace(ThreadBlock& child) noexcept;
+  void MountUncounted(ThreadBlock& child) noexcept;
   std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
 
@@ -110,13 +101,15 @@ class InPlaceJoins : public Turn {
   // count to the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& thread, ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> CloseJoinBefore(ThreadBlock& first, ThreadBlock& second, ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
+  std::coroutine_handle<> CloseJoinBefore(Queued* queued, ScopeRecord& scope) noexcept;
+  static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
 
-  // Not in EndFrame(), which would save a register for it.
-  [[gnu::noinline]] std::coroutine_handle<> EndForked(ThreadBlock& thread, bool succeeded) noexcept;
-  std::coroutine_handle<> AfterBranchInPlace(ScopeRecord& scope) noexcept;
+  // Like EndThread(), for a child that was forked into a scope and has succeeded. Not in EndFrame(), which would save a
+  // register for it.
+  [[gnu::noinline]] std::coroutine_handle<> EndForked(ThreadBlock& thread) noexcept;
+
+ private:
+  std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
 
@@ -134,6 +127,12 @@ class InPlaceJoins : public Turn {
   queue.NotifyPushed();
 }
 
+// May this child, from the deque, begin in its owner's place? It must not have begun, and must not have been asked to
+// end.
+inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept {
+  return child.IsChildOf(scope) && !child.started && !scope.shut() && !child.state.Observe().requested();
+}
+
 // The mounted thread waits for its children. It belongs to nobody until they have ended.
 inline void InPlaceJoins::EnterJoin(ThreadBlock& owner) noexcept {
   CarrierCounters::Add(counters.parks);
@@ -144,9 +143,12 @@ inline void InPlaceJoins::EnterJoin(ThreadBlock& owner) noexcept {
 // count. It was on no carrier before. With SwitchTo() fib(30) by All takes 1.8 % more instructions. (Counted as said
 // above EndRootFrame().)
 inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
+  CarrierCounters::Add(counters.mounts);
+  MountUncounted(child);
+}
+inline void InPlaceJoins::MountUncounted(ThreadBlock& child) noexcept {
   current = &child;
   BeginShare();
-  CarrierCounters::Add(counters.mounts);
   child.mounted.store(mounted_here(), std::memory_order_relaxed);
   child.started = child.holds_count = true;
 }
@@ -156,50 +158,6 @@ inline std::coroutine_handle<> InPlaceJoins::BeginInPlace(ThreadBlock& child, Sc
   if (observed.on()) [[unlikely]]
     observed.Mount(child);
   return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
-}
-
-// AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
-inline bool InPlaceJoins::EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept {
-  owner.leaf = &awaiting.frame;
-  if (MayEnterJoinUnobserved(owner)) [[likely]]
-    return true;
-  AtCheckpoint();
-  observed.waits_at = awaiting.where;
-  return EnterBoundary(awaiting.frame);
-}
-
-template <class Branch>
-std::coroutine_handle<> InPlaceJoins::BeginBranches(ThreadBlock& owner, ScopeRecord& scope, Branch* branches,
-                                                    int32_t count) noexcept {
-  EnterJoin(owner);
-  if (observed.on()) observed.Unmount(owner);
-  const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
-  CarrierCounters::Add(counters.started, count);
-  if (observed.on()) {
-    for (int32_t i = 0; i < count; ++i) observed.Start(branches[i]);
-  }
-  for (int32_t i = count - 1; i >= 1; --i) queue.Push(branches[i]);
-  if (!in_place) queue.Push(branches[0]);
-  queue.NotifyPushed();
-  if (!in_place) return CloseJoin(scope);
-  MountInPlace(branches[0]);
-  if (observed.on()) observed.Mount(branches[0]);
-  return branches[0].leaf->Handle();
-}
-
-[[gnu::always_inline]] inline std::coroutine_handle<> InPlaceJoins::BeginTwoBranches(ThreadBlock& owner,
-                                                                                     ScopeRecord& scope,
-                                                                                     ThreadBlock& first,
-                                                                                     ThreadBlock& second) noexcept {
-  EnterJoin(owner);
-  CarrierCounters::Add(counters.started, 2);
-  // The look that may be part of the first may shut the scope.
-  if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]]
-    return CloseJoinBefore(first, second, scope);
-  queue.Push(second);
-  queue.NotifyPushed();
-  MountInPlace(first);
-  return first.leaf->Handle();
 }
 
 }  // namespace weft::internal

@@ -15,6 +15,10 @@ void Observation::Start(const ThreadBlock& thread) noexcept {
   observer_->OnStart({thread.id, thread.DisplayName(), index_, runtime_.Now()});
 }
 
+void Observation::Start(const BranchSeed& seed) noexcept {
+  observer_->OnStart({seed.id, std::string_view(), index_, runtime_.Now()});
+}
+
 void Observation::Mount(const ThreadBlock& thread) noexcept {
   waits_at = {};
   observer_->OnMount({thread.id, thread.DisplayName(), index_, runtime_.Now()});

@@ -7,6 +7,7 @@
 
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/compiler.h"
+#include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
@@ -23,6 +24,7 @@ class Observation {
   bool on() const noexcept { return observer_ != nullptr; }
 
   WEFT_RARE void Start(const ThreadBlock& thread) noexcept;
+  WEFT_RARE void Start(const BranchSeed& seed) noexcept;
   WEFT_RARE void Mount(const ThreadBlock& thread) noexcept;
   WEFT_RARE void Unmount(const ThreadBlock& thread) noexcept;
   void Checkpoint(const ThreadBlock& thread) noexcept { observer_->OnCheckpoint(thread.id); }

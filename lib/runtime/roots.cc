@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "lib/base/list.h"
 #include "lib/os/futex.h"
 #include "lib/cancel/cancel_request.h"
 

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/base/list.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/runtime_services.h"
 
@@ -18,13 +19,13 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
 bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.injected.MayHave(); }
 
 // The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
-void RunQueue::InjectInstead(ThreadBlock& thread) noexcept { runtime_.injected.Push(thread); }
+void RunQueue::InjectInstead(Queued* queued) noexcept { runtime_.injected.Push(*Queued::Thread(queued)); }
 
 // Injected threads go behind the threads that are here already, and before those that come next. First the oldest is
 // taken, which frees its place, so that neither queue starves the other when the deque is full. The deque does not
 // grow: a full deque is the front of one long queue, and woken threads go to the end of the rest.
 ThreadBlock* RunQueue::TakeOldest() noexcept {
-  ThreadBlock* thread = deque.TakeOldest();
+  ThreadBlock* thread = TakeOldestHere();
   if (!runtime_.injected.MayHave()) [[likely]]
     return thread;
   if (thread == nullptr) thread = runtime_.injected.Take();
@@ -47,7 +48,7 @@ ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
   if (std::exchange(out_of_turn_, false)) return nullptr;
   ThreadBlock* thread = nullptr;
   if (Choose(4) == 0) thread = StealFromAny();
-  if (thread == nullptr && Choose(4) == 0) thread = deque.Pop();
+  if (thread == nullptr && Choose(4) == 0) thread = Queued::Thread(deque.Pop());
   out_of_turn_ = thread != nullptr;
   return thread;
 }
@@ -57,7 +58,7 @@ ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
 ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
   bool moved = false;
   ThreadBlock* found = nullptr;
-  while (ThreadBlock* thread = deque.TakeOldest()) {
+  while (ThreadBlock* thread = TakeOldestHere()) {
     if (wait.may_run(wait.of, *thread)) {
       found = thread;
       break;
@@ -74,7 +75,7 @@ ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
 
 bool RunQueue::InjectAll() noexcept {
   bool moved = false;
-  while (ThreadBlock* thread = deque.TakeOldest()) {
+  while (ThreadBlock* thread = TakeOldestHere()) {
     runtime_.injected.Push(*thread);
     moved = true;
   }
@@ -103,7 +104,7 @@ ThreadBlock* RunQueue::StealFromAny() noexcept {
         CarrierCounters::Add(counters_.steals);
         victim_ = &victim.counters;
         stolen_ = runtime_.config.chooser == nullptr;
-        return stolen.item;
+        return Queued::Thread(stolen.item);
       }
       if (stolen.outcome == StealOutcome::kEmpty) break;
     }
@@ -139,7 +140,7 @@ void RunQueue::TakeOver(RunQueue& other) noexcept {
     const auto stolen = other.deque.Steal();
     if (stolen.outcome == StealOutcome::kEmpty) break;
     if (stolen.outcome == StealOutcome::kLost) continue;
-    taken.PushBack(stolen.item);
+    taken.PushBack(Queued::Thread(stolen.item));
     ++count;
   }
   if (count == 0) return;

@@ -27,6 +27,29 @@ namespace weft::internal {
 class RuntimeCore;
 struct PinnedWait;
 
+// What lies in a deque, by its address: a thread that is runnable, or the seed of one, which is made when it is taken
+// out, unless it begins in place of another branch. (all_scope.h)
+class Queued {
+ public:
+  static Queued* Of(ThreadBlock& thread) noexcept { return reinterpret_cast<Queued*>(&thread); }
+  static Queued* Of(BranchSeed& seed) noexcept {
+    return reinterpret_cast<Queued*>(reinterpret_cast<uintptr_t>(&seed) + kSeed);
+  }
+  // Null: it is a thread, or null.
+  static BranchSeed* Seed(Queued* queued) noexcept {
+    const auto address = reinterpret_cast<uintptr_t>(queued);
+    return (address & kSeed) != 0 ? reinterpret_cast<BranchSeed*>(address - kSeed) : nullptr;
+  }
+  // Makes it, if need be.
+  static ThreadBlock* Thread(Queued* queued) noexcept {
+    BranchSeed* const seed = Seed(queued);
+    return seed == nullptr ? reinterpret_cast<ThreadBlock*>(queued) : &seed->scope->MakeBranch(*seed);
+  }
+
+ private:
+  static constexpr uintptr_t kSeed = 1;
+};
+
 class RunQueue {
  public:
   // How many threads move from the inject queue into the deque in one dispatch, at most: a dispatch must stay short.
@@ -42,15 +65,17 @@ class RunQueue {
   RunQueue& operator=(const RunQueue&) = delete;
 
   // ---- Puts a runnable thread in; NotifyPushed() then tells idle carriers.
-  [[gnu::always_inline]] void Push(ThreadBlock& thread) noexcept {
-    if (!deque.Push(&thread)) [[unlikely]]
-      InjectInstead(thread);
+  [[gnu::always_inline]] void Push(ThreadBlock& thread) noexcept { Push(Queued::Of(thread)); }
+  [[gnu::always_inline]] void Push(BranchSeed& seed) noexcept { Push(Queued::Of(seed)); }
+  [[gnu::always_inline]] void Push(Queued* queued) noexcept {
+    if (!deque.Push(queued)) [[unlikely]]
+      InjectInstead(queued);
   }
   // The same for a thread that is woken: does not allocate. A thread that does not fit goes to the inject queue, and
   // comes to the end of a deque when there is room.
   void PushWoken(ThreadBlock& thread) noexcept {
-    if (!deque.PushIfRoom(&thread)) [[unlikely]]
-      InjectInstead(thread);
+    if (!deque.PushIfRoom(Queued::Of(thread))) [[unlikely]]
+      InjectInstead(Queued::Of(thread));
   }
   void NotifyPushed() noexcept;  // (runtime_core.h)
 
@@ -79,13 +104,14 @@ class RunQueue {
   uint32_t Choose(uint32_t count) noexcept;
 
   // ---- Shared.
-  WorkStealingDeque<ThreadBlock> deque;
+  WorkStealingDeque<Queued> deque;
 
  private:
   void AdmitInjected() noexcept;
   ThreadBlock* StealFromAny() noexcept;
   void PauseBeforeTheft() noexcept;
-  WEFT_RARE void InjectInstead(ThreadBlock& thread) noexcept;
+  WEFT_RARE void InjectInstead(Queued* queued) noexcept;
+  ThreadBlock* TakeOldestHere() noexcept { return Queued::Thread(deque.TakeOldest()); }
 
   RuntimeCore& runtime_;
   CarrierCounters& counters_;

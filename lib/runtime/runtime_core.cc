@@ -148,10 +148,10 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
   counts.held = read(held_carriers);
   for (uint32_t i = 0; i < carrier_count(); ++i) {
     Carrier& each = carrier(i);
-    counts.started += read(each.counters.started);
-    counts.threads += read(each.counters.started) - read(each.counters.ended);
-    counts.waiters += read(each.counters.parks) - read(each.counters.wakes);
-    counts.mounts += read(each.counters.mounts);
+    counts.started += each.counters.Started();
+    counts.threads += each.counters.Started() - each.counters.Ended();
+    counts.waiters += each.counters.Parks() - each.counters.Wakes();
+    counts.mounts += each.counters.Mounts();
     counts.moves += read(each.counters.moves);
     counts.steals += read(each.counters.steals);
     counts.pins += read(each.counters.pins);

@@ -112,7 +112,7 @@ class RuntimeCore {
   Atomic<uint64_t> next_thread_id{1};  // relaxed: a number
 
   CarrierPool carriers;
-  IdleCarriers idle;
+  alignas(kCacheLineSize) IdleCarriers idle;  // looked at by every fork, seldom written
   Roots roots;
   InjectQueue<ThreadBlock, QueueTag> injected;  // runnable threads that belong to no carrier
   CancelQueue cancel_queue{*this};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/base/list.h"
 #include "lib/cancel/cancel_request.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/pinned_run.h"

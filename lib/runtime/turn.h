@@ -44,13 +44,26 @@ struct CarrierCounters {
   Atomic<int64_t> steals{0};
   Atomic<int64_t> pins{0};  // times that a destructor had to wait for children
 
-  // relaxed: one writer.
+  // Of what happens together, one count stands for all of it.
+  Atomic<int64_t> pairs{0};        // relaxed: one writer. All()s of two: 2 started, 1 parked, 1 mounted
+  Atomic<int64_t> successions{0};  // branches that ended where the next one began: 1 ended, 1 mounted
+  Atomic<int64_t> returns{0};      // branches that ended where their owner went on: 1 ended, 1 woken, 1 mounted
+
+  int64_t Started() const noexcept { return Load(started) + 2 * Load(pairs); }
+  int64_t Ended() const noexcept { return Load(ended) + Load(successions) + Load(returns); }
+  int64_t Parks() const noexcept { return Load(parks) + Load(pairs); }
+  int64_t Wakes() const noexcept { return Load(wakes) + Load(returns); }
+  int64_t Mounts() const noexcept { return Load(mounts) + Load(pairs) + Load(successions) + Load(returns); }
+
+  static int64_t Load(const Atomic<int64_t>& counter) noexcept {
+    return counter.load(std::memory_order_relaxed);  // relaxed: a number to look at
+  }
   static void Add(Atomic<int64_t>& counter, int64_t n = 1) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // relaxed: one writer
   }
   // Changes whenever the carrier starts a thread, or mounts one.
   int64_t Progress() const noexcept {
-    return started.load(std::memory_order_relaxed) + mounts.load(std::memory_order_relaxed);
+    return Started() + Mounts();
   }
 };
 
@@ -125,6 +138,8 @@ class Turn {
   }
   // Mounts a thread while the carrier runs on.
   void SwitchTo(ThreadBlock& thread) noexcept;
+  // The part of that which the thread keeps.
+  void MountOn(ThreadBlock& thread) noexcept;
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
   bool HasShare() const noexcept { return ready_budget_ > 0; }
   uint16_t mounted_here() const noexcept { return mounted_here_; }
@@ -175,15 +190,19 @@ inline std::coroutine_handle<> Turn::GoOnWith(PromiseBase& frame, bool may_go_on
   return std::noop_coroutine();
 }
 
+inline void Turn::MountOn(ThreadBlock& thread) noexcept {
+  const uint16_t last = thread.mounted.load(std::memory_order_relaxed);
+  if (last == mounted_here_) return;
+  if (MovesFrom(last)) [[unlikely]]
+    CarrierCounters::Add(counters.moves);
+  thread.mounted.store(mounted_here_, std::memory_order_relaxed);
+}
+
 inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
   current = &thread;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
-  if (const uint16_t last = thread.mounted.load(std::memory_order_relaxed); last != mounted_here_) {
-    if (MovesFrom(last)) [[unlikely]]
-      CarrierCounters::Add(counters.moves);
-    thread.mounted.store(mounted_here_, std::memory_order_relaxed);
-  }
+  MountOn(thread);
   if (observed.on()) [[unlikely]]
     observed.Mount(thread);
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/base/list.h"
 #include "lib/thread/join_count.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
@@ -170,6 +171,11 @@ void CancellableScope::Register(ThreadBlock& child) noexcept {
     asker = asker_;
   }
   RequestEnd(child, asker, CauseFor(asker));
+}
+
+void CancellableScope::ForgetLocked(ThreadBlock& child) noexcept {
+  if (cursor_ == &child) cursor_ = children_.Next(&child);
+  SiblingList::Remove(&child);
 }
 
 // Called by the child: from here on it cannot be asked to end.

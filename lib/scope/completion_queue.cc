@@ -1,5 +1,6 @@
 #include "weft/internal/completion_queue.h"
 
+#include "lib/base/list.h"
 #include "lib/sync/waiters.h"
 
 #include <mutex>

@@ -1,5 +1,6 @@
 #include "weft/internal/concurrency_limit.h"
 
+#include "lib/base/list.h"
 #include "weft/internal/child.h"
 
 namespace weft::internal {

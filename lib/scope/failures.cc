@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "lib/base/list.h"
 #include "weft/internal/child.h"
 
 namespace weft::internal {

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 
+#include "lib/base/list.h"
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"

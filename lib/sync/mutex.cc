@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/list.h"
 #include "lib/cancel/drain.h"
 #include "lib/cancel/press.h"
 #include "lib/sync/waiters.h"

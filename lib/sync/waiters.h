@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <mutex>
 
+#include "lib/base/list.h"
 #include "lib/thread/wait_node.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/base/list.h"
 #include "lib/cancel/press.h"
 #include "lib/driver/backend.h"
 #include "lib/driver/driver.h"

@@ -1,5 +1,6 @@
 #include "lib/thread/describe.h"
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -82,9 +83,15 @@ std::string Describe(uint64_t id, std::string_view name, VirtualThread::State st
   return text;
 }
 
+// Also of a branch of All that another one succeeds meanwhile. (all_scope.h)
+uint64_t IdOf(const ThreadBlock& thread) noexcept {
+  // relaxed: a number to look at.
+  return std::atomic_ref(const_cast<uint64_t&>(thread.id)).load(std::memory_order_relaxed);
+}
+
 }  // namespace
 
-std::string ThreadLabel(const ThreadBlock& thread) { return Label(thread.id, thread.DisplayName()); }
+std::string ThreadLabel(const ThreadBlock& thread) { return Label(IdOf(thread), thread.DisplayName()); }
 std::string ThreadLabel(uint64_t id) { return id == 0 ? "an OS thread" : Label(id, {}); }
 
 std::string DescribeCaller() {
@@ -93,7 +100,7 @@ std::string DescribeCaller() {
 }
 
 std::string DescribeThread(const ThreadBlock& thread) {
-  return Describe(thread.id, thread.DisplayName(), StateOf(thread), CarrierOf(thread));
+  return Describe(IdOf(thread), thread.DisplayName(), StateOf(thread), CarrierOf(thread));
 }
 
 std::string DescribeEnded(uint64_t id, std::string_view name) {

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "absl/status/status.h"
+#include "lib/base/list.h"
 #include "lib/os/futex.h"
 #include "lib/thread/wait_node.h"
 #include "weft/internal/thread_block.h"

@@ -43,6 +43,7 @@ inline bool ThreadState::Snapshot::attention() const noexcept {
 inline bool ThreadState::Snapshot::requested() const noexcept { return (word & kRequested) != 0; }
 inline bool ThreadState::Snapshot::watched() const noexcept { return (word & kWatched) != 0; }
 inline bool ThreadState::Snapshot::unregistered() const noexcept { return (word & kUnregistered) != 0; }
+inline bool ThreadState::Snapshot::untouched() const noexcept { return word == 0; }
 inline ThreadState::Phase ThreadState::Snapshot::phase() const noexcept {
   return static_cast<Phase>(word & kPhaseMask);
 }

@@ -1,6 +1,7 @@
 // The inject queue. Goal: an item is taken once, by one who sees what its pusher did, and none stays behind while all
 // who could take it sleep, although they look at a count without the lock. Method: threads that push and notify, and
 // carriers that take and park by the idle protocol.
+#include "lib/base/list.h"
 #include "lib/lockfree/inject_queue.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,6 @@
 #include "lib/testing/model/checker.h"
 #include "tests/model/component.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/list.h"
 
 namespace weft::internal {
 namespace {

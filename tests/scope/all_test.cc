@@ -25,8 +25,12 @@
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
+#include "weft/scoped_value.h"
 #include "weft/sync/event.h"
+#include "weft/sync/semaphore.h"
 #include "weft/task.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -332,6 +336,83 @@ TEST_P(AllTest, AnAllOfARangeIsForkedAndGivenATimeout) {
     EXPECT_EQ(co_await scope.Join(), absl::OkStatus());
     EXPECT_EQ(*all, std::vector<int>({0, 1, 2}));
   });
+}
+
+// ---- Branches that go on in each other's control blocks. (internal/all_scope.h)
+
+const ScopedValue<int> kBound;
+
+// What a branch may do before another one begins where it has ended.
+Task<void> ReturnsAtOnce() { co_return; }
+Task<void> Waits() { co_await Yield(); }
+Task<void> IsKnown() {
+  EXPECT_TRUE(VirtualThread::Current().id() != 0);
+  co_return;
+}
+Task<void> Binds() {
+  const ScopedBinding binding(kBound, 1);
+  co_await Yield();
+}
+Task<void> OpensAScope() {
+  ShutdownOnFailure scope;
+  scope.Fork(Waits());
+  EXPECT_EQ((co_await scope.Join()).status(), absl::OkStatus());
+}
+Task<void> IsAskedAndGoesOn() {
+  EXPECT_EQ((co_await WithTimeout(absl::ZeroDuration(), Forever())).code(), absl::StatusCode::kDeadlineExceeded);
+}
+Task<void> TakesAPermit() {
+  static Semaphore permits(1'000'000);
+  const Permit permit = co_await permits.Acquire();
+  co_await Yield();
+}
+constexpr Task<void> (*kBefore[])() = {ReturnsAtOnce, Waits, IsKnown, Binds,
+                                       OpensAScope, IsAskedAndGoesOn, TakesAPermit};
+
+// Finds nothing of that.
+Task<uint64_t> IsAsNew() {
+  EXPECT_FALSE(CancelRequested());
+  EXPECT_FALSE(kBound.IsBound());
+  co_await OpensAScope();
+  co_return VirtualThread::Current().id();
+}
+
+TEST_P(AllTest, ABranchThatBeginsWhereAnotherHasEndedFindsNothingOfIt) {
+  for (const auto before : kBefore) {
+    Everywhere([before]() -> Task<void> {
+      const auto [none, a, again, b] = co_await All(before(), IsAsNew(), before(), IsAsNew());
+      EXPECT_NE(a, b);
+      EXPECT_NE(a, VirtualThread::Current().id());
+    });
+  }
+}
+
+TEST_P(AllTest, ABranchThatBeginsWhereAnotherHasEndedIsCancelledWithItsAll) {
+  for (const auto before : kBefore) {
+    Everywhere([before]() -> Task<void> {
+      Counted::alive = 0;
+      const auto never = []() -> Task<void> {
+        Counted local;
+        co_await Forever();
+      };
+      const auto late = co_await WithTimeout(absl::Milliseconds(1), All(before(), before(), never()));
+      EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
+      EXPECT_EQ(Counted::alive, 0);
+    });
+  }
+}
+
+TEST_P(AllTest, OfBranchesThatEndWhereOthersHaveEndedTheOneThatFailsIsTheResult) {
+  for (const auto before : kBefore) {
+    Everywhere([before]() -> Task<void> {
+      const auto quiet = [](auto what) -> Task<absl::Status> {
+        co_await what();
+        co_return absl::OkStatus();
+      };
+      const auto all = co_await All(quiet(before), quiet(before), End(absl::NotFoundError("the third")), quiet(before));
+      EXPECT_EQ(all.status(), absl::NotFoundError("the third"));
+    });
+  }
 }
 
 }  // namespace

@@ -73,10 +73,7 @@ class CancellableScope : public OpenedScope {
   void Register(ThreadBlock& child) noexcept;
   // From here on it cannot be asked to end.
   void Forget(ThreadBlock& child) noexcept;
-  void ForgetLocked(ThreadBlock& child) noexcept {
-    if (cursor_ == &child) cursor_ = children_.Next(&child);
-    SiblingList::Remove(&child);
-  }
+  void ForgetLocked(ThreadBlock& child) noexcept;
 
   // ---- The owner.
   // A new daemon becomes known.

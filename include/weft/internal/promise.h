@@ -131,8 +131,9 @@ class ResultSlot {
 class ThreadBlock;
 
 // The root frame of `thread` has ended and is gone; its result is in its slot. Returns what the carrier runs next on
-// this stack. (in_place_joins.cc)
-std::coroutine_handle<> EndRootFrame(ThreadBlock& thread, bool succeeded) noexcept;
+// this stack. (in_place_branches.cc)
+std::coroutine_handle<> EndRootFrame(ThreadBlock& thread) noexcept;        // it has succeeded
+std::coroutine_handle<> EndFailedRootFrame(ThreadBlock& thread) noexcept;  // or failed
 
 // A destructor that an unwinding runs must not throw: a CHECK. Clang's frames take what it throws for an exception of
 // the coroutine, and would go on from there. (lib/cancel/unwind.cc)
@@ -185,14 +186,22 @@ struct PromiseBase : FrameMemory {
       if (up.is_root()) {
         if (up.doomed()) [[unlikely]]
           DieOfRevived();
-        const bool succeeded = ended.promise().Succeeded();
+        if (!ended.promise().Succeeded()) [[unlikely]]
+          return EndFailed(ended, up.thread());
         ended.destroy();
-        return EndRootFrame(up.thread(), succeeded);
+        return EndRootFrame(up.thread());
       }
       ended.destroy();
       return up.parent()->Handle();
     }
     void await_resume() const noexcept {}
+
+   private:
+    [[gnu::cold, gnu::noinline]] static std::coroutine_handle<> EndFailed(std::coroutine_handle<> ended,
+                                                                          ThreadBlock& thread) noexcept {
+      ended.destroy();
+      return EndFailedRootFrame(thread);
+    }
   };
   FinalAwaiter final_suspend() const noexcept { return {}; }
 

@@ -59,14 +59,14 @@ class RangeOfBranches {
 
   std::coroutine_handle<> Begin(AllScope* scope, AwaitingFrame awaiting) noexcept {
     begun_ = true;
-    return AllScope::Begin(scope, reinterpret_cast<BranchBlock*>(memory_), roots(), static_cast<int32_t>(count_),
+    return AllScope::Begin(scope, reinterpret_cast<BranchPlace*>(memory_), roots(), static_cast<int32_t>(count_),
                            awaiting);
   }
 
  private:
-  static constexpr size_t kAlignment = std::max(alignof(BranchBlock), alignof(ResultSlot<T>));
+  static constexpr size_t kAlignment = std::max(alignof(BranchPlace), alignof(ResultSlot<T>));
   size_t SlotsOffset() const noexcept {
-    return (capacity_ * sizeof(BranchBlock) + alignof(ResultSlot<T>) - 1) & ~(alignof(ResultSlot<T>) - 1);
+    return (capacity_ * sizeof(BranchPlace) + alignof(ResultSlot<T>) - 1) & ~(alignof(ResultSlot<T>) - 1);
   }
   size_t Bytes() const noexcept {
     return SlotsOffset() + capacity_ * (sizeof(ResultSlot<T>) + sizeof(PromiseBase*));

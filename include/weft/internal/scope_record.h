@@ -17,7 +17,9 @@
 
 namespace weft::internal {
 
+struct BranchSeed;
 struct Drain;
+struct PromiseBase;
 class RuntimeCore;
 class ThreadBlock;
 
@@ -35,6 +37,8 @@ class ScopeRecord : public Record {
   // Called by `child`, a thread of this scope: enters it in the list, so that it can be asked to end; asks it at once
   // if the scope is shut.
   void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
+  // Makes the thread that `seed` stands for, in the seed's place. Whoever has taken the seed out of a run queue.
+  ThreadBlock& MakeBranch(BranchSeed& seed) noexcept { return operations_.make_branch(*this, seed); }
   // Why it has asked its children to end, as `asker`; it has by now. Any thread.
   CancelCause CauseFor(Asker asker) const noexcept { return operations_.cause_for(*this, asker); }
   // For dumps: calls visit(child, argument) for every child that is listed and has not ended, under the scope's lock.
@@ -68,7 +72,7 @@ class ScopeRecord : public Record {
   bool has_daemons = false;
   // Set only for a ScopeBase: how many permits the owner held when it opened the scope (ThreadBlock::permits_held), and
   // its scopes_opened, this scope included (`opened_as`).
-  uint8_t permits_before;
+  uint8_t permits_before = 0;
 
  protected:
   // What each allows: opened_scope.h. All and StopOnCancel are never kClosed.
@@ -78,7 +82,7 @@ class ScopeRecord : public Record {
   Atomic<State> state_{State::kOpen};
 
  public:
-  uint32_t opened_as;
+  uint32_t opened_as = 0;
 
  protected:
   // Taken under the records lock of the owner, or of no thread; the records locks of children are taken under it.
@@ -95,6 +99,7 @@ class ScopeRecord : public Record {
     void (*request_shutdown)(ScopeRecord& scope, const CancelCause& cause) noexcept;
     bool (*shut_down_some)(ScopeRecord& scope, int max) noexcept;
     CancelCause (*cause_for)(const ScopeRecord& scope, Asker asker) noexcept = nullptr;  // where it has children
+    ThreadBlock& (*make_branch)(ScopeRecord& scope, BranchSeed& seed) noexcept = nullptr;  // of an All
     void (*register_child)(ScopeRecord& scope, ThreadBlock& child) noexcept;
     void (*for_each_child)(ScopeRecord& scope, void (*visit)(ThreadBlock& child, void* argument),
                            void* argument) noexcept;
@@ -124,6 +129,14 @@ class ScopeRecord : public Record {
 
  private:
   const Operations& operations_;
+};
+
+// A branch of an All that has not begun: what it takes to make a thread of it. It stands for the thread in run queues.
+// (all_scope.h)
+struct BranchSeed {
+  ScopeRecord* scope;
+  PromiseBase* root;
+  uint64_t id;
 };
 
 }  // namespace weft::internal

@@ -20,6 +20,8 @@ class ThreadState {
     inline bool requested() const noexcept;
     inline bool watched() const noexcept;
     inline bool unregistered() const noexcept;
+    // It runs, its scope knows it, and nobody has asked it for anything since it was made.
+    inline bool untouched() const noexcept;
     // It does not run, and will see what is written into the word before it does.
     inline bool asleep() const noexcept;
     inline Phase phase() const noexcept;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
+#include "lib/base/list.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
 #include "lib/driver/request_facts.h"

@@ -2,6 +2,8 @@
 // task is. Method: as in executor_test.cc.
 #include <gtest/gtest.h>
 
+#include <exception>
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -11,6 +13,9 @@
 #include "tests/support/on_both.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
+#include "weft/executor/std_future.h"
+#include "weft/executor/thread_pool_executor.h"
 #include "weft/outcome.h"
 #include "weft/task.h"
 #include "weft/time.h"
@@ -73,6 +78,39 @@ TEST_P(ExecutorThrowTest, InvokeAnyThrowsTheFirstFailureIfAllFail) {
     EXPECT_TRUE(refused);
     co_await executor.Close();
   });
+}
+
+// ---- std::future.
+
+TEST(StdFutureTest, AFutureBecomesAStdFutureOfTheSameOutcome) {
+  Promise<int> value, status, exception;
+  Promise<void> nothing;
+  std::future<int> of_value = ToStdFuture(value.future());
+  std::future<int> of_status = ToStdFuture(status.future());
+  std::future<int> of_exception = ToStdFuture(exception.future());
+  std::future<void> of_nothing = ToStdFuture(nothing.future());
+  value.SetValue(3);
+  status.SetStatus(absl::DataLossError("gone"));
+  exception.SetException(std::make_exception_ptr(std::logic_error("thrown")));
+  nothing.SetValue();
+  EXPECT_EQ(of_value.get(), 3);
+  try {
+    of_status.get();
+    ADD_FAILURE() << "no failure";
+  } catch (const StatusError& error) {
+    EXPECT_EQ(error.status(), absl::DataLossError("gone"));
+  }
+  EXPECT_THROW(of_exception.get(), std::logic_error);
+  of_nothing.get();
+}
+
+TEST(StdFutureTest, AStdFutureThatThrowsFailsItsFuture) {
+  ThreadPoolExecutor pool(1);
+  std::promise<int> promise;
+  const Future<int> ours = FromStdFuture(pool, promise.get_future());
+  promise.set_exception(std::make_exception_ptr(std::logic_error("thrown")));
+  EXPECT_THROW(ours.GetBlocking(), std::logic_error);
+  pool.CloseBlocking();
 }
 
 }  // namespace

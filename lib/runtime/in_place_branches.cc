@@ -28,7 +28,8 @@ inline void Succeed(ThreadBlock& ended, const BranchSeed& seed) noexcept {
 }  // namespace
 
 // ---- The usual case: a branch has run in its owner's place, and has succeeded; the next one is where it was put, or
-// there is none and the owner goes on. EndThread() does the same for all cases.
+// there is none and the owner goes on. EndThread() does the same for all cases; with it alone fib(30) by All takes 36 %
+// more instructions. (BM_FibAll of benchmarks/fork_join_benchmark.cc on one carrier, counted by callgrind, 2026-11-27)
 
 std::coroutine_handle<> EndRootFrame(ThreadBlock& thread) noexcept { return Carrier::Current()->EndFrame(thread); }
 

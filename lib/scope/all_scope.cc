@@ -75,7 +75,8 @@ std::coroutine_handle<> AllScope::BeginShut(AllScope& scope, BranchPlace* branch
   return CallingCarrier().BeginBranches(*scope.owner, scope, branches->block, count, branch);
 }
 
-// The same, for the case that nothing special happens.
+// The same, for the case that nothing special happens. With Begin() instead, fib(30) by All takes 13 % more
+// instructions. (in_place_branches.cc says how it was counted)
 std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase& first, PromiseBase& second,
                                            AwaitingFrame awaiting) noexcept {
   CallingCarrier carrier;

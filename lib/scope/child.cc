@@ -48,7 +48,7 @@ void ChildBase::OnEnd(Ending ending) noexcept {
   auto& scope = static_cast<ScopeBase&>(*home);
   if (!state.Observe().unregistered() || !scope.quiet_ || scope.shut()) return scope.ChildEnded(*this, ending);
   // Its scope does not list it, and nothing follows from its success. With ChildEnded() instead, fib(30) by Fork takes
-  // 2.2 % more instructions. (in_place_joins.cc says how it was counted)
+  // 2.2 % more instructions. (in_place_branches.cc says how it was counted)
   Publish(Completion::kSuccess);
   if (holds_) return LeaveUnknown();
   LeaveEmpty();

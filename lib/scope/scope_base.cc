@@ -69,7 +69,7 @@ inline void ScopeBase::PlaceChild(ChildBase& child, uint64_t round, uint64_t id)
 }
 
 // The usual case: the owner forks, and nothing prevents it. StartChildChecked() does the same for all cases; with it
-// alone fib(30) by Fork takes 7.9 % more instructions. (in_place_joins.cc says how it was counted)
+// alone fib(30) by Fork takes 7.9 % more instructions. (in_place_branches.cc says how it was counted)
 void ScopeBase::StartChild(ChildBase& child) {
   CallingCarrier carrier;
   ThreadBlock& self = *owner;

@@ -37,6 +37,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "lib/base/list.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/wait_node.h"

@@ -32,7 +32,7 @@ class BindingNode;
 class OpenedScope : public ScopeRecord {
  protected:
   // The constructors from here to ScopeBase's are one function: by calls fib(30) by Fork takes 2 % more instructions.
-  // (in_place_joins.cc says how it was counted)
+  // (in_place_branches.cc says how it was counted)
   [[gnu::always_inline]] OpenedScope(const Operations& operations, const ScopeOptions& options)
       : ScopeRecord(&RequireThread("opening a StructuredTaskScope"), operations),
         name_(options.name),

@@ -66,7 +66,7 @@ std::coroutine_handle<> InPlaceBranches::EndObservedBranch(ThreadBlock& branch) 
 // takes over the control block of the one that has ended, if that was quiet. (all_scope.h)
 template <bool kObserved>
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceBranches::BeginNextBranch(ThreadBlock& ended,
-                                                                                    ScopeRecord& scope) noexcept {
+                                                                                       ScopeRecord& scope) noexcept {
   if (!MayBeginInPlace(scope.children.local())) [[unlikely]]
     return CloseJoinAfter(ended, scope);
   Queued* const taken = queue.deque.Pop();
@@ -98,7 +98,7 @@ std::coroutine_handle<> InPlaceBranches::BeginTakenBranch(ThreadBlock& ended, Qu
 // Like CloseJoin(), CompleteJoin() and ResumeOwner(), for the scope of an All, which closes with its join.
 template <bool kObserved>
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceBranches::GoOnAfterBranch(ThreadBlock& ended,
-                                                                                    ScopeRecord& scope) noexcept {
+                                                                                       ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   if (!scope.children.Drained() || owner.records.load(std::memory_order_relaxed) != &scope) [[unlikely]]
     return CloseJoinAfter(ended, scope);
@@ -118,7 +118,7 @@ template <bool kObserved>
 }
 
 [[gnu::noinline]] std::coroutine_handle<> InPlaceBranches::CloseJoinAfter(ThreadBlock& ended,
-                                                                       ScopeRecord& scope) noexcept {
+                                                                          ScopeRecord& scope) noexcept {
   CarrierCounters::Add(counters.ended);
   ended.state.End();
   return CloseJoin(scope);

@@ -67,7 +67,7 @@ inline bool InPlaceBranches::EnterJoinOf(ThreadBlock& owner, AwaitingFrame await
 
 template <class BranchAt>
 std::coroutine_handle<> InPlaceBranches::BeginBranches(ThreadBlock& owner, ScopeRecord& scope, ThreadBlock& first,
-                                                    int32_t count, BranchAt branch) noexcept {
+                                                       int32_t count, BranchAt branch) noexcept {
   EnterJoin(owner);
   if (observed.on()) observed.Unmount(owner);
   const bool in_place = MayBeginInPlace(/*own=*/0) && !scope.shut();
@@ -86,9 +86,9 @@ std::coroutine_handle<> InPlaceBranches::BeginBranches(ThreadBlock& owner, Scope
 }
 
 [[gnu::always_inline]] inline std::coroutine_handle<> InPlaceBranches::BeginTwoBranches(ThreadBlock& owner,
-                                                                                     ScopeRecord& scope,
-                                                                                     ThreadBlock& first,
-                                                                                     BranchSeed& second) noexcept {
+                                                                                        ScopeRecord& scope,
+                                                                                        ThreadBlock& first,
+                                                                                        BranchSeed& second) noexcept {
   owner.wait.store(&kJoinWait, std::memory_order_relaxed);
   // The look that may be part of the first may shut the scope.
   if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]]

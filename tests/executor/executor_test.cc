@@ -452,7 +452,12 @@ TEST_P(ExecutorTest, ThreadsAreLikeThoseOfTheFactory) {
       Future<std::string> name = executor.Submit([] { return std::string(VirtualThread::Current().name()); });
       EXPECT_EQ(co_await name.Get(), "job-" + std::to_string(i));
     }
-    executor.Submit([] { return absl::DataLossError("gone"); });
+    Event dropped;  // the future is, before the task ends
+    executor.Submit([&dropped]() -> Task<absl::Status> {
+      co_await dropped.Wait();
+      co_return absl::DataLossError("gone");
+    });
+    dropped.Set();
     co_await executor.Close();
     EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
   });

@@ -32,8 +32,9 @@
 // Runtime. Virtual threads run on the runtime of whoever made the executor, or on the default runtime if that was an OS
 // thread, or on one that is given. The end of the runtime asks the tasks to end. A Submit() after that is not allowed.
 //
-// Failures are the futures' (future.h). If a task fails that nobody holds the future of, the failure goes to
-// RuntimeOptions::on_uncaught_failure.
+// Failures are the futures' (future.h). If a task fails that nobody holds the future of when it ends, the failure goes
+// to RuntimeOptions::on_uncaught_failure. If the future is dropped later, without a look at it, nobody is told, like in
+// Java.
 //
 // Memory ordering: what came before Submit() happens before the task. What the tasks did happens before what follows
 // AwaitTermination(), if it returns true, and Close().

@@ -140,11 +140,11 @@ TEST_P(ExecutorTest, OsThreadsSubmitAndGet) {
 TEST_P(ExecutorTest, CloseWaitsForAllAndLaterTasksAreRefused) {
   Everywhere([]() -> Task<void> {
     VirtualThreadPerTaskExecutor executor;
-    int ended = 0;
+    std::atomic<int> ended{0};
     for (int i = 0; i < 5; ++i) {
       executor.Submit([&ended, i]() -> Task<void> {
         co_await Sleep(absl::Microseconds(i));
-        co_await Shield([](int& count) -> Task<void> {
+        co_await Shield([](std::atomic<int>& count) -> Task<void> {
           ++count;
           co_return;
         }(ended));

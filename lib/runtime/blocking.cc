@@ -17,12 +17,6 @@
 #include "weft/internal/wait.h"
 
 namespace weft::internal {
-namespace {
-
-// Whose call runs on this OS thread. initial-exec: like current_carrier.
-[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadBlock* calls_for = nullptr;
-
-}  // namespace
 
 const WaitKind BlockingCall::kWait = {ParkReason::kBlocking, /*timed=*/false, &BlockingCall::Withdraw};
 
@@ -46,9 +40,9 @@ bool BlockingCall::Withdraw(ThreadBlock& thread) noexcept {
 void BlockingCall::Run(Job& job) noexcept {
   auto& call = static_cast<BlockingCall&>(job);
   ThreadBlock& thread = *call.thread_;
-  calls_for = &thread;
+  SetCallingThread(&thread);
   call.invoke_(call);
-  calls_for = nullptr;
+  SetCallingThread(nullptr);
   WEFT_CHECK(!thread.runtime().inherited())
       << "the function of weft::Blocking() returns in a child of fork(), where " << ThreadLabel(thread)
       << ", which waits for it, does not go on; there, it may call exec() or _exit()";
@@ -73,16 +67,6 @@ absl::Status BlockingCall::WhyNotCalled() const {
   absl::Status status = absl::ResourceExhaustedError(why.message());
   why.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
   return status;
-}
-
-// A host that runs carriers on this OS thread lets them run meanwhile.
-ThreadBlock* CallingThread() noexcept {
-  ThreadBlock* const thread = calls_for;
-  if (thread == nullptr) return nullptr;
-  calls_for = nullptr;
-  thread->runtime().host->YieldInJob();
-  calls_for = thread;
-  return thread;
 }
 
 }  // namespace weft::internal

@@ -20,8 +20,26 @@
 #include "weft/internal/wait.h"
 
 namespace weft::internal {
+namespace {
+
+// Whose call runs on this OS thread. initial-exec: like current_carrier.
+[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadBlock* calls_for = nullptr;
+
+}  // namespace
 
 const void* CurrentCarrier() noexcept { return Carrier::Current(); }
+
+void SetCallingThread(ThreadBlock* thread) noexcept { calls_for = thread; }
+
+// A host that runs carriers on this OS thread lets them run meanwhile.
+ThreadBlock* CallingThread() noexcept {
+  ThreadBlock* const thread = calls_for;
+  if (thread == nullptr) return nullptr;
+  calls_for = nullptr;
+  thread->runtime().host->YieldInJob();
+  calls_for = thread;
+  return thread;
+}
 
 WithoutCurrentThread::WithoutCurrentThread() noexcept
     : current_(Carrier::Current() == nullptr ? nullptr : std::exchange(Carrier::Current()->current, nullptr)) {}

@@ -29,8 +29,9 @@ struct TimerNode;
 
 // The carrier that the caller is on, or null. Only for comparison.
 const void* CurrentCarrier() noexcept;
-// The virtual thread whose Blocking() has called what runs on this OS thread, or null. It is parked. (blocking.cc)
+// The virtual thread whose Blocking() has called what runs on this OS thread, or null. It is parked.
 ThreadBlock* CallingThread() noexcept;
+void SetCallingThread(ThreadBlock* thread) noexcept;
 // While it lives, there is no current thread on this OS thread. For user code that a carrier calls on behalf of no
 // thread.
 class WithoutCurrentThread {

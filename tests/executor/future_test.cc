@@ -230,7 +230,7 @@ TEST(FutureDeathTest, AFutureThatIsNoneIsACheck) {
   EXPECT_DEATH(static_cast<void>(Future<int>().IsDone()), "a Future that was moved from");
   Promise<int> promise;
   const Promise<int> taken = std::move(promise);
-  EXPECT_DEATH(static_cast<void>(promise.future()), "a Promise that was moved from");  // NOLINT
+  EXPECT_DEATH(static_cast<void>(promise.future()), "a Promise that was moved from");
 }
 
 // ---- Values.
@@ -242,7 +242,7 @@ TEST_P(FutureTest, AValueThatCannotBeCopiedIsMovedOut) {
     promise.SetValue(std::make_unique<int>(3));
     const std::unique_ptr<int> value = co_await std::move(future).Get();
     EXPECT_EQ(*value, 3);
-    EXPECT_FALSE(future.IsValid());  // NOLINT: what was moved from is no future
+    EXPECT_FALSE(future.IsValid());  // it was moved from
   });
 }
 

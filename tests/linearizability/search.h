@@ -124,6 +124,8 @@ class Search {
 
   explicit Search(const std::vector<Operation>& history) : history_(history), phases_(history.size(), kNotBegun) {}
 
+  bool IsOwn(size_t i) const { return history_[i].end == Operation::End::kUnknown; }
+
   // The next point of a call lies between these two.
   int64_t Earliest(size_t i) const {
     const Operation& of = history_[i];
@@ -140,16 +142,19 @@ class Search {
     bool all = true;
     for (size_t i = 0; i < history_.size(); ++i) {
       if (phases_[i] == kDone) continue;
-      all = all && history_[i].end == Operation::End::kUnknown;
+      all = all && IsOwn(i);
       deadline = std::min(deadline, Latest(i));
     }
     if (all) return true;
     if (!failed_.empty() && failed_.contains(std::pair(phases_, model))) return false;
-    for (size_t i = 0; i < history_.size(); ++i) {
-      if (phases_[i] == kDone || Earliest(i) > deadline) continue;
-      const char before = phases_[i];
-      if (before == kNotBegun ? TryBegin(i, model) : TryEnd(i, model)) return true;
-      phases_[i] = before;
+    // What need not have happened comes last: mostly it is not needed yet.
+    for (const bool own : {false, true}) {
+      for (size_t i = 0; i < history_.size(); ++i) {
+        if (phases_[i] == kDone || IsOwn(i) != own || Earliest(i) > deadline) continue;
+        const char before = phases_[i];
+        if (before == kNotBegun ? TryBegin(i, model) : TryEnd(i, model)) return true;
+        phases_[i] = before;
+      }
     }
     failed_.emplace(phases_, model);
     return false;

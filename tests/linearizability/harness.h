@@ -315,8 +315,8 @@ class Run : private ext::SchedulingObserver {
 
 inline constexpr int kScenarios = 1000;
 
-// How many schedules of each scenario are tried: WEFT_LINEARIZABILITY_SCHEDULES, 100 in the configuration opt (.bazelrc),
-// and 1,000 for tools/prove.
+// How many schedules of each scenario are tried: WEFT_LINEARIZABILITY_SCHEDULES. That is 100 in the configuration opt
+// (.bazelrc), and 1,000 for tools/prove.
 inline uint64_t SchedulesPerScenario() {
   uint64_t schedules = 10;
   if (const char* text = std::getenv("WEFT_LINEARIZABILITY_SCHEDULES")) {

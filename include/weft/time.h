@@ -21,6 +21,7 @@
 #include "weft/internal/promise.h"
 #include "weft/internal/timer_node.h"
 #include "weft/internal/wait.h"
+#include "weft/internal/wait_node.h"
 
 namespace weft {
 
@@ -62,6 +63,7 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
     Start({frame.promise(), where});
   }
   void await_resume() const noexcept {}
+  SelectPart ForSelect() noexcept { return {this, &kSelect}; }
 
  private:
   void Start(AwaitingFrame frame) noexcept;
@@ -69,9 +71,10 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   static bool Withdraw(ThreadBlock& thread) noexcept;
 
   static const WaitKind kWait;
+  static const SelectableWait<ThreadBlock> kSelect;
 
   struct Timer : TimerNode {
-    ThreadBlock* thread = nullptr;
+    WaitNode* waiter = nullptr;  // the thread, or a case of its Select()
   };
   absl::Duration duration_;
   Timer timer_;

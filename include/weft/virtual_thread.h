@@ -158,10 +158,12 @@ class [[nodiscard("co_await the join")]] JoinAwaiter : public GivesWhenAwaited<a
     return Suspend({frame.promise(), where});
   }
   absl::Status await_resume() const { return joined_->Outcome(); }
+  SelectPart ForSelect() const noexcept { return {joined_, &kSelect}; }
 
  private:
   bool Suspend(AwaitingFrame frame) const noexcept;
   static const WaitKind kWait;
+  static const SelectableWait<ThreadBlock> kSelect;
 
   ThreadIdentity* const joined_;
 };

@@ -13,6 +13,7 @@
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/thread/selectable_wait.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/check.h"
@@ -25,6 +26,17 @@ namespace weft::internal {
 const WaitKind FutureBase::kWait = {ParkReason::kFuture, /*timed=*/false, &Waiters::Withdraw};
 
 FutureBase::~FutureBase() = default;
+
+constinit const SelectableWait<ThreadBlock> FutureBase::kSelect = {
+    .lock = [](void* future) noexcept { return &static_cast<FutureBase*>(future)->waiters_.lock; },
+    .take = [](void* future) noexcept { return SelectTaken{.taken = static_cast<FutureBase*>(future)->done()}; },
+    .finish = nullptr,
+    .add = [](void* future,
+              WaitCase<ThreadBlock>& node) noexcept { static_cast<FutureBase*>(future)->waiters_.Add(node); },
+    .after_add = nullptr,
+    .take_back = [](void* future,
+                    WaitCase<ThreadBlock>& node) noexcept { static_cast<FutureBase*>(future)->TakeBack(node); },
+};
 
 bool FutureBase::Suspend(AwaitingFrame frame) noexcept {
   return WaitIn(waiters_, frame, kWait, [this] { return word_.done(); });

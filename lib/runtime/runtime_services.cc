@@ -86,6 +86,8 @@ void EndCounted(ScopeRecord& scope) noexcept {
   }
 }
 
+uint32_t Choose(uint32_t count) noexcept { return Carrier::Current()->runtime.Choose(count); }
+
 // Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
 void MakeRunnable(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();

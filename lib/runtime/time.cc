@@ -2,6 +2,7 @@
 
 #include "absl/time/time.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/thread/selectable_wait.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/internal/thread_block.h"
@@ -11,15 +12,42 @@ namespace weft::internal {
 
 const WaitKind SleepAwaiter::kWait = {ParkReason::kSleep, /*timed=*/true, &SleepAwaiter::Withdraw};
 
+// One that is over in no time is there at once. The timer has no lock; it claims the wait when it fires, and the wait may
+// be over by then: so whoever takes it back waits for the end of a fire that is under way.
+constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
+    .lock = nullptr,
+    .take = [](void* sleep) noexcept {
+      return SelectTaken{.taken = static_cast<SleepAwaiter*>(sleep)->duration_ <= absl::ZeroDuration()};
+    },
+    .finish = nullptr,
+    .add = [](void*, WaitCase<ThreadBlock>&) noexcept {},
+    .after_add =
+        [](void* of, WaitCase<ThreadBlock>& node) noexcept {
+          auto& sleep = *static_cast<SleepAwaiter*>(of);
+          sleep.timer_.waiter = &node;
+          sleep.timer_.cancel_waits = true;
+          sleep.timer_.fire = [](TimerNode* fired) noexcept {
+            auto& fired_case = static_cast<WaitCase<ThreadBlock>&>(*static_cast<Timer*>(fired)->waiter);
+            if (fired_case.wait.Claim(fired_case.number)) Wake(fired_case.wait.thread);
+          };
+          ArmTimer(sleep.timer_, DeadlineAfter(RuntimeNow(), sleep.duration_));
+        },
+    .take_back =
+        [](void* of, WaitCase<ThreadBlock>&) noexcept {
+          Timer& timer = static_cast<SleepAwaiter*>(of)->timer_;
+          timer.wheel->Cancel(timer);
+        },
+};
+
 void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, &timer_)) return;
   if (duration_ <= absl::ZeroDuration()) return YieldInstead();
-  timer_.thread = CurrentThread();
+  timer_.waiter = CurrentThread();
   timer_.fire = &Fire;
   ArmTimer(timer_, DeadlineAfter(RuntimeNow(), duration_));
 }
 
-void SleepAwaiter::Fire(TimerNode* node) noexcept { Wake(*static_cast<Timer*>(node)->thread); }
+void SleepAwaiter::Fire(TimerNode* node) noexcept { Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(node)->waiter)); }
 
 bool SleepAwaiter::Withdraw(ThreadBlock& thread) noexcept {
   auto* timer = static_cast<Timer*>(thread.waiting_on);

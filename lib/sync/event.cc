@@ -7,14 +7,27 @@
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/thread/selectable_wait.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 
 namespace weft {
 
 using internal::ParkReason;
+using SelectNode = internal::WaitCase<internal::ThreadBlock>;
 
 const internal::WaitKind Event::kWait = {ParkReason::kEvent, /*timed=*/false, &internal::Waiters::Withdraw};
+
+constinit const internal::SelectableWait<internal::ThreadBlock> Event::kSelect = {
+    .lock = [](void* event) noexcept { return &static_cast<Event*>(event)->waiters_.lock; },
+    .take = [](void* event) noexcept {
+      return internal::SelectTaken{.taken = static_cast<Event*>(event)->set_.load(std::memory_order_relaxed)};
+    },
+    .finish = nullptr,
+    .add = [](void* event, SelectNode& node) noexcept { static_cast<Event*>(event)->waiters_.Add(node); },
+    .after_add = nullptr,
+    .take_back = [](void* event, SelectNode& node) noexcept { static_cast<Event*>(event)->waiters_.TakeBack(node); },
+};
 
 Event::~Event() {
   {

@@ -11,11 +11,14 @@
 #include "lib/cancel/press.h"
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/selectable_wait.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 
 namespace weft {
+
+using SelectNode = internal::WaitCase<internal::ThreadBlock>;
 
 const internal::WaitKind Mutex::kWait = {
     internal::ParkReason::kMutex, /*timed=*/false, &Mutex::Withdraw, /*cancel_wins=*/false, /*for_children=*/false,
@@ -23,6 +26,27 @@ const internal::WaitKind Mutex::kWait = {
       auto& mutex = *static_cast<Mutex*>(thread.waiting_on);
       return absl::StrCat(", held by ", internal::ThreadLabel(mutex.holder_.holder().id));
     }};
+
+constinit const internal::SelectableWait<internal::ThreadBlock> Mutex::kSelect = {
+    .lock = [](void* mutex) noexcept { return &static_cast<Mutex*>(mutex)->waiters_.lock; },
+    .take = [](void* mutex) noexcept {
+      return internal::SelectTaken{.taken = static_cast<Mutex*>(mutex)->TakeLocked()};
+    },
+    .finish = nullptr,
+    .add =
+        [](void* mutex, SelectNode& node) noexcept {
+          static_cast<Mutex*>(mutex)->WantLocked();
+          static_cast<Mutex*>(mutex)->waiters_.Add(node);
+        },
+    .after_add = [](void* mutex, SelectNode&) noexcept { static_cast<Mutex*>(mutex)->PressHolder(); },
+    .take_back =
+        [](void* of, SelectNode& node) noexcept {
+          Mutex& mutex = *static_cast<Mutex*>(of);
+          mutex.waiters_.TakeBack(node);
+          std::lock_guard guard(mutex.waiters_.lock);
+          mutex.EndWantedIfNobodyWaits();
+        },
+};
 
 Mutex::~Mutex() {
   std::lock_guard guard(waiters_.lock);
@@ -55,13 +79,30 @@ bool Mutex::Suspend(internal::AwaitingFrame frame) noexcept {
   uint32_t scopes_opened = 0;
   const bool suspended = internal::WaitIn(waiters_, this, frame, kWait, [&] {
     if (TakeLocked()) return true;
-    if (!std::exchange(wanted_, true)) internal::TheWantedLocks().Add(holder_);
+    WantLocked();
     holder = holder_.holder();
     scopes_opened = holder_.scopes_opened();
     return false;
   });
   if (holder.address != nullptr) internal::PressHolder(holder, scopes_opened);
   return suspended;
+}
+
+// Under the lock: a thread is about to wait.
+void Mutex::WantLocked() noexcept {
+  if (!std::exchange(wanted_, true)) internal::TheWantedLocks().Add(holder_);
+}
+
+// Of a select that waits for it, as Suspend() does. The mutex may have another holder by now; then that is pressed.
+void Mutex::PressHolder() noexcept {
+  internal::ThreadKey holder;
+  uint32_t scopes_opened = 0;
+  {
+    std::lock_guard guard(waiters_.lock);
+    holder = holder_.holder();
+    scopes_opened = holder_.scopes_opened();
+  }
+  if (holder.address != nullptr) internal::PressHolder(holder, scopes_opened);
 }
 
 // Under the lock.

@@ -11,11 +11,14 @@
 #include "lib/cancel/press.h"
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/selectable_wait.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 
 namespace weft {
+
+using SelectNode = internal::WaitCase<internal::ThreadBlock>;
 
 const internal::WaitKind Semaphore::kWait = {
     internal::ParkReason::kSemaphore, /*timed=*/false, &Semaphore::Withdraw, /*cancel_wins=*/false,
@@ -28,6 +31,19 @@ const internal::WaitKind Semaphore::kWait = {
                               : absl::StrCat(", all ", semaphore.permits_, " permits held, the last one by "),
                           internal::ThreadLabel(semaphore.last_taker_));
     }};
+
+constinit const internal::SelectableWait<internal::ThreadBlock> Semaphore::kSelect = {
+    .lock = [](void* semaphore) noexcept { return &static_cast<Semaphore*>(semaphore)->waiters_.lock; },
+    .take = [](void* semaphore) noexcept {
+      return internal::SelectTaken{.taken =
+                                       static_cast<Semaphore*>(semaphore)->TakeLocked(internal::CurrentThreadId())};
+    },
+    .finish = nullptr,
+    .add = [](void* semaphore, SelectNode& node) noexcept { static_cast<Semaphore*>(semaphore)->waiters_.Add(node); },
+    .after_add = nullptr,
+    .take_back = [](void* semaphore,
+                    SelectNode& node) noexcept { static_cast<Semaphore*>(semaphore)->waiters_.TakeBack(node); },
+};
 
 Semaphore::Semaphore(int64_t permits) : permits_(permits), available_(permits), last_taker_(0) {
   WEFT_CHECK(permits >= 0) << "a Semaphore of " << permits << " permits; it needs 0 or more";

@@ -60,6 +60,9 @@ class OutsideCall {
 // has no handler, or the caller is on no carrier.
 bool TellUncaughtHandler(const char* where, const absl::Status& status, const std::exception_ptr& exception) noexcept;
 
+// One of 0 .. count-1, by chance; in a simulation the seed decides. The caller is a carrier.
+uint32_t Choose(uint32_t count) noexcept;
+
 // ---- Threads.
 
 // Puts a thread that the caller owns into a run queue: this carrier's, or the inject queue.

@@ -23,6 +23,9 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kPark: return "VirtualThread::Park";
     case ParkReason::kFuture: return "Future::Get";
     case ParkReason::kExecutorPlace: return "BoundedExecutor::SubmitWhenFree";
+    case ParkReason::kChannelSend: return "Channel::Send";
+    case ParkReason::kChannelReceive: return "Channel::Receive";
+    case ParkReason::kSelect: return "Select";
   }
   return "an unknown wait";
 }

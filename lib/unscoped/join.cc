@@ -10,6 +10,7 @@
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/thread/selectable_wait.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -40,6 +41,21 @@ constinit const WaitKind JoinAwaiter::kWait = {
             return joined == nullptr ? std::string() : absl::StrCat(", of ", ThreadLabel(*joined));
           });
         },
+};
+
+constinit const SelectableWait<ThreadBlock> JoinAwaiter::kSelect = {
+    .lock = [](void* joined) noexcept { return &static_cast<ThreadIdentity*>(joined)->joiners.lock; },
+    .take = [](void* joined) noexcept {
+      return SelectTaken{.taken = static_cast<ThreadIdentity*>(joined)->ended()};
+    },
+    .finish = nullptr,
+    .add = [](void* joined,
+              WaitCase<ThreadBlock>& node) noexcept { static_cast<ThreadIdentity*>(joined)->joiners.Add(node); },
+    .after_add = nullptr,
+    .take_back = [](void* joined,
+                    WaitCase<ThreadBlock>& node) noexcept {
+      static_cast<ThreadIdentity*>(joined)->joiners.TakeBack(node);
+    },
 };
 
 bool JoinAwaiter::Suspend(AwaitingFrame frame) const noexcept {

@@ -60,6 +60,7 @@
 #include "weft/internal/status_traits.h"
 #include "weft/internal/task_run.h"
 #include "weft/internal/wait.h"
+#include "weft/internal/wait_node.h"
 #include "weft/task.h"
 
 namespace weft {
@@ -218,6 +219,7 @@ class [[nodiscard("co_await it")]] FutureAwaiter : public GivesWhenAwaited<Resul
       return state().TryTake(give_up_);
     }
   }
+  SelectPart ForSelect() const noexcept { return {static_cast<FutureBase*>(&state()), &FutureBase::kSelect}; }
 
  private:
   FutureState<T>& state() const noexcept { return FutureAccess::State(future_); }

@@ -71,6 +71,7 @@ class FutureBase {
   // One case of a wait for several. False: it is done, and nothing was added.
   [[nodiscard]] bool AddCase(WaitCase<ThreadBlock>& a_case) noexcept;
   void TakeBack(WaitCase<ThreadBlock>& a_case) noexcept;
+  static const SelectableWait<ThreadBlock> kSelect;  // of a FutureBase
   // An OS thread; on a carrier it is a CHECK. False: the time was up.
   bool AwaitBlocking(const char* what, absl::Duration timeout = absl::InfiniteDuration()) noexcept;
   // Asks the work to end. What there is no work for is done by this, and cancelled. Idempotent.

@@ -32,6 +32,9 @@ enum class ParkReason : uint8_t {
   kPark,
   kFuture,
   kExecutorPlace,
+  kChannelSend,
+  kChannelReceive,
+  kSelect,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;
 

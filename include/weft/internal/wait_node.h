@@ -23,6 +23,7 @@ struct WaitNode : ListNode<QueueTag> {
     kThread,         // a thread; if it waits, it is queued
     kGrantedThread,  // a thread that was granted what it waited for last, or waits to be woken for it
     kCase,           // a WaitCase
+    kOsThread,       // an OS thread in a ...Blocking() (channel/channel_state.h)
   };
 
   explicit WaitNode(State initial = State::kThread) noexcept : wait_state(initial) {}
@@ -34,6 +35,16 @@ using WaitNodes = List<WaitNode, QueueTag>;
 
 template <class Thread>
 struct WaitCase;
+template <class Thread>
+struct SelectableWait;
+
+// A wait that Select() can make one of its cases. (channel/select_wait.h)
+template <class Thread>
+struct SelectPartOf {
+  void* waited_for = nullptr;
+  const SelectableWait<Thread>* how = nullptr;
+};
+using SelectPart = SelectPartOf<ThreadBlock>;
 
 // What is waited for has one of these. All functions are called under its lock, except where it says otherwise.
 template <class Thread>
@@ -48,8 +59,6 @@ struct WaitQueue {
   void GrantAll(WaitNodes& granted) noexcept;
   bool WithdrawLocked(Thread& thread) noexcept;
   bool TakeBack(WaitCase<Thread>& a_case) noexcept;  // takes the lock
-
- private:
   static bool Claim(WaitNode& node) noexcept;
 };
 

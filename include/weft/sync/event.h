@@ -94,6 +94,7 @@ class Event {
       return event_.Suspend({frame.promise(), where});
     }
     void await_resume() const noexcept {}
+    internal::SelectPart ForSelect() const noexcept { return {&event_, &kSelect}; }
 
    private:
     Event& event_;
@@ -107,6 +108,7 @@ class Event {
 
   bool Suspend(internal::AwaitingFrame frame) noexcept;
   static const internal::WaitKind kWait;
+  static const internal::SelectableWait<internal::ThreadBlock> kSelect;
 
   internal::Waiters waiters_;
   internal::Atomic<bool> set_{false};  // written under waiters_.lock. relaxed: read under it

@@ -80,6 +80,7 @@ class Mutex {
       return mutex_.Suspend({frame.promise(), where});
     }
     MutexGuard await_resume() const noexcept { return MutexGuard(&mutex_); }
+    internal::SelectPart ForSelect() const noexcept { return {&mutex_, &kSelect}; }
 
    private:
     Mutex& mutex_;
@@ -91,7 +92,10 @@ class Mutex {
   void Unlock() noexcept;
   void EndWantedIfNobodyWaits() noexcept;
   static bool Withdraw(internal::ThreadBlock& thread) noexcept;
+  void WantLocked() noexcept;
+  void PressHolder() noexcept;
   static const internal::WaitKind kWait;
+  static const internal::SelectableWait<internal::ThreadBlock> kSelect;
 
   internal::Waiters waiters_;
   // ---- Guarded by waiters_.lock.

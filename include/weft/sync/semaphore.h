@@ -86,6 +86,7 @@ class Semaphore {
       return semaphore_.Suspend({frame.promise(), where});
     }
     Permit await_resume() const noexcept { return Permit(&semaphore_); }
+    internal::SelectPart ForSelect() const noexcept { return {&semaphore_, &kSelect}; }
 
    private:
     Semaphore& semaphore_;
@@ -97,6 +98,7 @@ class Semaphore {
   void Release() noexcept;
   static bool Withdraw(internal::ThreadBlock& thread) noexcept;
   static const internal::WaitKind kWait;
+  static const internal::SelectableWait<internal::ThreadBlock> kSelect;
 
   internal::Waiters waiters_;
   const int64_t permits_;

@@ -1,0 +1,466 @@
+// Channel<T>: virtual threads, and OS threads, pass values to each other.
+//
+//   weft::Channel<Order> orders(64);
+//   ... if (!co_await orders.Send(std::move(order))) co_return;     // false: closed, and `order` is left as it was
+//   ... orders.Close();                                             // or Close(status): receivers see why
+//   while (std::optional<Order> order = co_await orders.Receive()) Handle(*order);   // empty: closed and drained
+//
+// Members: Send(), TrySend(), SendBlocking(); Receive(), ReceiveMany(), TryReceive(), ReceiveBlocking(); Close(),
+// IsClosed(), status(); size(), capacity(). Select() waits for several channels, and other things, at once (select.h).
+//
+//   Channel<T> c(0)            rendezvous: Send() waits until a receiver has the value
+//   Channel<T> c(n)            keeps up to n values; Send() waits while it is full
+//   Channel<T> c(kUnbounded)   keeps any number; Send() never waits
+//   Channel<T> c(kConflated)   keeps the newest value: one that nobody has received is replaced. Send() never waits
+//
+// Any number of threads may send and receive. Values are received in the order in which they were sent; senders that
+// wait are served in their order, and so are receivers. Nobody overtakes one who waits.
+//
+// Where a value is. A value is received, or still in the channel, or still with its sender, or destroyed with its
+// frame: exactly one of these, whoever is cancelled when. Send(std::move(value)) takes the value when it is certain
+// that it is sent. If it yields false or is cancelled, `value` is left as it was. So it must stay where it is until the
+// wait is over: to Fork a send, fork a closure which keeps the value. Send(value) keeps a copy meanwhile, and so does
+// every Send() of a T that is trivially copyable, such as a number or a pointer.
+//
+// Close() ends all waits: of receivers, which find nothing, and of senders, whose values stay with them. What the
+// channel keeps can still be received. The destructor destroys it.
+//
+// T is an object that can be moved. It needs no default constructor, and no copy. If its move may throw, each value is
+// moved to memory of its own by the Send(), and there is an allocation for each; then a value whose Send() fails is
+// moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. Otherwise T's move runs
+// under a lock of the channel, and so does, of a conflated one, the destructor of what is replaced: they must not use
+// the channel.
+//
+// Lifetime: the channel must outlive the calls to it; otherwise it is a CHECK. A thread that has received the last
+// value, or has seen that the channel is closed, may destroy it.
+// Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
+// before a Close() happens before what follows a call that sees it. What came before a Receive() happens before what
+// follows a Send() that waited for it.
+// Cancellation: Send(), Receive() and ReceiveMany() are checkpoints. A value that was sent is sent, and one that was
+// received is delivered.
+// Signal handlers must not call it; event.h says what to do instead.
+// Cost: a short lock and a move or two for each value; a Close() is O(threads that wait). Memory: n places from the
+// constructor on. An unbounded channel allocates in Send(), 64 places at a time, and frees them when they are empty.
+// Without memory Send() throws std::bad_alloc, and the value stays with the sender; where exceptions are off it is then
+// a CHECK. Nothing else allocates.
+#ifndef WEFT_CHANNEL_CHANNEL_H_
+#define WEFT_CHANNEL_CHANNEL_H_
+
+#include "weft/internal/compiler.h"
+
+#include <algorithm>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "weft/channel/channel_core.h"
+#include "weft/channel/element_ring.h"
+#include "weft/internal/frame_cache.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/wait.h"
+#include "weft/internal/wait_node.h"
+
+namespace weft {
+
+enum class ChannelKind : uint8_t { kUnbounded, kConflated };
+inline constexpr ChannelKind kUnbounded = ChannelKind::kUnbounded;
+inline constexpr ChannelKind kConflated = ChannelKind::kConflated;
+
+namespace internal {
+// What a Send() of an rvalue holds: the value, if that is as good as the original, or a reference to it.
+template <class T>
+using HeldToSend = std::conditional_t<std::is_trivially_copyable_v<T>, T, T&>;
+template <class T, class Held>
+class ChannelSendAwaiter;
+template <class T>
+class ChannelReceiveAwaiter;
+template <class T, class Into>
+class ChannelReceiveManyAwaiter;
+}  // namespace internal
+
+template <class T>
+class Channel {
+  static_assert(std::is_object_v<T> && !std::is_array_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
+                "the T of Channel<T> is an object that can be moved");
+  static_assert(std::is_nothrow_move_constructible_v<T> || std::is_move_assignable_v<T>,
+                "the T of Channel<T> has a move constructor that may throw, so it must be move-assignable too: a value "
+                "that cannot be sent is moved back");
+
+ public:
+  // `capacity` >= 0, in values; all places are allocated here. Without memory: std::bad_alloc, or a CHECK.
+  explicit Channel(int64_t capacity);
+  explicit Channel(ChannelKind kind);
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+  ~Channel() = default;  // a CHECK if a thread waits
+
+  // Waits until the value is sent: kept in the channel, or with a receiver. co_await it; yields a bool: false if the
+  // channel is closed, and then the value is left as it was.
+  internal::ChannelSendAwaiter<T, internal::HeldToSend<T>> Send(T&& value [[clang::lifetimebound]]) noexcept;
+  internal::ChannelSendAwaiter<T, T> Send(const T& value)
+    requires std::is_copy_constructible_v<T>;
+  // The same without waiting, also false if it would have to wait. Any thread may call it.
+  bool TrySend(T&& value);
+  bool TrySend(const T& value)
+    requires std::is_copy_constructible_v<T>
+  {
+    return TrySend(T(value));
+  }
+  // Send() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  bool SendBlocking(T&& value);
+  bool SendBlocking(const T& value)
+    requires std::is_copy_constructible_v<T>
+  {
+    return SendBlocking(T(value));
+  }
+
+  // Waits for a value. co_await it; yields a std::optional<T>: empty if the channel is closed and has been drained.
+  internal::ChannelReceiveAwaiter<T> Receive() noexcept;
+  // The same without waiting, also empty if it would have to wait. Any thread may call it.
+  std::optional<T> TryReceive();
+  // Receive() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  std::optional<T> ReceiveBlocking();
+  // Waits for a value, and receives with it as many as are there, up to the size of `into`, in their order. co_await
+  // it; yields how many there are, a size_t: 0 if the channel is closed and has been drained, or if `into` is empty.
+  internal::ChannelReceiveManyAwaiter<T, absl::Span<T>> ReceiveMany(absl::Span<T> into) noexcept
+    requires std::is_move_assignable_v<T>;
+  // The same for up to `max` values, which are put behind those that are in `into`.
+  internal::ChannelReceiveManyAwaiter<T, std::vector<T>&> ReceiveMany(std::vector<T>& into, size_t max) noexcept;
+
+  // No value can be sent from here on. `why` is for status(). True: the channel was open; later calls change nothing.
+  // Any thread may call it. Does not wait.
+  bool Close(absl::Status why = absl::OkStatus()) noexcept { return core_.Close(std::move(why)); }
+  bool IsClosed() noexcept { return core_.IsClosed(); }
+  // OK while it is open; then what it was closed with.
+  absl::Status status() noexcept { return core_.status(); }
+
+  // How many values are kept. The number may have changed by the time it is read.
+  size_t size() noexcept { return static_cast<size_t>(core_.size()); }
+  // How many can be kept at most; nothing if it is unbounded.
+  std::optional<size_t> capacity() const noexcept {
+    if (core_.capacity() == internal::ChannelCore::kUnbounded) return std::nullopt;
+    return static_cast<size_t>(core_.capacity());
+  }
+
+ private:
+  internal::ChannelCore core_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+// What a channel keeps in place of a T: moving it never throws.
+template <class T>
+inline constexpr bool kBoxed = !std::is_nothrow_move_constructible_v<T>;
+template <class T>
+using Element = std::conditional_t<kBoxed<T>, std::unique_ptr<T>, T>;
+
+template <class E>
+inline constexpr ElementType kElementType = {
+    .size = sizeof(E),
+    .alignment = alignof(E),
+    .move = [](void* to, void* from) noexcept { ::new (to) E(std::move(*static_cast<E*>(from))); },
+    .destroy = [](void* value) noexcept { static_cast<E*>(value)->~E(); },
+    .allocate = [](size_t bytes, size_t alignment) noexcept { return AllocateFrameNoThrow(bytes, alignment); },
+    .free = [](void* memory, size_t bytes, size_t alignment) noexcept { FreeFrame(memory, bytes, alignment); },
+};
+
+// Throws std::bad_alloc, or is a CHECK where exceptions are off. (channel.cc)
+[[noreturn, gnu::cold]] void ThrowChannelOutOfMemory();
+
+// A value on its way into a channel: its sender's, until it is sent. `Held` is T& or T.
+template <class T, class Held>
+class Sending : public ChannelParty<ThreadBlock> {
+ public:
+  Sending(ChannelCore& channel, Held source) noexcept(!std::is_same_v<Held, T> || !kBoxed<T>)
+      : ChannelParty<ThreadBlock>{&channel}, source_(std::forward<Held>(source)) {}
+  // Before Begin(). Not if it has begun: others know where it is.
+  Sending(Sending&& other) noexcept(!std::is_same_v<Held, T> || !kBoxed<T>)
+      : ChannelParty<ThreadBlock>{other.channel}, source_(std::forward<Held>(other.source_)) {}
+
+  ChannelCore& core() const noexcept { return *static_cast<ChannelCore*>(channel); }
+  void Begin() {
+    CheckInFrame(this);
+    if constexpr (kBoxed<T>) {
+      box_ = std::make_unique<T>(std::move(source_));
+      value = &box_;
+    } else {
+      value = std::addressof(source_);
+    }
+  }
+  // It is over: is it sent? If not, the value is where it was.
+  bool End() {
+    if (outcome == ChannelOutcome::kDone) [[likely]]
+      return true;
+    GiveBack();
+    if (outcome == ChannelOutcome::kNoMemory) [[unlikely]]
+      ThrowChannelOutOfMemory();
+    return false;
+  }
+  void GiveBack() {
+    if constexpr (kBoxed<T>) {
+      if (box_ != nullptr) source_ = std::move(*box_);
+    }
+  }
+
+ private:
+  Held source_;
+  [[no_unique_address]] std::conditional_t<kBoxed<T>, std::unique_ptr<T>, Nothing> box_;
+};
+
+template <class T, class Held>
+class [[nodiscard("co_await the send")]] ChannelSendAwaiter : public GivesWhenAwaited<bool> {
+ public:
+  using WeftAwaitable = void;
+  ChannelSendAwaiter(ChannelCore& channel, Held source) : sending_(channel, std::forward<Held>(source)) {}
+
+  bool await_ready() {
+    sending_.Begin();
+    if (!AtCheckpoint()) return false;
+    sending_.core().TrySend(sending_);
+    return sending_.outcome != ChannelOutcome::kPending;
+  }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
+    sending_.core().SuspendSend(sending_, {frame.promise(), where});
+  }
+  bool await_resume() { return sending_.End(); }
+
+  // For Select().
+  SelectPart ForSelect() {
+    sending_.Begin();
+    return {static_cast<ChannelParty<ThreadBlock>*>(&sending_), &ChannelCore::kSelectSend};
+  }
+  void NotSelected() { sending_.GiveBack(); }
+
+ private:
+  Sending<T, Held> sending_;
+};
+
+// Where a value arrives.
+template <class T>
+class Receiving : public ChannelParty<ThreadBlock> {
+ public:
+  explicit Receiving(ChannelCore& channel) noexcept : ChannelParty<ThreadBlock>{&channel} {}
+  Receiving(Receiving&& other) noexcept : ChannelParty<ThreadBlock>{other.channel} {}  // before Begin()
+  ~Receiving() {
+    if (outcome == ChannelOutcome::kDone) element_.~E();
+  }
+
+  ChannelCore& core() const noexcept { return *static_cast<ChannelCore*>(channel); }
+  void Begin() noexcept {
+    CheckInFrame(this);
+    value = &element_;
+  }
+  bool received() const noexcept { return outcome == ChannelOutcome::kDone; }
+  T&& Take() noexcept {
+    if constexpr (kBoxed<T>) {
+      return std::move(*element_);
+    } else {
+      return std::move(element_);
+    }
+  }
+  std::optional<T> End() {
+    if (!received()) return std::nullopt;
+    return std::optional<T>(Take());
+  }
+
+ private:
+  using E = Element<T>;
+  union {
+    E element_;
+  };
+};
+
+template <class T>
+class [[nodiscard("co_await the receive")]] ChannelReceiveAwaiter : public GivesWhenAwaited<std::optional<T>> {
+ public:
+  using WeftAwaitable = void;
+  explicit ChannelReceiveAwaiter(ChannelCore& channel) noexcept : receiving_(channel) {}
+
+  bool await_ready() noexcept {
+    receiving_.Begin();
+    if (!AtCheckpoint()) return false;
+    receiving_.core().TryReceive(receiving_);
+    return receiving_.outcome != ChannelOutcome::kPending;
+  }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
+    receiving_.core().SuspendReceive(receiving_, {frame.promise(), where});
+  }
+  std::optional<T> await_resume() { return receiving_.End(); }
+
+  // For Select().
+  SelectPart ForSelect() noexcept {
+    receiving_.Begin();
+    return {static_cast<ChannelParty<ThreadBlock>*>(&receiving_), &ChannelCore::kSelectReceive};
+  }
+
+ private:
+  Receiving<T> receiving_;
+};
+
+// Values between a channel and a span or a vector: as many as one look at the channel yields.
+template <class T>
+class ReceivedBatch {
+ public:
+  // If moving one to where it belongs may throw, the others are still in the channel.
+  static constexpr int64_t kMost =
+      kBoxed<T> || !std::is_nothrow_move_assignable_v<T> ? 1 : std::clamp<int64_t>(1024 / sizeof(T), 1, 32);
+
+  ReceivedBatch() noexcept {}
+  ReceivedBatch(const ReceivedBatch&) = delete;
+  ReceivedBatch& operator=(const ReceivedBatch&) = delete;
+  ~ReceivedBatch() { Clear(); }
+
+  int64_t Receive(ChannelCore& from, int64_t max) noexcept {
+    Clear();
+    return size_ = from.ReceiveSome(elements_, max < kMost ? max : kMost);
+  }
+  T&& Take(int64_t i) noexcept {
+    if constexpr (kBoxed<T>) {
+      return std::move(*elements_[i]);
+    } else {
+      return std::move(elements_[i]);
+    }
+  }
+
+ private:
+  using E = Element<T>;
+  void Clear() noexcept {
+    while (size_ > 0) elements_[--size_].~E();
+  }
+
+  int64_t size_ = 0;
+  union {
+    E elements_[kMost];
+  };
+};
+
+template <class T, class Into>
+class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public GivesWhenAwaited<size_t> {
+ public:
+  using WeftAwaitable = void;
+  ChannelReceiveManyAwaiter(ChannelCore& channel, Into into, size_t max) noexcept
+      : receiving_(channel), into_(into), max_(max) {}
+
+  bool await_ready() noexcept {
+    receiving_.Begin();
+    if (!AtCheckpoint()) return false;
+    if (max_ == 0) return true;
+    receiving_.core().TryReceive(receiving_);
+    return receiving_.outcome != ChannelOutcome::kPending;
+  }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
+    receiving_.core().SuspendReceive(receiving_, {frame.promise(), where});
+  }
+  size_t await_resume() {
+    if (!receiving_.received()) return 0;
+    size_t count = 0;
+    Put(count++, receiving_.Take());
+    ReceivedBatch<T> batch;
+    while (count < max_) {
+      const int64_t received = batch.Receive(receiving_.core(), static_cast<int64_t>(max_ - count));
+      if (received == 0) break;
+      for (int64_t i = 0; i < received; ++i) Put(count++, batch.Take(i));
+    }
+    return count;
+  }
+
+ private:
+  void Put(size_t index, T&& value) {
+    if constexpr (std::is_reference_v<Into>) {
+      static_cast<void>(index);
+      into_.push_back(std::move(value));
+    } else {
+      into_[index] = std::move(value);
+    }
+  }
+
+  Receiving<T> receiving_;
+  Into into_;
+  size_t max_;
+};
+
+}  // namespace internal
+
+template <class T>
+Channel<T>::Channel(int64_t capacity)
+    : core_(internal::kElementType<internal::Element<T>>, capacity, /*conflated=*/false) {}
+template <class T>
+Channel<T>::Channel(ChannelKind kind)
+    : core_(internal::kElementType<internal::Element<T>>,
+            kind == kUnbounded ? internal::ChannelCore::kUnbounded : 1, kind == kConflated) {}
+
+template <class T>
+internal::ChannelSendAwaiter<T, internal::HeldToSend<T>> Channel<T>::Send(T&& value) noexcept {
+  return {core_, static_cast<internal::HeldToSend<T>>(value)};
+}
+template <class T>
+internal::ChannelSendAwaiter<T, T> Channel<T>::Send(const T& value)
+  requires std::is_copy_constructible_v<T>
+{
+  return internal::ChannelSendAwaiter<T, T>(core_, T(value));
+}
+template <class T>
+bool Channel<T>::TrySend(T&& value) {
+  internal::Sending<T, T&> sending(core_, value);
+  sending.Begin();
+  core_.TrySend(sending);
+  return sending.End();
+}
+template <class T>
+bool Channel<T>::SendBlocking(T&& value) {
+  internal::Sending<T, T&> sending(core_, value);
+  sending.Begin();
+  core_.SendBlocking(sending);
+  return sending.End();
+}
+
+template <class T>
+internal::ChannelReceiveAwaiter<T> Channel<T>::Receive() noexcept {
+  return internal::ChannelReceiveAwaiter<T>(core_);
+}
+template <class T>
+std::optional<T> Channel<T>::TryReceive() {
+  internal::Receiving<T> receiving(core_);
+  receiving.Begin();
+  core_.TryReceive(receiving);
+  return receiving.End();
+}
+template <class T>
+std::optional<T> Channel<T>::ReceiveBlocking() {
+  internal::Receiving<T> receiving(core_);
+  receiving.Begin();
+  core_.ReceiveBlocking(receiving);
+  return receiving.End();
+}
+template <class T>
+internal::ChannelReceiveManyAwaiter<T, absl::Span<T>> Channel<T>::ReceiveMany(absl::Span<T> into) noexcept
+  requires std::is_move_assignable_v<T>
+{
+  return {core_, into, into.size()};
+}
+template <class T>
+internal::ChannelReceiveManyAwaiter<T, std::vector<T>&> Channel<T>::ReceiveMany(std::vector<T>& into,
+                                                                                 size_t max) noexcept {
+  return {core_, into, max};
+}
+
+}  // namespace weft
+
+#endif  // WEFT_CHANNEL_CHANNEL_H_

@@ -1,0 +1,113 @@
+// A channel without the type of its values: who waits, what is kept, and who gets it. How it works is in
+// lib/channel/channel_state.h.
+#ifndef WEFT_CHANNEL_CHANNEL_STATE_H_
+#define WEFT_CHANNEL_CHANNEL_STATE_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+
+#include "weft/channel/element_ring.h"
+#include "weft/channel/wait_case.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/wait_node.h"
+
+namespace weft::internal {
+
+struct SelectTaken;
+
+enum class ChannelOutcome : uint8_t {
+  kPending,   // it would have to wait, or it waits
+  kDone,      // the value is where it should be
+  kClosed,    // the channel is closed, and nothing is left in it for a receiver. A sender's value is where it was
+  kNoMemory,  // the same, of an unbounded channel for whose value there was no memory
+};
+
+template <class Thread>
+class ChannelState;
+
+// Who sends or receives once. Lies in the awaiter.
+template <class Thread>
+struct ChannelParty {
+  ChannelState<Thread>* channel;
+  void* value = nullptr;  // of a sender: what is moved from. Of a receiver: where it is made
+  ChannelOutcome outcome = ChannelOutcome::kPending;
+};
+
+// An OS thread that waits.
+template <class Thread>
+struct OsThreadNode : WaitNode {
+  explicit OsThreadNode(ChannelParty<Thread>& of) noexcept : WaitNode(State::kOsThread), party(of) {}
+  ChannelParty<Thread>& party;
+  Atomic<uint32_t> woken{0};  // a futex
+};
+
+template <class Thread>
+class ChannelState {
+ public:
+  using Party = ChannelParty<Thread>;
+  static constexpr int64_t kUnbounded = ElementRing::kNoLimit;
+
+  // `capacity`: 0 or more, or kUnbounded. Of a conflated one it is 1.
+  ChannelState(const ElementType& type, int64_t capacity, bool conflated) noexcept;
+  ChannelState(const ChannelState&) = delete;
+  ChannelState& operator=(const ChannelState&) = delete;
+  ~ChannelState() { ring_.Destroy(type_); }
+
+  // ---- Any thread. These write the outcome of `party`.
+  void TrySend(Party& party) noexcept;
+  void TryReceive(Party& party) noexcept;
+  // kPending: `self` waits, and the party may be anyone's from here on; `Node` is a Thread or an OsThreadNode.
+  template <class Node>
+  ChannelOutcome SendOrAdd(Party& party, Node& self) noexcept;
+  template <class Node>
+  ChannelOutcome ReceiveOrAdd(Party& party, Node& self) noexcept;
+  // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
+  int64_t ReceiveSome(void* to, int64_t max) noexcept;
+  // True: it was open. close() is called under the lock then.
+  template <class F>
+  bool Close(F close) noexcept;
+  int64_t size() noexcept;
+  int64_t capacity() const noexcept { return capacity_; }
+
+  // ---- The waits.
+  bool Withdraw(Thread& thread) noexcept;
+  static void Await(OsThreadNode<Thread>& self) noexcept;
+
+  // ---- Under the lock, for Select(). What these have taken is finished without it.
+  Lock& lock() noexcept { return receivers_.lock; }
+  bool closed() const noexcept { return closed_; }
+  SelectTaken TakeSend(Party& party) noexcept;
+  SelectTaken TakeReceive(Party& party) noexcept;
+  void AddSender(WaitCase<Thread>& node) noexcept { senders_.Add(node); }
+  void AddReceiver(WaitCase<Thread>& node) noexcept { receivers_.Add(node); }
+  void Finish(const SelectTaken& taken) noexcept;
+  void TakeBack(WaitCase<Thread>& node) noexcept { receivers_.TakeBack(node); }  // takes the lock
+
+ protected:
+  bool initialized() const noexcept { return initialized_; }
+  Thread* FirstWaiting() noexcept;  // under the lock; null: none, or an OS thread
+  bool SomebodyWaits() const noexcept { return !receivers_.nodes.empty() || !senders_.nodes.empty(); }
+
+ private:
+  static WaitNode* Grant(WaitQueue<Thread>& queue) noexcept;
+  static void AddTo(WaitQueue<Thread>& queue, Thread& self) noexcept { queue.Add(self); }
+  static void AddTo(WaitQueue<Thread>& queue, OsThreadNode<Thread>& self) noexcept { queue.nodes.PushBack(&self); }
+  static Party& PartyOf(WaitNode& node) noexcept;
+  static void WakeNode(WaitNode& node) noexcept;
+
+  const ElementType& type_;
+  const int64_t capacity_;
+  const bool conflated_;
+  // ---- Guarded by receivers_.lock; that of senders_ is not used.
+  bool closed_ = false;
+  WaitQueue<Thread> receivers_;
+  WaitQueue<Thread> senders_;
+  ElementRing ring_;
+  const bool initialized_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_CHANNEL_CHANNEL_STATE_H_

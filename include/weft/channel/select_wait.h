@@ -1,0 +1,75 @@
+// A wait for several things, of which one happens, without their types. How it works is in lib/channel/select_wait.h.
+#ifndef WEFT_CHANNEL_SELECT_WAIT_H_
+#define WEFT_CHANNEL_SELECT_WAIT_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "weft/channel/wait_case.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait_kind.h"
+#include "weft/internal/wait_node.h"
+
+namespace weft::internal {
+
+struct SelectTaken;
+
+// One case: what it is, and its node while it waits.
+template <class Thread>
+struct SelectRecord {
+  SelectPartOf<Thread> part;
+  std::optional<WaitCase<Thread>> node;
+};
+
+template <class Thread>
+class SelectWait {
+ public:
+  static constexpr size_t kMaxCases = 64;
+
+  SelectWait() = default;
+  SelectWait(const SelectWait&) = delete;
+  SelectWait& operator=(const SelectWait&) = delete;
+
+  // ---- By the thread that selects. `records` are those of all cases; they stay.
+
+  // True: one was there, and has been taken.
+  bool Look(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept;
+  // The same; otherwise all wait from here on.
+  bool LookOrAdd(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept;
+  // The wait is over: no case waits any more. Idempotent.
+  void TakeBack(SelectRecord<Thread>* records, int32_t count) noexcept;
+  // The case that was taken or granted.
+  int32_t chosen() const noexcept { return taken_ >= 0 ? taken_ : wait_->claimed_by(); }
+
+ protected:
+  WaitForSeveral<Thread>& Begin(Thread& self) noexcept { return wait_.emplace(self); }
+
+ private:
+  struct Locks;
+  int32_t TakeOne(SelectRecord<Thread>* records, int32_t count, Thread& self, bool locked,
+                  SelectTaken& taken) noexcept;
+
+  std::optional<WaitForSeveral<Thread>> wait_;
+  int32_t taken_ = -1;  // without a wait
+};
+
+extern template class SelectWait<ThreadBlock>;
+
+// Of virtual threads. (select.cc)
+class SelectCore : public SelectWait<ThreadBlock> {
+ public:
+  using Record = SelectRecord<ThreadBlock>;
+  bool Ready(Record* records, int32_t count) noexcept;
+  void Suspend(Record* records, int32_t count, AwaitingFrame frame) noexcept;
+
+ private:
+  static const WaitKind kWait;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_CHANNEL_SELECT_WAIT_H_

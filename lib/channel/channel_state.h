@@ -1,0 +1,282 @@
+// Who gets a value, and who waits?
+//
+// A channel has a lock, a queue of receivers, a queue of senders, and the values that it keeps. Under the lock:
+//
+//   I1. A receiver waits only if no value is kept, and no sender waits.
+//   I2. A sender waits only if as many values are kept as the capacity allows.
+//   I3. Nobody waits in a closed channel.
+// A wait for several things that is over may still be in a queue: it does not count, and Grant() drops it. A Select()
+// that sends and receives in one channel is in both queues, and is granted by others only: it looks at all its cases
+// before it adds the first.
+//
+//   operation   what it finds, in this order   what it does
+//   send        closed                         nothing
+//               a receiver waits               grants it, and moves the value to it
+//               conflated, a value is kept     destroys that, and keeps this one
+//               room                           keeps the value
+//               none of these                  waits
+//   receive     a value is kept                takes the first; if a sender waits, grants it, and keeps its value
+//               a sender waits                 grants it, and moves its value
+//               closed                         nothing
+//               none of these                  waits
+//   close       open                           grants all who wait, with kClosed
+//
+// Where a value is. Before it is granted, a sender's value is the sender's, and nobody else looks at it. Granting it,
+// under the lock, gives it to the granter, which moves it and then wakes the sender. A sender whose wait is withdrawn
+// has not been granted, so its value was not touched. A receiver that has been granted gets the value before it is
+// woken, and cannot be withdrawn any more. So each value is at one place, whoever is cancelled.
+//
+// Between two threads the value is moved without the lock: one has been granted, so both frames stay until it is woken.
+// Into the ring and out of it values are moved under the lock, and destroyed there, when they were moved from or, in a
+// conflated channel, replaced.
+//
+// Memory ordering: the lock orders what is kept; Wake() what is handed over, and [channel/1] for an OS thread.
+//
+// Tried: nothing yet that is faster on one and on two carriers and keeps the order of both queues.
+#ifndef WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
+#define WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
+
+#include <cstdint>
+#include <mutex>
+
+#include "lib/base/list.h"
+#include "lib/os/futex.h"
+#include "lib/thread/selectable_wait.h"
+#include "lib/thread/wait_node.h"
+#include "weft/channel/channel_state.h"
+#include "weft/internal/atomic.h"
+
+namespace weft::internal {
+
+template <class Thread>
+ChannelState<Thread>::ChannelState(const ElementType& type, int64_t capacity, bool conflated) noexcept
+    : type_(type), capacity_(capacity), conflated_(conflated), initialized_(ring_.Init(type, capacity)) {}
+
+// ---- Nodes.
+
+// The first that still waits, taken out; or null.
+template <class Thread>
+WaitNode* ChannelState<Thread>::Grant(WaitQueue<Thread>& queue) noexcept {
+  while (WaitNode* const node = queue.nodes.PopFront()) {
+    if (node->wait_state == WaitNode::State::kOsThread || WaitQueue<Thread>::Claim(*node)) return node;
+  }
+  return nullptr;
+}
+
+template <class Thread>
+ChannelParty<Thread>& ChannelState<Thread>::PartyOf(WaitNode& node) noexcept {
+  switch (node.wait_state) {
+    case WaitNode::State::kCase:
+      return *static_cast<Party*>(static_cast<WaitCase<Thread>&>(node).slot);
+    case WaitNode::State::kOsThread:
+      return static_cast<OsThreadNode<Thread>&>(node).party;
+    case WaitNode::State::kThread:
+    case WaitNode::State::kGrantedThread:
+      break;
+  }
+  return *static_cast<Party*>(static_cast<Thread&>(node).waiting_on);
+}
+
+// It must not be touched afterwards.
+template <class Thread>
+void ChannelState<Thread>::WakeNode(WaitNode& node) noexcept {
+  if (node.wait_state != WaitNode::State::kOsThread) return Wake(WaitQueue<Thread>::ThreadOf(node));
+  Atomic<uint32_t>& woken = static_cast<OsThreadNode<Thread>&>(node).woken;
+  // [channel/1] release: pairs with [channel/2]. The OS thread sees the value and the outcome.
+  woken.store(1, WEFT_ORDER("channel/1", std::memory_order_release));
+  FutexWake(woken, 1);
+}
+
+template <class Thread>
+void ChannelState<Thread>::Await(OsThreadNode<Thread>& self) noexcept {
+  // [channel/2] acquire: pairs with [channel/1].
+  while (self.woken.load(WEFT_ORDER("channel/2", std::memory_order_acquire)) == 0) FutexWait(self.woken, 0);
+}
+
+template <class Thread>
+Thread* ChannelState<Thread>::FirstWaiting() noexcept {
+  WaitNode* const node = receivers_.nodes.empty() ? senders_.nodes.front() : receivers_.nodes.front();
+  if (node == nullptr || node->wait_state == WaitNode::State::kOsThread) return nullptr;
+  return &WaitQueue<Thread>::ThreadOf(*node);
+}
+
+// ---- The steps, under the lock. They say whether it is over, and write the outcome.
+
+template <class Thread>
+SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
+  if (closed_) {
+    party.outcome = ChannelOutcome::kClosed;
+    return {.taken = true};
+  }
+  if (WaitNode* const receiver = Grant(receivers_)) {
+    party.outcome = ChannelOutcome::kDone;
+    return {.taken = true, .partner = receiver, .from = party.value, .to = PartyOf(*receiver).value};
+  }
+  if (conflated_ && ring_.size() > 0) ring_.DropFront(type_);
+  if (capacity_ != kUnbounded && ring_.size() >= capacity_) return {};
+  party.outcome = ring_.PushBack(type_, party.value) ? ChannelOutcome::kDone : ChannelOutcome::kNoMemory;
+  return {.taken = true};
+}
+
+template <class Thread>
+SelectTaken ChannelState<Thread>::TakeReceive(Party& party) noexcept {
+  if (ring_.size() > 0) {
+    ring_.PopFront(type_, party.value);
+    party.outcome = ChannelOutcome::kDone;
+    WaitNode* const sender = Grant(senders_);
+    // There is memory: a sender waits only in a ring with a limit.
+    if (sender != nullptr) static_cast<void>(ring_.PushBack(type_, PartyOf(*sender).value));
+    return {.taken = true, .partner = sender};
+  }
+  if (WaitNode* const sender = Grant(senders_)) {
+    party.outcome = ChannelOutcome::kDone;
+    return {.taken = true, .partner = sender, .from = PartyOf(*sender).value, .to = party.value};
+  }
+  if (!closed_) return {};
+  party.outcome = ChannelOutcome::kClosed;
+  return {.taken = true};
+}
+
+// Without the lock.
+template <class Thread>
+void ChannelState<Thread>::Finish(const SelectTaken& taken) noexcept {
+  if (taken.partner == nullptr) return;
+  if (taken.to != nullptr) type_.move(taken.to, taken.from);
+  PartyOf(*taken.partner).outcome = ChannelOutcome::kDone;
+  WakeNode(*taken.partner);
+}
+
+// ---- The operations. None touches the channel after the partner was woken: that may destroy it.
+
+template <class Thread>
+void ChannelState<Thread>::TrySend(Party& party) noexcept {
+  SelectTaken taken;
+  {
+    std::lock_guard guard(lock());
+    taken = TakeSend(party);
+  }
+  Finish(taken);
+}
+
+template <class Thread>
+void ChannelState<Thread>::TryReceive(Party& party) noexcept {
+  SelectTaken taken;
+  {
+    std::lock_guard guard(lock());
+    taken = TakeReceive(party);
+  }
+  Finish(taken);
+}
+
+template <class Thread>
+template <class Node>
+ChannelOutcome ChannelState<Thread>::SendOrAdd(Party& party, Node& self) noexcept {
+  SelectTaken taken;
+  {
+    std::lock_guard guard(lock());
+    taken = TakeSend(party);
+    if (!taken.taken) {
+      AddTo(senders_, self);
+      return ChannelOutcome::kPending;
+    }
+  }
+  const ChannelOutcome outcome = party.outcome;
+  Finish(taken);
+  return outcome;
+}
+
+template <class Thread>
+template <class Node>
+ChannelOutcome ChannelState<Thread>::ReceiveOrAdd(Party& party, Node& self) noexcept {
+  SelectTaken taken;
+  {
+    std::lock_guard guard(lock());
+    taken = TakeReceive(party);
+    if (!taken.taken) {
+      AddTo(receivers_, self);
+      return ChannelOutcome::kPending;
+    }
+  }
+  const ChannelOutcome outcome = party.outcome;
+  Finish(taken);
+  return outcome;
+}
+
+template <class Thread>
+int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
+  WaitNodes woken;
+  int64_t count = 0;
+  {
+    std::lock_guard guard(lock());
+    for (; count < max; ++count) {
+      Party party{this, static_cast<char*>(to) + count * static_cast<int64_t>(type_.size)};
+      const SelectTaken taken = TakeReceive(party);
+      if (party.outcome != ChannelOutcome::kDone) break;
+      if (taken.partner == nullptr) continue;
+      if (taken.to != nullptr) type_.move(taken.to, taken.from);
+      woken.PushBack(taken.partner);
+    }
+  }
+  while (WaitNode* const node = woken.PopFront()) {
+    PartyOf(*node).outcome = ChannelOutcome::kDone;
+    WakeNode(*node);
+  }
+  return count;
+}
+
+template <class Thread>
+template <class F>
+bool ChannelState<Thread>::Close(F close) noexcept {
+  WaitNodes woken;
+  {
+    std::lock_guard guard(lock());
+    if (closed_) return false;
+    closed_ = true;
+    close();
+    while (WaitNode* const node = Grant(receivers_)) woken.PushBack(node);
+    while (WaitNode* const node = Grant(senders_)) woken.PushBack(node);
+  }
+  while (WaitNode* const node = woken.PopFront()) {
+    PartyOf(*node).outcome = ChannelOutcome::kClosed;
+    WakeNode(*node);
+  }
+  return true;
+}
+
+template <class Thread>
+int64_t ChannelState<Thread>::size() noexcept {
+  std::lock_guard guard(lock());
+  return ring_.size();
+}
+
+// WaitKind::withdraw of a wait whose `waiting_on` is the party. Whichever queue it is in.
+template <class Thread>
+bool ChannelState<Thread>::Withdraw(Thread& thread) noexcept {
+  std::lock_guard guard(lock());
+  return receivers_.WithdrawLocked(thread);
+}
+
+// ---- For Select(): `waited_for` is the party.
+
+template <class Thread, bool kSends>
+struct SelectInChannel {
+  using Party = ChannelParty<Thread>;
+  static Party& Of(void* waited_for) noexcept { return *static_cast<Party*>(waited_for); }
+
+  static Lock* LockOf(void* waited_for) noexcept { return &Of(waited_for).channel->lock(); }
+  static SelectTaken Take(void* waited_for) noexcept {
+    Party& party = Of(waited_for);
+    return kSends ? party.channel->TakeSend(party) : party.channel->TakeReceive(party);
+  }
+  static void Finish(void* waited_for, const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); }
+  static void Add(void* waited_for, WaitCase<Thread>& node) noexcept {
+    kSends ? Of(waited_for).channel->AddSender(node) : Of(waited_for).channel->AddReceiver(node);
+  }
+  static void TakeBack(void* waited_for, WaitCase<Thread>& node) noexcept { Of(waited_for).channel->TakeBack(node); }
+
+  static constexpr SelectableWait<Thread> kWait = {&LockOf, &Take, &Finish, &Add, /*after_add=*/nullptr, &TakeBack};
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_CHANNEL_CHANNEL_STATE_H_

@@ -1,0 +1,44 @@
+// What does Select() ask of the things that it waits for?
+//
+// Each kind of wait that can be a case has one constant table. Its functions are called by the thread that selects, with
+// the object that the SelectPart names. Of all cases of a Select(), in this order:
+//
+//   take        under the lock: is it there? Then it is taken, and the Select() is over
+//   finish      without locks: the rest of a take that has said kTaken
+//   add         under the lock: `node` waits from here on
+//   after_add   without locks
+//   take_back   without locks, when the wait is over, whichever case has ended it: nobody may know `node` afterwards
+//
+// `lock` guards what is waited for. While a Select() adds its cases it holds the locks of all of them, taken in the
+// order of their addresses. So nobody else may hold two such locks, and under one only locks that are taken last.
+#ifndef WEFT_LIB_THREAD_SELECTABLE_WAIT_H_
+#define WEFT_LIB_THREAD_SELECTABLE_WAIT_H_
+
+#include "weft/channel/wait_case.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/wait_node.h"
+
+namespace weft::internal {
+
+// How an attempt has ended, and what is left to do when the lock is released: a value is moved, if `to` is not null,
+// and the partner is woken, if there is one. Only a channel has a rest.
+struct SelectTaken {
+  bool taken = false;
+  WaitNode* partner = nullptr;
+  void* from = nullptr;
+  void* to = nullptr;
+};
+
+template <class Thread>
+struct SelectableWait {
+  Lock* (*lock)(void* waited_for) noexcept;                                 // null: it needs none
+  SelectTaken (*take)(void* waited_for) noexcept;
+  void (*finish)(void* waited_for, const SelectTaken& taken) noexcept;      // null: nothing is left to do
+  void (*add)(void* waited_for, WaitCase<Thread>& node) noexcept;
+  void (*after_add)(void* waited_for, WaitCase<Thread>& node) noexcept;     // null: nothing
+  void (*take_back)(void* waited_for, WaitCase<Thread>& node) noexcept;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_THREAD_SELECTABLE_WAIT_H_

@@ -24,20 +24,13 @@ bool WithdrawParty(ThreadBlock& thread) noexcept {
   return static_cast<Party*>(thread.waiting_on)->channel->Withdraw(thread);
 }
 
-void CheckMayBlock(const char* what) {
-  WEFT_CHECK(CurrentCarrier() == nullptr)
-      << what << " by " << DescribeCaller()
-      << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
-}
-
 }  // namespace
 
 template class ChannelState<ThreadBlock>;
 
 constinit const WaitKind ChannelCore::kSend = {ParkReason::kChannelSend, /*timed=*/false, &WithdrawParty};
 constinit const WaitKind ChannelCore::kReceive = {ParkReason::kChannelReceive, /*timed=*/false, &WithdrawParty};
-constinit const SelectableWait<ThreadBlock> ChannelCore::kSelectSend = SelectInChannel<ThreadBlock, true>::kWait;
-constinit const SelectableWait<ThreadBlock> ChannelCore::kSelectReceive = SelectInChannel<ThreadBlock, false>::kWait;
+constinit const SelectableWait<ThreadBlock> ChannelCore::kSelect = SelectInChannel<ThreadBlock>::kWait;
 
 ChannelCore::ChannelCore(const ElementType& type, int64_t capacity, bool conflated)
     : ChannelState(type, capacity, conflated) {
@@ -69,28 +62,18 @@ absl::Status ChannelCore::status() noexcept {
   return status_;
 }
 
-// In both the outcome is there when it was there already: we are here because it was not a moment ago, or because this
-// thread has used up its turn.
-void ChannelCore::SuspendSend(Party& party, AwaitingFrame frame) noexcept {
-  if (EnterWait(frame, kSend, &party) && SendOrAdd(party, *CurrentThread()) != ChannelOutcome::kPending) YieldInstead();
+// If the outcome is there at once, we are here because it was not a moment ago, or because this thread has used up its
+// turn.
+void ChannelCore::Suspend(Party& party, AwaitingFrame frame) noexcept {
+  if (EnterWait(frame, party.sends ? kSend : kReceive, &party) && TryOrAdd(party, *CurrentThread())) YieldInstead();
 }
 
-void ChannelCore::SuspendReceive(Party& party, AwaitingFrame frame) noexcept {
-  if (EnterWait(frame, kReceive, &party) && ReceiveOrAdd(party, *CurrentThread()) != ChannelOutcome::kPending) {
-    YieldInstead();
-  }
-}
-
-void ChannelCore::SendBlocking(Party& party) noexcept {
-  CheckMayBlock("Channel::SendBlocking()");
+void ChannelCore::Block(Party& party) noexcept {
+  WEFT_CHECK(CurrentCarrier() == nullptr)
+      << "Channel::" << (party.sends ? "Send" : "Receive") << "Blocking() by " << DescribeCaller()
+      << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
   OsThreadNode<ThreadBlock> self(party);
-  if (SendOrAdd(party, self) == ChannelOutcome::kPending) Await(self);
-}
-
-void ChannelCore::ReceiveBlocking(Party& party) noexcept {
-  CheckMayBlock("Channel::ReceiveBlocking()");
-  OsThreadNode<ThreadBlock> self(party);
-  if (ReceiveOrAdd(party, self) == ChannelOutcome::kPending) Await(self);
+  if (!TryOrAdd(party, self)) Await(self);
 }
 
 void ThrowChannelOutOfMemory() {

@@ -38,6 +38,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <type_traits>
 
 #include "lib/base/list.h"
 #include "lib/os/futex.h"
@@ -103,6 +104,11 @@ Thread* ChannelState<Thread>::FirstWaiting() noexcept {
 // ---- The steps, under the lock. They say whether it is over, and write the outcome.
 
 template <class Thread>
+SelectTaken ChannelState<Thread>::Take(Party& party) noexcept {
+  return party.sends ? TakeSend(party) : TakeReceive(party);
+}
+
+template <class Thread>
 SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
   if (closed_) {
     party.outcome = ChannelOutcome::kClosed;
@@ -149,57 +155,35 @@ void ChannelState<Thread>::Finish(const SelectTaken& taken) noexcept {
 // ---- The operations. None touches the channel after the partner was woken: that may destroy it.
 
 template <class Thread>
-void ChannelState<Thread>::TrySend(Party& party) noexcept {
+void ChannelState<Thread>::Try(Party& party) noexcept {
   SelectTaken taken;
   {
     std::lock_guard guard(lock());
-    taken = TakeSend(party);
-  }
-  Finish(taken);
-}
-
-template <class Thread>
-void ChannelState<Thread>::TryReceive(Party& party) noexcept {
-  SelectTaken taken;
-  {
-    std::lock_guard guard(lock());
-    taken = TakeReceive(party);
+    taken = Take(party);
   }
   Finish(taken);
 }
 
 template <class Thread>
 template <class Node>
-ChannelOutcome ChannelState<Thread>::SendOrAdd(Party& party, Node& self) noexcept {
+bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
   SelectTaken taken;
   {
     std::lock_guard guard(lock());
-    taken = TakeSend(party);
+    taken = Take(party);
     if (!taken.taken) {
-      AddTo(senders_, self);
-      return ChannelOutcome::kPending;
+      if constexpr (std::is_same_v<Node, Thread>) self.wait_state = WaitNode::State::kThread;
+      Add(party, self);
+      return false;
     }
   }
-  const ChannelOutcome outcome = party.outcome;
   Finish(taken);
-  return outcome;
+  return true;
 }
 
 template <class Thread>
-template <class Node>
-ChannelOutcome ChannelState<Thread>::ReceiveOrAdd(Party& party, Node& self) noexcept {
-  SelectTaken taken;
-  {
-    std::lock_guard guard(lock());
-    taken = TakeReceive(party);
-    if (!taken.taken) {
-      AddTo(receivers_, self);
-      return ChannelOutcome::kPending;
-    }
-  }
-  const ChannelOutcome outcome = party.outcome;
-  Finish(taken);
-  return outcome;
+void ChannelState<Thread>::Add(const Party& party, WaitNode& self) noexcept {
+  (party.sends ? senders_ : receivers_).nodes.PushBack(&self);
 }
 
 template <class Thread>
@@ -209,7 +193,7 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
   {
     std::lock_guard guard(lock());
     for (; count < max; ++count) {
-      Party party{this, static_cast<char*>(to) + count * static_cast<int64_t>(type_.size)};
+      Party party{this, /*sends=*/false, static_cast<char*>(to) + count * static_cast<int64_t>(type_.size)};
       const SelectTaken taken = TakeReceive(party);
       if (party.outcome != ChannelOutcome::kDone) break;
       if (taken.partner == nullptr) continue;
@@ -258,23 +242,22 @@ bool ChannelState<Thread>::Withdraw(Thread& thread) noexcept {
 
 // ---- For Select(): `waited_for` is the party.
 
-template <class Thread, bool kSends>
+template <class Thread>
 struct SelectInChannel {
   using Party = ChannelParty<Thread>;
   static Party& Of(void* waited_for) noexcept { return *static_cast<Party*>(waited_for); }
 
-  static Lock* LockOf(void* waited_for) noexcept { return &Of(waited_for).channel->lock(); }
-  static SelectTaken Take(void* waited_for) noexcept {
-    Party& party = Of(waited_for);
-    return kSends ? party.channel->TakeSend(party) : party.channel->TakeReceive(party);
-  }
-  static void Finish(void* waited_for, const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); }
-  static void Add(void* waited_for, WaitCase<Thread>& node) noexcept {
-    kSends ? Of(waited_for).channel->AddSender(node) : Of(waited_for).channel->AddReceiver(node);
-  }
-  static void TakeBack(void* waited_for, WaitCase<Thread>& node) noexcept { Of(waited_for).channel->TakeBack(node); }
-
-  static constexpr SelectableWait<Thread> kWait = {&LockOf, &Take, &Finish, &Add, /*after_add=*/nullptr, &TakeBack};
+  static constexpr SelectableWait<Thread> kWait = {
+      .lock = [](void* waited_for) noexcept { return &Of(waited_for).channel->lock(); },
+      .take = [](void* waited_for) noexcept { return Of(waited_for).channel->Take(Of(waited_for)); },
+      .finish = [](void* waited_for,
+                   const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); },
+      .add = [](void* waited_for,
+                WaitCase<Thread>& node) noexcept { Of(waited_for).channel->Add(Of(waited_for), node); },
+      .after_add = nullptr,
+      .take_back = [](void* waited_for,
+                      WaitCase<Thread>& node) noexcept { Of(waited_for).channel->TakeBack(node); },
+  };
 };
 
 }  // namespace weft::internal

@@ -12,8 +12,8 @@ namespace weft::internal {
 
 const WaitKind SleepAwaiter::kWait = {ParkReason::kSleep, /*timed=*/true, &SleepAwaiter::Withdraw};
 
-// One that is over in no time is there at once. The timer has no lock; it claims the wait when it fires, and the wait may
-// be over by then: so whoever takes it back waits for the end of a fire that is under way.
+// One that is over in no time is there at once. The timer has no lock. It claims the wait when it fires, and the wait
+// may be over by then: so whoever takes it back waits for the end of a fire that is under way.
 constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
     .lock = nullptr,
     .take = [](void* sleep) noexcept {
@@ -47,7 +47,9 @@ void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   ArmTimer(timer_, DeadlineAfter(RuntimeNow(), duration_));
 }
 
-void SleepAwaiter::Fire(TimerNode* node) noexcept { Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(node)->waiter)); }
+void SleepAwaiter::Fire(TimerNode* node) noexcept {
+  Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(node)->waiter));
+}
 
 bool SleepAwaiter::Withdraw(ThreadBlock& thread) noexcept {
   auto* timer = static_cast<Timer*>(thread.waiting_on);

@@ -1,7 +1,7 @@
 // What does Select() ask of the things that it waits for?
 //
-// Each kind of wait that can be a case has one constant table. Its functions are called by the thread that selects, with
-// the object that the SelectPart names. Of all cases of a Select(), in this order:
+// Each kind of wait that can be a case has one constant table. The thread that selects calls its functions, with the
+// object that the SelectPart names. Of all cases of a Select(), in this order:
 //
 //   take        under the lock: is it there? Then it is taken, and the Select() is over
 //   finish      without locks: the rest of a take that has said kTaken

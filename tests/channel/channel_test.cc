@@ -696,7 +696,8 @@ TEST_P(SelectTest, NoValueIsLostWhenAnotherCaseHappens) {
         for (int i = 0; i < kEach; ++i) {
           auto first = std::make_unique<Counted>(i);
           auto second = std::make_unique<Counted>(i);
-          auto got = co_await Select(a.Send(std::move(first)), b.Send(std::move(second)), Sleep(absl::Microseconds(50)));
+          auto got =
+              co_await Select(a.Send(std::move(first)), b.Send(std::move(second)), Sleep(absl::Microseconds(50)));
           if (got.index() < 2) ++sent;
           EXPECT_EQ(first == nullptr, got.index() == 0);
           EXPECT_EQ(second == nullptr, got.index() == 1);

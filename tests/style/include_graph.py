@@ -23,6 +23,7 @@ _SOCKETS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(sys/socket|netinet/\w+)\.h>
 # lines.
 _ON_REQUEST = (
     "weft/blocking.h",
+    "weft/channel/",
     "weft/executor/",
     "weft/held_carrier.h",
     "weft/stop_token.h",

@@ -175,7 +175,7 @@ inline constexpr ElementType kElementType = {
     .free = [](void* memory, size_t bytes, size_t alignment) noexcept { FreeFrame(memory, bytes, alignment); },
 };
 
-// Throws std::bad_alloc, or is a CHECK where exceptions are off. (channel.cc)
+// Throws std::bad_alloc, or is a CHECK where exceptions are off. (channel_core.cc)
 [[noreturn, gnu::cold]] void ThrowChannelOutOfMemory();
 
 // A value on its way into a channel: its sender's, until it is sent. `Held` is T& or T.
@@ -183,10 +183,10 @@ template <class T, class Held>
 class Sending : public ChannelParty<ThreadBlock> {
  public:
   Sending(ChannelCore& channel, Held source) noexcept(!std::is_same_v<Held, T> || !kBoxed<T>)
-      : ChannelParty<ThreadBlock>{&channel}, source_(std::forward<Held>(source)) {}
+      : ChannelParty<ThreadBlock>{&channel, /*sends=*/true}, source_(std::forward<Held>(source)) {}
   // Before Begin(). Not if it has begun: others know where it is.
   Sending(Sending&& other) noexcept(!std::is_same_v<Held, T> || !kBoxed<T>)
-      : ChannelParty<ThreadBlock>{other.channel}, source_(std::forward<Held>(other.source_)) {}
+      : ChannelParty<ThreadBlock>{other.channel, /*sends=*/true}, source_(std::forward<Held>(other.source_)) {}
 
   ChannelCore& core() const noexcept { return *static_cast<ChannelCore*>(channel); }
   void Begin() {
@@ -227,20 +227,20 @@ class [[nodiscard("co_await the send")]] ChannelSendAwaiter : public GivesWhenAw
   bool await_ready() {
     sending_.Begin();
     if (!AtCheckpoint()) return false;
-    sending_.core().TrySend(sending_);
+    sending_.core().Try(sending_);
     return sending_.outcome != ChannelOutcome::kPending;
   }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    sending_.core().SuspendSend(sending_, {frame.promise(), where});
+    sending_.core().Suspend(sending_, {frame.promise(), where});
   }
   bool await_resume() { return sending_.End(); }
 
   // For Select().
   SelectPart ForSelect() {
     sending_.Begin();
-    return {static_cast<ChannelParty<ThreadBlock>*>(&sending_), &ChannelCore::kSelectSend};
+    return {static_cast<ChannelParty<ThreadBlock>*>(&sending_), &ChannelCore::kSelect};
   }
   void NotSelected() { sending_.GiveBack(); }
 
@@ -252,8 +252,9 @@ class [[nodiscard("co_await the send")]] ChannelSendAwaiter : public GivesWhenAw
 template <class T>
 class Receiving : public ChannelParty<ThreadBlock> {
  public:
-  explicit Receiving(ChannelCore& channel) noexcept : ChannelParty<ThreadBlock>{&channel} {}
-  Receiving(Receiving&& other) noexcept : ChannelParty<ThreadBlock>{other.channel} {}  // before Begin()
+  explicit Receiving(ChannelCore& channel) noexcept : ChannelParty<ThreadBlock>{&channel, /*sends=*/false} {}
+  // Before Begin().
+  Receiving(Receiving&& other) noexcept : ChannelParty<ThreadBlock>{other.channel, /*sends=*/false} {}
   ~Receiving() {
     if (outcome == ChannelOutcome::kDone) element_.~E();
   }
@@ -292,20 +293,20 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveAwaiter : public Gives
   bool await_ready() noexcept {
     receiving_.Begin();
     if (!AtCheckpoint()) return false;
-    receiving_.core().TryReceive(receiving_);
+    receiving_.core().Try(receiving_);
     return receiving_.outcome != ChannelOutcome::kPending;
   }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    receiving_.core().SuspendReceive(receiving_, {frame.promise(), where});
+    receiving_.core().Suspend(receiving_, {frame.promise(), where});
   }
   std::optional<T> await_resume() { return receiving_.End(); }
 
   // For Select().
   SelectPart ForSelect() noexcept {
     receiving_.Begin();
-    return {static_cast<ChannelParty<ThreadBlock>*>(&receiving_), &ChannelCore::kSelectReceive};
+    return {static_cast<ChannelParty<ThreadBlock>*>(&receiving_), &ChannelCore::kSelect};
   }
 
  private:
@@ -360,13 +361,13 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
     receiving_.Begin();
     if (!AtCheckpoint()) return false;
     if (max_ == 0) return true;
-    receiving_.core().TryReceive(receiving_);
+    receiving_.core().Try(receiving_);
     return receiving_.outcome != ChannelOutcome::kPending;
   }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    receiving_.core().SuspendReceive(receiving_, {frame.promise(), where});
+    receiving_.core().Suspend(receiving_, {frame.promise(), where});
   }
   size_t await_resume() {
     if (!receiving_.received()) return 0;
@@ -420,14 +421,14 @@ template <class T>
 bool Channel<T>::TrySend(T&& value) {
   internal::Sending<T, T&> sending(core_, value);
   sending.Begin();
-  core_.TrySend(sending);
+  core_.Try(sending);
   return sending.End();
 }
 template <class T>
 bool Channel<T>::SendBlocking(T&& value) {
   internal::Sending<T, T&> sending(core_, value);
   sending.Begin();
-  core_.SendBlocking(sending);
+  core_.Block(sending);
   return sending.End();
 }
 
@@ -439,14 +440,14 @@ template <class T>
 std::optional<T> Channel<T>::TryReceive() {
   internal::Receiving<T> receiving(core_);
   receiving.Begin();
-  core_.TryReceive(receiving);
+  core_.Try(receiving);
   return receiving.End();
 }
 template <class T>
 std::optional<T> Channel<T>::ReceiveBlocking() {
   internal::Receiving<T> receiving(core_);
   receiving.Begin();
-  core_.ReceiveBlocking(receiving);
+  core_.Block(receiving);
   return receiving.End();
 }
 template <class T>

@@ -28,13 +28,11 @@ class ChannelCore : public ChannelState<ThreadBlock> {
   absl::Status status() noexcept;
 
   // For await_suspend. The thread waits, or the outcome is there and others run first.
-  void SuspendSend(Party& party, AwaitingFrame frame) noexcept;
-  void SuspendReceive(Party& party, AwaitingFrame frame) noexcept;
-  // An OS thread, which they block. On a carrier they are a CHECK.
-  void SendBlocking(Party& party) noexcept;
-  void ReceiveBlocking(Party& party) noexcept;
+  void Suspend(Party& party, AwaitingFrame frame) noexcept;
+  // An OS thread, which it blocks. On a carrier it is a CHECK.
+  void Block(Party& party) noexcept;
 
-  static const SelectableWait<ThreadBlock> kSelectSend, kSelectReceive;
+  static const SelectableWait<ThreadBlock> kSelect;
 
  private:
   static const WaitKind kSend, kReceive;

@@ -31,6 +31,7 @@ class ChannelState;
 template <class Thread>
 struct ChannelParty {
   ChannelState<Thread>* channel;
+  bool sends;
   void* value = nullptr;  // of a sender: what is moved from. Of a receiver: where it is made
   ChannelOutcome outcome = ChannelOutcome::kPending;
 };
@@ -55,14 +56,11 @@ class ChannelState {
   ChannelState& operator=(const ChannelState&) = delete;
   ~ChannelState() { ring_.Destroy(type_); }
 
-  // ---- Any thread. These write the outcome of `party`.
-  void TrySend(Party& party) noexcept;
-  void TryReceive(Party& party) noexcept;
-  // kPending: `self` waits, and the party may be anyone's from here on; `Node` is a Thread or an OsThreadNode.
+  // ---- Any thread. Sends or receives, and writes the outcome, without waiting.
+  void Try(Party& party) noexcept;
+  // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
   template <class Node>
-  ChannelOutcome SendOrAdd(Party& party, Node& self) noexcept;
-  template <class Node>
-  ChannelOutcome ReceiveOrAdd(Party& party, Node& self) noexcept;
+  bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
   int64_t ReceiveSome(void* to, int64_t max) noexcept;
   // True: it was open. close() is called under the lock then.
@@ -78,10 +76,8 @@ class ChannelState {
   // ---- Under the lock, for Select(). What these have taken is finished without it.
   Lock& lock() noexcept { return receivers_.lock; }
   bool closed() const noexcept { return closed_; }
-  SelectTaken TakeSend(Party& party) noexcept;
-  SelectTaken TakeReceive(Party& party) noexcept;
-  void AddSender(WaitCase<Thread>& node) noexcept { senders_.Add(node); }
-  void AddReceiver(WaitCase<Thread>& node) noexcept { receivers_.Add(node); }
+  SelectTaken Take(Party& party) noexcept;
+  void Add(const Party& party, WaitNode& self) noexcept;
   void Finish(const SelectTaken& taken) noexcept;
   void TakeBack(WaitCase<Thread>& node) noexcept { receivers_.TakeBack(node); }  // takes the lock
 
@@ -91,9 +87,9 @@ class ChannelState {
   bool SomebodyWaits() const noexcept { return !receivers_.nodes.empty() || !senders_.nodes.empty(); }
 
  private:
+  SelectTaken TakeSend(Party& party) noexcept;
+  SelectTaken TakeReceive(Party& party) noexcept;
   static WaitNode* Grant(WaitQueue<Thread>& queue) noexcept;
-  static void AddTo(WaitQueue<Thread>& queue, Thread& self) noexcept { queue.Add(self); }
-  static void AddTo(WaitQueue<Thread>& queue, OsThreadNode<Thread>& self) noexcept { queue.nodes.PushBack(&self); }
   static Party& PartyOf(WaitNode& node) noexcept;
   static void WakeNode(WaitNode& node) noexcept;
 

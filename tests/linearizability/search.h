@@ -12,7 +12,8 @@
 //   bool Withdraw(int thread);                            // cancelled: it waits no more; false: answered before
 //   bool operator==(const Model&) const;  AbslHashValue
 //
-// WaitingCalls, below, is the part of a model that has the last three.
+// WaitingCalls, below, is the part of a model that has the last three. A model whose calls may choose has a
+// `int Choices(Call)`, how many outcomes there are, and a `void Prefer(int)`, called before Begin().
 //
 // A call that was cancelled has done nothing. That is Weft's rule: a wait completes, or it is cancelled, never both.
 // For an object whose calls may have done something, `kCancelledMayHaveHappened` is true in its model.
@@ -161,9 +162,22 @@ class Search {
   }
 
   bool TryBegin(size_t i, const Model& model) {
+    if constexpr (requires(Model chosen) { chosen.Prefer(0); }) {
+      for (int choice = model.Choices(history_[i].call); choice > 0; --choice) {
+        Model next = model;
+        next.Prefer(choice - 1);
+        phases_[i] = kNotBegun;
+        if (TryBeginAs(i, next, model)) return true;
+      }
+      return false;
+    } else {
+      return TryBeginAs(i, model, model);
+    }
+  }
+
+  bool TryBeginAs(size_t i, Model next, const Model& model) {
     const Operation& of = history_[i];
     const bool cancelled = of.end == Operation::End::kCancelled;
-    Model next = model;
     const std::optional<Answer> answer = next.Begin(of.thread, of.call);
     if (!answer.has_value()) {
       phases_[i] = kWaits;

@@ -32,6 +32,8 @@
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
 #include "weft/cancellation.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/foreign.h"
@@ -148,6 +150,30 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
        while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"SendAndReceiveOfAValue",
+     [](Rounds& rounds) -> Task<void> {
+       Channel<int> channel(1);
+       while (rounds.Next()) {
+         co_await channel.Send(1);
+         co_await channel.Receive();
+       }
+     }},
+    {"SendIntoAndReceiveManyFromAClosedChannel",
+     [](Rounds& rounds) -> Task<void> {
+       Channel<int> channel(0);
+       channel.Close();
+       std::vector<int> none;
+       while (rounds.Next()) {
+         co_await channel.Send(1);
+         co_await channel.ReceiveMany(none, 1);
+       }
+     }},
+    {"SelectOfASetEvent",
+     [](Rounds& rounds) -> Task<void> {
+       Event set, never;
+       set.Set();
+       while (rounds.Next()) co_await Select(never.Wait(), set.Wait());
      }},
     {"GetOfAFutureThatIsDone",
      [](Rounds& rounds) -> Task<void> {
@@ -454,6 +480,25 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Semaphore none(0);
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(none));
+     }},
+    {"MoveOnFromASend",
+     [](Rounds& rounds) -> Task<void> {
+       Channel<int> channel(0);
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), channel.Send(1));
+     }},
+    {"MoveOnFromAReceive",
+     [](Rounds& rounds) -> Task<void> {
+       Channel<int> channel(0);
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), channel.Receive());
+     }},
+    {"MoveOnFromASelect",
+     [](Rounds& rounds) -> Task<void> {
+       Channel<int> channel(0);
+       Event never;
+       while (rounds.Next()) {
+         co_await MoveOnAfter(absl::ZeroDuration(),
+                              Select(channel.Receive(), never.Wait(), channel.Send(1), Sleep(absl::Hours(1))));
+       }
      }},
     {"MoveOnFromAMutex",
      [](Rounds& rounds) -> Task<void> {

@@ -8,6 +8,8 @@
 
 #include "gtest/gtest.h"
 #include "weft/blocking.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
@@ -290,6 +292,62 @@ TEST_P(EveryCheckpointTest, WaitsForFuturesAndExecutorsKeepThePromise) {
   for (int carriers = 1; carriers <= 3; ++carriers) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
       EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Submitted), 15);
+    }
+  }
+}
+
+// Channels and selects. The values are witnesses: none is lost, wherever it was.
+Task<absl::Status> Channelled(EveryCheckpoint& test) {
+  Witness local;
+  Channel<Witness> pipe(1), meeting(0);
+  Channel<Witness> kept(kUnbounded);
+  Event never;
+  Mutex mutex;
+  ShutdownOnFailure scope;
+  scope.Fork([&]() -> Task<absl::Status> {
+    for (int i = 0; i < 4; ++i) {
+      if (!co_await pipe.Send(Witness())) co_return absl::InternalError("closed");
+      test.UserCode();
+      co_await kept.Send(Witness());
+      test.UserCode();
+    }
+    pipe.Close();
+    co_return absl::OkStatus();
+  });
+  scope.Fork([&]() -> Task<void> {
+    while (std::optional<Witness> value = co_await pipe.Receive()) {
+      test.UserCode();
+      co_await Select(meeting.Send(*std::move(value)), never.Wait());
+      test.UserCode();
+    }
+    co_await Sleep(absl::Milliseconds(1));
+    test.UserCode();
+    meeting.Close();
+  });
+  int met = 0;
+  for (bool open = true; open;) {
+    auto got = co_await Select(Sleep(absl::Hours(1)), meeting.Receive(), never.Wait(), meeting.Receive());
+    test.UserCode();
+    open = got.index() == 1 ? std::get<1>(got).has_value() : std::get<3>(got).has_value();
+    met += open;
+  }
+  std::vector<Witness> all;
+  if (co_await kept.ReceiveMany(all, 10) != 4) co_return absl::InternalError("not four");
+  test.UserCode();
+  auto locked = co_await Select(never.Wait(), mutex.Lock());
+  test.UserCode();
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  if (!joined.ok()) co_return joined;
+  co_return met == 4 && locked.index() == 1 ? absl::OkStatus() : absl::InternalError("not four");
+}
+
+TEST_P(EveryCheckpointTest, ChannelsAndSelectsKeepThePromise) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Channelled), 20);
     }
   }
 }

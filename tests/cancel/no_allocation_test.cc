@@ -28,6 +28,8 @@
 #include "weft/all.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
 #include "weft/ext/scheduling_observer.h"
@@ -235,11 +237,13 @@ struct Parking {
   Semaphore none{0};
   std::optional<MutexGuard> held = mutex.TryLock();
   Promise<int> promise;
+  Channel<Counted> channel{0};
+  Channel<Counted> other{0};
 };
 
 Task<void> Parked(Parking& parking, int i) {
   const Counted local;
-  switch (i % 10) {
+  switch (i % 13) {
     case 0:
       co_await parking.never.Wait();
       break;
@@ -282,6 +286,16 @@ Task<void> Parked(Parking& parking, int i) {
     }
     case 9:
       co_await parking.promise.future().Get();
+      break;
+    case 10:
+      co_await parking.channel.Receive();
+      break;
+    case 11:
+      co_await parking.other.Send(Counted(1));
+      break;
+    case 12:
+      co_await Select(parking.channel.Receive(), parking.never.Wait(), parking.other.Send(Counted(1)),
+                      Sleep(absl::Hours(1)), parking.mutex.Lock(), parking.none.Acquire());
       break;
   }
   ADD_FAILURE() << "nobody wakes it";
@@ -330,9 +344,25 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
         EXPECT_EQ(co_await Blocking([] {}), absl::OkStatus());
       });
     }
+    Channel<Counted> to(0), from(0), closed(0);
+    for (int i = 0; i < children; ++i) {
+      scope.Fork([&to]() -> Task<void> { EXPECT_EQ((co_await to.Receive())->value(), 1); });
+      scope.Fork([&from]() -> Task<void> { EXPECT_TRUE(co_await from.Send(Counted(1))); });
+      scope.Fork([&closed]() -> Task<void> { EXPECT_FALSE(co_await closed.Send(Counted(1))); });
+      scope.Fork([&]() -> Task<void> {
+        auto got = co_await Select(Sleep(absl::Hours(1)), to.Receive(), closed.Send(Counted(1)));
+        EXPECT_NE(got.index(), 0u);
+      });
+    }
     co_await UntilAllAreParked();
     const Window window;
     go.Set();
+    for (int i = 0; i < children; ++i) {
+      EXPECT_TRUE(to.TrySend(Counted(1)));
+      EXPECT_TRUE(from.TryReceive().has_value());
+    }
+    closed.Close();
+    for (; to.TrySend(Counted(1));) continue;
     for (const VirtualThread& each : parked) each.Unpark();
     guard.Unlock();
     permit.Release();

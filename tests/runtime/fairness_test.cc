@@ -33,6 +33,8 @@
 #include "weft/all.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/net/socket_address.h"
@@ -256,6 +258,47 @@ Task<void> ChainsWake(Fairness& fairness) {
   co_await few.All();
   for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
   for (int i = 0; i < kChains; ++i) links[i * kLinks].Wake(fairness);
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// One thread sends to many that receive, and receives from many that send, in a channel or in a select.
+Task<void> ChannelsWake(Fairness& fairness) {
+  constexpr int kWaiters = 1'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Channel<int> to_many(0), from_many(0);
+  Event never;
+  std::vector<Fairness::Moment> woken(kWaiters);
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&, i]() -> Task<void> {
+      few.Waits();
+      switch (i % 4) {
+        case 0: co_await to_many.Receive(); break;
+        case 1: co_await from_many.Send(i); break;
+        case 2: co_await Select(never.Wait(), to_many.Receive()); break;
+        default: co_await Select(from_many.Send(i), never.Wait()); break;
+      }
+      fairness.Ran(woken[i]);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  for (int i = 0; i < kWaiters; ++i) {
+    woken[i] = fairness.Now();
+    if (i % 2 == 0) {
+      EXPECT_TRUE(to_many.TrySend(i));
+    } else {
+      EXPECT_EQ(from_many.TryReceive(), i);
+    }
+  }
   co_await UntilNone(left);
   done = true;
   (co_await scope.Join()).IgnoreFailures();
@@ -504,6 +547,7 @@ constexpr Scenario kScenarios[] = {
     {"OneEndWakes", &OneEndWakes},
     {"UnparksWake", &UnparksWake},
     {"ChainsWake", &ChainsWake},
+    {"ChannelsWake", &ChannelsWake},
     {"OutsideWakesMany", &OutsideWakesMany},
     {"OutsideWakesFew", &OutsideWakesFew},
     {"CallsEnd", &CallsEnd},

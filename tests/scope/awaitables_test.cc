@@ -24,6 +24,8 @@
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
 #include "weft/blocking.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
 #include "weft/executor/future.h"
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
@@ -48,6 +50,7 @@ struct World {
     world->set.Set();
     world->promise.SetValue(1);
     world->executor.Shutdown();
+    for (int i = 0; i < 200; ++i) EXPECT_TRUE(world->channel.TrySend(1));
     world->thread = VirtualThread::Start([]() -> Task<void> { co_return; });
     co_return world;
   }
@@ -67,6 +70,7 @@ struct World {
   Promise<int> promise;
   Future<int> future = promise.future();
   VirtualThreadPerTaskExecutor executor;
+  Channel<int> channel{kUnbounded};  // more ones than are received
 };
 
 Task<int> One() {
@@ -144,6 +148,13 @@ WEFT_AWAITABLE(OfBlocking, absl::StatusOr<int>, Blocking([] { return 1; }));
       return __VA_ARGS__;                                                       \
     }                                                                           \
   }
+using MaybeInt = std::optional<int>;
+using ClosedOrSet = std::variant<std::monostate, MaybeInt>;
+WEFT_AWAITABLE(OfSend, bool, world.channel.Send(1));
+WEFT_AWAITABLE(OfReceive, MaybeInt, world.channel.Receive());
+WEFT_AWAITABLE(OfReceiveMany, size_t, world.channel.ReceiveMany(absl::MakeSpan(&world.ints[0], 1)));
+WEFT_AWAITABLE(OfSelect, ClosedOrSet, Select(world.never.Wait(), world.channel.Receive()));
+
 using MaybeOutcome = std::optional<Outcome>;
 using MaybeSubtask = std::optional<Subtask<int>>;
 WEFT_OWNERS_AWAITABLE(OfJoin, Outcome, scope.Join());
@@ -161,6 +172,7 @@ void Good(std::monostate) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
 void Good(const Subtask<int>& subtask) { EXPECT_EQ(subtask.state(), AnySubtask::State::kSuccess); }
+void Good(const ClosedOrSet& selected) { EXPECT_EQ(std::get<1>(selected), 1); }
 void Good(const Outcome& outcome) { EXPECT_TRUE(outcome.ok()); }
 void Good(const absl::Status& status) { EXPECT_EQ(status, absl::OkStatus()); }
 template <class T>
@@ -369,6 +381,7 @@ TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {
 TEST_P(AwaitablesTest, WhatStartsThreadsIsTakenWhereverATaskIs) {
   Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign, OfBlocking>();
   Run<OfGet, OfTryGet, OfGetFor, OfTermination, OfExecutorClose>();
+  Run<OfSend, OfReceive, OfReceiveMany, OfSelect>();
 }
 
 TEST_P(AwaitablesTest, WhatTheOwnerOfAScopeAwaitsIsTakenByBoundaries) {

@@ -76,9 +76,6 @@ inline constexpr ChannelKind kUnbounded = ChannelKind::kUnbounded;
 inline constexpr ChannelKind kConflated = ChannelKind::kConflated;
 
 namespace internal {
-// What a Send() of an rvalue holds: the value, if that is as good as the original, or a reference to it.
-template <class T>
-using HeldToSend = std::conditional_t<std::is_trivially_copyable_v<T>, T, T&>;
 template <class T, class Held>
 class ChannelSendAwaiter;
 template <class T>
@@ -105,9 +102,12 @@ class Channel {
 
   // Waits until the value is sent: kept in the channel, or with a receiver. co_await it; yields a bool: false if the
   // channel is closed, and then the value is left as it was.
-  internal::ChannelSendAwaiter<T, internal::HeldToSend<T>> Send(T&& value [[clang::lifetimebound]]) noexcept;
+  internal::ChannelSendAwaiter<T, T&> Send(T&& value [[clang::lifetimebound]]) noexcept
+    requires(!std::is_trivially_copyable_v<T>);
   internal::ChannelSendAwaiter<T, T> Send(const T& value)
-    requires std::is_copy_constructible_v<T>;
+    requires(!std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T>);
+  internal::ChannelSendAwaiter<T, T> Send(T value) noexcept
+    requires std::is_trivially_copyable_v<T>;
   // The same without waiting, also false if it would have to wait. Any thread may call it.
   bool TrySend(T&& value);
   bool TrySend(const T& value)
@@ -408,14 +408,22 @@ Channel<T>::Channel(ChannelKind kind)
             kind == kUnbounded ? internal::ChannelCore::kUnbounded : 1, kind == kConflated) {}
 
 template <class T>
-internal::ChannelSendAwaiter<T, internal::HeldToSend<T>> Channel<T>::Send(T&& value) noexcept {
-  return {core_, static_cast<internal::HeldToSend<T>>(value)};
+internal::ChannelSendAwaiter<T, T&> Channel<T>::Send(T&& value) noexcept
+  requires(!std::is_trivially_copyable_v<T>)
+{
+  return {core_, value};
 }
 template <class T>
 internal::ChannelSendAwaiter<T, T> Channel<T>::Send(const T& value)
-  requires std::is_copy_constructible_v<T>
+  requires(!std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T>)
 {
-  return internal::ChannelSendAwaiter<T, T>(core_, T(value));
+  return {core_, T(value)};
+}
+template <class T>
+internal::ChannelSendAwaiter<T, T> Channel<T>::Send(T value) noexcept
+  requires std::is_trivially_copyable_v<T>
+{
+  return {core_, std::move(value)};
 }
 template <class T>
 bool Channel<T>::TrySend(T&& value) {

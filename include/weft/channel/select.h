@@ -41,7 +41,7 @@
 #include <utility>
 #include <variant>
 
-#include "weft/channel/select_wait.h"
+#include "weft/channel/select_core.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/wait_node.h"

@@ -9,9 +9,6 @@
 #include <optional>
 
 #include "weft/channel/wait_case.h"
-#include "weft/internal/promise.h"
-#include "weft/internal/thread_block.h"
-#include "weft/internal/wait_kind.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft::internal {
@@ -55,19 +52,6 @@ class SelectWait {
 
   std::optional<WaitForSeveral<Thread>> wait_;
   int32_t taken_ = -1;  // without a wait
-};
-
-extern template class SelectWait<ThreadBlock>;
-
-// Of virtual threads. (select.cc)
-class SelectCore : public SelectWait<ThreadBlock> {
- public:
-  using Record = SelectRecord<ThreadBlock>;
-  bool Ready(Record* records, int32_t count) noexcept;
-  void Suspend(Record* records, int32_t count, AwaitingFrame frame) noexcept;
-
- private:
-  static const WaitKind kWait;
 };
 
 }  // namespace weft::internal

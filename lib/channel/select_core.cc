@@ -1,10 +1,9 @@
-#include "weft/channel/select.h"
+#include "weft/channel/select_core.h"
 
 #include <cstdint>
 
 #include "lib/channel/select_wait.h"
 #include "lib/thread/runtime_services.h"
-#include "weft/channel/select_wait.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 

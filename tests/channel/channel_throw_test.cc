@@ -1,0 +1,139 @@
+// Channels of values whose move throws, and channels without memory. Goal: whatever throws, a value is at one place.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "lib/coro/frame_fault.h"
+#include "tests/support/on_both.h"
+#include "weft/channel/channel.h"
+#include "weft/channel/select.h"
+#include "weft/scope.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+
+namespace weft {
+namespace {
+
+class ChannelThrowTest : public testing::OnBoth {};
+WEFT_ON_BOTH(ChannelThrowTest);
+
+// The k-th move from now on throws; it changes nothing then.
+struct Fragile {
+  explicit Fragile(int of) : value(of) {}
+  Fragile(Fragile&& other) noexcept(false) : value(other.value) {
+    Moves();
+    other.value = -1;
+  }
+  Fragile& operator=(Fragile&& other) noexcept(false) {
+    Moves();
+    value = std::exchange(other.value, -1);
+    return *this;
+  }
+  static void Moves() {
+    if (throws_at > 0 && --throws_at == 0) throw std::runtime_error("a move");
+  }
+  int value;
+  static inline int throws_at = 0;
+};
+
+TEST_P(ChannelThrowTest, AMoveThatThrowsInASendLeavesTheValueWithItsSender) {
+  Everywhere([]() -> Task<void> {
+    Channel<Fragile> channel(2);
+    Fragile value(1);
+    Fragile::throws_at = 1;
+    bool thrown = false;
+    try {
+      co_await channel.Send(std::move(value));
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    Fragile::throws_at = 1;
+    EXPECT_THROW(channel.TrySend(std::move(value)), std::runtime_error);
+    EXPECT_EQ(value.value, 1);
+    EXPECT_EQ(channel.size(), 0u);
+    EXPECT_TRUE(co_await channel.Send(std::move(value)));
+    EXPECT_EQ((co_await channel.Receive())->value, 1);
+  });
+}
+
+TEST_P(ChannelThrowTest, AMoveThatThrowsInAReceiveTakesThatValueOnly) {
+  Everywhere([]() -> Task<void> {
+    Channel<Fragile> channel(4);
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(co_await channel.Send(Fragile(i)));
+    Fragile::throws_at = 1;
+    EXPECT_THROW(channel.TryReceive(), std::runtime_error);
+    EXPECT_EQ(channel.size(), 3u);
+    std::vector<Fragile> some;
+    some.reserve(4);
+    Fragile::throws_at = 2;
+    bool thrown = false;
+    try {
+      co_await channel.ReceiveMany(some, 3);
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(some.size(), 1u);
+    EXPECT_EQ((co_await channel.Receive())->value, 3) << "the others are still there";
+  });
+}
+
+// Every allocation of a channel's, one after the other. On one OS thread, whose allocations fail.
+TEST(ChannelMemoryTest, WithoutMemoryASendThrowsAndTheValueStays) {
+  testing::Simulation().Run([]() -> Task<void> {
+    Channel<std::unique_ptr<int>> channel(kUnbounded);
+    Event never;
+    int sent = 0;
+    for (int i = 0; i < 200; ++i) {
+      auto value = std::make_unique<int>(i);
+      std::optional<internal::ScopedFrameFault> fault;
+      fault.emplace(internal::ScopedFrameFault::Options{.times = internal::ScopedFrameFault::kForever, .here = true});
+      const bool full = i % 64 == 0;  // a block is needed
+      bool thrown = false;
+      try {
+        sent += channel.TrySend(std::move(value));
+      } catch (const std::bad_alloc&) {
+        thrown = true;
+      }
+      EXPECT_EQ(thrown, full);
+      if (!full) continue;
+      EXPECT_EQ(*value, i);
+      for (const bool selects : {false, true}) {
+        thrown = false;
+        try {
+          if (selects) {
+            co_await Select(channel.Send(std::move(value)), never.Wait());
+          } else {
+            co_await channel.Send(std::move(value));
+          }
+        } catch (const std::bad_alloc&) {
+          thrown = true;
+        }
+        EXPECT_TRUE(thrown);
+        EXPECT_EQ(*value, i);
+      }
+      fault.reset();
+      EXPECT_TRUE(co_await channel.Send(std::move(value)));
+      ++sent;
+    }
+    EXPECT_EQ(sent, 200);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(**channel.TryReceive(), i);
+  }());
+}
+
+TEST(ChannelMemoryTest, WithoutMemoryForItsPlacesAChannelIsNotMade) {
+  const internal::ScopedFrameFault fault({.times = internal::ScopedFrameFault::kForever});
+  EXPECT_THROW(Channel<int>(100), std::bad_alloc);
+  EXPECT_THROW(Channel<int>(INT64_MAX), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,359 @@
+// Channels, and selects over them. Goal: a value is received once, or is in the channel, or is where it was; one case
+// of a select happens; nobody waits for what is there; whoever is closed, cancelled or an OS thread. Method: threads
+// that send, receive, select, close and cancel, one call each, on the code as it is shipped. Values are Cells, so that a
+// move that is not ordered is a violation.
+#include "lib/channel/channel_state.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "lib/channel/select_wait.h"
+#include "lib/testing/model/checker.h"
+#include "lib/thread/thread_state.h"
+#include "tests/model/component.h"
+#include "weft/internal/lock.h"
+
+namespace weft::internal {
+namespace {
+
+using model::Cell;
+using model::Require;
+
+constexpr int kChannels = 2;
+constexpr int kMoved = 0;
+
+// What is sent: a number from 1.
+struct Value {
+  explicit Value(int of) : number(of) {}
+  Cell<int> number;
+};
+
+constexpr ElementType kValues = {
+    .size = sizeof(Value),
+    .alignment = alignof(Value),
+    .move =
+        [](void* to, void* from) noexcept {
+          auto& source = static_cast<Value*>(from)->number;
+          ::new (to) Value(source.Get());
+          source.Set(kMoved);
+        },
+    .destroy = [](void* value) noexcept { static_cast<Value*>(value)->~Value(); },
+    .allocate = [](size_t bytes, size_t) noexcept { return std::malloc(bytes); },
+    .free = [](void* memory, size_t, size_t) noexcept { std::free(memory); },
+};
+
+class Waiter;
+using Channels = std::array<ChannelState<Waiter>*, kChannels>;
+
+enum class Call {
+  kWait,    // for one of the cases
+  kTry,     // the first case, without waiting
+  kOs,      // the first case, by an OS thread
+  kClose,   // the channel of the first case
+  kCancel,  // the first thread
+};
+struct Case {
+  int channel;
+  bool sends;
+};
+struct Act {
+  Call call;
+  int count = 0;
+  Case cases[2] = {};
+};
+
+class ModelSelect : public SelectWait<Waiter> {
+ public:
+  using SelectWait<Waiter>::Begin;
+};
+
+// A thread that waits once; what stands around it in the carrier and in cancel_request.cc.
+class Waiter : public WaitNode {
+ public:
+  void Set(const Channels& channels, const Act& act, int number) {
+    act_ = act;
+    number_ = number;
+    for (int i = 0; i < act_.count; ++i) {
+      parties_[i] = {channels[act_.cases[i].channel], act_.cases[i].sends};
+      values_[i].emplace(number);
+      parties_[i].value = parties_[i].sends ? static_cast<void*>(&*values_[i]) : places_[i];
+      records_[i].part = {&parties_[i], &SelectInChannel<Waiter>::kWait};
+    }
+  }
+
+  void Run() {
+    const ThreadState::Snapshot seen = state_.Observe();
+    if (seen.requested()) return End(-1);
+    if (act_.count > 1) {
+      waiting_on = &select_.Begin(*this);
+      if (select_.LookOrAdd(records_.data(), act_.count, *this)) return End(select_.chosen());
+    } else {
+      waiting_on = &parties_[0];
+      if (parties_[0].channel->TryOrAdd(parties_[0], *this)) return End(0);
+    }
+    if (!ParkIsLast(seen)) GoOn();
+  }
+  void Try() {
+    parties_[0].channel->Try(parties_[0]);
+    ended_ = true;
+    Note(0);
+  }
+  void RunOnOsThread() {
+    OsThreadNode<Waiter> self(parties_[0]);
+    if (!parties_[0].channel->TryOrAdd(parties_[0], self)) ChannelState<Waiter>::Await(self);
+    model::Retire(self.woken);
+    ended_ = true;
+    Note(0);
+  }
+
+  void Wake() {
+    if (state_.Wake() == ThreadState::WakeOutcome::kSchedule) GoOn();
+  }
+  void Cancel() {
+    bool runnable = false;
+    {
+      std::lock_guard guard(records_lock_);
+      requested_.Set(true);
+      static_cast<void>(state_.Request());
+      if (state_.Claim()) {
+        const bool withdrawn = Withdraw();
+        if (withdrawn) unwind_.Set(true);
+        runnable = state_.EndCancel(withdrawn);
+      }
+    }
+    if (runnable) GoOn();
+  }
+
+  // ---- At the end.
+  bool ended() const { return ended_; }
+  bool requested() const { return requested_.Get(); }
+  bool WaitsTo(Case of) const {
+    for (int i = 0; !ended_ && i < act_.count; ++i) {
+      if (act_.cases[i].channel == of.channel && act_.cases[i].sends == of.sends) return true;
+    }
+    return false;
+  }
+  int sent() const { return sent_; }
+  int received() const { return received_; }
+  // Of those that have not ended.
+  void LeaveQueues() {
+    if (ended_) return;
+    if (act_.count > 1) return select_.TakeBack(records_.data(), act_.count);
+    Require(parties_[0].channel->Withdraw(*this), "who waits can be withdrawn");
+  }
+
+  void* waiting_on = nullptr;
+
+ private:
+  bool Withdraw() {
+    return act_.count > 1 ? WaitForSeveral<Waiter>::Withdraw(*this) : parties_[0].channel->Withdraw(*this);
+  }
+  bool ParkIsLast(ThreadState::Snapshot seen) {
+    for (;;) {
+      switch (state_.Park(seen)) {
+        case ThreadState::ParkOutcome::kParked:
+          return true;
+        case ThreadState::ParkOutcome::kNotified:
+          return false;
+        case ThreadState::ParkOutcome::kRequested: {
+          std::lock_guard guard(records_lock_);
+          seen = state_.Observe();
+          if (!requested_.Get() || !Withdraw()) continue;
+          unwind_.Set(true);
+          return false;
+        }
+      }
+    }
+  }
+  void GoOn() {
+    if (unwind_.Get()) return End(-1);
+    End(act_.count > 1 ? select_.chosen() : 0);
+  }
+  // `happened`: the case, or -1.
+  void End(int happened) {
+    if (act_.count > 1) select_.TakeBack(records_.data(), act_.count);
+    Require(!linked(), "a thread that goes on is in no queue");
+    ended_ = true;
+    Note(happened);
+    state_.End();
+  }
+  void Note(int happened) {
+    for (int i = 0; i < act_.count; ++i) {
+      const bool done = parties_[i].outcome == ChannelOutcome::kDone;
+      Require(i == happened || parties_[i].outcome == ChannelOutcome::kPending, "one case happens");
+      Require(i != happened || act_.call == Call::kTry || parties_[i].outcome != ChannelOutcome::kPending,
+              "what has happened has an outcome");
+      if (parties_[i].sends) {
+        Require(values_[i]->number.Get() == (done ? kMoved : number_), "what is not sent is where it was");
+        if (done) sent_ = number_;
+      } else if (done) {
+        received_ = static_cast<Value*>(parties_[i].value)->number.Get();
+        Require(received_ != kMoved, "a value arrives");
+      }
+    }
+  }
+
+  Act act_ = {};
+  int number_ = 0;
+  ThreadState state_;
+  Lock records_lock_;
+  Cell<bool> requested_{false};  // guarded by records_lock_
+  Cell<bool> unwind_{false};
+  bool ended_ = false;
+  int sent_ = 0;
+  int received_ = 0;
+  // ---- The awaiting frame.
+  std::array<ChannelParty<Waiter>, 2> parties_ = {};
+  std::array<std::optional<Value>, 2> values_;
+  alignas(Value) unsigned char places_[2][sizeof(Value)];
+  std::array<SelectRecord<Waiter>, 2> records_ = {};
+  ModelSelect select_;
+};
+
+void Wake(Waiter& waiter) { waiter.Wake(); }
+uint32_t ChooseCase(Waiter&, uint32_t) { return 0; }
+
+constexpr Act Send(int channel) { return {Call::kWait, 1, {{channel, true}}}; }
+constexpr Act Receive(int channel) { return {Call::kWait, 1, {{channel, false}}}; }
+constexpr Act Select(Case a, Case b) { return {Call::kWait, 2, {a, b}}; }
+constexpr Act TrySend(int channel) { return {Call::kTry, 1, {{channel, true}}}; }
+constexpr Act TryReceive(int channel) { return {Call::kTry, 1, {{channel, false}}}; }
+constexpr Act OsSend(int channel) { return {Call::kOs, 1, {{channel, true}}}; }
+constexpr Act OsReceive(int channel) { return {Call::kOs, 1, {{channel, false}}}; }
+constexpr Act Close(int channel) { return {Call::kClose, 1, {{channel, true}}}; }
+constexpr Act kCancelFirst = {Call::kCancel};
+
+template <int64_t kCapacity, Act... kActs>
+class Meeting {
+ public:
+  static constexpr int kThreads = sizeof...(kActs);
+
+  Meeting() {
+    for (int i = 0; i < kThreads; ++i) waiters_[i].Set(channels(), kAll[i], i + 1);
+  }
+
+  void Thread(int index) {
+    switch (kAll[index].call) {
+      case Call::kWait:
+        return waiters_[index].Run();
+      case Call::kTry:
+        return waiters_[index].Try();
+      case Call::kOs:
+        return waiters_[index].RunOnOsThread();
+      case Call::kClose:
+        closed_[kAll[index].cases[0].channel] = true;
+        static_cast<void>(channels()[kAll[index].cases[0].channel]->Close([] {}));
+        return;
+      case Call::kCancel:
+        return waiters_[0].Cancel();
+    }
+  }
+
+  void Finish() {
+    std::array<int, kThreads + 1> times = {};
+    for (int i = 0; i < kThreads; ++i) {
+      if (!Waits(i)) continue;
+      Require(waiters_[i].ended() || !waiters_[i].requested(), "no request stays behind with the thread parked");
+      ++times[waiters_[i].sent()];
+      --times[waiters_[i].received()];
+    }
+    NobodyWaitsForWhatIsThere();
+    for (int i = 0; i < kThreads; ++i) {
+      if (Waits(i)) waiters_[i].LeaveQueues();
+    }
+    for (ChannelState<Waiter>* channel : channels()) {
+      alignas(Value) unsigned char place[sizeof(Value)];
+      for (;;) {
+        ChannelParty<Waiter> party = {channel, /*sends=*/false, place};
+        channel->Try(party);
+        if (party.outcome != ChannelOutcome::kDone) break;
+        --times[static_cast<Value*>(party.value)->number.Get()];
+      }
+    }
+    for (int number = 1; number <= kThreads; ++number) {
+      Require(times[number] == 0, "what was sent was received once, or is in the channel");
+    }
+  }
+
+ private:
+  static constexpr std::array<Act, sizeof...(kActs)> kAll = {kActs...};
+  static bool Waits(int i) { return kAll[i].call != Call::kClose && kAll[i].call != Call::kCancel; }
+
+  void NobodyWaitsForWhatIsThere() {
+    for (int channel = 0; channel < kChannels; ++channel) {
+      int senders = 0, receivers = 0;
+      bool both = false;
+      for (int i = 0; i < kThreads; ++i) {
+        if (!Waits(i)) continue;
+        const bool sends = waiters_[i].WaitsTo({channel, true});
+        const bool receives = waiters_[i].WaitsTo({channel, false});
+        senders += sends;
+        receivers += receives;
+        both = both || (sends && receives);
+      }
+      const int64_t size = channels()[channel]->size();
+      Require(!closed_[channel] || senders + receivers == 0, "nobody waits in a closed channel");
+      Require(receivers == 0 || size == 0, "nobody waits for a value that is there");
+      Require(senders == 0 || size == kCapacity, "nobody waits for a place that is there");
+      Require(senders == 0 || receivers == 0 || (both && senders + receivers == 2), "those who wait have not missed");
+    }
+  }
+
+  Channels channels() { return {&first_, &second_}; }
+
+  ChannelState<Waiter> first_{kValues, kCapacity, /*conflated=*/false};
+  ChannelState<Waiter> second_{kValues, kCapacity, /*conflated=*/false};
+  std::array<bool, kChannels> closed_ = {};  // at the end
+  std::array<Waiter, kThreads> waiters_;
+};
+
+constexpr Case kSend0 = {0, true}, kReceive0 = {0, false}, kSend1 = {1, true}, kReceive1 = {1, false};
+
+const model::Component& ChannelComponent() {
+  using model::Of;
+  static const model::Component component = {
+      "channel",
+      {Of<Meeting<0, Send(0), Receive(0)>>("a rendezvous", {.preemptions = model::kUnbounded}),
+       Of<Meeting<0, Send(0), Receive(0), kCancelFirst>>("a rendezvous, the sender is cancelled", {.preemptions = 4}),
+       Of<Meeting<0, Receive(0), Send(0), kCancelFirst>>("a rendezvous, the receiver is cancelled", {.preemptions = 4}),
+       Of<Meeting<1, Send(0), Send(0), Receive(0)>>("two senders, one place", {}),
+       Of<Meeting<1, Send(0), TrySend(0), TryReceive(0)>>("one place, and calls that do not wait", {}),
+       Of<Meeting<0, Send(0), Receive(0), Close(0)>>("a rendezvous in a channel that is closed", {}),
+       Of<Meeting<1, Receive(0), OsSend(0)>>("an OS thread sends", {.preemptions = model::kUnbounded}),
+       Of<Meeting<0, OsReceive(0), Send(0)>>("an OS thread receives", {.preemptions = model::kUnbounded}),
+       Of<Meeting<0, OsReceive(0), OsSend(0)>>("two OS threads", {.preemptions = 4}),
+       Of<Meeting<0, OsReceive(0), Close(0)>>("an OS thread in a channel that is closed", {.preemptions = 4})}};
+  return component;
+}
+
+const model::Component& SelectComponent() {
+  using model::Of;
+  static const model::Component component = {
+      "select",
+      {Of<Meeting<0, Select(kReceive0, kReceive1), Send(0), Send(1)>>("two cases, both are given", {}),
+       Of<Meeting<0, Select(kReceive0, kReceive1), Send(0), kCancelFirst>>("two cases, given or cancelled", {}),
+       Of<Meeting<0, Select(kReceive0, kSend1), Select(kSend0, kReceive1)>>("two selects that meet twice",
+                                                                            {.preemptions = 4}),
+       Of<Meeting<0, Select(kSend0, kReceive0), Select(kSend0, kReceive0)>>("two that send and receive in one channel",
+                                                                            {.preemptions = 4}),
+       Of<Meeting<1, Select(kReceive0, kSend1), Send(0), Receive(1)>>("one that sends and receives, with places", {}),
+       Of<Meeting<0, Select(kReceive0, kReceive1), Select(kSend1, kSend0), kCancelFirst>>(
+           "two selects, one is cancelled", {}),
+       Of<Meeting<0, Select(kReceive0, kReceive1), Close(0), Send(1)>>("two cases, one channel is closed", {})}};
+  return component;
+}
+
+TEST(ChannelModelTest, EachValueIsAtOnePlaceAndNobodyWaitsForWhatIsThere) { model::Prove(ChannelComponent()); }
+TEST(ChannelModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(ChannelComponent()); }
+// Its own steps are ordered by the locks and by the state word, whose orders are proved with those.
+TEST(SelectModelTest, OneCaseHappensAndNothingIsLost) { model::Prove(SelectComponent()); }
+
+}  // namespace
+}  // namespace weft::internal

@@ -1,7 +1,7 @@
 // Channels, and selects over them. Goal: a value is received once, or is in the channel, or is where it was; one case
 // of a select happens; nobody waits for what is there; whoever is closed, cancelled or an OS thread. Method: threads
-// that send, receive, select, close and cancel, one call each, on the code as it is shipped. Values are Cells, so that a
-// move that is not ordered is a violation.
+// that send, receive, select, close and cancel, one call each, on the code as it is shipped. Values are Cells: a move
+// that is not ordered is a violation.
 #include "lib/channel/channel_state.h"
 
 #include <gtest/gtest.h>

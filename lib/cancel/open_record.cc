@@ -10,7 +10,12 @@
 namespace weft::internal {
 
 bool PushRecordSlow(ThreadBlock& thread) noexcept {
-  if (thread.state.Observe().unregistered()) thread.HomeOfChild()->Register(thread);
+  if (thread.state.Observe().unregistered()) {
+    thread.HomeOfChild()->Register(thread);
+    // Step 3 of records.h, once more: it may come at any time after the fence. This saves a forked child that opens a
+    // scope two locked instructions.
+    if (!thread.state.Observe().attention() && !thread.unwinding) return false;
+  }
   return LookUnderLock(thread, [&thread] {
     // In a destructor that an unwinding runs, the request may be hidden or delivered by now.
     return thread.unwinding || (thread.state.Observe().requested() && FindTarget(thread).exists);

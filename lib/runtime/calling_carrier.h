@@ -21,6 +21,8 @@ namespace weft::internal {
 class CallingCarrier {
  public:
   CallingCarrier() noexcept : carrier_(Carrier::Current()) {}
+  // CHECKs that a thread is mounted, which is about to do `what`.
+  explicit CallingCarrier(const char* what) noexcept : carrier_(&Carrier::Require(what)) {}
 
   // Any OS thread.
   bool Runs(const ThreadBlock& thread) const noexcept { return carrier_ != nullptr && carrier_->current == &thread; }

@@ -33,6 +33,11 @@ constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitK
 
 namespace {
 
+// Does every request that would unwind this join shut the scope as well, so that it ends when the children do?
+bool EndsWithItsScope(const ThreadBlock& owner, const ScopeRecord& scope) noexcept {
+  return owner.records.load(std::memory_order_relaxed) == &scope && !owner.HasLockedSince(scope);
+}
+
 bool IsJoined(ScopeRecord& scope) noexcept {
   if (!scope.children.Drained()) return false;
   if (!scope.has_daemons) [[likely]]
@@ -141,6 +146,12 @@ std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
 
 // The holder of the count has nothing left to begin, or may begin nothing now.
 std::coroutine_handle<> InPlaceJoins::CloseJoin(ScopeRecord& scope) noexcept {
+  if (scope.children.Drained() && !scope.has_daemons && !scope.closes_with_join) [[likely]]
+    return ResumeOwner(scope);
+  return CloseJoinChecked(scope);
+}
+
+std::coroutine_handle<> InPlaceJoins::CloseJoinChecked(ScopeRecord& scope) noexcept {
   return (scope.children.Drained() || scope.children.Wait()) && CompleteJoin(scope) ? ResumeOwner(scope) : Leave();
 }
 
@@ -149,6 +160,11 @@ std::coroutine_handle<> InPlaceJoins::CloseJoinBefore(Queued* queued, ScopeRecor
   queue.Push(queued);
   queue.NotifyPushed();
   return CloseJoin(scope);
+}
+
+std::coroutine_handle<> InPlaceJoins::BeginObservedInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
+  observed.Mount(child);
+  return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
 }
 
 std::coroutine_handle<> InPlaceJoins::BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
@@ -166,10 +182,18 @@ std::coroutine_handle<> InPlaceJoins::ContinueJoin(ScopeRecord& scope) noexcept 
   if (!scope.children.MayHaveLocal() || scope.has_daemons || !MayBeginInPlace(scope.children.local())) {
     return CloseJoin(scope);
   }
-  ThreadBlock* const child = Queued::Thread(queue.deque.Pop());
-  if (child == nullptr) return CloseJoin(scope);
-  if (!IsToBeginInPlace(*child, scope)) return CloseJoinBefore(Queued::Of(*child), scope);
-  return BeginInPlace(*child, scope);
+  Queued* const taken = queue.deque.Pop();
+  if (taken == nullptr) return CloseJoin(scope);
+  if (Queued::IsSeed(taken)) [[unlikely]]
+    return BeginSeed(taken, scope);
+  ThreadBlock& child = *Queued::Made(taken);
+  return IsToBeginInPlace(child, scope) ? BeginInPlace(child, scope) : CloseJoinBefore(taken, scope);
+}
+
+// The scope may be that of an All.
+std::coroutine_handle<> InPlaceJoins::BeginSeed(Queued* taken, ScopeRecord& scope) noexcept {
+  ThreadBlock& branch = *Queued::Thread(taken);
+  return IsToBeginInPlace(branch, scope) ? BeginInPlace(branch, scope) : CloseJoinBefore(Queued::Of(branch), scope);
 }
 
 // Called every kPerLook threads that begin in place: looks at the clock, and does what is due. False: other threads
@@ -192,8 +216,22 @@ bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
 }
 
 // The checkpoint and the wait of a join. It returns the owner's frame if nothing is left to wait for, or else the first
-// child that runs in the owner's place, or nothing.
+// child that runs in the owner's place, or nothing. The usual case: the newest child lies in the deque. With
+// AwaitChildrenChecked() alone fib(30) by Fork takes 4.1 % more instructions. (in_place_branches.cc says how it was
+// counted)
 std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
+  ThreadBlock& thread = *current;
+  if (&thread != scope.owner || !MayEnterJoinUnobserved(thread) || scope.children.Drained() || scope.has_daemons ||
+      !EndsWithItsScope(thread, scope)) [[unlikely]] {
+    return AwaitChildrenChecked(scope, awaiting);
+  }
+  thread.leaf = &awaiting.frame;
+  scope.owner_parked = false;
+  EnterJoin(thread);
+  return ContinueJoin(scope);
+}
+
+std::coroutine_handle<> InPlaceJoins::AwaitChildrenChecked(ScopeRecord& scope, AwaitingFrame awaiting) noexcept {
   ThreadBlock& thread = *current;
   PromiseBase& frame = awaiting.frame;
   // The owner began this join, but may have passed it to another thread: Fork(scope.Join()).
@@ -207,8 +245,7 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
   if (drained) return GoOnWith(frame, may_go_on);
   if (scope.has_daemons) [[unlikely]]
     scope.ExcludeDaemons();
-  if (thread.records.load(std::memory_order_relaxed) == &scope && !thread.HasLockedSince(scope)) [[likely]] {
-    // Every request that would unwind this join shuts the scope as well: it ends when the children do.
+  if (EndsWithItsScope(thread, scope)) {
     scope.owner_parked = false;
     EnterJoin(thread);
     if (observed.on()) [[unlikely]]

@@ -94,14 +94,17 @@ class InPlaceJoins : public Turn {
   void MountInPlace(ThreadBlock& child) noexcept;
   void MountUncounted(ThreadBlock& child) noexcept;
   std::coroutine_handle<> BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> BeginObservedInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> BeginClosureInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> BeginSeed(Queued* taken, ScopeRecord& scope) noexcept;
 
   void EnterJoin(ThreadBlock& owner) noexcept;
   // The holder of the count of `scope` has nothing more to do. Begins the newest child in its place, or leaves the
   // count to the others.
   std::coroutine_handle<> ContinueJoin(ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
-  std::coroutine_handle<> CloseJoinBefore(Queued* queued, ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> CloseJoin(ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> CloseJoinChecked(ScopeRecord& scope) noexcept;
+  [[gnu::noinline]] std::coroutine_handle<> CloseJoinBefore(Queued* queued, ScopeRecord& scope) noexcept;
   static bool IsToBeginInPlace(const ThreadBlock& child, const ScopeRecord& scope) noexcept;
 
   // Like EndThread(), for a child that was forked into a scope and has succeeded. Not in EndFrame(), which would save a
@@ -109,6 +112,7 @@ class InPlaceJoins : public Turn {
   [[gnu::noinline]] std::coroutine_handle<> EndForked(ThreadBlock& thread) noexcept;
 
  private:
+  [[gnu::noinline]] std::coroutine_handle<> AwaitChildrenChecked(ScopeRecord& scope, AwaitingFrame frame) noexcept;
   std::coroutine_handle<> ResumeOwner(ScopeRecord& scope) noexcept;
   void Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
   std::coroutine_handle<> CountEnd(ScopeRecord& scope) noexcept;
@@ -156,7 +160,7 @@ inline void InPlaceJoins::MountUncounted(ThreadBlock& child) noexcept {
 inline std::coroutine_handle<> InPlaceJoins::BeginInPlace(ThreadBlock& child, ScopeRecord& scope) noexcept {
   MountInPlace(child);
   if (observed.on()) [[unlikely]]
-    observed.Mount(child);
+    return BeginObservedInPlace(child, scope);
   return child.leaf != nullptr ? child.leaf->Handle() : BeginClosureInPlace(child, scope);
 }
 

@@ -35,15 +35,17 @@ class Queued {
   static Queued* Of(BranchSeed& seed) noexcept {
     return reinterpret_cast<Queued*>(reinterpret_cast<uintptr_t>(&seed) + kSeed);
   }
+  static bool IsSeed(Queued* queued) noexcept { return (reinterpret_cast<uintptr_t>(queued) & kSeed) != 0; }
   // Null: it is a thread, or null.
   static BranchSeed* Seed(Queued* queued) noexcept {
-    const auto address = reinterpret_cast<uintptr_t>(queued);
-    return (address & kSeed) != 0 ? reinterpret_cast<BranchSeed*>(address - kSeed) : nullptr;
+    return IsSeed(queued) ? reinterpret_cast<BranchSeed*>(reinterpret_cast<uintptr_t>(queued) - kSeed) : nullptr;
   }
+  // It is no seed.
+  static ThreadBlock* Made(Queued* queued) noexcept { return reinterpret_cast<ThreadBlock*>(queued); }
   // Makes it, if need be.
   static ThreadBlock* Thread(Queued* queued) noexcept {
     BranchSeed* const seed = Seed(queued);
-    return seed == nullptr ? reinterpret_cast<ThreadBlock*>(queued) : &seed->scope->MakeBranch(*seed);
+    return seed == nullptr ? Made(queued) : &seed->scope->MakeBranch(*seed);
   }
 
  private:

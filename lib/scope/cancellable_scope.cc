@@ -45,7 +45,7 @@ const ScopeRecord::Operations CancellableScope::kOperations = {
         },
     .end_patience = [](ScopeRecord& scope) noexcept { static_cast<CancellableScope&>(scope).timer_.Stop(); },
     .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
-      return static_cast<const CancellableScope&>(scope).name_;
+      return static_cast<const CancellableScope&>(scope).own_name();
     },
 };
 
@@ -59,6 +59,7 @@ CancelCause CancellableScope::MakeCause(CancelReason::Kind kind, uint64_t thread
 void CancellableScope::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept {
   if (shut()) return;
   state_.store(State::kShut, std::memory_order_relaxed);
+  plain_.store(0, std::memory_order_relaxed);
   cause_ = cause;
   limit_.BeginShutdown();
   spared_ = spare;

@@ -7,7 +7,7 @@
 
 namespace weft::internal {
 
-Failures::~Failures() {
+void Failures::ReleaseKept() noexcept {
   while (ThreadBlock* child = kept_.PopFront()) child->Release();
 }
 

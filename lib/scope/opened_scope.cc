@@ -1,6 +1,8 @@
 #include "weft/internal/opened_scope.h"
 
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "lib/runtime/calling_carrier.h"
@@ -12,9 +14,11 @@
 namespace weft::internal {
 
 std::string OpenedScope::Describe() const {
-  const std::string name = name_.empty() ? "" : absl::StrCat("'", name_, "' ");
-  return absl::StrCat("the scope ", name, "opened at ", where_.file_name(), ":", where_.line());
+  const std::string quoted = name_ == nullptr ? "" : absl::StrCat("'", *name_, "' ");
+  return absl::StrCat("the scope ", quoted, "opened at ", where_.file_name(), ":", where_.line());
 }
+
+void OpenedScope::SetName(std::string_view name) { name_ = std::make_unique<const std::string>(name); }
 
 std::string DescribeRecord(const Record& record) {
   const CancellableScope* const scope =
@@ -44,8 +48,14 @@ void OpenedScope::CheckOwnerOrInside(const char* what) const {
 }
 
 void OpenedScope::CheckJoin(const char* what) const {
+  if (!CallingCarrier().Runs(*owner) || closed()) [[unlikely]]
+    DieOfJoin(what);
+}
+
+void OpenedScope::DieOfJoin(const char* what) const {
   CheckOwner(what);
   WEFT_CHECK(!closed()) << what << " of a scope that is closed, by " << DescribeThread(*owner);
+  __builtin_unreachable();
 }
 
 void OpenedScope::CheckFork(const ThreadBlock& self) const {

@@ -106,7 +106,8 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
   bool shut_by_child = false;
   bool kept = false;
   ThreadBlock* next = nullptr;
-  if (const bool known = !child.state.Observe().unregistered(); known || !quiet_ || kind == Completion::kFailed) {
+  const bool known = !child.state.Observe().unregistered();
+  if (known || !IsPlain(kPlainEnds) || kind == Completion::kFailed) {
     std::lock_guard guard(lock_);
     if (kind == Completion::kFailed) kept = failures_.Add(child);
     if (to_shut && !shut()) {
@@ -132,6 +133,18 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
   }
   if (next != nullptr) StartThread(*next);
   if (child.asked()) return child.LeaveWith(there);
+  child.Leave(there);
+}
+
+// The same for a child that its scope lists, and that has succeeded, if nothing follows from that.
+void PolicyScope::QuietChildEnded(ChildBase& child) noexcept {
+  if (child.daemon_) [[unlikely]]
+    return ChildEnded(child, ThreadBlock::Ending::kSucceeded);
+  child.Publish(Completion::kSuccess);
+  Forget(child);
+  const bool there = child.holds_ && !DropUnread(child, ThreadBlock::Ending::kSucceeded, /*kept=*/false);
+  if (child.asked()) [[unlikely]]
+    return child.LeaveWith(there);
   child.Leave(there);
 }
 

@@ -18,23 +18,43 @@
 
 namespace weft::internal {
 
+namespace {
+
+inline Opener OpenedBy(CallingCarrier carrier) noexcept { return {carrier.thread(), carrier.runtime()}; }
+
+}  // namespace
+
 ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options)
-    : PolicyScope(hooks, policy, completions, options),
-      plain_forks_(hooks.on_fork == nullptr && completions == nullptr && limit_.unlimited()) {
-  WEFT_CHECK(limit_.max() >= 1) << "the scope '" << name_ << "' of " << DescribeThread(*owner) << " lets "
-                                << limit_.max() << " children run at once; it has to be one at least";
+    : PolicyScope(OpenedBy(CallingCarrier("opening a StructuredTaskScope")), hooks, policy, completions, options) {
+  if (!options.name.empty()) [[unlikely]]
+    SetName(options.name);
+  if (limit_.max() < 1) [[unlikely]]
+    DieOfLimit();
   permits_before = owner->permits_held;
   opened_as = ++owner->scopes_opened;
   // From here on other threads may shut it.
-  if (PushRecord(*owner, *this)) {
-    const CancelCause cause = WhyCancelled(*owner);
-    std::lock_guard guard(lock_);
-    ShutLocked(cause, nullptr);
-  }
-  if (!timer_.timed()) [[likely]]
-    return;
-  if (options.timeout > absl::ZeroDuration()) {
-    timer_.StartTimeout(*this, options.timeout);
+  if (PushRecord(*owner, *this)) [[unlikely]]
+    ShutFromTheStart();
+  if (timer_.timed()) [[unlikely]]
+    StartTimeout(options.timeout);
+}
+
+void ScopeBase::DieOfLimit() const {
+  WEFT_CHECK(false) << "the scope '" << own_name() << "' of " << DescribeThread(*owner) << " lets " << limit_.max()
+                    << " children run at once; it has to be one at least";
+  __builtin_unreachable();
+}
+
+// Its owner is cancelled.
+void ScopeBase::ShutFromTheStart() noexcept {
+  const CancelCause cause = WhyCancelled(*owner);
+  std::lock_guard guard(lock_);
+  ShutLocked(cause, nullptr);
+}
+
+void ScopeBase::StartTimeout(absl::Duration timeout) noexcept {
+  if (timeout > absl::ZeroDuration()) {
+    timer_.StartTimeout(*this, timeout);
   } else {
     OnTimeout();
   }
@@ -43,7 +63,8 @@ ScopeBase::ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* co
 // Also after a Close(), when there is nothing left to do. Children that are left hold the carrier until they have
 // ended.
 ScopeBase::~ScopeBase() {
-  CheckOwner("the destruction of a StructuredTaskScope");
+  if (!CallingCarrier().Runs(*owner)) [[unlikely]]
+    DieOfOther("the destruction of a StructuredTaskScope");
   CheckNothingInside({});
   timer_.Stop();
   if (!children.Drained()) {
@@ -73,7 +94,7 @@ inline void ScopeBase::PlaceChild(ChildBase& child, uint64_t round, uint64_t id)
 void ScopeBase::StartChild(ChildBase& child) {
   CallingCarrier carrier;
   ThreadBlock& self = *owner;
-  if (!carrier.Runs(self) || shut() || self.bindings != bindings_ || !plain_forks_ ||
+  if (!carrier.Runs(self) || self.bindings != bindings_ || !IsPlain(kPlainForks) ||
       self.state.Observe().attention()) [[unlikely]] {
     return StartChildChecked(child, /*name=*/nullptr, /*daemon=*/false);
   }
@@ -142,7 +163,9 @@ void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   CallingCarrier().StartHere(child);
 }
 
-ThreadIdentity* ScopeBase::NewName(std::string_view name) noexcept {
+namespace {
+
+ThreadIdentity* NewName(std::string_view name) noexcept {
 #if WEFT_EXCEPTIONS
   try {
     return new ThreadIdentity(std::string(name));
@@ -152,6 +175,17 @@ ThreadIdentity* ScopeBase::NewName(std::string_view name) noexcept {
 #else
   return new (std::nothrow) ThreadIdentity(std::string(name));
 #endif
+}
+
+}  // namespace
+
+void* ScopeBase::AllocateChild(size_t size, size_t alignment, std::string_view name, ThreadIdentity*& named) noexcept {
+  void* const memory = AllocateFrameNoThrow(size, alignment);
+  if (memory == nullptr || name.empty()) return memory;
+  named = NewName(name);
+  if (named != nullptr) return memory;
+  FreeFrame(memory, size, alignment);
+  return nullptr;
 }
 
 }  // namespace weft::internal

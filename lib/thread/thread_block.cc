@@ -24,7 +24,8 @@ ThreadIdentity& ThreadBlock::SetIdentity(ThreadIdentity& made) noexcept {
   uintptr_t place = place_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
   while ((place & kKnown) == 0) {
     made.Bind(*this, place);
-    // [identity/1] release: pairs with [identity/2], [identity/4], [identity/5], [identity/6] and [identity/7].
+    // [identity/1] release: pairs with [identity/2], [identity/4], [identity/5], [identity/6], [identity/7]
+    // and [identity/10].
     // [identity/4] acquire, failing: pairs with [identity/1]. Another thread has made one.
     if (place_.compare_exchange_strong(place, reinterpret_cast<uintptr_t>(&made) + kKnown, std::memory_order_release,
                                        std::memory_order_acquire)) {

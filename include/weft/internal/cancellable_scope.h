@@ -48,8 +48,8 @@ class CancellableScope : public OpenedScope {
   bool IsShutdown() const noexcept { return shut(); }
 
  protected:
-  [[gnu::always_inline]] explicit CancellableScope(const ScopeOptions& options)
-      : OpenedScope(kOperations, options), limit_(options.max_concurrency), timer_(options.timeout) {}
+  [[gnu::always_inline]] CancellableScope(const Opener& opener, const ScopeOptions& options)
+      : OpenedScope(opener, kOperations, options), limit_(options.max_concurrency), timer_(options.timeout) {}
   ~CancellableScope() = default;
 
   // Null if it is none of these.
@@ -80,6 +80,13 @@ class CancellableScope : public OpenedScope {
   void AddDaemon(ChildBase& daemon) noexcept;
   // Have all children ended, except the daemons?
   bool AllEnded() noexcept;
+
+  static constexpr uint8_t kPlainForks = 1;  // a fork only starts the child
+  static constexpr uint8_t kPlainEnds = 2;   // nothing follows from the success of a child that is no daemon
+  // What is plain while the scope is open: no hook is called, nothing is limited or queued. From the shutdown on,
+  // nothing. relaxed: as for state_.
+  Atomic<uint8_t> plain_{0};
+  bool IsPlain(uint8_t what) const noexcept { return (plain_.load(std::memory_order_relaxed) & what) != 0; }
 
   // ---- Guarded by lock_.
   ConcurrencyLimit limit_;  // except its maximum

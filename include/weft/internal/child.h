@@ -71,6 +71,7 @@ class ChildBase : public ThreadBlock {
 
   // ---- The end of the run, when the closure is gone. (child.cc)
   void OnEnd(Ending ending) noexcept override;
+  [[gnu::noinline]] void EndKnown(Ending ending) noexcept;  // it has failed, or has an identity
   // [block/3] acquire: pairs with [block/2].
   bool HasHandle() const noexcept { return refs.load(std::memory_order_acquire) > 1; }
   // Destroys a result that nobody can read.

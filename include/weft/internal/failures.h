@@ -24,7 +24,10 @@ class Failures {
   Failures() = default;
   Failures(const Failures&) = delete;
   Failures& operator=(const Failures&) = delete;
-  ~Failures();
+  ~Failures() {
+    if (!none()) [[unlikely]]
+      ReleaseKept();
+  }
 
   // Counts a failure. True: the child is kept, with a reference of its own.
   bool Add(ChildBase& child) noexcept;
@@ -44,6 +47,7 @@ class Failures {
   Found Find() noexcept;
 
  private:
+  void ReleaseKept() noexcept;
   uint64_t Count() noexcept;
 
   ThreadQueue kept_;

@@ -16,8 +16,10 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <memory>
 #include <source_location>
 #include <string>
+#include <string_view>
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/scope_record.h"
@@ -29,13 +31,18 @@ namespace weft::internal {
 
 class BindingNode;
 
+// Who opens a scope, and where that thread runs.
+struct Opener {
+  ThreadBlock& thread;
+  RuntimeCore& runtime;
+};
+
 class OpenedScope : public ScopeRecord {
  protected:
   // The constructors from here to ScopeBase's are one function: by calls fib(30) by Fork takes 2 % more instructions.
   // (in_place_branches.cc says how it was counted)
-  [[gnu::always_inline]] OpenedScope(const Operations& operations, const ScopeOptions& options)
-      : ScopeRecord(&RequireThread("opening a StructuredTaskScope"), operations),
-        name_(options.name),
+  [[gnu::always_inline]] OpenedScope(const Opener& opener, const Operations& operations, const ScopeOptions& options)
+      : ScopeRecord(&opener.thread, opener.runtime, operations),
         where_(options.where),
         bindings_(owner->bindings) {}
   ~OpenedScope() = default;
@@ -44,6 +51,10 @@ class OpenedScope : public ScopeRecord {
 
   // "the scope 'name' opened at file.cc:31"
   std::string Describe() const;
+  // Empty: it has none.
+  std::string_view own_name() const noexcept { return name_ == nullptr ? std::string_view() : *name_; }
+  // The owner, while it opens the scope.
+  [[gnu::cold, gnu::noinline]] void SetName(std::string_view name);
 
   // ---- CHECKs of the caller, which is about to do `what`.
   void CheckOwner(const char* what) const;
@@ -52,6 +63,8 @@ class OpenedScope : public ScopeRecord {
   void CheckJoin(const char* what) const;
   void CheckFork(const ThreadBlock& self) const;
   void CheckForkDaemon(const ThreadBlock& self) const;
+  // The caller is not the owner.
+  [[noreturn, gnu::cold, gnu::noinline]] void DieOfOther(const char* what) const;
   // The owner: nothing is open that it has opened since.
   void CheckNothingInside(std::source_location closed_at) const {
     if (owner->records.load(std::memory_order_relaxed) == this && owner->bindings == bindings_) [[likely]]
@@ -83,12 +96,13 @@ class OpenedScope : public ScopeRecord {
   }
 
   // ---- Constant.
-  const std::string name_;
   const std::source_location where_;  // it was opened
   const BindingNode* const bindings_;
 
  private:
-  [[noreturn, gnu::cold, gnu::noinline]] void DieOfOther(const char* what) const;
+  std::unique_ptr<const std::string> name_;  // null: it has none
+
+  [[noreturn, gnu::cold, gnu::noinline]] void DieOfJoin(const char* what) const;
   [[gnu::cold, gnu::noinline]] void CheckOnlyBoundariesInside(std::source_location closed_at) const;
 
   // ---- The owner's. Threads of a scope nested in this one may fork into it, and read it. relaxed: one writer; readers

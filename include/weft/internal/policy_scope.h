@@ -8,6 +8,8 @@
 
 #include "weft/internal/compiler.h"
 
+#include <cstdint>
+
 #include "weft/internal/cancellable_scope.h"
 #include "weft/internal/child.h"
 #include "weft/internal/completion_queue.h"
@@ -31,13 +33,18 @@ struct PolicyHooks {
 
 class PolicyScope : public CancellableScope {
  protected:
-  [[gnu::always_inline]] PolicyScope(const PolicyHooks& hooks, void* policy, CompletionQueue* completions,
-                                     const ScopeOptions& options)
-      : CancellableScope(options),
+  [[gnu::always_inline]] PolicyScope(const Opener& opener, const PolicyHooks& hooks, void* policy,
+                                     CompletionQueue* completions, const ScopeOptions& options)
+      : CancellableScope(opener, options),
         hooks_(hooks),
         policy_(policy),
-        completions_(completions),
-        quiet_(hooks.on_complete == nullptr && completions == nullptr && limit_.unlimited()) {}
+        completions_(completions) {
+    if (completions == nullptr && limit_.unlimited()) {
+      plain_.store(static_cast<uint8_t>((hooks.on_fork == nullptr ? kPlainForks : 0) |
+                                        (hooks.on_complete == nullptr ? kPlainEnds : 0)),
+                   std::memory_order_relaxed);
+    }
+  }
   ~PolicyScope() = default;
 
   // The thread that forks. If the policy throws, the child is gone.
@@ -46,6 +53,7 @@ class PolicyScope : public CancellableScope {
   ChildBase& FailFork(bool daemon);
   // Called by the child at its end. Afterwards its carrier counts it.
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
+  void QuietChildEnded(ChildBase& child) noexcept;
   // The owner, after a join. `with_timeout`: if the scope's own timeout has shut it down, that counts as the first
   // failure.
   Outcome MakeOutcome(bool with_timeout);
@@ -54,7 +62,6 @@ class PolicyScope : public CancellableScope {
   const PolicyHooks& hooks_;
   void* const policy_;
   CompletionQueue* const completions_;  // null: the scope has no NextCompleted()
-  const bool quiet_;  // nothing follows from the success of a child that the scope does not list
 
   PolicyTurns policy_turns_;
 

@@ -75,13 +75,13 @@ class ScopeBase : public PolicyScope {
   // Fork().
   template <IntoTask A>
   Subtask<FlatValue<ValueOf<A>>> ForkDaemon(A&& task, ForkOptions options = {}) {
-    return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)), /*daemon=*/true);
+    return AdoptChecked<TaskChild<ValueOf<A>>>(kDaemon, options, AsTask(std::forward<A>(task)));
   }
   template <class F>
     requires GivesTask<std::decay_t<F>&>
   Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> ForkDaemon(F&& closure, ForkOptions options = {}) {
     using T = ValueOfCall<std::decay_t<F>&>;
-    return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure), /*daemon=*/true);
+    return AdoptChecked<ClosureChild<std::decay_t<F>, T>>(kDaemon, options, std::forward<F>(closure));
   }
 
  protected:
@@ -109,53 +109,62 @@ class ScopeBase : public PolicyScope {
   friend class ChildBase;
   friend class ScopeWait;
 
-  // Null: there was no memory.
-  [[gnu::cold, gnu::noinline]] static ThreadIdentity* NewName(std::string_view name) noexcept;
+  enum Kind : bool { kPlain, kDaemon };
 
+  // The usual case: no name, and there is a free block. AdoptChecked() does the same for all cases; it is a function of
+  // its own so that this one saves few registers.
   template <class C, class Source>
-  auto Adopt(const ForkOptions& options, Source&& source, bool daemon = false) {
-    using U = typename C::Value;
-    struct Memory {
-      ~Memory() {
-        if (block != nullptr) FreeFrame(block, sizeof(C), alignof(C));
+  [[gnu::always_inline]] Subtask<typename C::Value> Adopt(const ForkOptions& options, Source&& source) {
+    if constexpr (alignof(C) <= kFrameGranuleBytes) {
+      if (options.name.empty()) [[likely]] {
+        if (void* const memory = TakeOwnFree(sizeof(C)); memory != nullptr) [[likely]] {
+          Subtask<typename C::Value> subtask(MakeChild<C>(memory, /*name=*/nullptr, std::forward<Source>(source)));
+          StartChild(subtask.child());
+          return subtask;
+        }
       }
-      void* block;
-    };
-    Memory memory(AllocateFrameNoThrow(sizeof(C), alignof(C)));
-    if (memory.block == nullptr) [[unlikely]]
-      return AdoptHandle<Subtask<U>>(FailFork(daemon));
-    // Made before the child, so that nothing is lost.
-    ThreadIdentity* name = nullptr;
-    if (!options.name.empty() && (name = NewName(options.name)) == nullptr) [[unlikely]]
-      return AdoptHandle<Subtask<U>>(FailFork(daemon));
-    C* const child = MakeChild<C>(memory.block, name, std::forward<Source>(source));
-    memory.block = nullptr;
-    Subtask<U> subtask(child);  // one reference is the handle's, the other the run's
-    if (name != nullptr || daemon) [[unlikely]] {
-      StartChildChecked(*child, name, daemon);
-    } else {
-      StartChild(*child);
     }
+    return AdoptChecked<C>(kPlain, options, std::forward<Source>(source));
+  }
+  template <class C, class Source>
+  [[gnu::noinline]] Subtask<typename C::Value> AdoptChecked(Kind kind, const ForkOptions& options, Source&& source) {
+    // The name is made before the child, so that nothing is lost.
+    ThreadIdentity* name = nullptr;
+    void* const memory = AllocateChild(sizeof(C), alignof(C), options.name, name);
+    if (memory == nullptr) [[unlikely]]
+      return AdoptHandle<Subtask<typename C::Value>>(FailFork(kind == kDaemon));
+    Subtask<typename C::Value> subtask(MakeChild<C>(memory, name, std::forward<Source>(source)));
+    StartChildChecked(subtask.child(), name, kind == kDaemon);
     return subtask;
   }
+  // Null: there was no memory.
+  static void* AllocateChild(size_t size, size_t alignment, std::string_view name, ThreadIdentity*& named) noexcept;
+  // One reference is the caller's, the other the run's.
   template <class C, class Source>
   static C* MakeChild(void* memory, ThreadIdentity* name, Source&& source) {
     if constexpr (std::is_nothrow_constructible_v<C, Source&&>) {
       static_cast<void>(name);
       return ::new (memory) C(std::forward<Source>(source));
     } else {
-      struct Unref {
-        ~Unref() {
+      struct Unmake {
+        ~Unmake() {
+          if (block == nullptr) return;
+          FreeFrame(block, sizeof(C), alignof(C));
           if (identity != nullptr) identity->Release();
         }
+        void* block;
         ThreadIdentity* identity;
       };
-      Unref unref(name);
+      Unmake unmake(memory, name);
       C* const child = ::new (memory) C(std::forward<Source>(source));
-      unref.identity = nullptr;
+      unmake.block = nullptr;
       return child;
     }
   }
+  [[noreturn, gnu::cold, gnu::noinline]] void DieOfLimit() const;
+  [[gnu::cold, gnu::noinline]] void ShutFromTheStart() noexcept;
+  [[gnu::noinline]] void StartTimeout(absl::Duration timeout) noexcept;
+
   void StartChild(ChildBase& child);
   void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
   void PlaceChild(ChildBase& child, uint64_t round, uint64_t id) noexcept;
@@ -163,8 +172,6 @@ class ScopeBase : public PolicyScope {
   void StartDaemon(ChildBase& child) noexcept;
   void StartWithinLimit(ChildBase& child) noexcept;
   void BeginClose(std::source_location where);
-
-  const bool plain_forks_;  // a fork only starts the child
 };
 
 // The owner waits until all children have ended.

@@ -113,6 +113,12 @@ class ScopeRecord : public Record {
     std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept;  // (thread_block.h)
+  ScopeRecord(ThreadBlock* owning_thread, RuntimeCore& of_owner, const Operations& operations) noexcept
+      : Record(Kind::kScope),
+        closes_with_join(false),
+        owner(owning_thread),
+        runtime(of_owner),
+        operations_(operations) {}
   // With that many children, which are forked at once.
   ScopeRecord(ThreadBlock* owning_thread, RuntimeCore& of_owner, const Operations& operations,
               int32_t branches) noexcept

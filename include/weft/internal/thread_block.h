@@ -143,7 +143,14 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
     return true;
   }
   // Calls nothing, so that a fast path need not save its registers.
-  bool IsChildOf(const ScopeRecord& scope) const noexcept { return PlaceWord() == reinterpret_cast<uintptr_t>(&scope); }
+  bool IsChildOf(const ScopeRecord& scope) const noexcept {
+    // [identity/10] acquire: pairs with [identity/1].
+    const uintptr_t place = place_.load(std::memory_order_acquire);
+    if (place == reinterpret_cast<uintptr_t>(&scope)) [[likely]]
+      return true;
+    return (place & kKnown) != 0 &&
+           reinterpret_cast<ThreadIdentity*>(place - kKnown)->place == reinterpret_cast<uintptr_t>(&scope);
+  }
   RuntimeCore& runtime() const noexcept {
     // [identity/7] acquire: pairs with [identity/1].
     const uintptr_t place = place_.load(std::memory_order_acquire);
@@ -303,11 +310,7 @@ class RootBlock : public ThreadBlock {
 };
 
 inline ScopeRecord::ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept
-    : Record(Kind::kScope),
-      closes_with_join(false),
-      owner(owning_thread),
-      runtime(owning_thread->runtime()),
-      operations_(operations) {}
+    : ScopeRecord(owning_thread, owning_thread->runtime(), operations) {}
 
 using ThreadQueue = List<ThreadBlock, QueueTag>;
 using SiblingList = List<ThreadBlock, SiblingTag>;

@@ -73,7 +73,7 @@ void ChannelCore::Block(Party& party) noexcept {
       << "Channel::" << (party.sends ? "Send" : "Receive") << "Blocking() by " << DescribeCaller()
       << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
   OsThreadNode<ThreadBlock> self(party);
-  if (!TryOrAdd(party, self)) Await(self);
+  if (!TryOrAdd(party, self)) self.Await();
 }
 
 void ThrowChannelOutOfMemory() {

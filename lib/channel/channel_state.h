@@ -32,7 +32,9 @@
 //
 // Memory ordering: the lock orders what is kept; Wake() what is handed over, and [channel/1] for an OS thread.
 //
-// Tried: nothing yet that is faster on one and on two carriers and keeps the order of both queues.
+// Rejected: a ring without a lock beside the queues (Vyukov's). Whoever has put a value in must look for waiters
+// afterwards, with a fence between: two locked instructions, like the lock; and a thread that is late could overtake
+// one that waits.
 #ifndef WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 #define WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 
@@ -41,6 +43,7 @@
 #include <type_traits>
 
 #include "lib/base/list.h"
+#include "lib/channel/element_ring.h"
 #include "lib/os/futex.h"
 #include "lib/thread/selectable_wait.h"
 #include "lib/thread/wait_node.h"
@@ -51,7 +54,11 @@ namespace weft::internal {
 
 template <class Thread>
 ChannelState<Thread>::ChannelState(const ElementType& type, int64_t capacity, bool conflated) noexcept
-    : type_(type), capacity_(capacity), conflated_(conflated), initialized_(ring_.Init(type, capacity)) {}
+    : type_(type),
+      capacity_(capacity),
+      limit_(capacity == kUnbounded ? INT64_MAX : capacity),
+      conflated_(conflated),
+      initialized_(ring_.Init(type, capacity)) {}
 
 // ---- Nodes.
 
@@ -89,9 +96,9 @@ void ChannelState<Thread>::WakeNode(WaitNode& node) noexcept {
 }
 
 template <class Thread>
-void ChannelState<Thread>::Await(OsThreadNode<Thread>& self) noexcept {
+void OsThreadNode<Thread>::Await() noexcept {
   // [channel/2] acquire: pairs with [channel/1].
-  while (self.woken.load(WEFT_ORDER("channel/2", std::memory_order_acquire)) == 0) FutexWait(self.woken, 0);
+  while (woken.load(WEFT_ORDER("channel/2", std::memory_order_acquire)) == 0) FutexWait(woken, 0);
 }
 
 template <class Thread>
@@ -119,9 +126,28 @@ SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
     return {.taken = true, .partner = receiver, .from = party.value, .to = PartyOf(*receiver).value};
   }
   if (conflated_ && ring_.size() > 0) ring_.DropFront(type_);
-  if (capacity_ != kUnbounded && ring_.size() >= capacity_) return {};
+  if (ring_.size() >= limit_) return {};
   party.outcome = ring_.PushBack(type_, party.value) ? ChannelOutcome::kDone : ChannelOutcome::kNoMemory;
+  something_.store(true, std::memory_order_relaxed);
   return {.taken = true};
+}
+
+// What both do mostly, in few instructions: nobody waits, and the value is kept, or one that is kept is taken. False:
+// see TakeSend() and TakeReceive().
+template <class Thread>
+bool ChannelState<Thread>::TakeAtOnce(Party& party) noexcept {
+  if (party.sends) {
+    if (closed_ || ring_.size() >= limit_ || !receivers_.nodes.empty() || !ring_.PushBack(type_, party.value)) {
+      return false;
+    }
+    something_.store(true, std::memory_order_relaxed);
+  } else {
+    if (ring_.size() == 0 || !senders_.nodes.empty()) return false;
+    ring_.PopFront(type_, party.value);
+    if (ring_.size() == 0) something_.store(closed_, std::memory_order_relaxed);
+  }
+  party.outcome = ChannelOutcome::kDone;
+  return true;
 }
 
 template <class Thread>
@@ -132,12 +158,14 @@ SelectTaken ChannelState<Thread>::TakeReceive(Party& party) noexcept {
     WaitNode* const sender = Grant(senders_);
     // There is memory: a sender waits only in a ring with a limit.
     if (sender != nullptr) static_cast<void>(ring_.PushBack(type_, PartyOf(*sender).value));
+    something_.store(ring_.size() > 0 || closed_, std::memory_order_relaxed);
     return {.taken = true, .partner = sender};
   }
   if (WaitNode* const sender = Grant(senders_)) {
     party.outcome = ChannelOutcome::kDone;
     return {.taken = true, .partner = sender, .from = PartyOf(*sender).value, .to = party.value};
   }
+  something_.store(closed_, std::memory_order_relaxed);
   if (!closed_) return {};
   party.outcome = ChannelOutcome::kClosed;
   return {.taken = true};
@@ -159,6 +187,8 @@ void ChannelState<Thread>::Try(Party& party) noexcept {
   SelectTaken taken;
   {
     std::lock_guard guard(lock());
+    if (TakeAtOnce(party)) [[likely]]
+      return;
     taken = Take(party);
   }
   Finish(taken);
@@ -183,6 +213,7 @@ bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
 
 template <class Thread>
 void ChannelState<Thread>::Add(const Party& party, WaitNode& self) noexcept {
+  if (party.sends) something_.store(true, std::memory_order_relaxed);
   (party.sends ? senders_ : receivers_).nodes.PushBack(&self);
 }
 
@@ -216,6 +247,7 @@ bool ChannelState<Thread>::Close(F close) noexcept {
     std::lock_guard guard(lock());
     if (closed_) return false;
     closed_ = true;
+    something_.store(true, std::memory_order_relaxed);
     close();
     while (WaitNode* const node = Grant(receivers_)) woken.PushBack(node);
     while (WaitNode* const node = Grant(senders_)) woken.PushBack(node);

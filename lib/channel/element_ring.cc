@@ -1,4 +1,4 @@
-#include "weft/channel/element_ring.h"
+#include "lib/channel/element_ring.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -16,8 +16,13 @@ size_t ElementRing::BytesOf(const ElementType& type, size_t places) noexcept {
   return OffsetOfPlaces(type) + places * type.size;
 }
 
-void* ElementRing::At(const ElementType& type, Position position) noexcept {
-  return reinterpret_cast<char*>(position.block) + OffsetOfPlaces(type) + position.place * type.size;
+char* ElementRing::FirstPlace(const ElementType& type, Block* block) noexcept {
+  return reinterpret_cast<char*>(block) + OffsetOfPlaces(type);
+}
+
+ElementRing::Position ElementRing::Begin(const ElementType& type, Block* block) noexcept {
+  char* const first = FirstPlace(type, block);
+  return {block, first, first + block->places * type.size};
 }
 
 ElementRing::Block* ElementRing::Allocate(const ElementType& type, size_t places) noexcept {
@@ -36,16 +41,13 @@ bool ElementRing::Init(const ElementType& type, int64_t limit) noexcept {
   if (limit <= 0) return true;
   Block* const block = Allocate(type, static_cast<size_t>(limit));
   if (block == nullptr) return false;
-  head_.block = tail_.block = block->next = block;
+  block->next = block;
+  head_ = tail_ = Begin(type, block);
   return true;
 }
 
 void ElementRing::Destroy(const ElementType& type) noexcept {
-  for (; size_ > 0; --size_) {
-    if (head_.place == head_.block->places) head_ = {head_.block->next, 0};
-    type.destroy(At(type, head_));
-    ++head_.place;
-  }
+  while (size_ > 0) DropFront(type);
   Block* const last = tail_.block;
   if (last == nullptr) return;
   for (Block* block = last->next; block != last;) {
@@ -57,61 +59,39 @@ void ElementRing::Destroy(const ElementType& type) noexcept {
   head_ = tail_ = {};
 }
 
-bool ElementRing::PushBack(const ElementType& type, void* value) noexcept {
-  if (tail_.block == nullptr || tail_.place == tail_.block->places) [[unlikely]] {
-    if (!AdvanceTail(type)) return false;
-  }
-  type.move(At(type, tail_), value);
-  ++tail_.place;
-  ++size_;
-  return true;
-}
-
-void ElementRing::PopFront(const ElementType& type, void* to) noexcept {
-  type.move(to, At(type, head_));
-  DropFront(type);
-}
-
-void ElementRing::DropFront(const ElementType& type) noexcept {
-  type.destroy(At(type, head_));
-  --size_;
-  ++head_.place;
-  if (size_ == 0) {
-    // Both are in one block. The next value goes where the processor's cache has the memory.
-    head_.place = tail_.place = 0;
-  } else if (head_.place == head_.block->places) [[unlikely]] {
-    LeaveHeadBlock(type);
-  }
-}
-
 // The tail's block is full, or there is none.
 bool ElementRing::AdvanceTail(const ElementType& type) noexcept {
   // The only block of a ring with a limit, or one to spare.
   if (limited_ || (tail_.block != nullptr && tail_.block->next != head_.block)) {
-    tail_ = {tail_.block->next, 0};
+    tail_ = Begin(type, tail_.block->next);
     return true;
   }
   Block* const added = Allocate(type, kPlacesPerBlock);
   if (added == nullptr) return false;
   if (tail_.block == nullptr) {
-    head_.block = added->next = added;
+    added->next = added;
+    head_ = Begin(type, added);
   } else {
     added->next = tail_.block->next;
     tail_.block->next = added;
   }
-  tail_ = {added, 0};
+  tail_ = Begin(type, added);
   return true;
 }
 
-// The values of the head's block are gone, and there are others. A second block to spare, behind the tail's, is freed.
+// The values of the head's block are gone. If there are others, a second block to spare, behind the tail's, is freed.
 void ElementRing::LeaveHeadBlock(const ElementType& type) noexcept {
+  if (size_ == 0) {  // both are at the end of one block
+    head_ = tail_ = Begin(type, tail_.block);
+    return;
+  }
   Block* const left = head_.block;
   Block* const spare = tail_.block->next;
   if (spare != left) {
     tail_.block->next = spare->next;
     Free(type, spare);
   }
-  head_ = {left->next, 0};
+  head_ = Begin(type, left->next);
 }
 
 }  // namespace weft::internal

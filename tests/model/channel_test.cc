@@ -107,7 +107,7 @@ class Waiter : public WaitNode {
   }
   void RunOnOsThread() {
     OsThreadNode<Waiter> self(parties_[0]);
-    if (!parties_[0].channel->TryOrAdd(parties_[0], self)) ChannelState<Waiter>::Await(self);
+    if (!parties_[0].channel->TryOrAdd(parties_[0], self)) self.Await();
     model::Retire(self.woken);
     ended_ = true;
     Note(0);

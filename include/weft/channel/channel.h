@@ -170,7 +170,9 @@ inline constexpr ElementType kElementType = {
     .size = sizeof(E),
     .alignment = alignof(E),
     .move = [](void* to, void* from) noexcept { ::new (to) E(std::move(*static_cast<E*>(from))); },
-    .destroy = [](void* value) noexcept { static_cast<E*>(value)->~E(); },
+    .destroy = std::is_trivially_destructible_v<E>
+                   ? nullptr
+                   : +[](void* value) noexcept { static_cast<E*>(value)->~E(); },
     .allocate = [](size_t bytes, size_t alignment) noexcept { return AllocateFrameNoThrow(bytes, alignment); },
     .free = [](void* memory, size_t bytes, size_t alignment) noexcept { FreeFrame(memory, bytes, alignment); },
 };
@@ -264,6 +266,12 @@ class Receiving : public ChannelParty<ThreadBlock> {
     CheckInFrame(this);
     value = &element_;
   }
+  // False: nothing was there. A thread that then suspends looks again, under the lock.
+  bool TryIfSomethingIsThere() noexcept {
+    if (!channel->MayHaveSomething()) return false;
+    channel->Try(*this);
+    return outcome != ChannelOutcome::kPending;
+  }
   bool received() const noexcept { return outcome == ChannelOutcome::kDone; }
   T&& Take() noexcept {
     if constexpr (kBoxed<T>) {
@@ -292,9 +300,7 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveAwaiter : public Gives
 
   bool await_ready() noexcept {
     receiving_.Begin();
-    if (!AtCheckpoint()) return false;
-    receiving_.core().Try(receiving_);
-    return receiving_.outcome != ChannelOutcome::kPending;
+    return AtCheckpoint() && receiving_.TryIfSomethingIsThere();
   }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,
@@ -359,10 +365,7 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
 
   bool await_ready() noexcept {
     receiving_.Begin();
-    if (!AtCheckpoint()) return false;
-    if (max_ == 0) return true;
-    receiving_.core().Try(receiving_);
-    return receiving_.outcome != ChannelOutcome::kPending;
+    return AtCheckpoint() && (max_ == 0 || receiving_.TryIfSomethingIsThere());
   }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,

@@ -40,6 +40,8 @@ struct ChannelParty {
 template <class Thread>
 struct OsThreadNode : WaitNode {
   explicit OsThreadNode(ChannelParty<Thread>& of) noexcept : WaitNode(State::kOsThread), party(of) {}
+  void Await() noexcept;  // until it is woken
+
   ChannelParty<Thread>& party;
   Atomic<uint32_t> woken{0};  // a futex
 };
@@ -56,6 +58,9 @@ class ChannelState {
   ChannelState& operator=(const ChannelState&) = delete;
   ~ChannelState() { ring_.Destroy(type_); }
 
+  // False: a receiver would have had to wait a moment ago. Any thread.
+  bool MayHaveSomething() const noexcept { return something_.load(std::memory_order_relaxed); }
+
   // ---- Any thread. Sends or receives, and writes the outcome, without waiting.
   void Try(Party& party) noexcept;
   // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
@@ -71,7 +76,6 @@ class ChannelState {
 
   // ---- The waits.
   bool Withdraw(Thread& thread) noexcept;
-  static void Await(OsThreadNode<Thread>& self) noexcept;
 
   // ---- Under the lock, for Select(). What these have taken is finished without it.
   Lock& lock() noexcept { return receivers_.lock; }
@@ -87,6 +91,7 @@ class ChannelState {
   bool SomebodyWaits() const noexcept { return !receivers_.nodes.empty() || !senders_.nodes.empty(); }
 
  private:
+  bool TakeAtOnce(Party& party) noexcept;
   SelectTaken TakeSend(Party& party) noexcept;
   SelectTaken TakeReceive(Party& party) noexcept;
   static WaitNode* Grant(WaitQueue<Thread>& queue) noexcept;
@@ -95,9 +100,12 @@ class ChannelState {
 
   const ElementType& type_;
   const int64_t capacity_;
+  const int64_t limit_;  // of what is kept
   const bool conflated_;
   // ---- Guarded by receivers_.lock; that of senders_ is not used.
   bool closed_ = false;
+  // A receiver would not have to wait; now and then true although it would. relaxed: a hint.
+  Atomic<bool> something_{false};
   WaitQueue<Thread> receivers_;
   WaitQueue<Thread> senders_;
   ElementRing ring_;

@@ -1,4 +1,4 @@
-// The values that a channel keeps, in their order, whatever their type.
+// The values that a channel keeps, in their order, whatever their type. (lib/channel/element_ring.h)
 #ifndef WEFT_CHANNEL_ELEMENT_RING_H_
 #define WEFT_CHANNEL_ELEMENT_RING_H_
 
@@ -15,7 +15,7 @@ struct ElementType {
   size_t size;  // a multiple of the alignment
   size_t alignment;
   void (*move)(void* to, void* from) noexcept;  // makes one at `to`; the one at `from` stays, moved from
-  void (*destroy)(void* value) noexcept;
+  void (*destroy)(void* value) noexcept;         // null: there is nothing to do
   void* (*allocate)(size_t bytes, size_t alignment) noexcept;  // null: there is no memory
   void (*free)(void* memory, size_t bytes, size_t alignment) noexcept;
 };
@@ -40,10 +40,10 @@ class ElementRing {
   int64_t size() const noexcept { return size_; }
   // Moves a value in. False: there is no memory, and nothing has changed. The caller has compared the size with the
   // limit.
-  [[nodiscard]] bool PushBack(const ElementType& type, void* value) noexcept;
+  [[nodiscard]] inline bool PushBack(const ElementType& type, void* value) noexcept;
   // Moves the first out, to `to`. There is one.
-  void PopFront(const ElementType& type, void* to) noexcept;
-  void DropFront(const ElementType& type) noexcept;
+  inline void PopFront(const ElementType& type, void* to) noexcept;
+  inline void DropFront(const ElementType& type) noexcept;
 
  private:
   struct Block {
@@ -52,18 +52,20 @@ class ElementRing {
   };
   struct Position {
     Block* block = nullptr;
-    size_t place = 0;
+    char* at = nullptr;
+    char* end = nullptr;  // of the block
   };
   static size_t OffsetOfPlaces(const ElementType& type) noexcept;
   static size_t BytesOf(const ElementType& type, size_t places) noexcept;
-  static void* At(const ElementType& type, Position position) noexcept;
+  static char* FirstPlace(const ElementType& type, Block* block) noexcept;
+  static Position Begin(const ElementType& type, Block* block) noexcept;
   static Block* Allocate(const ElementType& type, size_t places) noexcept;
   static void Free(const ElementType& type, Block* block) noexcept;
   bool AdvanceTail(const ElementType& type) noexcept;
   void LeaveHeadBlock(const ElementType& type) noexcept;
 
-  bool limited_ = false;
   int64_t size_ = 0;
+  bool limited_ = false;
   Position head_;  // the first value, if there is one
   Position tail_;  // where the next one goes; perhaps behind the last place of its block
 };

@@ -58,6 +58,8 @@ MEMORY = [
     MemoryRow("parked, from a closure, 1M in one scope, bytes a thread", "ParkedClosure", "bytes_per_thread", 256, 1,
               ""),
     MemoryRow("10M parked at once, GB", "ParkedTenMillion", "rss_bytes", 2, 1e9, ""),
+    MemoryRow("left of 100,000 parked, three times, after seconds of calm, MB", "ReturnedMemory", "rss_bytes", 2, 1e6,
+              ""),
 ]
 
 # Of two carriers, at most `limit` microseconds.

@@ -11,6 +11,7 @@
 //   deque.TakeOldest()      owner. The oldest, or nullptr: Steal() without its fence and without losing.
 //   deque.Steal()           any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
 //   deque.SizeEstimate()    any thread. Exact for the owner while nobody steals.
+//   deque.ReturnMemory()    owner. If it is empty, the system may have its memory, except for the first few KiB.
 //   deque.PublishFence()    owner, after Push(), before it looks whether anybody sleeps: a fence against RevokeBias().
 //
 // Lifetime: nobody may be inside when it is destroyed. The owner may change if the two are ordered.
@@ -77,7 +78,12 @@
 //    empty stays so. A thief costs the owner about as much as 2,000 fences, so the owner waits for that many pops in
 //    which nobody has come.
 //
-// A, C and the orders that they name are checked in tests/model, for every interleaving of a few operations, with a
+// E. The owner of an empty deque may lose what all slots of all arrays hold (ReturnMemory). It has loaded top_ =
+//    bottom_ at [deque/5], so every item has been taken, and, by B, whoever took one has read its slot before. A thief
+//    that reads the slot of one of these items later has lost; it reads null, since the arrays stay where they are.
+//    Items that are pushed afterwards are found like in A: the owner's stores to their slots come later.
+//
+// A, C, E and the orders that they name are checked in tests/model, for every interleaving of a few operations, with a
 // relaxed load at 8 and a release compare-and-swap at 4 as they are here.
 //
 // An empty deque can be told from top_ >= bottom_ without the fence, because top_ never goes back.
@@ -85,7 +91,8 @@
 // Rejected: a part of the deque that only the owner sees, published when it next looks at a flag: a thief got 0 of 100
 // items while the owner computed. A fence that publishes the slot, as in the paper (ThreadSanitizer cannot follow it,
 // and the release stores are free on x86-64); a release store of bottom_ in Pop in place of the fence, which a model
-// checker refuted after 269 executions; Steal looping on kLost, which hides contention from whoever picks the victim.
+// checker refuted after 269 executions; Steal looping on kLost, which hides contention from whoever picks the victim;
+// freeing arrays after a burst, which takes a proof that no thief is inside, where returning their pages takes none.
 // (D. Chase and Y. Lev, SPAA 2005; N. M. Le et al., "Correct and Efficient Work-Stealing for Weak Memory Models", PPoPP
 // 2013.)
 #ifndef WEFT_LIB_LOCKFREE_WORK_STEALING_DEQUE_H_
@@ -99,6 +106,7 @@
 #include <type_traits>
 
 #include "lib/base/fence.h"
+#include "lib/os/pages.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 #include "weft/internal/compiler.h"
@@ -133,7 +141,7 @@ class WorkStealingDeque {
         << "the capacity of a deque is a power of two from 2 on; it is " << initial_capacity;
     // Nobody else knows the deque yet.
     if (!FencesAreAsymmetric()) bias_.store(Bias::kNone, std::memory_order_relaxed);
-    Array* const array = MakeArray(initial_capacity, nullptr);
+    Array* const array = Array::Make(initial_capacity, nullptr);
     array_.store(array, std::memory_order_relaxed);
     if (array != nullptr) Use(*array, /*known_top=*/0);
   }
@@ -142,7 +150,7 @@ class WorkStealingDeque {
   ~WorkStealingDeque() {
     for (Array* array = array_.load(std::memory_order_relaxed); array != nullptr;) {
       Array* older = array->older;
-      DestroyArray(array);
+      Array::Destroy(array);
       array = older;
     }
   }
@@ -213,6 +221,15 @@ class WorkStealingDeque {
     const Stolen stolen = StealAnnounced();
     Leave();
     return stolen;
+  }
+
+  // After a burst: the next one costs page faults again.
+  void ReturnMemory() noexcept {
+    LookAtTop();
+    // relaxed: the owner's load of its own.
+    const int64_t empty_until = bottom_.load(std::memory_order_relaxed) + mask_ + 1;
+    if (slots_ == nullptr || end_of_room_ != empty_until) return;
+    for (Array* array = array_.load(std::memory_order_relaxed); array != nullptr; array = array->older) array->Forget();
   }
 
   // A full fence in effect, against whoever revokes the bias before it looks into the deque.
@@ -320,24 +337,32 @@ class WorkStealingDeque {
     Atomic<T*>* slots() noexcept { return reinterpret_cast<Atomic<T*>*>(this + 1); }
     // relaxed: a thief's load is ordered by [deque/3] or [deque/9], and the owner's are of its own stores.
     Atomic<T*>& slot(int64_t index) noexcept { return slots()[index & (capacity - 1)]; }
+
+    static Array* Make(size_t slots, Array* older) noexcept {
+      // Zeroed, which is a null in each slot: of a large array the kernel gives only the pages that are used.
+      void* memory = std::calloc(1, sizeof(Array) + slots * sizeof(Atomic<T*>));
+      if (memory == nullptr) return nullptr;
+      auto* array = new (memory) Array{older, static_cast<int64_t>(slots)};
+      if constexpr (kModelChecked) {
+        for (size_t i = 0; i < slots; ++i) new (&array->slot(static_cast<int64_t>(i))) Atomic<T*>(nullptr);
+      }
+      return array;
+    }
+    static void Destroy(Array* array) noexcept {
+      static_assert(std::is_trivially_destructible_v<Atomic<T*>>);
+      std::free(array);
+    }
+    // Its slots become null, in part or all.
+    void Forget() noexcept {
+      if constexpr (kModelChecked) {
+        // relaxed: what the kernel does.
+        for (int64_t i = 0; i < capacity; ++i) slot(i).store(nullptr, std::memory_order_relaxed);
+      } else {
+        ReturnPagesWithin(slots(), static_cast<size_t>(capacity) * sizeof(Atomic<T*>));
+      }
+    }
   };
   static_assert(sizeof(Array) % alignof(Atomic<T*>) == 0);
-
-  static Array* MakeArray(size_t capacity, Array* older) noexcept {
-    // Zeroed, which is a null in each slot: of a large array the kernel gives only the pages that are used.
-    void* memory = std::calloc(1, sizeof(Array) + capacity * sizeof(Atomic<T*>));
-    if (memory == nullptr) return nullptr;
-    auto* array = new (memory) Array{older, static_cast<int64_t>(capacity)};
-    if constexpr (kModelChecked) {
-      for (size_t i = 0; i < capacity; ++i) new (&array->slot(static_cast<int64_t>(i))) Atomic<T*>(nullptr);
-    }
-    return array;
-  }
-
-  static void DestroyArray(Array* array) noexcept {
-    static_assert(std::is_trivially_destructible_v<Atomic<T*>>);
-    std::free(array);
-  }
 
   // ---- The owner's.
 
@@ -373,7 +398,7 @@ class WorkStealingDeque {
     Array* const old = array_.load(std::memory_order_relaxed);
     const size_t capacity = old == nullptr ? initial_capacity_ : static_cast<size_t>(old->capacity) * kGrowth;
     if (capacity > kMaxCapacity) return false;
-    Array* const array = MakeArray(capacity, old);
+    Array* const array = Array::Make(capacity, old);
     if (array == nullptr) return false;
     const int64_t top = old == nullptr ? bottom : end_of_room_ - old->capacity;
     for (int64_t i = top; i < bottom; ++i) {

@@ -1,9 +1,11 @@
 #include "lib/os/pages.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 namespace weft::internal {
 
@@ -11,6 +13,14 @@ void ReturnPages(void* begin, size_t bytes) noexcept {
   const int saved_errno = errno;
   ::madvise(begin, bytes, MADV_DONTNEED);
   errno = saved_errno;
+}
+
+void ReturnPagesWithin(void* begin, size_t bytes) noexcept {
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto at = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (at + page - 1) / page * page;
+  const uintptr_t end = (at + bytes) / page * page;
+  if (first < end) ReturnPages(static_cast<char*>(begin) + (first - at), end - first);
 }
 
 }  // namespace weft::internal

@@ -9,6 +9,8 @@ namespace weft::internal {
 // The system may have the memory of these pages, whose content is lost. They are there again, as zeros, when they are
 // touched. Where the kernel refuses, they stay as they are. `begin` and `bytes` are multiples of a page.
 void ReturnPages(void* begin, size_t bytes) noexcept;
+// The same for the pages that lie in these bytes as a whole, if there are any.
+void ReturnPagesWithin(void* begin, size_t bytes) noexcept;
 
 }  // namespace weft::internal
 

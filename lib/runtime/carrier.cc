@@ -141,7 +141,9 @@ void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   if (!runtime.config.watched) return;
   static_cast<void>(runtime.watch_bell.Ring());
   const uint32_t calms = runtime.calms.load(std::memory_order_relaxed);
-  if (std::exchange(calms_, calms) != calms) SpillFreeFrames();
+  if (std::exchange(calms_, calms) == calms) return;
+  SpillFreeFrames();
+  queue.deque.ReturnMemory();
 }
 
 // ---- What a host does with a carrier. (host.h)

@@ -6,8 +6,9 @@
 // again within a second finds its memory, and a service that was busy once gives it back after some seconds.
 //
 // What lies in the lists of carriers is asked for as well: each puts it into the pool when it next wakes from a sleep
-// (Carrier::ParkUntil), and they are rung for that. What then still lies in slabs that are partly alive stays: after
-// some steps in vain there is no further one until the amount changes.
+// (Carrier::ParkUntil), and they are rung for that. The memory of their deques goes back at the same time. What then
+// still lies in slabs that are partly alive stays: after some steps in vain there is no further one until the amount
+// changes.
 //
 // Who may call: the watchdog, or a test in its place. Steps of several runtimes are for the same memory, and harmless.
 #ifndef WEFT_LIB_RUNTIME_MEMORY_RETURN_H_

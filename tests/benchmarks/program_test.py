@@ -34,12 +34,13 @@ _NAMES = {
               + _carriers("BM_ThreadLocalGet1", 1) + _carriers("BM_ThreadLocalGet10", 1),
     "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
                 + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),
-    "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion"],
+    "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion", "BM_ReturnedMemory"],
 }
 _MORE_COUNTERS = {
     "BM_ParkedTask": {"bytes_per_thread", "rss_bytes"},
     "BM_ParkedClosure": {"bytes_per_thread", "rss_bytes"},
     "BM_ParkedTenMillion": {"bytes_per_thread", "rss_bytes"},
+    "BM_ReturnedMemory": {"peak_bytes", "first_bytes", "rss_bytes"},
     "BM_StrandedLatency/carriers:2": {"first_ns", "last_ns", "left_to_owner"},
     "BM_StrandedAmongBusy/carriers:2": {"first_ns", "last_ns", "left_to_owner"},
     "BM_EchoWaitPlain": {"longest_ns", "median_ns", "first_ns", "requests"},

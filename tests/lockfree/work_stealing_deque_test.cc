@@ -4,8 +4,10 @@
 #include "lib/lockfree/work_stealing_deque.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <deque>
+#include <fstream>
 #include <random>
 #include <thread>
 #include <vector>
@@ -142,6 +144,30 @@ TEST(WorkStealingDequeTest, BehavesAsAModelOnOneThread) {
   }
 }
 
+// In bytes. (proc(5), statm: the second number, in pages)
+int64_t ResidentBytes() {
+  int64_t total = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(WorkStealingDequeTest, AnEmptyDequeGivesItsMemoryBackAndGoesOn) {
+  WorkStealingDeque<Item> deque(2);
+  deque.ReturnMemory();  // there is none
+  Item items[3];
+  for (int round = 0; round < 2; ++round) {
+    constexpr int kBurst = 1 << 20;  // 8 MiB
+    for (int i = 0; i < kBurst; ++i) ASSERT_TRUE(deque.Push(&items[i % 3]));
+    const int64_t full = ResidentBytes();
+    deque.ReturnMemory();  // it is not empty: nothing is lost
+    for (int i = 0; i < kBurst; ++i) ASSERT_EQ(i % 2 == 0 ? deque.Steal().item : deque.TakeOldest(), &items[i % 3]);
+    deque.ReturnMemory();
+    EXPECT_LT(ResidentBytes(), full - kBurst * static_cast<int64_t>(sizeof(void*)) / 2);
+    EXPECT_EQ(deque.Pop(), nullptr);
+    EXPECT_EQ(deque.Steal().outcome, StealOutcome::kEmpty);
+  }
+}
+
 TEST(WorkStealingDequeDeathTest, TheCapacityIsAPowerOfTwo) {
   EXPECT_DEATH(WorkStealingDeque<Item>(3), "it is 3");
   EXPECT_DEATH(WorkStealingDeque<Item>(1), "it is 1");
@@ -149,7 +175,8 @@ TEST(WorkStealingDequeDeathTest, TheCapacityIsAPowerOfTwo) {
 
 // An owner that pushes `bursts` of up to `burst` items and takes some of them back, against thieves that take what they
 // can.
-void RaceOwnerAndThieves(size_t capacity, int thieves, int bursts, int burst, bool oldest_first) {
+void RaceOwnerAndThieves(size_t capacity, int thieves, int bursts, int burst, bool oldest_first,
+                         bool returns_memory = false) {
   WorkStealingDeque<Item> deque(capacity);
   std::vector<Item> items(static_cast<size_t>(bursts) * burst);
   Atomic<bool> done{false};
@@ -192,6 +219,9 @@ void RaceOwnerAndThieves(size_t capacity, int thieves, int bursts, int burst, bo
       Item* item = oldest_first ? deque.TakeOldest() : deque.Pop();
       if (item != nullptr) take(item, owner_sum);
     }
+    if (!returns_memory) continue;
+    while (Item* item = deque.Pop()) take(item, owner_sum);
+    deque.ReturnMemory();
   }
   while (Item* item = deque.Pop()) take(item, owner_sum);
   done.store(true, std::memory_order_release);
@@ -215,6 +245,10 @@ TEST(WorkStealingDequeTest, ThievesAndAnOwnerThatTakesTheOldestShareEveryItem) {
 }
 
 TEST(WorkStealingDequeTest, NothingIsLostWhenTheDequeGrowsUnderThieves) { RaceOwnerAndThieves(2, 2, 40, 5'000, false); }
+
+TEST(WorkStealingDequeTest, NothingIsLostWhenItsMemoryIsReturnedUnderThieves) {
+  RaceOwnerAndThieves(2, 2, 200, 5'000, false, /*returns_memory=*/true);
+}
 
 }  // namespace
 }  // namespace weft::internal

@@ -13,7 +13,7 @@ namespace {
 using model::Cell;
 using model::Require;
 
-enum Operation { kPush, kPop, kTakeOldest, kPushIfRoom, kFill };
+enum Operation { kPush, kPop, kTakeOldest, kPushIfRoom, kFill, kReturnMemory };
 
 constexpr size_t kCapacity = 2;
 
@@ -30,7 +30,8 @@ class Stealing {
  public:
   static constexpr int kThreads = 1 + thieves;
 
-  explicit Stealing(Start start) {
+  // `emptied`: the owner returns the memory before the last of its operations, which is a push.
+  explicit Stealing(Start start, bool emptied = false) {
     if (start != Start::kBiased) {
       Push();
       Steal();
@@ -41,6 +42,9 @@ class Stealing {
     }
     for (int held = model::Choose(kCapacity + 1); held > 0; --held) Push();
     for (int& operation : owners_) operation = model::Choose(kinds);
+    if (!emptied) return;
+    owners_[operations - 2] = kReturnMemory;
+    owners_[operations - 1] = kPush;
   }
 
   void Thread(int index) {
@@ -87,6 +91,8 @@ class Stealing {
           Require(deque_.PushIfRoom(&item), "there was room");
         }
         return;
+      case kReturnMemory:
+        return deque_.ReturnMemory();
     }
   }
 
@@ -126,6 +132,11 @@ const model::Component& DequeComponent() {
        model::Of<Stealing<1, 2, 5>>("2 threads x 2 operations, without growing too", {}, Start::kBiased),
        model::Of<Stealing<1, 2, 5>>("2 threads x 2 operations, among thieves, without growing too", {},
                                     Start::kAmongThieves),
+       model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, memory returned", {}, Start::kBiased, true),
+       model::Of<Stealing<1, 3, 3>>("2 threads x 3 operations, memory returned among thieves", {}, Start::kAmongThieves,
+                                    true),
+       model::Of<Stealing<2, 2, 1>>("3 threads x 2 operations, memory returned", {.preemptions = 1}, Start::kBiased,
+                                    true),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, biased", {.preemptions = 1}, Start::kBiased),
        model::Of<Stealing<2, 2, 2>>("3 threads x 2 operations, among thieves", {.preemptions = 1},
                                     Start::kAmongThieves),

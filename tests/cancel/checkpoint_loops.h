@@ -187,14 +187,28 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        VirtualThreadPerTaskExecutor executor;
        while (rounds.Next()) co_await executor.Close();
      }},
-    {"InvokeAllOfNothing",
+    {"AwaitTerminationThatHasCome",
      [](Rounds& rounds) -> Task<void> {
        VirtualThreadPerTaskExecutor executor;
        executor.Shutdown();
-       const auto no_tasks = [] { return std::vector<Task<void>>(); };
+       while (rounds.Next()) co_await executor.AwaitTermination();
+     }},
+    {"InvokeAllOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       VirtualThreadPerTaskExecutor executor;
+       while (rounds.Next()) co_await executor.InvokeAll(std::vector<Task<void>>());
+     }},
+    {"InvokeAnyOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       VirtualThreadPerTaskExecutor executor;
+       while (rounds.Next()) (co_await executor.TryInvokeAny(std::vector<Task<void>>())).IgnoreError();
+     }},
+    {"SubmitToAPlaceThatIsFree",
+     [](Rounds& rounds) -> Task<void> {
+       BoundedExecutor executor(1);
        while (rounds.Next()) {
-         co_await executor.AwaitTermination();
-         co_await executor.InvokeAll(no_tasks());
+         const Future<void> done = co_await executor.SubmitWhenFree([] {});
+         co_await done.Get();
        }
      }},
     {"BlockingCallOfNothing",

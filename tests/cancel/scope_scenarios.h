@@ -24,6 +24,12 @@
 #include "weft/blocking.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/executor/bounded_executor.h"
+#include "weft/executor/executor.h"
+#include "weft/executor/future.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
+#include "weft/executor/scheduled_executor.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/race.h"
@@ -468,6 +474,73 @@ inline Task<absl::Status> JoinsAThread() {
   co_return Expect(ran == 1 && ReasonOf(joined).text == "as planned");
 }
 
+// If the runtime ends, the tasks of executors may end before the tree hears of it.
+inline bool AsPlanned(const absl::StatusOr<Counted>& outcome, int value) {
+  if (!outcome.ok()) return ReasonOf(outcome.status()).kind == CancelReason::Kind::kRuntimeExit;
+  return outcome->value() == value;
+}
+
+// Tasks of an executor, and a promise, that others of the tree wait for.
+inline Task<absl::Status> Submits() {
+  const Counted local;
+  VirtualThreadPerTaskExecutor executor;
+  const Future<Counted> one = executor.Submit(Give(1));
+  const Future<Counted> two = executor.Submit([held = Counted(2)] { return Give(held.value(), 2); });
+  const Future<void> never = executor.Submit(Wait());
+  Promise<Counted> promise;
+  ShutdownOnFailure scope;
+  scope.Fork([&promise, held = Counted(3)]() -> Task<void> {
+    co_await Yield();
+    promise.SetValue(held.value());
+  });
+  scope.Fork([one]() -> Task<absl::Status> { co_return Expect(AsPlanned(co_await one.TryGet(), 1)); });
+  scope.Fork([three = promise.future()]() -> Task<absl::Status> {
+    co_return Expect(AsPlanned(co_await three.TryGet(), 3));
+  });
+  const absl::Status joined = co_await scope.Join();
+  const bool second = AsPlanned(co_await two.TryGet(), 2);
+  never.Cancel();
+  const absl::Status cancelled = co_await never.TryGet();
+  co_await executor.Close();
+  co_return Expect(joined.ok() && second && cancelled.code() == absl::StatusCode::kCancelled);
+}
+
+// An executor with few places; one that is closed while it runs; and what is scheduled.
+inline Task<absl::Status> SubmitsWhenFree() {
+  const Counted local;
+  BoundedExecutor bounded(1);
+  AwaitAll scope;
+  for (int i = 1; i <= 2; ++i) {
+    scope.Fork([&bounded, i, held = Counted()]() -> Task<void> {
+      co_await bounded.SubmitWhenFree([inside = Counted(i)] { return Give(inside.value()); });
+    });
+  }
+  (co_await scope.Join()).IgnoreFailures();
+  {
+    ScheduledExecutor scheduled;
+    scheduled.ScheduleAtFixedRate(absl::ZeroDuration(), absl::Milliseconds(1), [held = Counted()] {});
+    const Future<Counted> later = scheduled.Schedule(absl::Milliseconds(2), [held = Counted()] { return Counted(5); });
+    if (!AsPlanned(co_await later.TryGet(), 5)) co_return Expect(false);
+  }  // which ends the other one
+  co_await bounded.Close();
+  co_return Expect(bounded.free_places() == 1);
+}
+
+inline Task<absl::Status> InvokesAllAndAny() {
+  const Counted local;
+  VirtualThreadPerTaskExecutor executor;
+  std::vector<Task<Counted>> all;
+  for (int i = 1; i <= 3; ++i) all.push_back(Give(i, i));
+  const std::vector<Future<Counted>> futures = co_await executor.InvokeAll(std::move(all));
+  std::vector<Task<absl::StatusOr<Counted>>> any;
+  any.push_back(GiveOrFail(-1));
+  any.push_back(GiveOrFail(2, 2));
+  any.push_back(GiveOrFail(3, kHourMs));
+  const absl::StatusOr<Counted> quickest = co_await executor.TryInvokeAny(std::move(any));
+  const bool last = AsPlanned(co_await futures.back().TryGet(), 3);
+  co_return Expect(last && AsPlanned(quickest, 2));
+}
+
 // Functions that block, of which some look whether they are still wanted.
 inline Task<absl::Status> BlockingCalls() {
   const Counted local;
@@ -492,6 +565,9 @@ inline Task<absl::Status> BlockingCalls() {
 
 inline constexpr Scenario kScenarios[] = {
     {"BlockingCalls", &scenarios::BlockingCalls},
+    {"Submits", &scenarios::Submits},
+    {"SubmitsWhenFree", &scenarios::SubmitsWhenFree},
+    {"InvokesAllAndAny", &scenarios::InvokesAllAndAny},
     {"FirstFailure", &scenarios::FirstFailure},
     {"FirstSuccess", &scenarios::FirstSuccess},
     {"AllValues", &scenarios::AllValues},

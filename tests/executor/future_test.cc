@@ -382,6 +382,30 @@ TEST_P(FutureTest, WhenAllYieldsTheValuesInOrder) {
   });
 }
 
+// Not in the order in which they come.
+TEST_P(FutureTest, WhenAllFailsWithTheFirstFailureInTheOrderOfTheFutures) {
+  Everywhere([]() -> Task<void> {
+    Promise<int> first, second, third;
+    const std::vector futures = {first.future(), second.future(), third.future()};
+    const Future<std::vector<int>> all = WhenAll(futures);
+    const Future<std::tuple<int, int, int>> some = WhenAll(futures[0], futures[1], futures[2]);
+    third.SetStatus(absl::DataLossError("third"));
+    second.SetStatus(absl::DataLossError("second"));
+    for (int i = 0; i < 4; ++i) co_await Yield();
+    EXPECT_FALSE(all.IsDone());
+    EXPECT_FALSE(some.IsDone());
+    first.SetValue(1);
+    EXPECT_EQ((co_await all.TryGet()).status(), absl::DataLossError("second"));
+    EXPECT_EQ((co_await some.TryGet()).status(), absl::DataLossError("second"));
+
+    // What comes after it is not waited for.
+    const Promise<int> never;
+    EXPECT_EQ((co_await WhenAll(futures[1], never.future()).TryGet()).status(), absl::DataLossError("second"));
+    EXPECT_EQ((co_await WhenAll(std::vector{futures[1], never.future()}).TryGet()).status(),
+              absl::DataLossError("second"));
+  });
+}
+
 TEST_P(FutureTest, WhenAnyIsDoneWithTheFirst) {
   Everywhere([]() -> Task<void> {
     for (size_t first = 0; first < 3; ++first) {

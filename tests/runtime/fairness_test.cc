@@ -35,6 +35,9 @@
 #include "weft/cancellation.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/select.h"
+#include "weft/executor/bounded_executor.h"
+#include "weft/executor/future.h"
+#include "weft/executor/promise.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
 #include "weft/net/socket_address.h"
@@ -158,6 +161,71 @@ Task<void> OneEventWakes(Fairness& fairness) {
   co_await UntilNone(left);
   done = true;
   (co_await scope.Join()).IgnoreFailures();
+}
+
+// A promise that is kept, while many wait for its future.
+Task<void> OneCompletionWakes(Fairness& fairness) {
+  constexpr int kWaiters = 1'000;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Promise<void> promise;
+  Fairness::Moment kept{};
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&, future = promise.future()]() -> Task<void> {
+      few.Waits();
+      co_await future.Get();
+      fairness.Ran(kept);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  kept = fairness.Now();
+  promise.SetValue();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// Tasks that are submitted begin, and the end of each gives its place to one that waits to submit.
+Task<void> PlacesAreGiven(Fairness& fairness) {
+  constexpr int kPlaces = 20;
+  constexpr int kWaiters = 500;
+  constexpr int kYield = 10;
+  fairness.Expect(kPlaces + kWaiters + kYield + 1);
+  BoundedExecutor executor(kPlaces);
+  Event go;
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  for (int i = 0; i < kPlaces; ++i) executor.Submit(go.Wait());
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      Fairness::Moment submitted{};
+      few.Waits();
+      const Future<void> task = co_await executor.SubmitWhenFree([&]() -> Task<void> {
+        fairness.Ran(submitted);
+        co_return;
+      });
+      submitted = fairness.Now();
+      co_await task.Get();
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  go.Set();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+  co_await executor.Close();
 }
 
 // The end of a thread that many join.
@@ -544,6 +612,8 @@ struct Scenario {
 constexpr Scenario kScenarios[] = {
     {"ManyYield", &ManyYield},
     {"OneEventWakes", &OneEventWakes},
+    {"OneCompletionWakes", &OneCompletionWakes},
+    {"PlacesAreGiven", &PlacesAreGiven},
     {"OneEndWakes", &OneEndWakes},
     {"UnparksWake", &UnparksWake},
     {"ChainsWake", &ChainsWake},

@@ -59,6 +59,7 @@
 #include "weft/executor/promise.h"
 #include "weft/executor/when.h"
 #include "weft/internal/cancel_cause.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/future_state.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/list.h"
@@ -224,6 +225,7 @@ Task<size_t> FirstWithValue(const std::vector<Future<T>>& futures) {
 template <internal::Submittable Work>
 Task<std::vector<internal::FutureOfWork<Work>>> Executor::InvokeAll(std::vector<Work> works,
                                                                     std::source_location where) {
+  co_await internal::CheckpointAwaiter();
   std::vector<internal::FutureOfWork<Work>> futures;
   futures.reserve(works.size());
   const internal::CancelAtEnd<typename internal::FutureOfWork<Work>::Value> at_end{futures, where};
@@ -235,6 +237,7 @@ Task<std::vector<internal::FutureOfWork<Work>>> Executor::InvokeAll(std::vector<
 template <internal::Submittable Work>
 Task<typename internal::FutureOfWork<Work>::Value> Executor::InvokeAny(std::vector<Work> works,
                                                                       std::source_location where) {
+  co_await internal::CheckpointAwaiter();
   std::vector<internal::FutureOfWork<Work>> futures;
   futures.reserve(works.size());
   const internal::CancelAtEnd<typename internal::FutureOfWork<Work>::Value> at_end{futures, where};
@@ -247,6 +250,7 @@ Task<typename internal::FutureOfWork<Work>::Value> Executor::InvokeAny(std::vect
 template <internal::Submittable Work>
 Task<typename internal::FutureOfWork<Work>::StatusOrValue> Executor::TryInvokeAny(std::vector<Work> works,
                                                                                  std::source_location where) {
+  co_await internal::CheckpointAwaiter();
   std::vector<internal::FutureOfWork<Work>> futures;
   futures.reserve(works.size());
   const internal::CancelAtEnd<typename internal::FutureOfWork<Work>::Value> at_end{futures, where};

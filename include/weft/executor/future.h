@@ -53,9 +53,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/executor/apply.h"
 #include "weft/internal/check.h"
 #include "weft/internal/future_state.h"
-#include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/task_run.h"
@@ -280,46 +280,7 @@ auto StartRun(FutureBase* from, Work work) {
   return future;
 }
 
-// ---- Functions of the values of futures. A void has no value.
-
-template <class T>
-using ValueTuple = std::conditional_t<std::is_void_v<T>, std::tuple<>, std::tuple<T>>;
-template <class... T>
-using ValuesTuple = decltype(std::tuple_cat(std::declval<ValueTuple<T>>()...));
-
-template <class F, class Values>
-struct YieldOfApply;
-template <class F, class... Values>
-struct YieldOfApply<F, std::tuple<Values...>> {
-  using Type = YieldOf<F, Values...>;
-};
-template <class F, class Values>
-inline constexpr bool kApplies = false;
-template <class F, class... Values>
-inline constexpr bool kApplies<F, std::tuple<Values...>> = std::is_invocable_v<F&, Values...>;
-
-// What the Task of an Apply() yields.
-template <class F, class Values>
-using ApplyResult = StatusOrOf<typename YieldOfApply<F, Values>::Type>;
-
-// Calls `f`, and awaits the Task if it returns one. Whoever awaits it keeps `f`.
-template <class F, class... Values>
-Task<ApplyResult<F, std::tuple<Values...>>> Apply(F& f, std::tuple<Values...> values) {
-  using Yield = YieldOf<F, Values...>;
-  if constexpr (GivesTask<F&, Values...>) {
-    if constexpr (std::is_void_v<Yield>) {
-      co_await AsTask(std::apply(f, std::move(values)));
-      co_return absl::OkStatus();
-    } else {
-      co_return co_await AsTask(std::apply(f, std::move(values)));
-    }
-  } else if constexpr (std::is_void_v<Yield>) {
-    std::apply(f, std::move(values));
-    co_return absl::OkStatus();
-  } else {
-    co_return std::apply(f, std::move(values));
-  }
-}
+// ---- For what makes one future of others.
 
 // The value of a future that has one. The caller gives its handle up.
 template <class T>

@@ -28,6 +28,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "weft/executor/apply.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/future.h"
 #include "weft/executor/per_task_executor.h"

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/cancel_reason.h"
+#include "weft/executor/apply.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/future.h"
 #include "weft/finally.h"

@@ -5,9 +5,9 @@
 //   ... arena.Get().Allocate(100); retries.Set(retries.Get() - 1); retries.Remove();
 //
 // Members: Get(), Find(), Set(), Remove(). A C++ `thread_local` belongs to the carrier: a virtual thread may be on
-// another one after each co_await. To pass a value down to the threads that a thread starts, use a ScopedValue
-// (scoped_value.h): forks inherit it as one pointer, it cannot be changed, and it ends with its binding. A thread-local
-// is for what a thread keeps for itself, and for code that comes from Java.
+// another one after each co_await, unless it has a Pin (pin.h). To pass a value down to the threads that a thread
+// starts, use a ScopedValue (scoped_value.h): forks inherit it as one pointer, it cannot be changed, and it ends with
+// its binding. A thread-local is for what a thread keeps for itself, and for code that comes from Java.
 //
 // Inheritance. Values of an InheritableVirtualThreadLocal<T> are copied to a thread that VirtualThread::Start(), a
 // Builder or a ThreadFactory makes, from the virtual thread that makes it, at that moment. Threads of a scope, and

@@ -7,9 +7,9 @@
 //   deque.PushIfRoom(item)  owner. The same without growing: false if it is full. Allocates nothing.
 //   deque.Room()            owner. How many pushes will succeed without growing.
 //   deque.Pop()             owner. The newest, or nullptr.
-//   deque.Newest()          owner. What Pop() would return if nobody stole it meanwhile.
 //   deque.TakeOldest()      owner. The oldest, or nullptr: Steal() without its fence and without losing.
 //   deque.Steal()           any other thread. The oldest; or kEmpty; or kLost: somebody else took it, look again.
+//   deque.TakenEstimate()   any thread. How many were taken as the oldest since it was made, except by a Pop().
 //   deque.SizeEstimate()    any thread. Exact for the owner while nobody steals.
 //   deque.ReturnMemory()    owner. If it is empty, the system may have its memory, except for the first few KiB.
 //   deque.PublishFence()    owner, after Push(), before it looks whether anybody sleeps: a fence against RevokeBias().
@@ -176,13 +176,6 @@ class WorkStealingDeque {
     return static_cast<size_t>(end_of_room_ - bottom_.load(std::memory_order_relaxed));
   }
 
-  [[nodiscard]] T* Newest() noexcept {
-    const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
-    // relaxed: a hint; Pop() decides.
-    if (top_.load(std::memory_order_relaxed) > bottom) return nullptr;
-    return slot(bottom).load(std::memory_order_relaxed);
-  }
-
   [[nodiscard]] T* Pop() noexcept {
     const int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
     // relaxed: top_ only grows, so a value from the past that says empty is true now.
@@ -260,6 +253,9 @@ class WorkStealingDeque {
     // to come.
     thieves_.fetch_sub(kInside, WEFT_ORDER("deque/15", std::memory_order_release));
   }
+
+  // relaxed: a number to look at.
+  int64_t TakenEstimate() const noexcept { return top_.load(std::memory_order_relaxed); }
 
   size_t SizeEstimate() const noexcept {
     // relaxed: a number to look at. top_ first, so that the difference errs on the large side.

@@ -50,38 +50,62 @@ void Carrier::Main() noexcept {
 
 // Runs one thread. False: there was none.
 bool Carrier::Step() noexcept {
-  duties.PollIfDue();
+  if (!duties.CountAndAsk()) [[likely]]
+    return RunNext();
+  duties.PollTimersAndDriver();
+  return RunPinned() || RunNext();
+}
+
+[[gnu::always_inline]] inline bool Carrier::RunNext() noexcept {
   if (runtime.cancel_queue.MayHave()) [[unlikely]] {
     runtime.cancel_queue.RunBatch(kShutdownBatch);
     runtime.cancel_queue.RunStopCallbacks();
   }
-  ThreadBlock* thread = NextThread();
+  ThreadBlock* thread = runtime.config.chooser != nullptr ? queue.TakeOutOfTurn() : nullptr;
+  if (thread == nullptr) thread = queue.TakeOldest();
+  if (thread == nullptr) return RunAfterPoll();
+  Run(*thread);
+  return true;
+}
+
+// The deque is empty.
+bool Carrier::RunAfterPoll() noexcept {
+  duties.PollTimersAndDriver();
+  if (RunPinned()) return true;
+  ThreadBlock* thread = queue.TakeOldest();
+  // A searcher does not pause: others rely on it.
+  if (thread == nullptr) thread = queue.Steal(/*may_pause=*/!idle.searching());
   if (thread == nullptr) return false;
+  Run(*thread);
+  return true;
+}
+
+// After a poll. Afterwards the pinned thread may be in the deque, if it has yielded: it goes back to where no thief
+// meets it.
+bool Carrier::RunPinned() noexcept {
+  ThreadBlock* const thread = queue.TakePinned();
+  if (thread == nullptr) [[likely]]
+    return false;
+  Run(*thread);
+  queue.TakeBackPinned();
+  if (queue.pinned.IsNext()) duties.PollNext();
+  return true;
+}
+
+[[gnu::always_inline]] inline void Carrier::Run(ThreadBlock& thread) noexcept {
   // The last searcher notifies: others may have left work to it.
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   if (queue.TookStolen()) {
-    RunStolen(*thread);
+    RunStolen(thread);
   } else {
-    RunThread(*thread);
+    RunThread(thread);
   }
-  return true;
 }
 
 void Carrier::RunStolen(ThreadBlock& thread) noexcept {
   const int64_t begin = runtime.Now();
   RunThread(thread);
   queue.JudgeTheft(runtime.Now() - begin);
-}
-
-ThreadBlock* Carrier::NextThread() noexcept {
-  if (runtime.config.chooser != nullptr) {
-    if (ThreadBlock* thread = queue.TakeOutOfTurn()) return thread;
-  }
-  if (ThreadBlock* thread = queue.TakeOldest()) return thread;
-  duties.PollTimersAndDriver();
-  if (ThreadBlock* thread = queue.TakeOldest()) return thread;
-  // A searcher does not pause: others rely on it.
-  return queue.Steal(/*may_pause=*/!idle.searching());
 }
 
 // ---- Having nothing to run.
@@ -96,7 +120,7 @@ void Carrier::Idle() noexcept {
       idle,
       [this] {
         ForcePublication();
-        return runtime.HasWork() || runtime.stopping() || !runtime.carriers.MayRun(*this);
+        return runtime.HasWork() || queue.pinned.MayHave() || runtime.stopping() || !runtime.carriers.MayRun(*this);
       },
       [this] { ParkUntil(duties.ParkDeadline()); });
   duties.PollTimersAndDriver();
@@ -104,7 +128,7 @@ void Carrier::Idle() noexcept {
 
 // Spins until there is something in a queue, or for long enough; Step() looks then.
 void Carrier::Search() noexcept {
-  for (int round = 0; round < kSearchRounds && !runtime.HasWork(); ++round) CpuRelax();
+  for (int round = 0; round < kSearchRounds && !runtime.HasWork() && !queue.pinned.MayHave(); ++round) CpuRelax();
 }
 
 // Forces the fence at [idle/2] on the other carriers, which make none of their own. We see what they pushed before it;
@@ -123,12 +147,13 @@ void Carrier::ForcePublication() noexcept {
   }
 }
 
-// Enough other carriers are running. This one keeps serving its timers and its operations, and leaves the threads that
-// they wake to others.
+// Enough other carriers are running. This one keeps serving its timers and its operations, and the threads that are
+// pinned to it, and leaves the others that these wake to others.
 void Carrier::Retire() noexcept {
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   duties.PollTimersAndDriver();
   if (queue.InjectAll()) runtime.NotifyWork();
+  if (RunPinned()) return;
   // We look again after the poll, which takes rings, because whoever raises the limit or stops the runtime rings
   // afterwards.
   if (!runtime.carriers.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());

@@ -70,7 +70,10 @@ class Carrier final : public Dispatch {
 
   [[noreturn, gnu::cold, gnu::noinline]] static void DieOutsideThread(const char* what) noexcept;
   bool Step() noexcept;
-  ThreadBlock* NextThread() noexcept;
+  bool RunNext() noexcept;
+  bool RunAfterPoll() noexcept;
+  bool RunPinned() noexcept;
+  void Run(ThreadBlock& thread) noexcept;
   void RunStolen(ThreadBlock& thread) noexcept;
   void Idle() noexcept;
   void Search() noexcept;

@@ -56,10 +56,10 @@ class Duties {
   Duties& operator=(const Duties&) = delete;
 
   void PollTimersAndDriver() noexcept;
-  // Before each dispatch: polls if it is time.
-  void PollIfDue() noexcept {
-    if (--until_poll_ <= 0) PollTimersAndDriver();
-  }
+  // Before each dispatch: is it time to poll?
+  bool CountAndAsk() noexcept { return --until_poll_ <= 0; }
+  // It is time before the next one.
+  void PollNext() noexcept { dispatches_per_poll_ = until_poll_ = 1; }
   // Counts a thread that goes on like a dispatch. Returns false if it is time to poll, which is done between two
   // threads.
   bool CountDispatch() noexcept {

@@ -104,10 +104,11 @@ template <bool kObserved>
     return CloseJoinAfter(ended, scope);
   if (PopInnermost(owner, scope)) [[unlikely]]
     return CloseJoinAfter(ended, scope);  // another thread had walked the records before: see CompleteJoin()
+  if (!MountOn(owner)) [[unlikely]]
+    return SendHomeAfter(ended, owner);
   CarrierCounters::Add(counters.returns);
   current = &owner;
   BeginShare();
-  MountOn(owner);
   if constexpr (kObserved) observed.Mount(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);
   if (owner.unwind) [[unlikely]] {
@@ -115,6 +116,13 @@ template <bool kObserved>
     return std::noop_coroutine();
   }
   return owner.leaf->Handle();
+}
+
+std::coroutine_handle<> InPlaceBranches::SendHomeAfter(ThreadBlock& ended, ThreadBlock& owner) noexcept {
+  CarrierCounters::Add(counters.ended);
+  ended.state.End();
+  CarrierCounters::Add(counters.wakes);
+  return SendHome(owner);
 }
 
 [[gnu::noinline]] std::coroutine_handle<> InPlaceBranches::CloseJoinAfter(ThreadBlock& ended,

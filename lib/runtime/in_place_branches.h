@@ -49,6 +49,7 @@ class InPlaceBranches : public InPlaceJoins {
   std::coroutine_handle<> BeginTakenBranch(ThreadBlock& ended, Queued* taken, ScopeRecord& scope) noexcept;
   template <bool kObserved>
   std::coroutine_handle<> GoOnAfterBranch(ThreadBlock& ended, ScopeRecord& scope) noexcept;
+  [[gnu::cold, gnu::noinline]] std::coroutine_handle<> SendHomeAfter(ThreadBlock& ended, ThreadBlock& owner) noexcept;
   std::coroutine_handle<> CloseJoinAfter(ThreadBlock& ended, ScopeRecord& scope) noexcept;
   std::coroutine_handle<> CloseJoinBeforeTwo(ThreadBlock& first, BranchSeed& second, ScopeRecord& scope) noexcept;
 };

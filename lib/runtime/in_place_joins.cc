@@ -128,11 +128,13 @@ bool CompleteJoin(ScopeRecord& scope) noexcept {
 }
 
 // After CompleteJoin(): mounts the owner in place of the child that has just ended, and returns its leaf, unless it
-// must be unwound.
+// must be unwound, or is pinned to another carrier.
 std::coroutine_handle<> InPlaceJoins::ResumeOwner(ScopeRecord& scope) noexcept {
   ThreadBlock& owner = *scope.owner;
   CarrierCounters::Add(counters.wakes);
-  SwitchTo(owner);
+  if (!MountOn(owner)) [[unlikely]]
+    return SendHome(owner);
+  GoOnAs(owner);
   owner.wait.store(nullptr, std::memory_order_relaxed);
   // Like in EndWait(): a join that ends in a cancelled thread counts as cancelled, and a drain goes on unwinding.
   if (!owner.state.Observe().requested() && !owner.unwind) [[likely]]
@@ -212,7 +214,8 @@ bool InPlaceJoins::RefillInPlaceBudget(int64_t own) noexcept {
   if (now - in_place_since_ns_ < kMaxNanos) return true;
   // Is nothing waiting except children of this very scope? (A stolen child is counted as if it waited here. A thread
   // that it hides by that is at the old end, where thieves take first.)
-  return !runtime.injected.MayHave() && static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
+  return !runtime.injected.MayHave() && !queue.pinned.MayHave() &&
+         static_cast<int64_t>(queue.deque.SizeEstimate()) <= own;
 }
 
 // The checkpoint and the wait of a join. It returns the owner's frame if nothing is left to wait for, or else the first

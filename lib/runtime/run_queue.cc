@@ -8,6 +8,7 @@
 
 #include "lib/base/list.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/pinned.h"
 #include "lib/thread/runtime_services.h"
 
 namespace weft::internal {
@@ -19,7 +20,7 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
 bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.injected.MayHave(); }
 
 // The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
-void RunQueue::InjectInstead(Queued* queued) noexcept { runtime_.injected.Push(*Queued::Thread(queued)); }
+void RunQueue::InjectInstead(Queued* queued) noexcept { runtime_.Inject(*Queued::Thread(queued)); }
 
 // Injected threads go behind the threads that are here already, and before those that come next. First the oldest is
 // taken, which frees its place, so that neither queue starves the other when the deque is full. The deque does not
@@ -53,6 +54,22 @@ ThreadBlock* RunQueue::TakeOutOfTurn() noexcept {
   return thread;
 }
 
+void RunQueue::TakeBackPinned() noexcept {
+  Queued* const newest = deque.Pop();
+  if (newest == nullptr) return;
+  ThreadBlock* const thread = Queued::Seed(newest) == nullptr ? Queued::Thread(newest) : nullptr;
+  if (thread != nullptr && IsPinned(*thread)) return pinned.Push(*thread);
+  Push(newest);
+  NotifyPushed();
+}
+
+ThreadBlock* RunQueue::TakePinned() noexcept {
+  if (!pinned.MayHave()) [[likely]]
+    return nullptr;
+  const size_t injected = runtime_.injected.MayHave() ? runtime_.ShareOfInjected() : 0;
+  return pinned.Take(deque.TakenEstimate(), deque.SizeEstimate() + injected);
+}
+
 // For a destructor that waits (pinned_run.h), and may run no other threads: those that it meets in this deque go to the
 // inject queue.
 ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
@@ -63,12 +80,12 @@ ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
       found = thread;
       break;
     }
-    runtime_.injected.Push(*thread);
+    runtime_.Inject(*thread);
     moved = true;
   }
-  if (found == nullptr) {
-    found = runtime_.injected.TakeIf([&wait](const ThreadBlock& thread) { return wait.may_run(wait.of, thread); });
-  }
+  const auto may_run = [&wait](const ThreadBlock& thread) { return wait.may_run(wait.of, thread); };
+  if (found == nullptr) found = pinned.TakeIf(may_run);
+  if (found == nullptr) found = runtime_.injected.TakeIf(may_run);
   if (moved) runtime_.NotifyWork();
   return found;
 }
@@ -76,7 +93,7 @@ ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
 bool RunQueue::InjectAll() noexcept {
   bool moved = false;
   while (ThreadBlock* thread = TakeOldestHere()) {
-    runtime_.injected.Push(*thread);
+    runtime_.Inject(*thread);
     moved = true;
   }
   return moved;
@@ -101,10 +118,15 @@ ThreadBlock* RunQueue::StealFromAny() noexcept {
     for (;;) {
       const auto stolen = victim.queue.deque.Steal();
       if (stolen.outcome == StealOutcome::kStolen) {
+        ThreadBlock* const thread = Queued::Thread(stolen.item);
+        if (IsPinned(*thread)) [[unlikely]] {
+          runtime_.GiveBackPinned(*thread);
+          continue;
+        }
         CarrierCounters::Add(counters_.steals);
         victim_ = &victim.counters;
         stolen_ = runtime_.config.chooser == nullptr;
-        return Queued::Thread(stolen.item);
+        return thread;
       }
       if (stolen.outcome == StealOutcome::kEmpty) break;
     }
@@ -140,7 +162,12 @@ void RunQueue::TakeOver(RunQueue& other) noexcept {
     const auto stolen = other.deque.Steal();
     if (stolen.outcome == StealOutcome::kEmpty) break;
     if (stolen.outcome == StealOutcome::kLost) continue;
-    taken.PushBack(Queued::Thread(stolen.item));
+    ThreadBlock* const thread = Queued::Thread(stolen.item);
+    if (IsPinned(*thread)) [[unlikely]] {
+      runtime_.GiveBackPinned(*thread);
+      continue;
+    }
+    taken.PushBack(thread);
     ++count;
   }
   if (count == 0) return;

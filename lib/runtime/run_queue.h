@@ -9,7 +9,10 @@
 // victim computes. (A million children that do nothing, forked in one scope on four carriers of two processors: 180 to
 // 260 ns a child without pauses, 65 to 90 with them.)
 //
-// Who may call: the carrier that owns it. Thieves take from `deque`.
+// Pinned threads wait in `pinned` (pinned_queue.h), now and then in the deque of their carrier, but never in another
+// one's, and never in the inject queue.
+//
+// Who may call: the carrier that owns it. Thieves take from `deque`; any thread pushes into `pinned`.
 #ifndef WEFT_LIB_RUNTIME_RUN_QUEUE_H_
 #define WEFT_LIB_RUNTIME_RUN_QUEUE_H_
 
@@ -19,6 +22,7 @@
 
 #include "lib/lockfree/work_stealing_deque.h"
 #include "lib/runtime/chooser.h"
+#include "lib/runtime/pinned_queue.h"
 #include "lib/runtime/turn.h"
 #include "weft/internal/thread_block.h"
 
@@ -87,6 +91,10 @@ class RunQueue {
   ThreadBlock* TakeOutOfTurn() noexcept;
   // Another carrier's oldest. Pauses first if thefts have not been worth it, unless others rely on the caller.
   ThreadBlock* Steal(bool may_pause) noexcept;
+  // A pinned thread, if it is the turn of one. Called when the carrier has polled, or has nothing else.
+  ThreadBlock* TakePinned() noexcept;
+  // After its turn: if the newest in the deque is pinned, it goes to the other pinned ones.
+  void TakeBackPinned() noexcept;
   // One that may run meanwhile. Other threads of this deque go to the inject queue, for a carrier that may run them.
   // Those in the deque of a carrier that computes get there too, in time. (TakeOver)
   ThreadBlock* TakeFor(const PinnedWait& wait) noexcept;
@@ -107,6 +115,7 @@ class RunQueue {
 
   // ---- Shared.
   WorkStealingDeque<Queued> deque;
+  PinnedQueue pinned;
 
  private:
   void AdmitInjected() noexcept;

@@ -12,6 +12,7 @@
 #include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
 #include "lib/runtime/fork.h"
+#include "lib/thread/pinned.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
@@ -122,6 +123,25 @@ void RuntimeCore::NotifyWork() noexcept {
   if (notified == IdleCarriers::Notified::kSeenTo) return;
   // No carrier is free. Carriers that wait in a destructor look whether the work is a descendant of theirs.
   if (carriers.any_blocked()) carriers.RingBlocked();
+}
+
+void RuntimeCore::Inject(ThreadBlock& thread) noexcept {
+  if (IsPinned(thread)) [[unlikely]]
+    return QueuePinned(thread);
+  injected.Push(thread);
+}
+
+// The ring is not lost: a carrier takes rings before it looks into its queue, and sleeps afterwards.
+void RuntimeCore::QueuePinned(ThreadBlock& thread) noexcept {
+  Carrier& its = carrier(LastCarrier(thread));
+  its.queue.pinned.Push(thread);
+  if (&its != Carrier::Current()) host->Ring(its);
+}
+
+void RuntimeCore::GiveBackPinned(ThreadBlock& thread) noexcept {
+  Carrier& its = carrier(LastCarrier(thread));
+  its.queue.pinned.GiveBack(thread);
+  host->Ring(its);
 }
 
 bool RuntimeCore::HasWork() noexcept {

@@ -86,7 +86,13 @@ class RuntimeCore {
   void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
     if (idle.MayBeIdle() || carriers.any_blocked()) NotifyWork();
   }
-  bool HasWork() noexcept;  // any queue
+  // By whoever owns the thread: puts it where every carrier finds it, a pinned one where its carrier does. The caller
+  // calls NotifyWork() afterwards.
+  void Inject(ThreadBlock& thread) noexcept;
+  // The same for a pinned one, without that: its carrier looks. GiveBackPinned: one that was in its deque.
+  void QueuePinned(ThreadBlock& thread) noexcept;
+  void GiveBackPinned(ThreadBlock& thread) noexcept;
+  bool HasWork() noexcept;  // any queue, except those of pinned threads
   // A hint: how many of the injected threads are one carrier's share, at least 1.
   size_t ShareOfInjected() const noexcept {
     return injected.SizeEstimate() / carriers.limit() + 1;

@@ -12,6 +12,7 @@
 #include "lib/runtime/pinned_run.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/pinned.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/internal/check.h"
@@ -88,9 +89,16 @@ void EndCounted(ScopeRecord& scope) noexcept {
 
 uint32_t Choose(uint32_t count) noexcept { return Carrier::Current()->runtime.Choose(count); }
 
-// Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
-void MakeRunnable(ThreadBlock& thread) noexcept {
-  RuntimeCore& runtime = thread.runtime();
+namespace {
+
+[[gnu::cold, gnu::noinline]] void MakePinnedRunnable(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+  const RuntimeHold hold(runtime);  // like below
+  runtime.QueuePinned(thread);
+}
+
+[[gnu::always_inline]] inline void MakeRunnableIn(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+  if (IsPinned(thread)) [[unlikely]]
+    return MakePinnedRunnable(runtime, thread);
   Carrier* carrier = Carrier::Current();
   // A woken thread goes to the waker's deque: the data that it was woken for is in this processor's cache.
   if (carrier != nullptr && &carrier->runtime == &runtime) {
@@ -106,12 +114,17 @@ void MakeRunnable(ThreadBlock& thread) noexcept {
   }
 }
 
+}  // namespace
+
+// Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
+void MakeRunnable(ThreadBlock& thread) noexcept { MakeRunnableIn(thread.runtime(), thread); }
+
 void Wake(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();
   const OutsideCall call(runtime);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
   CountWake(runtime);
-  MakeRunnable(thread);
+  MakeRunnableIn(runtime, thread);
 }
 
 void WakeCancelled(ThreadBlock& thread) noexcept {

@@ -7,6 +7,8 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/pinned.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/wait.h"
 
@@ -41,6 +43,18 @@ uint64_t Turn::TakeIds(uint32_t count) noexcept {
 }
 
 // ---- Called by whoever runs it.
+
+// Of a thread that was mounted elsewhere before.
+bool Turn::MoveHere(const ThreadBlock& thread) noexcept {
+  if (IsPinned(thread)) return false;
+  CarrierCounters::Add(counters.moves);
+  return true;
+}
+
+std::coroutine_handle<> Turn::SendHome(ThreadBlock& thread) noexcept {
+  MakeRunnable(thread);
+  return Leave();
+}
 
 void Turn::Mount(ThreadBlock& thread) noexcept {
   running.store(true, std::memory_order_relaxed);

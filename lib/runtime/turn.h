@@ -23,6 +23,7 @@
 #include "lib/runtime/observation.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
+#include "weft/internal/check.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
 
@@ -138,8 +139,12 @@ class Turn {
   }
   // Mounts a thread while the carrier runs on.
   void SwitchTo(ThreadBlock& thread) noexcept;
-  // The part of that which the thread keeps.
-  void MountOn(ThreadBlock& thread) noexcept;
+  // The part of that which the thread keeps. False: it is pinned to another carrier, and nothing was done.
+  [[nodiscard]] bool MountOn(ThreadBlock& thread) noexcept;
+  // Then it goes on there.
+  [[gnu::cold, gnu::noinline]] std::coroutine_handle<> SendHome(ThreadBlock& thread) noexcept;
+  // The rest.
+  void GoOnAs(ThreadBlock& thread) noexcept;
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
   bool HasShare() const noexcept { return ready_budget_ > 0; }
   uint16_t mounted_here() const noexcept { return mounted_here_; }
@@ -147,11 +152,7 @@ class Turn {
   ThreadState::Snapshot seen_;  // SeeBeforeWait()
 
  private:
-  // `last` is ThreadBlock::mounted of a thread that is mounted now.
-  bool MovesFrom(uint16_t last) const noexcept {
-    last &= ThreadBlock::kMountedBit - 1;
-    return last != 0 && last != index + 1;
-  }
+  WEFT_RARE bool MoveHere(const ThreadBlock& thread) noexcept;
   WEFT_RARE uint64_t TakeIds(uint32_t count) noexcept;
 
   const uint16_t mounted_here_;        // ThreadBlock::mounted of a thread that is
@@ -190,21 +191,29 @@ inline std::coroutine_handle<> Turn::GoOnWith(PromiseBase& frame, bool may_go_on
   return std::noop_coroutine();
 }
 
-inline void Turn::MountOn(ThreadBlock& thread) noexcept {
+inline bool Turn::MountOn(ThreadBlock& thread) noexcept {
   const uint16_t last = thread.mounted.load(std::memory_order_relaxed);
-  if (last == mounted_here_) return;
-  if (MovesFrom(last)) [[unlikely]]
-    CarrierCounters::Add(counters.moves);
+  if (last == mounted_here_) return true;
+  const uint16_t last_carrier = last & (ThreadBlock::kMountedBit - 1);
+  if (last_carrier != 0 && last_carrier != index + 1) [[unlikely]] {
+    if (!MoveHere(thread)) return false;
+  }
   thread.mounted.store(mounted_here_, std::memory_order_relaxed);
+  return true;
 }
 
-inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
+inline void Turn::GoOnAs(ThreadBlock& thread) noexcept {
   current = &thread;
   ready_budget_ = kReadyBudget;
   CarrierCounters::Add(counters.mounts);
-  MountOn(thread);
   if (observed.on()) [[unlikely]]
     observed.Mount(thread);
+}
+
+inline void Turn::SwitchTo(ThreadBlock& thread) noexcept {
+  const bool here = MountOn(thread);
+  WEFT_DCHECK(here) << "a pinned thread was in another carrier's queue";
+  GoOnAs(thread);
 }
 
 }  // namespace weft::internal

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "lib/thread/pinned.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
@@ -100,7 +101,9 @@ std::string DescribeCaller() {
 }
 
 std::string DescribeThread(const ThreadBlock& thread) {
-  return Describe(IdOf(thread), thread.DisplayName(), StateOf(thread), CarrierOf(thread));
+  std::string text = Describe(IdOf(thread), thread.DisplayName(), StateOf(thread), CarrierOf(thread));
+  if (IsPinned(thread)) absl::StrAppend(&text, ", pinned to carrier-", LastCarrier(thread));
+  return text;
 }
 
 std::string DescribeEnded(uint64_t id, std::string_view name) {

@@ -6,7 +6,9 @@
 #include "absl/status/status.h"
 #include "lib/base/list.h"
 #include "lib/os/futex.h"
+#include "lib/thread/describe.h"
 #include "lib/thread/wait_node.h"
+#include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 
@@ -38,6 +40,8 @@ uint32_t ThreadIdentity::EndLocked(WaitNodes& joined) noexcept {
 
 void ThreadIdentity::ThreadEnded() noexcept {
   DestroyLocals();
+  WEFT_CHECK(pins.load(std::memory_order_relaxed) == 0)
+      << ThreadLabel(*thread_) << " ends, and a weft::Pin that it has made is left; keep it in a frame of that thread";
   WaitNodes joined;
   uint32_t before;
   {

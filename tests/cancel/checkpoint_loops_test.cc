@@ -2,6 +2,7 @@
 // cancelled. Method: the loops of checkpoint_loops.h. As many threads as there are carriers run one of them; a thread
 // beside them gets its turns, and its timer fires: in simulations within a bounded number of rounds; on real carriers,
 // the test does not end otherwise. Then one runs it, and is cancelled after some rounds: it does not run to its end.
+// Both also with threads that are pinned.
 #include "tests/cancel/checkpoint_loops.h"
 
 #include <cstdint>
@@ -14,11 +15,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "weft/pin.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft::testing {
 namespace {
@@ -81,10 +84,21 @@ Task<void> RunBeside(Rounds& rounds, Beside& beside) {
   rounds.Stop();
 }
 
-Task<void> RunLoops(const CheckpointLoop& loop, int count, Rounds& rounds, Beside& beside) {
+// As a pinned thread.
+Task<void> RunPinned(const CheckpointLoop& loop, Rounds& rounds) {
+  const Pin pin;
+  const int carrier = VirtualThread::Current().carrier();
+  co_await loop.run(rounds);
+  EXPECT_EQ(VirtualThread::Current().carrier(), carrier);
+}
+Task<void> RunLoop(const CheckpointLoop& loop, Rounds& rounds, bool pinned) {
+  return pinned ? RunPinned(loop, rounds) : loop.run(rounds);
+}
+
+Task<void> RunLoops(const CheckpointLoop& loop, int count, Rounds& rounds, Beside& beside, bool pinned) {
   AwaitAll scope;
   scope.Fork(RunBeside(rounds, beside));
-  for (int i = 0; i < count; ++i) scope.Fork(loop.run(rounds));
+  for (int i = 0; i < count; ++i) scope.Fork(RunLoop(loop, rounds, pinned));
   (co_await scope.Join()).IgnoreFailures();
 }
 
@@ -94,28 +108,33 @@ TEST_P(CheckpointLoopTest, LetsOthersRun) {
   constexpr int64_t kRoundsForTurns = 64 * 100;
   constexpr int64_t kLimit = 100'000;
   InSimulations([&](Simulation& simulation, int carriers) {
-    Rounds rounds(kLimit);
-    Beside beside;
-    simulation.Run(RunLoops(GetParam(), carriers, rounds, beside));
-    EXPECT_GE(beside.turns_at, 0);
-    EXPECT_LE(beside.turns_at, kRoundsForTurns);
-    EXPECT_LT(beside.timer_at, kLimit);
+    for (const bool pinned : {false, true}) {
+      SCOPED_TRACE(pinned ? "pinned" : "not pinned");
+      Rounds rounds(kLimit);
+      Beside beside;
+      simulation.Run(RunLoops(GetParam(), carriers, rounds, beside, pinned));
+      EXPECT_GE(beside.turns_at, 0);
+      EXPECT_LE(beside.turns_at, kRoundsForTurns);
+      EXPECT_LT(beside.timer_at, kLimit);
+    }
   });
 }
 
 TEST_P(CheckpointLoopTest, LetsOthersRunOnRealCarriers) {
   OnRuntimes([&](Runtime& runtime, int carriers) {
-    Rounds rounds(kNoLimit);
-    Beside beside;
-    runtime.Run(RunLoops(GetParam(), carriers, rounds, beside));
-    EXPECT_GE(beside.timer_at, beside.turns_at);
+    for (const bool pinned : {false, true}) {
+      Rounds rounds(kNoLimit);
+      Beside beside;
+      runtime.Run(RunLoops(GetParam(), carriers, rounds, beside, pinned));
+      EXPECT_GE(beside.timer_at, beside.turns_at);
+    }
   });
 }
 
 // Ends when its thread is asked to, unless it runs on for too many rounds.
-Task<void> RunUntilCancelled(const CheckpointLoop& loop, Rounds& rounds) {
+Task<void> RunUntilCancelled(const CheckpointLoop& loop, Rounds& rounds, bool pinned) {
   AwaitAll scope;
-  auto runner = scope.Fork(loop.run(rounds));
+  auto runner = scope.Fork(RunLoop(loop, rounds, pinned));
   while (rounds.count() < 3) co_await Yield();
   scope.Shutdown();
   (co_await scope.Join()).IgnoreFailures();
@@ -126,9 +145,11 @@ TEST_P(CheckpointLoopTest, EndsWhenItsThreadIsCancelled) {
   if (GetParam().hides_requests) return;
   constexpr int64_t kLimit = 1'000'000;
   const auto run = [&](Runtime& runtime) {
-    Rounds rounds(kLimit);
-    runtime.Run(RunUntilCancelled(GetParam(), rounds));
-    EXPECT_LT(rounds.count(), kLimit);
+    for (const bool pinned : {false, true}) {
+      Rounds rounds(kLimit);
+      runtime.Run(RunUntilCancelled(GetParam(), rounds, pinned));
+      EXPECT_LT(rounds.count(), kLimit);
+    }
   };
   InSimulations([&](Simulation& simulation, int) { run(simulation.runtime()); });
   OnRuntimes([&](Runtime& runtime, int) { run(runtime); });

@@ -4,6 +4,7 @@
 //   * After the request, a thread runs its own code at most to its next checkpoint; then only destructors and shielded
 //   parts.
 //   * The scope that holds the tree joins; every local is destroyed once; nothing is left behind.
+//   * A thread that is pinned goes on, and is unwound, on its carrier.
 //
 // Method: a first run counts the checkpoints; then one run for each, in which the request is made as that checkpoint is
 // entered. The tree says UserCode() before and after each of its waits. Everything runs in a simulation, with real
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -21,6 +23,7 @@
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/wait.h"
+#include "weft/pin.h"
 #include "weft/testing/census.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"
@@ -45,6 +48,7 @@ class EveryCheckpoint : public ext::SchedulingObserver {
     IoBackend io = IoBackend::kAuto;
     int carriers = 1;
     uint64_t seed = 1;
+    bool pinned = false;  // where the tree says Pinned
   };
 
   // Runs `tree` once to count, and then once for each checkpoint, before the first and after the last included. Returns
@@ -80,6 +84,25 @@ class EveryCheckpoint : public ext::SchedulingObserver {
     const uint64_t self_;
   };
 
+  // Pins its thread, if the run is one with pinned threads.
+  class Pinned {
+   public:
+    explicit Pinned(EveryCheckpoint& test) : test_(test), self_(VirtualThread::Current().id()) {
+      if (!test.pinned_) return;
+      pin_.emplace();
+      outermost_ = test_.pinned_to_.try_emplace(self_, VirtualThread::Current().carrier()).second;
+    }
+    ~Pinned() {
+      if (outermost_) test_.pinned_to_.erase(self_);
+    }
+
+   private:
+    EveryCheckpoint& test_;
+    const uint64_t self_;
+    std::optional<Pin> pin_;
+    bool outermost_ = false;
+  };
+
   int steps = 0;
 
  private:
@@ -93,6 +116,7 @@ class EveryCheckpoint : public ext::SchedulingObserver {
     const Census before = Census::Take();
     EveryCheckpoint test;
     test.at_ = at;
+    test.pinned_ = options.pinned;
     {
       Simulation simulation({.carriers = options.carriers, .seed = options.seed, .io = options.io, .observer = &test});
       EXPECT_EQ(simulation.runtime().io_backend(), backend);
@@ -129,6 +153,13 @@ class EveryCheckpoint : public ext::SchedulingObserver {
     if (requested_) ++checkpoints_after_request_[thread];
   }
 
+  void OnMount(const ext::ThreadEvent& event) noexcept override {
+    const auto found = pinned_to_.find(event.thread);
+    if (found != pinned_to_.end()) EXPECT_EQ(event.carrier, found->second) << "virtual thread #" << event.thread;
+  }
+
+  bool pinned_ = false;
+  std::map<uint64_t, int> pinned_to_;  // carriers
   int at_ = kNever;
   int checkpoints_ = 0;
   bool requested_ = false;

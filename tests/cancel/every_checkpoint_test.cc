@@ -1,8 +1,9 @@
 // Goal: cancelled at any checkpoint, a tree of virtual threads three levels deep, with every kind of wait there is,
-// ends as promised. Method: see every_checkpoint.h. Errors are statuses here; every_checkpoint_throw_test.cc has the
-// tree that throws.
+// ends as promised, also if its threads are pinned. Method: see every_checkpoint.h. Errors are statuses here;
+// every_checkpoint_throw_test.cc has the tree that throws.
 #include "tests/cancel/every_checkpoint.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ namespace {
 class EveryCheckpointTest : public ::testing::TestWithParam<const char*> {};
 
 Task<int> Third(EveryCheckpoint& test, Event& go) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   test.UserCode();
   co_await go.Wait();
@@ -34,6 +36,7 @@ Task<int> Third(EveryCheckpoint& test, Event& go) {
 }
 
 Task<void> ReleaseSlowly(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   EveryCheckpoint::Shielded shielded(test);
   co_await Sleep(absl::Milliseconds(2));
@@ -44,6 +47,7 @@ Task<void> ReleaseSlowly(EveryCheckpoint& test) {
 
 // The second level, locks and times.
 Task<absl::Status> Locks(EveryCheckpoint& test, Mutex& mutex, Semaphore& semaphore) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   Event go;
   test.UserCode();
@@ -77,6 +81,7 @@ Task<absl::Status> Locks(EveryCheckpoint& test, Mutex& mutex, Semaphore& semapho
 
 // The second level, boundaries and scopes that end early.
 Task<absl::Status> Boundaries(EveryCheckpoint& test, Event& never) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   auto wait = [](EveryCheckpoint& inner, Event& event) -> Task<void> {
     Witness witness;
@@ -96,6 +101,7 @@ Task<absl::Status> Boundaries(EveryCheckpoint& test, Event& never) {
 }
 
 Task<absl::Status> EarlyExits(EveryCheckpoint& test, Event& never) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   auto sleep = [](EveryCheckpoint& inner, int ms) -> Task<int> {
     Witness witness;
@@ -141,6 +147,7 @@ Task<absl::Status> EarlyExits(EveryCheckpoint& test, Event& never) {
 
 // The second level, sockets: accept, connect, reads and, with more bytes than the kernel buffers, writes that wait.
 Task<absl::Status> Serve(EveryCheckpoint& test, net::TcpListener& listener, size_t bytes) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   test.UserCode();
   absl::StatusOr<net::TcpStream> stream = co_await listener.Accept();
@@ -153,6 +160,7 @@ Task<absl::Status> Serve(EveryCheckpoint& test, net::TcpListener& listener, size
 }
 
 Task<absl::Status> Visit(EveryCheckpoint& test, net::SocketAddress address, size_t bytes) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   test.UserCode();
   absl::StatusOr<net::TcpStream> stream = co_await net::TcpStream::Connect(address);
@@ -170,6 +178,7 @@ Task<absl::Status> Visit(EveryCheckpoint& test, net::SocketAddress address, size
 }
 
 Task<absl::Status> Root(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   Mutex mutex;
   Semaphore semaphore(1);
@@ -197,12 +206,17 @@ Task<absl::Status> Root(EveryCheckpoint& test) {
   co_return absl::OkStatus();
 }
 
+// Half of the runs are with pinned threads.
+EveryCheckpoint::Options OptionsOf(IoBackend io, int carriers, uint64_t seed) {
+  return {.io = io, .carriers = carriers, .seed = seed, .pinned = seed % 2 == 0};
+}
+
 TEST_P(EveryCheckpointTest, ACancelledTreeRunsNoCodeBeyondItsNextCheckpoint) {
   const std::string backend = GetParam();
   const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
   for (int carriers = 1; carriers <= 3; ++carriers) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
-      const int count = EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Root);
+      const int count = EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Root);
       EXPECT_GE(count, 60);
       RecordProperty("checkpoints", count);
     }
@@ -211,6 +225,7 @@ TEST_P(EveryCheckpointTest, ACancelledTreeRunsNoCodeBeyondItsNextCheckpoint) {
 
 // Waits that are given to what takes a Task: each becomes one.
 Task<absl::Status> Adapted(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   Mutex mutex;
   Semaphore semaphore(1);
@@ -252,6 +267,7 @@ Task<absl::Status> Adapted(EveryCheckpoint& test) {
 
 // Futures and executors. What is submitted is not in the tree: its own code may run on until the executor ends it.
 Task<absl::Status> Submitted(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
   Witness local;
   Promise<int> promise;
   BoundedExecutor executor(2);
@@ -291,7 +307,7 @@ TEST_P(EveryCheckpointTest, WaitsForFuturesAndExecutorsKeepThePromise) {
   const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
   for (int carriers = 1; carriers <= 3; ++carriers) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
-      EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Submitted), 15);
+      EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Submitted), 15);
     }
   }
 }
@@ -357,7 +373,7 @@ TEST_P(EveryCheckpointTest, WhatBecomesATaskKeepsThePromiseOfItsWait) {
   const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
   for (int carriers = 1; carriers <= 3; ++carriers) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
-      EXPECT_GE(EveryCheckpoint::Try({.io = io, .carriers = carriers, .seed = seed}, backend, &Adapted), 15);
+      EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Adapted), 15);
     }
   }
 }

@@ -43,6 +43,7 @@
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/pin.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -288,6 +289,43 @@ Task<void> UnparksWake(Fairness& fairness) {
   done = true;
   (co_await scope.Join()).IgnoreFailures();
 }
+
+// Pinned threads and others yield, and pinned ones are woken, by a thread of whichever carrier.
+Task<void> PinnedRunAmongOthers(Fairness& fairness, int pinned, int woken, int others) {
+  fairness.Expect(pinned + woken + others + 1);
+  int left = pinned + others;
+  bool done = false;
+  Fairness::Moment set{};
+  Event event;
+  FewAtATime few;
+  AwaitAll scope;
+  for (int i = 0; i < woken; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      const Pin pin;
+      few.Waits();
+      co_await event.Wait();
+      fairness.Ran(set);
+      co_await YieldsUntil(fairness, done);
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < pinned; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      const Pin pin;
+      co_await Yields(fairness, 10, left);
+    });
+  }
+  for (int i = 0; i < others; ++i) scope.Fork(Yields(fairness, 10, left));
+  set = fairness.Now();
+  event.Set();
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+Task<void> FewPinnedRun(Fairness& fairness) { return PinnedRunAmongOthers(fairness, 3, 3, 600); }
+Task<void> ManyPinnedRun(Fairness& fairness) { return PinnedRunAmongOthers(fairness, 300, 100, 2); }
+Task<void> AllRunPinned(Fairness& fairness) { return PinnedRunAmongOthers(fairness, 100, 100, 0); }
 
 // Rings of threads, each of which wakes the next one, while few yield.
 Task<void> ChainsWake(Fairness& fairness) {
@@ -616,6 +654,9 @@ constexpr Scenario kScenarios[] = {
     {"PlacesAreGiven", &PlacesAreGiven},
     {"OneEndWakes", &OneEndWakes},
     {"UnparksWake", &UnparksWake},
+    {"FewPinnedRun", &FewPinnedRun},
+    {"ManyPinnedRun", &ManyPinnedRun},
+    {"AllRunPinned", &AllRunPinned},
     {"ChainsWake", &ChainsWake},
     {"ChannelsWake", &ChannelsWake},
     {"OutsideWakesMany", &OutsideWakesMany},

@@ -80,7 +80,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
 
   // ---- Shared.
   // Index of the carrier it was last mounted on, plus one (0: never), and kMountedBit while it is.
-  // relaxed: for display.
+  // relaxed: for display; of a pinned thread, which stays there, every value says the same.
   Atomic<uint16_t> mounted{0};
   static constexpr uint16_t kMountedBit = 1u << 15;
 

@@ -95,6 +95,9 @@ class ThreadIdentity {
   ThreadLocalNode* locals = nullptr;
   bool locals_allowed = true;
 
+  // Pins that are alive (weft/pin.h). relaxed: written by the thread itself, for whoever owns it, or displays it.
+  Atomic<uint16_t> pins{0};
+
   Atomic<uint32_t> permit{0};     // ParkPermit's (lib/thread/park_permit.h)
   // For whoever has to wake it: it cannot end before.
   ThreadBlock& WhileItWaits() const noexcept { return *thread_; }

@@ -9,9 +9,11 @@
 // starts, use a ScopedValue (scoped_value.h): forks inherit it as one pointer, it cannot be changed, and it ends with
 // its binding. A thread-local is for what a thread keeps for itself, and for code that comes from Java.
 //
-// Inheritance. Values of an InheritableVirtualThreadLocal<T> are copied to a thread that VirtualThread::Start(), a
-// Builder or a ThreadFactory makes, from the virtual thread that makes it, at that moment. Threads of a scope, and
-// branches of All(), begin without values: otherwise each fork would pay for copies.
+// Inheritance. Values of an InheritableVirtualThreadLocal<T> are copied to a thread that Fork(),
+// VirtualThread::Start(), a Builder or a ThreadFactory makes, from the virtual thread that makes it, at that moment:
+// what either sets afterwards the other does not see. If a copy throws, so does Fork(), Start() or whatever makes the
+// thread, and there is none. The branches of All(), Race() and ForEach(), and what is submitted to an executor, begin
+// without values.
 //
 // Lifetime. A value is destroyed on its thread: by Remove(), or when the thread ends, after its frames and its closure,
 // the last made first. A destructor may use other thread-locals; what it makes is destroyed as well. The variable
@@ -25,7 +27,8 @@
 //
 // Cost. A thread that uses none pays nothing. One that does has an allocation for each value, of its size and 24 bytes,
 // and the record that handles to the thread share. Get() finds the value that was used last at once; others take a step
-// for each value of the thread that was used since.
+// for each value of the thread that was used since. A thread with inheritable values copies them at each Fork(), and
+// takes none of the short cuts of scopes and of All().
 #ifndef WEFT_VIRTUAL_THREAD_LOCAL_H_
 #define WEFT_VIRTUAL_THREAD_LOCAL_H_
 

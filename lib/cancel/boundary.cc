@@ -56,7 +56,7 @@ CancelCause CauseOfEnd(const ThreadBlock& thread) noexcept {
 }
 
 bool IsCancelledSlow(ThreadBlock& thread) noexcept {
-  if (thread.state.Observe().unregistered()) thread.HomeOfChild()->Register(thread);
+  if (thread.state.Observe().unregistered()) RegisterThread(thread);
   if (!thread.state.Observe().requested()) return false;
   std::lock_guard guard(thread.records_lock);
   return FindTarget(thread).exists;

@@ -3,6 +3,7 @@
 #include "lib/cancel/boundary.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/records.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
@@ -11,7 +12,7 @@ namespace weft::internal {
 
 bool PushRecordSlow(ThreadBlock& thread) noexcept {
   if (thread.state.Observe().unregistered()) {
-    thread.HomeOfChild()->Register(thread);
+    RegisterThread(thread);
     // Step 3 of records.h, once more: it may come at any time after the fence. This saves a forked child that opens a
     // scope two locked instructions.
     if (!thread.state.Observe().attention() && !thread.unwinding) return false;

@@ -69,9 +69,12 @@ std::coroutine_handle<> Dispatch::BeginOrResume(ThreadBlock& thread) noexcept {
 }
 
 // A child that is cancelled before its first run is never started, unless it owes a clean-up. It may not have been
-// asked: perhaps its scope does not list it.
+// asked: perhaps its scope, or the list of roots, does not list it.
 bool Dispatch::IsToEndUnstarted(ThreadBlock& thread) noexcept {
-  if (thread.home() != nullptr && thread.home()->shut()) thread.home()->Register(thread);
+  const ScopeRecord* const home = thread.home();
+  if (home != nullptr ? home->shut() : thread.state.Observe().unregistered() && thread.runtime().roots.closed()) {
+    RegisterThread(thread);
+  }
   return thread.state.Observe().requested() && IsCancelled(thread) && !thread.OwesCleanUp();
 }
 

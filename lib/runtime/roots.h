@@ -2,7 +2,8 @@
 //
 // A root is counted from before it starts until its last touch of the runtime. So the runtime may be destroyed once
 // AwaitNone() has returned true. It is in the list while it can be asked to end; a thread that was made and not started
-// is there as well, and is not counted.
+// is there as well, and is not counted. A thread that Start() starts enters itself in the list, like a child of a
+// scope, before it first waits, passes a checkpoint, or opens anything: before that no request could have an effect.
 //
 // Once all were asked to end, a root that is added is asked at once, until Reopen(): no root can slip past the end of
 // the runtime.
@@ -37,16 +38,12 @@ class Roots {
   void Gone() noexcept;
   // The same for a thread that Start() starts, from its start to its end. Such threads may live on while nobody waits
   // for anything.
-  void HoldUnscoped() noexcept {
-    unscoped_.fetch_add(1, std::memory_order_relaxed);
-    Hold();
-  }
-  void UnscopedGone() noexcept {
-    unscoped_.fetch_sub(1, std::memory_order_relaxed);
-    Gone();
-  }
+  void HoldUnscoped() noexcept { unscoped_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: as for live_
+  void UnscopedGone() noexcept;
   // A root that is counted: from here on it can be asked to end, until Remove().
   void Add(ThreadBlock& root) noexcept;
+  // A started thread enters itself.
+  void Register(ThreadBlock& root) noexcept;
   // One that was made and not started, and has an identity. The end of the runtime ends it.
   void AddUnstarted(ThreadBlock& root) noexcept;
   // Does nothing if it is not in the list.
@@ -55,9 +52,10 @@ class Roots {
   // Does something begin, end or wait just now, besides threads that Start() has started? A hint.
   bool unsettled() const noexcept {
     // [roots/3] acquire: pairs with [roots/1]. What ended roots did happens before a false.
-    const uint32_t live = live_.load(std::memory_order_acquire);
-    return live > unscoped_.load(std::memory_order_relaxed);
+    return live_.load(std::memory_order_acquire) > 0;
   }
+  // Were all asked to end? A hint; whoever was asked sees true.
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   // Lets `host` run what there is until nothing is counted.
   void AwaitNone(Host& host) noexcept;
   // The same, on OS threads. False: the deadline, on CLOCK_MONOTONIC, came first.
@@ -70,13 +68,18 @@ class Roots {
 
  private:
   bool EndUnstarted(ThreadBlock& root, const CancelCause& cause) noexcept;
+  void AddLocked(ThreadBlock& root) noexcept;
+
+  // Bits of `unscoped_`: how many there are, and whether somebody sleeps until there are none.
+  static constexpr uint32_t kAwaited = 1u << 31;
 
   Lock lock_;
   SiblingList list_;                   // guarded by lock_
   std::optional<CancelCause> ending_;  // guarded by lock_: all were asked to end, because of that
+  Atomic<bool> closed_{false};  // the same, written under lock_. relaxed: a hint
   // relaxed: whoever adds knows that the runtime is not being destroyed yet, or that a root is still counted.
-  Atomic<uint32_t> live_{0};
-  Atomic<uint32_t> unscoped_{0};  // of these, the ones that Start() has started. relaxed: a number to look at
+  Atomic<uint32_t> live_{0};      // a futex
+  Atomic<uint32_t> unscoped_{0};  // those that Start() has started; a futex
 };
 
 }  // namespace weft::internal

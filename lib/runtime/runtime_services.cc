@@ -149,11 +149,17 @@ void WakeFromOutside(ThreadBlock& thread) noexcept {
   MakeRunnable(thread);
 }
 
-void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
+void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime, ThreadIdentity* identity) noexcept {
   Carrier* const carrier = Carrier::Current();
-  thread.Place(runtime, carrier != nullptr && &carrier->runtime == &runtime
-                            ? carrier->NextThreadIds(1)
-                            : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed));
+  const uint64_t id = carrier != nullptr && &carrier->runtime == &runtime
+                          ? carrier->NextThreadIds(1)
+                          : runtime.next_thread_id.fetch_add(1, std::memory_order_relaxed);
+  thread.Place(runtime, id, identity);
+}
+
+void RegisterThread(ThreadBlock& thread) noexcept {
+  if (ScopeRecord* const scope = thread.home()) return scope->Register(thread);
+  thread.runtime().roots.Register(thread);
 }
 
 // Counts the thread and tells the observer before the thread can run. InPlaceJoins::StartHere() does the same on the
@@ -181,6 +187,11 @@ void CheckRunsHere(const RuntimeCore& runtime) noexcept {
 
 void BeginUnscoped(RuntimeCore& runtime) noexcept { runtime.roots.HoldUnscoped(); }
 void EndUnscoped(RuntimeCore& runtime) noexcept { runtime.roots.UnscopedGone(); }
+void StartUnlisted(ThreadBlock& thread, RuntimeCore& runtime) noexcept {
+  runtime.roots.HoldUnscoped();
+  if (!runtime.OnCarrier()) return StartThread(thread);
+  Carrier::Current()->StartHere(thread);
+}
 void ListRoot(ThreadBlock& root) noexcept { root.runtime().roots.Add(root); }
 void ListUnstarted(ThreadBlock& root) noexcept { root.runtime().roots.AddUnstarted(root); }
 void UnlistRoot(RuntimeCore& runtime, ThreadBlock& root) noexcept { runtime.roots.Remove(root); }

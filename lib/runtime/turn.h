@@ -21,6 +21,7 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/runtime/observation.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
@@ -166,7 +167,7 @@ inline bool Turn::AtCheckpoint() noexcept {
     observed.Checkpoint(*current);
   ThreadState::Snapshot seen = current->state.Observe();
   if (seen.unregistered()) [[unlikely]] {
-    current->HomeOfChild()->Register(*current);
+    RegisterThread(*current);
     seen = current->state.Observe();
   }
   // A request that is not seen here makes Park() fail, or is seen by the next checkpoint.

@@ -104,6 +104,30 @@ void ScopeBase::StartChild(ChildBase& child) {
   carrier.StartHere(child);
 }
 
+namespace {
+
+void InheritLocals(const ThreadBlock& self, ThreadBlock& child) {
+  ThreadIdentity& heir = child.Identity();
+  heir.InheritLocals(*self.identity());
+  if (heir.locals != nullptr) child.state.HandsDown();
+}
+
+}  // namespace
+
+// Copies the inheritable thread-locals. If one cannot be copied, Fork() throws, and there is no child.
+void ScopeBase::HandDown(const ThreadBlock& self, ChildBase& child) {
+#if WEFT_EXCEPTIONS
+  try {
+    InheritLocals(self, child);
+  } catch (...) {
+    child.DropUnstarted();
+    throw;
+  }
+#else
+  InheritLocals(self, child);
+#endif
+}
+
 // Every case of a fork: by another thread, with a name, a limit, hooks, a shut scope. Leaves the child counted and
 // started, or waiting for its turn, or dropped.
 void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon) {
@@ -116,6 +140,7 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   const uint64_t id = carrier.NextThreadIds(1);
   PlaceChild(child, by_owner ? RoundOfFork(id) : Round(), id);
   if (name != nullptr) child.SetIdentity(*name);
+  if (self.state.Observe().hands_down() && !shut()) HandDown(self, child);
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
   // A cancelled thread starts nothing except what owes a clean-up. A shutdown that is missed here is seen when the

@@ -67,8 +67,10 @@ uint32_t Choose(uint32_t count) noexcept;
 
 // Puts a thread that the caller owns into a run queue: this carrier's, or the inject queue.
 void MakeRunnable(ThreadBlock& thread) noexcept;
-// Gives a new root its id and its runtime. From here on it can be asked to end.
-void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
+// Gives a new root its id and its runtime, and perhaps an identity. From here on it can be asked to end.
+void PrepareThread(ThreadBlock& thread, RuntimeCore& runtime, ThreadIdentity* identity = nullptr) noexcept;
+// Enters the current thread, which is unregistered, in the list of its scope, or in that of the roots.
+void RegisterThread(ThreadBlock& thread) noexcept;
 // Makes a prepared thread runnable. Its `leaf` is its root frame, or null if Begin() makes that.
 void StartThread(ThreadBlock& thread) noexcept;
 // For the census: a parked thread of `runtime` has been woken.
@@ -86,6 +88,9 @@ void CheckRunsHere(const RuntimeCore& runtime) noexcept;
 // Keeps the runtime, from before the start of a thread until EndUnscoped(), the thread's last touch of it.
 void BeginUnscoped(RuntimeCore& runtime) noexcept;
 void EndUnscoped(RuntimeCore& runtime) noexcept;
+// BeginUnscoped() and StartThread(), for one that is not in the list of roots: it enters itself there before it first
+// waits, passes a checkpoint, or opens anything.
+void StartUnlisted(ThreadBlock& thread, RuntimeCore& runtime) noexcept;
 // A prepared thread can be asked to end from here on, until UnlistRoot(); one that was not started has an identity.
 void ListRoot(ThreadBlock& root) noexcept;
 void ListUnstarted(ThreadBlock& root) noexcept;

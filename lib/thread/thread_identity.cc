@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "lib/base/list.h"
 #include "lib/os/futex.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/thread_end.h"
 #include "lib/thread/wait_node.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -17,11 +20,31 @@ namespace {
 
 // Afterwards the identity may be gone: of `stage` only the address is used.
 void LetGoOn(Atomic<uint32_t>& stage, uint32_t before, WaitNodes& joined) noexcept {
-  if ((before & ThreadIdentity::kAwaited) != 0) FutexWake(stage, INT32_MAX);
+  if ((before & ThreadEnd::kAwaited) != 0) FutexWake(stage, INT32_MAX);
   while (WaitNode* const node = joined.PopFront()) Wake(Waiters::ThreadOf(*node));
 }
 
 }  // namespace
+
+ThreadIdentity::ThreadIdentity(std::string thread_name) noexcept
+    : name(std::move(thread_name)), stage(ThreadEnd::kOneReference) {}
+
+void ThreadIdentity::AddRef() noexcept { ThreadEnd(stage).AddReference(); }
+void ThreadIdentity::Release() noexcept {
+  if (ThreadEnd(stage).ReleaseLast()) Unreferenced();
+}
+
+bool ThreadIdentity::unstarted() const noexcept {
+  // relaxed: a hint, or under the lock.
+  return (stage.load(std::memory_order_relaxed) & ThreadEnd::kUnstarted) != 0;
+}
+void ThreadIdentity::MarkStarted() noexcept {
+  // relaxed: whoever joins waits for the end.
+  stage.fetch_and(~uint32_t{ThreadEnd::kUnstarted}, std::memory_order_relaxed);
+}
+bool ThreadIdentity::ended() const noexcept { return ThreadEnd(stage).ended(); }
+bool ThreadIdentity::Attend() noexcept { return ThreadEnd(stage).Attend(); }
+ThreadBlock* ThreadIdentity::AttendLocked() const noexcept { return ThreadEnd(stage).Attend() ? nullptr : thread_; }
 
 void ThreadIdentity::Bind(ThreadBlock& thread, uintptr_t of_thread) noexcept {
   id = thread.id;
@@ -34,14 +57,27 @@ uint32_t ThreadIdentity::EndLocked(WaitNodes& joined) noexcept {
   thread_ = nullptr;
   std::lock_guard guard(joiners.lock);
   joiners.GrantAll(joined);
-  // [identity/9] release: pairs with [identity/8].
-  return stage.fetch_or(kEnded, std::memory_order_release);
+  return ThreadEnd(stage).EndAttended();
+}
+
+void ThreadIdentity::CheckNoPins() const noexcept {
+  WEFT_CHECK(pins.load(std::memory_order_relaxed) == 0)
+      << ThreadLabel(*thread_) << " ends, and a weft::Pin that it has made is left; keep it in a frame of that thread";
+}
+
+bool ThreadIdentity::EndAlone() noexcept {
+  CheckNoPins();
+  switch (ThreadEnd(stage).EndAlone()) {
+    case ThreadEnd::Alone::kNo: return false;
+    case ThreadEnd::Alone::kReferred: return true;
+    case ThreadEnd::Alone::kLast: Unreferenced(); return true;
+  }
+  __builtin_unreachable();
 }
 
 void ThreadIdentity::ThreadEnded() noexcept {
   DestroyLocals();
-  WEFT_CHECK(pins.load(std::memory_order_relaxed) == 0)
-      << ThreadLabel(*thread_) << " ends, and a weft::Pin that it has made is left; keep it in a frame of that thread";
+  CheckNoPins();
   WaitNodes joined;
   uint32_t before;
   {

@@ -18,11 +18,12 @@
 // nothing to decide, and the last child resumes it. (join_count.h)
 //
 // Beside the phase, the word has a count of requests, which makes Park() fail if one has come since the thread looked,
-// and three flags. A thread looks at all three at once wherever it may have to do more than go on (`attention()`):
+// and four flags. A thread looks at all four at once wherever it may have to do more than go on (`attention()`):
 //   requested     some boundary of the thread has a request that was not yet delivered;
 //   watched       another thread walks its records: it must take their lock before it frees one that it pops;
 //   unregistered  its scope does not know it yet, and can ask it nothing: it has to make itself known before it waits,
-//                 passes a checkpoint, or opens anything.
+//                 passes a checkpoint, or opens anything;
+//   hands down:   it has thread-locals that threads which it forks inherit.
 //
 // Memory ordering. What a thread did before it parked happens before what its waker does after Wake() returned
 // kSchedule, and the other way round through the queue that the waker puts it into.
@@ -38,11 +39,12 @@
 namespace weft::internal {
 
 inline bool ThreadState::Snapshot::attention() const noexcept {
-  return (word & (kRequested | kWatched | kUnregistered)) != 0;
+  return (word & (kRequested | kWatched | kUnregistered | kHandsDown)) != 0;
 }
 inline bool ThreadState::Snapshot::requested() const noexcept { return (word & kRequested) != 0; }
 inline bool ThreadState::Snapshot::watched() const noexcept { return (word & kWatched) != 0; }
 inline bool ThreadState::Snapshot::unregistered() const noexcept { return (word & kUnregistered) != 0; }
+inline bool ThreadState::Snapshot::hands_down() const noexcept { return (word & kHandsDown) != 0; }
 inline bool ThreadState::Snapshot::untouched() const noexcept { return word == 0; }
 inline ThreadState::Phase ThreadState::Snapshot::phase() const noexcept {
   return static_cast<Phase>(word & kPhaseMask);
@@ -152,6 +154,9 @@ inline void ThreadState::Unwatch() noexcept {
 // The thread itself. relaxed: no other thread looks at this flag.
 inline void ThreadState::Registered() noexcept { word_.fetch_and(~kUnregistered, std::memory_order_relaxed); }
 inline void ThreadState::NoLongerRegistered() noexcept { word_.fetch_or(kUnregistered, std::memory_order_relaxed); }
+
+// The thread itself, or what makes it, once, for good. relaxed: as above.
+inline void ThreadState::HandsDown() noexcept { word_.fetch_or(kHandsDown, std::memory_order_relaxed); }
 
 // After Claim(). True: the caller makes the thread runnable. If the wait was not withdrawn, the thread
 // is parked again unless its Wake() has come meanwhile.

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -67,6 +68,7 @@ void ThreadLocalVariable::AddNode(ThreadLocalNode& node, std::source_location us
   node.key = key_;
   node.next = identity->locals;
   identity->locals = &node;
+  if (node.ops.copy != nullptr) self.state.HandsDown();
   if (!Traced()) [[likely]]
     return;
   const std::string line = absl::StrCat("weft: ", ThreadLabel(self), " first uses ", Label(name_, where_), " at ",

@@ -11,6 +11,7 @@
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/selectable_wait.h"
+#include "lib/thread/thread_end.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -22,6 +23,7 @@ namespace weft {
 
 using internal::RuntimeCore;
 using internal::ThreadBlock;
+using internal::ThreadEnd;
 using internal::ThreadIdentity;
 
 namespace internal {
@@ -46,7 +48,7 @@ constinit const WaitKind JoinAwaiter::kWait = {
 constinit const SelectableWait<ThreadBlock> JoinAwaiter::kSelect = {
     .lock = [](void* joined) noexcept { return &static_cast<ThreadIdentity*>(joined)->joiners.lock; },
     .take = [](void* joined) noexcept {
-      return SelectTaken{.taken = static_cast<ThreadIdentity*>(joined)->ended()};
+      return SelectTaken{.taken = static_cast<ThreadIdentity*>(joined)->Attend()};
     },
     .finish = nullptr,
     .add = [](void* joined,
@@ -61,7 +63,7 @@ constinit const SelectableWait<ThreadBlock> JoinAwaiter::kSelect = {
 bool JoinAwaiter::Suspend(AwaitingFrame frame) const noexcept {
   ThreadBlock& self = *CurrentThread();
   WEFT_CHECK(self.identity() != joined_) << DescribeThread(self) << " joins itself, and would wait for ever";
-  return WaitIn(joined_->joiners, joined_, frame, kWait, [this] { return joined_->ended(); });
+  return WaitIn(joined_->joiners, joined_, frame, kWait, [this] { return joined_->Attend(); });
 }
 
 }  // namespace internal
@@ -78,8 +80,8 @@ absl::Status VirtualThread::JoinBlocking() const {
     internal::Atomic<uint32_t>& stage = identity_->stage;
     while (!identity_->ended()) {
       // relaxed: ended() orders the thread's end.
-      const uint32_t seen = stage.fetch_or(ThreadIdentity::kAwaited, std::memory_order_relaxed);
-      if ((seen & ThreadIdentity::kEnded) == 0) hold->AwaitChange(stage, seen | ThreadIdentity::kAwaited);
+      const uint32_t seen = stage.fetch_or(ThreadEnd::kAwaited, std::memory_order_relaxed);
+      if ((seen & ThreadEnd::kEnded) == 0) hold->AwaitChange(stage, seen | ThreadEnd::kAwaited);
     }
   }
   return identity_->Outcome();

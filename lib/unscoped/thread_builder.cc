@@ -14,6 +14,8 @@
 #include "lib/cancel/open_record.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
+#include "lib/thread/thread_end.h"
+#include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
 
 namespace weft {
@@ -72,7 +74,7 @@ void VirtualThread::Start() const { internal::UnscopedThread::StartLater(*identi
 namespace internal {
 
 UnscopedThread::UnscopedThread(ThreadSettings&& settings)
-    : RootBlock(/*references=*/1),
+    : RootBlock(/*references=*/1, ThreadState::kNotYetRegistered),
       ThreadIdentity(std::move(settings.name)),
       handler_(std::move(settings.on_uncaught_failure)) {
   RuntimeCore& core = settings.runtime != nullptr ? *settings.runtime : RuntimeOfCaller();
@@ -81,23 +83,22 @@ UnscopedThread::UnscopedThread(ThreadSettings&& settings)
   const ThreadBlock* const maker = CurrentThread();
   if (maker != nullptr && maker->identity() != nullptr && settings.inherit_thread_locals && locals_allowed) {
     InheritLocals(*maker->identity());
+    if (locals != nullptr) state.HandsDown();
   }
-  PrepareThread(*this, core);
-  SetIdentity(*this);
+  PrepareThread(*this, core, this);
 }
 
 VirtualThread UnscopedThread::StartNow() noexcept {
-  // relaxed: nobody else knows it yet.
-  ThreadIdentity::refs_.store(2, std::memory_order_relaxed);
-  BeginUnscoped(runtime());
-  ListRoot(*this);
+  stage.store(2 * ThreadEnd::kOneReference, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
   VirtualThread handle(*this, VirtualThread::kAdopted);
-  StartThread(*this);
+  StartUnlisted(*this, runtime());
   return handle;
 }
 
 VirtualThread UnscopedThread::Unstarted() noexcept {
-  stage.store(kUnstarted, std::memory_order_relaxed);  // relaxed: nobody else knows it yet
+  // relaxed: nobody else knows it yet.
+  stage.store(ThreadEnd::kOneReference | ThreadEnd::kUnstarted, std::memory_order_relaxed);
+  state.Registered();
   ListUnstarted(*this);
   return VirtualThread(*this, VirtualThread::kAdopted);
 }
@@ -127,10 +128,12 @@ void UnscopedThread::OnEnd(Ending ending) noexcept {
   }
   DestroyLocals();
   CheckNothingOpen(*this);
-  UnlistRoot(core, *this);
-  ThreadEnded();
+  if (!state.Observe().unregistered()) UnlistRoot(core, *this);
   state.End();
-  ThreadIdentity::Release();
+  if (!EndAlone()) {
+    ThreadEnded();
+    ThreadIdentity::Release();
+  }
   EndUnscoped(core);
 }
 
@@ -158,7 +161,7 @@ void UnscopedThread::TellHandler() noexcept {
 void UnscopedThread::Unreferenced() noexcept {
   if (ending_ == Ending::kFailed && !told_.load(std::memory_order_relaxed)) {
     // The handler may make a handle, if it is called on the thread itself. relaxed: nobody else has a reference.
-    ThreadIdentity::refs_.store(1, std::memory_order_relaxed);
+    stage.store(ThreadEnd::kOneReference | ThreadEnd::kEnded, std::memory_order_relaxed);
     TellHandler();
     return ThreadIdentity::Release();
   }

@@ -17,6 +17,7 @@
 #include "weft/scoped_value.h"
 #include "weft/task.h"
 #include "weft/time.h"
+#include "weft/virtual_thread_local.h"
 
 namespace weft {
 namespace {
@@ -171,6 +172,43 @@ TEST_P(LoomThrowTest, AnExceptionEndsTheScopesThatWereOpenedUnderABindingAndThen
               }()),
               "early");
     EXPECT_EQ(kNumber.Get(), 1);
+    EXPECT_EQ(Counted::alive, 0);
+  });
+}
+
+// What childValue() throws.
+TEST_P(LoomThrowTest, AForkThatCannotCopyAnInheritableValueThrowsAndThereIsNoChild) {
+  struct CopiedOnce {
+    CopiedOnce() = default;
+    CopiedOnce(const CopiedOnce& other) : copies(other.copies) {
+      if (++copies > 1) throw std::runtime_error("copied twice");
+    }
+    CopiedOnce& operator=(const CopiedOnce&) = default;
+    int copies = 0;
+    Counted counted;
+  };
+  static InheritableVirtualThreadLocal<Counted> first("first");
+  static InheritableVirtualThreadLocal<CopiedOnce> second("second");
+  Everywhere([]() -> Task<void> {
+    Counted::alive = 0;
+    first.Get();
+    second.Get();
+    AwaitAll scope;
+    scope.Fork([held = Counted()]() -> Task<void> {
+      AwaitAll inner;
+      EXPECT_EQ(co_await Thrown([](AwaitAll& forked) -> Task<void> {
+                  forked.Fork([held = Counted()]() -> Task<void> {
+                    ADD_FAILURE() << "it runs";
+                    co_return;
+                  });
+                  co_return;
+                }(inner)),
+                "copied twice");
+      EXPECT_TRUE((co_await inner.Join()).ok());
+    });
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    first.Remove();
+    second.Remove();
     EXPECT_EQ(Counted::alive, 0);
   });
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
 #include "weft/runtime.h"
@@ -27,6 +28,7 @@
 namespace weft {
 namespace {
 
+using testing::Counted;
 using testing::Forever;
 
 absl::Status Lost() { return absl::NotFoundError("lost"); }
@@ -169,12 +171,59 @@ TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadMakes) 
       co_return;
     });
     EXPECT_EQ(co_await alone.Join(), absl::OkStatus());
+  });
+}
+
+// Like in the JDK, where a scope's threads inherit from the one that forks, when it forks.
+TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadForks) {
+  static InheritableVirtualThreadLocal<std::string> inherited("inherited");
+  static VirtualThreadLocal<std::string> own("own");
+  Everywhere([]() -> Task<void> {
+    const int64_t before = Counted::alive.load();
+    static InheritableVirtualThreadLocal<Counted> counted("counted");
     AwaitAll scope;
     scope.Fork([]() -> Task<void> {
-      EXPECT_EQ(inherited.Find(), nullptr);
+      EXPECT_EQ(inherited.Find(), nullptr) << "a thread that was forked before there was a value";
       co_return;
     });
+    inherited.Set("first");
+    own.Set("own");
+    counted.Get();
+    Event changed;
+    const auto child = [&changed](std::string expected) -> Task<void> {
+      co_await changed.Wait();
+      EXPECT_EQ(inherited.Get(), expected);
+      EXPECT_EQ(own.Find(), nullptr);
+      inherited.Set("child's");
+      AwaitAll inner;
+      for (int i = 0; i < 2; ++i) {
+        inner.Fork([]() -> Task<void> {
+          EXPECT_EQ(inherited.Get(), "child's");
+          EXPECT_NE(counted.Find(), nullptr);
+          co_return;
+        }, {.name = "grandchild"});
+      }
+      (co_await inner.Join()).IgnoreFailures();
+    };
+    scope.Fork([&child] { return child("first"); });
+    inherited.Set("second");
+    scope.Fork([&child] { return child("second"); });
+    inherited.Set("third");
+    changed.Set();
+    const auto branch = []() -> Task<void> {
+      EXPECT_EQ(inherited.Find(), nullptr) << "branches begin without";
+      co_return;
+    };
+    co_await All(branch(), branch());
     (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(inherited.Get(), "third");
+
+    // A shut scope starts nothing, and what was copied, if anything, is gone.
+    scope.Shutdown();
+    scope.Fork([&child] { return child("none"); });
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(Counted::alive.load(), before + 1);
+    counted.Remove();
   });
 }
 

@@ -167,6 +167,7 @@ class ScopeBase : public PolicyScope {
 
   void StartChild(ChildBase& child);
   void StartChildChecked(ChildBase& child, ThreadIdentity* name, bool daemon);
+  static void HandDown(const ThreadBlock& self, ChildBase& child);
   void PlaceChild(ChildBase& child, uint64_t round, uint64_t id) noexcept;
   void CancelUnstarted(ChildBase& child, ThreadBlock& self) noexcept;
   void StartDaemon(ChildBase& child) noexcept;

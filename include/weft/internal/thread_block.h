@@ -162,10 +162,16 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
     id = new_id;
     bindings = inherited;
   }
-  void Place(RuntimeCore& core, uint64_t new_id) noexcept {
-    place_.store(reinterpret_cast<uintptr_t>(&core) + kOfRuntime, std::memory_order_relaxed);  // relaxed: as above
+  // `known`: its identity, or null.
+  void Place(RuntimeCore& core, uint64_t new_id, ThreadIdentity* known = nullptr) noexcept {
     id = new_id;
     bindings = nullptr;
+    uintptr_t place = reinterpret_cast<uintptr_t>(&core) + kOfRuntime;
+    if (known != nullptr) {
+      known->Bind(*this, place);
+      place = reinterpret_cast<uintptr_t>(known) + kKnown;
+    }
+    place_.store(place, std::memory_order_relaxed);  // relaxed: as above
   }
 
   ThreadKey key() const noexcept { return {this, id}; }
@@ -294,6 +300,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
 class RootBlock : public ThreadBlock {
  protected:
   explicit RootBlock(uint32_t references) noexcept : ThreadBlock(references) {}
+  RootBlock(uint32_t references, ThreadState::Unregistered unregistered) noexcept
+      : ThreadBlock(references, unregistered) {}
   ~RootBlock() override {}
   // If it was cancelled.
   const CancelCause& cause() const noexcept { return cause_; }

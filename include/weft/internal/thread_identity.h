@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "weft/internal/atomic.h"
@@ -38,11 +37,7 @@ struct ThreadLocalNode {
 // Shared by all handles to a thread; may outlive it. Reference-counted.
 class ThreadIdentity {
  public:
-  // Bits of a word. It is a futex for OS threads that join; they set kAwaited first. A thread that was not started, and
-  // will not be, is kEnded too.
-  enum Stage : uint32_t { kAlive = 0, kUnstarted = 1, kEnded = 2, kAwaited = 4 };
-
-  explicit ThreadIdentity(std::string thread_name = {}) noexcept : name(std::move(thread_name)) {}
+  explicit ThreadIdentity(std::string thread_name = {}) noexcept;
   ThreadIdentity(const ThreadIdentity&) = delete;
   ThreadIdentity& operator=(const ThreadIdentity&) = delete;
 
@@ -60,7 +55,7 @@ class ThreadIdentity {
   template <class Use>
   auto With(Use use) const {
     LockGuard guard(lock_);
-    return use(thread_);
+    return use(AttendLocked());
   }
   // The thread is about to begin. False: it had been started before, or its runtime has ended. Under the lock, `hold`
   // keeps that runtime.
@@ -69,25 +64,26 @@ class ThreadIdentity {
     LockGuard guard(lock_);
     if (!unstarted() || ended()) return false;
     hold();
-    stage.fetch_and(~uint32_t{kUnstarted}, std::memory_order_relaxed);  // relaxed: whoever joins waits for the end
+    MarkStarted();
     return true;
   }
-  // It was not started. relaxed: a hint, except under lock_.
-  bool unstarted() const noexcept { return (stage.load(std::memory_order_relaxed) & kUnstarted) != 0; }
-  // [identity/8] acquire: pairs with [identity/9]. What the thread did happens before a true.
-  bool ended() const noexcept { return (stage.load(std::memory_order_acquire) & kEnded) != 0; }
-  // The run, when no code of the thread's own is left. Lets those who join go on.
+  // It was not started. A hint, except under lock_.
+  bool unstarted() const noexcept;
+  bool ended() const noexcept;
+  // Under the lock of the joiners: from here on the thread's end takes that. True: it has ended.
+  bool Attend() noexcept;
+  // The run, when no code of the thread's own is left, if nobody looks at the thread: ends it, and gives up a
+  // reference. False: somebody does.
+  [[nodiscard]] bool EndAlone() noexcept;
+  // The same in any case, and keeps the reference. Lets those who join go on.
   void ThreadEnded() noexcept;
   // The end of the runtime, if the thread was not started: the same, for that cause. False: it was started.
   bool EndUnstarted(const CancelCause& cause) noexcept;
   // How it has ended, as those who join are told.
   virtual absl::Status Outcome();
 
-  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
-  void Release() noexcept {
-    // [identity/3] acq_rel: pairs with itself. What every holder did happens before the destruction.
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) Unreferenced();
-  }
+  void AddRef() noexcept;
+  void Release() noexcept;
 
   // The thread itself, or what makes it: thread-locals. The values are in the order of their last use.
   void DestroyLocals() noexcept;
@@ -103,15 +99,18 @@ class ThreadIdentity {
   ThreadBlock& WhileItWaits() const noexcept { return *thread_; }
 
   Waiters joiners;                // threads that wait for its end
-  Atomic<uint32_t> stage{kAlive};  // kEnded is set under lock_ and that of the joiners
+  // Its stage, and the references (lib/thread/thread_end.h). A futex for OS threads that join. A thread that was not
+  // started, and will not be, has ended too.
+  mutable Atomic<uint32_t> stage;
 
  protected:
   virtual ~ThreadIdentity() { DestroyLocals(); }  // inherited ones of a thread that never ran
   virtual void Unreferenced() noexcept { delete this; }
 
-  Atomic<uint32_t> refs_{1};
-
  private:
+  ThreadBlock* AttendLocked() const noexcept;
+  void MarkStarted() noexcept;
+  void CheckNoPins() const noexcept;
   uint32_t EndLocked(WaitNodes& joined) noexcept;
 
   mutable Lock lock_;

@@ -20,6 +20,7 @@ class ThreadState {
     inline bool requested() const noexcept;
     inline bool watched() const noexcept;
     inline bool unregistered() const noexcept;
+    inline bool hands_down() const noexcept;
     // It runs, its scope knows it, and nobody has asked it for anything since it was made.
     inline bool untouched() const noexcept;
     // It does not run, and will see what is written into the word before it does.
@@ -40,6 +41,7 @@ class ThreadState {
   inline void Registered() noexcept;
   inline void NoLongerRegistered() noexcept;
   inline void ClearRequested() noexcept;
+  inline void HandsDown() noexcept;
   inline void End() noexcept;
   inline void Resume() noexcept;
 
@@ -57,7 +59,8 @@ class ThreadState {
   static constexpr uint32_t kRequested = 8;
   static constexpr uint32_t kWatched = 16;
   static constexpr uint32_t kUnregistered = 32;
-  static constexpr uint32_t kOneRequest = 64;  // the count wraps after 2^26 requests, far more than one wait can meet
+  static constexpr uint32_t kHandsDown = 64;
+  static constexpr uint32_t kOneRequest = 128;  // the count wraps after 2^25 requests, far more than one wait can meet
 
   static inline uint32_t WithPhase(uint32_t word, Phase phase) noexcept;
 

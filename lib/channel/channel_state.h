@@ -111,11 +111,6 @@ Thread* ChannelState<Thread>::FirstWaiting() noexcept {
 // ---- The steps, under the lock. They say whether it is over, and write the outcome.
 
 template <class Thread>
-SelectTaken ChannelState<Thread>::Take(Party& party) noexcept {
-  return party.sends ? TakeSend(party) : TakeReceive(party);
-}
-
-template <class Thread>
 SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
   if (closed_) {
     party.outcome = ChannelOutcome::kClosed;
@@ -137,7 +132,7 @@ SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
 template <class Thread>
 bool ChannelState<Thread>::TakeAtOnce(Party& party) noexcept {
   if (party.sends) {
-    if (closed_ || ring_.size() >= limit_ || !receivers_.nodes.empty() || !ring_.PushBack(type_, party.value)) {
+    if (!receivers_.nodes.empty() || closed_ || ring_.size() >= limit_ || !ring_.PushBack(type_, party.value)) {
       return false;
     }
     something_.store(true, std::memory_order_relaxed);
@@ -169,6 +164,11 @@ SelectTaken ChannelState<Thread>::TakeReceive(Party& party) noexcept {
   if (!closed_) return {};
   party.outcome = ChannelOutcome::kClosed;
   return {.taken = true};
+}
+
+template <class Thread>
+SelectTaken ChannelState<Thread>::Take(Party& party) noexcept {
+  return party.sends ? TakeSend(party) : TakeReceive(party);
 }
 
 // Without the lock.

@@ -61,11 +61,12 @@ class ChannelState {
   // False: a receiver would have had to wait a moment ago. Any thread.
   bool MayHaveSomething() const noexcept { return something_.load(std::memory_order_relaxed); }
 
-  // ---- Any thread. Sends or receives, and writes the outcome, without waiting.
-  void Try(Party& party) noexcept;
+  // ---- Any thread. Flattened, so that what the steps tell each other stays in registers.
+  // Sends or receives, and writes the outcome, without waiting.
+  [[gnu::flatten]] void Try(Party& party) noexcept;
   // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
   template <class Node>
-  bool TryOrAdd(Party& party, Node& self) noexcept;
+  [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
   int64_t ReceiveSome(void* to, int64_t max) noexcept;
   // True: it was open. close() is called under the lock then.

@@ -25,6 +25,7 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kExecutorPlace: return "BoundedExecutor::SubmitWhenFree";
     case ParkReason::kChannelSend: return "Channel::Send";
     case ParkReason::kChannelReceive: return "Channel::Receive";
+    case ParkReason::kBroadcast: return "Broadcast::Receive";
     case ParkReason::kSelect: return "Select";
   }
   return "an unknown wait";

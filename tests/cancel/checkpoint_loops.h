@@ -32,6 +32,7 @@
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
 #include "weft/cancellation.h"
+#include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/select.h"
 #include "weft/finally.h"
@@ -167,6 +168,15 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        while (rounds.Next()) {
          co_await channel.Send(1);
          co_await channel.ReceiveMany(none, 1);
+       }
+     }},
+    {"SetAndNextOfAWatch",
+     [](Rounds& rounds) -> Task<void> {
+       Watch<int> watch(0);
+       auto reader = watch.NewReader();
+       while (rounds.Next()) {
+         co_await reader.Next();
+         watch.Set(1);
        }
      }},
     {"SelectOfASetEvent",
@@ -504,6 +514,12 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Channel<int> channel(0);
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), channel.Receive());
+     }},
+    {"MoveOnFromABroadcast",
+     [](Rounds& rounds) -> Task<void> {
+       Broadcast<int> broadcast(1);
+       auto subscriber = broadcast.Subscribe();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), subscriber.Receive());
      }},
     {"MoveOnFromASelect",
      [](Rounds& rounds) -> Task<void> {

@@ -1,6 +1,7 @@
 // Row L1 for channels of each kind, and for selects that send and receive in two of them. (harness.h)
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 
 #include "tests/linearizability/harness.h"
 #include "tests/linearizability/search.h"
+#include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/select.h"
 #include "weft/task.h"
@@ -332,12 +334,86 @@ struct SelectRow {
   };
 };
 
+// Of one value, this is a Watch.
+template <int64_t kCapacity>
+struct BroadcastRow {
+  static constexpr std::string_view kName = kCapacity == 1 ? "Broadcast of the newest value" : "Broadcast";
+  enum Kind { kReceive, kTryReceive, kSend, kClose };
+  static std::string NameOf(Call call) { return std::array{"Receive", "TryReceive", "Send", "Close"}[call.kind]; }
+  static Call Draw(Dice& dice, int64_t number) {
+    constexpr std::array kKinds = {kReceive, kReceive, kReceive, kSend, kSend, kSend, kTryReceive, kTryReceive};
+    return {dice.Roll(20) == 0 ? kClose : kKinds[dice.Roll(8)], number};
+  }
+  static std::vector<Call> Epilogue() { return {{kTryReceive}, {kSend, 99}, {kTryReceive}, {kTryReceive}}; }
+  static Answer AnswerOf(int64_t value, uint64_t missed) { return value + 1000 * static_cast<Answer>(missed); }
+
+  class Object {
+   public:
+    explicit Object(int64_t) {}
+    Task<Answer> Make(int thread, Call call) {
+      auto& mine = subscribers_[thread];
+      if (call.kind == kSend) co_return broadcast_.Send(call.argument) ? kYes : kNo;
+      if (call.kind == kClose) co_return broadcast_.Close() ? kYes : kNo;
+      const auto got = call.kind == kReceive ? co_await mine.Receive() : mine.TryReceive();
+      co_return got.has_value() ? AnswerOf(*got->value, got->missed) : kNothing;
+    }
+    void Leave(int) {}
+
+   private:
+    Broadcast<int64_t> broadcast_{kCapacity};
+    PerThread<Broadcast<int64_t>::Subscriber> subscribers_ = {broadcast_.Subscribe(), broadcast_.Subscribe(),
+                                                              broadcast_.Subscribe(), broadcast_.Subscribe()};
+  };
+
+  class Model : public WaitingCalls {
+   public:
+    explicit Model(int64_t) {}
+    std::optional<Answer> Begin(int thread, Call call) {
+      if (call.kind == kLeave) return kNo;
+      if (call.kind == kSend || call.kind == kClose) {
+        if (closed_) return kNo;
+        closed_ = call.kind == kClose;
+        if (!closed_) sent_.push_back(call.argument);
+        while (!empty()) Give(front().thread, kYes);
+        return kYes;
+      }
+      const bool is_there = seen_[thread] < sent_.size() || closed_ || call.kind == kTryReceive;
+      return is_there ? std::optional<Answer>(Read(thread)) : Add(thread, call);
+    }
+    // Whoever was woken looks when it runs.
+    std::optional<Answer> Take(int thread) {
+      if (!WaitingCalls::Take(thread).has_value()) return std::nullopt;
+      return Read(thread);
+    }
+    bool operator==(const Model&) const = default;
+    template <class H>
+    friend H AbslHashValue(H h, const Model& m) {
+      return H::combine(std::move(h), static_cast<const WaitingCalls&>(m), m.closed_, m.sent_, m.seen_);
+    }
+
+   private:
+    Answer Read(int thread) {
+      if (seen_[thread] == sent_.size()) return kNothing;
+      const size_t oldest = sent_.size() > kCapacity ? sent_.size() - kCapacity : 0;
+      const size_t number = std::max(seen_[thread], oldest);
+      const uint64_t missed = number - seen_[thread];
+      seen_[thread] = number + 1;
+      return AnswerOf(sent_[number], missed);
+    }
+    bool closed_ = false;
+    std::vector<int64_t> sent_;
+    PerThread<size_t> seen_ = {};
+  };
+};
+
 TEST(ChannelLinearizabilityTest, ARendezvousIsOneStepOfTwoThreads) { ProveLinearizable<ChannelRow<0, false>>(); }
 TEST(ChannelLinearizabilityTest, AChannelOfTwoIsAQueue) { ProveLinearizable<ChannelRow<2, false>>(); }
 TEST(ChannelLinearizabilityTest, AnUnboundedChannelIsAQueue) {
   ProveLinearizable<ChannelRow<Kept::kUnboundedHere, false>>();
 }
 TEST(ChannelLinearizabilityTest, AConflatedChannelIsTheNewestValue) { ProveLinearizable<ChannelRow<1, true>>(); }
+TEST(ChannelLinearizabilityTest, EachSubscriberOfABroadcastSeesWhatIsKept) { ProveLinearizable<BroadcastRow<2>>(); }
+TEST(ChannelLinearizabilityTest, AWatchIsTheNewestValueForEachReader) { ProveLinearizable<BroadcastRow<1>>(); }
 TEST(ChannelLinearizabilityTest, OneCaseOfASelectHappensAndNothingElse) { ProveLinearizable<SelectRow>(); }
 
 }  // namespace

@@ -24,6 +24,7 @@
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
 #include "weft/blocking.h"
+#include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/select.h"
 #include "weft/executor/future.h"
@@ -71,6 +72,8 @@ struct World {
   Future<int> future = promise.future();
   VirtualThreadPerTaskExecutor executor;
   Channel<int> channel{kUnbounded};  // more ones than are received
+  Watch<int> watch{1};
+  Watch<int>::Reader reader = watch.NewReader();
 };
 
 Task<int> One() {
@@ -155,6 +158,9 @@ WEFT_AWAITABLE(OfReceive, MaybeInt, world.channel.Receive());
 WEFT_AWAITABLE(OfReceiveMany, size_t, world.channel.ReceiveMany(absl::MakeSpan(&world.ints[0], 1)));
 WEFT_AWAITABLE(OfSelect, ClosedOrSet, Select(world.never.Wait(), world.channel.Receive()));
 
+using SharedInt = std::shared_ptr<const int>;
+WEFT_AWAITABLE(OfNext, SharedInt, (static_cast<void>(world.watch.Set(1)), world.reader.Next()));
+
 using MaybeOutcome = std::optional<Outcome>;
 using MaybeSubtask = std::optional<Subtask<int>>;
 WEFT_OWNERS_AWAITABLE(OfJoin, Outcome, scope.Join());
@@ -172,6 +178,7 @@ void Good(std::monostate) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
 void Good(const Subtask<int>& subtask) { EXPECT_EQ(subtask.state(), AnySubtask::State::kSuccess); }
+void Good(const std::shared_ptr<const int>& value) { EXPECT_EQ(*value, 1); }
 void Good(const ClosedOrSet& selected) { EXPECT_EQ(std::get<1>(selected), 1); }
 void Good(const Outcome& outcome) { EXPECT_TRUE(outcome.ok()); }
 void Good(const absl::Status& status) { EXPECT_EQ(status, absl::OkStatus()); }
@@ -381,7 +388,7 @@ TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {
 TEST_P(AwaitablesTest, WhatStartsThreadsIsTakenWhereverATaskIs) {
   Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign, OfBlocking>();
   Run<OfGet, OfTryGet, OfGetFor, OfTermination, OfExecutorClose>();
-  Run<OfSend, OfReceive, OfReceiveMany, OfSelect>();
+  Run<OfSend, OfReceive, OfReceiveMany, OfSelect, OfNext>();
 }
 
 TEST_P(AwaitablesTest, WhatTheOwnerOfAScopeAwaitsIsTakenByBoundaries) {

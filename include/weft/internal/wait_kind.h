@@ -34,6 +34,7 @@ enum class ParkReason : uint8_t {
   kExecutorPlace,
   kChannelSend,
   kChannelReceive,
+  kBroadcast,
   kSelect,
 };
 const char* ParkReasonName(ParkReason reason) noexcept;

@@ -1,0 +1,77 @@
+// A broadcast without the type of its values: how many were sent, and who waits for the next one.
+#ifndef WEFT_CHANNEL_BROADCAST_CORE_H_
+#define WEFT_CHANNEL_BROADCAST_CORE_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "weft/internal/lock.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait_kind.h"
+#include "weft/internal/wait_node.h"
+
+namespace weft::internal {
+
+class BroadcastCore;
+
+// A subscriber: how many of the values it has seen or missed.
+struct BroadcastPosition {
+  BroadcastCore* core;
+  uint64_t seen;
+};
+
+class BroadcastCore {
+ public:
+  BroadcastCore() = default;
+  BroadcastCore(const BroadcastCore&) = delete;
+  BroadcastCore& operator=(const BroadcastCore&) = delete;
+  ~BroadcastCore();  // a CHECK if a thread waits
+
+  // Calls put(number) under the lock, with the number of the value, from 0. False: it is closed.
+  template <class Put>
+  bool Send(Put put) noexcept {
+    WaitNodes woken;
+    {
+      LockGuard guard(waiters_.lock);
+      if (closed_) return false;
+      put(sent_);
+      Sent(woken);
+    }
+    WakeAll(woken);
+    return true;
+  }
+  bool Close(absl::Status why) noexcept;
+  absl::Status status() noexcept;
+  bool IsClosed() noexcept;
+  uint64_t sent() noexcept;
+  // Calls take(sent) under the lock, with how many were sent.
+  template <class Take>
+  void Look(Take take) noexcept {
+    LockGuard guard(waiters_.lock);
+    take(sent_);
+  }
+
+  // For the awaiter.
+  static bool Ready(const BroadcastPosition& position) noexcept;
+  static bool Suspend(BroadcastPosition& position, AwaitingFrame frame) noexcept;
+  static const SelectableWait<ThreadBlock> kSelect;  // of a BroadcastPosition
+
+ private:
+  void Sent(WaitNodes& woken) noexcept;
+  static void WakeAll(WaitNodes& woken) noexcept;
+  bool HasFor(const BroadcastPosition& position) const noexcept { return sent_ > position.seen || closed_; }
+  static const WaitKind kWait;
+
+  Waiters waiters_;
+  // ---- Guarded by waiters_.lock.
+  uint64_t sent_ = 0;
+  bool closed_ = false;
+  absl::Status status_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_CHANNEL_BROADCAST_CORE_H_

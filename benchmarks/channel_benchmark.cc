@@ -122,14 +122,16 @@ Task<int64_t> SelectThatWaits(int64_t rounds) {
   co_return sum;
 }
 
-template <Task<int64_t> (*kBody)(int64_t)>
-void BM_Select(benchmark::State& state) {
+void MeasureSelect(benchmark::State& state, Task<int64_t> (*body)(int64_t)) {
   const int64_t rounds = Size(200'000, 200);
-  MeasureOnRuntime(state, rounds, [&](Runtime& runtime) { Holds(state, runtime.Run(kBody(rounds)), rounds); });
+  MeasureOnRuntime(state, rounds, [&](Runtime& runtime) { Holds(state, runtime.Run(body(rounds)), rounds); });
 }
-BENCHMARK(BM_Select<&SelectOfTwo>)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
-BENCHMARK(BM_Select<&SelectOfEight>)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
-BENCHMARK(BM_Select<&SelectThatWaits>)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
+void BM_SelectOfTwo(benchmark::State& state) { MeasureSelect(state, &SelectOfTwo); }
+BENCHMARK(BM_SelectOfTwo)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
+void BM_SelectOfEight(benchmark::State& state) { MeasureSelect(state, &SelectOfEight); }
+BENCHMARK(BM_SelectOfEight)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
+void BM_SelectThatWaits(benchmark::State& state) { MeasureSelect(state, &SelectThatWaits); }
+BENCHMARK(BM_SelectThatWaits)->ArgName("carriers")->Arg(1)->Unit(benchmark::kMillisecond)->UseManualTime();
 
 }  // namespace
 }  // namespace weft::benchmarks

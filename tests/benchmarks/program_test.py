@@ -20,6 +20,11 @@ def _carriers(name, *numbers):
 
 
 _NAMES = {
+    "channel": [name for measure in ("BM_ChannelOneToOne", "BM_ChannelFourToFour", "BM_RendezvousOneToOne",
+                                     "BM_RendezvousPingPong")
+                for name in _carriers(measure, 1, 2, 4)]
+               + [name for measure in ("BM_SelectOfTwo", "BM_SelectOfEight", "BM_SelectThatWaits")
+                  for name in _carriers(measure, 1)],
     "fork_join": [name for measure in ("BM_FibAll", "BM_FibFork", "BM_Skynet", "BM_Nqueens", "BM_Matmul")
                   for name in _carriers(measure, 1, 2, 4)],
     "scope": [name for measure in ("BM_ForkJoin10", "BM_ForkJoin1000", "BM_ForkJoinMillion", "BM_CancelParked")

@@ -34,6 +34,7 @@
 #include "weft/cancellation.h"
 #include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/generator.h"
 #include "weft/channel/select.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
@@ -92,6 +93,9 @@ inline Task<void> Await(Event& event) { co_await event.Wait(); }
 inline Task<void> Await(Semaphore& semaphore) { auto permit = co_await semaphore.Acquire(); }
 inline Task<void> Await(Mutex& mutex) { auto guard = co_await mutex.Lock(); }
 inline Task<void> AwaitTime(absl::Duration duration) { co_await Sleep(duration); }
+inline Generator<int> Ones() {
+  for (;;) co_yield 1;
+}
 inline std::vector<Task<int>> NoTasks() { return {}; }
 inline other::task<void> ForeignNothing() { co_return; }
 
@@ -169,6 +173,16 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
          co_await channel.Send(1);
          co_await channel.ReceiveMany(none, 1);
        }
+     }},
+    {"NextOfAGenerator",
+     [](Rounds& rounds) -> Task<void> {
+       auto ones = Ones();
+       while (rounds.Next()) co_await ones.Next();
+     }},
+    {"NextOfAGeneratorThatHasEnded",
+     [](Rounds& rounds) -> Task<void> {
+       auto none = []() -> Generator<int> { co_return; }();
+       while (rounds.Next()) co_await none.Next();
      }},
     {"SetAndNextOfAWatch",
      [](Rounds& rounds) -> Task<void> {

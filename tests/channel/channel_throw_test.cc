@@ -12,6 +12,7 @@
 #include "lib/coro/frame_fault.h"
 #include "tests/support/on_both.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/generator.h"
 #include "weft/channel/select.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -127,6 +128,26 @@ TEST(ChannelMemoryTest, WithoutMemoryASendThrowsAndTheValueStays) {
     EXPECT_EQ(sent, 200);
     for (int i = 0; i < 200; ++i) EXPECT_EQ(**channel.TryReceive(), i);
   }());
+}
+
+Generator<int> Fails() {
+  co_yield 1;
+  throw std::runtime_error("as planned");
+}
+
+TEST_P(ChannelThrowTest, WhatAGeneratorThrowsComesOutOfNextAndThenItHasEnded) {
+  Everywhere([]() -> Task<void> {
+    auto generator = Fails();
+    EXPECT_EQ(co_await generator.Next(), 1);
+    bool thrown = false;
+    try {
+      co_await generator.Next();
+    } catch (const std::runtime_error&) {
+      thrown = true;
+    }
+    EXPECT_TRUE(thrown);
+    EXPECT_EQ(co_await generator.Next(), std::nullopt);
+  });
 }
 
 TEST(ChannelMemoryTest, WithoutMemoryForItsPlacesAChannelIsNotMade) {

@@ -26,6 +26,7 @@
 #include "weft/blocking.h"
 #include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/generator.h"
 #include "weft/channel/select.h"
 #include "weft/executor/future.h"
 #include "weft/executor/per_task_executor.h"
@@ -39,6 +40,10 @@ namespace weft {
 namespace {
 
 constexpr absl::Duration kLong = absl::Hours(1);
+
+Generator<int> Ones() {
+  for (;;) co_yield 1;
+}
 
 // One of everything that is waited for.
 struct World {
@@ -72,6 +77,7 @@ struct World {
   Future<int> future = promise.future();
   VirtualThreadPerTaskExecutor executor;
   Channel<int> channel{kUnbounded};  // more ones than are received
+  Generator<int> ones = Ones();
   Watch<int> watch{1};
   Watch<int>::Reader reader = watch.NewReader();
 };
@@ -158,6 +164,7 @@ WEFT_AWAITABLE(OfReceive, MaybeInt, world.channel.Receive());
 WEFT_AWAITABLE(OfReceiveMany, size_t, world.channel.ReceiveMany(absl::MakeSpan(&world.ints[0], 1)));
 WEFT_AWAITABLE(OfSelect, ClosedOrSet, Select(world.never.Wait(), world.channel.Receive()));
 
+WEFT_AWAITABLE(OfGenerator, MaybeInt, world.ones.Next());
 using SharedInt = std::shared_ptr<const int>;
 WEFT_AWAITABLE(OfNext, SharedInt, (static_cast<void>(world.watch.Set(1)), world.reader.Next()));
 
@@ -388,7 +395,7 @@ TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {
 TEST_P(AwaitablesTest, WhatStartsThreadsIsTakenWhereverATaskIs) {
   Run<OfAll, OfAllOfTasks, OfAllOfNothing, OfAllOfRange, OfRace, OfMap, OfForeign, OfBlocking>();
   Run<OfGet, OfTryGet, OfGetFor, OfTermination, OfExecutorClose>();
-  Run<OfSend, OfReceive, OfReceiveMany, OfSelect, OfNext>();
+  Run<OfSend, OfReceive, OfReceiveMany, OfSelect, OfNext, OfGenerator>();
 }
 
 TEST_P(AwaitablesTest, WhatTheOwnerOfAScopeAwaitsIsTakenByBoundaries) {

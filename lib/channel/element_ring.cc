@@ -56,7 +56,6 @@ void ElementRing::Destroy(const ElementType& type) noexcept {
     block = next;
   }
   Free(type, last);
-  head_ = tail_ = {};
 }
 
 // The tail's block is full, or there is none.

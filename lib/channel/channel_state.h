@@ -32,8 +32,8 @@
 //
 // Memory ordering: the lock orders what is kept; Wake() what is handed over, and [channel/1] for an OS thread.
 //
-// Cost, measured on a quiet machine of two processors: 16 ns a value through a channel of 64 on one carrier, about 90 on
-// two, where both sides take turns with the lock. Not measured: a ring without a lock beside the queues (Vyukov's).
+// Cost, measured on a quiet machine of two processors: 16 ns a value through a channel of 64 on one carrier, about 90
+// on two, where both sides take turns with the lock. Not measured: a ring without a lock beside the queues (Vyukov's).
 // Whoever has put a value in must then look for waiters, with a fence between, and one that is late could overtake one
 // that waits.
 #ifndef WEFT_LIB_CHANNEL_CHANNEL_STATE_H_

@@ -54,6 +54,12 @@ TIME = [
     TimeRow("ping-pong by park and unpark, a switch", "ParkUnpark"),
     TimeRow("the only thread-local, a look", "ThreadLocalGet1"),
     TimeRow("10 thread-locals in turn, a look", "ThreadLocalGet10"),
+    TimeRow("a call on an OS thread that may block, there and back", "BlockingCall"),
+    TimeRow("1,000 tasks submitted, and their values got, a task", "SubmitGet"),
+    TimeRow("the same, of which 1,000 may run, a task", "SubmitGetBounded"),
+    TimeRow("the same on as many OS threads, a task", "SubmitGetPool"),
+    TimeRow("10,000 sleeps of 10 ms at once, all", "SleepVirtual", operations=10_000),
+    TimeRow("1,000 sleeps of 10 ms on 200 OS threads, all", "SleepOsThreads", operations=1_000),
     TimeRow("cancel 100,000 parked and join, a child", "CancelParked", {1: floors(250), 2: floors(250)}),
 ]
 

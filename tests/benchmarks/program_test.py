@@ -37,6 +37,9 @@ _NAMES = {
     "thread": [name for measure in ("BM_StartJoin10", "BM_StartJoin1000", "BM_ParkUnpark")
                for name in _carriers(measure, 1, 2, 4)]
               + _carriers("BM_ThreadLocalGet1", 1) + _carriers("BM_ThreadLocalGet10", 1),
+    "executor": [name for measure in ("BM_SubmitGet", "BM_SubmitGetBounded", "BM_SubmitGetPool")
+                 for name in _carriers(measure, 1, 2, 4)]
+                + _carriers("BM_SleepVirtual", 1, 2) + _carriers("BM_SleepOsThreads", 1),
     "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
                 + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),
     "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion", "BM_ReturnedMemory"],

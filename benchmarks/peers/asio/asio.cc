@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
@@ -137,6 +138,54 @@ awaitable<int64_t> PingPong(int64_t rounds) {
   co_return a + b;
 }
 
+// A std::future is what Asio gives of a function.
+int64_t SubmitAndGet(asio::thread_pool& pool, int64_t tasks, int64_t times) {
+  int64_t sum = 0;
+  std::vector<std::future<int64_t>> futures;
+  for (; times > 0; --times) {
+    for (int64_t i = 0; i < tasks; ++i) {
+      futures.push_back(asio::post(pool, std::packaged_task<int64_t()>([i] { return i; })));
+    }
+    for (std::future<int64_t>& future : futures) sum += future.get();
+    futures.clear();
+  }
+  return sum;
+}
+
+int64_t StartAndJoin(asio::thread_pool& pool, int64_t threads, int64_t times) {
+  int64_t joined = 0;
+  for (; times > 0; --times) joined += ForkAndJoin(pool, threads);
+  return joined;
+}
+
+// There on another pool, and back.
+awaitable<int64_t> BlockingCalls(asio::thread_pool& blocking, int64_t rounds) {
+  const auto executor = co_await asio::this_coro::executor;
+  int64_t count = 0;
+  for (; count < rounds; ++count) {
+    co_await asio::post(blocking, asio::bind_executor(blocking, asio::use_awaitable));
+    co_await asio::post(executor, asio::use_awaitable);
+  }
+  co_return count;
+}
+
+awaitable<void> Nap() {
+  asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(10));
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+int64_t Sleeps(asio::thread_pool& pool, int64_t count) {
+  std::atomic<int64_t> left{count};
+  std::promise<void> all;
+  for (int64_t i = 0; i < count; ++i) {
+    asio::co_spawn(pool, Nap(), [&](std::exception_ptr) {
+      if (left.fetch_sub(1) == 1) all.set_value();
+    });
+  }
+  all.get_future().get();
+  return count - left.load();
+}
+
 // A timer that never expires is what Asio has for an event.
 awaitable<void> Park(asio::steady_timer& event, int64_t& arrived, int64_t& woken) {
   ++arrived;
@@ -187,6 +236,12 @@ int Main(int argc, char** argv) {
   harness.Measure({"ForkJoinMillion", kMillion, kMillion, kMillion}, [&] { return ForkAndJoin(pool, kMillion); });
   harness.Measure({"Yield", kMillion, kMillion, kMillion}, [&] { return run(Yields(kMillion)); });
   harness.Measure({"PingPong", kRounds, 2 * kRounds, 2 * kRounds}, [&] { return run(PingPong(kRounds)); });
+  harness.Measure({"StartJoin1000", 1'000, kMillion, kMillion}, [&] { return StartAndJoin(pool, 1'000, 1'000); });
+  harness.Measure({"SubmitGet", 1'000, 200'000, 200 * 499'500}, [&] { return SubmitAndGet(pool, 1'000, 200); });
+  asio::thread_pool blocking(1);
+  harness.Measure({"BlockingCall", 20'000, 20'000, 20'000}, [&] { return run(BlockingCalls(blocking, 20'000)); });
+  harness.Measure({"SleepVirtual", 10'000, 10'000, 10'000}, [&] { return Sleeps(pool, 10'000); });
+  blocking.join();
   pool.join();
   return 0;
 }

@@ -146,6 +146,44 @@ func pingPong() int64 {
 	return a + b
 }
 
+// A channel of one place is what Go has for a future.
+func submitAndGet(tasks, times int64) int64 {
+	var sum int64
+	futures := make([]chan int64, tasks)
+	for ; times > 0; times-- {
+		for i := range futures {
+			future, value := make(chan int64, 1), int64(i)
+			futures[i] = future
+			go func() { future <- value }()
+		}
+		for _, future := range futures {
+			sum += <-future
+		}
+	}
+	return sum
+}
+
+func startAndJoin(threads, times int64) int64 {
+	var joined int64
+	for ; times > 0; times-- {
+		joined += forkAndJoin(threads)
+	}
+	return joined
+}
+
+func sleeps(count int64) int64 {
+	var all sync.WaitGroup
+	for i := int64(0); i < count; i++ {
+		all.Add(1)
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			all.Done()
+		}()
+	}
+	all.Wait()
+	return count
+}
+
 // A channel that is closed is what Go has for an event.
 func measureParked(h harness) {
 	m := measurement{"ParkedTask", million, million, million}
@@ -199,4 +237,9 @@ func main() {
 	h.measure(measurement{"ForkJoinMillion", million, million, million}, func() int64 { return forkAndJoin(million) })
 	h.measure(measurement{"Yield", million, million, million}, func() int64 { return yields(million) })
 	h.measure(measurement{"PingPong", rounds, 2 * rounds, 2 * rounds}, pingPong)
+	// A channel of one place is a permit, too.
+	h.measure(measurement{"ParkUnpark", rounds, 2 * rounds, 2 * rounds}, pingPong)
+	h.measure(measurement{"StartJoin1000", 1000, million, million}, func() int64 { return startAndJoin(1000, 1000) })
+	h.measure(measurement{"SubmitGet", 1000, 200_000, 200 * 499_500}, func() int64 { return submitAndGet(1000, 200) })
+	h.measure(measurement{"SleepVirtual", 10_000, 10_000, 10_000}, func() int64 { return sleeps(10_000) })
 }

@@ -136,6 +136,55 @@ async fn ping_pong() -> i64 {
     a.await.unwrap() + b.await.unwrap()
 }
 
+async fn submit_and_get(tasks: i64, times: i64) -> i64 {
+    let mut sum = 0;
+    for _ in 0..times {
+        let futures: Vec<_> = (0..tasks).map(|i| tokio::spawn(async move { i })).collect();
+        for future in futures {
+            sum += future.await.unwrap();
+        }
+    }
+    sum
+}
+
+async fn start_and_join(threads: i64, times: i64) -> i64 {
+    let mut joined = 0;
+    for _ in 0..times {
+        let started: Vec<_> = (0..threads).map(|_| tokio::spawn(async {})).collect();
+        for thread in started {
+            thread.await.unwrap();
+            joined += 1;
+        }
+    }
+    joined
+}
+
+async fn blocking_calls(rounds: i64) -> i64 {
+    for _ in 0..rounds {
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+    rounds
+}
+
+tokio::task_local! {
+    static LOCAL: i64;
+}
+
+async fn look_at_local(looks: i64) -> i64 {
+    // Volatile, so that each look is one.
+    let look = |_| LOCAL.with(|value| unsafe { std::ptr::read_volatile(value) });
+    LOCAL.scope(1, async move { (0..looks).map(look).sum() }).await
+}
+
+async fn sleeps(count: i64) -> i64 {
+    let sleeping: Vec<_> =
+        (0..count).map(|_| tokio::spawn(tokio::time::sleep(std::time::Duration::from_millis(10)))).collect();
+    for each in sleeping {
+        each.await.unwrap();
+    }
+    count
+}
+
 struct Parked {
     event: Notify,
     arrived: AtomicI64,
@@ -181,7 +230,7 @@ fn measure_parked(h: &Harness, runtime: &Runtime) {
 
 fn main() {
     let h = Harness::new();
-    let runtime = Builder::new_multi_thread().worker_threads(h.threads).build().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(h.threads).enable_time().build().unwrap();
     // As a task of its own, on a worker; block_on() itself runs on the calling thread.
     let run = |task: Boxed<i64>| runtime.block_on(runtime.spawn(task)).unwrap();
     // Alone, before anything else has used memory.
@@ -224,5 +273,30 @@ fn main() {
     h.measure(
         Measurement { name: "PingPong", size: ROUNDS, operations: 2 * ROUNDS, right_answer: 2 * ROUNDS },
         || run(Box::pin(ping_pong())),
+    );
+    h.measure(
+        // A permit is what a Notify has.
+        Measurement { name: "ParkUnpark", size: ROUNDS, operations: 2 * ROUNDS, right_answer: 2 * ROUNDS },
+        || run(Box::pin(ping_pong())),
+    );
+    h.measure(
+        Measurement { name: "StartJoin1000", size: 1_000, operations: MILLION, right_answer: MILLION },
+        || run(Box::pin(start_and_join(1_000, 1_000))),
+    );
+    h.measure(
+        Measurement { name: "SubmitGet", size: 1_000, operations: 200_000, right_answer: 200 * 499_500 },
+        || run(Box::pin(submit_and_get(1_000, 200))),
+    );
+    h.measure(
+        Measurement { name: "BlockingCall", size: 20_000, operations: 20_000, right_answer: 20_000 },
+        || run(Box::pin(blocking_calls(20_000))),
+    );
+    h.measure(
+        Measurement { name: "ThreadLocalGet1", size: MILLION, operations: MILLION, right_answer: MILLION },
+        || run(Box::pin(look_at_local(MILLION))),
+    );
+    h.measure(
+        Measurement { name: "SleepVirtual", size: 10_000, operations: 10_000, right_answer: 10_000 },
+        || run(Box::pin(sleeps(10_000))),
     );
 }

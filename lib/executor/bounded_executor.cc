@@ -86,10 +86,9 @@ void BoundedExecutor::Start(internal::TaskRun& run) noexcept {
   VirtualThreadPerTaskExecutor::Start(run);
 }
 
-// The place first: afterwards the executor may be gone.
-void BoundedExecutor::Left(internal::TaskRun& run) noexcept {
+// Before the future is done: whoever has waited for it finds a place.
+void BoundedExecutor::Ending(internal::TaskRun& run) noexcept {
   if (run.has_place) GiveBack();
-  VirtualThreadPerTaskExecutor::Left(run);
 }
 
 }  // namespace weft

@@ -13,6 +13,7 @@
 #include "lib/os/thread.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
+#include "weft/cancel_reason.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/thread_identity.h"
 
@@ -98,8 +99,11 @@ void TaskRun::OnEnd(Ending ending) noexcept {
 }
 
 void TaskRun::SetEnded() noexcept {
-  std::lock_guard guard(lock_);
-  phase_ = Phase::kEnded;
+  {
+    std::lock_guard guard(lock_);
+    phase_ = Phase::kEnded;
+  }
+  if (group != nullptr) group->Ending(*this);
 }
 
 // A failure must not be lost, and a value that nobody can read is destroyed where it belongs.
@@ -138,6 +142,8 @@ void TaskRun::EndUnstarted(absl::Status why) noexcept {
 
 void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
                          const std::exception_ptr& exception) noexcept {
+  // What passes a cancellation on has not failed: whoever asked for it knows.
+  if (exception == nullptr && absl::IsCancelled(status) && ReasonOf(status).kind != CancelReason::Kind::kNone) return;
   constexpr const char* kWhat = "a submitted task has failed, and nobody holds its future";
   if (handler != nullptr) return (*handler)(kWhat, status, exception);
   if (TellUncaughtHandler(kWhat, status, exception)) return;

@@ -110,7 +110,11 @@ class ScopeRun : private ext::SchedulingObserver {
       plan_.around->next = this;
       observer = plan_.around;
     }
-    Simulation simulation({.carriers = plan_.carriers, .seed = plan_.seed, .observer = observer});
+    // Whoever starts a spare carrier allocates, as the destructor of an executor may: none where allocations count.
+    Simulation simulation({.carriers = plan_.carriers,
+                           .seed = plan_.seed,
+                           .min_runnable = plan_.around != nullptr ? 0 : 1,
+                           .observer = observer});
     simulation_ = &simulation;
     internal::RuntimeCore& core = simulation.runtime().core();
     Root* const root = new Root(Hold());

@@ -32,6 +32,7 @@
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/testing/simulation.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -77,6 +78,20 @@ TEST_P(BoundedExecutorTest, SubmitRefusesWhatHasNoPlace) {
     for (const Future<void>& each : futures) co_await each.Get();
     co_await executor.Close();
     EXPECT_EQ(executor.free_places(), 2);
+  });
+}
+
+// 1. A task ends on another carrier. 2. Its future is done. 3. Who waited for that submits the next one, which is not
+// refused.
+TEST_P(BoundedExecutorTest, WhenAFutureIsDoneThePlaceOfItsTaskIsFree) {
+  Everywhere([]() -> Task<void> {
+    BoundedExecutor executor(1);
+    for (int i = 0; i < 200; ++i) EXPECT_EQ((co_await executor.Submit([i] { return i; }).TryGet()).value_or(-1), i);
+    const Future<void> cancelled = executor.Submit(testing::Forever());
+    cancelled.Cancel();
+    EXPECT_FALSE((co_await cancelled.TryGet()).ok());
+    EXPECT_EQ(executor.free_places(), 1);
+    co_await executor.Close();
   });
 }
 
@@ -178,6 +193,18 @@ TEST_P(ScheduledExecutorTest, AtAFixedRateNoRunIsLeftOutAndWithAFixedDelayTheEnd
     EXPECT_EQ(ReasonOf(co_await at_rate.TryGet()).kind, CancelReason::Kind::kFutureCancelled);
     co_await executor.Close();
   });
+}
+
+TEST(ScheduledExecutorFailureTest, WhatAShutdownEndsHasNotFailedAlsoIfNobodyHoldsItsFuture) {
+  int failures = 0;
+  testing::Simulation simulation({.on_uncaught_failure = [&](const auto&...) { ++failures; }});
+  simulation.Run([]() -> Task<void> {
+    ScheduledExecutor executor;
+    executor.ScheduleAtFixedRate(absl::ZeroDuration(), absl::Seconds(1), [] {});
+    co_await Sleep(absl::Seconds(3));
+    co_await executor.Close();
+  }());
+  EXPECT_EQ(failures, 0);
 }
 
 TEST_P(ScheduledExecutorTest, AFailureEndsTheRuns) {

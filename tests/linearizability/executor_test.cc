@@ -213,7 +213,7 @@ struct ExecutorRow {
       Ends(Ends&& other) noexcept : history(std::exchange(other.history, nullptr)), number(other.number) {}
       ~Ends() {
         if (history == nullptr) return;
-        for (const Kind kind : {returned ? kReturned : kUnwound, kPlaceFree, kLeft}) {
+        for (const Kind kind : {kPlaceFree, returned ? kReturned : kUnwound, kLeft}) {
           if (kind != kPlaceFree || kBounded) history->AddOwn({kind, number});
         }
       }
@@ -341,7 +341,7 @@ struct ExecutorRow {
       return kNo;
     }
     std::optional<Answer> Complete(int64_t number, Answer outcome) {
-      if (!Knows(number) || Of(number).done()) return std::nullopt;
+      if (!Knows(number) || Of(number).done() || (kBounded && !Of(number).place_free)) return std::nullopt;
       if (outcome < 0 && !Of(number).asked) return std::nullopt;
       Of(number).outcome = outcome;
       for (const Waiting& each : std::vector(all())) {
@@ -350,7 +350,7 @@ struct ExecutorRow {
       return kYes;
     }
     std::optional<Answer> FreePlace(int64_t number) {
-      if (!Knows(number) || !Of(number).done() || Of(number).place_free) return std::nullopt;
+      if (!Knows(number) || Of(number).place_free) return std::nullopt;
       Of(number).place_free = true;
       ++places_;
       ServePlaces();

@@ -5,8 +5,9 @@
 //   weft::Future<int> later = co_await executor.SubmitWhenFree([] { return Ask(); });   // waits for a place
 //
 // Submit() does not wait: if there is no place, the future has failed, kResourceExhausted, and the task never begins.
-// SubmitWhenFree() waits until there is one. Places are given to those who wait, first come, first served; a Submit()
-// does not overtake them. Everything else is an Executor's. (executor.h)
+// When a future is done, the place of its task is free. SubmitWhenFree() waits until there is one. Places are given to
+// those who wait, first come, first served; a Submit() does not overtake them. Everything else is an Executor's.
+// (executor.h)
 //
 // Cancellation: SubmitWhenFree() is a checkpoint. A wait that is cancelled submits nothing, and takes no place. After a
 // shutdown it goes on to wait for a place, and is then refused.
@@ -86,7 +87,7 @@ class BoundedExecutor final : public VirtualThreadPerTaskExecutor {
   };
 
   void Start(internal::TaskRun& run) noexcept override;
-  void Left(internal::TaskRun& run) noexcept override;
+  void Ending(internal::TaskRun& run) noexcept override;
 
   void AdmitTo(Place& place, internal::TaskRun& run) noexcept;
   bool TakePlace() noexcept;

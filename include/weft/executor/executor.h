@@ -33,8 +33,8 @@
 // thread, or on one that is given. The end of the runtime asks the tasks to end. A Submit() after that is not allowed.
 //
 // Failures are the futures' (future.h). If a task fails that nobody holds the future of when it ends, the failure goes
-// to RuntimeOptions::on_uncaught_failure. If the future is dropped later, without a look at it, nobody is told, like in
-// Java.
+// to RuntimeOptions::on_uncaught_failure. A cancellation is no failure, also if the task passes it on as a status. If
+// the future is dropped later, without a look at it, nobody is told, like in Java.
 //
 // Memory ordering: what came before Submit() happens before the task. What the tasks did happens before what follows
 // AwaitTermination(), if it returns true, and Close().

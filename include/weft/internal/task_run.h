@@ -50,6 +50,8 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
+  // The task has ended; its future is not done yet. No lock is held.
+  virtual void Ending(TaskRun&) noexcept {}
   // The run has ended, and its future is done. The last touch of the group by the run.
   virtual void Left(TaskRun& run) noexcept = 0;
   // For failures that nobody can read. Null: the runtime's handler.

@@ -46,6 +46,7 @@
 #include "absl/status/status.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/into_task.h"
+#include "weft/internal/kept_closure.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/thread_block.h"
@@ -206,39 +207,23 @@ class UnscopedTask : public UnscopedThread {
   void DropResult() noexcept final { slot_.Reset(); }
 };
 
-// ... that calls a closure and runs the Task it returns. As in ClosureChild (child.h), the closure is destroyed when
-// the frames are gone.
+// ... that calls a closure and runs the Task it returns.
 template <class F, class T>
 class UnscopedClosure final : public UnscopedTask<T> {
  public:
   template <class G>
   UnscopedClosure(ThreadSettings&& settings, G&& closure)
-      : UnscopedTask<T>(std::move(settings)), closure_(std::forward<G>(closure)) {}
-  ~UnscopedClosure() override { DropClosure(); }
+      : UnscopedTask<T>(std::move(settings)), closure_(std::in_place, std::forward<G>(closure)) {}
 
  private:
   PromiseBase* Begin() noexcept override {
-#if WEFT_EXCEPTIONS
-    try {
-      return BeginTask();
-    } catch (...) {
-      this->slot_.SetException(std::current_exception());
-      return nullptr;
-    }
-#else
-    return BeginTask();
-#endif
+    return closure_.Run(this->slot_, [this](F& closure) {
+      return &TaskAccess::ReleaseAsRoot(AsTask(closure()), this->slot_, this, "Start()");
+    });
   }
-  PromiseBase* BeginTask() { return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), this->slot_, this, "Start()"); }
-  void DropClosure() noexcept override {
-    if (std::exchange(dropped_, true)) return;
-    closure_.~F();
-  }
+  void DropClosure() noexcept override { closure_.Drop(); }
 
-  union {
-    F closure_;
-  };
-  bool dropped_ = false;
+  KeptClosure<F> closure_;
 };
 
 template <class Forked>

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/into_task.h"
+#include "weft/internal/kept_closure.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/thread_block.h"
@@ -143,51 +144,35 @@ class TaskChild : public ChildOf<FlatValue<T>> {
   ResultSlot<T> slot_;
 };
 
-// The child that calls a closure and runs the Task it returns. The closure is kept until its frames are gone, so that
-// what it captured is there as long as the coroutine that refers to it; then it is destroyed, by the child itself.
+// The child that calls a closure and runs the Task it returns.
 template <class F, class T>
 class ClosureChild final : public TaskChild<T> {
  public:
   template <class G>
   explicit ClosureChild(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
-      : closure_(std::forward<G>(closure)) {}
-  ~ClosureChild() override { DropClosure(); }
+      : closure_(std::in_place, std::forward<G>(closure)) {}
 
  private:
   PromiseBase* Begin() noexcept override {
-#if WEFT_EXCEPTIONS
-    try {
-      return BeginTask();
-    } catch (...) {
-      this->slot_.SetException(std::current_exception());
-      return nullptr;
-    }
-#else
-    return BeginTask();
-#endif
+    return closure_.Run(this->slot_, [this](F& closure) {
+      return &TaskAccess::ReleaseAsRoot(AsTask(closure()), this->slot_, this, "Fork()");
+    });
   }
-  PromiseBase* BeginTask() { return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), this->slot_, this, "Fork()"); }
   void OnEnd(ThreadBlock::Ending ending) noexcept override {
-    if constexpr (requires { closure_.AfterEnd(); }) {
-      const auto after_end = closure_.AfterEnd();
+    if constexpr (requires { closure_.get().AfterEnd(); }) {
+      const auto after_end = closure_.get().AfterEnd();
       EndRun(ending);
     } else {
       EndRun(ending);
     }
   }
   void EndRun(ThreadBlock::Ending ending) noexcept {
-    DropClosure();
+    closure_.Drop();
     ChildBase::OnEnd(ending);
   }
-  void DropClosure() noexcept override {
-    if (std::exchange(dropped_, true)) return;
-    closure_.~F();
-  }
+  void DropClosure() noexcept override { closure_.Drop(); }
 
-  union {
-    F closure_;
-  };
-  bool dropped_ = false;
+  KeptClosure<F> closure_;
 };
 
 }  // namespace weft::internal

@@ -27,6 +27,7 @@
 #include "weft/internal/future_state.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/job.h"
+#include "weft/internal/kept_closure.h"
 #include "weft/internal/list.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/promise.h"
@@ -158,13 +159,12 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
   template <class G>
     requires(!kOfTask)
   explicit TaskRunOf(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
-      : State(/*references=*/2), closure_(std::forward<G>(closure)) {}
+      : State(/*references=*/2), closure_(std::in_place, std::forward<G>(closure)) {}
   explicit TaskRunOf(Task<T>&& task) noexcept
     requires kOfTask
-      : State(/*references=*/2), closure_() {
+      : State(/*references=*/2), closure_(std::in_place, NoClosure()) {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Submit()");
   }
-  ~TaskRunOf() override { TaskRunOf::DropClosure(); }
 
   FutureBase& future() noexcept override { return *this; }
   bool needs_thread() const noexcept override {
@@ -186,36 +186,24 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
  private:
   // On the thread, or on an OS thread that calls the closure itself. Null: there is no frame, or it has thrown.
   PromiseBase* Begin() noexcept override {
-#if WEFT_EXCEPTIONS
-    try {
-      return BeginTask();
-    } catch (...) {
-      slot_.SetException(std::current_exception());
-      return nullptr;
-    }
-#else
-    return BeginTask();
-#endif
+    return closure_.Run(slot_, [this](F& closure) { return BeginTask(closure); });
   }
-  PromiseBase* BeginTask() {
+  PromiseBase* BeginTask(F& closure) {
     if constexpr (kOfTask) {
       return nullptr;  // it has a frame
     } else if constexpr (GivesTask<F&>) {
-      return &TaskAccess::ReleaseAsRoot(AsTask(closure_()), slot_, this, "Submit()");
+      return &TaskAccess::ReleaseAsRoot(AsTask(closure()), slot_, this, "Submit()");
     } else {
       if constexpr (std::is_void_v<T>) {
-        closure_();
+        closure();
         slot_.SetValue();
       } else {
-        slot_.SetValue(closure_());
+        slot_.SetValue(closure());
       }
       return nullptr;
     }
   }
-  void DropClosure() noexcept override {
-    if (std::exchange(dropped_, true)) return;
-    closure_.~F();
-  }
+  void DropClosure() noexcept override { closure_.Drop(); }
   void MoveOutcome() noexcept override {
     if (slot_.has_exception()) {
       this->WriteException(slot_.exception());
@@ -234,10 +222,7 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
   }
 
   ResultSlot<T> slot_;
-  union {
-    F closure_;
-  };
-  bool dropped_ = false;
+  KeptClosure<F> closure_;
 };
 
 // The TaskRunOf for what is given to Submit(): a Task, or a closure.

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "lib/sync/waiters.h"
 #include "lib/thread/describe.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/check.h"
-#include "weft/internal/task_run.h"
 #include "weft/internal/wait.h"
 
 namespace weft {

@@ -23,8 +23,8 @@
 #include <cstdint>
 
 #include "lib/os/futex.h"
+#include "weft/executor/done_word.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/done_word.h"
 
 namespace weft::internal {
 

@@ -1,4 +1,4 @@
-#include "weft/internal/future_state.h"
+#include "weft/executor/future_state.h"
 
 #include <cstdint>
 #include <mutex>

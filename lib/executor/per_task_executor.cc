@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "lib/thread/runtime_services.h"
-#include "weft/internal/task_run.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/thread_identity.h"
 #include "weft/runtime.h"
 #include "weft/thread_builder.h"

@@ -1,4 +1,4 @@
-#include "weft/internal/task_run.h"
+#include "weft/executor/task_run.h"
 
 #include <cstdio>
 #include <exception>

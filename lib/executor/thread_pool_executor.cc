@@ -4,8 +4,8 @@
 #include <source_location>
 
 #include "lib/os/worker_pool.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/check.h"
-#include "weft/internal/task_run.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 

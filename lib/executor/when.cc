@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lib/thread/wait_node.h"
-#include "weft/internal/future_state.h"
+#include "weft/executor/future_state.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_kind.h"

@@ -10,8 +10,8 @@
 #include "lib/os/futex.h"
 #include "lib/testing/model/checker.h"
 #include "tests/model/component.h"
+#include "weft/executor/done_word.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/done_word.h"
 
 namespace weft::internal {
 namespace {

@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/status_traits.h"
-#include "weft/internal/task_run.h"
 #include "weft/task.h"
 
 namespace weft::internal {

@@ -23,8 +23,8 @@
 
 #include "weft/executor/executor.h"
 #include "weft/executor/per_task_executor.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/promise.h"
-#include "weft/internal/task_run.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_kind.h"
 #include "weft/internal/wait_node.h"

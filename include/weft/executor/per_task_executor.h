@@ -20,7 +20,7 @@
 #include <source_location>
 
 #include "weft/executor/executor.h"
-#include "weft/internal/task_run.h"
+#include "weft/executor/task_run.h"
 #include "weft/runtime.h"
 #include "weft/thread_builder.h"
 

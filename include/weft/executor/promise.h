@@ -31,8 +31,8 @@
 #include "absl/status/status.h"
 #include "absl/utility/utility.h"
 #include "weft/executor/future.h"
+#include "weft/executor/future_state.h"
 #include "weft/internal/check.h"
-#include "weft/internal/future_state.h"
 
 namespace weft {
 

@@ -26,9 +26,9 @@
 #include "weft/executor/apply.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/future.h"
+#include "weft/executor/future_state.h"
+#include "weft/executor/task_run.h"
 #include "weft/finally.h"
-#include "weft/internal/future_state.h"
-#include "weft/internal/task_run.h"
 #include "weft/outcome.h"
 #include "weft/task.h"
 

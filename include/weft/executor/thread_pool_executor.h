@@ -43,10 +43,10 @@
 #include "absl/status/status.h"
 #include "weft/blocking.h"
 #include "weft/executor/executor.h"
+#include "weft/executor/task_run.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
-#include "weft/internal/task_run.h"
 #include "weft/outcome.h"
 #include "weft/task.h"
 

@@ -23,7 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/executor/future.h"
-#include "weft/internal/future_state.h"
+#include "weft/executor/future_state.h"
 #include "weft/internal/promise.h"
 #include "weft/task.h"
 

@@ -1,6 +1,6 @@
 // Has it happened, and does an OS thread sleep until it has? (lib/executor/done_word.h has the steps and their proof.)
-#ifndef WEFT_INTERNAL_DONE_WORD_H_
-#define WEFT_INTERNAL_DONE_WORD_H_
+#ifndef WEFT_EXECUTOR_DONE_WORD_H_
+#define WEFT_EXECUTOR_DONE_WORD_H_
 
 #include "weft/internal/compiler.h"
 
@@ -41,4 +41,4 @@ class DoneWord {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_DONE_WORD_H_
+#endif  // WEFT_EXECUTOR_DONE_WORD_H_

@@ -7,8 +7,8 @@
 // The order of its end (TaskRun::OnEnd): its frames are gone; its closure is destroyed; the outcome is moved into the
 // future; an outcome that nobody can read is destroyed; all of this on the thread itself. Then the future is done, and
 // then the thread leaves its group, so that whoever sees that the group is empty finds all of its futures done.
-#ifndef WEFT_INTERNAL_TASK_RUN_H_
-#define WEFT_INTERNAL_TASK_RUN_H_
+#ifndef WEFT_EXECUTOR_TASK_RUN_H_
+#define WEFT_EXECUTOR_TASK_RUN_H_
 
 #include "weft/internal/compiler.h"
 
@@ -22,9 +22,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "weft/executor/future_state.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/frame_cache.h"
-#include "weft/internal/future_state.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/job.h"
 #include "weft/internal/kept_closure.h"
@@ -278,4 +278,4 @@ class HeldRuntime {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_TASK_RUN_H_
+#endif  // WEFT_EXECUTOR_TASK_RUN_H_

@@ -7,8 +7,8 @@
 //   done      -                             everybody may read it, without a lock
 //
 // It goes with its last reference. Each handle has one, and so has whoever is to complete it.
-#ifndef WEFT_INTERNAL_FUTURE_STATE_H_
-#define WEFT_INTERNAL_FUTURE_STATE_H_
+#ifndef WEFT_EXECUTOR_FUTURE_STATE_H_
+#define WEFT_EXECUTOR_FUTURE_STATE_H_
 
 #include "weft/internal/compiler.h"
 
@@ -23,10 +23,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "weft/executor/done_word.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
-#include "weft/internal/done_word.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
@@ -209,4 +209,4 @@ class FutureState : public FutureBase {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_INTERNAL_FUTURE_STATE_H_
+#endif  // WEFT_EXECUTOR_FUTURE_STATE_H_

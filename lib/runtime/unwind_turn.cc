@@ -53,6 +53,7 @@ bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
       scope.drain() != nullptr && (thread.HasLockedSince(scope) || turn.runtime.config.chooser != nullptr);
   if (!(may_be_pressed ? EnterDrain(turn.runtime, thread, scope) : scope.children.Wait())) return false;
   CarrierCounters::Add(turn.counters.wakes);
+  thread.wait.store(nullptr, std::memory_order_relaxed);
   turn.Remount(thread);
   return true;
 }

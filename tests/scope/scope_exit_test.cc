@@ -279,6 +279,31 @@ TEST_P(ScopeExitTest, TheOwnerGoesOnAfterwards) {
   });
 }
 
+// Also if the last child ends just when the owner, which is unwound, is about to wait for it.
+TEST_P(ScopeExitTest, AnOwnerThatIsUnwoundIsOnACarrierAfterItsChildren) {
+  struct LooksAtTheEnd {
+    ~LooksAtTheEnd() {
+      EXPECT_GE(VirtualThread::Current().carrier(), 0);
+      EXPECT_EQ(VirtualThread::Current().state(), VirtualThread::State::kRunnable);
+    }
+  };
+  Everywhere([]() -> Task<void> {
+    for (int i = 0; i < (simulated() ? 1 : 200); ++i) {
+      Introduction waiting;
+      AwaitAll scope;
+      scope.Fork([&waiting]() -> Task<void> {
+        const LooksAtTheEnd looks;
+        AwaitAll inner;
+        inner.Fork(Forever());
+        co_await Forever(waiting);
+      });
+      co_await waiting.AwaitParked();
+      scope.Shutdown();
+      EXPECT_TRUE((co_await scope.Join()).ok());
+    }
+  });
+}
+
 TEST_P(ScopeExitTest, AChildMayForkIntoTheDyingScopeToNoAvail) {
   EverywherePinned(1, []() -> Task<void> {
     std::atomic<bool> ran{false};

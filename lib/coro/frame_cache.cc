@@ -26,19 +26,25 @@ constexpr size_t kSlabBytes = size_t{64} * 1024;
 // How many slabs come from `operator new` at once: enough for malloc to map them by themselves.
 constexpr size_t kSlabsPerRegion = 16;
 
-// How much moves between a thread and the pool at once. With more, the lock is taken less often, and more memory lies
-// idle: a thread keeps at most two batches of each class that it uses.
-constexpr size_t kBatchBytes = size_t{8} * 1024;
-constexpr int kMinBatchBlocks = 8;
-constexpr int kMaxBatchBlocks = 128;
+// How much is cut from a slab at once, so that a class that is used once costs little.
+constexpr size_t kCutBytes = size_t{8} * 1024;
+constexpr int kMinCutBlocks = 8;
+
+// How many blocks a list holds, and how many move between a thread and the pool at once: as many blocks as kCutBytes
+// has, but not below kMinListBlocks. A tree of calls that is run depth first goes up and down by some tens of frames;
+// with 8 of the largest, each swing took the pool's lock and brought frames that were hot in another carrier's cache
+// (benchmarks/RESULTS.md). With more, more memory lies idle: a thread keeps two lists of a class that it uses, at most.
+constexpr int kMinListBlocks = 64;
+constexpr int kMaxListBlocks = 128;
 
 constexpr size_t BlockBytes(size_t size_class) { return size_class * kGranuleBytes; }
 
 constexpr size_t kMinClass = kMinFrameClass;
 static_assert(BlockBytes(kMinClass) >= sizeof(FreeBlock));
-constexpr int BatchBlocks(size_t size_class) {
-  return std::clamp(static_cast<int>(kBatchBytes / BlockBytes(size_class)), kMinBatchBlocks, kMaxBatchBlocks);
+constexpr int CutBlocks(size_t size_class) {
+  return std::clamp(static_cast<int>(kCutBytes / BlockBytes(size_class)), kMinCutBlocks, kMaxListBlocks);
 }
+constexpr int ListBlocks(size_t size_class) { return std::max(CutBlocks(size_class), kMinListBlocks); }
 
 // Blocks in lists are poisoned; these two are the only ones that look into one.
 FreeBlock* Open(void* block) {
@@ -208,7 +214,7 @@ Batch Carve(FrameCache& cache, size_t size_class) noexcept {
   const size_t bytes = BlockBytes(size_class);
   if (static_cast<size_t>(cache.slab_end - cache.slab_cursor) < bytes && !AddSlab(cache)) return {};
   const size_t fit = static_cast<size_t>(cache.slab_end - cache.slab_cursor) / bytes;
-  const auto count = static_cast<int64_t>(std::min(fit, static_cast<size_t>(BatchBlocks(size_class))));
+  const auto count = static_cast<int64_t>(std::min(fit, static_cast<size_t>(CutBlocks(size_class))));
   FreeBlock* head = nullptr;
   for (int64_t i = count - 1; i >= 0; --i) {
     auto* block = reinterpret_cast<FreeBlock*>(cache.slab_cursor + i * static_cast<int64_t>(bytes));
@@ -266,7 +272,7 @@ void PutHead(FreeList& list, void* frame, size_t size_class) noexcept {
 bool IsFull(const FreeList& list) noexcept { return list.count.load(std::memory_order_relaxed) >= list.limit; }
 
 void SetLimits(FrameCache& cache) noexcept {
-  for (size_t c = kMinClass; c < kClasses; ++c) cache.lists[c].limit = BatchBlocks(c);
+  for (size_t c = kMinClass; c < kClasses; ++c) cache.lists[c].limit = ListBlocks(c);
 }
 
 // ---- Faults. While one is installed, the threads that it concerns have no fast path.
@@ -438,7 +444,7 @@ void PushRest(size_t size_class, FreeBlock* block) noexcept {
     if (SlabOf(block).free_bytes != SlabInfo::kReturned) {
       block->next = batch.head;
       batch.head = block;
-      if (++batch.count == BatchBlocks(size_class)) PushBatch(size_class, std::exchange(batch, {}));
+      if (++batch.count == ListBlocks(size_class)) PushBatch(size_class, std::exchange(batch, {}));
     }
     block = next;
   }

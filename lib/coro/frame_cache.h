@@ -2,9 +2,10 @@
 //
 // Sizes up to 4 KiB are rounded up to a multiple of 16 bytes and served from lists that belong to the calling OS
 // thread, without atomics; larger ones come from `operator new`. A list that runs empty takes a batch from a pool that
-// all threads share, or cuts one from a slab; a list that grows past two batches gives one back. So frames that are
-// made on one carrier and freed on another return to the first through the pool, and no list grows without bound. When
-// an OS thread ends, its lists go to the pool.
+// all threads share, or cuts one from a slab; a list that grows past two batches, of 64 frames or more, gives one back.
+// So frames that are made on one carrier and freed on another return to the first through the pool, no list grows
+// without bound, and a tree of calls that goes up and down by some tens of frames stays with its carrier. When an OS
+// thread ends, its lists go to the pool.
 //
 // Memory goes back. When a runtime is calm, its carriers put what their lists hold into the pool (SpillFreeFrames), and
 // its watchdog looks for slabs of which every block lies there (ReturnFreeFrames). The system gets the pages of these,
@@ -19,11 +20,11 @@
 // frames are what a thread has taken out of the pool, less what lies in its lists, and it counts both anyway.
 //
 // Cost: a pair of allocation and free that hits the list takes 3 ns, one coroutine from its start to its end 5.3 ns;
-// every further batch (46 frames of 176 bytes) one short lock.
+// every further batch one short lock.
 //
 // Rejected: malloc, which adds 16 bytes to a frame; unbounded lists, which grow without end for a producer and a
 // consumer on two carriers; pushing a frame back to the carrier that made it, one atomic exchange for each frame that
-// is freed elsewhere, where a batch pays 1/46 of a lock; a counter of live frames beside the list's own, one more store
+// is freed elsewhere, where a batch pays 1/64 of a lock; a counter of live frames beside the list's own, one more store
 // for each call. (J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.)
 #ifndef WEFT_LIB_CORO_FRAME_CACHE_H_
 #define WEFT_LIB_CORO_FRAME_CACHE_H_

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
@@ -84,6 +86,20 @@ TEST(ErrnoStatusTest, CommonErrorsHaveTheCodesThatCallersDecideOn) {
   EXPECT_EQ(ErrnoToCode(EPERM), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(ErrnoToCode(ENOSYS), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(ErrnoToCode(ENOMEM), absl::StatusCode::kResourceExhausted);
+}
+
+// Of ThreadSanitizer's view of it (bazel/status_order.cc): relaxed flags order nothing, the status itself does.
+TEST(ErrnoStatusTest, TheLastOfTheThreadsThatShareAStatusFreesIt) {
+  absl::Status kept = ErrnoToStatus(ENOENT, "a message that is too long to lie in the string itself");
+  std::atomic<bool> dropped{false};
+  std::thread other([&dropped, copy = kept]() mutable {
+    EXPECT_EQ(ErrnoOf(copy), ENOENT);
+    copy = absl::OkStatus();
+    dropped.store(true, std::memory_order_relaxed);
+  });
+  while (!dropped.load(std::memory_order_relaxed)) std::this_thread::yield();
+  kept = absl::OkStatus();
+  other.join();
 }
 
 }  // namespace

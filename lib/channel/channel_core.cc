@@ -1,11 +1,11 @@
 #include "weft/channel/channel_core.h"
 
-#include <mutex>
 #include <new>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "lib/channel/channel_state.h"
+#include "lib/channel/ring_locks.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/channel/channel.h"
@@ -40,7 +40,7 @@ ChannelCore::ChannelCore(const ElementType& type, int64_t capacity, bool conflat
 }
 
 ChannelCore::~ChannelCore() {
-  std::lock_guard guard(lock());
+  const RingLocks locks(ring());
   if (!SomebodyWaits()) [[likely]]
     return;
   ThreadBlock* const thread = FirstWaiting();
@@ -53,12 +53,12 @@ bool ChannelCore::Close(absl::Status why) noexcept {
 }
 
 bool ChannelCore::IsClosed() noexcept {
-  std::lock_guard guard(lock());
+  const RingLocks locks(ring());
   return closed();
 }
 
 absl::Status ChannelCore::status() noexcept {
-  std::lock_guard guard(lock());
+  const RingLocks locks(ring());
   return status_;
 }
 

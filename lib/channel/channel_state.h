@@ -1,10 +1,13 @@
 // Who gets a value, and who waits?
 //
-// A channel has a lock, a queue of receivers, a queue of senders, and the values that it keeps. Under the lock:
+// A channel has a queue of receivers, a queue of senders, and the values that it keeps, in a ring (element_ring.h). It
+// has two locks: one for those who put values into the ring, one for those who take them out. Whoever holds both sees
+// everything as it is. Then:
 //
 //   I1. A receiver waits only if no value is kept, and no sender waits.
 //   I2. A sender waits only if as many values are kept as the capacity allows.
 //   I3. Nobody waits in a closed channel.
+//
 // A wait for several things that is over may still be in a queue: it does not count, and Grant() drops it. A Select()
 // that sends and receives in one channel is in both queues, and is granted by others only: it looks at all its cases
 // before it adds the first.
@@ -21,30 +24,43 @@
 //               none of these                  waits
 //   close       open                           grants all who wait, with kClosed
 //
+// All of this is done under both locks, but for what happens mostly: nobody waits, the channel is open, and a value is
+// put into a place, or taken out. A sender does that under the lock of the senders, and a receiver under the lock of
+// the receivers (TakeAtOnce). Each sees for certain that nobody waits, and that the channel is open, because that
+// changes only under both locks. It may find the ring full, or empty, which it is no more; then it takes the other lock
+// too, and looks again. So the invariants hold for whoever holds both.
+//
 // Where a value is. Before it is granted, a sender's value is the sender's, and nobody else looks at it. Granting it,
-// under the lock, gives it to the granter, which moves it and then wakes the sender. A sender whose wait is withdrawn
+// under the locks, gives it to the granter, which moves it and then wakes the sender. A sender whose wait is withdrawn
 // has not been granted, so its value was not touched. A receiver that has been granted gets the value before it is
 // woken, and cannot be withdrawn any more. So each value is at one place, whoever is cancelled.
 //
-// Between two threads the value is moved without the lock: one has been granted, so both frames stay until it is woken.
-// Into the ring and out of it values are moved under the lock, and destroyed there, when they were moved from or, in a
-// conflated channel, replaced.
+// Between two threads the value is moved without the locks: one has been granted, so both frames stay until it is
+// woken. Into the ring and out of it values are moved under a lock, and destroyed there, when they were moved from or,
+// in a conflated channel, replaced.
 //
-// Memory ordering: the lock orders what is kept; Wake() what is handed over, and [channel/1] for an OS thread.
+// Lifetime. Whoever has received the last value may destroy the channel while its sender has yet to release its lock.
+// So the destructor takes both locks: after that nobody else touches them (internal/lock.h).
 //
-// Cost, measured on a quiet machine of two processors: 16 ns a value through a channel of 64 on one carrier, about 90
-// on two, where both sides take turns with the lock. Not measured: a ring without a lock beside the queues (Vyukov's).
-// Whoever has put a value in must then look for waiters, with a fence between, and one that is late could overtake one
+// Memory ordering: what is kept is ordered as element_ring.h says; what is handed over by Wake(), and by [channel/1]
+// for an OS thread.
+//
+// Cost, of a value through a channel of 64, measured on two processors, medians: 17 ns on one carrier. On two, one
+// sender and one receiver take 42, where one lock for both took 115. Four of each take 91, where it took 130: somebody
+// waits nearly always, so most values pass under both locks, and carriers wait for those.
+//
+// Rejected: to give up under one lock when the ring is full or empty (no gain); a ring without locks (D. Vyukov's):
+// whoever has put a value in must then look for waiters, with a fence between, and one that is late could overtake one
 // that waits.
 #ifndef WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 #define WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 
 #include <cstdint>
-#include <mutex>
 #include <type_traits>
 
 #include "lib/base/list.h"
 #include "lib/channel/element_ring.h"
+#include "lib/channel/ring_locks.h"
 #include "lib/os/futex.h"
 #include "lib/thread/selectable_wait.h"
 #include "lib/thread/wait_node.h"
@@ -55,11 +71,9 @@ namespace weft::internal {
 
 template <class Thread>
 ChannelState<Thread>::ChannelState(const ElementType& type, int64_t capacity, bool conflated) noexcept
-    : type_(type),
-      capacity_(capacity),
-      limit_(capacity == kUnbounded ? INT64_MAX : capacity),
-      conflated_(conflated),
-      initialized_(ring_.Init(type, capacity)) {}
+    : type_(type), capacity_(capacity), conflated_(conflated) {
+  initialized_ = ring_.Init(type, capacity);
+}
 
 // ---- Nodes.
 
@@ -88,7 +102,7 @@ ChannelParty<Thread>& ChannelState<Thread>::PartyOf(WaitNode& node) noexcept {
 
 // It must not be touched afterwards.
 template <class Thread>
-void ChannelState<Thread>::WakeNode(WaitNode& node) noexcept {
+void WakeNode(WaitNode& node) noexcept {
   if (node.wait_state != WaitNode::State::kOsThread) return Wake(WaitQueue<Thread>::ThreadOf(node));
   Atomic<uint32_t>& woken = static_cast<OsThreadNode<Thread>&>(node).woken;
   // [channel/1] release: pairs with [channel/2]. The OS thread sees the value and the outcome.
@@ -109,7 +123,7 @@ Thread* ChannelState<Thread>::FirstWaiting() noexcept {
   return &WaitQueue<Thread>::ThreadOf(*node);
 }
 
-// ---- The steps, under the lock. They say whether it is over, and write the outcome.
+// ---- The steps, under both locks. They say whether it is over, and write the outcome.
 
 template <class Thread>
 SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
@@ -122,25 +136,18 @@ SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
     return {.taken = true, .partner = receiver, .from = party.value, .to = PartyOf(*receiver).value};
   }
   if (conflated_ && ring_.size() > 0) ring_.DropFront(type_);
-  if (ring_.size() >= limit_) return {};
+  if (ring_.full()) return {};
   party.outcome = ring_.PushBack(type_, party.value) ? ChannelOutcome::kDone : ChannelOutcome::kNoMemory;
-  something_.store(true, std::memory_order_relaxed);
   return {.taken = true};
 }
 
-// What both do mostly, in few instructions: nobody waits, and the value is kept, or one that is kept is taken. False:
-// see TakeSend() and TakeReceive().
+// What both do mostly, in few instructions, under the lock of their own side. False: see TakeSend(), TakeReceive().
 template <class Thread>
 bool ChannelState<Thread>::TakeAtOnce(Party& party) noexcept {
   if (party.sends) {
-    if (!receivers_.nodes.empty() || closed_ || ring_.size() >= limit_ || !ring_.PushBack(type_, party.value)) {
-      return false;
-    }
-    something_.store(true, std::memory_order_relaxed);
+    if (!receivers_.nodes.empty() || closed_ || !ring_.TryPushBack(type_, party.value)) return false;
   } else {
-    if (ring_.size() == 0 || !senders_.nodes.empty()) return false;
-    ring_.PopFront(type_, party.value);
-    if (ring_.size() == 0) something_.store(closed_, std::memory_order_relaxed);
+    if (!senders_.nodes.empty() || !ring_.TryPopFront(type_, party.value)) return false;
   }
   party.outcome = ChannelOutcome::kDone;
   return true;
@@ -154,14 +161,15 @@ SelectTaken ChannelState<Thread>::TakeReceive(Party& party) noexcept {
     WaitNode* const sender = Grant(senders_);
     // There is memory: a sender waits only in a ring with a limit.
     if (sender != nullptr) static_cast<void>(ring_.PushBack(type_, PartyOf(*sender).value));
-    something_.store(ring_.size() > 0 || closed_, std::memory_order_relaxed);
+    NoteOthers();
     return {.taken = true, .partner = sender};
   }
   if (WaitNode* const sender = Grant(senders_)) {
     party.outcome = ChannelOutcome::kDone;
+    NoteOthers();
     return {.taken = true, .partner = sender, .from = PartyOf(*sender).value, .to = party.value};
   }
-  something_.store(closed_, std::memory_order_relaxed);
+  NoteOthers();
   if (!closed_) return {};
   party.outcome = ChannelOutcome::kClosed;
   return {.taken = true};
@@ -172,13 +180,18 @@ SelectTaken ChannelState<Thread>::Take(Party& party) noexcept {
   return party.sends ? TakeSend(party) : TakeReceive(party);
 }
 
-// Without the lock.
+template <class Thread>
+void ChannelState<Thread>::NoteOthers() noexcept {
+  others_.store(closed_ || !senders_.nodes.empty(), std::memory_order_relaxed);
+}
+
+// Without the locks.
 template <class Thread>
 void ChannelState<Thread>::Finish(const SelectTaken& taken) noexcept {
   if (taken.partner == nullptr) return;
   if (taken.to != nullptr) type_.move(taken.to, taken.from);
   PartyOf(*taken.partner).outcome = ChannelOutcome::kDone;
-  WakeNode(*taken.partner);
+  WakeNode<Thread>(*taken.partner);
 }
 
 // ---- The operations. None touches the channel after the partner was woken: that may destroy it.
@@ -187,9 +200,10 @@ template <class Thread>
 void ChannelState<Thread>::Try(Party& party) noexcept {
   SelectTaken taken;
   {
-    std::lock_guard guard(lock());
+    RingLocks locks(ring_, party.sends ? RingLocks::Which::kTail : RingLocks::Which::kHead);
     if (TakeAtOnce(party)) [[likely]]
       return;
+    locks.TakeBoth();
     taken = Take(party);
   }
   Finish(taken);
@@ -200,7 +214,7 @@ template <class Node>
 bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
   SelectTaken taken;
   {
-    std::lock_guard guard(lock());
+    const RingLocks locks(ring_);
     taken = Take(party);
     if (!taken.taken) {
       if constexpr (std::is_same_v<Node, Thread>) self.wait_state = WaitNode::State::kThread;
@@ -214,7 +228,7 @@ bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
 
 template <class Thread>
 void ChannelState<Thread>::Add(const Party& party, WaitNode& self) noexcept {
-  if (party.sends) something_.store(true, std::memory_order_relaxed);
+  if (party.sends) others_.store(true, std::memory_order_relaxed);
   (party.sends ? senders_ : receivers_).nodes.PushBack(&self);
 }
 
@@ -223,7 +237,7 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
   WaitNodes woken;
   int64_t count = 0;
   {
-    std::lock_guard guard(lock());
+    const RingLocks locks(ring_);
     for (; count < max; ++count) {
       Party party{this, /*sends=*/false, static_cast<char*>(to) + count * static_cast<int64_t>(type_.size)};
       const SelectTaken taken = TakeReceive(party);
@@ -235,7 +249,7 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
   }
   while (WaitNode* const node = woken.PopFront()) {
     PartyOf(*node).outcome = ChannelOutcome::kDone;
-    WakeNode(*node);
+    WakeNode<Thread>(*node);
   }
   return count;
 }
@@ -245,32 +259,39 @@ template <class F>
 bool ChannelState<Thread>::Close(F close) noexcept {
   WaitNodes woken;
   {
-    std::lock_guard guard(lock());
+    const RingLocks locks(ring_);
     if (closed_) return false;
     closed_ = true;
-    something_.store(true, std::memory_order_relaxed);
+    NoteOthers();
     close();
     while (WaitNode* const node = Grant(receivers_)) woken.PushBack(node);
     while (WaitNode* const node = Grant(senders_)) woken.PushBack(node);
   }
   while (WaitNode* const node = woken.PopFront()) {
     PartyOf(*node).outcome = ChannelOutcome::kClosed;
-    WakeNode(*node);
+    WakeNode<Thread>(*node);
   }
   return true;
 }
 
 template <class Thread>
 int64_t ChannelState<Thread>::size() noexcept {
-  std::lock_guard guard(lock());
+  const RingLocks locks(ring_);
   return ring_.size();
 }
 
 // WaitKind::withdraw of a wait whose `waiting_on` is the party. Whichever queue it is in.
 template <class Thread>
 bool ChannelState<Thread>::Withdraw(Thread& thread) noexcept {
-  std::lock_guard guard(lock());
+  const RingLocks locks(ring_);
   return receivers_.WithdrawLocked(thread);
+}
+
+// By a Select() that is over. The node may have been taken out already.
+template <class Thread>
+void ChannelState<Thread>::TakeBack(WaitCase<Thread>& node) noexcept {
+  const RingLocks locks(ring_);
+  if (node.linked()) WaitNodes::Remove(&node);
 }
 
 // ---- For Select(): `waited_for` is the party.
@@ -281,7 +302,8 @@ struct SelectInChannel {
   static Party& Of(void* waited_for) noexcept { return *static_cast<Party*>(waited_for); }
 
   static constexpr SelectableWait<Thread> kWait = {
-      .lock = [](void* waited_for) noexcept { return &Of(waited_for).channel->lock(); },
+      .lock = [](void* waited_for) noexcept { return RingLocks::First(Of(waited_for).channel->ring()); },
+      .second_lock = [](void* waited_for) noexcept { return RingLocks::Second(Of(waited_for).channel->ring()); },
       .take = [](void* waited_for) noexcept { return Of(waited_for).channel->Take(Of(waited_for)); },
       .finish = [](void* waited_for,
                    const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); },

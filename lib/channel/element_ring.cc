@@ -37,18 +37,18 @@ void ElementRing::Free(const ElementType& type, Block* block) noexcept {
 }
 
 bool ElementRing::Init(const ElementType& type, int64_t limit) noexcept {
-  limited_ = limit >= 0;
+  limit_ = limit == kNoLimit ? INT64_MAX : limit;
   if (limit <= 0) return true;
   Block* const block = Allocate(type, static_cast<size_t>(limit));
   if (block == nullptr) return false;
   block->next = block;
-  head_ = tail_ = Begin(type, block);
+  head_.next = tail_.next = Begin(type, block);
   return true;
 }
 
 void ElementRing::Destroy(const ElementType& type) noexcept {
-  while (size_ > 0) DropFront(type);
-  Block* const last = tail_.block;
+  while (size() > 0) DropFront(type);
+  Block* const last = tail_.next.block;
   if (last == nullptr) return;
   for (Block* block = last->next; block != last;) {
     Block* const next = block->next;
@@ -60,37 +60,38 @@ void ElementRing::Destroy(const ElementType& type) noexcept {
 
 // The tail's block is full, or there is none.
 bool ElementRing::AdvanceTail(const ElementType& type) noexcept {
+  Block* const full = tail_.next.block;
+  if (full != nullptr && size() == 0) {  // both sides are at the end of this block
+    head_.next = tail_.next = Begin(type, full);
+    return true;
+  }
   // The only block of a ring with a limit, or one to spare.
-  if (limited_ || (tail_.block != nullptr && tail_.block->next != head_.block)) {
-    tail_ = Begin(type, tail_.block->next);
+  if (limited() || (full != nullptr && full->next != head_.next.block)) {
+    tail_.next = Begin(type, full->next);
     return true;
   }
   Block* const added = Allocate(type, kPlacesPerBlock);
   if (added == nullptr) return false;
-  if (tail_.block == nullptr) {
+  if (full == nullptr) {
     added->next = added;
-    head_ = Begin(type, added);
+    head_.next = Begin(type, added);
   } else {
-    added->next = tail_.block->next;
-    tail_.block->next = added;
+    added->next = full->next;
+    full->next = added;
   }
-  tail_ = Begin(type, added);
+  tail_.next = Begin(type, added);
   return true;
 }
 
-// The values of the head's block are gone. If there are others, a second block to spare, behind the tail's, is freed.
+// The values of the head's block are gone, and there are others. A second block to spare, behind the tail's, is freed.
 void ElementRing::LeaveHeadBlock(const ElementType& type) noexcept {
-  if (size_ == 0) {  // both are at the end of one block
-    head_ = tail_ = Begin(type, tail_.block);
-    return;
-  }
-  Block* const left = head_.block;
-  Block* const spare = tail_.block->next;
+  Block* const left = head_.next.block;
+  Block* const spare = tail_.next.block->next;
   if (spare != left) {
-    tail_.block->next = spare->next;
+    tail_.next.block->next = spare->next;
     Free(type, spare);
   }
-  head_ = Begin(type, left->next);
+  head_.next = Begin(type, left->next);
 }
 
 }  // namespace weft::internal

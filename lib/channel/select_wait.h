@@ -37,13 +37,16 @@
 
 namespace weft::internal {
 
-// The locks of all cases, each once.
+// The locks of these cases, each once.
 template <class Thread>
 struct SelectWait<Thread>::Locks {
   Locks(SelectRecord<Thread>* records, int32_t count) noexcept {
     for (int32_t i = 0; i < count; ++i) {
       const SelectPartOf<Thread>& part = records[i].part;
-      if (part.how->lock != nullptr) locks[size++] = part.how->lock(part.waited_for);
+      for (auto* const lock_of : {part.how->lock, part.how->second_lock}) {
+        Lock* const lock = lock_of == nullptr ? nullptr : lock_of(part.waited_for);
+        if (lock != nullptr) locks[size++] = lock;
+      }
     }
     std::sort(locks, locks + size, std::less<Lock*>());
     size = std::unique(locks, locks + size) - locks;
@@ -55,7 +58,7 @@ struct SelectWait<Thread>::Locks {
     while (size > 0) locks[--size]->unlock();
   }
 
-  Lock* locks[kMaxCases];
+  Lock* locks[2 * kMaxCases];
   ptrdiff_t size = 0;
 };
 
@@ -103,10 +106,10 @@ int32_t SelectWait<Thread>::TakeOne(SelectRecord<Thread>* records, int32_t count
     const int32_t number = chosen;
     chosen = left[size - 1];
     const SelectPartOf<Thread>& part = records[number].part;
-    Lock* const lock = locked || part.how->lock == nullptr ? nullptr : part.how->lock(part.waited_for);
-    if (lock != nullptr) lock->lock();
-    taken = part.how->take(part.waited_for);
-    if (lock != nullptr) lock->unlock();
+    {
+      const Locks locks(&records[number], locked ? 0 : 1);
+      taken = part.how->take(part.waited_for);
+    }
     if (taken.taken) return number;
   }
   return -1;

@@ -9,8 +9,9 @@
 //   after_add   without locks
 //   take_back   without locks, when the wait is over, whichever case has ended it: nobody may know `node` afterwards
 //
-// `lock` guards what is waited for. While a Select() adds its cases it holds the locks of all of them, taken in the
-// order of their addresses. So nobody else may hold two such locks, and under one only locks that are taken last.
+// `lock` guards what is waited for, or `lock` and `second_lock` together. While a Select() adds its cases it holds the
+// locks of all of them, taken in the order of their addresses. So nobody else may wait for one while holding another,
+// except in that order, and under one only locks that are taken last.
 #ifndef WEFT_LIB_THREAD_SELECTABLE_WAIT_H_
 #define WEFT_LIB_THREAD_SELECTABLE_WAIT_H_
 
@@ -32,6 +33,7 @@ struct SelectTaken {
 template <class Thread>
 struct SelectableWait {
   Lock* (*lock)(void* waited_for) noexcept;                                 // null: it needs none
+  Lock* (*second_lock)(void* waited_for) noexcept = nullptr;                // null, or returns null: one is enough
   SelectTaken (*take)(void* waited_for) noexcept;
   void (*finish)(void* waited_for, const SelectTaken& taken) noexcept;      // null: nothing is left to do
   void (*add)(void* waited_for, WaitCase<Thread>& node) noexcept;

@@ -29,11 +29,22 @@ using model::Require;
 constexpr int kChannels = 2;
 constexpr int kMoved = 0;
 
-// What is sent: a number from 1.
+// What is sent: a number from 1. Each place for a value is one too, for ever. So a step that comes too early, at a
+// place or at a value, is one at the same cell, and a violation.
 struct Value {
   explicit Value(int of) : number(of) {}
   Cell<int> number;
 };
+
+// The memory of a block of places. They lie at its end.
+void* AllocatePlaces(size_t bytes, size_t) noexcept {
+  const size_t block = 2 * sizeof(void*);
+  char* const memory = static_cast<char*>(std::malloc(bytes));
+  for (size_t end = bytes; end >= block + sizeof(Value); end -= sizeof(Value)) {
+    ::new (memory + end - sizeof(Value)) Value(kMoved);
+  }
+  return memory;
+}
 
 constexpr ElementType kValues = {
     .size = sizeof(Value),
@@ -41,11 +52,11 @@ constexpr ElementType kValues = {
     .move =
         [](void* to, void* from) noexcept {
           auto& source = static_cast<Value*>(from)->number;
-          ::new (to) Value(source.Get());
+          static_cast<Value*>(to)->number.Set(source.Get());
           source.Set(kMoved);
         },
-    .destroy = [](void* value) noexcept { static_cast<Value*>(value)->~Value(); },
-    .allocate = [](size_t bytes, size_t) noexcept { return std::malloc(bytes); },
+    .destroy = nullptr,
+    .allocate = &AllocatePlaces,
     .free = [](void* memory, size_t, size_t) noexcept { std::free(memory); },
 };
 
@@ -82,8 +93,8 @@ class Waiter : public WaitNode {
     number_ = number;
     for (int i = 0; i < act_.count; ++i) {
       parties_[i] = {channels[act_.cases[i].channel], act_.cases[i].sends};
-      values_[i].emplace(number);
-      parties_[i].value = parties_[i].sends ? static_cast<void*>(&*values_[i]) : places_[i];
+      values_[i].emplace(parties_[i].sends ? number : kMoved);
+      parties_[i].value = &*values_[i];
       records_[i].part = {&parties_[i], &SelectInChannel<Waiter>::kWait};
     }
   }
@@ -194,7 +205,7 @@ class Waiter : public WaitNode {
         Require(values_[i]->number.Get() == (done ? kMoved : number_), "what is not sent is where it was");
         if (done) sent_ = number_;
       } else if (done) {
-        received_ = static_cast<Value*>(parties_[i].value)->number.Get();
+        received_ = values_[i]->number.Get();
         Require(received_ != kMoved, "a value arrives");
       }
     }
@@ -211,8 +222,7 @@ class Waiter : public WaitNode {
   int received_ = 0;
   // ---- The awaiting frame.
   std::array<ChannelParty<Waiter>, 2> parties_ = {};
-  std::array<std::optional<Value>, 2> values_;
-  alignas(Value) unsigned char places_[2][sizeof(Value)];
+  std::array<std::optional<Value>, 2> values_;  // what is sent, or where it arrives
   std::array<SelectRecord<Waiter>, 2> records_ = {};
   ModelSelect select_;
 };
@@ -269,12 +279,12 @@ class Meeting {
       if (Waits(i)) waiters_[i].LeaveQueues();
     }
     for (ChannelState<Waiter>* channel : channels()) {
-      alignas(Value) unsigned char place[sizeof(Value)];
+      Value place(kMoved);
       for (;;) {
-        ChannelParty<Waiter> party = {channel, /*sends=*/false, place};
+        ChannelParty<Waiter> party = {channel, /*sends=*/false, &place};
         channel->Try(party);
         if (party.outcome != ChannelOutcome::kDone) break;
-        --times[static_cast<Value*>(party.value)->number.Get()];
+        --times[place.number.Get()];
       }
     }
     for (int number = 1; number <= kThreads; ++number) {
@@ -325,11 +335,24 @@ const model::Component& ChannelComponent() {
        Of<Meeting<0, Receive(0), Send(0), kCancelFirst>>("a rendezvous, the receiver is cancelled", {.preemptions = 4}),
        Of<Meeting<1, Send(0), Send(0), Receive(0)>>("two senders, one place", {}),
        Of<Meeting<1, Send(0), TrySend(0), TryReceive(0)>>("one place, and calls that do not wait", {}),
+       Of<Meeting<1, Receive(0), Send(0), kCancelFirst>>("one place, the receiver is cancelled", {}),
        Of<Meeting<0, Send(0), Receive(0), Close(0)>>("a rendezvous in a channel that is closed", {}),
+       Of<Meeting<1, Send(0), Receive(0), Close(0)>>("one place in a channel that is closed", {}),
        Of<Meeting<1, Receive(0), OsSend(0)>>("an OS thread sends", {.preemptions = model::kUnbounded}),
        Of<Meeting<0, OsReceive(0), Send(0)>>("an OS thread receives", {.preemptions = model::kUnbounded}),
        Of<Meeting<0, OsReceive(0), OsSend(0)>>("two OS threads", {.preemptions = 4}),
        Of<Meeting<0, OsReceive(0), Close(0)>>("an OS thread in a channel that is closed", {.preemptions = 4})}};
+  return component;
+}
+
+// What two sides do at once, each under its own lock.
+const model::Component& ElementRingComponent() {
+  using model::Of;
+  static const model::Component component = {
+      "element_ring",
+      {Of<Meeting<1, TrySend(0), TryReceive(0), TrySend(0)>>("one place, used twice", {.preemptions = 4}),
+       Of<Meeting<1, TrySend(0), TryReceive(0), TryReceive(0)>>("one value, two who want it", {.preemptions = 4}),
+       Of<Meeting<2, TrySend(0), TrySend(0), TryReceive(0)>>("two places", {})}};
   return component;
 }
 
@@ -351,6 +374,8 @@ const model::Component& SelectComponent() {
 }
 
 TEST(ChannelModelTest, EachValueIsAtOnePlaceAndNobodyWaitsForWhatIsThere) { model::Prove(ChannelComponent()); }
+TEST(ElementRingModelTest, TwoSidesMoveValuesAtOnce) { model::Prove(ElementRingComponent()); }
+TEST(ElementRingModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(ElementRingComponent()); }
 TEST(ChannelModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(ChannelComponent()); }
 // Its own steps are ordered by the locks and by the state word, whose orders are proved with those.
 TEST(SelectModelTest, OneCaseHappensAndNothingIsLost) { model::Prove(SelectComponent()); }

@@ -10,7 +10,6 @@
 #include "weft/channel/element_ring.h"
 #include "weft/channel/wait_case.h"
 #include "weft/internal/atomic.h"
-#include "weft/internal/lock.h"
 #include "weft/internal/wait_node.h"
 
 namespace weft::internal {
@@ -59,7 +58,9 @@ class ChannelState {
   ~ChannelState() { ring_.Destroy(type_); }
 
   // False: a receiver would have had to wait a moment ago. Any thread.
-  bool MayHaveSomething() const noexcept { return something_.load(std::memory_order_relaxed); }
+  bool MayHaveSomething() const noexcept {
+    return ring_.MayHaveValues() || others_.load(std::memory_order_relaxed);
+  }
 
   // ---- Any thread. Flattened, so that what the steps tell each other stays in registers.
   // Sends or receives, and writes the outcome, without waiting.
@@ -69,7 +70,7 @@ class ChannelState {
   [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
   int64_t ReceiveSome(void* to, int64_t max) noexcept;
-  // True: it was open. close() is called under the lock then.
+  // True: it was open. close() is called under the locks then.
   template <class F>
   bool Close(F close) noexcept;
   int64_t size() noexcept;
@@ -78,39 +79,40 @@ class ChannelState {
   // ---- The waits.
   bool Withdraw(Thread& thread) noexcept;
 
-  // ---- Under the lock, for Select(). What these have taken is finished without it.
-  Lock& lock() noexcept { return receivers_.lock; }
+  // ---- Under the locks, for Select(). What these have taken is finished without them.
+  ElementRing& ring() noexcept { return ring_; }  // whose locks they are
   bool closed() const noexcept { return closed_; }
   SelectTaken Take(Party& party) noexcept;
   void Add(const Party& party, WaitNode& self) noexcept;
   void Finish(const SelectTaken& taken) noexcept;
-  void TakeBack(WaitCase<Thread>& node) noexcept { receivers_.TakeBack(node); }  // takes the lock
+  void TakeBack(WaitCase<Thread>& node) noexcept;  // takes the locks
 
  protected:
   bool initialized() const noexcept { return initialized_; }
-  Thread* FirstWaiting() noexcept;  // under the lock; null: none, or an OS thread
+  Thread* FirstWaiting() noexcept;  // under the locks; null: none, or an OS thread
   bool SomebodyWaits() const noexcept { return !receivers_.nodes.empty() || !senders_.nodes.empty(); }
 
  private:
   bool TakeAtOnce(Party& party) noexcept;
   SelectTaken TakeSend(Party& party) noexcept;
   SelectTaken TakeReceive(Party& party) noexcept;
+  void NoteOthers() noexcept;
   static WaitNode* Grant(WaitQueue<Thread>& queue) noexcept;
   static Party& PartyOf(WaitNode& node) noexcept;
-  static void WakeNode(WaitNode& node) noexcept;
 
+  // Read by both sides, and seldom written.
   const ElementType& type_;
   const int64_t capacity_;
-  const int64_t limit_;  // of what is kept
   const bool conflated_;
-  // ---- Guarded by receivers_.lock; that of senders_ is not used.
+  bool initialized_ = false;
+  // ---- Written under both locks, read under one of them.
   bool closed_ = false;
-  // A receiver would not have to wait; now and then true although it would. relaxed: a hint.
-  Atomic<bool> something_{false};
+  // A sender waits, or the channel is closed. relaxed: a hint, which may be true a moment too long.
+  Atomic<bool> others_{false};
+  // Their own locks are not used.
   WaitQueue<Thread> receivers_;
   WaitQueue<Thread> senders_;
-  ElementRing ring_;
-  const bool initialized_;
+  ElementRing ring_;  // with the two locks
 };
 
 }  // namespace weft::internal

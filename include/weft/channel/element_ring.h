@@ -7,6 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "weft/internal/atomic.h"
+#include "weft/internal/lock.h"
+
 namespace weft::internal {
 
 // What is done with values of one type, each of which lies at an address; and where the memory for them comes from.
@@ -24,7 +27,7 @@ struct ElementType {
 // block from the start. One without has as many as it needs, and one to spare: a block of kPlacesPerBlock is added when
 // the tail would run into the head, and freed when the head has left it.
 //
-// Unguarded: whoever owns it guards it.
+// Each side has a lock, and lies on cache lines that the other side does not write. Its owner takes the locks.
 class ElementRing {
  public:
   static constexpr size_t kPlacesPerBlock = 64;
@@ -37,13 +40,33 @@ class ElementRing {
   ElementRing& operator=(const ElementRing&) = delete;
   void Destroy(const ElementType& type) noexcept;  // with what is in it
 
-  int64_t size() const noexcept { return size_; }
-  // Moves a value in. False: there is no memory, and nothing has changed. The caller has compared the size with the
-  // limit.
+  Lock& tail_lock() noexcept { return tail_.lock; }
+  Lock& head_lock() noexcept { return head_.lock; }  // lies behind the tail's
+
+  int64_t limit() const noexcept { return limit_; }  // in values; INT64_MAX if there is none
+
+  // ---- Under the tail's lock. Moves a value in. False: it is full, or a block has to be added.
+  [[nodiscard]] inline bool TryPushBack(const ElementType& type, void* value) noexcept;
+
+  // ---- Under the head's lock. Moves the first out, to `to`. False: there is none, or a block has to be left.
+  [[nodiscard]] inline bool TryPopFront(const ElementType& type, void* to) noexcept;
+
+  // ---- Under both locks.
+  int64_t size() const noexcept {
+    return tail_.count.load(std::memory_order_relaxed) - head_.count.load(std::memory_order_relaxed);
+  }
+  bool full() const noexcept { return size() >= limit_; }
+  // It is not full. False: there is no memory, and nothing has changed.
   [[nodiscard]] inline bool PushBack(const ElementType& type, void* value) noexcept;
-  // Moves the first out, to `to`. There is one.
+  // There is a value.
   inline void PopFront(const ElementType& type, void* to) noexcept;
   inline void DropFront(const ElementType& type) noexcept;
+
+  // ---- Any thread. False: it was empty a moment ago.
+  bool MayHaveValues() const noexcept {
+    const int64_t taken = head_.count.load(std::memory_order_relaxed);
+    return taken < head_.seen.load(std::memory_order_relaxed) || taken != tail_.count.load(std::memory_order_relaxed);
+  }
 
  private:
   struct Block {
@@ -55,19 +78,34 @@ class ElementRing {
     char* at = nullptr;
     char* end = nullptr;  // of the block
   };
+  struct Side {
+    Lock lock;
+    // Of the values that this side has moved, ever. relaxed: by this side itself, under both locks, or as a hint.
+    Atomic<int64_t> count{0};
+    // What `count` of the other side was when this one last had to know. relaxed: guarded by `lock`, or read as a hint.
+    Atomic<int64_t> seen{0};
+    Position next;  // where it moves the next value; if that is the end of a block, it leaves that first
+  };
+  // Where one side ends and the other begins, in whatever line.
+  static constexpr size_t kApart = 64 - alignof(Side);
+
   static size_t OffsetOfPlaces(const ElementType& type) noexcept;
   static size_t BytesOf(const ElementType& type, size_t places) noexcept;
   static char* FirstPlace(const ElementType& type, Block* block) noexcept;
   static Position Begin(const ElementType& type, Block* block) noexcept;
   static Block* Allocate(const ElementType& type, size_t places) noexcept;
   static void Free(const ElementType& type, Block* block) noexcept;
+  bool limited() const noexcept { return limit_ != INT64_MAX; }
   bool AdvanceTail(const ElementType& type) noexcept;
   void LeaveHeadBlock(const ElementType& type) noexcept;
+  inline void MoveIn(const ElementType& type, void* value) noexcept;
+  inline void DropNext(const ElementType& type) noexcept;
 
-  int64_t size_ = 0;
-  bool limited_ = false;
-  Position head_;  // the first value, if there is one
-  Position tail_;  // where the next one goes; perhaps behind the last place of its block
+  int64_t limit_ = 0;
+  [[maybe_unused]] char before_tail_[kApart];
+  Side tail_;
+  [[maybe_unused]] char before_head_[kApart];
+  Side head_;
 };
 
 }  // namespace weft::internal

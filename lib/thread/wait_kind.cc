@@ -11,6 +11,11 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kSleep: return "Sleep";
     case ParkReason::kYield: return "Yield";
     case ParkReason::kEvent: return "Event::Wait";
+    case ParkReason::kLatch: return "Latch::Wait";
+    case ParkReason::kBarrier: return "Barrier::ArriveAndWait";
+    case ParkReason::kPhaser: return "Phaser::AwaitAdvance";
+    case ParkReason::kExchanger: return "Exchanger::Exchange";
+    case ParkReason::kOnce: return "Once::Run";
     case ParkReason::kSemaphore: return "Semaphore::Acquire";
     case ParkReason::kMutex: return "Mutex::Lock";
     case ParkReason::kReceive: return "Read";

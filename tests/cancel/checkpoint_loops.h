@@ -34,6 +34,7 @@
 #include "weft/cancellation.h"
 #include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/channel/generator.h"
 #include "weft/channel/select.h"
 #include "weft/finally.h"
@@ -46,7 +47,14 @@
 #include "weft/scope.h"
 #include "weft/stop_event.h"
 #include "weft/stop_token.h"
+#include "weft/sync/barrier.h"
 #include "weft/sync/event.h"
+#include "weft/sync/exchanger.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
@@ -145,6 +153,66 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        Event event;
        event.Set();
        while (rounds.Next()) co_await event.Wait();
+     }},
+    {"LatchAtZero",
+     [](Rounds& rounds) -> Task<void> {
+       Latch latch(0);
+       while (rounds.Next()) {
+         co_await latch.Wait();
+         co_await latch.ArriveAndWait();
+       }
+     }},
+    {"BarrierOfOneParty",
+     [](Rounds& rounds) -> Task<void> {
+       Barrier barrier(1, [] {});
+       while (rounds.Next()) (co_await barrier.ArriveAndWait()).IgnoreError();
+     }},
+    {"BrokenBarrier",
+     [](Rounds& rounds) -> Task<void> {
+       Barrier barrier(1, [] { return absl::DataLossError("as planned"); });
+       while (rounds.Next()) (co_await barrier.ArriveAndWait()).IgnoreError();
+     }},
+    {"PhaserOfOneParty",
+     [](Rounds& rounds) -> Task<void> {
+       Phaser phaser(1);
+       while (rounds.Next()) {
+         co_await phaser.ArriveAndAwaitAdvance();
+         co_await phaser.AwaitAdvance(-1);
+       }
+     }},
+    {"OnceThatIsDone",
+     [](Rounds& rounds) -> Task<void> {
+       Once once;
+       while (rounds.Next()) co_await once.Run([] {});
+     }},
+    {"OnceThatFails",
+     [](Rounds& rounds) -> Task<void> {
+       Once once;
+       while (rounds.Next()) (co_await once.Run([] { return absl::DataLossError("as planned"); })).IgnoreError();
+     }},
+    {"LazyThatIsThere",
+     [](Rounds& rounds) -> Task<void> {
+       Lazy<int> lazy([] { return 1; });
+       while (rounds.Next()) co_await lazy.Get();
+     }},
+    {"RateLimiterWithPermits",
+     [](Rounds& rounds) -> Task<void> {
+       RateLimiter limiter({.permits_per_second = 1e9, .burst = int64_t{1} << 40});
+       while (rounds.Next()) co_await limiter.Acquire();
+     }},
+    {"ReceiveOfAValueThatIsDue",
+     [](Rounds& rounds) -> Task<void> {
+       DelayQueue<int> queue;
+       while (rounds.Next()) {
+         queue.Send(1, absl::ZeroDuration());
+         co_await queue.Receive();
+       }
+     }},
+    {"ReceiveFromAClosedDelayQueue",
+     [](Rounds& rounds) -> Task<void> {
+       DelayQueue<int> queue;
+       queue.Close();
+       while (rounds.Next()) co_await queue.Receive();
      }},
     {"FreeSemaphore",
      [](Rounds& rounds) -> Task<void> {
@@ -513,6 +581,54 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Event never;
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(never));
+     }},
+    {"MoveOnFromALatch",
+     [](Rounds& rounds) -> Task<void> {
+       Latch latch(2);
+       while (rounds.Next()) {
+         co_await MoveOnAfter(absl::ZeroDuration(), latch.Wait());
+         co_await MoveOnAfter(absl::ZeroDuration(), latch.ArriveAndWait());
+       }
+     }},
+    {"MoveOnFromABarrier",
+     [](Rounds& rounds) -> Task<void> {
+       Barrier barrier(2);
+       while (rounds.Next()) {
+         static_cast<void>(co_await MoveOnAfter(absl::ZeroDuration(), barrier.ArriveAndWait()));
+         barrier.Reset();
+       }
+     }},
+    {"MoveOnFromAPhaser",
+     [](Rounds& rounds) -> Task<void> {
+       Phaser phaser(2);
+       while (rounds.Next()) {
+         co_await MoveOnAfter(absl::ZeroDuration(), phaser.ArriveAndAwaitAdvance());
+         co_await MoveOnAfter(absl::ZeroDuration(), phaser.AwaitAdvance(0));
+       }
+     }},
+    {"MoveOnFromAnExchange",
+     [](Rounds& rounds) -> Task<void> {
+       Exchanger<int> exchanger;
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), exchanger.Exchange(1));
+     }},
+    {"MoveOnFromAOnce",
+     [](Rounds& rounds) -> Task<void> {
+       Once once;
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), once.Run([] { return Forever(); }));
+     }},
+    {"MoveOnFromARateLimiter",
+     [](Rounds& rounds) -> Task<void> {
+       RateLimiter limiter({.permits_per_second = 1e-6});
+       static_cast<void>(limiter.TryAcquire());
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), limiter.Acquire());
+     }},
+    {"MoveOnFromADelayQueue",
+     [](Rounds& rounds) -> Task<void> {
+       DelayQueue<int> queue;
+       while (rounds.Next()) {
+         co_await MoveOnAfter(absl::ZeroDuration(), queue.Receive());
+         if (queue.size() == 0) queue.Send(1, absl::Hours(1));
+       }
      }},
     {"MoveOnFromASemaphore",
      [](Rounds& rounds) -> Task<void> {

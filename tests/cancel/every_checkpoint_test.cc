@@ -10,10 +10,18 @@
 #include "gtest/gtest.h"
 #include "weft/blocking.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/channel/select.h"
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
+#include "weft/sync/barrier.h"
+#include "weft/sync/exchanger.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/thread_builder.h"
 #include "weft/weft.h"
 
@@ -356,6 +364,90 @@ Task<absl::Status> Channelled(EveryCheckpoint& test) {
   test.UserCode();
   if (!joined.ok()) co_return joined;
   co_return met == 4 && locked.index() == 1 ? absl::OkStatus() : absl::InternalError("not four");
+}
+
+// What threads meet at, and what one does for all.
+struct Meeting {
+  static constexpr int kThreads = 3;
+
+  Latch begun{kThreads + 1};
+  Barrier barrier{kThreads, [] {}};
+  Phaser phaser{kThreads};
+  Once once;
+  Lazy<Witness> lazy{[]() -> Task<Witness> {
+    co_await Yield();
+    co_return Witness();
+  }};
+  RateLimiter limiter{{.permits_per_second = 1000}};
+  DelayQueue<Witness> delayed;
+  Exchanger<Witness> exchanger;
+};
+
+Task<absl::Status> Meets(EveryCheckpoint& test, Meeting& meeting) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  test.UserCode();
+  co_await meeting.begun.ArriveAndWait();
+  test.UserCode();
+  for (int round = 0; round < 2; ++round) {
+    const absl::StatusOr<int64_t> met = co_await meeting.barrier.ArriveAndWait();
+    test.UserCode();
+    if (!met.ok()) co_return met.status();
+    co_await meeting.phaser.ArriveAndAwaitAdvance();
+    test.UserCode();
+  }
+  const absl::Status ran = co_await meeting.once.Run([&test, kept = Witness()]() -> Task<absl::Status> {
+    Witness inside;
+    co_await Sleep(absl::Milliseconds(1));
+    test.UserCode();
+    co_return absl::OkStatus();
+  });
+  test.UserCode();
+  if (!ran.ok()) co_return ran;
+  co_await meeting.lazy.Get();
+  test.UserCode();
+  co_await meeting.limiter.Acquire();
+  test.UserCode();
+  const std::optional<Witness> delayed = co_await meeting.delayed.Receive();
+  test.UserCode();
+  co_return delayed.has_value() ? absl::OkStatus() : absl::InternalError("closed");
+}
+
+Task<absl::Status> Together(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  Meeting meeting;
+  ShutdownOnFailure scope;
+  for (int i = 0; i < Meeting::kThreads; ++i) scope.Fork(Meets(test, meeting));
+  scope.Fork([&]() -> Task<void> {
+    Witness mine;
+    co_await meeting.exchanger.Exchange(std::move(mine));
+    test.UserCode();
+  });
+  for (int i = 0; i < Meeting::kThreads; ++i) meeting.delayed.Send(Witness(), absl::Milliseconds(4 + i / 2));
+  co_await Yield();
+  test.UserCode();
+  meeting.begun.CountDown();
+  co_await meeting.begun.Wait();
+  test.UserCode();
+  co_await meeting.phaser.AwaitAdvance(0);
+  test.UserCode();
+  Witness mine;
+  co_await meeting.exchanger.Exchange(std::move(mine));
+  test.UserCode();
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  co_return joined;
+}
+
+TEST_P(EveryCheckpointTest, WaitsForEachOtherKeepThePromise) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Together), 30);
+    }
+  }
 }
 
 TEST_P(EveryCheckpointTest, ChannelsAndSelectsKeepThePromise) {

@@ -29,6 +29,7 @@
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/channel/select.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
@@ -38,7 +39,13 @@
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 #include "weft/scope.h"
+#include "weft/sync/barrier.h"
 #include "weft/sync/event.h"
+#include "weft/sync/exchanger.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
@@ -369,6 +376,78 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     promise.SetValue(1);
     // They wake each other, and end.
     (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// What threads meet at, with as many of them in each as there are children.
+struct Meeting {
+  explicit Meeting(int children) : latch(1), barrier(children + 1, [] {}), phaser(children + 1) {}
+
+  void ForkAll(AwaitAll& scope) {
+    scope.Fork([this]() -> Task<void> { co_await latch.Wait(); });
+    scope.Fork([this]() -> Task<void> { EXPECT_EQ(co_await phaser.ArriveAndAwaitAdvance(), 1); });
+    scope.Fork([this]() -> Task<void> { EXPECT_EQ(co_await phaser.AwaitAdvance(0), 1); });
+    scope.Fork([this, kept = Counted()]() -> Task<void> {
+      co_await once.Run([this]() -> Task<void> { co_await go.Wait(); });
+    });
+    scope.Fork([this]() -> Task<void> { EXPECT_FALSE((co_await delayed.Receive()).has_value()); });
+  }
+
+  Task<void> Arrive() { EXPECT_TRUE((co_await barrier.ArriveAndWait()).ok()); }
+
+  Event go;
+  Latch latch;
+  Barrier barrier;
+  Phaser phaser;
+  Once once;
+  DelayQueue<Counted> delayed;
+};
+
+TEST(NoAllocationTest, WakingThoseWhoMeetAllocatesNothing) {
+  ProofRow row("F1b", "latches, barriers, phasers, exchangers, onces and delay queues that wake");
+  Everywhere(row, [](int children) -> Task<void> {
+    Meeting meeting(children);
+    Exchanger<Counted> exchanger;
+    AwaitAll scope;
+    for (int i = 0; i < children; ++i) {
+      meeting.ForkAll(scope);
+      scope.Fork([&, kept = Counted()] { return meeting.Arrive(); });
+    }
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ((co_await exchanger.Exchange(Counted(1))).value(), 2); });
+    co_await UntilAllAreParked();
+    const Window window;
+    meeting.latch.CountDown();
+    EXPECT_TRUE((co_await meeting.barrier.ArriveAndWait()).ok());
+    meeting.phaser.Arrive();
+    meeting.go.Set();
+    meeting.delayed.Close();
+    EXPECT_EQ((co_await exchanger.Exchange(Counted(2))).value(), 1);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST(NoAllocationTest, UnwindingThoseWhoMeetAllocatesNothing) {
+  ProofRow row("F1b", "scopes that are shut down, with those who meet in them");
+  Everywhere(row, [](int children) -> Task<void> {
+    Meeting meeting(children);
+    RateLimiter limiter({.permits_per_second = 1e-3});
+    EXPECT_TRUE(limiter.TryAcquire());
+    AwaitAll scope;
+    for (int i = 0; i < children; ++i) {
+      meeting.ForkAll(scope);
+      scope.Fork(limiter.Acquire());
+    }
+    // One only: the others would be told why the barrier is broken, in words.
+    scope.Fork([&, kept = Counted()] { return meeting.Arrive(); });
+    meeting.delayed.Send(Counted(1), absl::Hours(1));
+    co_await UntilAllAreParked();
+    const Window window;
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(meeting.latch.count(), 1);
+    EXPECT_TRUE(meeting.barrier.IsBroken());
+    EXPECT_EQ(meeting.phaser.arrived(), 0);
+    EXPECT_FALSE(meeting.once.IsDone());
   });
 }
 

@@ -28,6 +28,7 @@
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
+#include "weft/sync/latch.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
@@ -555,13 +556,14 @@ struct World {
   std::optional<Permit> permit = semaphore.TryAcquire();
   Promise<int> promise;
   Future<int> future = promise.future();
+  Latch latch{2};
   Event go;
   VirtualThread thread = VirtualThread::Start([this]() -> Task<void> { co_await go.Wait(); });
 
-  static constexpr size_t kCases = 7;  // and an eighth, that never happens
+  static constexpr size_t kCases = 8;  // and a ninth, that never happens
   auto SelectAll() {
     return Select(in.Receive(), out.Send(5), event.Wait(), mutex.Lock(), semaphore.Acquire(), future.Get(),
-                  thread.Join(), Sleep(absl::InfiniteDuration()));
+                  thread.Join(), latch.Wait(), Sleep(absl::InfiniteDuration()));
   }
   void MakeHappen(size_t which) {
     switch (which) {
@@ -572,6 +574,7 @@ struct World {
       case 4: permit.reset(); break;
       case 5: promise.SetValue(6); break;
       case 6: go.Set(); break;
+      case 7: latch.CountDown(2); break;
       default: break;
     }
   }

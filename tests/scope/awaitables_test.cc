@@ -26,6 +26,7 @@
 #include "weft/blocking.h"
 #include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/channel/generator.h"
 #include "weft/channel/select.h"
 #include "weft/executor/future.h"
@@ -33,6 +34,11 @@
 #include "weft/executor/promise.h"
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
+#include "weft/sync/barrier.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/thread_builder.h"
 #include "weft/weft.h"
 
@@ -78,6 +84,12 @@ struct World {
   VirtualThreadPerTaskExecutor executor;
   Channel<int> channel{kUnbounded};  // more ones than are received
   Generator<int> ones = Ones();
+  Latch latch{0};
+  Barrier barrier{1};
+  Phaser phaser{1};
+  Once once;
+  RateLimiter limiter{{.permits_per_second = 1e6, .burst = 1'000'000}};
+  DelayQueue<int> delayed;
   Watch<int> watch{1};
   Watch<int>::Reader reader = watch.NewReader();
 };
@@ -106,6 +118,15 @@ WEFT_AWAITABLE(OfTask, int, One());
 WEFT_AWAITABLE(OfSleep, void, Sleep(absl::Microseconds(1)));
 WEFT_AWAITABLE(OfYield, void, Yield());
 WEFT_AWAITABLE(OfEvent, void, world.set.Wait());
+WEFT_AWAITABLE(OfLatch, void, world.latch.Wait());
+WEFT_AWAITABLE(OfLatchArrival, void, world.latch.ArriveAndWait());
+WEFT_AWAITABLE(OfBarrier, absl::StatusOr<int64_t>, world.barrier.ArriveAndWait());
+WEFT_AWAITABLE(OfPhaser, int64_t, world.phaser.ArriveAndAwaitAdvance());
+WEFT_AWAITABLE(OfAdvance, int64_t, world.phaser.AwaitAdvance(-1));
+WEFT_AWAITABLE(OfOnce, void, world.once.Run([] {}));
+WEFT_AWAITABLE(OfRateLimiter, void, world.limiter.Acquire());
+WEFT_AWAITABLE(OfDelayed, std::optional<int>,
+               (static_cast<void>(world.delayed.Send(1, absl::ZeroDuration())), world.delayed.Receive()));
 WEFT_AWAITABLE(OfMutex, MutexGuard, world.mutex.Lock());
 WEFT_AWAITABLE(OfSemaphore, Permit, world.semaphore.Acquire());
 WEFT_AWAITABLE(OfThreadJoin, absl::Status, world.thread->Join());
@@ -181,6 +202,7 @@ WEFT_OWNERS_AWAITABLE(OfNextCompleted, MaybeSubtask, scope.NextCompleted());
 void Good(bool value) { EXPECT_TRUE(value); }
 void Good(int value) { EXPECT_EQ(value, 1); }
 void Good(size_t value) { EXPECT_EQ(value, 1u); }
+void Good(int64_t value) { EXPECT_GE(value, 0); }
 void Good(std::monostate) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
@@ -385,6 +407,10 @@ INSTANTIATE_TEST_SUITE_P(Carriers, AwaitablesTest, ::testing::Values(1, 2, 4), :
 
 TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
   Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfPark, OfRead, OfWrite>();
+}
+
+TEST_P(AwaitablesTest, WaitsForEachOtherAreTakenWhereverATaskIs) {
+  Run<OfLatch, OfLatchArrival, OfBarrier, OfPhaser, OfAdvance, OfOnce, OfRateLimiter, OfDelayed>();
 }
 
 TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {

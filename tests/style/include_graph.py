@@ -28,6 +28,13 @@ _ON_REQUEST = (
     "weft/held_carrier.h",
     "weft/pin.h",
     "weft/stop_token.h",
+    "weft/sync/barrier.h",
+    "weft/sync/exchanger.h",
+    "weft/sync/latch.h",
+    "weft/sync/lazy.h",
+    "weft/sync/once.h",
+    "weft/sync/phaser.h",
+    "weft/sync/rate_limiter.h",
     "weft/thread_builder.h",
     "weft/virtual_thread_local.h",
 )

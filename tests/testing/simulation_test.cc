@@ -30,8 +30,13 @@
 #include "weft/finally.h"
 #include "weft/foreign.h"
 #include "weft/scope.h"
+#include "weft/sync/barrier.h"
 #include "weft/sync/event.h"
+#include "weft/sync/exchanger.h"
+#include "weft/sync/latch.h"
 #include "weft/sync/mutex.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
 #include "weft/sync/semaphore.h"
 #include "weft/task.h"
 #include "weft/time.h"
@@ -235,6 +240,12 @@ void Use(T&&) {}
 
 const Wait kWaits[] = {
     {"Event::Wait", __LINE__, []() -> Task<void> { Event never; co_await never.Wait(); }},
+    {"Latch::Wait", __LINE__, []() -> Task<void> { Latch latch(1); co_await latch.Wait(); }},
+    {"Latch::Wait", __LINE__, []() -> Task<void> { Latch latch(2); co_await latch.ArriveAndWait(); }},
+    {"Barrier::ArriveAndWait", __LINE__, []() -> Task<void> { Barrier two(2); Use(co_await two.ArriveAndWait()); }},
+    {"Phaser::AwaitAdvance", __LINE__, []() -> Task<void> { Phaser two(2); co_await two.ArriveAndAwaitAdvance(); }},
+    {"Exchanger::Exchange", __LINE__, []() -> Task<void> { Exchanger<int> alone; co_await alone.Exchange(1); }},
+    {"Once::Run", __LINE__, []() -> Task<void> { Once o; co_await o.Run([&] { return o.Run([] {}); }); }},
     {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = co_await m.Lock(); Use(co_await m.Lock()); }},
     {"Semaphore::Acquire", __LINE__, []() -> Task<void> { Semaphore none(0); Use(co_await none.Acquire()); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},

@@ -13,7 +13,7 @@
 // The arguments are what these return, and are consumed:
 //   Channel: Send(), Receive()      Event: Wait()        Mutex: Lock()       Semaphore: Acquire()
 //   Sleep()                         Future: Get(), TryGet()                  VirtualThread: Join()
-//   Broadcast: Receive()            Watch: Next()
+//   Broadcast: Receive()            Watch: Next()        Latch: Wait()
 // One thing may be there several times; a thread may send and receive in one channel, and never meets itself. For what
 // is a Task use Race(), which starts a thread for each and cancels the others. For a default, that does not wait, use
 // Sleep(absl::ZeroDuration()): it is chosen if nothing else is there or, as all that is there, by chance. To do

@@ -126,24 +126,6 @@ void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Stat
 
 // ---- What is run.
 
-// What a call yields once the Task, if it returns one, has been awaited. Defined for all types, as ValueOfTask is.
-template <class F, class... Arguments>
-struct YieldOfCall {
-  using Type = void;
-};
-template <class F, class... Arguments>
-  requires std::invocable<F, Arguments...>
-struct YieldOfCall<F, Arguments...> {
-  using Type = std::remove_cvref_t<std::invoke_result_t<F, Arguments...>>;
-};
-template <class F, class... Arguments>
-  requires GivesTask<F, Arguments...>
-struct YieldOfCall<F, Arguments...> {
-  using Type = ValueOfCall<F, Arguments...>;
-};
-template <class F, class... Arguments>
-using YieldOf = typename YieldOfCall<F&, Arguments...>::Type;
-
 struct NoClosure {};
 
 // T: what the task yields, a status included.

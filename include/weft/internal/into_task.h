@@ -76,6 +76,24 @@ concept GivesTask = std::invocable<F, Args...> && IntoTask<std::invoke_result_t<
 template <class F, class... Args>
 using ValueOfCall = ValueOf<std::invoke_result_t<F, Args...>>;
 
+// What a call yields once the Task, if it returns one, has been awaited. Defined for all types, as ValueOfTask is.
+template <class F, class... Arguments>
+struct YieldOfCall {
+  using Type = void;
+};
+template <class F, class... Arguments>
+  requires std::invocable<F, Arguments...>
+struct YieldOfCall<F, Arguments...> {
+  using Type = std::remove_cvref_t<std::invoke_result_t<F, Arguments...>>;
+};
+template <class F, class... Arguments>
+  requires GivesTask<F, Arguments...>
+struct YieldOfCall<F, Arguments...> {
+  using Type = ValueOfCall<F, Arguments...>;
+};
+template <class F, class... Arguments>
+using YieldOf = typename YieldOfCall<F&, Arguments...>::Type;
+
 template <class A>
 Task<ValueOf<A>> AwaitInTask(A awaitable) {
   co_return co_await std::move(awaitable);

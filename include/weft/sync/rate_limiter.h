@@ -1,0 +1,69 @@
+// RateLimiter: so many permits a second, shared by all who ask.
+//
+//   weft::RateLimiter requests({.permits_per_second = 100, .burst = 20});
+//   co_await requests.Acquire();          // waits for its time
+//   co_await Fetch(page);
+//
+// Members: Acquire(), TryAcquire(). A permit is used up, and not given back; for a limit on how many do something at a
+// time use a Semaphore (semaphore.h).
+//
+// A token bucket: `burst` permits are there at first, new ones come at an even rate, and no more than `burst` are kept.
+// Fair: permits are granted in the order of Acquire(); one who wants few does not overtake one who wants many. The
+// average holds: a grant that is late, by a timer's tick (time.h), does not delay the next.
+//
+// In a simulation its time is the virtual one. All threads that use one rate limiter have the same clock: those of one
+// simulation, or any others.
+//
+// Lifetime: the rate limiter must outlive its waits and the calls to it; otherwise it is a CHECK.
+// Memory ordering: what came before an Acquire() happens before what follows a later one.
+// Cancellation: Acquire() is a checkpoint. A wait that is cancelled uses no permits, and the next one takes its place.
+// Signal handlers must not call it; event.h says what to do instead.
+// Cost: an uncontended Mutex, and a frame from the cache; a timer for the first who waits. Waking allocates nothing.
+// (The rate is kept by one number, the time at which the permits are used up: the generic cell rate algorithm of ATM.)
+#ifndef WEFT_SYNC_RATE_LIMITER_H_
+#define WEFT_SYNC_RATE_LIMITER_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstdint>
+#include <source_location>
+
+#include "absl/time/time.h"
+#include "weft/internal/atomic.h"
+#include "weft/sync/mutex.h"
+#include "weft/task.h"
+
+namespace weft {
+
+struct RateLimiterOptions {
+  double permits_per_second = 1;  // > 0
+  int64_t burst = 1;              // permits, > 0: how many can be got at once when none was used for a while
+};
+
+class RateLimiter {
+ public:
+  explicit RateLimiter(const RateLimiterOptions& options);
+  RateLimiter(const RateLimiter&) = delete;
+  RateLimiter& operator=(const RateLimiter&) = delete;
+  ~RateLimiter();  // a CHECK if a thread waits
+
+  // Waits until it is this thread's turn and `permits`, from 1 to the burst, are there, and uses them.
+  Task<void> Acquire(int64_t permits = 1, std::source_location where = std::source_location::current());
+  // The same without waiting: false, and nothing is used, if it would have to wait. Any thread may call it.
+  bool TryAcquire(int64_t permits = 1);
+
+ private:
+  class Named;
+  void CheckPermits(int64_t permits) const;
+  absl::Duration EmptyAfter(int64_t permits, absl::Duration now) const;
+
+  const absl::Duration interval_;  // in which one permit comes
+  const int64_t burst_;
+  Mutex turn_;
+  internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
+  absl::Duration empty_until_;           // when permits that are used by now would all have come. Guarded by turn_
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SYNC_RATE_LIMITER_H_

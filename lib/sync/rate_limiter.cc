@@ -1,0 +1,90 @@
+#include "weft/sync/rate_limiter.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <source_location>
+
+#include "absl/time/time.h"
+#include "lib/os/clock.h"
+#include "lib/sync/await_at.h"
+#include "lib/thread/describe.h"
+#include "weft/internal/check.h"
+#include "weft/internal/wait.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+// On the runtime's clock; for an OS thread on the one that all runtimes have outside of simulations.
+absl::Duration CallersNow() noexcept {
+  return absl::Nanoseconds(internal::CurrentThread() != nullptr ? internal::RuntimeNow()
+                                                                : internal::Clock::Real().NowNanos());
+}
+
+}  // namespace
+
+// The thread that has the turn, while it waits: for the destructor of the limiter.
+class RateLimiter::Named {
+ public:
+  explicit Named(RateLimiter& limiter) noexcept : limiter_(limiter) {
+    limiter_.first_.store(internal::CurrentThreadId(), std::memory_order_relaxed);
+  }
+  Named(const Named&) = delete;
+  Named& operator=(const Named&) = delete;
+  ~Named() { limiter_.first_.store(0, std::memory_order_relaxed); }
+
+ private:
+  RateLimiter& limiter_;
+};
+
+RateLimiter::RateLimiter(const RateLimiterOptions& options)
+    : interval_(absl::Seconds(1) / options.permits_per_second),
+      burst_(options.burst),
+      empty_until_(-absl::InfiniteDuration()) {
+  WEFT_CHECK(options.permits_per_second > 0) << "a RateLimiter of " << options.permits_per_second
+                                             << " permits a second; it needs more than 0";
+  WEFT_CHECK(burst_ > 0) << "a RateLimiter with a burst of " << burst_ << " permits; it needs 1 or more";
+}
+
+RateLimiter::~RateLimiter() {
+  const uint64_t first = first_.load(std::memory_order_relaxed);
+  WEFT_CHECK(first == 0) << "a RateLimiter is destroyed by " << internal::DescribeCaller() << " while "
+                         << internal::ThreadLabel(first) << " waits for it";
+}
+
+void RateLimiter::CheckPermits(int64_t permits) const {
+  WEFT_CHECK(permits > 0 && permits <= burst_)
+      << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
+}
+
+// What empty_until_ becomes if they are used by somebody who comes now.
+absl::Duration RateLimiter::EmptyAfter(int64_t permits, absl::Duration now) const {
+  return std::max(empty_until_, now) + permits * interval_;
+}
+
+Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
+  CheckPermits(permits);
+  const MutexGuard turn = co_await internal::AwaitAt{turn_.Lock(), where};
+  const absl::Duration now = CallersNow();
+  const absl::Duration after = EmptyAfter(permits, now);
+  // The permits are there when no more than a burst is missing.
+  if (const absl::Duration wait = after - burst_ * interval_ - now; wait > absl::ZeroDuration()) {
+    const Named named(*this);
+    co_await internal::AwaitAt{Sleep(wait), where};
+  }
+  empty_until_ = after;
+}
+
+bool RateLimiter::TryAcquire(int64_t permits) {
+  CheckPermits(permits);
+  const std::optional<MutexGuard> turn = turn_.TryLock();
+  if (!turn.has_value()) return false;
+  const absl::Duration now = CallersNow();
+  const absl::Duration after = EmptyAfter(permits, now);
+  if (after - burst_ * interval_ > now) return false;
+  empty_until_ = after;
+  return true;
+}
+
+}  // namespace weft

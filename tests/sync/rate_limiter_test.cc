@@ -1,0 +1,149 @@
+// RateLimiter. Goal: no more permits than the rate and the burst allow, in order, and none is lost. Method: virtual
+// time, which only passes when all are parked; on carriers what holds at any speed.
+#include "weft/sync/rate_limiter.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "tests/support/on_both.h"
+#include "weft/cancellation.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft {
+namespace {
+
+using testing::Introduction;
+
+class RateLimiterTest : public testing::OnBoth {};
+WEFT_ON_BOTH(RateLimiterTest);
+
+// A timer fires up to a tick after its time.
+constexpr absl::Duration kTick = absl::Milliseconds(1);
+
+TEST_P(RateLimiterTest, PermitsComeAtTheRateAfterTheBurst) {
+  Everywhere([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 1000, .burst = 3});
+    const absl::Duration begin = MonotonicNow();
+    for (int i = 1; i <= 8; ++i) {
+      co_await limiter.Acquire();
+      const absl::Duration due = absl::Milliseconds(i <= 3 ? 0 : i - 3);
+      EXPECT_GE(MonotonicNow() - begin, due);
+      if (simulated()) EXPECT_LE(MonotonicNow() - begin, due + kTick);
+    }
+  });
+}
+
+TEST_P(RateLimiterTest, NoMoreThanTheBurstIsKept) {
+  Everywhere([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 1000, .burst = 2});
+    co_await Sleep(absl::Milliseconds(20));
+    EXPECT_TRUE(limiter.TryAcquire(2));
+    const absl::Duration begin = MonotonicNow();
+    co_await limiter.Acquire(2);
+    EXPECT_GE(MonotonicNow() - begin, absl::Milliseconds(1)) << "they were used up a moment before";
+  });
+}
+
+TEST(RateLimiterTimeTest, TryAcquireUsesWhatIsThereAndNothingElse) {
+  testing::Simulation().Run([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 10, .burst = 4});
+    EXPECT_TRUE(limiter.TryAcquire(3));
+    EXPECT_FALSE(limiter.TryAcquire(2));
+    EXPECT_TRUE(limiter.TryAcquire());
+    EXPECT_FALSE(limiter.TryAcquire());
+    co_await Sleep(absl::Milliseconds(250));
+    EXPECT_FALSE(limiter.TryAcquire(3));
+    EXPECT_TRUE(limiter.TryAcquire(2));
+    EXPECT_FALSE(limiter.TryAcquire());
+  }());
+}
+
+TEST(RateLimiterTimeTest, TheAverageHoldsHoweverLateTimersAre) {
+  testing::Simulation simulation;
+  simulation.Run([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 3000});
+    const absl::Duration begin = MonotonicNow();
+    for (int i = 0; i <= 3000; ++i) co_await limiter.Acquire();
+    EXPECT_GE(MonotonicNow() - begin, absl::Seconds(1) - kTick);
+    EXPECT_LE(MonotonicNow() - begin, absl::Seconds(1) + kTick);
+  }());
+}
+
+TEST_P(RateLimiterTest, ThoseWhoWaitAreServedInTheirOrderWhateverTheyWant) {
+  Everywhere([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 5000, .burst = 3});
+    EXPECT_TRUE(limiter.TryAcquire(3));
+    std::vector<int> order;
+    Introduction introductions[4];
+    AwaitAll scope;
+    for (int i = 0; i < 4; ++i) {
+      scope.Fork([&, i]() -> Task<void> {
+        introductions[i].Make();
+        co_await limiter.Acquire(i == 0 ? 3 : 1);
+        order.push_back(i);
+      });
+      // The first may be served before it is seen to wait.
+      co_await introductions[i].AwaitParked();
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(order.size(), 4u);
+    if (simulated()) EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+  });
+}
+
+TEST(RateLimiterTimeTest, AWaitThatIsCancelledUsesNoPermits) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    testing::Simulation({.carriers = 1 + static_cast<int>(seed % 3), .seed = seed}).Run([]() -> Task<void> {
+      RateLimiter limiter({.permits_per_second = 1, .burst = 5});
+      EXPECT_TRUE(limiter.TryAcquire(5));
+      const absl::Duration begin = MonotonicNow();
+      AwaitAll cancelled, kept;
+      cancelled.Fork(limiter.Acquire(5));
+      co_await Sleep(absl::Milliseconds(1));
+      kept.Fork(limiter.Acquire(2));
+      cancelled.Fork(limiter.Acquire(3));
+      co_await Sleep(absl::Milliseconds(1));
+      cancelled.Shutdown();
+      (co_await kept.Join()).IgnoreFailures();
+      EXPECT_GE(MonotonicNow() - begin, absl::Seconds(2));
+      EXPECT_LE(MonotonicNow() - begin, absl::Seconds(2) + absl::Milliseconds(3));
+      (co_await cancelled.Join()).IgnoreFailures();
+    }());
+  }
+}
+
+TEST(RateLimiterThreadsTest, OsThreadsTryToo) {
+  RateLimiter limiter({.permits_per_second = 0.001, .burst = 2});
+  EXPECT_TRUE(limiter.TryAcquire());
+  EXPECT_TRUE(limiter.TryAcquire());
+  EXPECT_FALSE(limiter.TryAcquire());
+}
+
+TEST(RateLimiterDeathTest, IsDestroyedWithAWaiter) {
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+                 AwaitAll scope;
+                 RateLimiter limiter({.permits_per_second = 1});
+                 scope.Fork(limiter.Acquire());
+                 scope.Fork(limiter.Acquire());
+                 co_await Sleep(absl::Milliseconds(1));
+               }()),
+               "a RateLimiter is destroyed by VirtualThread\\[#1\\]/runnable@carrier-0 while VirtualThread\\[#[23]\\] "
+               "waits for it");
+}
+
+TEST(RateLimiterDeathTest, HasARateAndABurst) {
+  EXPECT_DEATH(RateLimiter({.permits_per_second = 0}), "a RateLimiter of 0 permits a second; it needs more than 0");
+  EXPECT_DEATH(RateLimiter({.burst = 0}), "a RateLimiter with a burst of 0 permits; it needs 1 or more");
+  EXPECT_DEATH(static_cast<void>(RateLimiter({.burst = 2}).TryAcquire(3)),
+               "3 permits at once of a RateLimiter with a burst of 2; ask for 1 to 2");
+}
+
+}  // namespace
+}  // namespace weft

@@ -72,9 +72,9 @@ class Lazy {
   template <class F>
   static Compute Computing(F compute);
 
-  Once once_;
-  std::optional<Value> value_;  // written by the thread that has the turn
   const Compute compute_;
+  std::optional<Value> value_;  // written by the thread that has the turn
+  Once once_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,14 @@
 #include "weft/internal/wait_kind.h"
 
 namespace weft::internal {
+namespace {
+
+bool IsForALock(ParkReason reason) noexcept {
+  return reason == ParkReason::kMutex || reason == ParkReason::kRecursiveMutex || reason == ParkReason::kSharedMutex ||
+         reason == ParkReason::kSharedMutexRead;
+}
+
+}  // namespace
 
 VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& block) noexcept {
   using Phase = ThreadState::Phase;
@@ -24,7 +32,7 @@ VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& block) noexcept {
     case Phase::kCancellingWoken: return State::kCancelling;
     case Phase::kParked:
       if (wait == nullptr) return State::kParked;
-      if (wait->reason == ParkReason::kMutex) return State::kBlocked;
+      if (IsForALock(wait->reason)) return State::kBlocked;
       return wait->timed ? State::kTimedParked : State::kParked;
     case Phase::kActive:
     case Phase::kNotified:

@@ -18,6 +18,10 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kOnce: return "Once::Run";
     case ParkReason::kSemaphore: return "Semaphore::Acquire";
     case ParkReason::kMutex: return "Mutex::Lock";
+    case ParkReason::kRecursiveMutex: return "RecursiveMutex::Lock";
+    case ParkReason::kSharedMutex: return "SharedMutex::Lock";
+    case ParkReason::kSharedMutexRead: return "SharedMutex::LockShared";
+    case ParkReason::kCondition: return "ConditionVariable::Wait";
     case ParkReason::kReceive: return "Read";
     case ParkReason::kSend: return "Write";
     case ParkReason::kAccept: return "Accept";

@@ -48,15 +48,18 @@
 #include "weft/stop_event.h"
 #include "weft/stop_token.h"
 #include "weft/sync/barrier.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/event.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
 #include "weft/sync/lazy.h"
+#include "weft/sync/mutex.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
-#include "weft/sync/mutex.h"
+#include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/thread_builder.h"
 #include "weft/time.h"
@@ -100,6 +103,9 @@ inline Task<absl::StatusOr<int>> OneOrStatus() { co_return 1; }
 inline Task<void> Await(Event& event) { co_await event.Wait(); }
 inline Task<void> Await(Semaphore& semaphore) { auto permit = co_await semaphore.Acquire(); }
 inline Task<void> Await(Mutex& mutex) { auto guard = co_await mutex.Lock(); }
+inline Task<void> Await(RecursiveMutex& mutex) { auto guard = co_await mutex.Lock(); }
+inline Task<void> AwaitToWrite(SharedMutex& mutex) { auto guard = co_await mutex.Lock(); }
+inline Task<void> AwaitToRead(SharedMutex& mutex) { auto guard = co_await mutex.LockShared(); }
 inline Task<void> AwaitTime(absl::Duration duration) { co_await Sleep(duration); }
 inline Generator<int> Ones() {
   for (;;) co_yield 1;
@@ -223,6 +229,39 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
        while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"FreeRecursiveMutex",
+     [](Rounds& rounds) -> Task<void> {
+       RecursiveMutex mutex;
+       while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"RecursiveMutexOfTheHolder",
+     [](Rounds& rounds) -> Task<void> {
+       RecursiveMutex mutex;
+       const RecursiveMutexGuard held = co_await mutex.Lock();
+       while (rounds.Next()) co_await Await(mutex);
+     }},
+    {"FreeSharedMutex",
+     [](Rounds& rounds) -> Task<void> {
+       SharedMutex mutex;
+       while (rounds.Next()) {
+         co_await AwaitToWrite(mutex);
+         co_await AwaitToRead(mutex);
+       }
+     }},
+    {"SeveralPermits",
+     [](Rounds& rounds) -> Task<void> {
+       Semaphore semaphore(3);
+       while (rounds.Next()) (co_await semaphore.Acquire(3)).Release();
+     }},
+    {"ConditionThatHolds",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       ConditionVariable condition;
+       while (rounds.Next()) {
+         MutexGuard guard = co_await mutex.Lock();
+         co_await condition.Wait(guard, [] { return true; });
+       }
      }},
     {"SendAndReceiveOfAValue",
      [](Rounds& rounds) -> Task<void> {
@@ -663,8 +702,33 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
     {"MoveOnFromAMutex",
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
-       const MutexGuard held = co_await mutex.Lock();
+       const std::optional<MutexGuard> held = mutex.TryLock();
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), Await(mutex));
+     }},
+    {"TimedLockOfAMutex",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       const std::optional<MutexGuard> held = mutex.TryLock();
+       while (rounds.Next()) co_await mutex.LockFor(absl::ZeroDuration());
+     }},
+    {"MoveOnFromAWriter",
+     [](Rounds& rounds) -> Task<void> {
+       SharedMutex mutex;
+       const std::optional<ReaderGuard> held = mutex.TryLockShared();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), AwaitToWrite(mutex));
+     }},
+    {"MoveOnFromAReader",
+     [](Rounds& rounds) -> Task<void> {
+       SharedMutex mutex;
+       const std::optional<WriterGuard> held = mutex.TryLock();
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), AwaitToRead(mutex));
+     }},
+    {"TimedWaitForACondition",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       ConditionVariable never;
+       MutexGuard guard = co_await mutex.Lock();
+       while (rounds.Next()) co_await never.WaitFor(guard, absl::ZeroDuration());
      }},
     {"MoveOnFromASleep",
      [](Rounds& rounds) -> Task<void> {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -16,12 +17,15 @@
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
 #include "weft/sync/barrier.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
 #include "weft/sync/lazy.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
+#include "weft/sync/recursive_mutex.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/thread_builder.h"
 #include "weft/weft.h"
 
@@ -271,6 +275,81 @@ Task<absl::Status> Adapted(EveryCheckpoint& test) {
   test.UserCode();
   if (!joined.ok()) co_return joined.status();
   co_return absl::Status(*joined);
+}
+
+// Locks that are more than a mutex, and conditions of each.
+template <class M>
+Task<absl::Status> TakesTurns(EveryCheckpoint& test, M& mutex, ConditionVariable& changed, int& turn, int mine) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  for (int round = 0; round < 2; ++round) {
+    auto guard = co_await mutex.Lock();
+    test.UserCode();
+    while (turn % 2 != mine) {
+      co_await changed.Wait(guard);
+      test.UserCode();
+    }
+    co_await Yield();
+    test.UserCode();
+    ++turn;
+    changed.NotifyAll();
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> MoreLocks(EveryCheckpoint& test) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  Mutex mutex;
+  RecursiveMutex recursive;
+  SharedMutex shared;
+  Semaphore semaphore(3);
+  ConditionVariable of_mutex, of_recursive, of_shared, never;
+  int turns[3] = {};
+  ShutdownOnFailure scope;
+  for (int mine = 0; mine < 2; ++mine) {
+    scope.Fork(TakesTurns(test, mutex, of_mutex, turns[0], mine));
+    scope.Fork(TakesTurns(test, recursive, of_recursive, turns[1], mine));
+    scope.Fork(TakesTurns(test, shared, of_shared, turns[2], mine));
+    scope.Fork([&]() -> Task<void> {
+      const ReaderGuard reading = co_await shared.LockShared();
+      test.UserCode();
+      const Permit two = co_await semaphore.Acquire(2);
+      test.UserCode();
+      co_await Sleep(absl::Milliseconds(1));
+      test.UserCode();
+    });
+    scope.Fork([&]() -> Task<void> {
+      const RecursiveMutexGuard outer = co_await recursive.Lock();
+      test.UserCode();
+      const RecursiveMutexGuard inner = co_await recursive.Lock();
+      test.UserCode();
+      const Permit all = co_await semaphore.Acquire(3);
+      test.UserCode();
+    });
+  }
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  if (!joined.ok()) co_return joined;
+  WriterGuard writing = co_await shared.Lock();
+  test.UserCode();
+  if (co_await never.WaitFor(writing, absl::Milliseconds(1))) co_return absl::InternalError("nobody notifies");
+  test.UserCode();
+  const ReaderGuard reading = std::move(writing).Downgrade();
+  if ((co_await shared.LockFor(absl::Milliseconds(1))).has_value()) co_return absl::InternalError("it is read");
+  test.UserCode();
+  const bool right = turns[0] == 4 && turns[1] == 4 && turns[2] == 4 && semaphore.available() == 3;
+  co_return right ? absl::OkStatus() : absl::InternalError("turns were lost");
+}
+
+TEST_P(EveryCheckpointTest, LocksAndConditionsKeepThePromise) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &MoreLocks), 20);
+    }
+  }
 }
 
 // Futures and executors. What is submitted is not in the tree: its own code may run on until the executor ends it.

@@ -40,14 +40,17 @@
 #include "weft/internal/wait.h"
 #include "weft/scope.h"
 #include "weft/sync/barrier.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/event.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
+#include "weft/sync/mutex.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
-#include "weft/sync/mutex.h"
+#include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -243,6 +246,12 @@ struct Parking {
   Mutex mutex;
   Semaphore none{0};
   std::optional<MutexGuard> held = mutex.TryLock();
+  RecursiveMutex recursive;
+  std::optional<RecursiveMutexGuard> held_too = recursive.TryLock();
+  SharedMutex shared;
+  std::optional<ReaderGuard> read = shared.TryLockShared();
+  Mutex of_condition;
+  ConditionVariable condition;
   Promise<int> promise;
   Channel<Counted> channel{0};
   Channel<Counted> other{0};
@@ -250,7 +259,7 @@ struct Parking {
 
 Task<void> Parked(Parking& parking, int i) {
   const Counted local;
-  switch (i % 13) {
+  switch (i % 16) {
     case 0:
       co_await parking.never.Wait();
       break;
@@ -304,6 +313,19 @@ Task<void> Parked(Parking& parking, int i) {
       co_await Select(parking.channel.Receive(), parking.never.Wait(), parking.other.Send(Counted(1)),
                       Sleep(absl::Hours(1)), parking.mutex.Lock(), parking.none.Acquire());
       break;
+    case 13: {
+      const RecursiveMutexGuard guard = co_await parking.recursive.Lock();
+      break;
+    }
+    case 14: {
+      const WriterGuard guard = co_await parking.shared.Lock();
+      break;
+    }
+    case 15: {
+      MutexGuard guard = co_await parking.of_condition.Lock();
+      co_await parking.condition.Wait(guard);
+      break;
+    }
   }
   ADD_FAILURE() << "nobody wakes it";
 }
@@ -314,8 +336,14 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     Event go;
     Mutex mutex;
     Semaphore semaphore(1);
+    RecursiveMutex recursive;
+    SharedMutex shared;
+    Mutex of_condition;
+    ConditionVariable condition;
     MutexGuard guard = co_await mutex.Lock();
     Permit permit = co_await semaphore.Acquire();
+    RecursiveMutexGuard again = co_await recursive.Lock();
+    WriterGuard writing = co_await shared.Lock();
     AwaitAll scope;
     std::vector<VirtualThread> parked;
     const VirtualThread joined = VirtualThread::Start([&go, kept = Counted()] { return AfterEvent(go); });
@@ -326,6 +354,13 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
       scope.Fork(parked.back().Join());
       scope.Fork([&mutex]() -> Task<void> { const MutexGuard mine = co_await mutex.Lock(); });
       scope.Fork([&semaphore]() -> Task<void> { const Permit mine = co_await semaphore.Acquire(); });
+      scope.Fork([&recursive]() -> Task<void> { const RecursiveMutexGuard mine = co_await recursive.Lock(); });
+      scope.Fork([&shared]() -> Task<void> { const WriterGuard mine = co_await shared.Lock(); });
+      scope.Fork([&shared]() -> Task<void> { const ReaderGuard mine = co_await shared.LockShared(); });
+      scope.Fork([&of_condition, &condition]() -> Task<void> {
+        MutexGuard mine = co_await of_condition.Lock();
+        co_await condition.Wait(mine);
+      });
     }
     Promise<int> promise;
     for (int i = 0; i < children; ++i) {
@@ -373,6 +408,9 @@ TEST(NoAllocationTest, WakingAllocatesNothing) {
     for (const VirtualThread& each : parked) each.Unpark();
     guard.Unlock();
     permit.Release();
+    again.Unlock();
+    writing.Unlock();
+    condition.NotifyAll();
     promise.SetValue(1);
     // They wake each other, and end.
     (co_await scope.Join()).IgnoreFailures();

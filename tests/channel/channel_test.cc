@@ -30,7 +30,9 @@
 #include "weft/sync/event.h"
 #include "weft/sync/latch.h"
 #include "weft/sync/mutex.h"
+#include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -554,16 +556,18 @@ struct World {
   std::optional<MutexGuard> held = mutex.TryLock();
   Semaphore semaphore{1};
   std::optional<Permit> permit = semaphore.TryAcquire();
+  SharedMutex shared;
+  std::optional<WriterGuard> writing = shared.TryLock();
   Promise<int> promise;
   Future<int> future = promise.future();
   Latch latch{2};
   Event go;
   VirtualThread thread = VirtualThread::Start([this]() -> Task<void> { co_await go.Wait(); });
 
-  static constexpr size_t kCases = 8;  // and a ninth, that never happens
+  static constexpr size_t kCases = 9;  // and a tenth, that never happens
   auto SelectAll() {
     return Select(in.Receive(), out.Send(5), event.Wait(), mutex.Lock(), semaphore.Acquire(), future.Get(),
-                  thread.Join(), latch.Wait(), Sleep(absl::InfiniteDuration()));
+                  thread.Join(), latch.Wait(), shared.LockShared(), Sleep(absl::InfiniteDuration()));
   }
   void MakeHappen(size_t which) {
     switch (which) {
@@ -575,6 +579,7 @@ struct World {
       case 5: promise.SetValue(6); break;
       case 6: go.Set(); break;
       case 7: latch.CountDown(2); break;
+      case 8: writing.reset(); break;
       default: break;
     }
   }
@@ -584,8 +589,10 @@ struct World {
     EXPECT_EQ(out.TryReceive(), std::nullopt);
     held.reset();
     permit.reset();
+    writing.reset();
     EXPECT_TRUE(mutex.TryLock().has_value());
     EXPECT_EQ(semaphore.available(), 1);
+    EXPECT_TRUE(shared.TryLock().has_value());
   }
   Task<void> End() {
     go.Set();

@@ -1,5 +1,5 @@
 // A copy of a Mutex, as a parameter by value makes it.
-// expect: call to deleted constructor of 'weft::Mutex'
+// expect: call to implicitly-deleted copy constructor of 'weft::Mutex'
 #include "weft/weft.h"
 
 #ifdef MISUSE

@@ -1,5 +1,5 @@
 // Two guards of one lock.
-// expect: copy constructor is implicitly deleted because 'MutexGuard' has a user-declared move constructor
+// expect: copy constructor of 'MutexGuard' is implicitly deleted
 #include <utility>
 
 #include "weft/weft.h"

@@ -1,5 +1,5 @@
 // A permit in a closure that copies it.
-// expect: copy constructor is implicitly deleted because 'Permit' has a user-declared move constructor
+// expect: copy constructor of 'Permit' is implicitly deleted
 #include <utility>
 
 #include "weft/weft.h"

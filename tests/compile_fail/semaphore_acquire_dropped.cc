@@ -1,5 +1,5 @@
 // An Acquire() that nobody awaits.
-// expect: co_await the permit
+// expect: co_await the lock, or the permit
 #include "weft/weft.h"
 
 weft::Task<void> Caller(weft::Semaphore& semaphore) {

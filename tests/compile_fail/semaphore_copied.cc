@@ -1,5 +1,5 @@
 // A copy of a Semaphore, as a parameter by value makes it.
-// expect: call to deleted constructor of 'weft::Semaphore'
+// expect: call to implicitly-deleted copy constructor of 'weft::Semaphore'
 #include "weft/weft.h"
 
 #ifdef MISUSE

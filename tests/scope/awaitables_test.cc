@@ -40,6 +40,9 @@
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
 #include "weft/thread_builder.h"
+#include "weft/sync/condition_variable.h"
+#include "weft/sync/recursive_mutex.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/weft.h"
 
 namespace weft {
@@ -70,11 +73,16 @@ struct World {
   void ExpectIdle() {
     EXPECT_TRUE(mutex.TryLock().has_value());
     EXPECT_EQ(semaphore.available(), 2);
+    EXPECT_TRUE(recursive.TryLock().has_value());
+    EXPECT_TRUE(shared.TryLock().has_value());
   }
 
   Event set, never;
   Mutex mutex;
   Semaphore semaphore{2};
+  RecursiveMutex recursive;
+  SharedMutex shared;
+  ConditionVariable condition;
   std::optional<net::TcpStream> near, far;
   std::optional<VirtualThread> thread;
   char byte = 0;
@@ -129,6 +137,19 @@ WEFT_AWAITABLE(OfDelayed, std::optional<int>,
                (static_cast<void>(world.delayed.Send(1, absl::ZeroDuration())), world.delayed.Receive()));
 WEFT_AWAITABLE(OfMutex, MutexGuard, world.mutex.Lock());
 WEFT_AWAITABLE(OfSemaphore, Permit, world.semaphore.Acquire());
+WEFT_AWAITABLE(OfPermits, Permit, world.semaphore.Acquire(2));
+WEFT_AWAITABLE(OfRecursiveMutex, RecursiveMutexGuard, world.recursive.Lock());
+WEFT_AWAITABLE(OfWriter, WriterGuard, world.shared.Lock());
+WEFT_AWAITABLE(OfReader, ReaderGuard, world.shared.LockShared());
+WEFT_AWAITABLE(OfTimedLock, std::optional<MutexGuard>, world.mutex.LockFor(kLong));
+WEFT_AWAITABLE(OfTimedPermit, std::optional<Permit>, world.semaphore.TryAcquireFor(kLong));
+struct OfCondition {
+  using Value = void;
+  static Task<void> Make(World& world) {
+    MutexGuard guard = co_await world.mutex.Lock();
+    co_await MoveOnAfter(absl::Microseconds(1), world.condition.Wait(guard));
+  }
+};
 WEFT_AWAITABLE(OfThreadJoin, absl::Status, world.thread->Join());
 struct OfPark {
   using Value = void;
@@ -206,6 +227,9 @@ void Good(int64_t value) { EXPECT_GE(value, 0); }
 void Good(std::monostate) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
+void Good(const RecursiveMutexGuard&) {}
+void Good(const WriterGuard&) {}
+void Good(const ReaderGuard&) {}
 void Good(const Subtask<int>& subtask) { EXPECT_EQ(subtask.state(), AnySubtask::State::kSuccess); }
 void Good(const std::shared_ptr<const int>& value) { EXPECT_EQ(*value, 1); }
 void Good(const ClosedOrSet& selected) { EXPECT_EQ(std::get<1>(selected), 1); }
@@ -411,6 +435,8 @@ TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
 
 TEST_P(AwaitablesTest, WaitsForEachOtherAreTakenWhereverATaskIs) {
   Run<OfLatch, OfLatchArrival, OfBarrier, OfPhaser, OfAdvance, OfOnce, OfRateLimiter, OfDelayed>();
+TEST_P(AwaitablesTest, LocksAreTakenWhereverATaskIs) {
+  Run<OfPermits, OfRecursiveMutex, OfWriter, OfReader, OfTimedLock, OfTimedPermit, OfCondition>();
 }
 
 TEST_P(AwaitablesTest, BoundariesAreTakenWhereverATaskIs) {

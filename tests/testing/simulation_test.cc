@@ -31,13 +31,16 @@
 #include "weft/foreign.h"
 #include "weft/scope.h"
 #include "weft/sync/barrier.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/event.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
+#include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/time.h"
 
@@ -238,6 +241,14 @@ struct Wait {
 template <class T>
 void Use(T&&) {}
 
+// Another thread has locked it, and has left its guard to this one.
+using Held = std::optional<RecursiveMutexGuard>;
+Task<void> Lock(RecursiveMutex& mutex, Held& guard) {
+  AwaitAll scope;
+  scope.Fork([&]() -> Task<void> { guard.emplace(co_await mutex.Lock()); });
+  (co_await scope.Join()).IgnoreFailures();
+}
+
 const Wait kWaits[] = {
     {"Event::Wait", __LINE__, []() -> Task<void> { Event never; co_await never.Wait(); }},
     {"Latch::Wait", __LINE__, []() -> Task<void> { Latch latch(1); co_await latch.Wait(); }},
@@ -246,8 +257,16 @@ const Wait kWaits[] = {
     {"Phaser::AwaitAdvance", __LINE__, []() -> Task<void> { Phaser two(2); co_await two.ArriveAndAwaitAdvance(); }},
     {"Exchanger::Exchange", __LINE__, []() -> Task<void> { Exchanger<int> alone; co_await alone.Exchange(1); }},
     {"Once::Run", __LINE__, []() -> Task<void> { Once o; co_await o.Run([&] { return o.Run([] {}); }); }},
-    {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = co_await m.Lock(); Use(co_await m.Lock()); }},
+    {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = m.TryLock(); Use(co_await m.Lock()); }},
     {"Semaphore::Acquire", __LINE__, []() -> Task<void> { Semaphore none(0); Use(co_await none.Acquire()); }},
+    {"SharedMutex::Lock",
+     __LINE__, []() -> Task<void> { SharedMutex m; auto held = m.TryLockShared(); Use(co_await m.Lock()); }},
+    {"SharedMutex::LockShared",
+     __LINE__, []() -> Task<void> { SharedMutex m; auto held = m.TryLock(); Use(co_await m.LockShared()); }},
+    {"RecursiveMutex::Lock",
+     __LINE__, []() -> Task<void> { RecursiveMutex m; Held held; co_await Lock(m, held); Use(co_await m.Lock()); }},
+    {"ConditionVariable::Wait",
+     __LINE__, []() -> Task<void> { Mutex m; ConditionVariable c; auto g = co_await m.Lock(); co_await c.Wait(g); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
     {"StructuredTaskScope::Join",
      __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
@@ -486,6 +505,7 @@ TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
                    .TryRun([]() -> Task<void> {
                      Mutex mutex, outside;
                      Semaphore one(1), two(2), none(0);
+                     RecursiveMutex again;
                      const std::optional<MutexGuard> by_root = outside.TryLock();
                      AwaitAll scope;
                      Event held;
@@ -494,6 +514,8 @@ TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
                        Permit first = co_await one.Acquire();
                        Permit second = co_await two.Acquire();
                        Permit third = co_await two.Acquire();
+                       RecursiveMutexGuard outer = co_await again.Lock();
+                       RecursiveMutexGuard inner = co_await again.Lock();
                        held.Set();
                        co_await Never();
                      });
@@ -503,6 +525,8 @@ TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
                      scope.Fork([&]() -> Task<void> { Use(co_await one.Acquire()); }, {.name = "one"});
                      scope.Fork([&]() -> Task<void> { Use(co_await two.Acquire()); }, {.name = "two"});
                      scope.Fork([&]() -> Task<void> { Use(co_await none.Acquire()); }, {.name = "none"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await one.Acquire(4)); }, {.name = "many"});
+                     scope.Fork([&]() -> Task<void> { Use(co_await again.Lock()); }, {.name = "again"});
                      (co_await scope.Join()).IgnoreFailures();
                    }())
                    .ok());
@@ -512,6 +536,8 @@ TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {
            {"one", ", held by VirtualThread[#2]"},
            {"two", ", all 2 permits held, the last one by VirtualThread[#2]"},
            {"none", ", which has no permits"},
+           {"many", ", held by VirtualThread[#2]"},
+           {"again", ", held by VirtualThread[#2]"},
        }) {
     const size_t at = report.find(absl::StrCat(",", name, "]/"));
     ASSERT_NE(at, std::string::npos) << report;

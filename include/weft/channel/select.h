@@ -12,6 +12,7 @@
 //
 // The arguments are what these return, and are consumed:
 //   Channel: Send(), Receive()      Event: Wait()        Mutex: Lock()       Semaphore: Acquire()
+//   RecursiveMutex: Lock()          SharedMutex: Lock(), LockShared()
 //   Sleep()                         Future: Get(), TryGet()                  VirtualThread: Join()
 //   Broadcast: Receive()            Watch: Next()        Latch: Wait()
 // One thing may be there several times; a thread may send and receive in one channel, and never meets itself. For what

@@ -5,103 +5,60 @@
 //   co_await WriteBoth();
 //
 // Unlike an OS mutex, it parks the virtual thread, not its carrier. It may be held over a co_await, and unlocked on
-// another carrier than the one on which it was locked. It is not recursive: a thread that locks it twice waits for
-// itself.
+// another carrier than the one on which it was locked. It is not recursive (recursive_mutex.h is): a thread that locks
+// it twice waits for itself. In a debug build (without NDEBUG) that is a CHECK that names both places, if the guard of
+// the first one still lies where the lock was awaited. A guard that is moved may get to another thread, which unlocks
+// it; so may one that TryLock() has returned.
 //
-// Fair: granted in the order of Lock().
+// Members: Lock(), LockFor(), TryLock(), LockBlocking(), QueueLength().
+//
+// Fair: granted in the order of Lock(), to virtual threads and OS threads alike.
 // Lifetime: the mutex must outlive its guards and waits; otherwise it is a CHECK.
 // Memory ordering: what came before an unlock happens before what follows the next Lock().
 // Cancellation: Lock() is a checkpoint. A lock that was granted is delivered. A cancelled wait holds nothing.
 // Signal handlers must not call it; event.h says what to do instead.
-// Cost: a short lock of the OS's kind; nothing is allocated.
+// Cost: a short lock of the OS's kind; nothing is allocated, except a frame by LockFor().
 #ifndef WEFT_SYNC_MUTEX_H_
 #define WEFT_SYNC_MUTEX_H_
 
 #include "weft/internal/compiler.h"
 
-#include <coroutine>
 #include <cstdint>
 #include <optional>
 #include <source_location>
-#include <utility>
 
-#include "weft/internal/drain_nodes.h"
-#include "weft/internal/promise.h"
-#include "weft/internal/wait.h"
-#include "weft/internal/wait_node.h"
+#include "absl/time/time.h"
+#include "weft/cancellation.h"
+#include "weft/sync/lock_core.h"
 
 namespace weft {
 
-class Mutex;
-
-class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard {
- public:
-  MutexGuard(MutexGuard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
-  // Unlocks its mutex, and takes over the other guard's.
-  MutexGuard& operator=(MutexGuard&& other) noexcept {
-    Mutex* const taken = std::exchange(other.mutex_, nullptr);
-    Unlock();
-    mutex_ = taken;
-    return *this;
-  }
-  ~MutexGuard() { Unlock(); }
-
-  // Any thread may call it. Idempotent.
-  void Unlock() noexcept;
-
- private:
+class [[nodiscard("a dropped guard unlocks at once")]] MutexGuard : public internal::ExclusiveHold {
   friend class Mutex;
-  explicit MutexGuard(Mutex* mutex) noexcept : mutex_(mutex) {}
-  Mutex* mutex_;
+  friend class internal::LockAwaiter<MutexGuard>;
+  MutexGuard(internal::LockCore& mutex, int64_t) noexcept : ExclusiveHold(mutex) {}
 };
 
 class Mutex {
  public:
-  Mutex() = default;
-  Mutex(const Mutex&) = delete;
-  Mutex& operator=(const Mutex&) = delete;
-  ~Mutex();  // a CHECK if it is locked, or if a thread waits
+  Mutex() : lock_(internal::LockKind::kMutex, 1) {}
 
   // Waits until the mutex is free, and locks it. co_await it; yields a MutexGuard.
-  auto Lock() noexcept { return Awaiter(*this); }
+  auto Lock() noexcept { return internal::LockAwaiter<MutexGuard>(lock_, 1); }
+  // The same, for `timeout` at most. Yields a std::optional<MutexGuard>, empty if the time was up first; that is so at
+  // once if `timeout` is not positive.
+  auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
+    return MoveOnAfter(timeout, Lock(), where);
+  }
   // Returns a guard if the mutex is free, else nothing. Any thread may call it. Does not wait.
   std::optional<MutexGuard> TryLock() noexcept;
+  // Lock() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  MutexGuard LockBlocking() noexcept;
+  // How many threads wait. The number may have changed by the time it is read. O(n).
+  int64_t QueueLength() noexcept { return lock_.QueueLength(); }
 
  private:
-  friend class MutexGuard;
-  class [[nodiscard("co_await the lock")]] Awaiter : public internal::GivesWhenAwaited<MutexGuard> {
-   public:
-    using WeftAwaitable = void;
-    explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
-    bool await_ready() const noexcept { return internal::AtCheckpoint() && mutex_.Take(); }
-    template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame,
-                       std::source_location where = std::source_location::current()) noexcept {
-      return mutex_.Suspend({frame.promise(), where});
-    }
-    MutexGuard await_resume() const noexcept { return MutexGuard(&mutex_); }
-    internal::SelectPart ForSelect() const noexcept { return {&mutex_, &kSelect}; }
-
-   private:
-    Mutex& mutex_;
-  };
-
-  bool Take() noexcept;
-  bool TakeLocked() noexcept;
-  bool Suspend(internal::AwaitingFrame frame) noexcept;
-  void Unlock() noexcept;
-  void EndWantedIfNobodyWaits() noexcept;
-  static bool Withdraw(internal::ThreadBlock& thread) noexcept;
-  void WantLocked() noexcept;
-  void PressHolder() noexcept;
-  static const internal::WaitKind kWait;
-  static const internal::SelectableWait<internal::ThreadBlock> kSelect;
-
-  internal::Waiters waiters_;
-  // ---- Guarded by waiters_.lock.
-  bool held_ = false;
-  bool wanted_ = false;  // listed among the locks that threads wait for
-  internal::HeldLock holder_;
+  internal::LockCore lock_;
 };
 
 }  // namespace weft

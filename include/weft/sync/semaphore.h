@@ -2,109 +2,71 @@
 //
 //   weft::Semaphore connections(10'000);
 //   weft::Permit permit = co_await connections.Acquire();   // released by its destructor, on every path
+//   weft::Permit three = co_await connections.Acquire(3);   // all three, or none
 //
-// Members: Acquire(), TryAcquire(), available(). A Permit can be moved; Release() gives it back early.
+// Members: Acquire(), TryAcquireFor(), TryAcquire(), AcquireBlocking(), Drain(), available(), QueueLength(). A Permit
+// can be moved; Release() gives it back early. It may stand for several permits, which it gives back together.
 //
-// Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter.
+// Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter. So a request for many that is
+// first is granted when there are enough, and those behind it wait meanwhile, also if there are enough for them. One
+// for more than the semaphore has waits until it is cancelled.
 // Lifetime: the semaphore must outlive its permits and waits; otherwise it is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
-// Cancellation: Acquire() is a checkpoint. A permit that was granted is delivered. A cancelled wait holds none.
+// Cancellation: Acquire() is a checkpoint. Permits that were granted are delivered. A cancelled wait holds none.
 // Signal handlers must not call it; event.h says what to do instead.
-// Cost: a short lock; nothing is allocated.
+// Cost: a short lock; nothing is allocated, except a frame by TryAcquireFor().
 #ifndef WEFT_SYNC_SEMAPHORE_H_
 #define WEFT_SYNC_SEMAPHORE_H_
 
 #include "weft/internal/compiler.h"
 
-#include <coroutine>
 #include <cstdint>
 #include <optional>
 #include <source_location>
-#include <utility>
 
-#include "weft/internal/drain_nodes.h"
-#include "weft/internal/promise.h"
-#include "weft/internal/wait.h"
-#include "weft/internal/wait_node.h"
+#include "absl/time/time.h"
+#include "weft/cancellation.h"
+#include "weft/sync/lock_core.h"
 
 namespace weft {
 
-class Semaphore;
-
-class [[nodiscard("a dropped Permit is released at once")]] Permit {
+class [[nodiscard("a dropped Permit is released at once")]] Permit : public internal::CountedHold {
  public:
-  Permit(Permit&& other) noexcept
-      : semaphore_(std::exchange(other.semaphore_, nullptr)), receipt_(other.receipt_) {}
-  // Releases its permit, and takes over the other's.
-  Permit& operator=(Permit&& other) noexcept {
-    Semaphore* const taken = std::exchange(other.semaphore_, nullptr);
-    const internal::PermitReceipt receipt = other.receipt_;
-    Release();
-    semaphore_ = taken;
-    receipt_ = receipt;
-    return *this;
-  }
-  ~Permit() { Release(); }
-
-  // Any thread may call it. Idempotent.
-  void Release() noexcept;
+  // How many it stands for; 0 if it was released, or moved from.
+  int64_t permits() const noexcept { return lock_ == nullptr ? 0 : permits_; }
 
  private:
   friend class Semaphore;
-  explicit Permit(Semaphore* semaphore) noexcept;
-  Semaphore* semaphore_;
-  internal::PermitReceipt receipt_;
+  friend class internal::LockAwaiter<Permit>;
+  Permit(internal::LockCore& semaphore, int64_t permits) noexcept : CountedHold(semaphore, permits) {}
 };
 
 class Semaphore {
  public:
   // `permits` >= 0.
-  explicit Semaphore(int64_t permits);
-  Semaphore(const Semaphore&) = delete;
-  Semaphore& operator=(const Semaphore&) = delete;
-  ~Semaphore();  // a CHECK if a thread waits, or if a permit is held
+  explicit Semaphore(int64_t permits) : lock_(internal::LockKind::kSemaphore, permits) {}
 
-  // Waits until a permit is free, and takes it. co_await it; yields a Permit.
-  auto Acquire() noexcept { return Awaiter(*this); }
-  // Returns a permit if one is free and no thread waits, else nothing. Any thread may call it. Does not wait.
-  std::optional<Permit> TryAcquire() noexcept;
-  // How many permits are free. The number may have changed by the time it is read.
+  // Waits until `permits` are free, and takes them together. `permits` >= 0. co_await it; yields a Permit.
+  auto Acquire(int64_t permits = 1) noexcept { return internal::LockAwaiter<Permit>(lock_, permits); }
+  // The same, for `timeout` at most. Yields a std::optional<Permit>, empty if the time was up first; that is so at once
+  // if `timeout` is not positive.
+  auto TryAcquireFor(absl::Duration timeout, int64_t permits = 1,
+                     std::source_location where = std::source_location::current()) {
+    return MoveOnAfter(timeout, Acquire(permits), where);
+  }
+  // Returns a Permit if so many are free and no thread waits, else nothing. Any thread may call it. Does not wait.
+  std::optional<Permit> TryAcquire(int64_t permits = 1) noexcept;
+  // Acquire() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  Permit AcquireBlocking(int64_t permits = 1) noexcept;
+  // Takes all permits that are free; none if a thread waits for some. Any thread may call it. Does not wait.
+  Permit Drain() noexcept;
+  // How many permits are free, and how many threads wait, which is O(n). The numbers may have changed by the time they
+  // are read.
   int64_t available() noexcept;
+  int64_t QueueLength() noexcept { return lock_.QueueLength(); }
 
  private:
-  friend class Permit;
-  class [[nodiscard("co_await the permit")]] Awaiter : public internal::GivesWhenAwaited<Permit> {
-   public:
-    using WeftAwaitable = void;
-    explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
-    bool await_ready() const noexcept {
-      return internal::AtCheckpoint() && semaphore_.Take(internal::CurrentThreadId());
-    }
-    template <internal::WeftPromise Promise>
-    bool await_suspend(std::coroutine_handle<Promise> frame,
-                       std::source_location where = std::source_location::current()) noexcept {
-      return semaphore_.Suspend({frame.promise(), where});
-    }
-    Permit await_resume() const noexcept { return Permit(&semaphore_); }
-    internal::SelectPart ForSelect() const noexcept { return {&semaphore_, &kSelect}; }
-
-   private:
-    Semaphore& semaphore_;
-  };
-
-  bool Take(uint64_t thread) noexcept;
-  bool TakeLocked(uint64_t thread) noexcept;
-  bool Suspend(internal::AwaitingFrame frame) noexcept;
-  void Release() noexcept;
-  static bool Withdraw(internal::ThreadBlock& thread) noexcept;
-  static const internal::WaitKind kWait;
-  static const internal::SelectableWait<internal::ThreadBlock> kSelect;
-
-  internal::Waiters waiters_;
-  const int64_t permits_;
-  // ---- Guarded by waiters_.lock.
-  int64_t available_;    // zero while anyone waits
-  uint64_t last_taker_;  // the thread that got a permit last; 0: none has
+  internal::LockCore lock_;
 };
 
 }  // namespace weft

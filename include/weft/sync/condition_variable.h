@@ -1,0 +1,154 @@
+// ConditionVariable: a holder of a lock waits, without the lock, until another holder has changed something.
+//
+//   weft::Mutex mutex;
+//   weft::ConditionVariable changed;
+//   std::deque<Order> orders;                                                       // guarded by mutex
+//
+//   weft::MutexGuard guard = co_await mutex.Lock();
+//   co_await changed.Wait(guard, [&] { return !orders.empty(); });                  // guard holds the mutex again
+//   ...
+//   orders.push_back(order);
+//   changed.NotifyOne();                                                            // best while the mutex is held
+//
+// For values that pass from one thread to another use a Channel, for something that happens once an Event: these need
+// no lock.
+//
+// Members: Wait(), WaitFor(), WaitBlocking(), NotifyOne(), NotifyAll(), QueueLength(). The guard is that of a Mutex, a
+// RecursiveMutex, all of whose holds are given back and restored, or the writer's of a SharedMutex. All who wait at a
+// time must have the same lock, otherwise it is a CHECK.
+//
+// The lock is held again whenever a wait has ended: also when the thread is cancelled, whose destructors then run with
+// the lock. A wait that was notified is not cancelled any more. So a signal is never lost: it goes to a thread that
+// gets the lock and goes on. A wait that ended was notified; there are no other wake-ups. But others may have had the
+// lock in between, so look again, or pass the predicate.
+//
+// Fair: NotifyOne() takes the first that waits, and puts it at the end of the lock's queue, where it is not woken
+// before it has the lock.
+// Lifetime: it must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits that was
+// not notified.
+// Memory ordering: that of the lock.
+// Cancellation: Wait() is a checkpoint, on entry too. A cancelled wait ends when it has the lock, for which it waits
+// like others.
+// Signal handlers must not call it; event.h says what to do instead.
+// Cost: a wait is a short lock of the condition and of the lock, twice; nothing is allocated, except a frame by the
+// forms with a predicate or a timeout. NotifyAll() is O(waiters).
+#ifndef WEFT_SYNC_CONDITION_VARIABLE_H_
+#define WEFT_SYNC_CONDITION_VARIABLE_H_
+
+#include "weft/internal/compiler.h"
+
+#include <concepts>
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "weft/cancellation.h"
+#include "weft/internal/promise.h"
+#include "weft/internal/wait.h"
+#include "weft/sync/condition_state.h"
+#include "weft/sync/lock_core.h"
+#include "weft/task.h"
+
+namespace weft {
+
+namespace internal {
+
+using ConditionWait = ConditionWaitOf<ThreadBlock>;
+class ConditionAwaiter;
+
+class ConditionCore : public ConditionState<ThreadBlock> {
+ public:
+  ConditionCore() = default;
+  ConditionCore(const ConditionCore&) = delete;
+  ConditionCore& operator=(const ConditionCore&) = delete;
+  ~ConditionCore();  // a CHECK if a thread waits
+
+  static LockCore* LockOf(const ExclusiveHold& guard) noexcept { return guard.lock_; }
+  static void Suspend(ConditionWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
+  void Block(LockCore* held) noexcept;
+  void Notify(int64_t count) noexcept;
+  int64_t QueueLength() noexcept;
+};
+
+}  // namespace internal
+
+class ConditionVariable {
+ public:
+  ConditionVariable() = default;
+
+  // Gives the guard's lock back, waits until it is notified, and has the lock again. A CHECK if the guard holds
+  // nothing. The guard must stay where it is meanwhile. co_await it.
+  internal::ConditionAwaiter Wait(internal::ExclusiveHold& guard) noexcept;
+  // Waits until `predicate()` is true, which it calls with the lock held. Does not wait if it is true at once.
+  template <std::predicate Predicate>
+  Task<void> Wait(internal::ExclusiveHold& guard, Predicate predicate);
+  // The same, for `timeout` at most, counted from the call's start: the lock may come later. They yield false if the
+  // time was up first; with a predicate, what it says last.
+  auto WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
+               std::source_location where = std::source_location::current());
+  template <std::predicate Predicate>
+  Task<bool> WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate);
+  // Wait() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  void WaitBlocking(internal::ExclusiveHold& guard) noexcept { core_.Block(internal::ConditionCore::LockOf(guard)); }
+
+  // The first of those who wait, or all, go on as soon as they get the lock. Any thread may call them, with or without
+  // the lock. They do not wait.
+  void NotifyOne() noexcept { core_.Notify(1); }
+  void NotifyAll() noexcept { core_.Notify(INT64_MAX); }
+  // How many wait that were not notified. The number may have changed by the time it is read. O(n).
+  int64_t QueueLength() noexcept { return core_.QueueLength(); }
+
+ private:
+  internal::ConditionCore core_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace internal {
+
+class [[nodiscard("co_await the wait")]] ConditionAwaiter {
+ public:
+  using WeftAwaitable = void;
+  ConditionAwaiter(ConditionCore& condition, LockCore* held) noexcept : wait_(condition, held) {}
+  bool await_ready() const noexcept {
+    AtCheckpoint();
+    return false;
+  }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
+    ConditionCore::Suspend(wait_, {frame.promise(), where});
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  ConditionWait wait_;
+};
+
+}  // namespace internal
+
+inline internal::ConditionAwaiter ConditionVariable::Wait(internal::ExclusiveHold& guard) noexcept {
+  return {core_, internal::ConditionCore::LockOf(guard)};
+}
+
+template <std::predicate Predicate>
+Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate predicate) {
+  while (!predicate()) co_await Wait(guard);
+}
+
+inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
+                                       std::source_location where) {
+  return MoveOnAfter(timeout, Wait(guard), where);
+}
+
+template <std::predicate Predicate>
+Task<bool> ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate) {
+  if (co_await MoveOnAfter(timeout, Wait(guard, [&predicate] { return predicate(); }))) co_return true;
+  co_return predicate();
+}
+
+}  // namespace weft
+
+#endif  // WEFT_SYNC_CONDITION_VARIABLE_H_

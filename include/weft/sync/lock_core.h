@@ -1,0 +1,120 @@
+// What all locks are made of: a LockState of virtual threads, the awaiter of whoever wants permits, and the guard of
+// whoever has them all.
+#ifndef WEFT_SYNC_LOCK_CORE_H_
+#define WEFT_SYNC_LOCK_CORE_H_
+
+#include "weft/internal/compiler.h"
+
+#include <coroutine>
+#include <cstdint>
+#include <source_location>
+#include <utility>
+
+#include "weft/internal/promise.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/wait.h"
+#include "weft/internal/wait_node.h"
+#include "weft/sync/lock_state.h"
+
+namespace weft::internal {
+
+using LockWait = LockWaitOf<ThreadBlock>;
+
+// A debug build of a user's source notes where locks were locked, and finds a thread that waits for itself.
+#ifdef NDEBUG
+inline constexpr bool kNotesSites = false;
+#else
+inline constexpr bool kNotesSites = true;
+#endif
+
+class LockCore : public LockState<ThreadBlock> {
+ public:
+  LockCore(LockKind kind, int64_t permits);
+  LockCore(const LockCore&) = delete;
+  LockCore& operator=(const LockCore&) = delete;
+  ~LockCore();  // a CHECK if it is held, or if a thread waits
+
+  // Of the current thread, or an OS thread.
+  bool Take(int64_t permits) noexcept;
+  static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
+  void Block(int64_t permits) noexcept;  // an OS thread; on a carrier a CHECK
+  void Give(int64_t permits) noexcept;
+  int64_t QueueLength() noexcept;
+  // Of an exclusive guard: it was got here; it may get to another thread from here on.
+  void NoteSite(std::source_location where) noexcept;
+  static const SelectableWait<ThreadBlock> kSelect;
+};
+
+template <class Guard>
+class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public GivesWhenAwaited<Guard> {
+ public:
+  using WeftAwaitable = void;
+  LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{&lock, permits} {}
+  bool await_ready() const noexcept { return AtCheckpoint() && core().Take(wait_.permits); }
+  template <WeftPromise Promise>
+  void await_suspend(std::coroutine_handle<Promise> frame,
+                     std::source_location where = std::source_location::current()) noexcept {
+    LockCore::Suspend(wait_, {frame.promise(), where});
+  }
+  Guard await_resume(std::source_location where = std::source_location::current()) const noexcept {
+    if constexpr (kNotesSites) core().NoteSite(where);
+    return Guard(core(), wait_.permits);
+  }
+  SelectPart ForSelect() noexcept { return {&wait_, &LockCore::kSelect}; }
+
+ private:
+  LockCore& core() const noexcept { return static_cast<LockCore&>(*wait_.lock); }
+  LockWait wait_;
+};
+
+// A guard of what one thread has at a time, without its name.
+class ExclusiveHold {
+ public:
+  ExclusiveHold(ExclusiveHold&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {
+    if (kNotesSites && lock_ != nullptr) lock_->NoteSite({});
+  }
+  // Takes over the other guard's lock, and unlocks its own.
+  ExclusiveHold& operator=(ExclusiveHold&& other) noexcept {
+    ExclusiveHold taken(std::move(other));
+    std::swap(lock_, taken.lock_);
+    return *this;
+  }
+  ~ExclusiveHold() { Unlock(); }
+
+  // Any thread may call it. Idempotent.
+  void Unlock() noexcept;
+
+ protected:
+  explicit ExclusiveHold(LockCore& lock) noexcept : lock_(&lock) {}
+  friend class ConditionCore;
+  LockCore* lock_;
+};
+
+// Some permits of several.
+class CountedHold {
+ public:
+  CountedHold(CountedHold&& other) noexcept
+      : lock_(std::exchange(other.lock_, nullptr)), permits_(other.permits_), receipt_(other.receipt_) {}
+  // Takes over the other's permits, and releases its own.
+  CountedHold& operator=(CountedHold&& other) noexcept {
+    CountedHold taken(std::move(other));
+    std::swap(lock_, taken.lock_);
+    std::swap(permits_, taken.permits_);
+    std::swap(receipt_, taken.receipt_);
+    return *this;
+  }
+  ~CountedHold() { Release(); }
+
+  // Any thread may call it. Idempotent.
+  void Release() noexcept;
+
+ protected:
+  CountedHold(LockCore& lock, int64_t permits) noexcept;
+  LockCore* lock_;
+  int64_t permits_;
+  PermitReceipt receipt_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_SYNC_LOCK_CORE_H_

@@ -1,0 +1,191 @@
+#include "weft/sync/lock_core.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <source_location>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/list.h"
+#include "lib/cancel/drain.h"
+#include "lib/cancel/press.h"
+#include "lib/sync/lock_state.h"
+#include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
+#include "lib/thread/selectable_wait.h"
+#include "weft/channel/wait_case.h"
+#include "weft/internal/check.h"
+#include "weft/internal/thread_block.h"
+#include "weft/internal/thread_key.h"
+#include "weft/internal/wait.h"
+#include "weft/internal/wait_kind.h"
+
+namespace weft::internal {
+namespace {
+
+using Steps = LockSteps<ThreadBlock>;
+using SelectNode = WaitCase<ThreadBlock>;
+
+// ---- What is said of a lock. The columns are those of LockKind.
+
+constexpr const char* kNames[] = {"Mutex", "RecursiveMutex", "SharedMutex", "Semaphore"};
+
+const char* NameOf(const LockState<ThreadBlock>& lock) noexcept { return kNames[static_cast<size_t>(lock.kind)]; }
+
+// Who holds it, while no thread runs.
+std::string Whose(const ThreadBlock& thread) {
+  const auto& wait = *static_cast<const LockWait*>(thread.waiting_on);
+  const LockState<ThreadBlock>& lock = *wait.lock;
+  const std::string last = ThreadLabel(lock.holder.holder().id);
+  const int64_t held = lock.permits - lock.available;
+  if (lock.kind == LockKind::kSharedMutex && lock.available > 0) {
+    return held == 0 ? std::string() : absl::StrCat(", held by ", held, " readers, the last one ", last);
+  }
+  if (lock.permits == 0) return ", which has no permits";
+  if (lock.kind != LockKind::kSemaphore || (lock.permits == 1 && held == 1)) return absl::StrCat(", held by ", last);
+  if (wait.permits > lock.permits) return absl::StrCat(", which has ", lock.permits, " permits, for ", wait.permits);
+  if (held == 0) return absl::StrCat(", ", lock.available, " permits free");
+  return absl::StrCat(", ", held == lock.permits ? "all " : absl::StrCat(held, " of "), lock.permits,
+                      " permits held, the last one by ", last);
+}
+
+constexpr WaitKind KindOf(ParkReason reason) noexcept {
+  return {reason, /*timed=*/false, &Steps::Withdraw, /*cancel_wins=*/false, /*for_children=*/false, &Whose};
+}
+constinit const WaitKind kWaits[] = {KindOf(ParkReason::kMutex), KindOf(ParkReason::kRecursiveMutex),
+                                     KindOf(ParkReason::kSharedMutex), KindOf(ParkReason::kSemaphore)};
+constinit const WaitKind kReads = KindOf(ParkReason::kSharedMutexRead);
+
+const WaitKind& KindOf(const LockWait& wait) noexcept {
+  const bool reads = wait.lock->kind == LockKind::kSharedMutex && wait.permits != wait.lock->permits;
+  return reads ? kReads : kWaits[static_cast<size_t>(wait.lock->kind)];
+}
+
+// If the holder drains, it is made to give the lock back now: it could not go on before its children have ended, and
+// the caller may be one of them.
+void Press(const LockHolder& holder) noexcept {
+  if (holder.thread.address != nullptr) PressHolder(holder.thread, holder.scopes_opened);
+}
+
+void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const ThreadBlock& self,
+                    const std::source_location& where) {
+  WEFT_CHECK(holder.since.line() == 0 || holder.thread != self.key())
+      << ParkReasonName(KindOf(wait).reason) << "() at " << where.file_name() << ":" << where.line() << " by "
+      << DescribeThread(self) << ", which has locked the same " << NameOf(*wait.lock) << " at "
+      << holder.since.file_name() << ":" << holder.since.line() << " and holds it still: it would wait for itself";
+}
+
+LockWait& WaitIn(void* waited_for) noexcept { return *static_cast<LockWait*>(waited_for); }
+
+}  // namespace
+
+void ListWanted(HeldLock& held) noexcept { TheWantedLocks().Add(held); }
+void UnlistWanted(HeldLock& held) noexcept { TheWantedLocks().Remove(held); }
+
+[[gnu::noinline]] ThreadKey OsThreadKey() noexcept {
+  static thread_local char here;
+  return {&here, 0};
+}
+
+constinit const SelectableWait<ThreadBlock> LockCore::kSelect = {
+    .lock = [](void* waited_for) noexcept { return &WaitIn(waited_for).lock->waiters.lock; },
+    .take = [](void* waited_for) noexcept {
+      const LockWait& wait = WaitIn(waited_for);
+      return SelectTaken{.taken = Steps::TakeLocked(*wait.lock, wait.permits, CurrentThread())};
+    },
+    .finish = nullptr,
+    .add = [](void* waited_for, SelectNode& node) noexcept { Steps::AddLocked(*WaitIn(waited_for).lock, node); },
+    // The lock may have another holder by now; then that is pressed.
+    .after_add =
+        [](void* waited_for, SelectNode&) noexcept {
+          LockState<ThreadBlock>& lock = *WaitIn(waited_for).lock;
+          LockHolder holder;
+          {
+            std::lock_guard guard(lock.waiters.lock);
+            holder = Steps::HolderOf(lock);
+          }
+          Press(holder);
+        },
+    .take_back = [](void* waited_for, SelectNode& node) noexcept { Steps::TakeBack(*WaitIn(waited_for).lock, node); },
+};
+
+LockCore::LockCore(LockKind which, int64_t count) : LockState(which, count) {
+  WEFT_CHECK(count >= 0) << "a Semaphore of " << count << " permits; it needs 0 or more";
+}
+
+LockCore::~LockCore() {
+  std::lock_guard guard(waiters.lock);
+  if (waiters.nodes.empty() && available == permits) [[likely]]
+    return;
+  const std::string begin = absl::StrCat("a ", NameOf(*this), " is destroyed by ", DescribeCaller(), " while ");
+  const int64_t held = permits - available;
+  const std::string last = ThreadLabel(holder.holder().id);
+  WEFT_CHECK(kind == LockKind::kSemaphore || held < permits) << begin << "it is locked by " << last;
+  WEFT_CHECK(kind == LockKind::kSemaphore || held == 0)
+      << begin << held << " threads hold it to read; the last one is " << last;
+  WaitNode* const first = waiters.nodes.front();
+  WEFT_CHECK(first == nullptr) << begin
+                               << (first->wait_state == WaitNode::State::kOsThread
+                                       ? "an OS thread"
+                                       : DescribeThread(WaitQueue<ThreadBlock>::ThreadOf(*first)))
+                               << " waits for it";
+  WEFT_CHECK(held == 0) << begin << held << " of its " << permits
+                        << " permits are held; the last one was acquired by " << last;
+}
+
+[[gnu::flatten]] bool LockCore::Take(int64_t count) noexcept { return Steps::Take(*this, count, CurrentThread()); }
+
+// If it is there at once, we are here because it was not a moment ago, or because this thread has used up its turn.
+void LockCore::Suspend(LockWait& wait, AwaitingFrame frame) noexcept {
+  WEFT_CHECK(wait.permits >= 0) << "Semaphore::Acquire(" << wait.permits << "); it needs 0 or more";
+  if (!EnterWait(frame, KindOf(wait), &wait)) return;
+  ThreadBlock& self = *CurrentThread();
+  LockHolder holder;
+  if (Steps::TakeOrAdd(wait, self, holder)) return YieldInstead();
+  CheckIsNoOther(wait, holder, self, frame.where);
+  Press(holder);
+}
+
+void LockCore::Block(int64_t count) noexcept {
+  LockWait wait = {this, count};
+  WEFT_CHECK(CurrentCarrier() == nullptr)
+      << ParkReasonName(KindOf(wait).reason) << "Blocking() by " << DescribeCaller()
+      << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
+  WEFT_CHECK(count >= 0) << "Semaphore::AcquireBlocking(" << count << "); it needs 0 or more";
+  OsLockNode<ThreadBlock> self(wait);
+  LockHolder holder;
+  if (Steps::TakeOrAdd(wait, self, holder)) return;
+  Press(holder);
+  self.Await();
+}
+
+[[gnu::flatten]] void LockCore::Give(int64_t count) noexcept { Steps::Give(*this, count); }
+
+int64_t LockCore::QueueLength() noexcept { return QueueLengthOf(waiters); }
+
+// Under the lock: a guard that is moved onto another thread may be moved there at the same time.
+void LockCore::NoteSite(std::source_location where) noexcept {
+  std::lock_guard guard(waiters.lock);
+  if (holder.holder().address != nullptr) since = where;
+}
+
+void ExclusiveHold::Unlock() noexcept {
+  if (lock_ == nullptr) return;
+  LockCore& lock = *std::exchange(lock_, nullptr);
+  if (lock.kind == LockKind::kRecursiveMutex) return Steps::GiveHold(lock);
+  lock.Give(lock.permits);
+}
+
+// A lock does not know the holder of each permit. So the thread that gets one counts it itself. (drain.h)
+CountedHold::CountedHold(LockCore& lock, int64_t permits) noexcept
+    : lock_(&lock), permits_(permits), receipt_(CountPermit()) {}
+
+void CountedHold::Release() noexcept {
+  if (lock_ == nullptr) return;
+  UncountPermit(receipt_);
+  std::exchange(lock_, nullptr)->Give(permits_);
+}
+
+}  // namespace weft::internal

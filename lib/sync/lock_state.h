@@ -1,0 +1,327 @@
+// Who gets a lock, and who waits?
+//
+// A lock has so many permits: a mutex one, a semaphore as many as its user says, a reader-writer lock so many that its
+// readers never take the last one, and a writer takes all. Those who wait stand in one queue. Under its lock:
+//
+//   I1. The first that still waits wants more than what is available.
+//   I2. Permits are taken at once only if nobody is in the queue. So a large request that is first is not overtaken.
+// A wait for several things that is over may still be in the queue; Grant() drops it when its turn comes.
+//
+//   operation     what it finds                        what it does
+//   take          nobody waits, enough is available    takes
+//                 a RecursiveMutex, held by the caller takes one hold more
+//                 none of these                        waits; the lock is wanted (lib/cancel/drain.h)
+//   give          nobody waits                          adds to what is available
+//                 somebody waits                        the same, then Grant()
+//   withdraw,     the thread is in the queue            takes it out, then Grant(): perhaps only this thread was in the
+//   take back                                           way of the next one
+//   requeue       (of a condition)                      adds to the queue, then Grant()
+//   Grant                                               as long as there is enough for the first, grants it
+//
+// An OS thread that waits has a node of its own in the same queue, and sleeps on a word of it.
+//
+// Owned: one thread has all permits of a lock that is no semaphore. Then `holder` names it by its address too, so that
+// it can be pressed. Of readers and permits only the last one is known, by its id, for reports: they are counted by the
+// threads that have them (CountPermit).
+//
+// Granted under the lock, woken without it. But a thread that withdraws may stand under the records lock of the thread
+// whose wait that was, and under those of scopes above: waking takes only locks under which nothing else is taken.
+//
+// Memory ordering: the queue's lock orders one holder's section before the next one's, Wake() or [locks/1] what a
+// waiter is given.
+//
+// Rejected: a word that is taken without the lock (it would save two of four locked instructions of a free mutex; the
+// holder's name, which dumps and the drain need, would then be written apart from it, and be wrong for a moment);
+// waking the next one and letting it try again, as Go and parking_lot do outside of starvation (faster by a switch if
+// the holder locks again at once; but then Lock() has no order, and a permit that was granted can be lost to a thread
+// that is cancelled); a queue for readers and one for writers (then one side waits for as long as the other comes).
+#ifndef WEFT_LIB_SYNC_LOCK_STATE_H_
+#define WEFT_LIB_SYNC_LOCK_STATE_H_
+
+#include <cstdint>
+#include <mutex>
+#include <source_location>
+#include <type_traits>
+
+#include "lib/base/list.h"
+#include "lib/os/futex.h"
+#include "lib/thread/wait_node.h"
+#include "weft/channel/wait_case.h"
+#include "weft/internal/atomic.h"
+#include "weft/internal/drain_nodes.h"
+#include "weft/internal/thread_key.h"
+#include "weft/internal/wait_node.h"
+#include "weft/sync/condition_state.h"
+#include "weft/sync/lock_state.h"
+
+namespace weft::internal {
+
+// The lists of the locks that threads wait for. (lock_core.cc; a program of the model checker has its own.)
+void ListWanted(HeldLock& held) noexcept;
+void UnlistWanted(HeldLock& held) noexcept;
+// Names the OS thread that calls, like a thread's key. (lock_core.cc)
+ThreadKey OsThreadKey() noexcept;
+
+// An OS thread that waits.
+template <class Thread>
+struct OsLockNode : WaitNode {
+  explicit OsLockNode(LockWaitOf<Thread>& of) noexcept
+      : WaitNode(State::kOsThread), wait(of), key(OsThreadKey()) {}
+
+  // Until it is woken.
+  void Await() noexcept {
+    // [locks/2] acquire: pairs with [locks/1].
+    while (woken.load(WEFT_ORDER("locks/2", std::memory_order_acquire)) == 0) FutexWait(woken, 0);
+  }
+  // The node must not be touched afterwards.
+  void WakeUp() noexcept {
+    Atomic<uint32_t>& word = woken;
+    // [locks/1] release: pairs with [locks/2]. The OS thread sees what the last holder did, and its node is its own.
+    word.store(1, WEFT_ORDER("locks/1", std::memory_order_release));
+    FutexWake(word, 1);
+  }
+
+  LockWaitOf<Thread>& wait;
+  const ThreadKey key;
+  Atomic<uint32_t> woken{0};  // a futex
+};
+
+// What is known of a holder.
+struct LockHolder {
+  ThreadKey thread;  // without an address: not the only one, or nobody
+  uint32_t scopes_opened = 0;
+  std::source_location since = {};
+};
+
+// How many wait in such a queue. Takes its lock.
+template <class Thread>
+int64_t QueueLengthOf(WaitQueue<Thread>& waiters) noexcept {
+  std::lock_guard guard(waiters.lock);
+  int64_t length = 0;
+  for (WaitNode* node = waiters.nodes.front(); node != nullptr; node = waiters.nodes.Next(node)) {
+    const bool is_case = node->wait_state == WaitNode::State::kCase;
+    length += !is_case || static_cast<WaitCase<Thread>*>(node)->wait.claimed_by() == WaitForSeveral<Thread>::kOpen;
+  }
+  return length;
+}
+
+template <class Thread>
+struct LockSteps {
+  using State = LockState<Thread>;
+  using Wait = LockWaitOf<Thread>;
+
+  // ---- Any thread; these take the lock. `self` is null for an OS thread.
+
+  static bool Take(State& lock, int64_t permits, Thread* self) noexcept {
+    std::lock_guard guard(lock.waiters.lock);
+    return TakeLocked(lock, permits, self);
+  }
+  // The same. False: `node` waits, and `wait` may be anyone's from here on; `holder` has the lock. `Node` is a Thread
+  // or an OsLockNode.
+  template <class Node>
+  static bool TakeOrAdd(Wait& wait, Node& node, LockHolder& holder) noexcept {
+    State& lock = *wait.lock;
+    std::lock_guard guard(lock.waiters.lock);
+    if (TakeLocked(lock, wait.permits, ThreadIn(node))) return true;
+    if constexpr (std::is_same_v<Node, Thread>) node.wait_state = WaitNode::State::kThread;
+    AddLocked(lock, node);
+    holder = HolderOf(lock);
+    return false;
+  }
+  // What is available, unless somebody waits for it. Returns how many that were.
+  static int64_t TakeAll(State& lock, Thread* self) noexcept {
+    std::lock_guard guard(lock.waiters.lock);
+    const int64_t taken = lock.waiters.nodes.empty() ? lock.available : 0;
+    if (taken > 0) TakeLocked(lock, taken, self);
+    return taken;
+  }
+  static void Give(State& lock, int64_t permits) noexcept {
+    WaitNodes granted;
+    {
+      std::lock_guard guard(lock.waiters.lock);
+      if (GiveLocked(lock, permits)) [[likely]]
+        return;
+      Grant(lock, granted);
+    }
+    WakeAll(granted);
+  }
+  // The last guard of a RecursiveMutex gives it back.
+  static void GiveHold(State& lock) noexcept {
+    WaitNodes granted;
+    {
+      std::lock_guard guard(lock.waiters.lock);
+      if (--lock.holds > 0 || GiveLocked(lock, lock.permits)) return;
+      Grant(lock, granted);
+    }
+    WakeAll(granted);
+  }
+  // A writer becomes a reader, before any other writer.
+  static void Downgrade(State& lock, Thread* self) noexcept {
+    WaitNodes granted;
+    {
+      std::lock_guard guard(lock.waiters.lock);
+      lock.available = lock.permits - 1;
+      lock.since = {};
+      lock.holder.SetHolder({nullptr, IdOf(self)}, 0);
+      Grant(lock, granted);
+    }
+    WakeAll(granted);
+  }
+
+  // WaitKind::withdraw of a wait whose `waiting_on` is the Wait.
+  static bool Withdraw(Thread& thread) noexcept {
+    State& lock = *static_cast<Wait*>(thread.waiting_on)->lock;
+    WaitNodes granted;
+    {
+      std::lock_guard guard(lock.waiters.lock);
+      if (!lock.waiters.WithdrawLocked(thread)) return false;
+      Grant(lock, granted);
+    }
+    WakeAll(granted);
+    return true;
+  }
+  // Of a Select(), when its wait is over.
+  static void TakeBack(State& lock, WaitCase<Thread>& node) noexcept {
+    WaitNodes granted;
+    {
+      std::lock_guard guard(lock.waiters.lock);
+      if (!node.linked()) return;
+      WaitNodes::Remove(&node);
+      Grant(lock, granted);
+    }
+    WakeAll(granted);
+  }
+
+  // ---- For a condition, under its lock; these take this one.
+
+  // Gives back the whole lock, however often it is held, and keeps how.
+  static void GiveToWait(HeldBefore<Thread>& wait, WaitNodes& granted) noexcept {
+    State& lock = *wait.lock;
+    std::lock_guard guard(lock.waiters.lock);
+    wait.holds = lock.holds;
+    wait.scopes_opened = lock.holder.scopes_opened();
+    if (!GiveLocked(lock, lock.permits)) Grant(lock, granted);
+  }
+  // `node` waits for the lock from here on, or has got it, and is then in `granted`. True: the latter, of a thread.
+  static bool Requeue(State& lock, WaitNode& node, WaitNodes& granted, LockHolder& holder) noexcept {
+    std::lock_guard guard(lock.waiters.lock);
+    AddLocked(lock, node);
+    holder = HolderOf(lock);
+    Grant(lock, granted);
+    return node.wait_state == WaitNode::State::kGrantedThread;
+  }
+
+  // ---- Under the lock.
+
+  static bool TakeLocked(State& lock, int64_t permits, Thread* self) noexcept {
+    // As unsigned numbers, so that a negative one is too large.
+    if (static_cast<uint64_t>(permits) > static_cast<uint64_t>(lock.available) || !lock.waiters.nodes.empty()) {
+      return TakeAgainLocked(lock, self);
+    }
+    lock.available -= permits;
+    NoteHolder(lock, permits, self, nullptr);
+    return true;
+  }
+  static void AddLocked(State& lock, WaitNode& node) noexcept {
+    lock.waiters.nodes.PushBack(&node);
+    if (lock.kind != LockKind::kSemaphore && !lock.wanted) {
+      lock.wanted = true;
+      ListWanted(lock.holder);
+    }
+  }
+  static LockHolder HolderOf(const State& lock) noexcept {
+    return {lock.holder.holder(), lock.holder.scopes_opened(), lock.since};
+  }
+  static bool IsHeldBy(const State& lock, const Thread* self) noexcept {
+    return lock.available == 0 && lock.holder.holder() == KeyOf(self);
+  }
+
+  // ---- Without the lock.
+
+  static void WakeAll(WaitNodes& granted) noexcept {
+    while (WaitNode* const node = granted.PopFront()) {
+      if (node->wait_state == WaitNode::State::kOsThread) {
+        static_cast<OsLockNode<Thread>*>(node)->WakeUp();
+      } else {
+        Wake(WaitQueue<Thread>::ThreadOf(*node));
+      }
+    }
+  }
+
+  static Wait& WaitOf(WaitNode& node) noexcept {
+    switch (node.wait_state) {
+      case WaitNode::State::kCase:
+        return *static_cast<Wait*>(static_cast<WaitCase<Thread>&>(node).slot);
+      case WaitNode::State::kOsThread:
+        return static_cast<OsLockNode<Thread>&>(node).wait;
+      case WaitNode::State::kThread:
+      case WaitNode::State::kGrantedThread:
+        break;
+    }
+    return *static_cast<Wait*>(static_cast<Thread&>(node).waiting_on);
+  }
+
+ private:
+  static Thread* ThreadIn(Thread& node) noexcept { return &node; }
+  static Thread* ThreadIn(OsLockNode<Thread>&) noexcept { return nullptr; }
+  static uint64_t IdOf(const Thread* self) noexcept { return self == nullptr ? 0 : self->id; }
+  static ThreadKey KeyOf(const Thread* self) noexcept { return self == nullptr ? OsThreadKey() : self->key(); }
+
+  static bool TakeAgainLocked(State& lock, Thread* self) noexcept {
+    if (lock.kind != LockKind::kRecursiveMutex || !IsHeldBy(lock, self)) return false;
+    ++lock.holds;
+    return true;
+  }
+
+  // True: nobody waits.
+  static bool GiveLocked(State& lock, int64_t permits) noexcept {
+    lock.available += permits;
+    lock.since = {};
+    return lock.waiters.nodes.empty() && !lock.wanted;
+  }
+
+  static void Grant(State& lock, WaitNodes& granted) noexcept {
+    while (WaitNode* const node = lock.waiters.nodes.front()) {
+      Wait& wait = WaitOf(*node);
+      const int64_t permits = wait.permits == Wait::kAgain ? lock.permits : wait.permits;
+      if (permits > lock.available) break;
+      lock.waiters.nodes.PopFront();
+      const bool is_os_thread = node->wait_state == WaitNode::State::kOsThread;
+      if (!is_os_thread && !WaitQueue<Thread>::Claim(*node)) continue;
+      lock.available -= permits;
+      if (is_os_thread) {
+        NoteHolder(lock, permits, nullptr, &static_cast<OsLockNode<Thread>*>(node)->key);
+      } else {
+        NoteHolder(lock, permits, &WaitQueue<Thread>::ThreadOf(*node), nullptr);
+      }
+      if (wait.permits == Wait::kAgain) HoldAsBefore(lock, static_cast<HeldBefore<Thread>&>(wait));
+      granted.PushBack(node);
+    }
+    if (lock.wanted && lock.waiters.nodes.empty()) {
+      lock.wanted = false;
+      UnlistWanted(lock.holder);
+    }
+  }
+
+  // `os_thread`: its key, if it is not the caller.
+  static void NoteHolder(State& lock, int64_t permits, Thread* self, const ThreadKey* os_thread) noexcept {
+    if (permits != lock.permits || lock.kind == LockKind::kSemaphore) {
+      lock.holder.SetHolder({nullptr, IdOf(self)}, 0);
+    } else if (self != nullptr) [[likely]] {
+      self->last_lock = static_cast<uint8_t>(self->scopes_opened);
+      lock.holder.SetHolder(self->key(), self->scopes_opened);
+    } else {
+      lock.holder.SetHolder(os_thread == nullptr ? OsThreadKey() : *os_thread, 0);
+    }
+    lock.holds = 1;
+  }
+  // Its guard is that of before the wait, and so are its scopes.
+  static void HoldAsBefore(State& lock, const HeldBefore<Thread>& wait) noexcept {
+    lock.holds = wait.holds;
+    lock.holder.SetHolder(lock.holder.holder(), wait.scopes_opened);
+  }
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_SYNC_LOCK_STATE_H_

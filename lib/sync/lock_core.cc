@@ -161,8 +161,6 @@ void LockCore::Block(int64_t count) noexcept {
   self.Await();
 }
 
-[[gnu::flatten]] void LockCore::Give(int64_t count) noexcept { Steps::Give(*this, count); }
-
 int64_t LockCore::QueueLength() noexcept { return QueueLengthOf(waiters); }
 
 // Under the lock: a guard that is moved onto another thread may be moved there at the same time.
@@ -175,7 +173,7 @@ void ExclusiveHold::Unlock() noexcept {
   if (lock_ == nullptr) return;
   LockCore& lock = *std::exchange(lock_, nullptr);
   if (lock.kind == LockKind::kRecursiveMutex) return Steps::GiveHold(lock);
-  lock.Give(lock.permits);
+  Steps::GiveWhole(lock);
 }
 
 // A lock does not know the holder of each permit. So the thread that gets one counts it itself. (drain.h)
@@ -185,7 +183,7 @@ CountedHold::CountedHold(LockCore& lock, int64_t permits) noexcept
 void CountedHold::Release() noexcept {
   if (lock_ == nullptr) return;
   UncountPermit(receipt_);
-  std::exchange(lock_, nullptr)->Give(permits_);
+  Steps::Give(*std::exchange(lock_, nullptr), permits_);
 }
 
 }  // namespace weft::internal

@@ -23,7 +23,7 @@ RecursiveMutexGuard RecursiveMutex::LockBlocking() noexcept {
 int64_t RecursiveMutex::HoldCount() noexcept {
   using Steps = internal::LockSteps<internal::ThreadBlock>;
   std::lock_guard guard(lock_.waiters.lock);
-  return Steps::IsHeldBy(lock_, internal::CurrentThread()) ? lock_.holds : 0;
+  return Steps::IsHeldBy(lock_, internal::CurrentThread()) ? lock_.again + 1 : 0;
 }
 
 }  // namespace weft

@@ -20,7 +20,7 @@ struct ConditionState {
 // How a lock was held when its holder began to wait for a condition.
 template <class Thread>
 struct HeldBefore : LockWaitOf<Thread> {
-  uint32_t holds = 0;
+  uint32_t again = 0;
   uint32_t scopes_opened = 0;
 };
 

@@ -38,7 +38,6 @@ class LockCore : public LockState<ThreadBlock> {
   bool Take(int64_t permits) noexcept;
   static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
   void Block(int64_t permits) noexcept;  // an OS thread; on a carrier a CHECK
-  void Give(int64_t permits) noexcept;
   int64_t QueueLength() noexcept;
   // Of an exclusive guard: it was got here; it may get to another thread from here on.
   void NoteSite(std::source_location where) noexcept;

@@ -17,14 +17,16 @@ enum class LockKind : uint8_t { kMutex, kRecursiveMutex, kSharedMutex, kSemaphor
 
 template <class Thread>
 struct LockState {
-  LockState(LockKind which, int64_t count) noexcept : permits(count), kind(which), available(count) {}
+  LockState(LockKind which, int64_t count) noexcept
+      : permits(count), owned(which == LockKind::kSemaphore ? -1 : count), kind(which), available(count) {}
 
   WaitQueue<Thread> waiters;
   const int64_t permits;
+  const int64_t owned;  // whoever takes so many is the owner; -1: there is none
   const LockKind kind;
   // ---- Guarded by waiters.lock.
   bool wanted = false;  // listed among the locks that threads wait for
-  uint32_t holds = 0;   // of a RecursiveMutex: how often its holder has locked it
+  uint32_t again = 0;   // of a RecursiveMutex: how often its holder has locked it again
   int64_t available;
   // Whoever has got permits last. With an address it is the only one, and has all of them.
   HeldLock holder;

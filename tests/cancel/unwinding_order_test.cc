@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,8 +22,11 @@
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/mutex.h"
+#include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -32,7 +37,7 @@ namespace {
 using testing::OnBoth;
 
 // What the owner holds and a child's clean-up wants.
-enum class Held { kMutex, kMutexTried, kPermit };
+enum class Held { kMutex, kMutexTried, kRecursiveMutex, kWriter, kReader, kAfterACondition, kPermit };
 // Where the lock is taken, after the scope was opened.
 enum class Taken { kSameFrame, kCallee, kCallerOfTheWait };
 // Where the owner waits when it is cancelled.
@@ -48,7 +53,8 @@ struct Case {
 };
 
 std::string Name(const Case& of) {
-  static constexpr const char* kHeld[] = {"mutex", "mutex by TryLock", "permit"};
+  static constexpr const char* kHeld[] = {"mutex", "mutex by TryLock", "recursive mutex", "writer", "reader",
+                                          "mutex after a wait for a condition", "permit"};
   static constexpr const char* kTaken[] = {"same frame", "callee", "caller of the wait"};
   static constexpr const char* kWaits[] = {"sleeps", "waits for an event", "joins", "joins an inner scope"};
   static constexpr const char* kWants[] = {"child", "grandchild", "stranger between two locks"};
@@ -75,19 +81,37 @@ class World {
   bool cleaned_up() const { return cleaned_up_; }
 
  private:
-  using Guards = std::pair<std::vector<MutexGuard>, std::vector<Permit>>;
+  using Guard = std::variant<MutexGuard, RecursiveMutexGuard, WriterGuard, ReaderGuard, Permit>;
 
-  Task<void> Lock(Guards& guards) {
+  Task<Guard> LockAsOwner() {
     switch (of_.held) {
-      case Held::kMutex:
-        guards.first.push_back(co_await mutex_.Lock());
-        break;
       case Held::kMutexTried:
-        if (auto guard = mutex_.TryLock()) guards.first.push_back(*std::move(guard));
+        if (std::optional<MutexGuard> guard = mutex_.TryLock()) co_return *std::move(guard);
         break;
+      case Held::kReader:
+        co_return co_await shared_.LockShared();
+      case Held::kAfterACondition: {
+        MutexGuard guard = co_await mutex_.Lock();
+        co_await condition_.WaitFor(guard, absl::Milliseconds(1));
+        co_return guard;
+      }
+      default:
+        break;
+    }
+    co_return co_await Lock();
+  }
+  // What nobody else may hold at the same time.
+  Task<Guard> Lock() {
+    switch (of_.held) {
+      case Held::kRecursiveMutex:
+        co_return co_await recursive_.Lock();
+      case Held::kWriter:
+      case Held::kReader:
+        co_return co_await shared_.Lock();
       case Held::kPermit:
-        guards.second.push_back(co_await semaphore_.Acquire());
-        break;
+        co_return co_await semaphore_.Acquire();
+      default:
+        co_return co_await mutex_.Lock();
     }
   }
 
@@ -95,10 +119,8 @@ class World {
   Task<void> TakeAndGiveBack() {
     if (of_.wants == Wants::kStranger) {
       const MutexGuard other = co_await between_.Lock();
-    } else if (of_.held == Held::kPermit) {
-      const Permit permit = co_await semaphore_.Acquire();
     } else {
-      const MutexGuard guard = co_await mutex_.Lock();
+      const Guard guard = co_await Lock();
     }
     cleaned_up_ = true;
   }
@@ -109,11 +131,7 @@ class World {
     strangers_.Set();
     co_await Shield([](World& world) -> Task<void> {
       co_await world.holds_.Wait();
-      if (world.of_.held == Held::kPermit) {
-        const Permit permit = co_await world.semaphore_.Acquire();
-      } else {
-        const MutexGuard lock = co_await world.mutex_.Lock();
-      }
+      const Guard lock = co_await world.Lock();
     }(*this));
   }
 
@@ -144,8 +162,7 @@ class World {
     }
   }
   Task<void> LockAndWait(AwaitAll& scope) {
-    Guards guards;
-    co_await Lock(guards);
+    const Guard guard = co_await LockAsOwner();
     holds_.Set();
     co_await WaitForever(scope);
   }
@@ -164,8 +181,7 @@ class World {
     });
     co_await begun.Wait();
     if (of_.taken == Taken::kCallee) co_return co_await LockAndWait(scope);
-    Guards guards;
-    co_await Lock(guards);
+    const Guard guard = co_await LockAsOwner();
     holds_.Set();
     if (of_.taken == Taken::kSameFrame) {
       co_await WaitForever(scope);
@@ -177,6 +193,9 @@ class World {
   const Case of_;
   Mutex mutex_;
   Mutex between_;
+  RecursiveMutex recursive_;
+  SharedMutex shared_;
+  ConditionVariable condition_;
   Semaphore semaphore_{1};
   Event never_, holds_, strangers_;
   bool cleaned_up_ = false;
@@ -194,7 +213,8 @@ class UnwindingOrderTest : public OnBoth {
 };
 
 TEST_P(UnwindingOrderTest, ALockTakenAfterTheScopeIsGivenBackBeforeTheChildrenAreWaitedFor) {
-  for (const Held held : {Held::kMutex, Held::kMutexTried, Held::kPermit}) {
+  for (const Held held : {Held::kMutex, Held::kMutexTried, Held::kRecursiveMutex, Held::kWriter, Held::kReader,
+                          Held::kAfterACondition, Held::kPermit}) {
     for (const Taken taken : {Taken::kSameFrame, Taken::kCallee, Taken::kCallerOfTheWait}) {
       for (const Waits waits : {Waits::kSleep, Waits::kEvent, Waits::kJoin, Waits::kInnerJoin}) {
         for (const Wants wants : {Wants::kChild, Wants::kGrandchild, Wants::kStranger}) {

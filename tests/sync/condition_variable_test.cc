@@ -258,6 +258,31 @@ TEST_P(ConditionVariableTest, ANotifiedWaitIsNotCancelled) {
   });
 }
 
+// A child that waits for a condition, cancelled with its owner, which has the lock, and gives it back first.
+TEST_P(ConditionVariableTest, ACancelledOwnerGivesItsLockToAChildWhoseWaitIsCancelled) {
+  WithEveryLock([]<class M>() -> Task<void> {
+    Shared<M> shared;
+    AwaitAll scope;
+    Introduction holding;
+    scope.Fork([&]() -> Task<void> {
+      AwaitAll inner;
+      Introduction waiting;
+      inner.Fork([&]() -> Task<void> {
+        auto guard = co_await shared.mutex.Lock();
+        waiting.Make();
+        co_await shared.changed.Wait(guard);
+      });
+      co_await waiting.AwaitParked();
+      auto guard = co_await shared.mutex.Lock();
+      co_await testing::Forever(holding);
+    });
+    co_await holding.AwaitParked();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(shared.mutex.TryLock().has_value());
+  });
+}
+
 // As many are notified as there are things to take, while others are cancelled: each thing is taken.
 TEST_P(ConditionVariableTest, NoSignalIsLostToAWaitThatIsCancelled) {
   WithEveryLock([]<class M>() -> Task<void> {

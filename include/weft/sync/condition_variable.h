@@ -28,7 +28,8 @@
 // not notified.
 // Memory ordering: that of the lock.
 // Cancellation: Wait() is a checkpoint, on entry too. A cancelled wait ends when it has the lock, for which it waits
-// like others.
+// like others. So, like a clean-up that waits for a lock, it must not wait for one that a thread has taken before it
+// opened the scope which this wait is in. (cancellation.h)
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: a wait is a short lock of the condition and of the lock, twice; nothing is allocated, except a frame by the
 // forms with a predicate or a timeout. NotifyAll() is O(waiters).

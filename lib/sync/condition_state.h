@@ -89,7 +89,8 @@ struct ConditionSteps {
   };
   // For WaitKind::withdraw.
   static Withdrawn Withdraw(Thread& thread, LockHolder& holder) noexcept {
-    auto& wait = static_cast<Wait&>(Lock::WaitOf(thread));
+    // (Not WaitOf(): the state of the node is guarded by the lock of the queue that it is in, whichever that is.)
+    auto& wait = static_cast<Wait&>(*static_cast<LockWaitOf<Thread>*>(thread.waiting_on));
     WaitNodes granted;
     bool has_lock;
     {

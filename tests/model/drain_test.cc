@@ -43,7 +43,7 @@ class Draining {
         if (drains_.Enter(drain_, [] {})) return GoOn();
         if (wanted_.AnyHeldBy(kOwner, kOpened)) Press();
         return;
-      case 1:  // Mutex::Suspend()
+      case 1:  // LockCore::Suspend()
         if (Queue()) return Press();
         return HaveLock();
       case 2:

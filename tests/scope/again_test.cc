@@ -156,7 +156,9 @@ Task<void> SomethingThatIsHeld(Get get) {
     Introduction waiting;
     bool served = false;
     {
-      const Guard held = co_await get();
+      // A debug build lets a thread wait for a lock of its own only if its guard has been moved, so may be passed on.
+      Guard got = co_await get();
+      const Guard held = std::move(got);
       EXPECT_EQ((co_await StopOnceItWaits([](Get wanted) -> Task<void> { const Guard guard = co_await wanted(); }(get)))
                     .code(),
                 absl::StatusCode::kCancelled)

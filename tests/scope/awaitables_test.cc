@@ -435,6 +435,8 @@ TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
 
 TEST_P(AwaitablesTest, WaitsForEachOtherAreTakenWhereverATaskIs) {
   Run<OfLatch, OfLatchArrival, OfBarrier, OfPhaser, OfAdvance, OfOnce, OfRateLimiter, OfDelayed>();
+}
+
 TEST_P(AwaitablesTest, LocksAreTakenWhereverATaskIs) {
   Run<OfPermits, OfRecursiveMutex, OfWriter, OfReader, OfTimedLock, OfTimedPermit, OfCondition>();
 }

@@ -1,4 +1,4 @@
-// Which thread holds a lock over a suspension, and how is a holder that drains made to give it back? (drain.h)
+// How is a thread that holds a lock or a permit, and drains, made to give it back? (drain.h)
 #ifndef WEFT_LIB_CANCEL_PRESS_H_
 #define WEFT_LIB_CANCEL_PRESS_H_
 
@@ -10,11 +10,6 @@
 
 namespace weft::internal {
 
-// `thread` has got the lock.
-inline void SetHolder(HeldLock& held, ThreadBlock& thread) noexcept {
-  thread.last_lock = static_cast<uint8_t>(thread.scopes_opened);
-  held.SetHolder(thread.key(), thread.scopes_opened);
-}
 // The current thread, if there is one, has got a permit. UncountPermit(): the current thread, perhaps another one,
 // gives it back.
 PermitReceipt CountPermit() noexcept;

@@ -62,10 +62,11 @@ absl::Status ChannelCore::status() noexcept {
   return status_;
 }
 
-// If the outcome is there at once, we are here because it was not a moment ago, or because this thread has used up its
-// turn.
+// If the outcome is there at once, or was there before, we are here because it was not a moment ago, or because this
+// thread has used up its turn.
 void ChannelCore::Suspend(Party& party, AwaitingFrame frame) noexcept {
-  if (EnterWait(frame, party.sends ? kSend : kReceive, &party) && TryOrAdd(party, *CurrentThread())) YieldInstead();
+  if (!EnterWait(frame, party.sends ? kSend : kReceive, &party)) return;
+  if (party.outcome != ChannelOutcome::kPending || TryOrAdd(party, *CurrentThread())) YieldInstead();
 }
 
 void ChannelCore::Block(Party& party) noexcept {

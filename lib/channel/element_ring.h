@@ -8,7 +8,8 @@
 //   P3. [element_ring/1] and [element_ring/2]: a value is there for whoever reads the count that counts it.
 //   P4. [element_ring/3] and [element_ring/4]: a place is empty for whoever reads the count that counts the value that
 //       was moved out of it.
-//   Who holds both locks knows both counts, and needs none of this. So `count` may overtake what was `seen`.
+//   Who holds both locks knows both counts, and needs none of this. It leaves `seen` as it is, which `count` may
+//   therefore overtake.
 //
 // Only a ring without a limit leaves blocks and adds them. That concerns both sides, so it needs both locks: once in
 // kPlacesPerBlock values.

@@ -14,8 +14,7 @@ static uint32_t ChooseCase(ThreadBlock&, uint32_t count) noexcept { return Choos
 
 template class SelectWait<ThreadBlock>;
 
-constinit const WaitKind SelectCore::kWait = {ParkReason::kSelect, /*timed=*/false,
-                                              &WaitForSeveral<ThreadBlock>::Withdraw};
+constinit const WaitKind SelectCore::kWait = {ParkReason::kSelect, /*timed=*/false, &SelectWait::Withdraw};
 
 bool SelectCore::Ready(Record* records, int32_t count) noexcept {
   return AtCheckpoint() && Look(records, count, *CurrentThread());
@@ -23,7 +22,8 @@ bool SelectCore::Ready(Record* records, int32_t count) noexcept {
 
 void SelectCore::Suspend(Record* records, int32_t count, AwaitingFrame frame) noexcept {
   ThreadBlock& self = *CurrentThread();
-  if (EnterWait(frame, kWait, &Begin(self)) && LookOrAdd(records, count, self)) YieldInstead();
+  Begin(records, count, self);
+  if (EnterWait(frame, kWait, static_cast<SelectWait*>(this)) && LookOrAdd(records, count, self)) YieldInstead();
 }
 
 }  // namespace weft::internal

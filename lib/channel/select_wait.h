@@ -6,6 +6,9 @@
 //   3. Whoever has something for a case claims the wait by that case's number, under the case's lock (wait_node.h).
 //      Whoever cancels the thread claims it without a lock. Timers claim it when they fire.
 //   4. The woken thread takes the nodes of the other cases back, each under its lock.
+//   5. Whoever has cancelled the thread makes way for others in queues where a node whose wait is over would stop them:
+//      those of locks, whose first waiter counts. The thread takes its nodes back when its frame goes, and that may
+//      wait for children which wait behind such a node.
 //
 // One case happens. Before all nodes are added nobody else knows the wait: so what is taken in step 1 or 2 is taken by
 // the thread itself, once. Later the claim decides.
@@ -113,6 +116,17 @@ int32_t SelectWait<Thread>::TakeOne(SelectRecord<Thread>* records, int32_t count
     if (taken.taken) return number;
   }
   return -1;
+}
+
+// All nodes are there: the thread has parked, or does this itself. They stay: it cannot go on before this returns.
+template <class Thread>
+bool SelectWait<Thread>::Withdraw(Thread& thread) noexcept {
+  SelectWait& self = *static_cast<SelectWait*>(thread.waiting_on);
+  if (!self.wait_->Claim(WaitForSeveral<Thread>::kWithdrawn)) return false;
+  for (SelectRecord<Thread>* record = self.records_; record != self.records_ + self.count_; ++record) {
+    if (record->part.how->make_way != nullptr) record->part.how->make_way(record->part.waited_for, *record->node);
+  }
+  return true;
 }
 
 template <class Thread>

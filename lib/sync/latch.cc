@@ -90,9 +90,12 @@ void Latch::CountDown(int64_t n) noexcept {
   WakeAll(woken, os_threads);
 }
 
+Latch::ArriveAwaiter::ArriveAwaiter(Latch& latch, int64_t n) noexcept : latch_(latch), n_(n) {
+  WEFT_CHECK(n >= 0) << "ArriveAndWait(" << n << ") of a Latch; it only counts down";
+}
+
 // True: the arrival has counted, and there is nothing to wait for. False: nothing has changed.
 bool Latch::ArriveIfLast(int64_t n) noexcept {
-  WEFT_CHECK(n >= 0) << "ArriveAndWait(" << n << ") of a Latch; it only counts down";
   internal::WaitNodes woken;
   bool os_threads;
   {

@@ -78,6 +78,7 @@ void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const Thread
 }
 
 LockWait& WaitIn(void* waited_for) noexcept { return *static_cast<LockWait*>(waited_for); }
+void TakeBack(void* waited_for, SelectNode& node) noexcept { Steps::TakeBack(*WaitIn(waited_for).lock, node); }
 
 }  // namespace
 
@@ -108,7 +109,8 @@ constinit const SelectableWait<ThreadBlock> LockCore::kSelect = {
           }
           Press(holder);
         },
-    .take_back = [](void* waited_for, SelectNode& node) noexcept { Steps::TakeBack(*WaitIn(waited_for).lock, node); },
+    .take_back = &TakeBack,
+    .make_way = &TakeBack,
 };
 
 LockCore::LockCore(LockKind which, int64_t count) : LockState(which, count) {
@@ -137,9 +139,19 @@ LockCore::~LockCore() {
 
 [[gnu::flatten]] bool LockCore::Take(int64_t count) noexcept { return Steps::Take(*this, count, CurrentThread()); }
 
+// Whether a negative number is asked for only those look who do not take it at once: it never fits.
+static void CheckPermits(const LockWait& wait) {
+  WEFT_CHECK(wait.permits >= 0) << "Semaphore::Acquire(" << wait.permits << "); it needs 0 or more";
+}
+
+SelectPart LockCore::PartOf(LockWait& wait) noexcept {
+  CheckPermits(wait);
+  return {&wait, &kSelect};
+}
+
 // If it is there at once, we are here because it was not a moment ago, or because this thread has used up its turn.
 void LockCore::Suspend(LockWait& wait, AwaitingFrame frame) noexcept {
-  WEFT_CHECK(wait.permits >= 0) << "Semaphore::Acquire(" << wait.permits << "); it needs 0 or more";
+  CheckPermits(wait);
   if (!EnterWait(frame, KindOf(wait), &wait)) return;
   ThreadBlock& self = *CurrentThread();
   LockHolder holder;
@@ -163,10 +175,11 @@ void LockCore::Block(int64_t count) noexcept {
 
 int64_t LockCore::QueueLength() noexcept { return QueueLengthOf(waiters); }
 
-// Under the lock: a guard that is moved onto another thread may be moved there at the same time.
 void LockCore::NoteSite(std::source_location where) noexcept {
   std::lock_guard guard(waiters.lock);
-  if (holder.holder().address != nullptr) since = where;
+  if (holder.holder().address == nullptr) return;
+  since = where;
+  passed_on.store(false, std::memory_order_relaxed);
 }
 
 void ExclusiveHold::Unlock() noexcept {

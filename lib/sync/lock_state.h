@@ -91,7 +91,7 @@ struct OsLockNode : WaitNode {
 struct LockHolder {
   ThreadKey thread;  // without an address: not the only one, or nobody
   uint32_t scopes_opened = 0;
-  std::source_location since = {};
+  std::source_location since = {};  // line() is 0: not known, or its guard may be another thread's by now
 };
 
 // How many wait in such a queue. Takes its lock.
@@ -129,7 +129,8 @@ struct LockSection {
   // Of a lock that is free there is none; what `holder` says is old.
   static LockHolder HolderOf(const State& lock) noexcept {
     if (lock.available == lock.permits) return {};
-    return {lock.holder.holder(), lock.holder.scopes_opened(), lock.since};
+    const bool passed_on = lock.passed_on.load(std::memory_order_relaxed);
+    return {lock.holder.holder(), lock.holder.scopes_opened(), passed_on ? std::source_location() : lock.since};
   }
   static bool IsHeldBy(const State& lock, const Thread* self) noexcept {
     return lock.available == 0 && lock.holder.holder() == KeyOf(self);

@@ -44,6 +44,7 @@ int64_t Phaser::Register(int64_t parties) noexcept {
   if (terminated_) return PhaseLocked();
   registered_ += parties;
   unarrived_ += parties;
+  if (parties > 0) due_again_ = false;  // the next phase, if it was complete, waits for these
   return ArrivalPhaseLocked();
 }
 
@@ -136,7 +137,7 @@ bool Phaser::EndPhase(bool terminate, int64_t& next) noexcept {
   bool again;
   {
     std::lock_guard guard(waiters_.lock);
-    ++phase_;
+    if (!terminated_) ++phase_;  // Terminate() has ended it where it was, and has told so
     terminated_ = terminated_ || terminate;
     again = due_again_ && !terminated_;
     advancing_ = false;

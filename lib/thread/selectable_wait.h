@@ -7,6 +7,8 @@
 //   finish      without locks: the rest of a take that has said kTaken
 //   add         under the lock: `node` waits from here on
 //   after_add   without locks
+//   make_way    by whoever has cancelled the wait, perhaps under the records lock of the thread: those who stand behind
+//               `node` wait for it no more. Its frame may stay for long, because its scopes drain
 //   take_back   without locks, when the wait is over, whichever case has ended it: nobody may know `node` afterwards
 //
 // `lock` guards what is waited for, or `lock` and `second_lock` together. While a Select() adds its cases it holds the
@@ -39,6 +41,7 @@ struct SelectableWait {
   void (*add)(void* waited_for, WaitCase<Thread>& node) noexcept;
   void (*after_add)(void* waited_for, WaitCase<Thread>& node) noexcept;     // null: nothing
   void (*take_back)(void* waited_for, WaitCase<Thread>& node) noexcept;
+  void (*make_way)(void* waited_for, WaitCase<Thread>& node) noexcept = nullptr;  // null: it is in nobody's way
 };
 
 }  // namespace weft::internal

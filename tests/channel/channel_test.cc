@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -283,6 +284,34 @@ TEST_P(ChannelTest, ReceiveManyTakesWhatIsThere) {
   });
 }
 
+// Also for a thread whose turn is used up: it lets others run, and takes nothing.
+TEST_P(ChannelTest, ReceiveManyOfNothingIsNothing) {
+  Everywhere([]() -> Task<void> {
+    Channel<int> channel(1);
+    std::vector<int> none;
+    for (const bool kept : {false, true}) {
+      if (kept) EXPECT_TRUE(channel.TrySend(1));
+      for (int i = 0; i < 200; ++i) {
+        EXPECT_EQ(co_await channel.ReceiveMany(absl::Span<int>()), 0u);
+        EXPECT_EQ(co_await channel.ReceiveMany(none, 0), 0u);
+      }
+    }
+    EXPECT_TRUE(none.empty());
+    EXPECT_EQ(co_await channel.Receive(), 1);
+  });
+}
+
+TEST_P(ChannelTest, ReceiveManyWithoutABoundTakesAllThatIsThere) {
+  Everywhere([]() -> Task<void> {
+    Channel<int> channel(kUnbounded);
+    std::vector<int> sent(200), received;
+    std::iota(sent.begin(), sent.end(), 0);
+    for (const int value : sent) EXPECT_TRUE(channel.TrySend(value));
+    EXPECT_EQ(co_await channel.ReceiveMany(received, SIZE_MAX), sent.size());
+    EXPECT_EQ(received, sent);
+  });
+}
+
 // ---- Closing.
 
 TEST_P(ChannelTest, AClosedChannelGivesWhatItKeepsAndThenSaysWhy) {
@@ -493,6 +522,7 @@ TEST(ChannelThreadsTest, OsThreadsNeedNoRuntime) {
 
 TEST(ChannelDeathTest, MisuseIsACheckThatSaysWhatIsWrong) {
   EXPECT_DEATH(Channel<int>(-3), "a Channel with a capacity of -3; it needs 0 or more");
+  EXPECT_DEATH(Channel<int>(-1), "a Channel with a capacity of -1; it needs 0 or more");
   EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
     AwaitAll scope;
     Introduction waiting;
@@ -637,6 +667,52 @@ TEST_P(SelectTest, ACancelledWaitForEverythingTakesNothing) {
     EXPECT_FALSE(stopped.ok());
     world->ExpectNobodyWaits();
     co_await world->End();
+  });
+}
+
+// The frame of the select stays for as long as its scope drains: the child waits for others that stand in the queue.
+TEST_P(SelectTest, ACancelledSelectIsInNobodysWay) {
+  Everywhere([]() -> Task<void> {
+    const auto cancel_while_it_drains = [](auto wait, auto take) -> Task<void> {
+      AwaitAll cancelled;
+      Introduction waiting, hidden;
+      Event drained, never;
+      cancelled.Fork([&]() -> Task<void> {
+        AwaitAll scope;
+        scope.Fork([&]() -> Task<void> {
+          hidden.Make();
+          co_await Shield(drained.Wait());
+        });
+        waiting.Make();
+        co_await Select(never.Wait(), wait(), Sleep(absl::InfiniteDuration()));
+      });
+      co_await hidden.AwaitParked();
+      co_await waiting.AwaitParked();
+      EXPECT_FALSE(take()) << "it is first";
+      cancelled.Shutdown();
+      while (!take()) co_await Yield();  // a request takes its time down the tree
+      drained.Set();
+      (co_await cancelled.Join()).IgnoreFailures();
+    };
+    Semaphore two(2);
+    const Permit one = co_await two.Acquire();
+    co_await cancel_while_it_drains([&] { return two.Acquire(2); }, [&] { return two.TryAcquire().has_value(); });
+    SharedMutex shared;
+    const ReaderGuard reading = co_await shared.LockShared();
+    co_await cancel_while_it_drains([&] { return shared.Lock(); }, [&] { return shared.TryLockShared().has_value(); });
+  });
+}
+
+// Under the locks of all cases a guard is moved.
+TEST_P(SelectTest, AGuardIsReceivedByWhoeverAlsoWaitsForItsMutex) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    Channel<MutexGuard> guards(1);
+    for (int i = 0; i < 200; ++i) {
+      EXPECT_TRUE(guards.TrySend(co_await mutex.Lock()));
+      auto got = co_await Select(guards.Receive(), mutex.Lock());
+      EXPECT_EQ(got.index(), 0u);
+    }
   });
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <optional>
@@ -18,6 +19,21 @@
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+
+namespace {
+
+// The next allocation of this thread, by operator new, fails.
+thread_local bool no_memory = false;
+
+}  // namespace
+
+void* operator new(size_t bytes) {
+  void* const memory = std::exchange(no_memory, false) ? nullptr : std::malloc(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace weft {
 namespace {
@@ -133,6 +149,30 @@ TEST(ChannelMemoryTest, WithoutMemoryASendThrowsAndTheValueStays) {
 Generator<int> Fails() {
   co_yield 1;
   throw std::runtime_error("as planned");
+}
+
+// In the same thread, on the same carrier: nothing here waits.
+TEST(ChannelMemoryTest, WithoutMemoryForAVectorTheValuesStayInTheChannel) {
+  testing::Simulation().Run([]() -> Task<void> {
+    Channel<int> channel(100);
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(channel.TrySend(i));
+    std::vector<int> received;
+    for (const size_t reserved : {size_t{0}, size_t{1}}) {
+      received.reserve(reserved);
+      bool thrown = false;
+      try {
+        no_memory = true;
+        co_await channel.ReceiveMany(received, 100);
+      } catch (const std::bad_alloc&) {
+        thrown = true;
+      }
+      EXPECT_TRUE(thrown);
+      EXPECT_EQ(channel.size() + received.size(), 100u);
+    }
+    const size_t before = received.size();
+    EXPECT_EQ(co_await channel.ReceiveMany(received, 100), 100 - before);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(received[static_cast<size_t>(i)], i);
+  }());
 }
 
 TEST_P(ChannelThrowTest, WhatAGeneratorThrowsComesOutOfNextAndThenItHasEnded) {

@@ -103,7 +103,8 @@ class Waiter : public WaitNode {
     const ThreadState::Snapshot seen = state_.Observe();
     if (seen.requested()) return End(-1);
     if (act_.count > 1) {
-      waiting_on = &select_.Begin(*this);
+      select_.Begin(records_.data(), act_.count, *this);
+      waiting_on = static_cast<SelectWait<Waiter>*>(&select_);
       if (select_.LookOrAdd(records_.data(), act_.count, *this)) return End(select_.chosen());
     } else {
       waiting_on = &parties_[0];
@@ -164,7 +165,7 @@ class Waiter : public WaitNode {
 
  private:
   bool Withdraw() {
-    return act_.count > 1 ? WaitForSeveral<Waiter>::Withdraw(*this) : parties_[0].channel->Withdraw(*this);
+    return act_.count > 1 ? SelectWait<Waiter>::Withdraw(*this) : parties_[0].channel->Withdraw(*this);
   }
   bool ParkIsLast(ThreadState::Snapshot seen) {
     for (;;) {

@@ -187,6 +187,8 @@ TEST(LatchDeathTest, ACarrierIsNotBlocked) {
 TEST(LatchDeathTest, CountsDownOnly) {
   EXPECT_DEATH(Latch(-1), "a Latch with a count of -1; it needs 0 or more");
   EXPECT_DEATH(Latch(1).CountDown(-2), "CountDown\\(-2\\) of a Latch; it only counts down");
+  Latch latch(1);
+  EXPECT_DEATH(static_cast<void>(latch.ArriveAndWait(-2)), "ArriveAndWait\\(-2\\) of a Latch; it only counts down");
 }
 
 }  // namespace

@@ -143,6 +143,38 @@ TEST(PhaserAdvanceTest, WhatComesDuringAnAdvanceBelongsToTheNextPhase) {
   EXPECT_EQ(calls, (std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {1, 3}}));
 }
 
+// A phase that is complete but for an advance that is under way is open again.
+TEST(PhaserAdvanceTest, WhoRegistersDuringAnAdvanceIsWaitedForInTheNextPhase) {
+  Phaser* self = nullptr;
+  std::vector<std::pair<int64_t, int64_t>> calls;
+  Phaser phaser(1, [&](int64_t phase, int64_t registered) {
+    calls.emplace_back(phase, registered);
+    if (phase == 0) {
+      EXPECT_EQ(self->Arrive(), 1);
+      EXPECT_EQ(self->Register(), 1);
+    }
+    return false;
+  });
+  self = &phaser;
+  EXPECT_EQ(phaser.Arrive(), 0);
+  EXPECT_EQ(phaser.phase(), 1);
+  EXPECT_EQ(phaser.Arrive(), 1);
+  EXPECT_EQ(phaser.phase(), 2);
+  EXPECT_EQ(calls, (std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {1, 2}}));
+}
+
+TEST(PhaserAdvanceTest, WhatTerminatesDuringAnAdvanceEndsItInThatPhase) {
+  Phaser* self = nullptr;
+  Phaser phaser(1, [&](int64_t, int64_t) {
+    self->Terminate();
+    EXPECT_EQ(self->phase(), ~int64_t{0});
+    return false;
+  });
+  self = &phaser;
+  EXPECT_EQ(phaser.Arrive(), 0);
+  EXPECT_EQ(phaser.phase(), ~int64_t{0});
+}
+
 TEST_P(PhaserTest, TerminateEndsAllWaits) {
   Everywhere([]() -> Task<void> {
     Phaser phaser(3);

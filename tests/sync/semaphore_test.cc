@@ -15,6 +15,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
+#include "weft/channel/select.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -278,6 +279,11 @@ TEST(SemaphoreDeathTest, MisuseIsACheckThatSaysWhatIsWrong) {
     const Permit permit = co_await semaphore.Acquire(-2);
   }()),
                "Semaphore::Acquire\\(-2\\); it needs 0 or more");
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Semaphore semaphore(1);
+    co_await Select(semaphore.Acquire(-1), Sleep(absl::InfiniteDuration()));
+  }()),
+               "Semaphore::Acquire\\(-1\\); it needs 0 or more");
   Semaphore semaphore(1);
   EXPECT_DEATH(static_cast<void>(semaphore.TryAcquire(-2)), "Semaphore::TryAcquire\\(-2\\); it needs 0 or more");
   EXPECT_DEATH(static_cast<void>(semaphore.AcquireBlocking(-2)), "AcquireBlocking\\(-2\\); it needs 0 or more");

@@ -28,8 +28,8 @@
 // T is an object that can be moved. It needs no default constructor, and no copy. If its move may throw, each value is
 // moved to memory of its own by the Send(), and there is an allocation for each; then a value whose Send() fails is
 // moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. Otherwise T's move runs
-// under a lock of the channel, and so does, of a conflated one, the destructor of what is replaced: they must not use
-// the channel.
+// under locks of the channel, and so does, of a conflated one, the destructor of what is replaced: they must use
+// nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not for them.
 //
 // Lifetime: the channel must outlive the calls to it; otherwise it is a CHECK. A thread that has received the last
 // value, or has seen that the channel is closed, may destroy it.
@@ -333,9 +333,10 @@ class ReceivedBatch {
   ReceivedBatch& operator=(const ReceivedBatch&) = delete;
   ~ReceivedBatch() { Clear(); }
 
+  // `max` is at most kMost.
   int64_t Receive(ChannelCore& from, int64_t max) noexcept {
     Clear();
-    return size_ = from.ReceiveSome(elements_, max < kMost ? max : kMost);
+    return size_ = from.ReceiveSome(elements_, max);
   }
   T&& Take(int64_t i) noexcept {
     if constexpr (kBoxed<T>) {
@@ -364,8 +365,13 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
   ChannelReceiveManyAwaiter(ChannelCore& channel, Into into, size_t max) noexcept
       : receiving_(channel), into_(into), max_(max) {}
 
-  bool await_ready() noexcept {
+  bool await_ready() {
     receiving_.Begin();
+    if (max_ == 0) {
+      receiving_.outcome = ChannelOutcome::kClosed;  // it is over, also for whoever suspends it to let others run
+    } else {
+      MakeRoomFor(1);
+    }
     return AtCheckpoint() && (max_ == 0 || receiving_.TryIfSomethingIsThere());
   }
   template <WeftPromise Promise>
@@ -378,15 +384,24 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
     size_t count = 0;
     Put(count++, receiving_.Take());
     ReceivedBatch<T> batch;
-    while (count < max_) {
-      const int64_t received = batch.Receive(receiving_.core(), static_cast<int64_t>(max_ - count));
-      if (received == 0) break;
+    for (bool more = true; more && count < max_;) {
+      const auto wanted = static_cast<int64_t>(std::min<size_t>(max_ - count, ReceivedBatch<T>::kMost));
+      MakeRoomFor(static_cast<size_t>(wanted));
+      const int64_t received = batch.Receive(receiving_.core(), wanted);
       for (int64_t i = 0; i < received; ++i) Put(count++, batch.Take(i));
+      more = received == wanted;  // otherwise there was no more
     }
     return count;
   }
 
  private:
+  // Before they are received: without memory they are still in the channel.
+  void MakeRoomFor(size_t values) {
+    if constexpr (std::is_reference_v<Into>) {
+      if (into_.capacity() - into_.size() >= values) return;
+      into_.reserve(std::max(into_.size() + values, 2 * into_.capacity()));
+    }
+  }
   void Put(size_t index, T&& value) {
     if constexpr (std::is_reference_v<Into>) {
       static_cast<void>(index);

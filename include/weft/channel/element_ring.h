@@ -31,7 +31,7 @@ struct ElementType {
 class ElementRing {
  public:
   static constexpr size_t kPlacesPerBlock = 64;
-  static constexpr int64_t kNoLimit = -1;
+  static constexpr int64_t kNoLimit = INT64_MIN;  // a capacity of -1 is somebody's mistake
 
   // A `limit` of 0 or more allocates, and returns false without memory.
   [[nodiscard]] bool Init(const ElementType& type, int64_t limit) noexcept;
@@ -86,7 +86,7 @@ class ElementRing {
     Atomic<int64_t> seen{0};
     Position next;  // where it moves the next value; if that is the end of a block, it leaves that first
   };
-  // Where one side ends and the other begins, in whatever line.
+  // So far apart two sides never share a cache line, wherever the ring lies.
   static constexpr size_t kApart = 64 - alignof(Side);
 
   static size_t OffsetOfPlaces(const ElementType& type) noexcept;

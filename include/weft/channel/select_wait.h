@@ -31,6 +31,9 @@ class SelectWait {
   SelectWait(const SelectWait&) = delete;
   SelectWait& operator=(const SelectWait&) = delete;
 
+  // WaitKind::withdraw of a wait whose `waiting_on` is the SelectWait.
+  static bool Withdraw(Thread& thread) noexcept;
+
   // ---- By the thread that selects. `records` are those of all cases; they stay.
 
   // True: one was there, and has been taken.
@@ -43,14 +46,21 @@ class SelectWait {
   int32_t chosen() const noexcept { return taken_ >= 0 ? taken_ : wait_->claimed_by(); }
 
  protected:
-  WaitForSeveral<Thread>& Begin(Thread& self) noexcept { return wait_.emplace(self); }
+  // Before LookOrAdd().
+  void Begin(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept {
+    records_ = records;
+    count_ = count;
+    wait_.emplace(self);
+  }
 
  private:
   struct Locks;
   int32_t TakeOne(SelectRecord<Thread>* records, int32_t count, Thread& self, bool locked,
                   SelectTaken& taken) noexcept;
 
+  SelectRecord<Thread>* records_ = nullptr;
   std::optional<WaitForSeveral<Thread>> wait_;
+  int32_t count_ = 0;
   int32_t taken_ = -1;  // without a wait
 };
 

@@ -82,7 +82,7 @@ class Latch {
   class [[nodiscard("co_await the wait")]] ArriveAwaiter {
    public:
     using WeftAwaitable = void;
-    ArriveAwaiter(Latch& latch, int64_t n) noexcept : latch_(latch), n_(n) {}
+    ArriveAwaiter(Latch& latch, int64_t n) noexcept;
     bool await_ready() const noexcept { return internal::AtCheckpoint() && latch_.ArriveIfLast(n_); }
     template <internal::WeftPromise Promise>
     bool await_suspend(std::coroutine_handle<Promise> frame,

@@ -39,8 +39,9 @@ class LockCore : public LockState<ThreadBlock> {
   static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
   void Block(int64_t permits) noexcept;  // an OS thread; on a carrier a CHECK
   int64_t QueueLength() noexcept;
-  // Of an exclusive guard: it was got here; it may get to another thread from here on.
+  // An exclusive guard was got here.
   void NoteSite(std::source_location where) noexcept;
+  static SelectPart PartOf(LockWait& wait) noexcept;
   static const SelectableWait<ThreadBlock> kSelect;
 };
 
@@ -59,18 +60,18 @@ class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public Giv
     if constexpr (kNotesSites) core().NoteSite(where);
     return Guard(core(), wait_.permits);
   }
-  SelectPart ForSelect() noexcept { return {&wait_, &LockCore::kSelect}; }
+  SelectPart ForSelect() noexcept { return LockCore::PartOf(wait_); }
 
  private:
   LockCore& core() const noexcept { return static_cast<LockCore&>(*wait_.lock); }
   LockWait wait_;
 };
 
-// A guard of what one thread has at a time, without its name.
+// The guard of whoever alone has a lock: what a MutexGuard, a RecursiveMutexGuard and a WriterGuard are.
 class ExclusiveHold {
  public:
   ExclusiveHold(ExclusiveHold&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {
-    if (kNotesSites && lock_ != nullptr) lock_->NoteSite({});
+    if (lock_ != nullptr) lock_->passed_on.store(true, std::memory_order_relaxed);
   }
   // Takes over the other guard's lock, and unlocks its own.
   ExclusiveHold& operator=(ExclusiveHold&& other) noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <source_location>
 
+#include "weft/internal/atomic.h"
 #include "weft/internal/drain_nodes.h"
 #include "weft/internal/wait_node.h"
 
@@ -31,6 +32,9 @@ struct LockState {
   // Whoever has got permits last. With an address it is the only one, and has all of them.
   HeldLock holder;
   std::source_location since;  // of `holder`, for messages; line() is 0 if it is not known
+  // The guard that was got `since` has been moved, perhaps to another thread. Not guarded: guards are moved under any
+  // lock. relaxed: it matters to the thread that has moved it.
+  Atomic<bool> passed_on{false};
 };
 
 // Who wants permits. Lies in the awaiter.

@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
@@ -18,7 +17,7 @@
 #include "lib/testing/model/checker.h"
 #include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
-#include "weft/internal/lock.h"
+#include "tests/model/parking_thread.h"
 
 namespace weft::internal {
 namespace {
@@ -85,8 +84,8 @@ class ModelSelect : public SelectWait<Waiter> {
   using SelectWait<Waiter>::Begin;
 };
 
-// A thread that waits once; what stands around it in the carrier and in cancel_request.cc.
-class Waiter : public WaitNode {
+// A thread that waits once.
+class Waiter : public model::ParkingThread<Waiter> {
  public:
   void Set(const Channels& channels, const Act& act, int number) {
     act_ = act;
@@ -100,7 +99,7 @@ class Waiter : public WaitNode {
   }
 
   void Run() {
-    const ThreadState::Snapshot seen = state_.Observe();
+    const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) return End(-1);
     if (act_.count > 1) {
       select_.Begin(records_.data(), act_.count, *this);
@@ -125,27 +124,8 @@ class Waiter : public WaitNode {
     Note(0);
   }
 
-  void Wake() {
-    if (state_.Wake() == ThreadState::WakeOutcome::kSchedule) GoOn();
-  }
-  void Cancel() {
-    bool runnable = false;
-    {
-      std::lock_guard guard(records_lock_);
-      requested_.Set(true);
-      static_cast<void>(state_.Request());
-      if (state_.Claim()) {
-        const bool withdrawn = Withdraw();
-        if (withdrawn) unwind_.Set(true);
-        runnable = state_.EndCancel(withdrawn);
-      }
-    }
-    if (runnable) GoOn();
-  }
-
   // ---- At the end.
   bool ended() const { return ended_; }
-  bool requested() const { return requested_.Get(); }
   bool WaitsTo(Case of) const {
     for (int i = 0; !ended_ && i < act_.count; ++i) {
       if (act_.cases[i].channel == of.channel && act_.cases[i].sends == of.sends) return true;
@@ -161,31 +141,13 @@ class Waiter : public WaitNode {
     Require(parties_[0].channel->Withdraw(*this), "who waits can be withdrawn");
   }
 
-  void* waiting_on = nullptr;
-
  private:
+  friend ParkingThread;
+
   bool Withdraw() {
     return act_.count > 1 ? SelectWait<Waiter>::Withdraw(*this) : parties_[0].channel->Withdraw(*this);
-  }
-  bool ParkIsLast(ThreadState::Snapshot seen) {
-    for (;;) {
-      switch (state_.Park(seen)) {
-        case ThreadState::ParkOutcome::kParked:
-          return true;
-        case ThreadState::ParkOutcome::kNotified:
-          return false;
-        case ThreadState::ParkOutcome::kRequested: {
-          std::lock_guard guard(records_lock_);
-          seen = state_.Observe();
-          if (!requested_.Get() || !Withdraw()) continue;
-          unwind_.Set(true);
-          return false;
-        }
-      }
-    }
-  }
-  void GoOn() {
-    if (unwind_.Get()) return End(-1);
+  }  void GoOn() {
+    if (unwind) return End(-1);
     End(act_.count > 1 ? select_.chosen() : 0);
   }
   // `happened`: the case, or -1.
@@ -194,7 +156,7 @@ class Waiter : public WaitNode {
     Require(!linked(), "a thread that goes on is in no queue");
     ended_ = true;
     Note(happened);
-    state_.End();
+    state().End();
   }
   void Note(int happened) {
     for (int i = 0; i < act_.count; ++i) {
@@ -214,10 +176,6 @@ class Waiter : public WaitNode {
 
   Act act_ = {};
   int number_ = 0;
-  ThreadState state_;
-  Lock records_lock_;
-  Cell<bool> requested_{false};  // guarded by records_lock_
-  Cell<bool> unwind_{false};
   bool ended_ = false;
   int sent_ = 0;
   int received_ = 0;

@@ -9,13 +9,13 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 
 #include "lib/sync/condition_state.h"
 #include "lib/testing/model/checker.h"
 #include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
+#include "tests/model/parking_thread.h"
 #include "weft/internal/lock.h"
 
 namespace weft::internal {
@@ -81,8 +81,8 @@ struct World {
   Cell<int> signals{0};  // guarded by the whole lock
 };
 
-// A thread that calls once; what stands around it in the carrier and in cancel_request.cc.
-class Waiter : public WaitNode {
+// A thread that calls once.
+class Waiter : public model::ParkingThread<Waiter> {
  public:
   void Set(World& world, const Act& act, uint64_t number) {
     world_ = &world;
@@ -92,7 +92,7 @@ class Waiter : public WaitNode {
 
   void Run() {
     if (act_.os) return RunOnOsThread();
-    const ThreadState::Snapshot seen = state_.Observe();
+    const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) return End();
     wait_ = {&world_->lock, act_.permits};
     waiting_on = &wait_;
@@ -101,66 +101,26 @@ class Waiter : public WaitNode {
     if (!ParkIsLast(seen)) GoOn();
   }
 
-  void Wake() {
-    if (state_.Wake() == ThreadState::WakeOutcome::kSchedule) GoOn();
-  }
-  void Cancel() {
-    bool runnable = false;
-    {
-      std::lock_guard guard(records_lock_);
-      requested_.Set(true);
-      static_cast<void>(state_.Request());
-      if (state_.Claim()) {
-        const bool withdrawn = Withdraw();
-        if (withdrawn) unwind = true;
-        runnable = state_.EndCancel(withdrawn);
-      }
-    }
-    if (runnable) GoOn();
-  }
-
   ThreadKey key() const { return {this, id}; }
   uint64_t id = 0;
-  void* waiting_on = nullptr;
   uint32_t scopes_opened = 0;
   uint8_t last_lock = 0;
-  struct Unwind {
-    void operator=(bool value) { cell.Set(value); }
-    Cell<bool> cell{false};
-  } unwind;
 
   // ---- At the end.
   bool ended() const { return ended_; }
-  bool requested() const { return requested_.Get(); }
   bool waits_for_condition() const { return !ended_ && condition_wait_.has_value(); }
 
  private:
+  friend ParkingThread;
+
   bool Withdraw() {
     LockHolder holder;
     if (!condition_wait_.has_value()) return Steps::Withdraw(*this);
     return Conditions::Withdraw(*this, holder) == Conditions::Withdrawn::kWithLock;
-  }
-  bool ParkIsLast(ThreadState::Snapshot seen) {
-    for (;;) {
-      switch (state_.Park(seen)) {
-        case ThreadState::ParkOutcome::kParked:
-          return true;
-        case ThreadState::ParkOutcome::kNotified:
-          return false;
-        case ThreadState::ParkOutcome::kRequested: {
-          std::lock_guard guard(records_lock_);
-          seen = state_.Observe();
-          if (!requested_.Get() || !Withdraw()) continue;
-          unwind = true;
-          return false;
-        }
-      }
-    }
-  }
-  // Its wait is over.
+  }  // Its wait is over.
   void GoOn() {
     Require(!linked(), "a thread that goes on is in no queue");
-    if (!unwind.cell.Get()) return GoOnWithLock();
+    if (!unwind) return GoOnWithLock();
     if (condition_wait_.has_value()) {
       world_->Enter(act_.permits);  // with the lock, as it has been before
       world_->Leave(act_.permits);
@@ -174,7 +134,7 @@ class Waiter : public WaitNode {
     End();
   }
   void WaitForCondition() {
-    const ThreadState::Snapshot seen = state_.Observe();
+    const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) {
       world_->Leave(act_.permits);
       return End();
@@ -195,7 +155,7 @@ class Waiter : public WaitNode {
   }
   void End() {
     ended_ = true;
-    state_.End();
+    state().End();
   }
 
   void RunOnOsThread() {
@@ -219,9 +179,6 @@ class Waiter : public WaitNode {
 
   World* world_ = nullptr;
   Act act_ = {};
-  ThreadState state_;
-  Lock records_lock_;
-  Cell<bool> requested_{false};  // guarded by records_lock_
   bool ended_ = false;
   // ---- The awaiting frame.
   LockWaitOf<Waiter> wait_ = {};
@@ -302,8 +259,10 @@ const model::Component& ConditionComponent() {
        Of<Sharing<1, Wait(1), Notify(1), kCancelFirst>>("notified or cancelled", {}),
        Of<Sharing<1, Wait(1), LateNotify(1), kCancelFirst>>("notified without the lock, or cancelled", {}),
        Of<Sharing<1, Wait(1), Wait(1), Notify(1)>>("two wait, one is notified", {}),
-       Of<Sharing<1, Wait(1), Wait(1), NotifyCancelFirst(1)>>("two wait, one is notified, then one is cancelled", {}),
-       Of<Sharing<1, Wait(1), Wait(1), CancelFirstNotify(1)>>("two wait, one is cancelled, then one is notified", {}),
+       Of<Sharing<1, Wait(1), Wait(1), NotifyCancelFirst(1)>>("two wait, one is notified, then one is cancelled",
+                                                               {.preemptions = 1}),
+       Of<Sharing<1, Wait(1), Wait(1), CancelFirstNotify(1)>>("two wait, one is cancelled, then one is notified",
+                                                               {.preemptions = 1}),
        Nightly(Of<Sharing<1, Wait(1), Wait(1), Notify(1), kCancelFirst>>("two wait, one is notified, one cancelled",
                                                                          {.preemptions = 1})),
        Of<Sharing<1, Wait(1), Wait(1), NotifyAll(1)>>("two wait, all are notified", {}),

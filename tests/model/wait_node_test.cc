@@ -13,7 +13,7 @@
 #include "lib/testing/model/checker.h"
 #include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
-#include "weft/internal/lock.h"
+#include "tests/model/parking_thread.h"
 
 namespace weft::internal {
 namespace {
@@ -34,37 +34,18 @@ struct Source {
 };
 using Sources = std::array<Source, kQueues>;
 
-// A thread that waits once; what stands around it in the carrier and in cancel_request.cc.
-class Waiter : public WaitNode {
+// A thread that waits once.
+class Waiter : public model::ParkingThread<Waiter> {
  public:
   // On `sources[first]`, or on all.
   Waiter(Sources& sources, int first, bool for_several) : sources_(sources), first_(first), for_several_(for_several) {}
 
   // By its owner: until it parks, or ends.
   void Run() {
-    const ThreadState::Snapshot seen = state_.Observe();
+    const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) return End(/*cancelled=*/true);
     if (for_several_ ? TakeOrRegisterSeveral() : TakeOrRegister()) return End(/*cancelled=*/false);
     if (!ParkIsLast(seen)) GoOn();
-  }
-
-  void Wake() {
-    if (state_.Wake() == ThreadState::WakeOutcome::kSchedule) GoOn();
-  }
-
-  void Cancel() {
-    bool runnable = false;
-    {
-      std::lock_guard guard(records_lock_);
-      requested_.Set(true);
-      static_cast<void>(state_.Request());
-      if (state_.Claim()) {
-        const bool withdrawn = Withdraw();
-        if (withdrawn) unwind_.Set(true);
-        runnable = state_.EndCancel(withdrawn);
-      }
-    }
-    if (runnable) GoOn();
   }
 
   // Where what is granted is left, if the thread is its own node.
@@ -72,18 +53,18 @@ class Waiter : public WaitNode {
 
   bool received() const { return received_.Get(); }
   void Finish() {
-    const ThreadState::Phase phase = state_.Observe().phase();
+    const ThreadState::Phase phase = state().Observe().phase();
     const bool parked = phase == ThreadState::Phase::kParked;
     Require(parked || phase == ThreadState::Phase::kEnded, "a thread is parked or has ended when nobody runs it");
-    Require(!parked || !requested_.Get(), "no request stays behind with the thread parked");
+    Require(!parked || !requested(), "no request stays behind with the thread parked");
     for (int i = 0; parked && i < kQueues; ++i) {
       Require(!(for_several_ || i == first_) || sources_[i].things.Get() == 0, "nobody waits for what is there");
     }
   }
 
-  void* waiting_on = nullptr;
-
  private:
+  friend ParkingThread;
+
   bool TakeOrRegister() {
     Source& source = sources_[first_];
     waiting_on = &source;
@@ -118,26 +99,8 @@ class Waiter : public WaitNode {
     return source.waiters.WithdrawLocked(*this);
   }
 
-  bool ParkIsLast(ThreadState::Snapshot seen) {
-    for (;;) {
-      switch (state_.Park(seen)) {
-        case ThreadState::ParkOutcome::kParked:
-          return true;
-        case ThreadState::ParkOutcome::kNotified:
-          return false;
-        case ThreadState::ParkOutcome::kRequested: {
-          std::lock_guard guard(records_lock_);
-          seen = state_.Observe();
-          if (!requested_.Get() || !Withdraw()) continue;
-          unwind_.Set(true);
-          return false;
-        }
-      }
-    }
-  }
-
   void GoOn() {
-    const bool cancelled = unwind_.Get();
+    const auto cancelled = static_cast<bool>(unwind);
     Require(handed_over_.Get() == (cancelled ? 0 : 1), "a wait is granted once, or cancelled");
     Require(!for_several_ || (wait_->claimed_by() >= 0) == !cancelled, "the wait knows how it has ended");
     End(cancelled);
@@ -150,16 +113,12 @@ class Waiter : public WaitNode {
     Require(!linked(), "a thread that goes on is in no queue");
     wait_.reset();
     received_.Set(!cancelled);
-    state_.End();
+    state().End();
   }
 
   Sources& sources_;
   const int first_;
   const bool for_several_;
-  ThreadState state_;
-  Lock records_lock_;
-  Cell<bool> requested_{false};  // guarded by records_lock_
-  Cell<bool> unwind_{false};
   Cell<int> handed_over_{0};
   Cell<bool> received_{false};
   // ---- The awaiting frame.

@@ -26,20 +26,10 @@ namespace {
 
 using testing::Counted;
 using testing::Introduction;
+using testing::Ticket;
 
 class DelayQueueTest : public testing::OnBoth {};
 WEFT_ON_BOTH(DelayQueueTest);
-
-// Move-only, without a default constructor.
-class Ticket {
- public:
-  explicit Ticket(int number) : number_(std::make_unique<int>(number)) {}
-  bool has_number() const { return number_ != nullptr; }
-  int number() const { return *number_; }
-
- private:
-  std::unique_ptr<int> number_;
-};
 
 TEST_P(DelayQueueTest, ValuesComeInTheOrderOfTheirTimesAndNoneBeforeItsTime) {
   Everywhere([]() -> Task<void> {

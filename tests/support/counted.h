@@ -1,9 +1,10 @@
-// A payload that knows how many of it there are, and takes note of a life that ends twice.
+// Payloads. Counted knows how many of it there are, and takes note of a life that ends twice. Ticket can only be moved.
 #ifndef WEFT_TESTS_SUPPORT_COUNTED_H_
 #define WEFT_TESTS_SUPPORT_COUNTED_H_
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace weft::testing {
@@ -44,6 +45,17 @@ class Counted {
 
   int value_;
   Counted* self_;
+};
+
+// Move-only, without a default constructor.
+class Ticket {
+ public:
+  explicit Ticket(int number) : number_(std::make_unique<int>(number)) {}
+  bool has_number() const { return number_ != nullptr; }
+  int number() const { return *number_; }
+
+ private:
+  std::unique_ptr<int> number_;
 };
 
 }  // namespace weft::testing

@@ -24,20 +24,10 @@ namespace {
 
 using testing::Counted;
 using testing::Introduction;
+using testing::Ticket;
 
 class ExchangerTest : public testing::OnBoth {};
 WEFT_ON_BOTH(ExchangerTest);
-
-// Move-only, without a default constructor.
-class Ticket {
- public:
-  explicit Ticket(int number) : number_(std::make_unique<int>(number)) {}
-  bool has_number() const { return number_ != nullptr; }
-  int number() const { return *number_; }
-
- private:
-  std::unique_ptr<int> number_;
-};
 
 TEST_P(ExchangerTest, EachGetsWhatTheOtherHasBrought) {
   Everywhere([]() -> Task<void> {

@@ -8,7 +8,7 @@
 #include "lib/channel/ring_locks.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
-#include "weft/channel/channel.h"
+#include "weft/channel/channel_awaiters.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/thread_block.h"

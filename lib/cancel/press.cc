@@ -39,6 +39,7 @@ void UncountPermit(const PermitReceipt& receipt) noexcept {
 }
 
 void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept {
+  if (holder.address == nullptr) return;
   if (Drain* drain = TheDrains().Press(holder, scopes_opened)) ResumePressed(*drain);
 }
 

@@ -14,8 +14,8 @@ namespace weft::internal {
 // gives it back.
 PermitReceipt CountPermit() noexcept;
 void UncountPermit(const PermitReceipt& receipt) noexcept;
-// The current thread waits for a lock that `holder` has got when it had opened so many scopes. Call it without locks
-// held.
+// Somebody waits for a lock that `holder` has got when it had opened so many scopes; without an address nobody is known
+// to hold it. Call it without locks held, or under the records locks of a request.
 void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
 // The patience of an owner that drains is over: it goes on.
 void PressDrain(const Drain& drain) noexcept;

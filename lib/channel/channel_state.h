@@ -27,13 +27,13 @@
 // All of this is done under both locks, but for what happens mostly: nobody waits, the channel is open, and a value is
 // put into a place, or taken out. A sender does that under the lock of the senders, and a receiver under the lock of
 // the receivers (TakeAtOnce). Each sees for certain that nobody waits, and that the channel is open, because that
-// changes only under both locks. It may find the ring full, or empty, which it is no more; then it takes the other lock
+// changes only under both locks. A ring that was full, or empty, may not be so any more: then it takes the other lock
 // too, and looks again. So the invariants hold for whoever holds both.
 //
-// Where a value is. Before it is granted, a sender's value is the sender's, and nobody else looks at it. Granting it,
-// under the locks, gives it to the granter, which moves it and then wakes the sender. A sender whose wait is withdrawn
-// has not been granted, so its value was not touched. A receiver that has been granted gets the value before it is
-// woken, and cannot be withdrawn any more. So each value is at one place, whoever is cancelled.
+// Where a value is. Before it is granted, a sender's value is the sender's, and nobody else looks at it. Whoever grants
+// the send, under the locks, has the value from then on, moves it, and then wakes the sender. A sender whose wait is
+// withdrawn has not been granted, so its value was not touched. A receiver that has been granted gets the value before
+// it is woken, and cannot be withdrawn any more. So each value is at one place, whoever is cancelled.
 //
 // Between two threads the value is moved without the locks: one has been granted, so both frames stay until it is
 // woken. Into the ring and out of it values are moved under a lock, and destroyed there, when they were moved from or,

@@ -63,7 +63,8 @@ struct ConditionSteps {
     return true;
   }
 
-  // The first `count` of those who wait go on to the lock. True: it has a `holder`, for which one of them waits.
+  // The first `count` of those who wait go on to the lock. True: there was one, and `holder` is who has the lock, if
+  // anybody.
   static bool Notify(State& condition, int64_t count, LockHolder& holder) noexcept {
     WaitNodes granted;
     bool moved = false;

@@ -21,16 +21,10 @@ namespace {
 
 using Steps = ConditionSteps<ThreadBlock>;
 
-// Like Press() of lock_core.cc. From a Withdraw() under the locks of a request, which go before what this takes: a
-// stripe of the drains, and what waking takes.
-void Press(const LockHolder& holder) noexcept {
-  if (holder.thread.address != nullptr) PressHolder(holder.thread, holder.scopes_opened);
-}
-
 bool Withdraw(ThreadBlock& thread) noexcept {
   LockHolder holder;
   const Steps::Withdrawn how = Steps::Withdraw(thread, holder);
-  if (how == Steps::Withdrawn::kForLock) Press(holder);
+  if (how == Steps::Withdrawn::kForLock) PressHolder(holder.thread, holder.scopes_opened);
   return how == Steps::Withdrawn::kWithLock;
 }
 
@@ -83,7 +77,7 @@ void ConditionCore::Block(LockCore* held) noexcept {
 
 void ConditionCore::Notify(int64_t count) noexcept {
   LockHolder holder;
-  if (Steps::Notify(*this, count, holder)) Press(holder);
+  if (Steps::Notify(*this, count, holder)) PressHolder(holder.thread, holder.scopes_opened);
 }
 
 int64_t ConditionCore::QueueLength() noexcept { return QueueLengthOf(waiters); }

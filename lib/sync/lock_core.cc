@@ -65,9 +65,7 @@ const WaitKind& KindOf(const LockWait& wait) noexcept {
 
 // If the holder drains, it is made to give the lock back now: it could not go on before its children have ended, and
 // the caller may be one of them.
-void Press(const LockHolder& holder) noexcept {
-  if (holder.thread.address != nullptr) PressHolder(holder.thread, holder.scopes_opened);
-}
+void Press(const LockHolder& holder) noexcept { PressHolder(holder.thread, holder.scopes_opened); }
 
 void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const ThreadBlock& self,
                     const std::source_location& where) {

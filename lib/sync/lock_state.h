@@ -5,7 +5,9 @@
 //
 //   I1. The first that still waits wants more than what is available.
 //   I2. Permits are taken at once only if nobody is in the queue. So a large request that is first is not overtaken.
-// A wait for several things that is over may still be in the queue; Grant() drops it when its turn comes.
+// A wait for several things that is over may be in the queue for a moment; Grant() drops it when its turn comes.
+// Whoever cancels such a wait takes it out at once (SelectWait::Withdraw): its frame may stay for long, and others
+// stand behind.
 //
 //   operation     what it finds                        what it does
 //   take          nobody waits, enough is available    takes
@@ -21,11 +23,12 @@
 // An OS thread that waits has a node of its own in the same queue, and sleeps on a word of it.
 //
 // Owned: one thread has all permits of a lock that is no semaphore. Then `holder` names it by its address too, so that
-// it can be pressed. Of readers and permits only the last one is known, by its id, for reports: they are counted by the
-// threads that have them (CountPermit).
+// it can be made to give the lock back if it drains (lib/cancel/press.h). Of readers and permits only the last one is
+// known, by its id, for reports: they are counted by the threads that have them (CountPermit).
 //
-// Granted under the lock, woken without it. But a thread that withdraws may stand under the records lock of the thread
-// whose wait that was, and under those of scopes above: waking takes only locks under which nothing else is taken.
+// Waiters are granted under the lock, and woken without it. Whoever takes a wait back for a request may hold the
+// records lock of that thread, and of scopes above it, and wakes the next ones all the same: a wake-up takes only locks
+// under which nothing else is taken.
 //
 // Memory ordering: the queue's lock orders one holder's section before the next one's, Wake() or [locks/1] what a
 // waiter is given.

@@ -61,7 +61,9 @@ class RateLimiter {
   const int64_t burst_;
   Mutex turn_;
   internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
-  absl::Duration empty_until_;           // when permits that are used by now would all have come. Guarded by turn_
+  // The time at which all permits that were used by now will have come; earlier than now if some are left over. Guarded
+  // by turn_.
+  absl::Duration empty_until_;
 };
 
 }  // namespace weft

@@ -1,14 +1,12 @@
 #include "weft/channel/delay_queue.h"
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <source_location>
 #include <utility>
 
 #include "absl/time/time.h"
-#include "lib/os/clock.h"
-#include "lib/sync/await_at.h"
+#include "lib/sync/turn.h"
 #include "lib/thread/describe.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancellation.h"
@@ -17,9 +15,6 @@
 
 namespace weft::internal {
 namespace {
-
-// On the runtime's clock; for an OS thread on the one that all runtimes have outside of simulations.
-int64_t CallersNow() noexcept { return CurrentThread() != nullptr ? RuntimeNow() : Clock::Real().NowNanos(); }
 
 bool IsBefore(const DelayedNode& a, const DelayedNode& b) noexcept {
   return a.due_ns != b.due_ns ? a.due_ns < b.due_ns : a.number < b.number;
@@ -42,20 +37,6 @@ Task<void> AwaitChange(Event& changed, std::source_location where) { co_await Aw
 constexpr int64_t kNothingIsDue = INT64_MAX;
 
 }  // namespace
-
-// The thread that has the turn: for the destructor of the queue.
-class DelayQueueCore::Named {
- public:
-  explicit Named(DelayQueueCore& queue) noexcept : queue_(queue) {
-    queue_.first_.store(CurrentThreadId(), std::memory_order_relaxed);
-  }
-  Named(const Named&) = delete;
-  Named& operator=(const Named&) = delete;
-  ~Named() { queue_.first_.store(0, std::memory_order_relaxed); }
-
- private:
-  DelayQueueCore& queue_;
-};
 
 DelayQueueCore::~DelayQueueCore() = default;
 
@@ -109,7 +90,7 @@ DelayedNode* DelayQueueCore::TakeDue(int64_t& next_due_ns, bool& over) noexcept 
 // value in after the look sets changed_ after the reset, which comes before the look. So the wait ends at once.
 Task<DelayedNode*> DelayQueueCore::Receive(std::source_location where) {
   const MutexGuard turn = co_await AwaitAt{turn_.Lock(), where};
-  const Named named(*this);
+  const TurnName name(first_);
   for (;;) {
     int64_t next_due_ns = kNothingIsDue;
     bool over = false;

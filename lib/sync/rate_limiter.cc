@@ -6,37 +6,12 @@
 #include <source_location>
 
 #include "absl/time/time.h"
-#include "lib/os/clock.h"
-#include "lib/sync/await_at.h"
+#include "lib/sync/turn.h"
 #include "lib/thread/describe.h"
 #include "weft/internal/check.h"
-#include "weft/internal/wait.h"
 #include "weft/time.h"
 
 namespace weft {
-namespace {
-
-// On the runtime's clock; for an OS thread on the one that all runtimes have outside of simulations.
-absl::Duration CallersNow() noexcept {
-  return absl::Nanoseconds(internal::CurrentThread() != nullptr ? internal::RuntimeNow()
-                                                                : internal::Clock::Real().NowNanos());
-}
-
-}  // namespace
-
-// The thread that has the turn, while it waits: for the destructor of the limiter.
-class RateLimiter::Named {
- public:
-  explicit Named(RateLimiter& limiter) noexcept : limiter_(limiter) {
-    limiter_.first_.store(internal::CurrentThreadId(), std::memory_order_relaxed);
-  }
-  Named(const Named&) = delete;
-  Named& operator=(const Named&) = delete;
-  ~Named() { limiter_.first_.store(0, std::memory_order_relaxed); }
-
- private:
-  RateLimiter& limiter_;
-};
 
 RateLimiter::RateLimiter(const RateLimiterOptions& options)
     : interval_(absl::Seconds(1) / options.permits_per_second),
@@ -66,11 +41,11 @@ absl::Duration RateLimiter::EmptyAfter(int64_t permits, absl::Duration now) cons
 Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
   CheckPermits(permits);
   const MutexGuard turn = co_await internal::AwaitAt{turn_.Lock(), where};
-  const absl::Duration now = CallersNow();
+  const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
   const absl::Duration after = EmptyAfter(permits, now);
   // The permits are there when no more than a burst is missing.
   if (const absl::Duration wait = after - burst_ * interval_ - now; wait > absl::ZeroDuration()) {
-    const Named named(*this);
+    const internal::TurnName name(first_);
     co_await internal::AwaitAt{Sleep(wait), where};
   }
   empty_until_ = after;
@@ -80,7 +55,7 @@ bool RateLimiter::TryAcquire(int64_t permits) {
   CheckPermits(permits);
   const std::optional<MutexGuard> turn = turn_.TryLock();
   if (!turn.has_value()) return false;
-  const absl::Duration now = CallersNow();
+  const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
   const absl::Duration after = EmptyAfter(permits, now);
   if (after - burst_ * interval_ > now) return false;
   empty_until_ = after;

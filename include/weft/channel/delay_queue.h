@@ -86,7 +86,6 @@ class DelayQueueCore {
   void CheckNobodyWaits() const noexcept;
 
  private:
-  class Named;
   DelayedNode* PopLocked() noexcept;
   DelayedNode* TakeDue(int64_t& next_due_ns, bool& over) noexcept;
 

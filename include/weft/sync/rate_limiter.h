@@ -53,7 +53,6 @@ class RateLimiter {
   bool TryAcquire(int64_t permits = 1);
 
  private:
-  class Named;
   void CheckPermits(int64_t permits) const;
   absl::Duration EmptyAfter(int64_t permits, absl::Duration now) const;
 

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 #include <optional>
 #include <typeinfo>
 #include <utility>
@@ -23,6 +22,7 @@
 #include "tests/cancel/cancel_at.h"
 #include "tests/cancel/scope_run.h"
 #include "tests/cancel/scope_scenarios.h"
+#include "tests/support/allocator.h"
 #include "tests/support/counted.h"
 #include "tests/support/proof_row.h"
 #include "weft/all.h"
@@ -120,47 +120,17 @@ class Watched {
   internal::ScopedFrameFault frames_{{.times = 0}};
 };
 
-void* Allocate(size_t bytes) noexcept {
-  watch.Allocated(bytes);
-  void* const memory = std::malloc(bytes);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-void* Allocate(size_t bytes, std::align_val_t alignment) noexcept {
-  watch.Allocated(bytes);
-  const auto align = static_cast<size_t>(alignment);
-  void* const memory = std::aligned_alloc(align, (bytes + align - 1) / align * align);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
+// Before main().
+[[maybe_unused]] const bool hooked = [] {
+  may_allocate = [](size_t bytes, bool) noexcept {
+    watch.Allocated(bytes);
+    return true;
+  };
+  return true;
+}();
 
 }  // namespace
 }  // namespace weft::testing
-
-using weft::testing::Allocate;
-
-void* operator new(size_t bytes) { return Allocate(bytes); }
-void* operator new[](size_t bytes) { return Allocate(bytes); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes); }
-void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes); }
-void* operator new(size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
-void* operator new[](size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
-void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, alignment);
-}
-void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, alignment);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 // The C++ runtime's, for whoever throws. (Itanium C++ ABI, 2.4.3)
 extern "C" void __cxa_throw(void* exception, std::type_info* type, void (*destructor)(void*)) {

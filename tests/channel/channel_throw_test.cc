@@ -1,8 +1,8 @@
 // Channels of values whose move throws, and channels without memory. Goal: whatever throws, a value is at one place.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <optional>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/coro/frame_fault.h"
+#include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/generator.h"
@@ -20,23 +21,15 @@
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 
+namespace weft {
 namespace {
 
 // The next allocation of this thread, by operator new, fails.
 thread_local bool no_memory = false;
-
-}  // namespace
-
-void* operator new(size_t bytes) {
-  void* const memory = std::exchange(no_memory, false) ? nullptr : std::malloc(bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-
-namespace weft {
-namespace {
+[[maybe_unused]] const bool hooked = [] {
+  testing::may_allocate = [](size_t, bool) noexcept { return !std::exchange(no_memory, false); };
+  return true;
+}();
 
 class ChannelThrowTest : public testing::OnBoth {};
 WEFT_ON_BOTH(ChannelThrowTest);

@@ -11,12 +11,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <optional>
 
 #include "absl/status/statusor.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
+#include "tests/support/allocator.h"
 #include "weft/cancellation.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
@@ -38,50 +38,15 @@ bool Fails() noexcept {
   return left == 0;
 }
 
-void* AllocateOrNull(size_t bytes) noexcept { return Fails() ? nullptr : std::malloc(bytes); }
-void* AllocateOrNull(size_t bytes, std::align_val_t alignment) noexcept {
-  const auto align = static_cast<size_t>(alignment);
-  return Fails() ? nullptr : std::aligned_alloc(align, (bytes + align - 1) / align * align);
-}
 // Nothing that cannot say that it has failed is allocated meanwhile.
-template <class... Alignment>
-void* Allocate(size_t bytes, Alignment... alignment) noexcept {
-  void* const memory = AllocateOrNull(bytes, alignment...);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-}  // namespace weft::testing
-
-using weft::testing::Allocate;
-using weft::testing::AllocateOrNull;
-
-void* operator new(size_t bytes) { return Allocate(bytes); }
-void* operator new[](size_t bytes) { return Allocate(bytes); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return AllocateOrNull(bytes); }
-void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return AllocateOrNull(bytes); }
-void* operator new(size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
-void* operator new[](size_t bytes, std::align_val_t alignment) { return Allocate(bytes, alignment); }
-void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return AllocateOrNull(bytes, alignment);
-}
-void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return AllocateOrNull(bytes, alignment);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-
-namespace weft::testing {
-namespace {
+[[maybe_unused]] const bool hooked = [] {
+  may_allocate = [](size_t, bool throws) noexcept {
+    const bool fails = Fails();
+    if (fails && throws) std::abort();
+    return !fails;
+  };
+  return true;
+}();
 
 using internal::ScopedSyscallFault;
 using internal::Syscalls;

@@ -7,7 +7,7 @@ import os
 import tempfile
 import unittest
 
-from tests.style.layout import Layout
+from tests.style.layout import IN_MORE_FILES, Layout
 
 # A link in the runfiles, whose end lies in the source tree.
 _ROOT = os.path.dirname(os.path.dirname(os.path.realpath("bazel/layers.bzl")))
@@ -66,6 +66,16 @@ class LayoutTest(unittest.TestCase):
             "lib/net/c.cc": "namespace {\nvoid H() {\n}\n}  // namespace\nvoid I(int) {\n}\n",
         })
 
+    def test_a_class_in_three_files_is_found(self):
+        files = {
+            "include/weft/a.h": "class A {\n  void F();\n  void G();\n  class B {\n    void H();\n  };\n};\n",
+            "lib/os/a.cc": "void A::F() {\n}\n",
+        }
+        self.assertEqual(self._found("classes_in_many_files", files), [])
+        for third in ("void A::G() {\n}\n", "void A::B::H() {\n}\n", "inline void A::G() {\n}\n"):
+            with self.subTest(third):
+                self.assertEqual(self._found("classes_in_many_files", {**files, "lib/os/b.h": third}), ["A"])
+
     def test_a_wide_line_is_found(self):
         wide = "//" + " x" * 60 + "\n"
         for path in ("lib/os/a.h", "tests/a.py", "examples/a/a.cc", "bazel/a.bzl"):
@@ -79,6 +89,10 @@ class LayoutTest(unittest.TestCase):
 
     def test_what_a_header_declares_is_implemented_beside_it_or_where_it_says(self):
         self.assertEqual(list(Layout(_ROOT).headers_implemented_elsewhere()), [])
+
+    def test_a_class_is_in_two_files_or_there_is_a_reason(self):
+        found = Layout(_ROOT).classes_in_many_files()
+        self.assertEqual({name: len(paths) for name, paths in found.items()}, IN_MORE_FILES, found)
 
     def test_no_line_is_wider_than_120_columns(self):
         self.assertEqual(list(Layout(_ROOT).wide_lines()), [])

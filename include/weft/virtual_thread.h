@@ -158,10 +158,11 @@ class [[nodiscard("co_await the join")]] JoinAwaiter : public GivesWhenAwaited<a
     return Suspend({frame.promise(), where});
   }
   absl::Status await_resume() const { return joined_->Outcome(); }
-  SelectPart ForSelect() const noexcept { return {joined_, &kSelect}; }
+  SelectPart ForSelect() const noexcept;
 
  private:
   bool Suspend(AwaitingFrame frame) const noexcept;
+  void CheckOther() const noexcept;
   static const WaitKind kWait;
   static const SelectableWait<ThreadBlock> kSelect;
 

@@ -60,9 +60,18 @@ constinit const SelectableWait<ThreadBlock> JoinAwaiter::kSelect = {
     },
 };
 
-bool JoinAwaiter::Suspend(AwaitingFrame frame) const noexcept {
-  ThreadBlock& self = *CurrentThread();
+void JoinAwaiter::CheckOther() const noexcept {
+  const ThreadBlock& self = *CurrentThread();
   WEFT_CHECK(self.identity() != joined_) << DescribeThread(self) << " joins itself, and would wait for ever";
+}
+
+SelectPart JoinAwaiter::ForSelect() const noexcept {
+  CheckOther();
+  return {joined_, &kSelect};
+}
+
+bool JoinAwaiter::Suspend(AwaitingFrame frame) const noexcept {
+  CheckOther();
   return WaitIn(joined_->joiners, joined_, frame, kWait, [this] { return joined_->Attend(); });
 }
 

@@ -19,6 +19,7 @@
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/channel/select.h"
 #include "weft/finally.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
@@ -603,6 +604,14 @@ TEST(ThreadDeathTest, AThreadIsStartedOnce) {
 
 TEST(ThreadDeathTest, AThreadDoesNotJoinItself) {
   EXPECT_DEATH(Simulate([]() -> Task<void> { (co_await VirtualThread::Current().Join()).IgnoreError(); }),
+               "VirtualThread\\[#1\\]/runnable@carrier-0 joins itself");
+}
+
+TEST(ThreadDeathTest, AThreadDoesNotJoinItselfAsACaseOfASelectEither) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 auto got = co_await Select(Sleep(absl::Seconds(1)), VirtualThread::Current().Join());
+                 static_cast<void>(got);
+               }),
                "VirtualThread\\[#1\\]/runnable@carrier-0 joins itself");
 }
 

@@ -76,7 +76,7 @@ class Report:
         self._warnings = warnings
 
     def page(self, by_hand=_NOTHING_BY_HAND):
-        parts = [self._preface(), self._time(), self._memory(), self._latency(),
+        parts = [self._preface(), self._time(), self._ratios(), self._memory(), self._latency(),
                  "## What is not met, and why\n\n" + BEGIN + by_hand + END,
                  self._scaling(), self._configurations(), self._peer_table()]
         return "\n".join(part for part in parts if part)
@@ -127,6 +127,17 @@ class Report:
         who, nanos = row.elsewhere[carriers]
         theirs = targets.floors(nanos)
         return "%s %s" % (who, number(theirs)), number(theirs / ours)
+
+    def _ratios(self):
+        rows = []
+        for row in targets.RATIOS:
+            for carriers in (1, 2):
+                ours, other = (self._samples.median(OURS, name, carriers, "floors") for name in (row.name, row.other))
+                if None not in (ours, other):
+                    rows.append([row.title, str(carriers), number(other), number(ours), number(ours / other),
+                                 _optional(row.limit), _met(ours / other, row.limit)])
+        headings = ["one measure against another", "carriers", "the other", "the one", "one / other", "at most", "met"]
+        return "## Ours against ours\n\n" + _table(headings, rows) if rows else ""
 
     def _memory(self):
         rows = []

@@ -72,6 +72,17 @@ TIME = [
     TimeRow("cancel 100,000 parked and join, a child", "CancelParked", {1: floors(250), 2: floors(250)}),
 ]
 
+# One of our measures against another one of ours, on as many carriers: `name` takes at most `limit` times as long as
+# `other`, an operation of each.
+RatioRow = collections.namedtuple("RatioRow", "title name other limit")
+
+RATIOS = [
+    RatioRow("ping-pong through a rendezvous, against through an event", "RendezvousPingPong", "PingPong", 1.2),
+    RatioRow("ping-pong by park and unpark, against through an event", "ParkUnpark", "PingPong", None),
+    RatioRow("1,000 threads started and joined, against forked and joined", "StartJoin1000", "ForkJoin1000", 1.5),
+    RatioRow("10 threads started and joined, against forked and joined", "StartJoin10", "ForkJoin10", 1.5),
+]
+
 # Resident memory, at most `limit` in units of `divisor`.
 MemoryRow = collections.namedtuple("MemoryRow", "title name counter limit divisor elsewhere")
 

@@ -226,7 +226,7 @@ int Main(int argc, char** argv) {
   // A channel of one place is a permit, too.
   harness.Measure({"ParkUnpark", kRounds, 2 * kRounds, 2 * kRounds}, [&] { return run(PingPong(kRounds)); });
   MeasureChannels(harness, pool);
-  harness.Measure({"StartJoin10", 10, 200'000, 200'000}, [&] { return StartAndJoin(pool, 10, 20'000); });
+  harness.Measure({"StartJoin10", 10, 50'000, 50'000}, [&] { return StartAndJoin(pool, 10, 5'000); });
   harness.Measure({"StartJoin1000", 1'000, kMillion, kMillion}, [&] { return StartAndJoin(pool, 1'000, 1'000); });
   harness.Measure({"SubmitGet", 1'000, 200'000, 200 * 499'500}, [&] { return SubmitAndGet(pool, 1'000, 200); });
   asio::thread_pool blocking(1);

@@ -1,7 +1,6 @@
 #include "benchmarks/peers/asio/channels.h"
 
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -34,20 +33,18 @@ using Channel = asio::experimental::concurrent_channel<void(error_code, int64_t)
 
 // ---- Values from some coroutines to as many others.
 
-// The last one that ends closes the channel. Adds nothing to the sum of what is received.
-awaitable<int64_t> Produce(Channel& channel, std::atomic<int64_t>& producers, int64_t count) {
+// The last one that ends sends a zero to each consumer: closing a channel of Boost 1.81 drops what is in it.
+awaitable<int64_t> Produce(Channel& channel, std::atomic<int64_t>& producers, int64_t count, int64_t consumers) {
   for (int64_t i = 1; i <= count; ++i) co_await channel.async_send(error_code(), i, asio::use_awaitable);
-  if (producers.fetch_sub(1) == 1) channel.close();
+  if (producers.fetch_sub(1) > 1) co_return 0;
+  for (int64_t i = 0; i < consumers; ++i) co_await channel.async_send(error_code(), 0, asio::use_awaitable);
   co_return 0;
 }
 
 awaitable<int64_t> Consume(Channel& channel) {
   int64_t sum = 0;
-  for (;;) {
-    const auto [closed, value] = co_await channel.async_receive(asio::as_tuple(asio::use_awaitable));
-    if (closed) co_return sum;
-    sum += value;
-  }
+  while (const int64_t value = co_await channel.async_receive(asio::use_awaitable)) sum += value;
+  co_return sum;
 }
 
 awaitable<int64_t> ManyToMany(size_t capacity, int64_t pairs) {
@@ -55,7 +52,7 @@ awaitable<int64_t> ManyToMany(size_t capacity, int64_t pairs) {
   std::atomic<int64_t> producers{pairs};
   std::vector<awaitable<int64_t>> all;
   for (int64_t i = 0; i < pairs; ++i) all.push_back(Consume(channel));
-  for (int64_t i = 0; i < pairs; ++i) all.push_back(Produce(channel, producers, kValues / pairs));
+  for (int64_t i = 0; i < pairs; ++i) all.push_back(Produce(channel, producers, kValues / pairs, pairs));
   co_return co_await SumOf(std::move(all));
 }
 

@@ -174,7 +174,7 @@ tokio::task_local! {
     static LOCAL: i64;
 }
 
-// Volatile, so that each look is one.
+// Volatile, so that each look loads it. Where it lies the compiler may remember.
 fn look_at(local: &'static LocalKey<i64>) -> i64 {
     local.with(|value| unsafe { std::ptr::read_volatile(value) })
 }

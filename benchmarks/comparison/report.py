@@ -30,10 +30,10 @@ Nanoseconds an operation, and in brackets multiples of ours. Fib and Matmul call
 peer's own style. A leaf of Matmul is computed by the peer's own compiler, Go's without vectors.
 
 Channels keep 64 values, except for a rendezvous. One of Tokio's has one receiver: its four to four goes through the
-crate async-channel. A contender of a lock finds it held until all of them have begun. All locks are fair except Go's: a
-goroutine that runs overtakes those that wait, until one of them has waited for a millisecond. Go's semaphore is a
+crate async-channel. A contender of a lock finds it held until all of them have begun. All are fair except Go's mutexes:
+a goroutine that runs overtakes those that wait, until one of them has waited for a millisecond. Go's semaphore is a
 channel of four places. To park is to receive from a channel of one place in Asio and Go, and to wait for a Notify in
-Tokio.
+Tokio. Where the thread-local of Tokio lies, its compiler remembers from look to look.
 
 """
 

@@ -43,6 +43,15 @@ MEASURES = {
     "SelectOfTwo": "channel",
     "SelectOfEight": "channel",
     "SelectThatWaits": "channel",
+    "Mutex1": "lock",
+    "Mutex100": "lock",
+    "Mutex10000": "lock",
+    "SharedMutex1": "lock",
+    "SharedMutex100": "lock",
+    "SharedMutex10000": "lock",
+    "Semaphore1": "lock",
+    "Semaphore100": "lock",
+    "Semaphore10000": "lock",
     "StartJoin10": "thread",
     "StartJoin1000": "thread",
     "ParkUnpark": "thread",
@@ -201,7 +210,9 @@ def peers(bazel, root):
         Peer("go", "Go", {"golang-go": "/usr/bin/go"}, build_go,
              lambda: first_line("/usr/bin/go", "version").removeprefix("go version ")),
         Peer("tokio", "Tokio", {"cargo": "/usr/bin/cargo", "rustc": "/usr/bin/rustc",
-                                "librust-tokio-dev": "/usr/share/doc/librust-tokio-dev"}, build_tokio,
-             lambda: "%s, %s -C opt-level=3 -C target-cpu=native" % (
-                 _debian_version("librust-tokio-dev"), first_line("/usr/bin/rustc", "--version"))),
+                                "librust-tokio-dev": "/usr/share/doc/librust-tokio-dev",
+                                "librust-async-channel-dev": "/usr/share/doc/librust-async-channel-dev"}, build_tokio,
+             lambda: "%s, async-channel %s, %s -C opt-level=3 -C target-cpu=native" % (
+                 _debian_version("librust-tokio-dev"), _debian_version("librust-async-channel-dev"),
+                 first_line("/usr/bin/rustc", "--version"))),
     ]

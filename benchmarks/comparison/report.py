@@ -29,6 +29,12 @@ _PEERS = """\
 Nanoseconds an operation, and in brackets multiples of ours. Fib and Matmul call one child directly where that is the
 peer's own style. A leaf of Matmul is computed by the peer's own compiler, Go's without vectors.
 
+Channels keep 64 values, except for a rendezvous. One of Tokio's has one receiver: its four to four goes through the
+crate async-channel. A contender of a lock finds it held until all of them have begun. All are fair except Go's mutexes:
+a goroutine that runs overtakes those that wait, until one of them has waited for a millisecond. Go's semaphore is a
+channel of four places. To park is to receive from a channel of one place in Asio and Go, and to wait for a Notify in
+Tokio. Where the thread-local of Tokio lies, its compiler remembers from look to look.
+
 """
 
 
@@ -76,7 +82,7 @@ class Report:
         self._warnings = warnings
 
     def page(self, by_hand=_NOTHING_BY_HAND):
-        parts = [self._preface(), self._time(), self._memory(), self._latency(),
+        parts = [self._preface(), self._time(), self._ratios(), self._memory(), self._latency(),
                  "## What is not met, and why\n\n" + BEGIN + by_hand + END,
                  self._scaling(), self._configurations(), self._peer_table()]
         return "\n".join(part for part in parts if part)
@@ -127,6 +133,17 @@ class Report:
         who, nanos = row.elsewhere[carriers]
         theirs = targets.floors(nanos)
         return "%s %s" % (who, number(theirs)), number(theirs / ours)
+
+    def _ratios(self):
+        rows = []
+        for row in targets.RATIOS:
+            for carriers in (1, 2):
+                ours, other = (self._samples.median(OURS, name, carriers, "floors") for name in (row.name, row.other))
+                if None not in (ours, other):
+                    rows.append([row.title, str(carriers), number(other), number(ours), number(ours / other),
+                                 _optional(row.limit), _met(ours / other, row.limit)])
+        headings = ["one measure against another", "carriers", "the other", "the one", "one / other", "at most", "met"]
+        return "## Ours against ours\n\n" + _table(headings, rows) if rows else ""
 
     def _memory(self):
         rows = []

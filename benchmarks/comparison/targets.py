@@ -49,6 +49,15 @@ TIME = [
     TimeRow("a select that finds a value in one of two channels", "SelectOfTwo"),
     TimeRow("a select that finds a value in one of eight channels", "SelectOfEight"),
     TimeRow("a select that waits in two rendezvous", "SelectThatWaits"),
+    TimeRow("lock and unlock a mutex, one thread", "Mutex1"),
+    TimeRow("lock and unlock a mutex, 100 threads in a queue", "Mutex100"),
+    TimeRow("lock and unlock a mutex, 10,000 threads in a queue", "Mutex10000"),
+    TimeRow("lock and unlock a shared mutex, each tenth time to write, one thread", "SharedMutex1"),
+    TimeRow("lock and unlock a shared mutex, each tenth time to write, 100 threads in a queue", "SharedMutex100"),
+    TimeRow("lock and unlock a shared mutex, each tenth time to write, 10,000 threads in a queue", "SharedMutex10000"),
+    TimeRow("acquire and release one of 4 permits, one thread", "Semaphore1"),
+    TimeRow("acquire and release one of 4 permits, 100 threads in a queue", "Semaphore100"),
+    TimeRow("acquire and release one of 4 permits, 10,000 threads in a queue", "Semaphore10000"),
     TimeRow("1,000 threads outside of scopes, started and joined, a thread", "StartJoin1000"),
     TimeRow("10 threads outside of scopes, started and joined, a thread", "StartJoin10"),
     TimeRow("ping-pong by park and unpark, a switch", "ParkUnpark"),
@@ -61,6 +70,17 @@ TIME = [
     TimeRow("10,000 sleeps of 10 ms at once, all", "SleepVirtual", operations=10_000),
     TimeRow("1,000 sleeps of 10 ms on 200 OS threads, all", "SleepOsThreads", operations=1_000),
     TimeRow("cancel 100,000 parked and join, a child", "CancelParked", {1: floors(250), 2: floors(250)}),
+]
+
+# One of our measures against another one of ours, on as many carriers: `name` takes at most `limit` times as long as
+# `other`, an operation of each.
+RatioRow = collections.namedtuple("RatioRow", "title name other limit")
+
+RATIOS = [
+    RatioRow("ping-pong through a rendezvous, against through an event", "RendezvousPingPong", "PingPong", 1.2),
+    RatioRow("ping-pong by park and unpark, against through an event", "ParkUnpark", "PingPong", None),
+    RatioRow("1,000 threads started and joined, against forked and joined", "StartJoin1000", "ForkJoin1000", 1.5),
+    RatioRow("10 threads started and joined, against forked and joined", "StartJoin10", "ForkJoin10", 1.5),
 ]
 
 # Resident memory, at most `limit` in units of `divisor`.

@@ -4,7 +4,7 @@ what somebody has written into it stays. Method: pages of made-up samples, whose
 """
 import unittest
 
-from benchmarks.comparison import report
+from benchmarks.comparison import programs, report, targets
 from benchmarks.comparison.samples import OURS, Sample, Samples, WrongAnswer, check
 
 
@@ -60,6 +60,17 @@ class ReportTest(unittest.TestCase):
         title = "fib(30), a call, `All` of two"
         page = _page([_ours("FibAll", 1, 20), _ours("FibAll", 2, 10), _ours("FibAll", 4, 13)])
         self.assertEqual(_cells(page, title, "4.00")[4:], ["2.00", "1.70", "yes", "1.30", "**no**"])
+
+    def test_a_measure_may_have_a_limit_in_multiples_of_another(self):
+        title = "ping-pong through a rendezvous, against through an event"
+        page = _page([_ours("PingPong", 1, 50), _ours("RendezvousPingPong", 1, 60),
+                      _ours("PingPong", 2, 50), _ours("RendezvousPingPong", 2, 65)])
+        self.assertEqual(_cells(page, title, "1")[2:], ["10.0", "12.0", "1.20", "1.20", "yes"])
+        self.assertEqual(_cells(page, title, "2")[4:], ["1.30", "1.20", "**no**"])
+
+    def test_every_row_is_of_something_that_is_measured(self):
+        names = {row.name for row in targets.TIME + targets.RATIOS + targets.MEMORY + targets.LATENCY}
+        self.assertLessEqual(names | {row.other for row in targets.RATIOS}, set(programs.MEASURES))
 
     def test_another_configuration_may_be_five_per_cent_slower(self):
         page = _page([_ours("Yield", 1, 100), _ours("Yield", 1, 104, "weft-noexcept"),

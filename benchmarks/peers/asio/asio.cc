@@ -1,14 +1,13 @@
-// The benchmarks in Boost.Asio: coroutines on a thread_pool, forked by co_spawn, joined by parallel groups.
+// The benchmarks in Boost.Asio: coroutines on a thread_pool, forked by co_spawn, joined by parallel groups. It has no
+// locks for coroutines, and nothing like a thread-local.
 #include <array>
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -25,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks/peers/asio/channels.h"
+#include "benchmarks/peers/asio/sum_of.h"
 #include "benchmarks/peers/harness.h"
 #include "benchmarks/work/fib.h"
 #include "benchmarks/work/matrix.h"
@@ -47,20 +48,6 @@ awaitable<int64_t> FibAnd(int n) {
   if (n < 2) co_return n;
   auto [a, b] = co_await (FibAnd(n - 1) && FibAnd(n - 2));
   co_return a + b;
-}
-
-// Runs all of them as coroutines of their own, and adds up their results.
-awaitable<int64_t> SumOf(std::vector<awaitable<int64_t>> children) {
-  const auto executor = co_await asio::this_coro::executor;
-  using Operation = decltype(asio::co_spawn(executor, std::move(children[0]), asio::deferred));
-  std::vector<Operation> operations;
-  operations.reserve(children.size());
-  for (auto& child : children) operations.push_back(asio::co_spawn(executor, std::move(child), asio::deferred));
-  auto [order, failures, results] = co_await asio::experimental::make_parallel_group(std::move(operations))
-                                        .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
-  int64_t sum = 0;
-  for (int64_t result : results) sum += result;
-  co_return sum;
 }
 
 awaitable<int64_t> Skynet(int64_t number, int64_t size) {
@@ -236,6 +223,10 @@ int Main(int argc, char** argv) {
   harness.Measure({"ForkJoinMillion", kMillion, kMillion, kMillion}, [&] { return ForkAndJoin(pool, kMillion); });
   harness.Measure({"Yield", kMillion, kMillion, kMillion}, [&] { return run(Yields(kMillion)); });
   harness.Measure({"PingPong", kRounds, 2 * kRounds, 2 * kRounds}, [&] { return run(PingPong(kRounds)); });
+  // A channel of one place is a permit, too.
+  harness.Measure({"ParkUnpark", kRounds, 2 * kRounds, 2 * kRounds}, [&] { return run(PingPong(kRounds)); });
+  MeasureChannels(harness, pool);
+  harness.Measure({"StartJoin10", 10, 50'000, 50'000}, [&] { return StartAndJoin(pool, 10, 5'000); });
   harness.Measure({"StartJoin1000", 1'000, kMillion, kMillion}, [&] { return StartAndJoin(pool, 1'000, 1'000); });
   harness.Measure({"SubmitGet", 1'000, 200'000, 200 * 499'500}, [&] { return SubmitAndGet(pool, 1'000, 200); });
   asio::thread_pool blocking(1);

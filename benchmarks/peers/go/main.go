@@ -1,5 +1,5 @@
 // The benchmarks in Go: a goroutine for each child, but for the last one of fib and matmul; results through channels, or joins by
-// WaitGroup.
+// WaitGroup. Go has no thread-locals, and no call for what may block: any goroutine may.
 package main
 
 import (
@@ -239,6 +239,9 @@ func main() {
 	h.measure(measurement{"PingPong", rounds, 2 * rounds, 2 * rounds}, pingPong)
 	// A channel of one place is a permit, too.
 	h.measure(measurement{"ParkUnpark", rounds, 2 * rounds, 2 * rounds}, pingPong)
+	measureChannels(h)
+	measureLocks(h)
+	h.measure(measurement{"StartJoin10", 10, million, million}, func() int64 { return startAndJoin(10, 100_000) })
 	h.measure(measurement{"StartJoin1000", 1000, million, million}, func() int64 { return startAndJoin(1000, 1000) })
 	h.measure(measurement{"SubmitGet", 1000, 200_000, 200 * 499_500}, func() int64 { return submitAndGet(1000, 200) })
 	h.measure(measurement{"SleepVirtual", 10_000, 10_000, 10_000}, func() int64 { return sleeps(10_000) })

@@ -1,10 +1,14 @@
 // The benchmarks in Tokio: tokio::spawn for each child but the last one of fib and matmul, joins by handles; a JoinSet where there
 // are a million.
 
+mod channels;
 mod harness;
+mod locks;
 mod matrix;
 
+use channels::measure_channels;
 use harness::{resident_bytes, Harness, Measurement};
+use locks::measure_locks;
 use matrix::{right_checksum, Matrices, Product};
 use std::cell::RefCell;
 use std::future::Future;
@@ -14,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
-use tokio::task::{yield_now, JoinSet};
+use tokio::task::{yield_now, JoinSet, LocalKey};
 
 const FIB: i32 = 25;
 const QUEENS: usize = 11;
@@ -23,7 +27,7 @@ const MILLION: i64 = 1_000_000;
 const ROUNDS: i64 = 200_000;
 
 // A function that calls itself and may wait has to box its future.
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 fn fib(n: i32) -> Boxed<i64> {
     Box::pin(async move {
@@ -170,10 +174,30 @@ tokio::task_local! {
     static LOCAL: i64;
 }
 
+// Volatile, so that each look loads it. Where it lies the compiler may remember.
+fn look_at(local: &'static LocalKey<i64>) -> i64 {
+    local.with(|value| unsafe { std::ptr::read_volatile(value) })
+}
+
 async fn look_at_local(looks: i64) -> i64 {
-    // Volatile, so that each look is one.
-    let look = |_| LOCAL.with(|value| unsafe { std::ptr::read_volatile(value) });
-    LOCAL.scope(1, async move { (0..looks).map(look).sum() }).await
+    LOCAL.scope(1, async move { (0..looks).map(|_| look_at(&LOCAL)).sum() }).await
+}
+
+// Ten of them, each with a value in a scope of its own around the others.
+macro_rules! look_at_locals {
+    ($looks:expr, $($name:ident)*) => {{
+        tokio::task_local! { $(static $name: i64;)* }
+        let all = [$(&$name),*];
+        let looks: Boxed<i64> = Box::pin(async move {
+            (0..$looks / all.len() as i64).map(|_| all.iter().map(|local| look_at(local)).sum::<i64>()).sum()
+        });
+        $(let looks: Boxed<i64> = Box::pin($name.scope(1, looks));)*
+        looks
+    }};
+}
+
+fn look_at_ten_locals(looks: i64) -> Boxed<i64> {
+    look_at_locals!(looks, A B C D E F G H I J)
 }
 
 async fn sleeps(count: i64) -> i64 {
@@ -279,6 +303,12 @@ fn main() {
         Measurement { name: "ParkUnpark", size: ROUNDS, operations: 2 * ROUNDS, right_answer: 2 * ROUNDS },
         || run(Box::pin(ping_pong())),
     );
+    measure_channels(&h, run);
+    measure_locks(&h, run);
+    h.measure(
+        Measurement { name: "StartJoin10", size: 10, operations: MILLION, right_answer: MILLION },
+        || run(Box::pin(start_and_join(10, 100_000))),
+    );
     h.measure(
         Measurement { name: "StartJoin1000", size: 1_000, operations: MILLION, right_answer: MILLION },
         || run(Box::pin(start_and_join(1_000, 1_000))),
@@ -294,6 +324,10 @@ fn main() {
     h.measure(
         Measurement { name: "ThreadLocalGet1", size: MILLION, operations: MILLION, right_answer: MILLION },
         || run(Box::pin(look_at_local(MILLION))),
+    );
+    h.measure(
+        Measurement { name: "ThreadLocalGet10", size: MILLION, operations: MILLION, right_answer: MILLION },
+        || run(look_at_ten_locals(MILLION)),
     );
     h.measure(
         Measurement { name: "SleepVirtual", size: 10_000, operations: 10_000, right_answer: 10_000 },

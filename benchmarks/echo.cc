@@ -25,6 +25,8 @@ namespace {
 
 // What one call fetches: enough for every connection, as a server that means to be fair would ask for.
 constexpr int kMaxEvents = 1024;
+// So long the client waits for those that nobody has answered when its time is up; then they starve.
+constexpr int64_t kStarvationNanos = 10'000'000'000;
 
 int Require(int result, const char* what) {
   if (result >= 0) return result;
@@ -113,15 +115,16 @@ void RunClient(uint16_t port, EchoLoad load, internal::Atomic<bool>& connected, 
   }
   connected.store(true, std::memory_order_relaxed);  // says only when
   const int64_t end = Now() + load.nanos;
+  int unanswered = load.connections;
   static epoll_event events[kMaxEvents];
-  for (int64_t now = Now(); now < end; now = Now()) {
+  for (int64_t now = Now(); now < (unanswered > 0 ? end + kStarvationNanos : end); now = Now()) {
     const int count = epoll_wait(epoll, events, kMaxEvents, 10);
     if (count < 0 && errno != EINTR) Require(count, "epoll_wait");
     for (int i = 0; i < count; ++i) {
       Connection& connection = connections[events[i].data.u32];
       if (!Receive(connection)) continue;
       CountWait(connection, Now());
-      ++connection.answered;
+      if (connection.answered++ == 0) --unanswered;
       SendNext(connection);
     }
   }

@@ -24,7 +24,7 @@ inline constexpr size_t kEchoBytes = 64;
 
 struct EchoLoad {
   int connections = 0;
-  int64_t nanos = 0;  // how long, from when all are connected
+  int64_t nanos = 0;  // how long, from when all are connected; longer, if one has no answer by then
 };
 
 struct EchoWaits {

@@ -137,7 +137,7 @@ class Report:
     def _ratios(self):
         rows = []
         for row in targets.RATIOS:
-            for carriers in (1, 2):
+            for carriers in (1, 2, 4):
                 ours, other = (self._samples.median(OURS, name, carriers, "floors") for name in (row.name, row.other))
                 if None not in (ours, other):
                     rows.append([row.title, str(carriers), number(other), number(ours), number(ours / other),

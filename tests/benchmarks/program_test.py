@@ -43,7 +43,9 @@ _NAMES = {
                  for name in _carriers(measure, 1, 2, 4)]
                 + _carriers("BM_SleepVirtual", 1, 2) + _carriers("BM_SleepOsThreads", 1),
     "fairness": ["BM_EchoWaitPlain"] + _carriers("BM_EchoWaitUring", 1, 2, 3, 4)
-                + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4),
+                + _carriers("BM_EchoWaitEpoll", 1, 2, 3, 4)
+                + [name for measure in ("BM_HeldByNobody", "BM_HeldByCall", "BM_HeldByLoop", "BM_HeldOutside")
+                   for name in _carriers(measure, 2, 4)],
     "memory": ["BM_ParkedTask", "BM_ParkedClosure", "BM_ParkedTenMillion", "BM_ReturnedMemory"],
 }
 _MORE_COUNTERS = {

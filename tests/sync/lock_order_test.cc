@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <regex>
@@ -15,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
 #include "weft/channel/select.h"
 #include "weft/runtime.h"
@@ -493,6 +495,28 @@ TEST(LockOrderThreadsTest, AnOsThreadThatWaitsForAConditionHasItsLockAgain) {
     waiter.join();
   });
   EXPECT_EQ(ReportsIn(said), Debug(1)) << said;
+}
+
+bool memory = true;
+
+TEST(LockOrderThreadsTest, WithoutMemoryLocksWorkAndOnlyTheOrderIsLost) {
+  testing::may_allocate = [](size_t, bool throws) noexcept { return throws || memory; };
+  Mutex a, b;
+  const auto lock_both = [](Mutex& one, Mutex& other) {
+    const MutexGuard first = one.LockBlocking();
+    const MutexGuard second = other.LockBlocking();
+    EXPECT_FALSE(one.TryLock().has_value());
+    EXPECT_FALSE(other.TryLock().has_value());
+  };
+  EXPECT_EQ(SaidBy([&] {
+              memory = false;
+              lock_both(a, b);
+              memory = true;
+              lock_both(b, a);
+            }),
+            "");
+  EXPECT_EQ(ReportsIn(SaidBy([&] { lock_both(a, b); })), Debug(1)) << "as soon as there is memory";
+  testing::may_allocate = nullptr;
 }
 
 class LockOrderOnBothTest : public testing::OnBoth {};

@@ -13,7 +13,8 @@
 // A debug build also says when two threads could wait for each other: when a thread that holds one lock waits for
 // another one, and the two, a Mutex, a RecursiveMutex or a SharedMutex each, have been locked in the opposite order
 // before, if only by way of other locks. It need not have come to a deadlock. One line on standard error names the four
-// places, once for each pair of locks. It is no CHECK: a third lock, taken before either, may make both orders safe.
+// places, once for each pair of locks. It is no CHECK: a third lock, taken before either, may make both orders safe,
+// and a program may be about the deadlock, like examples/philosophers.cc.
 // What counts as held is the same as above. TryLock() and Select() do not wait for a lock alone, and have no order.
 // (lib/sync/lock_order.h says where the idea is from, and what it costs.)
 //

@@ -1,6 +1,7 @@
 // Dining philosophers. Each needs two forks, and takes the left one first. When all have their left fork, everybody
 // waits for ever. A simulation finds a schedule in which that happens; its report says who waits for what, and who has
 // it. The same seed shows it again. If everybody takes the fork with the lower number first, the ring cannot close.
+// A debug build sees the ring in dinners that go well, too: it says on standard error that the order is inverted.
 #include <array>
 #include <cstddef>
 #include <cstdint>

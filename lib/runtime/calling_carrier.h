@@ -9,8 +9,10 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <source_location>
 
 #include "lib/runtime/carrier.h"
+#include "lib/runtime/no_suspensions.h"
 #include "lib/runtime/runtime_core.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/scope_record.h"
@@ -48,6 +50,10 @@ class CallingCarrier {
   // The same for two, if nothing special happens.
   bool MayEnterJoinUnobserved(const ThreadBlock& owner) const noexcept {
     return carrier_->MayEnterJoinUnobserved(owner);
+  }
+  // A debug build, before that: where it waits. (no_suspensions.h)
+  void NoteWaitsAt(const std::source_location& where) noexcept {
+    if constexpr (NoSuspensions::kChecked) carrier_->observed.waits_at = where;
   }
   [[gnu::always_inline]] std::coroutine_handle<> BeginTwoBranches(ThreadBlock& owner, ScopeRecord& scope,
                                                                   ThreadBlock& first, BranchSeed& second) noexcept {

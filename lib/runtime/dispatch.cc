@@ -26,6 +26,7 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
   for (std::coroutine_handle<> next = BeginOrResume(first);;) {
     next.resume();
     ThreadBlock* const thread = current;  // one may have run in another's place
+    if (action != Action::kUnwind && action != Action::kForeign) no_suspensions.Check(thread, observed.waits_at);
     switch (action) {
       case Action::kGone:
         return;
@@ -47,7 +48,10 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
         next = ResumeOrUnwind(*thread);
         continue;
       case Action::kForeign:
-        if (AwaitForeign(*this, *thread) && Park(*thread) == AfterPark::kGone) return;
+        if (AwaitForeign(*this, *thread)) {
+          no_suspensions.Check(thread, observed.waits_at);
+          if (Park(*thread) == AfterPark::kGone) return;
+        }
         next = ResumeOrUnwind(*thread);
         continue;
     }

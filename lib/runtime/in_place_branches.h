@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "lib/runtime/in_place_joins.h"
+#include "lib/runtime/no_suspensions.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
@@ -59,6 +60,7 @@ class InPlaceBranches : public InPlaceJoins {
 // AtCheckpoint() and EnterBoundary(), for a wait that never is over before it begins.
 inline bool InPlaceBranches::EnterJoinOf(ThreadBlock& owner, AwaitingFrame awaiting) noexcept {
   owner.leaf = &awaiting.frame;
+  if constexpr (NoSuspensions::kChecked) observed.waits_at = awaiting.where;
   if (MayEnterJoinUnobserved(owner)) [[likely]]
     return true;
   AtCheckpoint();

@@ -6,6 +6,7 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/cancel/open_record.h"
+#include "lib/runtime/no_suspensions.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/join_count.h"
@@ -229,6 +230,7 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildren(ScopeRecord& scope, Awaiting
     return AwaitChildrenChecked(scope, awaiting);
   }
   thread.leaf = &awaiting.frame;
+  if constexpr (NoSuspensions::kChecked) observed.waits_at = awaiting.where;
   scope.owner_parked = false;
   EnterJoin(thread);
   return ContinueJoin(scope);

@@ -151,6 +151,7 @@ inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
   MountUncounted(child);
 }
 inline void InPlaceJoins::MountUncounted(ThreadBlock& child) noexcept {
+  no_suspensions.Check(current, observed.waits_at);
   current = &child;
   BeginShare();
   child.mounted.store(mounted_here(), std::memory_order_relaxed);

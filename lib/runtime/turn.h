@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "lib/cancel/boundary.h"
+#include "lib/runtime/no_suspensions.h"
 #include "lib/runtime/observation.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
@@ -126,6 +127,8 @@ class Turn {
   Action action = Action::kGone;
   Observation observed;
   ForeignCall* foreign = nullptr;  // while the mounted thread runs foreign code
+
+  NoSuspensions no_suspensions;  // of the mounted thread
 
   // ---- Shared.
   Atomic<bool> running{false};  // a thread is mounted. relaxed: a hint

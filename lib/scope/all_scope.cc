@@ -84,6 +84,7 @@ std::coroutine_handle<> AllScope::BeginTwo(AllOf<2>& place, PromiseBase& first, 
   if (!carrier.MayEnterJoinUnobserved(owner)) [[unlikely]]
     return BeginTwoSlow(place, first, second, awaiting);
   owner.leaf = &awaiting.frame;
+  carrier.NoteWaitsAt(awaiting.where);
   BranchPlace* const branches = place.branches;
   const uint64_t first_id = carrier.NextThreadIds(2);
   AllScope& scope = Open(&place.scope, branches, first, 2, owner, carrier.runtime(), first_id);

@@ -11,6 +11,7 @@
 #include "lib/base/list.h"
 #include "lib/cancel/drain.h"
 #include "lib/cancel/press.h"
+#include "lib/sync/lock_order.h"
 #include "lib/sync/lock_state.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
@@ -116,6 +117,8 @@ LockCore::LockCore(LockKind which, int64_t count) : LockState(which, count) {
 }
 
 LockCore::~LockCore() {
+  if (ordered) [[unlikely]]
+    ForgetOrderOf(*this);
   std::lock_guard guard(waiters.lock);
   if (waiters.nodes.empty() && available == permits) [[likely]]
     return;
@@ -173,11 +176,29 @@ void LockCore::Block(int64_t count) noexcept {
 
 int64_t LockCore::QueueLength() noexcept { return QueueLengthOf(waiters); }
 
-void LockCore::NoteSite(std::source_location where) noexcept {
-  std::lock_guard guard(waiters.lock);
-  if (holder.holder().address == nullptr) return;
-  since = where;
-  passed_on.store(false, std::memory_order_relaxed);
+// A thread that locks a RecursiveMutex again does not wait.
+void LockCore::NoteOrder(std::source_location where, Taking taking) noexcept {
+  if (kind == LockKind::kSemaphore) return;
+  const ThreadBlock* const self = CurrentThread();
+  {
+    std::lock_guard guard(waiters.lock);
+    if (taking == Taking::kNew && Steps::IsHeldBy(*this, self)) return;
+    ordered = true;
+  }
+  NoteWanted(*this, where, self);
+}
+
+// Of a RecursiveMutex that was locked again, the first guard counts: it is the last to go.
+void LockCore::NoteSite(std::source_location where, Taking taking) noexcept {
+  const ThreadBlock* const self = CurrentThread();
+  {
+    std::lock_guard guard(waiters.lock);
+    if (holder.holder().address == nullptr || (again > 0 && taking == Taking::kNew)) return;
+    since = where;
+    passed_on.store(false, std::memory_order_relaxed);
+    ordered = true;
+  }
+  NoteHeld(*this, self);
 }
 
 void ExclusiveHold::Unlock() noexcept {

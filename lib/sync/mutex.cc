@@ -9,9 +9,4 @@ std::optional<MutexGuard> Mutex::TryLock() noexcept {
   return MutexGuard(lock_, 1);
 }
 
-MutexGuard Mutex::LockBlocking() noexcept {
-  lock_.Block(1);
-  return MutexGuard(lock_, 1);
-}
-
 }  // namespace weft

@@ -15,11 +15,6 @@ std::optional<RecursiveMutexGuard> RecursiveMutex::TryLock() noexcept {
   return RecursiveMutexGuard(lock_, 1);
 }
 
-RecursiveMutexGuard RecursiveMutex::LockBlocking() noexcept {
-  lock_.Block(1);
-  return RecursiveMutexGuard(lock_, 1);
-}
-
 int64_t RecursiveMutex::HoldCount() noexcept {
   using Steps = internal::LockSteps<internal::ThreadBlock>;
   std::lock_guard guard(lock_.waiters.lock);

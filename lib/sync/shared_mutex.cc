@@ -22,16 +22,6 @@ std::optional<ReaderGuard> SharedMutex::TryLockShared() noexcept {
   return ReaderGuard(lock_, 1);
 }
 
-WriterGuard SharedMutex::LockBlocking() noexcept {
-  lock_.Block(lock_.permits);
-  return WriterGuard(lock_, lock_.permits);
-}
-
-ReaderGuard SharedMutex::LockSharedBlocking() noexcept {
-  lock_.Block(1);
-  return ReaderGuard(lock_, 1);
-}
-
 int64_t SharedMutex::ReaderCount() noexcept {
   std::lock_guard guard(lock_.waiters.lock);
   return lock_.available == 0 ? 0 : lock_.permits - lock_.available;

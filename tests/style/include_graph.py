@@ -26,6 +26,7 @@ _ON_REQUEST = (
     "weft/channel/",
     "weft/executor/",
     "weft/held_carrier.h",
+    "weft/no_suspension.h",
     "weft/pin.h",
     "weft/stop_token.h",
     "weft/sync/barrier.h",

@@ -69,8 +69,22 @@ class ConditionCore : public ConditionState<ThreadBlock> {
   static LockCore* LockOf(const ExclusiveHold& guard) noexcept { return guard.lock_; }
   static void Suspend(ConditionWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
   void Block(LockCore* held) noexcept;
+  // The same, with what a debug build notes.
+  void BlockAt(LockCore* held, std::source_location where) noexcept {
+    if constexpr (kNotesSites) NoteBefore(held, where);
+    Block(held);
+    if constexpr (kNotesSites) NoteAfter(held, where);
+  }
   void Notify(int64_t count) noexcept;
   int64_t QueueLength() noexcept;
+
+  // ---- A debug build's: the thread waits here, and takes the lock again.
+  static void NoteBefore(LockCore* held, std::source_location where) noexcept {
+    if (held != nullptr) held->NoteOrder(where, LockCore::Taking::kAgain);
+  }
+  static void NoteAfter(LockCore* held, std::source_location where) noexcept {
+    if (held != nullptr) held->NoteSite(where, LockCore::Taking::kAgain);
+  }
 };
 
 }  // namespace internal
@@ -84,15 +98,20 @@ class ConditionVariable {
   internal::ConditionAwaiter Wait(internal::ExclusiveHold& guard) noexcept;
   // Waits until `predicate()` is true, which it calls with the lock held. Does not wait if it is true at once.
   template <std::predicate Predicate>
-  Task<void> Wait(internal::ExclusiveHold& guard, Predicate predicate);
+  Task<void> Wait(internal::ExclusiveHold& guard, Predicate predicate,
+                  std::source_location where = std::source_location::current());
   // The same, for `timeout` at most, counted from the call's start: the lock may come later. They yield false if the
   // time was up first; with a predicate, what it says last.
   auto WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
                std::source_location where = std::source_location::current());
   template <std::predicate Predicate>
-  Task<bool> WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate);
+  Task<bool> WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate,
+                     std::source_location where = std::source_location::current());
   // Wait() for an OS thread, which it blocks. On a carrier it is a CHECK.
-  void WaitBlocking(internal::ExclusiveHold& guard) noexcept { core_.Block(internal::ConditionCore::LockOf(guard)); }
+  void WaitBlocking(internal::ExclusiveHold& guard,
+                    std::source_location where = std::source_location::current()) noexcept {
+    core_.BlockAt(internal::ConditionCore::LockOf(guard), where);
+  }
 
   // The first of those who wait, or all, go on as soon as they get the lock. Any thread may call them, with or without
   // the lock. They do not wait.
@@ -113,8 +132,9 @@ class [[nodiscard("co_await the wait")]] ConditionAwaiter {
  public:
   using WeftAwaitable = void;
   ConditionAwaiter(ConditionCore& condition, LockCore* held) noexcept : wait_(condition, held) {}
-  bool await_ready() const noexcept {
+  bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
     AtCheckpoint();
+    if constexpr (kNotesSites) ConditionCore::NoteBefore(held(), where);
     return false;
   }
   template <WeftPromise Promise>
@@ -122,9 +142,12 @@ class [[nodiscard("co_await the wait")]] ConditionAwaiter {
                      std::source_location where = std::source_location::current()) noexcept {
     ConditionCore::Suspend(wait_, {frame.promise(), where});
   }
-  void await_resume() const noexcept {}
+  void await_resume(std::source_location where = std::source_location::current()) const noexcept {
+    if constexpr (kNotesSites) ConditionCore::NoteAfter(held(), where);
+  }
 
  private:
+  LockCore* held() const noexcept { return static_cast<LockCore*>(wait_.lock); }
   ConditionWait wait_;
 };
 
@@ -134,9 +157,15 @@ inline internal::ConditionAwaiter ConditionVariable::Wait(internal::ExclusiveHol
   return {core_, internal::ConditionCore::LockOf(guard)};
 }
 
+// What a debug build notes is where the caller waits, not where this does.
 template <std::predicate Predicate>
-Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate predicate) {
-  while (!predicate()) co_await Wait(guard);
+Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate predicate, std::source_location where) {
+  using internal::ConditionCore;
+  while (!predicate()) {
+    if constexpr (internal::kNotesSites) ConditionCore::NoteBefore(ConditionCore::LockOf(guard), where);
+    co_await Wait(guard);
+    if constexpr (internal::kNotesSites) ConditionCore::NoteAfter(ConditionCore::LockOf(guard), where);
+  }
 }
 
 inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
@@ -145,8 +174,9 @@ inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Dur
 }
 
 template <std::predicate Predicate>
-Task<bool> ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate) {
-  if (co_await MoveOnAfter(timeout, Wait(guard, [&predicate] { return predicate(); }))) co_return true;
+Task<bool> ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate,
+                                      std::source_location where) {
+  if (co_await MoveOnAfter(timeout, Wait(guard, [&predicate] { return predicate(); }, where))) co_return true;
   co_return predicate();
 }
 

@@ -20,7 +20,8 @@ namespace weft::internal {
 
 using LockWait = LockWaitOf<ThreadBlock>;
 
-// A debug build of a user's source notes where locks were locked, and finds a thread that waits for itself.
+// A debug build of a user's source notes where locks are locked, and in which order. So it finds a thread that waits
+// for itself, and threads that can wait for each other.
 #ifdef NDEBUG
 inline constexpr bool kNotesSites = false;
 #else
@@ -39,8 +40,21 @@ class LockCore : public LockState<ThreadBlock> {
   static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
   void Block(int64_t permits) noexcept;  // an OS thread; on a carrier a CHECK
   int64_t QueueLength() noexcept;
-  // An exclusive guard was got here.
-  void NoteSite(std::source_location where) noexcept;
+  // The same as Block(), with what a debug build notes.
+  void BlockAt(int64_t permits, std::source_location where) noexcept {
+    if constexpr (kNotesSites) NoteOrder(where);
+    Block(permits);
+    if constexpr (kNotesSites) NoteSite(where);
+  }
+
+  // ---- A debug build's, by the thread that takes the lock.
+  // kAgain: it has the lock, and gives it back while it waits for a condition.
+  enum class Taking : uint8_t { kNew, kAgain };
+  // It is about to wait for the lock here.
+  void NoteOrder(std::source_location where, Taking taking = Taking::kNew) noexcept;
+  // It has got the lock here.
+  void NoteSite(std::source_location where, Taking taking = Taking::kNew) noexcept;
+
   static SelectPart PartOf(LockWait& wait) noexcept;
   static const SelectableWait<ThreadBlock> kSelect;
 };
@@ -50,7 +64,11 @@ class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public Giv
  public:
   using WeftAwaitable = void;
   LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{&lock, permits} {}
-  bool await_ready() const noexcept { return AtCheckpoint() && core().Take(wait_.permits); }
+  bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
+    const bool may_go_on = AtCheckpoint();
+    if constexpr (kNotesSites) core().NoteOrder(where);
+    return may_go_on && core().Take(wait_.permits);
+  }
   template <WeftPromise Promise>
   void await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {

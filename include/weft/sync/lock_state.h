@@ -26,8 +26,9 @@ struct LockState {
   const int64_t owned;  // whoever takes so many is the owner; -1: there is none
   const LockKind kind;
   // ---- Guarded by waiters.lock.
-  bool wanted = false;  // listed among the locks that threads wait for
-  uint32_t again = 0;   // of a RecursiveMutex: how often its holder has locked it again
+  bool wanted = false;   // listed among the locks that threads wait for
+  bool ordered = false;  // perhaps known to the order of locks (lib/sync/lock_order.h)
+  uint32_t again = 0;    // of a RecursiveMutex: how often its holder has locked it again
   int64_t available;
   // Whoever has got permits last. With an address it is the only one, and has all of them.
   HeldLock holder;

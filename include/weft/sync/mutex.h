@@ -10,6 +10,14 @@
 // the first one still lies where the lock was awaited. A guard that is moved may get to another thread, which unlocks
 // it; so may one that TryLock() has returned.
 //
+// A debug build also says when two threads could wait for each other: when a thread that holds one lock waits for
+// another one, and the two, a Mutex, a RecursiveMutex or a SharedMutex each, have been locked in the opposite order
+// before, if only by way of other locks. It need not have come to a deadlock. One line on standard error names the four
+// places, once for each pair of locks. It is no CHECK: a third lock, taken before either, may make both orders safe,
+// and a program may be about the deadlock, like examples/philosophers.cc.
+// What counts as held is the same as above. TryLock() and Select() do not wait for a lock alone, and have no order.
+// (lib/sync/lock_order.h says where the idea is from, and what it costs.)
+//
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(), QueueLength().
 //
 // Fair: granted in the order of Lock(), to virtual threads and OS threads alike.
@@ -53,7 +61,10 @@ class Mutex {
   // Returns a guard if the mutex is free, else nothing. Any thread may call it. Does not wait.
   std::optional<MutexGuard> TryLock() noexcept;
   // Lock() for an OS thread, which it blocks. On a carrier it is a CHECK.
-  MutexGuard LockBlocking() noexcept;
+  MutexGuard LockBlocking(std::source_location where = std::source_location::current()) noexcept {
+    lock_.BlockAt(1, where);
+    return MutexGuard(lock_, 1);
+  }
   // How many threads wait. The number may have changed by the time it is read. O(n).
   int64_t QueueLength() noexcept { return lock_.QueueLength(); }
 

@@ -6,7 +6,8 @@
 //
 // It is held until as many guards are gone as were got. It belongs to the thread that has locked it first, a virtual
 // thread or an OS thread; a guard that is moved may be unlocked by another thread, and then counts no more. Where one
-// function locks and calls others, a Mutex whose guard they take as a parameter says more, and costs less.
+// function locks and calls others, a Mutex whose guard they take as a parameter says more, and costs less. A debug
+// build says when it is locked in two orders with another lock (mutex.h).
 //
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(), HoldCount(), QueueLength().
 //
@@ -52,7 +53,10 @@ class RecursiveMutex {
   // Returns a guard if no other thread holds the mutex, else nothing. Any thread may call it. Does not wait.
   std::optional<RecursiveMutexGuard> TryLock() noexcept;
   // Lock() for an OS thread, which it blocks. On a carrier it is a CHECK.
-  RecursiveMutexGuard LockBlocking() noexcept;
+  RecursiveMutexGuard LockBlocking(std::source_location where = std::source_location::current()) noexcept {
+    lock_.BlockAt(1, where);
+    return RecursiveMutexGuard(lock_, 1);
+  }
   // How many guards the calling thread holds it by; 0 if another one has it, or none.
   int64_t HoldCount() noexcept;
   // How many threads wait. The number may have changed by the time it is read. O(n).

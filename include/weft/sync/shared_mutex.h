@@ -13,7 +13,8 @@
 //
 // It is not recursive. A reader that locks it to read once more while a writer waits, waits for that writer, which
 // waits for the reader; one that locks it to write waits for itself. There is no upgrade: of two readers that want it,
-// each would wait for the other.
+// each would wait for the other. A debug build says when a thread waits for it, to read or to write, in two orders with
+// another lock (mutex.h); only its writer counts as its holder.
 //
 // Fair: granted in the order of the calls, readers that stand side by side together. A reader does not overtake a
 // writer that waits, so neither side starves.
@@ -86,8 +87,14 @@ class SharedMutex {
   std::optional<WriterGuard> TryLock() noexcept;
   std::optional<ReaderGuard> TryLockShared() noexcept;
   // Lock() and LockShared() for an OS thread, which they block. On a carrier they are a CHECK.
-  WriterGuard LockBlocking() noexcept;
-  ReaderGuard LockSharedBlocking() noexcept;
+  WriterGuard LockBlocking(std::source_location where = std::source_location::current()) noexcept {
+    lock_.BlockAt(kMostReaders + 1, where);
+    return WriterGuard(lock_, kMostReaders + 1);
+  }
+  ReaderGuard LockSharedBlocking(std::source_location where = std::source_location::current()) noexcept {
+    lock_.BlockAt(1, where);
+    return ReaderGuard(lock_, 1);
+  }
   // How many read, and how many wait, which is O(n). The numbers may have changed by the time they are read.
   int64_t ReaderCount() noexcept;
   int64_t QueueLength() noexcept { return lock_.QueueLength(); }

@@ -155,8 +155,10 @@ class Thing {
   Thing& operator=(const Thing&) = delete;
   virtual ~Thing() = default;
 
-  // By `thread`. `value` is what is sent, and lives until the wait is over.
+  // By `thread`, as a case. `value` is what is sent, and lives until the wait is over.
   virtual AnyWait Wait(int thread, Value& value) = 0;
+  // Without a Select().
+  virtual AnyWait WaitAlone(int thread, Value& value) { return Wait(thread, value); }
   // Does not wait.
   virtual Answer Try(int thread, Value& value) = 0;
   // Makes it be there, for those who wait.
@@ -214,21 +216,23 @@ class LockThing : public Thing {
   M mutex_;
 };
 
-// Whoever tries it does so for the other side.
-template <bool kWrites>
+// Whoever does not select takes it for the other side: so readers stand behind a writer's case, and the other way round.
+template <bool kSelectsToWrite>
 class SharedLockThing : public Thing {
  public:
-  AnyWait Wait(int thread, Value&) override {
-    if constexpr (kWrites) return {mutex_.Lock(), held(thread)};
-    if constexpr (!kWrites) return {mutex_.LockShared(), held(thread)};
-  }
+  AnyWait Wait(int thread, Value&) override { return Wait(thread, kSelectsToWrite); }
+  AnyWait WaitAlone(int thread, Value&) override { return Wait(thread, !kSelectsToWrite); }
   Answer Try(int thread, Value&) override {
-    if constexpr (kWrites) return KeepIfGot(mutex_.TryLockShared(), held(thread));
-    if constexpr (!kWrites) return KeepIfGot(mutex_.TryLock(), held(thread));
+    if constexpr (kSelectsToWrite) return KeepIfGot(mutex_.TryLockShared(), held(thread));
+    if constexpr (!kSelectsToWrite) return KeepIfGot(mutex_.TryLock(), held(thread));
   }
   Answer Give(int thread, Value&) override { return Release(thread); }
 
  private:
+  AnyWait Wait(int thread, bool writes) {
+    return writes ? AnyWait(mutex_.Lock(), held(thread)) : AnyWait(mutex_.LockShared(), held(thread));
+  }
+
   SharedMutex mutex_;
 };
 
@@ -329,11 +333,11 @@ struct Kind {
   enum class Works : uint8_t {
     kReceives,
     kSends,
-    kPermits,  // granted in turn; `for_wait` of `count` are waited for, and `for_try` tried
-    kSets,     // from one time on it is there for all
+    kPermits,   // granted in turn, of `count`
+    kSets,      // from one time on it is there for all
     kPromises,  // the same, with a value
-    kEnds,     // the same, some time later
-    kTells,    // each value is there for all
+    kEnds,      // the same, some time later
+    kTells,     // each value is there for all
     kTime,
   };
 
@@ -341,8 +345,8 @@ struct Kind {
   std::unique_ptr<Thing> (*make)();
   Works works;
   int64_t count = 0;  // permits; places of a channel
-  int64_t for_wait = 1, for_try = 1;
   // Of permits.
+  int64_t for_case = 1, for_others = 1;  // how many a case wants, and a call that does not select
   bool again = false;    // the holder gets it again
   bool several = false;  // one thread may wait for one while it holds another
 };
@@ -389,10 +393,11 @@ struct KeptThing {
   struct Waiter {
     int thread;
     int64_t number;
+    int64_t permits;
     bool operator==(const Waiter&) const = default;
     template <class H>
     friend H AbslHashValue(H h, const Waiter& w) {
-      return H::combine(std::move(h), w.thread, w.number);
+      return H::combine(std::move(h), w.thread, w.number, w.permits);
     }
   };
 
@@ -485,7 +490,7 @@ struct SelectPairRow {
       const int at = ThingsOf(call)[0];
       Thing& thing = *things_[static_cast<size_t>(at)];
       Value& value = values[0];
-      if (Waits(call)) co_return AnswerOf(at, co_await thing.Wait(thread, value));
+      if (Waits(call)) co_return AnswerOf(at, co_await thing.WaitAlone(thread, value));
       co_return AnswerOf(at, Gives(call) ? thing.Give(thread, value) : thing.Try(thread, value));
     }
     void Leave(int thread) {
@@ -545,12 +550,12 @@ struct SelectPairRow {
         const Kind& kind = *thing(each).kind;
         if (!kind.again && !kind.several && thing(each).Holds(thread)) return kNothingToDo;
       }
-      if (!Waits(call)) return AnswerOf(wanted[0], Try(wanted[0], thread, call.argument));
+      if (!Waits(call)) return AnswerOf(wanted[0], Try(wanted[0], WaiterOf(wanted[0], thread, call)));
       for (size_t i = 0; i < wanted.size(); ++i) {
         const int each = wanted[(static_cast<size_t>(preferred) + i) % wanted.size()];
-        if (const auto yields = TakeInTurn(each, thread, call.argument)) return AnswerOf(each, *yields);
+        if (const auto yields = TakeInTurn(each, WaiterOf(each, thread, call))) return AnswerOf(each, *yields);
       }
-      for (const int each : wanted) thing(each).queue.push_back({thread, call.argument});
+      for (const int each : wanted) thing(each).queue.push_back(WaiterOf(each, thread, call));
       return Add(thread, call);
     }
     // It comes back, and leaves the other queue. There it may have been in the way.
@@ -573,6 +578,10 @@ struct SelectPairRow {
    private:
     KeptThing& thing(int which) { return things_[static_cast<size_t>(which)]; }
 
+    KeptThing::Waiter WaiterOf(int which, int thread, Call call) {
+      const Kind& kind = *thing(which).kind;
+      return {thread, call.argument, call.kind == kSelect ? kind.for_case : kind.for_others};
+    }
     bool StillWaits(const KeptThing::Waiter& waiter) const {
       return std::any_of(all().begin(), all().end(), [&](const Waiting& each) {
         return each.thread == waiter.thread && each.call.argument == waiter.number;
@@ -599,49 +608,36 @@ struct SelectPairRow {
 
     // ---- What is there now is taken.
 
-    std::optional<Answer> TakeInTurn(int which, int thread, int64_t number) {
+    std::optional<Answer> TakeInTurn(int which, const KeptThing::Waiter& by) {
       KeptThing& from = thing(which);
-      if (from.kind->works == Works::kPermits) {
-        const bool again = from.kind->again && from.Holds(thread);
-        if (!again && (!from.queue.empty() || from.kind->for_wait > from.available)) return std::nullopt;
-        from.Take(thread, again ? 0 : from.kind->for_wait);
-        return kYes;
-      }
-      return TakeNow(which, thread, number);
+      if (from.kind->works != Works::kPermits) return TakeNow(which, by);
+      const bool again = from.kind->again && from.Holds(by.thread);
+      if (!again && (!from.queue.empty() || by.permits > from.available)) return std::nullopt;
+      from.Take(by.thread, again ? 0 : by.permits);
+      return kYes;
     }
-    std::optional<Answer> TakeNow(int which, int thread, int64_t number) {
+    std::optional<Answer> TakeNow(int which, const KeptThing::Waiter& by) {
       KeptThing& from = thing(which);
       switch (from.kind->works) {
         case Works::kReceives:
           return from.values.empty() ? std::nullopt : std::optional<Answer>(from.TakeFirst());
         case Works::kSends:
           if (from.full()) return std::nullopt;
-          from.Keep(number);
+          from.Keep(by.number);
           return kYes;
         case Works::kPromises:
           return from.values.empty() ? std::nullopt : std::optional<Answer>(from.values[0]);
         case Works::kTells: {
-          size_t& seen = from.seen[static_cast<size_t>(thread)];
+          size_t& seen = from.seen[static_cast<size_t>(by.thread)];
           return seen == from.values.size() ? std::nullopt : std::optional<Answer>(from.values[seen++]);
         }
         default:
           return from.is_set ? std::optional<Answer>(kYes) : std::nullopt;
       }
     }
-    Answer Try(int which, int thread, int64_t number) {
-      KeptThing& from = thing(which);
-      switch (from.kind->works) {
-        case Works::kPermits: {
-          const bool again = from.kind->again && from.Holds(thread);
-          if (!again && (!from.queue.empty() || from.kind->for_try > from.available)) return kNo;
-          from.Take(thread, again ? 0 : from.kind->for_try);
-          return kYes;
-        }
-        case Works::kPromises:
-          return from.values.empty() ? kNo : kYes;
-        default:
-          return TakeNow(which, thread, number).value_or(kNo);
-      }
+    Answer Try(int which, const KeptThing::Waiter& by) {
+      const std::optional<Answer> taken = TakeInTurn(which, by);
+      return taken.has_value() && thing(which).kind->works == Works::kPromises ? kYes : taken.value_or(kNo);
     }
 
     // ---- What comes to be there goes to those who wait.
@@ -706,19 +702,20 @@ struct SelectPairRow {
     void Serve(int which) {
       KeptThing& of = thing(which);
       if (of.kind->works == Works::kPermits) {
-        while (!of.queue.empty() && of.kind->for_wait <= of.available) {
-          if (!StillWaits(of.queue.front())) {
+        while (!of.queue.empty() && of.queue.front().permits <= of.available) {
+          const KeptThing::Waiter first = of.queue.front();
+          if (StillWaits(first)) {
+            of.Take(first.thread, first.permits);
+            GiveFirst(which, kYes);
+          } else {
             of.queue.erase(of.queue.begin());
-            continue;
           }
-          of.Take(of.queue.front().thread, of.kind->for_wait);
-          GiveFirst(which, kYes);
         }
         return;
       }
       const bool is_for_all = of.kind->works != Works::kReceives && of.kind->works != Works::kSends;
       while (is_for_all && FindFirst(which)) {
-        const auto yields = TakeNow(which, of.queue.front().thread, of.queue.front().number);
+        const auto yields = TakeNow(which, of.queue.front());
         if (!yields.has_value()) return;
         GiveFirst(which, *yields);
       }

@@ -352,10 +352,9 @@ const model::Component& SelectComponent() {
   using model::Of;
   static const model::Component component = {
       "select of locks",
-      {Of<Sharing<1, Select(1), Lock(1), LockSecond(1)>>("two locks, either is given", {}),
+      {Of<Sharing<1, Select(1), Lock(1), LockSecond(1)>>("two locks, either is given", {.preemptions = 4}),
        Of<Sharing<1, Select(1), SelectSecondFirst(1), Lock(1)>>("two selects and a lock", {}),
-       Of<Sharing<1, Select(1), Lock(1), LockSecond(1), kCancelFirst>>("two locks, given or cancelled",
-                                                                       {.preemptions = 1}),
+       Of<Sharing<1, Select(1), Lock(1), LockSecond(1), kCancelFirst>>("two locks, given or cancelled", {}),
        Of<Sharing<2, Select(2), Lock(1), LockSecond(1), Lock(1)>>("a writer's case in the way of a reader",
                                                                   {.preemptions = 1})}};
   return component;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <optional>
 #include <typeinfo>
 #include <utility>
@@ -150,12 +151,13 @@ TEST(NoAllocationTest, TheHooksSeeAllocationsFramesAndThrows) {
   internal::ScopedFrameFault frames({.times = 0});
   watch = Watch();
   watch.frames = &frames;
+  constexpr size_t kBytes = 400;
   const auto allocate = [] {
-    std::vector<int> memory(100);
+    ::operator delete(::operator new(kBytes));  // a call, which unlike a new-expression is not optimised away
     internal::FreeFrame(internal::AllocateFrame(64), 64);
 #if WEFT_EXCEPTIONS
     try {
-      throw memory.size();
+      throw kBytes;
     } catch (size_t) {
     }
 #endif
@@ -169,7 +171,7 @@ TEST(NoAllocationTest, TheHooksSeeAllocationsFramesAndThrows) {
     allocate();
   }
   EXPECT_EQ(watch.allocations, 2);
-  EXPECT_EQ(watch.first_bytes, 100 * sizeof(int));
+  EXPECT_EQ(watch.first_bytes, kBytes);
   EXPECT_EQ(watch.throws, WEFT_EXCEPTIONS);
   watch = Watch();
 }

@@ -655,6 +655,15 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
        Once once;
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), once.Run([] { return Forever(); }));
      }},
+    {"MoveOnFromALazy",
+     [](Rounds& rounds) -> Task<void> {
+       Lazy<int> lazy([]() -> Task<int> {
+         co_await Forever();
+         co_return 1;
+       });
+       const auto get = [](Lazy<int>& from) -> Task<void> { co_await from.Get(); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), get(lazy));
+     }},
     {"MoveOnFromARateLimiter",
      [](Rounds& rounds) -> Task<void> {
        RateLimiter limiter({.permits_per_second = 1e-6});

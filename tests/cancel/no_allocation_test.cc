@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <optional>
 #include <typeinfo>
 #include <utility>
@@ -44,6 +45,7 @@
 #include "weft/sync/event.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
@@ -149,12 +151,13 @@ TEST(NoAllocationTest, TheHooksSeeAllocationsFramesAndThrows) {
   internal::ScopedFrameFault frames({.times = 0});
   watch = Watch();
   watch.frames = &frames;
+  constexpr size_t kBytes = 400;
   const auto allocate = [] {
-    std::vector<int> memory(100);
+    ::operator delete(::operator new(kBytes));  // a call, which unlike a new-expression is not optimised away
     internal::FreeFrame(internal::AllocateFrame(64), 64);
 #if WEFT_EXCEPTIONS
     try {
-      throw memory.size();
+      throw kBytes;
     } catch (size_t) {
     }
 #endif
@@ -168,7 +171,7 @@ TEST(NoAllocationTest, TheHooksSeeAllocationsFramesAndThrows) {
     allocate();
   }
   EXPECT_EQ(watch.allocations, 2);
-  EXPECT_EQ(watch.first_bytes, 100 * sizeof(int));
+  EXPECT_EQ(watch.first_bytes, kBytes);
   EXPECT_EQ(watch.throws, WEFT_EXCEPTIONS);
   watch = Watch();
 }
@@ -398,6 +401,7 @@ struct Meeting {
     scope.Fork([this, kept = Counted()]() -> Task<void> {
       co_await once.Run([this]() -> Task<void> { co_await go.Wait(); });
     });
+    scope.Fork([this]() -> Task<void> { EXPECT_EQ(co_await lazy.Get(), 1); });
     scope.Fork([this]() -> Task<void> { EXPECT_FALSE((co_await delayed.Receive()).has_value()); });
   }
 
@@ -408,11 +412,15 @@ struct Meeting {
   Barrier barrier;
   Phaser phaser;
   Once once;
+  Lazy<int> lazy{[this]() -> Task<int> {
+    co_await go.Wait();
+    co_return 1;
+  }};
   DelayQueue<Counted> delayed;
 };
 
 TEST(NoAllocationTest, WakingThoseWhoMeetAllocatesNothing) {
-  ProofRow row("F1b", "latches, barriers, phasers, exchangers, onces and delay queues that wake");
+  ProofRow row("F1b", "latches, barriers, phasers, exchangers, onces, lazies and delay queues that wake");
   Everywhere(row, [](int children) -> Task<void> {
     Meeting meeting(children);
     Exchanger<Counted> exchanger;
@@ -456,6 +464,25 @@ TEST(NoAllocationTest, UnwindingThoseWhoMeetAllocatesNothing) {
     EXPECT_TRUE(meeting.barrier.IsBroken());
     EXPECT_EQ(meeting.phaser.arrived(), 0);
     EXPECT_FALSE(meeting.once.IsDone());
+    EXPECT_EQ(meeting.lazy.TryGet(), nullptr);
+  });
+}
+
+TEST(NoAllocationTest, WakingThoseWhoseTimeHasComeAllocatesNothing) {
+  ProofRow row("F1b", "rate limiters and delay queues whose time has come");
+  Everywhere(row, [](int children) -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 100});
+    EXPECT_TRUE(limiter.TryAcquire());
+    DelayQueue<Counted> delayed;
+    AwaitAll scope;
+    for (int i = 0; i < children; ++i) {
+      scope.Fork(limiter.Acquire());
+      scope.Fork([&]() -> Task<void> { EXPECT_EQ((co_await delayed.Receive())->value(), 1); });
+      EXPECT_TRUE(delayed.Send(Counted(1), absl::Milliseconds(2)));
+    }
+    co_await UntilAllAreParked();
+    const Window window;
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 

@@ -1,4 +1,4 @@
-// Row L1 for what virtual threads meet at: latch, barrier, exchanger, once. (harness.h)
+// Row L1 for what virtual threads meet at: latch, barrier, phaser, exchanger, once. (harness.h)
 #include <gtest/gtest.h>
 
 #include <array>
@@ -19,6 +19,7 @@
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
 #include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
 #include "weft/task.h"
 #include "weft/time.h"
 
@@ -164,6 +165,150 @@ struct BarrierRow {
   };
 };
 
+// Some phasers terminate by their on_advance, and some only when the last party has left.
+struct PhaserRow {
+  static constexpr std::string_view kName = "Phaser";
+  enum Kind {
+    kRegister,
+    kArrive,
+    kArriveAndDeregister,
+    kArriveAndAwaitAdvance,
+    kAwaitAdvance,  // of the phase that is the argument
+    kTerminate,
+    kPhase,
+    kRegistered,
+    kArrived,
+  };
+  static constexpr Answer kNobodyIsToArrive = -100;
+  static std::string NameOf(Call call) {
+    constexpr std::array kNames = {"Register",     "Arrive",    "ArriveAndDeregister", "ArriveAndAwaitAdvance",
+                                   "AwaitAdvance", "Terminate", "phase",               "registered",
+                                   "arrived"};
+    return absl::StrCat(kNames[static_cast<size_t>(call.kind)], " ", call.argument);
+  }
+  static Call Draw(Dice& dice, int64_t) {
+    constexpr std::array kKinds = {kArriveAndAwaitAdvance, kArriveAndAwaitAdvance, kArriveAndAwaitAdvance,
+                                   kArriveAndAwaitAdvance, kAwaitAdvance,          kAwaitAdvance,
+                                   kArrive,                kArrive,                kArriveAndDeregister,
+                                   kRegister,              kPhase,                 kRegistered,
+                                   kArrived,               kTerminate};
+    const Kind kind = kKinds[static_cast<size_t>(dice.Roll(kKinds.size()))];
+    return {kind, kind == kAwaitAdvance ? dice.Roll(3) : 0};
+  }
+  static std::vector<Call> Epilogue() { return {{kPhase}, {kRegistered}, {kArrived}, {kArrive}, {kPhase}}; }
+  static int64_t PartiesOf(int64_t variant) { return variant % 4; }
+  static bool HasOnAdvance(int64_t variant) { return variant / 4 % 2 == 0; }
+  // Terminates after the second phase, but not when the last party leaves.
+  static bool OnAdvance(int64_t phase, int64_t) { return phase == 1; }
+
+  class Object {
+   public:
+    explicit Object(int64_t variant)
+        : phaser_(PartiesOf(variant), HasOnAdvance(variant) ? Phaser::OnAdvance(&OnAdvance) : nullptr) {}
+    Task<Answer> Make(int, Call call) {
+      const bool arrives = call.kind == kArrive || call.kind == kArriveAndDeregister ||
+                           call.kind == kArriveAndAwaitAdvance;
+      // It would be a CHECK.
+      if (arrives && !phaser_.IsTerminated() && phaser_.arrived() == phaser_.registered()) co_return kNobodyIsToArrive;
+      switch (call.kind) {
+        case kRegister:
+          co_return phaser_.Register();
+        case kArrive:
+          co_return phaser_.Arrive();
+        case kArriveAndDeregister:
+          co_return phaser_.ArriveAndDeregister();
+        case kArriveAndAwaitAdvance:
+          co_return co_await phaser_.ArriveAndAwaitAdvance();
+        case kAwaitAdvance:
+          co_return co_await phaser_.AwaitAdvance(call.argument);
+        case kTerminate:
+          phaser_.Terminate();
+          co_return kYes;
+        case kPhase:
+          co_return phaser_.phase();
+        case kRegistered:
+          co_return phaser_.registered();
+        default:
+          co_return phaser_.arrived();
+      }
+    }
+    void Leave(int) {}
+
+   private:
+    Phaser phaser_;
+  };
+
+  class Model : public WaitingCalls {
+   public:
+    explicit Model(int64_t variant)
+        : has_on_advance_(HasOnAdvance(variant)), registered_(PartiesOf(variant)), unarrived_(registered_) {}
+    std::optional<Answer> Begin(int thread, Call call) {
+      switch (call.kind) {
+        case kLeave:
+          return kNo;
+        case kPhase:
+          return Phase();
+        case kRegistered:
+          return registered_;
+        case kArrived:
+          return registered_ - unarrived_;
+        case kTerminate:
+          terminated_ = true;
+          LetGoOn();
+          return kYes;
+        default:
+          break;
+      }
+      if (terminated_) return Phase();
+      if (call.kind == kAwaitAdvance) return call.argument != phase_ ? std::optional(Phase()) : Add(thread, call);
+      if (call.kind == kRegister) {
+        ++registered_;
+        ++unarrived_;
+        return phase_;
+      }
+      if (unarrived_ == 0) return kNobodyIsToArrive;
+      const int64_t phase = phase_;
+      --unarrived_;
+      registered_ -= call.kind == kArriveAndDeregister;
+      if (unarrived_ > 0) return call.kind == kArriveAndAwaitAdvance ? Add(thread, {call.kind, phase}) : Given(phase);
+      Advance();
+      return call.kind == kArriveAndAwaitAdvance ? Phase() : phase;
+    }
+    // Its arrival is taken back.
+    bool Withdraw(int thread) {
+      for (const Waiting& each : all()) {
+        unarrived_ += each.thread == thread && each.call.kind == kArriveAndAwaitAdvance;
+      }
+      return WaitingCalls::Withdraw(thread);
+    }
+    bool operator==(const Model&) const = default;
+    template <class H>
+    friend H AbslHashValue(H h, const Model& m) {
+      return H::combine(std::move(h), static_cast<const WaitingCalls&>(m), m.phase_, m.registered_, m.unarrived_,
+                        m.terminated_);
+    }
+
+   private:
+    static std::optional<Answer> Given(int64_t phase) { return phase; }
+    int64_t Phase() const { return terminated_ ? ~phase_ : phase_; }
+    void Advance() {
+      terminated_ = has_on_advance_ ? OnAdvance(phase_, registered_) : registered_ == 0;
+      ++phase_;
+      unarrived_ = registered_;
+      LetGoOn();
+    }
+    // All who wait do so for the phase that is over now.
+    void LetGoOn() {
+      while (!empty()) Give(front().thread, Phase());
+    }
+    bool has_on_advance_;
+    int64_t phase_ = 0;
+    int64_t registered_;
+    int64_t unarrived_;  // of registered_
+    bool terminated_ = false;
+  };
+};
+
 struct ExchangerRow {
   static constexpr std::string_view kName = "Exchanger";
   enum Kind { kExchange };
@@ -262,6 +407,9 @@ struct OnceRow {
 
 TEST(LinearizabilityTest, ALatchLetsAllGoOnAtZeroAndACancelledArrivalLeavesNoTrace) { ProveLinearizable<LatchRow>(); }
 TEST(LinearizabilityTest, ARoundOfABarrierIsCompleteForAllOrBrokenForAll) { ProveLinearizable<BarrierRow>(); }
+TEST(LinearizabilityTest, APhaseEndsForAllWhenAllHaveArrivedAndACancelledArrivalLeavesNoTrace) {
+  ProveLinearizable<PhaserRow>();
+}
 TEST(LinearizabilityTest, ValuesAreExchangedInPairsInTurn) { ProveLinearizable<ExchangerRow>(); }
 TEST(LinearizabilityTest, AOnceIsDoneByOneAfterThoseThatHaveFailedInTurn) { ProveLinearizable<OnceRow>(); }
 

@@ -313,7 +313,16 @@ class Run : private ext::SchedulingObserver {
   std::string stuck_;
 };
 
+// How many scenarios are drawn; a row may have a kScenarios of its own.
 inline constexpr int kScenarios = 1000;
+template <class Row>
+constexpr int ScenariosOf() {
+  if constexpr (requires { Row::kScenarios; }) {
+    return Row::kScenarios;
+  } else {
+    return kScenarios;
+  }
+}
 
 // How many schedules of each scenario are tried: WEFT_LINEARIZABILITY_SCHEDULES. That is 100 in the configuration opt
 // (.bazelrc), and 1,000 for tools/prove.
@@ -342,7 +351,7 @@ std::string FindViolation(int scenarios, uint64_t schedules, ProofRow* row = nul
 template <class Row>
 void ProveLinearizable() {
   ProofRow row("L1", Row::kName);
-  EXPECT_EQ(FindViolation<Row>(kScenarios, SchedulesPerScenario(), &row), "");
+  EXPECT_EQ(FindViolation<Row>(ScenariosOf<Row>(), SchedulesPerScenario(), &row), "");
 }
 
 }  // namespace weft::testing

@@ -1,8 +1,8 @@
-// Locks of all kinds, and conditions. Goal: what a lock guards is one holder's at a time; nobody waits for what is
-// there; no permit and no signal is lost; a wait for a condition ends with the lock; whoever is cancelled or an OS
-// thread.
-// Method: threads that lock, wait, notify and cancel, one call each, on the code as it is shipped. What is guarded is a
-// Cell: two holders at a time, or a hand-over that is not ordered, are a violation.
+// Locks of all kinds, conditions, and selects over two locks. Goal: what a lock guards is one holder's at a time; nobody
+// waits for what is there; no permit and no signal is lost; a wait for a condition ends with the lock; of two locks one
+// is got, and whoever stands behind the case of the other one goes on; whoever is cancelled or an OS thread.
+// Method: threads that lock, wait, notify, select and cancel, one call each, on the code as it is shipped. What is
+// guarded is a Cell: two holders at a time, or a hand-over that is not ordered, are a violation.
 #include "lib/sync/lock_state.h"
 
 #include <gtest/gtest.h>
@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <optional>
 
+#include "lib/channel/select_wait.h"
 #include "lib/sync/condition_state.h"
 #include "lib/testing/model/checker.h"
+#include "lib/thread/selectable_wait.h"
 #include "lib/thread/thread_state.h"
 #include "tests/model/component.h"
 #include "tests/model/parking_thread.h"
@@ -35,6 +37,7 @@ using model::Require;
 
 enum class Call {
   kLock,          // so many permits, and gives them back
+  kSelect,        // the same of one of two locks
   kWait,          // with the lock, until there is a signal, which it takes
   kNotify,        // with the lock: makes a signal, and notifies one
   kNotifyAll,     // the same, and notifies all
@@ -47,14 +50,16 @@ struct Act {
   Call call;
   int64_t permits = 1;
   bool os = false;  // by an OS thread
+  int side = 0;     // the lock; a select has this one as its first case
 };
 
 class Waiter;
 using Steps = LockSteps<Waiter>;
 using Conditions = ConditionSteps<Waiter>;
 
-struct World {
-  explicit World(int64_t permits) : lock(LockKind::kSharedMutex, permits) {}
+// A lock, and what it guards.
+struct Side {
+  explicit Side(int64_t permits) : lock(LockKind::kSharedMutex, permits) {}
 
   // With so many permits.
   void Enter(int64_t permits) {
@@ -65,6 +70,17 @@ struct World {
     }
   }
   void Leave(int64_t permits) { Steps::Give(lock, permits); }
+
+  LockState<Waiter> lock;
+  Cell<int> guarded{0};  // written by whoever has all permits, read by whoever has some
+};
+
+struct World {
+  World(int64_t permits, bool with_second) : first(permits) {
+    if (with_second) second.emplace(permits);
+  }
+
+  Side& side(int which) { return which == 0 ? first : *second; }
   bool TakeSignal() {
     if (signals.Get() == 0) return false;
     signals.Set(signals.Get() - 1);
@@ -75,10 +91,36 @@ struct World {
     static_cast<void>(Conditions::Notify(condition, call == Call::kNotifyAll ? INT64_MAX : 1, holder));
   }
 
-  LockState<Waiter> lock;
+  Side first;
+  std::optional<Side> second;  // of programs with a select
   ConditionState<Waiter> condition;
-  Cell<int> guarded{0};  // written by whoever has all permits, read by whoever has some
-  Cell<int> signals{0};  // guarded by the whole lock
+  Cell<int> signals{0};  // guarded by the whole first lock
+};
+
+// ---- A lock as a case. (As in lock_core.cc, where whoever selects is the current thread.)
+
+struct LockCase : LockWaitOf<Waiter> {
+  Waiter* self = nullptr;
+};
+LockCase& CaseIn(void* waited_for) { return *static_cast<LockCase*>(static_cast<LockWaitOf<Waiter>*>(waited_for)); }
+void TakeBackCase(void* waited_for, WaitCase<Waiter>& node) noexcept { Steps::TakeBack(*CaseIn(waited_for).lock, node); }
+
+constexpr SelectableWait<Waiter> kSelectLock = {
+    .lock = [](void* waited_for) noexcept { return &CaseIn(waited_for).lock->waiters.lock; },
+    .take = [](void* waited_for) noexcept {
+      const LockCase& of = CaseIn(waited_for);
+      return SelectTaken{.taken = Steps::TakeLocked(*of.lock, of.permits, of.self)};
+    },
+    .finish = nullptr,
+    .add = [](void* waited_for, WaitCase<Waiter>& node) noexcept { Steps::AddLocked(*CaseIn(waited_for).lock, node); },
+    .after_add = nullptr,
+    .take_back = &TakeBackCase,
+    .make_way = &TakeBackCase,
+};
+
+class ModelSelect : public SelectWait<Waiter> {
+ public:
+  using SelectWait<Waiter>::Begin;
 };
 
 // A thread that calls once.
@@ -88,13 +130,15 @@ class Waiter : public model::ParkingThread<Waiter> {
     world_ = &world;
     act_ = act;
     id = number;
+    side_ = &world.side(act.side);
   }
 
   void Run() {
     if (act_.os) return RunOnOsThread();
     const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) return End();
-    wait_ = {&world_->lock, act_.permits};
+    if (act_.call == Call::kSelect) return RunSelect(seen);
+    wait_ = {&side_->lock, act_.permits};
     waiting_on = &wait_;
     LockHolder holder;
     if (Steps::TakeOrAdd(wait_, *this, holder)) return GoOnWithLock();
@@ -114,21 +158,41 @@ class Waiter : public model::ParkingThread<Waiter> {
   friend ParkingThread;
 
   bool Withdraw() {
+    if (act_.call == Call::kSelect) return SelectWait<Waiter>::Withdraw(*this);
     LockHolder holder;
     if (!condition_wait_.has_value()) return Steps::Withdraw(*this);
     return Conditions::Withdraw(*this, holder) == Conditions::Withdrawn::kWithLock;
-  }  // Its wait is over.
+  }
+  void RunSelect(ThreadState::Snapshot seen) {
+    for (int i = 0; i < 2; ++i) {
+      cases_[i] = {{&world_->side(i == 0 ? act_.side : 1 - act_.side).lock, act_.permits}, this};
+      records_[i].part = {static_cast<LockWaitOf<Waiter>*>(&cases_[i]), &kSelectLock};
+    }
+    select_.Begin(records_.data(), 2, *this);
+    waiting_on = static_cast<SelectWait<Waiter>*>(&select_);
+    if (select_.LookOrAdd(records_.data(), 2, *this)) return GoOnWithCase();
+    if (!ParkIsLast(seen)) GoOn();
+  }
+  void GoOnWithCase() {
+    side_ = &world_->side(select_.chosen() == 0 ? act_.side : 1 - act_.side);
+    GoOnWithLock();
+  }
+  // Its wait is over.
   void GoOn() {
     Require(!linked(), "a thread that goes on is in no queue");
+    if (act_.call == Call::kSelect) {
+      select_.TakeBack(records_.data(), 2);
+      return unwind ? End() : GoOnWithCase();
+    }
     if (!unwind) return GoOnWithLock();
     if (condition_wait_.has_value()) {
-      world_->Enter(act_.permits);  // with the lock, as it has been before
-      world_->Leave(act_.permits);
+      side_->Enter(act_.permits);  // with the lock, as it has been before
+      side_->Leave(act_.permits);
     }
     End();
   }
   void GoOnWithLock() {
-    world_->Enter(act_.permits);
+    side_->Enter(act_.permits);
     if (act_.call == Call::kWait && !world_->TakeSignal()) return WaitForCondition();
     Finish();
     End();
@@ -136,21 +200,21 @@ class Waiter : public model::ParkingThread<Waiter> {
   void WaitForCondition() {
     const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) {
-      world_->Leave(act_.permits);
+      side_->Leave(act_.permits);
       return End();
     }
-    condition_wait_.emplace(world_->condition, &world_->lock);
+    condition_wait_.emplace(world_->condition, &side_->lock);
     waiting_on = static_cast<LockWaitOf<Waiter>*>(&*condition_wait_);
     Require(Conditions::Add(*condition_wait_, *this), "all wait with one lock");
     if (!ParkIsLast(seen)) GoOn();
   }
   // With the lock, which it gives back.
   void Finish() {
-    const bool notifies = act_.call != Call::kLock && act_.call != Call::kWait;
+    const bool notifies = act_.call != Call::kLock && act_.call != Call::kSelect && act_.call != Call::kWait;
     const bool with_lock = act_.call == Call::kNotify || act_.call == Call::kNotifyAll;
     if (notifies) world_->signals.Set(world_->signals.Get() + 1);
     if (with_lock) world_->Notify(act_.call);
-    world_->Leave(act_.permits);
+    side_->Leave(act_.permits);
     if (notifies && !with_lock) world_->Notify(act_.call);
   }
   void End() {
@@ -159,35 +223,43 @@ class Waiter : public model::ParkingThread<Waiter> {
   }
 
   void RunOnOsThread() {
-    wait_ = {&world_->lock, act_.permits};
+    wait_ = {&side_->lock, act_.permits};
     OsLockNode<Waiter> self(wait_);
     LockHolder holder;
     if (!Steps::TakeOrAdd(wait_, self, holder)) self.Await();
     model::Retire(self.woken);
-    world_->Enter(act_.permits);
+    side_->Enter(act_.permits);
     while (act_.call == Call::kWait && !world_->TakeSignal()) {
-      ConditionWaitOf<Waiter> wait(world_->condition, &world_->lock);
+      ConditionWaitOf<Waiter> wait(world_->condition, &side_->lock);
       OsLockNode<Waiter> again(wait);
       Require(Conditions::Add(wait, again), "all wait with one lock");
       again.Await();
       model::Retire(again.woken);
-      world_->Enter(act_.permits);
+      side_->Enter(act_.permits);
     }
     Finish();
     ended_ = true;
   }
 
   World* world_ = nullptr;
+  Side* side_ = nullptr;  // whose lock it waits for, or has got
   Act act_ = {};
   bool ended_ = false;
   // ---- The awaiting frame.
   LockWaitOf<Waiter> wait_ = {};
   std::optional<ConditionWaitOf<Waiter>> condition_wait_;
+  std::array<LockCase, 2> cases_ = {};
+  std::array<SelectRecord<Waiter>, 2> records_ = {};
+  ModelSelect select_;
 };
 
 void Wake(Waiter& waiter) { waiter.Wake(); }
+uint32_t ChooseCase(Waiter&, uint32_t) { return 0; }
 
 constexpr Act Lock(int64_t permits) { return {Call::kLock, permits}; }
+constexpr Act LockSecond(int64_t permits) { return {Call::kLock, permits, false, 1}; }
+constexpr Act Select(int64_t permits) { return {Call::kSelect, permits}; }
+constexpr Act SelectSecondFirst(int64_t permits) { return {Call::kSelect, permits, false, 1}; }
 constexpr Act OsLock(int64_t permits) { return {Call::kLock, permits, true}; }
 constexpr Act Wait(int64_t permits) { return {Call::kWait, permits}; }
 constexpr Act OsWait(int64_t permits) { return {Call::kWait, permits, true}; }
@@ -222,8 +294,11 @@ class Sharing {
       Require(waiters_[i].ended() || !waiters_[i].requested(), "no request stays behind with the thread parked");
       waits = waits || !waiters_[i].ended();
     }
-    Require(world_.lock.available == kPermits, "all that was taken was given back");
-    Require(world_.lock.waiters.nodes.empty() && !world_.lock.wanted, "nobody is in the queue of a lock that is free");
+    for (int i = 0; i < (kSelects ? 2 : 1); ++i) {
+      const LockState<Waiter>& lock = world_.side(i).lock;
+      Require(lock.available == kPermits, "all that was taken was given back");
+      Require(lock.waiters.nodes.empty() && !lock.wanted, "nobody is in the queue of a lock that is free");
+    }
     Require(!waits || world_.signals.Get() == 0, "nobody waits for a signal that is there");
     // The end of those who still wait.
     while (world_.condition.waiters.nodes.PopFront() != nullptr) continue;
@@ -231,8 +306,9 @@ class Sharing {
 
  private:
   static constexpr std::array<Act, sizeof...(kActs)> kAll = {kActs...};
+  static constexpr bool kSelects = ((kActs.call == Call::kSelect) || ...);
 
-  World world_{kPermits};
+  World world_{kPermits, kSelects};
   std::array<Waiter, kThreads> waiters_;
 };
 
@@ -272,10 +348,23 @@ const model::Component& ConditionComponent() {
   return component;
 }
 
+const model::Component& SelectComponent() {
+  using model::Of;
+  static const model::Component component = {
+      "select of locks",
+      {Of<Sharing<1, Select(1), Lock(1), LockSecond(1)>>("two locks, either is given", {.preemptions = 4}),
+       Of<Sharing<1, Select(1), SelectSecondFirst(1), Lock(1)>>("two selects and a lock", {}),
+       Of<Sharing<1, Select(1), Lock(1), LockSecond(1), kCancelFirst>>("two locks, given or cancelled", {}),
+       Of<Sharing<2, Select(2), Lock(1), LockSecond(1), Lock(1)>>("a writer's case in the way of a reader",
+                                                                  {.preemptions = 1})}};
+  return component;
+}
+
 TEST(LocksModelTest, OneHolderAtATimeAndNobodyWaitsForWhatIsFree) { model::Prove(LocksComponent()); }
 TEST(LocksModelTest, NoOrderCouldBeWeaker) { model::RefuteWeakerOrders(LocksComponent()); }
-// Its own steps are ordered by the locks and by the state word, whose orders are proved with those.
+// The steps of these two are ordered by the locks and by the state word, whose orders are proved with those.
 TEST(ConditionModelTest, NoSignalIsLostAndAWaitEndsWithTheLock) { model::Prove(ConditionComponent()); }
+TEST(SelectOfLocksModelTest, OneLockIsGotAndNobodyIsKeptByACaseThatIsOver) { model::Prove(SelectComponent()); }
 
 }  // namespace
 }  // namespace weft::internal

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -34,6 +35,7 @@
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/channel/channel.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/channel/select.h"
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/future.h"
@@ -46,7 +48,14 @@
 #include "weft/pin.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/sync/barrier.h"
 #include "weft/sync/event.h"
+#include "weft/sync/exchanger.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
+#include "weft/sync/once.h"
+#include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -410,6 +419,143 @@ Task<void> ChannelsWake(Fairness& fairness) {
   (co_await scope.Join()).IgnoreFailures();
 }
 
+// Latches, barriers, phasers, exchangers, and what one does for all, let many go on at once.
+Task<void> MeetingsWake(Fairness& fairness) {
+  constexpr int kKinds = 7;
+  constexpr int kEach = 150;
+  constexpr int kWaiters = kKinds * kEach;
+  constexpr int kYield = 10;
+  fairness.Expect(kWaiters + kYield + 1);
+  Event go;
+  Fairness::Moment met{}, ran_once{}, computed{};
+  std::vector<Fairness::Moment> exchanged(kEach);
+  Latch latch(1);
+  Barrier barrier(kEach + 1);
+  Phaser phaser(kEach + 1);
+  std::vector<Exchanger<int>> exchangers(kEach);
+  Once once;
+  Lazy<int> lazy([&]() -> Task<int> {
+    co_await go.Wait();
+    computed = fairness.Now();
+    co_return 1;
+  });
+  bool done = false;
+  FewAtATime few;
+  int left = kWaiters;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&, i]() -> Task<void> {
+      few.Waits();
+      const Fairness::Moment* since = &met;
+      switch (i % kKinds) {
+        case 0: co_await latch.Wait(); break;
+        case 1: EXPECT_TRUE((co_await barrier.ArriveAndWait()).ok()); break;
+        case 2: co_await phaser.ArriveAndAwaitAdvance(); break;
+        case 3: co_await phaser.AwaitAdvance(0); break;
+        case 4:
+          since = &exchanged[i / kKinds];
+          co_await exchangers[i / kKinds].Exchange(i);
+          break;
+        case 5:
+          since = &ran_once;
+          co_await once.Run([&]() -> Task<void> {
+            co_await go.Wait();
+            ran_once = fairness.Now();
+          });
+          break;
+        default:
+          since = &computed;
+          co_await lazy.Get();
+          break;
+      }
+      fairness.Ran(*since);
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  met = fairness.Now();
+  latch.CountDown();
+  phaser.Arrive();
+  EXPECT_TRUE((co_await barrier.ArriveAndWait()).ok());
+  go.Set();
+  for (int i = 0; i < kEach; ++i) {
+    exchanged[i] = fairness.Now();
+    co_await exchangers[i].Exchange(0);
+  }
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// What is handed from one to the next, in the order in which they have come, while few yield. `wait` has one of many
+// wait, and calls what it is given when it has its turn; `begin` gives the first one its turn.
+template <class Wait, class Begin>
+Task<void> TurnsAreHandedOn(Fairness& fairness, int64_t wakes, Wait wait, Begin begin) {
+  constexpr int kWaiters = 200;
+  constexpr int kYield = 10;
+  // One waiter at a time can be runnable.
+  fairness.Expect(1 + kYield + 1, wakes);
+  std::optional<Fairness::Moment> handed_on;
+  bool done = false;
+  FewAtATime few;
+  int come = 0, gone = 0, left = kWaiters;
+  AwaitAll scope;
+  for (int i = 0; i < kWaiters; ++i) {
+    scope.Fork([&]() -> Task<void> {
+      few.Waits();
+      const int place = come++;
+      co_await wait([&] {
+        if (handed_on.has_value()) fairness.Ran(*handed_on);
+        handed_on = fairness.Now();
+        EXPECT_EQ(gone++, place);
+      });
+      --left;
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  for (int i = 0; i < kYield; ++i) scope.Fork(YieldsUntil(fairness, done));
+  begin(kWaiters);
+  co_await UntilNone(left);
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+Task<void> AFailingOnceIsHandedOn(Fairness& fairness) {
+  Once once;
+  Event go;
+  const auto wait = [&](auto has_turn) -> Task<void> {
+    (co_await once.Run([&]() -> Task<absl::Status> {
+      co_await go.Wait();
+      has_turn();
+      co_return absl::DataLossError("as planned");
+    })).IgnoreError();
+  };
+  co_await TurnsAreHandedOn(fairness, /*wakes=*/1, wait, [&](int) { go.Set(); });
+}
+// Each waits for its turn, and then for its time.
+Task<void> PermitsCome(Fairness& fairness) {
+  RateLimiter limiter({.permits_per_second = 1e9});
+  EXPECT_TRUE(limiter.TryAcquire());
+  const auto wait = [&](auto has_turn) -> Task<void> {
+    co_await limiter.Acquire();
+    has_turn();
+  };
+  co_await TurnsAreHandedOn(fairness, /*wakes=*/2, wait, [](int) {});
+}
+Task<void> DelayedValuesCome(Fairness& fairness) {
+  DelayQueue<int> queue;
+  const auto wait = [&](auto has_turn) -> Task<void> {
+    EXPECT_TRUE((co_await queue.Receive()).has_value());
+    has_turn();
+  };
+  co_await TurnsAreHandedOn(fairness, /*wakes=*/1, wait, [&](int values) {
+    for (int i = 0; i < values; ++i) EXPECT_TRUE(queue.Send(i, absl::ZeroDuration()));
+  });
+}
+
 // An OS thread that is no carrier wakes many, each by a call of its own, while some yield.
 Task<void> OutsideWakes(Fairness& fairness, int waiters, int yield) {
   fairness.Expect(waiters + yield + 1);
@@ -659,6 +805,10 @@ constexpr Scenario kScenarios[] = {
     {"AllRunPinned", &AllRunPinned},
     {"ChainsWake", &ChainsWake},
     {"ChannelsWake", &ChannelsWake},
+    {"MeetingsWake", &MeetingsWake},
+    {"AFailingOnceIsHandedOn", &AFailingOnceIsHandedOn},
+    {"PermitsCome", &PermitsCome},
+    {"DelayedValuesCome", &DelayedValuesCome},
     {"OutsideWakesMany", &OutsideWakesMany},
     {"OutsideWakesFew", &OutsideWakesFew},
     {"CallsEnd", &CallsEnd},

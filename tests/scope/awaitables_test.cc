@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -35,7 +36,9 @@
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/sync/barrier.h"
+#include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
@@ -95,6 +98,8 @@ struct World {
   Latch latch{0};
   Barrier barrier{1};
   Phaser phaser{1};
+  Exchanger<int> exchanger;
+  Lazy<absl::StatusOr<int>> lazy{[] { return absl::StatusOr<int>(1); }};
   Once once;
   RateLimiter limiter{{.permits_per_second = 1e6, .burst = 1'000'000}};
   DelayQueue<int> delayed;
@@ -131,6 +136,17 @@ WEFT_AWAITABLE(OfLatchArrival, void, world.latch.ArriveAndWait());
 WEFT_AWAITABLE(OfBarrier, absl::StatusOr<int64_t>, world.barrier.ArriveAndWait());
 WEFT_AWAITABLE(OfPhaser, int64_t, world.phaser.ArriveAndAwaitAdvance());
 WEFT_AWAITABLE(OfAdvance, int64_t, world.phaser.AwaitAdvance(-1));
+struct OfExchange {
+  using Value = int;
+  // Whoever awaits it meets one.
+  static Task<int> Make(World& world) {
+    const auto [mine, others] = co_await All(world.exchanger.Exchange(1), world.exchanger.Exchange(1));
+    EXPECT_EQ(others, 1);
+    co_return mine;
+  }
+};
+using LazyInt = absl::StatusOr<std::reference_wrapper<const int>>;
+WEFT_AWAITABLE(OfLazy, LazyInt, world.lazy.Get());
 WEFT_AWAITABLE(OfOnce, void, world.once.Run([] {}));
 WEFT_AWAITABLE(OfRateLimiter, void, world.limiter.Acquire());
 WEFT_AWAITABLE(OfDelayed, std::optional<int>,
@@ -224,6 +240,7 @@ void Good(bool value) { EXPECT_TRUE(value); }
 void Good(int value) { EXPECT_EQ(value, 1); }
 void Good(size_t value) { EXPECT_EQ(value, 1u); }
 void Good(int64_t value) { EXPECT_GE(value, 0); }
+void Good(std::reference_wrapper<const int> value) { EXPECT_EQ(value.get(), 1); }
 void Good(std::monostate) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
@@ -434,7 +451,7 @@ TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
 }
 
 TEST_P(AwaitablesTest, WaitsForEachOtherAreTakenWhereverATaskIs) {
-  Run<OfLatch, OfLatchArrival, OfBarrier, OfPhaser, OfAdvance, OfOnce, OfRateLimiter, OfDelayed>();
+  Run<OfLatch, OfLatchArrival, OfBarrier, OfPhaser, OfAdvance, OfExchange, OfLazy, OfOnce, OfRateLimiter, OfDelayed>();
 }
 
 TEST_P(AwaitablesTest, LocksAreTakenWhereverATaskIs) {

@@ -27,6 +27,7 @@
 #include "lib/os/thread.h"
 #include "weft/all.h"
 #include "weft/cancellation.h"
+#include "weft/channel/delay_queue.h"
 #include "weft/finally.h"
 #include "weft/foreign.h"
 #include "weft/scope.h"
@@ -35,9 +36,11 @@
 #include "weft/sync/event.h"
 #include "weft/sync/exchanger.h"
 #include "weft/sync/latch.h"
+#include "weft/sync/lazy.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/once.h"
 #include "weft/sync/phaser.h"
+#include "weft/sync/rate_limiter.h"
 #include "weft/sync/recursive_mutex.h"
 #include "weft/sync/semaphore.h"
 #include "weft/sync/shared_mutex.h"
@@ -249,6 +252,12 @@ Task<void> Lock(RecursiveMutex& mutex, Held& guard) {
   (co_await scope.Join()).IgnoreFailures();
 }
 
+// What a Lazy yields, as a Task that it can compute.
+using IntLazy = Lazy<int>;
+Task<int> Copy(Task<const int&> computed) { co_return co_await std::move(computed); }
+
+constexpr RateLimiterOptions kRarely = {.permits_per_second = 1e-300};  // after the end of time
+
 const Wait kWaits[] = {
     {"Event::Wait", __LINE__, []() -> Task<void> { Event never; co_await never.Wait(); }},
     {"Latch::Wait", __LINE__, []() -> Task<void> { Latch latch(1); co_await latch.Wait(); }},
@@ -257,6 +266,16 @@ const Wait kWaits[] = {
     {"Phaser::AwaitAdvance", __LINE__, []() -> Task<void> { Phaser two(2); co_await two.ArriveAndAwaitAdvance(); }},
     {"Exchanger::Exchange", __LINE__, []() -> Task<void> { Exchanger<int> alone; co_await alone.Exchange(1); }},
     {"Once::Run", __LINE__, []() -> Task<void> { Once o; co_await o.Run([&] { return o.Run([] {}); }); }},
+    {"Once::Run",
+     __LINE__, []() -> Task<void> { IntLazy* p; IntLazy l([&] { return Copy(p->Get()); }); p = &l; co_await l.Get(); }},
+    {"Sleep", __LINE__, []() -> Task<void> { RateLimiter r(kRarely); r.TryAcquire(); co_await r.Acquire(); }},
+    {"Mutex::Lock",
+     __LINE__, []() -> Task<void> { RateLimiter r(kRarely); r.TryAcquire(); co_await All(r.Acquire(), r.Acquire()); }},
+    {"Event::Wait", __LINE__, []() -> Task<void> { DelayQueue<int> empty; co_await empty.Receive(); }},
+    {"Event::Wait",
+     __LINE__, []() -> Task<void> { DelayQueue<int> q; q.Send(1, absl::InfiniteDuration()); co_await q.Receive(); }},
+    {"Mutex::Lock",
+     __LINE__, []() -> Task<void> { DelayQueue<int> q; Use(co_await All(q.Receive(), q.Receive())); }},
     {"Mutex::Lock", __LINE__, []() -> Task<void> { Mutex m; auto held = m.TryLock(); Use(co_await m.Lock()); }},
     {"Semaphore::Acquire", __LINE__, []() -> Task<void> { Semaphore none(0); Use(co_await none.Acquire()); }},
     {"SharedMutex::Lock",

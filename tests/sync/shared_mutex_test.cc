@@ -349,6 +349,19 @@ TEST_P(SharedMutexTest, GuardsAreMoved) {
   });
 }
 
+// More than the 65535 of the JDK's.
+TEST(SharedMutexReadersTest, AnyNumberMayRead) {
+  constexpr int kReaders = 1 << 17;
+  SharedMutex mutex;
+  std::vector<ReaderGuard> reading;
+  for (int i = 0; i < kReaders; ++i) reading.push_back(*mutex.TryLockShared());
+  EXPECT_EQ(mutex.ReaderCount(), kReaders);
+  EXPECT_FALSE(mutex.TryLock().has_value());
+  reading.clear();
+  EXPECT_EQ(mutex.ReaderCount(), 0);
+  EXPECT_TRUE(mutex.TryLock().has_value());
+}
+
 TEST(SharedMutexSimulationTest, TheReportTellsWhoHoldsIt) {
   std::string report;
   testing::Simulation simulation({.on_deadlock = [&report](const std::string& text) { report = text; }});

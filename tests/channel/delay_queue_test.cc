@@ -64,6 +64,19 @@ TEST_P(DelayQueueTest, ThoseOfOneTimeComeInTheOrderInWhichTheyWereSent) {
   });
 }
 
+TEST_P(DelayQueueTest, AValueThatIsNeverDueIsInNobodysWay) {
+  Everywhere([]() -> Task<void> {
+    DelayQueue<int> queue;
+    queue.Send(1, absl::InfiniteDuration());
+    EXPECT_EQ(queue.TryReceive(), std::nullopt);
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), queue.Receive())).has_value());
+    queue.Send(2, absl::Milliseconds(1));
+    EXPECT_EQ(co_await queue.Receive(), 2);
+    EXPECT_EQ(queue.TryReceive(), std::nullopt);
+    EXPECT_EQ(queue.size(), 1u);
+  });
+}
+
 TEST_P(DelayQueueTest, AValueThatIsDueEarlierWakesAReceiverThatWaitsForALaterOne) {
   Everywhere([]() -> Task<void> {
     DelayQueue<int> queue;

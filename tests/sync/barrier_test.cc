@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/time/time.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
@@ -206,6 +207,92 @@ TEST_P(BarrierTest, AResetBreaksTheRoundOfThoseWhoWait) {
   });
 }
 
+TEST_P(BarrierTest, APartyWhoseTimeIsUpBreaksItForThoseWithMoreTimeToo) {
+  Everywhere([]() -> Task<void> {
+    Barrier barrier(4);
+    AwaitAll scope;
+    const auto untimed = co_await ForkWaiting(scope, barrier);
+    Introduction waiting;
+    scope.Fork([&]() -> Task<void> {
+      waiting.Make();
+      const auto met = co_await MoveOnAfter(absl::Hours(1), barrier.ArriveAndWait());
+      EXPECT_TRUE(met.has_value()) << "its own time is not up";
+      if (met.has_value()) EXPECT_EQ(met->status().code(), absl::StatusCode::kAborted);
+    });
+    co_await waiting.AwaitParked();
+    EXPECT_EQ(barrier.waiting(), 2);
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), barrier.ArriveAndWait())).has_value());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(untimed.status().code(), absl::StatusCode::kAborted);
+    EXPECT_TRUE(barrier.IsBroken());
+  });
+}
+
+TEST_P(BarrierTest, AResetWithoutAnybodyWhoWaitsChangesNothing) {
+  Everywhere([]() -> Task<void> {
+    Barrier barrier(2);
+    for (int round = 0; round < 3; ++round) {
+      barrier.Reset();
+      EXPECT_FALSE(barrier.IsBroken());
+      EXPECT_EQ(barrier.waiting(), 0);
+      AwaitAll scope;
+      const auto first = co_await ForkWaiting(scope, barrier);
+      EXPECT_EQ((co_await barrier.ArriveAndWait()).value(), 0);
+      (co_await scope.Join()).IgnoreFailures();
+      EXPECT_EQ(*first, 1);
+    }
+  });
+}
+
+// A party that comes again after each reset is told once of each.
+TEST_P(BarrierTest, EachResetBreaksOneRound) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kResets = 5;
+    Barrier barrier(2);
+    int broken = 0;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      while (!(co_await barrier.ArriveAndWait()).ok()) ++broken;
+    });
+    for (int i = 0; i < kResets; ++i) {
+      while (barrier.waiting() == 0) co_await Yield();
+      barrier.Reset();
+    }
+    while (barrier.waiting() == 0) co_await Yield();
+    EXPECT_TRUE((co_await barrier.ArriveAndWait()).ok());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(broken, kResets);
+  });
+}
+
+TEST_P(BarrierTest, AResetMendsItWhateverHasBrokenIt) {
+  Everywhere([]() -> Task<void> {
+    bool fails = true;
+    Barrier barrier(2, [&fails] { return fails ? absl::DataLossError("as planned") : absl::OkStatus(); });
+    for (int round = 0; round < 2; ++round) {
+      EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), barrier.ArriveAndWait())).has_value());
+      EXPECT_TRUE(barrier.IsBroken());
+      EXPECT_EQ(barrier.waiting(), 0);
+      barrier.Reset();
+      EXPECT_FALSE(barrier.IsBroken());
+      AwaitAll scope;
+      const auto first = co_await ForkWaiting(scope, barrier);
+      EXPECT_EQ((co_await barrier.ArriveAndWait()).status(), absl::DataLossError("as planned"));
+      (co_await scope.Join()).IgnoreFailures();
+      EXPECT_TRUE(barrier.IsBroken());
+      EXPECT_EQ(barrier.waiting(), 0);
+      barrier.Reset();
+      EXPECT_FALSE(barrier.IsBroken());
+    }
+    fails = false;
+    AwaitAll scope;
+    const auto first = co_await ForkWaiting(scope, barrier);
+    EXPECT_EQ((co_await barrier.ArriveAndWait()).value(), 0);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(*first, 1);
+  });
+}
+
 TEST_P(BarrierTest, AnActionThatFailsBreaksItAndItsCallerGetsTheFailure) {
   Everywhere([]() -> Task<void> {
     Barrier barrier(3, [] { return absl::DataLossError("as planned"); });
@@ -277,7 +364,10 @@ TEST(BarrierDeathTest, IsDestroyedWithAWaiter) {
                "VirtualThread\\[#2,waiter\\]/waiting waits for it");
 }
 
-TEST(BarrierDeathTest, HasParties) { EXPECT_DEATH(Barrier(0), "a Barrier of 0 parties; it needs 1 or more"); }
+TEST(BarrierDeathTest, HasParties) {
+  EXPECT_DEATH(Barrier(0), "a Barrier of 0 parties; it needs 1 or more");
+  EXPECT_DEATH(Barrier(-1, [] {}), "a Barrier of -1 parties; it needs 1 or more");
+}
 
 }  // namespace
 }  // namespace weft

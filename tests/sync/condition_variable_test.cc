@@ -194,6 +194,32 @@ TEST_P(ConditionVariableTest, ATimedWaitThatIsNotifiedInTimeSaysSo) {
   });
 }
 
+TEST_P(ConditionVariableTest, NotifyAllEndsAllWaitsWhateverTheirForm) {
+  WithEveryLock([]<class M>() -> Task<void> {
+    Shared<M> shared;
+    AwaitAll scope;
+    for (int form = 0; form < 3; ++form) {
+      Introduction waiting;
+      scope.Fork([&, form]() -> Task<void> {
+        auto guard = co_await shared.mutex.Lock();
+        waiting.Make();
+        if (form == 0) co_await shared.changed.Wait(guard);
+        if (form == 1) EXPECT_TRUE(co_await shared.changed.WaitFor(guard, absl::Hours(1)));
+        if (form == 2) co_await shared.changed.Wait(guard, [&] { return shared.plain == 1; });
+        EXPECT_EQ(shared.plain, 1);
+      });
+      co_await waiting.AwaitParked();
+    }
+    auto guard = co_await shared.mutex.Lock();
+    EXPECT_EQ(shared.changed.QueueLength(), 3);
+    shared.plain = 1;
+    shared.changed.NotifyAll();
+    EXPECT_EQ(shared.changed.QueueLength(), 0);
+    guard.Unlock();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 // Time is up, or the thread is cancelled, while another one holds the lock.
 TEST_P(ConditionVariableTest, ACancelledWaitHasTheLockWhenItIsUnwound) {
   WithEveryLock([]<class M>() -> Task<void> {
@@ -435,6 +461,14 @@ TEST(ConditionVariableDeathTest, MisuseIsACheckThatSaysWhatIsWrong) {
     MutexGuard guard = co_await mutex.Lock();
     guard.Unlock();
     co_await changed.Wait(guard);
+  }()),
+               "ConditionVariable::Wait\\(\\) by VirtualThread\\[#1\\].* with a guard that holds nothing");
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Mutex mutex;
+    ConditionVariable changed;
+    MutexGuard guard = co_await mutex.Lock();
+    guard.Unlock();
+    co_await changed.WaitFor(guard, absl::Hours(1));
   }()),
                "ConditionVariable::Wait\\(\\) by VirtualThread\\[#1\\].* with a guard that holds nothing");
   EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {

@@ -124,6 +124,119 @@ TEST_P(PhaserTest, OnAdvanceComesBeforeTheWaitsEndAndMayTerminate) {
   });
 }
 
+// A round of it is two phases, so nobody counts for a round before all have counted for the last one.
+TEST_P(PhaserTest, NobodyGoesOnBeforeAllHaveArrived) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kParties = 4, kRounds = 3;
+    Phaser phaser(kParties);
+    std::atomic<int> count = 0;
+    AwaitAll scope;
+    for (int i = 0; i < kParties; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        for (int round = 0; round < kRounds; ++round) {
+          EXPECT_EQ(co_await phaser.ArriveAndAwaitAdvance(), 2 * round + 1);
+          ++count;
+          const int64_t phase = phaser.Arrive();
+          EXPECT_EQ(phase, 2 * round + 1);
+          EXPECT_EQ(co_await phaser.AwaitAdvance(phase), phase + 1);
+          EXPECT_EQ(count, kParties * (round + 1));
+        }
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(PhaserTest, ThoseWhoWaitHaveArrivedAndThoseWhoLeaveDoNotWait) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kWaiting = 3, kLeaving = 5;
+    Phaser phaser(1);
+    AwaitAll waiting, leaving;
+    for (int i = 0; i < kWaiting; ++i) {
+      EXPECT_EQ(phaser.Register(), 0);
+      waiting.Fork([&]() -> Task<void> { EXPECT_EQ(co_await phaser.ArriveAndAwaitAdvance(), 1); });
+    }
+    for (int i = 0; i < kLeaving; ++i) {
+      EXPECT_EQ(phaser.Register(), 0);
+      leaving.Fork([&]() -> Task<void> {
+        EXPECT_EQ(phaser.ArriveAndDeregister(), 0);
+        co_return;
+      });
+    }
+    (co_await leaving.Join()).IgnoreFailures();
+    while (phaser.arrived() < kWaiting) co_await Yield();
+    EXPECT_EQ(phaser.registered(), kWaiting + 1);
+    EXPECT_EQ(phaser.phase(), 0);
+    EXPECT_EQ(co_await phaser.ArriveAndAwaitAdvance(), 1);
+    (co_await waiting.Join()).IgnoreFailures();
+    EXPECT_EQ(phaser.registered(), kWaiting + 1);
+    EXPECT_EQ(phaser.arrived(), 0);
+  });
+}
+
+// ---- What is counted.
+
+struct Counts {
+  int64_t phase, registered, arrived;
+  bool operator==(const Counts&) const = default;
+};
+Counts CountsOf(Phaser& phaser) { return {phaser.phase(), phaser.registered(), phaser.arrived()}; }
+
+TEST(PhaserCountsTest, WhoRegistersIsToArriveInThePhaseThatItIsTold) {
+  Phaser phaser;
+  EXPECT_EQ(CountsOf(phaser), (Counts{0, 0, 0}));
+  EXPECT_FALSE(phaser.IsTerminated());
+  EXPECT_EQ(phaser.Register(0), 0);
+  EXPECT_EQ(CountsOf(phaser), (Counts{0, 0, 0}));
+  EXPECT_EQ(phaser.Register(), 0);
+  EXPECT_EQ(CountsOf(phaser), (Counts{0, 1, 0}));
+  EXPECT_EQ(phaser.Arrive(), 0);
+  EXPECT_EQ(CountsOf(phaser), (Counts{1, 1, 0}));
+  EXPECT_EQ(phaser.Register(20), 1);
+  EXPECT_EQ(phaser.Arrive(), 1);
+  EXPECT_EQ(CountsOf(phaser), (Counts{1, 21, 1}));
+  EXPECT_EQ(phaser.Register(), 1);
+  EXPECT_EQ(CountsOf(phaser), (Counts{1, 22, 1})) << "who has arrived has arrived";
+}
+
+TEST(PhaserCountsTest, APhaseHasAsManyArrivalsAsThereAreParties) {
+  for (int parties = 1; parties < 9; ++parties) {
+    Phaser phaser(parties);
+    for (int i = 0; i < 10 * parties; ++i) {
+      EXPECT_EQ(CountsOf(phaser), (Counts{i / parties, parties, i % parties}));
+      EXPECT_EQ(phaser.Arrive(), i / parties);
+    }
+  }
+}
+
+TEST(PhaserCountsTest, WhoLeavesIsCountedNoMoreAndTheLastOneTerminatesIt) {
+  Phaser phaser(1);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(phaser.Register(), 0);
+    EXPECT_EQ(phaser.ArriveAndDeregister(), 0);
+    EXPECT_EQ(CountsOf(phaser), (Counts{0, 1, 0}));
+  }
+  EXPECT_EQ(phaser.Register(), 0);
+  EXPECT_EQ(phaser.Arrive(), 0);
+  EXPECT_EQ(phaser.ArriveAndDeregister(), 0);
+  EXPECT_EQ(CountsOf(phaser), (Counts{1, 1, 0})) << "the phase was complete without it";
+  EXPECT_EQ(phaser.ArriveAndDeregister(), 1);
+  EXPECT_EQ(CountsOf(phaser), (Counts{~int64_t{2}, 0, 0}));
+}
+
+TEST(PhaserCountsTest, WhatIsTerminatedCountsNothing) {
+  Phaser phaser(3);
+  EXPECT_EQ(phaser.Arrive(), 0);
+  phaser.Terminate();
+  EXPECT_TRUE(phaser.IsTerminated());
+  EXPECT_EQ(phaser.Register(), ~int64_t{0});
+  EXPECT_EQ(phaser.Arrive(), ~int64_t{0});
+  EXPECT_EQ(phaser.ArriveAndDeregister(), ~int64_t{0});
+  EXPECT_EQ(CountsOf(phaser), (Counts{~int64_t{0}, 3, 1}));
+}
+
+// ---- What comes during an advance.
+
 // What is done in on_advance belongs to the next phase.
 TEST(PhaserAdvanceTest, WhatComesDuringAnAdvanceBelongsToTheNextPhase) {
   Phaser* self = nullptr;
@@ -285,7 +398,14 @@ TEST(PhaserDeathTest, IsDestroyedWithAWaiter) {
 TEST(PhaserDeathTest, WithoutAPartyThatIsStillToArriveNobodyArrives) {
   EXPECT_DEATH(Phaser(0).Arrive(),
                "an OS thread .* arrives at a Phaser of 0 parties, all of which have arrived in phase 0");
+  EXPECT_DEATH(Phaser(0).ArriveAndDeregister(), "arrives at a Phaser of 0 parties");
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Phaser phaser;
+    co_await phaser.ArriveAndAwaitAdvance();
+  }()),
+               "VirtualThread\\[#1\\]/runnable@carrier-0 arrives at a Phaser of 0 parties");
   EXPECT_DEATH(Phaser(-1), "a Phaser of -1 parties; it needs 0 or more");
+  EXPECT_DEATH(Phaser().Register(-1), "Register\\(-1\\) of a Phaser; it needs 0 or more");
 }
 
 }  // namespace

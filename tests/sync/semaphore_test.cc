@@ -67,6 +67,18 @@ TEST_P(SemaphoreTest, SeveralPermitsAreTakenAndGivenBackTogether) {
   });
 }
 
+TEST_P(SemaphoreTest, ANewOneHasAsManyPermitsAsItWasGiven) {
+  Everywhere([]() -> Task<void> {
+    for (const int64_t permits : {0, 1, 42}) {
+      Semaphore semaphore(permits);
+      EXPECT_EQ(semaphore.available(), permits);
+      EXPECT_EQ(semaphore.QueueLength(), 0);
+      EXPECT_FALSE(semaphore.TryAcquire(permits + 1).has_value());
+      EXPECT_EQ((co_await semaphore.Acquire(permits)).permits(), permits);
+    }
+  });
+}
+
 TEST_P(SemaphoreTest, ALargeRequestThatIsFirstIsNotOvertaken) {
   Everywhere([]() -> Task<void> {
     Semaphore semaphore(4);
@@ -211,6 +223,25 @@ TEST_P(SemaphoreTest, NoPermitIsLostToRequestsThatAreCancelled) {
       (co_await cancelled.Join()).IgnoreFailures();
     }
     (co_await kept.Join()).IgnoreFailures();
+    EXPECT_EQ(semaphore.available(), 4);
+    EXPECT_EQ(semaphore.QueueLength(), 0);
+  });
+}
+
+// A storm of requests whose time is up at about the moment when they are served.
+TEST_P(SemaphoreTest, NoPermitIsLostToRequestsThatAreLate) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(4);
+    AwaitAll scope;
+    Permit all = co_await semaphore.Acquire(4);
+    for (int i = 0; i < 8; ++i) {
+      scope.Fork([&semaphore, permits = i % 2 + 1]() -> Task<void> {
+        while (!(co_await semaphore.TryAcquireFor(absl::Microseconds(1), permits)).has_value()) continue;
+      });
+    }
+    for (int i = 0; i < 4; ++i) co_await Yield();
+    all.Release();
+    (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(semaphore.available(), 4);
     EXPECT_EQ(semaphore.QueueLength(), 0);
   });

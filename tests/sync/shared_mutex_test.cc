@@ -84,6 +84,34 @@ TEST_P(SharedMutexTest, ReadersShareAndAWriterIsAlone) {
   });
 }
 
+TEST_P(SharedMutexTest, AWriterGetsItWhenTheLastReaderHasUnlocked) {
+  Everywhere([]() -> Task<void> {
+    Queue queue;
+    Event release;
+    AwaitAll scope;
+    Introduction waiting;
+    ReaderGuard first = co_await queue.mutex.LockShared();
+    ReaderGuard second = co_await queue.mutex.LockShared();
+    EXPECT_TRUE(queue.mutex.TryLockShared().has_value()) << "readers share";
+    EXPECT_FALSE(queue.mutex.TryLock().has_value());
+    EXPECT_EQ(queue.mutex.ReaderCount(), 2);
+    scope.Fork(queue.Write(waiting, release));
+    co_await waiting.AwaitParked();
+    first.Unlock();
+    first.Unlock();
+    EXPECT_EQ(queue.mutex.ReaderCount(), 1);
+    EXPECT_EQ(queue.mutex.QueueLength(), 1);
+    EXPECT_EQ(queue.writers, 0);
+    second.Unlock();
+    while (queue.writers == 0) co_await Yield();
+    EXPECT_FALSE(queue.mutex.TryLock().has_value());
+    EXPECT_FALSE(queue.mutex.TryLockShared().has_value());
+    release.Set();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(queue.mutex.TryLock().has_value());
+  });
+}
+
 TEST_P(SharedMutexTest, AReaderDoesNotOvertakeAWriterThatWaits) {
   Everywhere([]() -> Task<void> {
     Queue queue;
@@ -319,6 +347,19 @@ TEST_P(SharedMutexTest, GuardsAreMoved) {
     moved.Unlock();
     EXPECT_TRUE(first.TryLockShared().has_value());
   });
+}
+
+// More than the 65535 of the JDK's.
+TEST(SharedMutexReadersTest, AnyNumberMayRead) {
+  constexpr int kReaders = 1 << 17;
+  SharedMutex mutex;
+  std::vector<ReaderGuard> reading;
+  for (int i = 0; i < kReaders; ++i) reading.push_back(*mutex.TryLockShared());
+  EXPECT_EQ(mutex.ReaderCount(), kReaders);
+  EXPECT_FALSE(mutex.TryLock().has_value());
+  reading.clear();
+  EXPECT_EQ(mutex.ReaderCount(), 0);
+  EXPECT_TRUE(mutex.TryLock().has_value());
 }
 
 TEST(SharedMutexSimulationTest, TheReportTellsWhoHoldsIt) {

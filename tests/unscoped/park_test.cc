@@ -89,6 +89,50 @@ TEST_P(ParkTest, AThreadOfAScopeParksAndACancelledParkLeavesThePermit) {
   });
 }
 
+TEST_P(ParkTest, ATimedParkThatIsUnparkedInTimeSaysSoAndOneWithoutTimeLeavesThePermit) {
+  Everywhere([]() -> Task<void> {
+    std::atomic<bool> unparked{false};
+    const VirtualThread parker = VirtualThread::Start([&unparked]() -> Task<void> {
+      unparked = co_await MoveOnAfter(absl::Hours(1), VirtualThread::Park());
+    });
+    co_await UntilParked(parker);
+    parker.Unpark();
+    EXPECT_EQ(co_await parker.Join(), absl::OkStatus());
+    EXPECT_TRUE(unparked);
+
+    const VirtualThread self = VirtualThread::Current();
+    for (const absl::Duration timeout : {absl::ZeroDuration(), -absl::Seconds(1), -absl::InfiniteDuration()}) {
+      EXPECT_FALSE(co_await MoveOnAfter(timeout, VirtualThread::Park()));
+      self.Unpark();
+      EXPECT_FALSE(co_await MoveOnAfter(timeout, VirtualThread::Park()));
+      co_await VirtualThread::Park();
+    }
+  });
+}
+
+TEST_P(ParkTest, ARequestEndsAParkWhetherItComesBeforeOrMeanwhileAlsoIfThereIsAPermit) {
+  Everywhere([]() -> Task<void> {
+    const VirtualThread parked = VirtualThread::Start([]() -> Task<void> { co_await VirtualThread::Park(); });
+    co_await UntilParked(parked);
+    parked.RequestCancel("meanwhile");
+    EXPECT_EQ((co_await parked.Join()).code(), absl::StatusCode::kCancelled);
+
+    for (const bool permit : {false, true}) {
+      std::atomic<bool> begun{false};
+      const VirtualThread asked = VirtualThread::Start([&begun]() -> Task<void> {
+        begun = true;
+        co_await testing::UntilAsked();
+        co_await VirtualThread::Park();
+        ADD_FAILURE() << "it was asked to end before";
+      });
+      while (!begun) co_await Yield();
+      if (permit) asked.Unpark();
+      asked.RequestCancel("before");
+      EXPECT_EQ((co_await asked.Join()).code(), absl::StatusCode::kCancelled);
+    }
+  });
+}
+
 // As the users of LockSupport do: look, park, look again.
 TEST_P(ParkTest, NoUnparkIsLost) {
   Everywhere([]() -> Task<void> {

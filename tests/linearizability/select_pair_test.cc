@@ -216,7 +216,7 @@ class LockThing : public Thing {
   M mutex_;
 };
 
-// Whoever does not select takes it for the other side: so readers stand behind a writer's case, and the other way round.
+// Whoever does not select takes it for the other side: readers stand behind a writer's case, and the other way round.
 template <bool kSelectsToWrite>
 class SharedLockThing : public Thing {
  public:

@@ -1,6 +1,6 @@
-// Locks of all kinds, conditions, and selects over two locks. Goal: what a lock guards is one holder's at a time; nobody
-// waits for what is there; no permit and no signal is lost; a wait for a condition ends with the lock; of two locks one
-// is got, and whoever stands behind the case of the other one goes on; whoever is cancelled or an OS thread.
+// Locks of all kinds, conditions, and selects over two locks. Goal: what a lock guards is one holder's at a time;
+// nobody waits for what is there; no permit and no signal is lost; a wait for a condition ends with the lock; of two
+// locks one is got, and whoever stands behind the case of the other one goes on; whoever is cancelled or an OS thread.
 // Method: threads that lock, wait, notify, select and cancel, one call each, on the code as it is shipped. What is
 // guarded is a Cell: two holders at a time, or a hand-over that is not ordered, are a violation.
 #include "lib/sync/lock_state.h"
@@ -103,7 +103,9 @@ struct LockCase : LockWaitOf<Waiter> {
   Waiter* self = nullptr;
 };
 LockCase& CaseIn(void* waited_for) { return *static_cast<LockCase*>(static_cast<LockWaitOf<Waiter>*>(waited_for)); }
-void TakeBackCase(void* waited_for, WaitCase<Waiter>& node) noexcept { Steps::TakeBack(*CaseIn(waited_for).lock, node); }
+void TakeBackCase(void* waited_for, WaitCase<Waiter>& node) noexcept {
+  Steps::TakeBack(*CaseIn(waited_for).lock, node);
+}
 
 constexpr SelectableWait<Waiter> kSelectLock = {
     .lock = [](void* waited_for) noexcept { return &CaseIn(waited_for).lock->waiters.lock; },

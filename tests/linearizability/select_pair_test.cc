@@ -216,7 +216,8 @@ class LockThing : public Thing {
   M mutex_;
 };
 
-// Whoever does not select takes it for the other side: readers stand behind a writer's case, and the other way round.
+// Whoever does not select takes it for the other side: so readers stand behind a writer's case, and writers behind a
+// reader's.
 template <bool kSelectsToWrite>
 class SharedLockThing : public Thing {
  public:

@@ -409,6 +409,7 @@ TEST_P(WaitsTest, InAShieldItGoesOnWhetherItsThreadIsAskedToEndBeforeOrMeanwhile
           ended = true;
         };
         co_await Shield(wait());
+        co_await testing::UntilAsked();  // a request takes its time down the tree
         co_await Yield();
         ADD_FAILURE() << "it was cancelled";
       });

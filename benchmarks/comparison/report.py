@@ -29,11 +29,11 @@ _PEERS = """\
 Nanoseconds an operation, and in brackets multiples of ours. Fib and Matmul call one child directly where that is the
 peer's own style. A leaf of Matmul is computed by the peer's own compiler, Go's without vectors.
 
-Channels keep 64 values, except for a rendezvous. One of Tokio's has one receiver: its four to four goes through the
+Channels keep 64 values, except for a rendezvous. A channel of Tokio has one receiver: its four to four goes through the
 crate async-channel. A contender of a lock finds it held until all of them have begun. All are fair except Go's mutexes:
 a goroutine that runs overtakes those that wait, until one of them has waited for a millisecond. Go's semaphore is a
 channel of four places. To park is to receive from a channel of one place in Asio and Go, and to wait for a Notify in
-Tokio. Where the thread-local of Tokio lies, its compiler remembers from look to look.
+Tokio. Rust's compiler keeps the address of the thread-local between looks.
 
 """
 
@@ -142,7 +142,7 @@ class Report:
                 if None not in (ours, other):
                     rows.append([row.title, str(carriers), number(other), number(ours), number(ours / other),
                                  _optional(row.limit), _met(ours / other, row.limit)])
-        headings = ["one measure against another", "carriers", "the other", "the one", "one / other", "at most", "met"]
+        headings = ["one measure against another", "carriers", "base", "measured", "measured / base", "at most", "met"]
         return "## Ours against ours\n\n" + _table(headings, rows) if rows else ""
 
     def _memory(self):

@@ -81,7 +81,7 @@ RATIOS = [
     RatioRow("ping-pong by park and unpark, against through an event", "ParkUnpark", "PingPong", None),
     RatioRow("1,000 threads started and joined, against forked and joined", "StartJoin1000", "ForkJoin1000", 1.5),
     RatioRow("10 threads started and joined, against forked and joined", "StartJoin10", "ForkJoin10", 1.5),
-    RatioRow("1 % of requests wait longer, beside a call that holds a carrier, against beside nobody", "HeldByCall",
+    RatioRow("99th percentile of waits: beside a call that holds a carrier, against beside nobody", "HeldByCall",
              "HeldByNobody", 2),
     RatioRow("the same, beside a thread that computes", "HeldByLoop", "HeldByNobody", 2),
     RatioRow("the same, beside an OS thread that computes, and holds no carrier", "HeldOutside", "HeldByNobody", None),

@@ -9,17 +9,17 @@
 // thread may invalidate. To hold a lock over a co_await use weft::Mutex, and to stay on one OS thread weft::Pin.
 //
 // The CHECK comes when the thread suspends: in a wait that parks, a Yield(), a join or an All(), foreign code that
-// waits, or a scope's destructor that waits for children. It names where the NoSuspension was made, and what the thread
-// waits for, and where. A co_await of what is there at once is none, except that a thread which has used up its turn
-// (time.h) suspends at its next checkpoint. A thread that is cancelled there is unwound, and does not suspend.
+// waits, or a scope's destructor that waits for children. It names where the NoSuspension was made and, except in a
+// destructor, what the thread waits for and where. A co_await that is ready does not suspend, unless the thread has
+// used up its turn (time.h). A thread that is cancelled at a wait is unwound, and does not suspend.
 //
-// Each thread has its own: another one that it starts, or calls by Blocking(), may wait. On an OS thread that runs no
-// virtual thread it does nothing.
+// Each thread has its own: a thread that it starts may wait. To await Blocking() is to suspend. On an OS thread that
+// runs no virtual thread it does nothing.
 //
 // Lifetime: keep it in a frame of the thread that makes it.
 // Debug builds are those of Weft's own sources without NDEBUG. In others it does nothing.
-// Cost: a suspension looks at one pointer in a debug build, and at nothing in others. (The idea is that of
-// Linux's might_sleep(), and of Rust's lint await_holding_lock.)
+// Cost: two calls, which do nothing unless it is a debug build. There a suspension looks at one pointer more, and a
+// join notes its place. (The idea is that of Linux's might_sleep(), and of Rust's lint await_holding_lock.)
 #ifndef WEFT_NO_SUSPENSION_H_
 #define WEFT_NO_SUSPENSION_H_
 

@@ -8,8 +8,8 @@
 //
 // Rejected: std::mutex, 40 bytes, and glibc's may touch the mutex after the release; absl::Mutex, 8 bytes, about which
 // ThreadSanitizer reports false races when it was built without it; a spin lock, which loses its whole time slice when
-// the holder is preempted; a look after each pause (a value through a channel, four senders to four receivers on two
-// carriers: 92 ns, 31 as it is; one to one: 31 and 25). (U. Drepper, "Futexes Are Tricky", mutex2.)
+// the holder is preempted; a look after each pause (a value from four senders to four receivers on two carriers: 92 ns,
+// against 31; one to one: 31, against 25). (U. Drepper, "Futexes Are Tricky", mutex2.)
 #include "weft/internal/lock.h"
 
 #include "lib/base/fence.h"
@@ -19,9 +19,8 @@ namespace weft::internal {
 namespace {
 
 // A waiter spins for about a microsecond before it sleeps, a little less than the way into the kernel and back. More
-// wastes the core that the holder may need; less pays the kernel for critical sections of a few nanoseconds. It looks
-// after so many pauses, and then after twice as many each time. Each look takes the word's line away from the holder,
-// who often wants the lock again: in the time that a waiter keeps away, it has it a dozen times.
+// wastes the core that the holder may need; less pays the kernel for critical sections of a few nanoseconds. The pauses
+// before each look double. Each look takes the word's line from the holder, who may lock it a dozen times meanwhile.
 constexpr int kFirstPauses = kModelChecked ? 1 : 4;
 constexpr int kEndOfPauses = kModelChecked ? 2 : 64;
 

@@ -14,7 +14,7 @@
 namespace weft {
 namespace internal {
 
-// If it waits for children, it is not mounted, and may be another carrier's by now. Then only its id is used.
+// A thread that waits for children is not mounted, and may be another carrier's by now. Then only its id is used.
 void NoSuspensions::Die(const ThreadBlock* current, const std::source_location& where) noexcept {
   const NoSuspensionNode& made = *alive_.front();
   std::string what = "waits for its children, or has ended,";

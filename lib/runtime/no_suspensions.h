@@ -1,4 +1,4 @@
-// Layer runtime. Must the thread that is mounted here not suspend? (weft/no_suspension.h)
+// Layer runtime. May the thread that is mounted here suspend? (weft/no_suspension.h)
 //
 // A NoSuspension lives within one turn of its thread, or the check fails. So it is listed in the carrier, and a thread
 // needs no place for it. The carrier checks wherever a thread loses it: when resume() has returned to the loop of

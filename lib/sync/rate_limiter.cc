@@ -16,7 +16,7 @@ namespace weft {
 RateLimiter::RateLimiter(const RateLimiterOptions& options)
     : interval_(absl::Seconds(1) / options.permits_per_second),
       burst_(options.burst),
-      empty_until_(-absl::InfiniteDuration()) {
+      full_at_(-absl::InfiniteDuration()) {
   WEFT_CHECK(options.permits_per_second > 0) << "a RateLimiter of " << options.permits_per_second
                                              << " permits a second; it needs more than 0";
   WEFT_CHECK(burst_ > 0) << "a RateLimiter with a burst of " << burst_ << " permits; it needs 1 or more";
@@ -33,22 +33,22 @@ void RateLimiter::CheckPermits(int64_t permits) const {
       << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
 }
 
-// What empty_until_ becomes if they are used by somebody who comes now.
-absl::Duration RateLimiter::EmptyAfter(int64_t permits, absl::Duration now) const {
-  return std::max(empty_until_, now) + permits * interval_;
+// What full_at_ becomes if they are used by somebody who comes now.
+absl::Duration RateLimiter::FullAfter(int64_t permits, absl::Duration now) const {
+  return std::max(full_at_, now) + permits * interval_;
 }
 
 Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
   CheckPermits(permits);
   const MutexGuard turn = co_await internal::AwaitAt{turn_.Lock(), where};
   const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
-  const absl::Duration after = EmptyAfter(permits, now);
+  const absl::Duration after = FullAfter(permits, now);
   // The permits are there when no more than a burst is missing.
   if (const absl::Duration wait = after - burst_ * interval_ - now; wait > absl::ZeroDuration()) {
     const internal::TurnName name(first_);
     co_await internal::AwaitAt{Sleep(wait), where};
   }
-  empty_until_ = after;
+  full_at_ = after;
 }
 
 bool RateLimiter::TryAcquire(int64_t permits) {
@@ -56,9 +56,9 @@ bool RateLimiter::TryAcquire(int64_t permits) {
   const std::optional<MutexGuard> turn = turn_.TryLock();
   if (!turn.has_value()) return false;
   const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
-  const absl::Duration after = EmptyAfter(permits, now);
+  const absl::Duration after = FullAfter(permits, now);
   if (after - burst_ * interval_ > now) return false;
-  empty_until_ = after;
+  full_at_ = after;
   return true;
 }
 

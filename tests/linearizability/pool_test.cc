@@ -1,10 +1,10 @@
 // Row L1 for the ThreadPoolExecutor, whose OS threads no simulation knows. (harness.h)
 //
 // So the threads of a scenario do not wait for what its tasks do: they look. The tasks run beside them, and a schedule
-// is one of many that the kernel may choose, other than in a simulation: a violation may not come again under the same
-// numbers. Half of the tasks wait in their OS thread until one is let go. A call waits, by looking again and again,
-// until no OS thread has anything else to do. That waits for futures end is for the row of the future, and that a task
-// is unwound for those of the other executors (executor_test.cc): here it is an OS thread's.
+// is one of many that the kernel may choose, so, unlike in a simulation, the same seed need not repeat a violation.
+// Half of the tasks wait in their OS thread until one is let go. A call waits, by looking again and again, until no OS
+// thread has anything else to do. Waits for futures belong to the row of the future, and unwinding to those of the
+// other executors (executor_test.cc).
 //
 // When a task is taken out of the queue, when it ends, and when its OS thread has left it, are events of the
 // executor's own.

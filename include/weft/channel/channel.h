@@ -17,10 +17,10 @@
 // wait are served in their order, and so are receivers. Nobody overtakes one who waits.
 //
 // Where a value is. A value is received, or still in the channel, or still with its sender, or destroyed with its
-// frame: exactly one of these, whoever is cancelled when. Send(std::move(value)) takes the value when it is certain
-// that it is sent. If it yields false or is cancelled, `value` is left as it was. So it must stay where it is until the
-// wait is over: to Fork a send, fork a closure which keeps the value. Send(value) keeps a copy meanwhile, and so does
-// every Send() of a T that is trivially copyable, such as a number or a pointer.
+// frame: exactly one of these, whoever is cancelled, and whenever. Send(std::move(value)) takes the value when it is
+// certain that it is sent. If it yields false or is cancelled, `value` is left as it was. So it must stay where it is
+// until the wait is over: to Fork a send, fork a closure which keeps the value. Send(value) keeps a copy meanwhile, and
+// so does every Send() of a T that is trivially copyable, such as a number or a pointer.
 //
 // Close() ends all waits: of receivers, which find nothing, and of senders, whose values stay with them. What the
 // channel keeps can still be received. The destructor destroys it.
@@ -31,19 +31,19 @@
 // under locks of the channel, and so does, of a conflated one, the destructor of what is replaced: they must use
 // nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not for them.
 //
-// Lifetime: the channel must outlive the calls to it; otherwise it is a CHECK. A thread that has received the last
-// value, or has seen that the channel is closed, may destroy it.
+// Lifetime: the channel must outlive the calls to it. It is a CHECK to destroy it while a thread waits. A thread that
+// has received the last value, or has seen that the channel is closed, may destroy it.
 // Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
 // before a Close() happens before what follows a call that sees it. What came before a Receive() happens before what
 // follows a Send() that waited for it.
-// Cancellation: Send(), Receive() and ReceiveMany() are checkpoints. A value that was sent is sent, and one that was
-// received is delivered.
+// Cancellation: Send(), Receive() and ReceiveMany() are checkpoints. A cancellation does not undo a send or a receive
+// that has happened.
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: a short lock and a move or two for each value; senders and receivers have locks of their own, and take both if
 // somebody waits. A Close() is O(threads that wait). Memory: some 300 bytes, and n places, from the constructor on. An
-// unbounded channel allocates in Send(), 64 places at a time, and frees them when they are empty. Without memory Send()
-// throws std::bad_alloc, and the value stays with the sender; where exceptions are off it is then a CHECK. Nothing else
-// allocates.
+// unbounded channel allocates in Send(), 64 places at a time, and frees them when they are empty, except for two
+// blocks. Without memory Send() throws std::bad_alloc, and the value stays with the sender; where exceptions are off it
+// is then a CHECK. ReceiveMany() may make its vector larger. Nothing else allocates.
 #ifndef WEFT_CHANNEL_CHANNEL_H_
 #define WEFT_CHANNEL_CHANNEL_H_
 

@@ -17,17 +17,17 @@
 // T is an object that can be moved. It needs no default constructor, and no copy. Its move, from a sender, runs under a
 // lock of the queue, and must not use the queue. If it throws, the value is not sent.
 //
-// In a simulation its time is the virtual one. All threads that use one queue have the same clock: those of one
+// In a simulation its time is the virtual one. All threads that use one queue must have the same clock: those of one
 // simulation, or any others.
 //
-// Lifetime: the queue must outlive the calls to it; otherwise it is a CHECK.
+// Lifetime: the queue must outlive the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
 // before a Close() happens before what follows a call that sees it.
 // Cancellation: Receive() is a checkpoint. A value that was received is delivered.
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: one allocation for each value, in Send(), which throws std::bad_alloc without memory; then the value stays with
-// its sender. O(log size) under a short lock to send and to receive. A receiver has a frame from the cache, and the
-// first one that waits a timer; waking allocates nothing.
+// its sender. O(log size) under a short lock to send and to receive. A receiver has two frames from the cache; the
+// first that waits for a time has two more, and a timer. Waking allocates nothing.
 //
 // A Receive() is no case of a Select(): fork a thread that passes the values on into a Channel.
 #ifndef WEFT_CHANNEL_DELAY_QUEUE_H_
@@ -126,7 +126,7 @@ class DelayQueue {
   Task<std::optional<T>> Receive(std::source_location where = std::source_location::current()) {
     co_return TakeOut(co_await core_.Receive(where));
   }
-  // The same without waiting, also empty if it would have to wait. Any thread may call it.
+  // The same without waiting: also empty if nothing is due, or while another call has the turn. Any thread may call it.
   std::optional<T> TryReceive() { return TakeOut(core_.TryReceive()); }
 
   // No value can be sent from here on. True: the queue was open; later calls change nothing. Any thread may call it.

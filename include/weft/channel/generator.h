@@ -16,7 +16,7 @@
 //
 // Cancellation: Next() is a checkpoint, and so is each wait of the generator's. If the thread is cancelled while the
 // generator waits, the frame of the generator is destroyed first, and then its caller's, up to the boundary. A
-// generator that a boundary has survived has ended: Next() yields nothing.
+// Generator object outside of that boundary has then ended: its Next() yields nothing.
 // Cost: one frame from the cache. Next() and co_yield are two transfers, without a lock; nothing else is allocated.
 #ifndef WEFT_CHANNEL_GENERATOR_H_
 #define WEFT_CHANNEL_GENERATOR_H_

@@ -15,14 +15,14 @@
 //   RecursiveMutex: Lock()          SharedMutex: Lock(), LockShared()
 //   Sleep()                         Future: Get(), TryGet()                  VirtualThread: Join()
 //   Broadcast: Receive()            Watch: Next()        Latch: Wait()
-// One thing may be there several times; a thread may send and receive in one channel, and never meets itself. For what
-// is a Task use Race(), which starts a thread for each and cancels the others. For a default, that does not wait, use
-// Sleep(absl::ZeroDuration()): it is chosen if nothing else is there or, as all that is there, by chance. To do
-// something only if nothing is there, use TryReceive() and the like.
+// An object may occur in several cases; a Select() never receives what it sends itself. For what is a Task use Race(),
+// which starts a thread for each and cancels the others. As a default that does not wait, use
+// Sleep(absl::ZeroDuration()). It is always ready, so it may win even if another case is. To do something only if
+// nothing is there, use TryReceive() and the like.
 //
 // Fair: of the cases that are there at once each is as likely as any other; in a simulation the seed decides. A case
 // that waits has its place in its queue like any other waiter.
-// Cancellation: a Select() is a checkpoint. It happens or is cancelled, and then none of its cases happens.
+// Cancellation: a Select() is a checkpoint. If it is cancelled, none of its cases happens.
 // Memory ordering: that of the case that happens.
 // Cost: for a case that is there, a short lock for each that was looked at. To wait: the locks of all cases at once, in
 // the order of their addresses, and each once more afterwards. A record of 64 bytes for each case in the frame that

@@ -19,7 +19,7 @@
 // everybody who comes later, gets kAborted, with what has broken it, until Reset(). The thread that has called the
 // action gets the action's own failure: what it threw is thrown by its co_await.
 //
-// Lifetime: the barrier must outlive its waits and the calls to it; otherwise it is a CHECK.
+// Lifetime: the barrier must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what came before the ArriveAndWait() of any party happens before the action; that happens before
 // what follows the ArriveAndWait() of every party of the same round.
 // Cancellation: ArriveAndWait() is a checkpoint. A party whose round is complete is not cancelled.

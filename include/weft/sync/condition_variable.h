@@ -28,8 +28,8 @@
 // not notified.
 // Memory ordering: that of the lock.
 // Cancellation: Wait() is a checkpoint, on entry too. A cancelled wait ends when it has the lock, for which it waits
-// like others. So, like a clean-up that waits for a lock, it must not wait for one that a thread has taken before it
-// opened the scope which this wait is in. (cancellation.h)
+// like others. So, like any clean-up, it must not wait for a lock that its holder took before it opened the scope which
+// this wait is in. (cancellation.h)
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: a wait is a short lock of the condition and of the lock, twice; nothing is allocated, except a frame by the
 // forms with a predicate or a timeout. NotifyAll() is O(waiters).
@@ -100,8 +100,8 @@ class ConditionVariable {
   template <std::predicate Predicate>
   Task<void> Wait(internal::ExclusiveHold& guard, Predicate predicate,
                   std::source_location where = std::source_location::current());
-  // The same, for `timeout` at most, counted from the call's start: the lock may come later. They yield false if the
-  // time was up first; with a predicate, what it says last.
+  // The same, for `timeout` at most; to take the lock back may take longer. They yield false if the time was up first;
+  // with a predicate, its last result.
   auto WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
                std::source_location where = std::source_location::current());
   template <std::predicate Predicate>
@@ -113,7 +113,7 @@ class ConditionVariable {
     core_.BlockAt(internal::ConditionCore::LockOf(guard), where);
   }
 
-  // The first of those who wait, or all, go on as soon as they get the lock. Any thread may call them, with or without
+  // Notifies the first that waits, or all; each goes on when it has the lock. Any thread may call them, with or without
   // the lock. They do not wait.
   void NotifyOne() noexcept { core_.Notify(1); }
   void NotifyAll() noexcept { core_.Notify(INT64_MAX); }

@@ -14,7 +14,7 @@
 // T is an object that can be moved; it needs no default constructor and no copy. If its move may throw, each value is
 // moved to memory of its own by its Exchange(), and one whose Exchange() is cancelled is destroyed with its frame.
 //
-// Lifetime: the exchanger must outlive its waits and the calls to it; otherwise it is a CHECK.
+// Lifetime: the exchanger must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what came before the Exchange() of one happens before what follows that of the other.
 // Cancellation: Exchange() is a checkpoint. A value that was exchanged is delivered.
 // Signal handlers must not call it; event.h says what to do instead.

@@ -9,8 +9,8 @@
 // stays at zero: later waits do not wait. For something that happens once, or again and again, take an Event (event.h);
 // for threads that meet again and again a Barrier (barrier.h).
 //
-// Lifetime: the latch must outlive its waits and the calls to it; otherwise it is a CHECK. CountDown() does not touch
-// the latch after the last waiter that it wakes may have run.
+// Lifetime: the latch must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits.
+// CountDown() does not touch the latch after the last waiter that it wakes may have run.
 // Memory ordering: what came before a CountDown() happens before what follows a wait that ended because the count is
 // zero, or a TryWait() that returned true.
 // Cancellation: Wait() and ArriveAndWait() are checkpoints. An ArriveAndWait() that is cancelled has not arrived: what

@@ -13,7 +13,7 @@
 // cancelled, so is the computation. In both cases the thread that has waited longest calls the function next: a failure
 // is not kept. A function that gets its own Lazy waits for itself.
 //
-// Lifetime: the Lazy must outlive the calls to it; otherwise it is a CHECK.
+// Lifetime: the Lazy must outlive the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what the function did happens before what follows every Get() that yields its value, and every
 // TryGet() that returns it.
 // Cancellation: Get() is a checkpoint.

@@ -6,17 +6,15 @@
 //
 // Unlike an OS mutex, it parks the virtual thread, not its carrier. It may be held over a co_await, and unlocked on
 // another carrier than the one on which it was locked. It is not recursive (recursive_mutex.h is): a thread that locks
-// it twice waits for itself. In a debug build (without NDEBUG) that is a CHECK that names both places, if the guard of
-// the first one still lies where the lock was awaited. A guard that is moved may get to another thread, which unlocks
-// it; so may one that TryLock() has returned.
+// it twice waits for itself. In a debug build (without NDEBUG) that is a CHECK that names both places, unless the first
+// guard was moved or came from TryLock(): another thread may then unlock it.
 //
-// A debug build also says when two threads could wait for each other: when a thread that holds one lock waits for
-// another one, and the two, a Mutex, a RecursiveMutex or a SharedMutex each, have been locked in the opposite order
-// before, if only by way of other locks. It need not have come to a deadlock. One line on standard error names the four
-// places, once for each pair of locks. It is no CHECK: a third lock, taken before either, may make both orders safe,
-// and a program may be about the deadlock, like examples/philosophers.cc.
-// What counts as held is the same as above. TryLock() and Select() do not wait for a lock alone, and have no order.
-// (lib/sync/lock_order.h says where the idea is from, and what it costs.)
+// A debug build also reports two locks (Mutex, RecursiveMutex, SharedMutex) that were taken in both orders, directly or
+// by way of other locks, whether or not that ended in a deadlock. One line on standard error names the two places of
+// each step, once for each pair of locks. It is no CHECK: a third lock, taken before either, may make both orders safe,
+// and a program may be about the deadlock, like examples/philosophers.cc. Locks whose guards were moved, or come from
+// LockFor(), do not count as held; TryLock() and Select() are ignored. Of a LockFor() the second place is a line of
+// Weft's. (The idea is that of Linux's lockdep.)
 //
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(), QueueLength().
 //
@@ -25,7 +23,8 @@
 // Memory ordering: what came before an unlock happens before what follows the next Lock().
 // Cancellation: Lock() is a checkpoint. A lock that was granted is delivered. A cancelled wait holds nothing.
 // Signal handlers must not call it; event.h says what to do instead.
-// Cost: a short lock of the OS's kind; nothing is allocated, except a frame by LockFor().
+// Cost: a short lock of the OS's kind; nothing is allocated, except a frame by LockFor(). In a debug build also a
+// global lock, and an allocation for each new lock and order.
 #ifndef WEFT_SYNC_MUTEX_H_
 #define WEFT_SYNC_MUTEX_H_
 
@@ -53,8 +52,8 @@ class Mutex {
 
   // Waits until the mutex is free, and locks it. co_await it; yields a MutexGuard.
   auto Lock() noexcept { return internal::LockAwaiter<MutexGuard>(lock_, 1); }
-  // The same, for `timeout` at most. Yields a std::optional<MutexGuard>, empty if the time was up first; that is so at
-  // once if `timeout` is not positive.
+  // The same, for `timeout` at most. Yields a std::optional<MutexGuard>, empty if the time was up first. If `timeout`
+  // <= 0 it is empty, even if the mutex is free.
   auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }

@@ -12,12 +12,12 @@
 //
 // A function that calls Run() of the same Once waits for itself, for ever. A simulation reports that.
 //
-// Lifetime: the Once must outlive the calls to it; otherwise it is a CHECK.
+// Lifetime: the Once must outlive the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what the function did happens before what follows every Run() that finds it done, and before what
 // follows an IsDone() that returned true.
 // Cancellation: Run() is a checkpoint. A wait that is cancelled has no effect on the others.
 // Signal handlers must not call it; event.h says what to do instead.
-// Cost: a frame from the cache; once it is done, one load. IsDone() needs no frame. Waking allocates nothing.
+// Cost: Run() takes a frame from the cache, even when it is done. IsDone() is one load. Waking allocates nothing.
 #ifndef WEFT_SYNC_ONCE_H_
 #define WEFT_SYNC_ONCE_H_
 

@@ -16,9 +16,9 @@
 //
 // Terminated. If on_advance returns true, or after Terminate(), nobody waits any more, and arrivals and registrations
 // change nothing. Without an on_advance, a phaser terminates when its last party deregisters. Functions that return a
-// phase then return a negative number, ~phase, where `phase` is the one in which it ended.
+// phase then return ~phase, a negative number; `phase` is the one after the last that ended.
 //
-// Lifetime: the phaser must outlive its waits and the calls to it; otherwise it is a CHECK.
+// Lifetime: the phaser must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what came before an arrival happens before the call of on_advance for its phase; that happens before
 // what follows every wait for the end of that phase.
 // Cancellation: ArriveAndAwaitAdvance() and AwaitAdvance() are checkpoints. An ArriveAndAwaitAdvance() that is

@@ -11,15 +11,16 @@
 // Fair: permits are granted in the order of Acquire(); one who wants few does not overtake one who wants many. The
 // average holds: a grant that is late, by a timer's tick (time.h), does not delay the next.
 //
-// In a simulation its time is the virtual one. All threads that use one rate limiter have the same clock: those of one
-// simulation, or any others.
+// In a simulation its time is the virtual one. All threads that use one rate limiter must have the same clock: those of
+// one simulation, or any others.
 //
-// Lifetime: the rate limiter must outlive its waits and the calls to it; otherwise it is a CHECK.
+// Lifetime: the rate limiter must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread
+// waits.
 // Memory ordering: what came before an Acquire() happens before what follows a later one.
 // Cancellation: Acquire() is a checkpoint. A wait that is cancelled uses no permits, and the next one takes its place.
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: an uncontended Mutex, and a frame from the cache; a timer for the first who waits. Waking allocates nothing.
-// (The rate is kept by one number, the time at which the permits are used up: the generic cell rate algorithm of ATM.)
+// (The rate is kept by one number, the time at which the bucket is full again: the generic cell rate algorithm of ATM.)
 #ifndef WEFT_SYNC_RATE_LIMITER_H_
 #define WEFT_SYNC_RATE_LIMITER_H_
 
@@ -49,20 +50,21 @@ class RateLimiter {
 
   // Waits until it is this thread's turn and `permits`, from 1 to the burst, are there, and uses them.
   Task<void> Acquire(int64_t permits = 1, std::source_location where = std::source_location::current());
-  // The same without waiting: false, and nothing is used, if it would have to wait. Any thread may call it.
+  // The same without waiting: false, and nothing is used, if it would have to wait, or while another call has the turn.
+  // Any thread may call it.
   bool TryAcquire(int64_t permits = 1);
 
  private:
   void CheckPermits(int64_t permits) const;
-  absl::Duration EmptyAfter(int64_t permits, absl::Duration now) const;
+  absl::Duration FullAfter(int64_t permits, absl::Duration now) const;
 
   const absl::Duration interval_;  // in which one permit comes
   const int64_t burst_;
   Mutex turn_;
   internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
-  // The time at which all permits that were used by now will have come; earlier than now if some are left over. Guarded
-  // by turn_.
-  absl::Duration empty_until_;
+  // The time at which the bucket is full again, and so all permits that were used have been replaced; earlier than now
+  // if it is full. Guarded by turn_.
+  absl::Duration full_at_;
 };
 
 }  // namespace weft

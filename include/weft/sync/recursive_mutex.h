@@ -7,7 +7,7 @@
 // It is held until as many guards are gone as were got. It belongs to the thread that has locked it first, a virtual
 // thread or an OS thread; a guard that is moved may be unlocked by another thread, and then counts no more. Where one
 // function locks and calls others, a Mutex whose guard they take as a parameter says more, and costs less. A debug
-// build says when it is locked in two orders with another lock (mutex.h).
+// build reports orders of its locks, too (mutex.h).
 //
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(), HoldCount(), QueueLength().
 //
@@ -45,8 +45,8 @@ class RecursiveMutex {
 
   // Waits until no other thread holds the mutex, and locks it. co_await it; yields a RecursiveMutexGuard.
   auto Lock() noexcept { return internal::LockAwaiter<RecursiveMutexGuard>(lock_, 1); }
-  // The same, for `timeout` at most. Yields a std::optional<RecursiveMutexGuard>, empty if the time was up first; that
-  // is so at once if `timeout` is not positive.
+  // The same, for `timeout` at most. Yields a std::optional<RecursiveMutexGuard>, empty if the time was up first. If
+  // `timeout` <= 0 it is empty, even if the mutex is free.
   auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }

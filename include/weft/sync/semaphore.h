@@ -8,8 +8,8 @@
 // can be moved; Release() gives it back early. It may stand for several permits, which it gives back together.
 //
 // Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter. So a request for many that is
-// first is granted when there are enough, and those behind it wait meanwhile, also if there are enough for them. One
-// for more than the semaphore has waits until it is cancelled.
+// first is granted when there are enough, and those behind it wait meanwhile, also if there are enough for them. A
+// request for more than the total waits until it is cancelled.
 // Lifetime: the semaphore must outlive its permits and waits; otherwise it is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
 // Cancellation: Acquire() is a checkpoint. Permits that were granted are delivered. A cancelled wait holds none.
@@ -48,8 +48,8 @@ class Semaphore {
 
   // Waits until `permits` are free, and takes them together. `permits` >= 0. co_await it; yields a Permit.
   auto Acquire(int64_t permits = 1) noexcept { return internal::LockAwaiter<Permit>(lock_, permits); }
-  // The same, for `timeout` at most. Yields a std::optional<Permit>, empty if the time was up first; that is so at once
-  // if `timeout` is not positive.
+  // The same, for `timeout` at most. Yields a std::optional<Permit>, empty if the time was up first. If `timeout` <= 0
+  // it is empty, even if permits are free.
   auto TryAcquireFor(absl::Duration timeout, int64_t permits = 1,
                      std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Acquire(permits), where);

@@ -1,4 +1,5 @@
-// SharedMutex: one writer at a time, or any number of readers. (Java's ReentrantReadWriteLock, made fair.)
+// SharedMutex: one writer at a time, or any number of readers. (Java's ReentrantReadWriteLock, made fair, and not
+// reentrant.)
 //
 //   weft::SharedMutex mutex;
 //   weft::ReaderGuard reading = co_await mutex.LockShared();
@@ -6,15 +7,14 @@
 //   weft::ReaderGuard kept = std::move(writing).Downgrade();   // no other writer has come in between
 //
 // Use a Mutex unless readers hold the lock over a wait: to take a SharedMutex costs as much as to take a Mutex, so
-// readers that only look at memory gain nothing.
+// readers that hold it for a few instructions gain nothing.
 //
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(); LockShared(), LockSharedFor(), TryLockShared(),
 // LockSharedBlocking(); ReaderCount(), QueueLength(). WriterGuard: Unlock(), Downgrade(). ReaderGuard: Unlock().
 //
-// It is not recursive. A reader that locks it to read once more while a writer waits, waits for that writer, which
-// waits for the reader; one that locks it to write waits for itself. There is no upgrade: of two readers that want it,
-// each would wait for the other. A debug build says when a thread waits for it, to read or to write, in two orders with
-// another lock (mutex.h); only its writer counts as its holder.
+// It is not recursive. If a reader locks it again while a writer waits, the two wait for each other; a reader that
+// locks it to write waits for itself. There is no upgrade: of two readers that want it, each would wait for the other.
+// A debug build reports orders of its locks, too (mutex.h); only a writer counts as a holder.
 //
 // Fair: granted in the order of the calls, readers that stand side by side together. A reader does not overtake a
 // writer that waits, so neither side starves.
@@ -71,11 +71,11 @@ class SharedMutex {
 
   // Waits until nobody holds the mutex, and locks it. co_await it; yields a WriterGuard.
   auto Lock() noexcept { return internal::LockAwaiter<WriterGuard>(lock_, kMostReaders + 1); }
-  // Waits until no writer holds the mutex, and all who came before have had it, and locks it to read. co_await it;
-  // yields a ReaderGuard.
+  // Waits until no writer holds the mutex and nobody is queued ahead, and locks it to read. co_await it; yields a
+  // ReaderGuard.
   auto LockShared() noexcept { return internal::LockAwaiter<ReaderGuard>(lock_, 1); }
-  // The same, for `timeout` at most. They yield a std::optional, empty if the time was up first; that is so at once if
-  // `timeout` is not positive.
+  // The same, for `timeout` at most. They yield a std::optional, empty if the time was up first. If `timeout` <= 0 it
+  // is empty, even if the mutex is free.
   auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }

@@ -123,6 +123,7 @@ void RunClient(uint16_t port, EchoLoad load, internal::Atomic<bool>& connected, 
     for (int i = 0; i < count; ++i) {
       Connection& connection = connections[events[i].data.u32];
       if (!Receive(connection)) continue;
+      if (now >= end && connection.answered > 0) continue;
       CountWait(connection, Now());
       if (connection.answered++ == 0) --unanswered;
       SendNext(connection);

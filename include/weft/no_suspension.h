@@ -10,8 +10,10 @@
 //
 // The CHECK comes when the thread suspends: in a wait that parks, a Yield(), a join or an All(), foreign code that
 // waits, or a scope's destructor that waits for children. It names where the NoSuspension was made and, except in a
-// destructor, what the thread waits for and where. A co_await that is ready does not suspend, unless the thread has
-// used up its turn (time.h). A thread that is cancelled at a wait is unwound, and does not suspend.
+// destructor, what the thread waits for; and where, if that is a co_await. A co_await that is ready does not suspend,
+// unless the thread has used up its turn (time.h). A thread that is cancelled at a wait is unwound, and does not
+// suspend, unless a scope of the same frame, or of an inner one, has children: it waits for these first, which is a
+// CHECK too.
 //
 // Each thread has its own: a thread that it starts may wait. To await Blocking() is to suspend. On an OS thread that
 // runs no virtual thread it does nothing.

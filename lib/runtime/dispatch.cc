@@ -26,11 +26,11 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
   for (std::coroutine_handle<> next = BeginOrResume(first);;) {
     next.resume();
     ThreadBlock* const thread = current;  // one may have run in another's place
-    if (action != Action::kUnwind && action != Action::kForeign) no_suspensions.Check(thread, observed.waits_at);
     switch (action) {
       case Action::kGone:
         return;
       case Action::kYield:
+        no_suspensions.Check(*thread, observed.waits_at);
         if (YieldsToNobody()) {
           next = thread->leaf->Handle();
           continue;
@@ -44,12 +44,13 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
         next = ResumeOrUnwind(*thread);
         continue;
       case Action::kPark:
+        no_suspensions.Check(*thread, observed.waits_at);
         if (Park(*thread) == AfterPark::kGone) return;
         next = ResumeOrUnwind(*thread);
         continue;
       case Action::kForeign:
         if (AwaitForeign(*this, *thread)) {
-          no_suspensions.Check(thread, observed.waits_at);
+          no_suspensions.Check(*thread, observed.waits_at);
           if (Park(*thread) == AfterPark::kGone) return;
         }
         next = ResumeOrUnwind(*thread);

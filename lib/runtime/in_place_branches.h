@@ -93,6 +93,7 @@ std::coroutine_handle<> InPlaceBranches::BeginBranches(ThreadBlock& owner, Scope
                                                                                         ThreadBlock& first,
                                                                                         BranchSeed& second) noexcept {
   owner.wait.store(&kJoinWait, std::memory_order_relaxed);
+  no_suspensions.Check(owner, observed.waits_at);
   // The look that may be part of the first may shut the scope.
   if (!MayBeginInPlace(/*own=*/0) || scope.shut()) [[unlikely]]
     return CloseJoinBeforeTwo(first, second, scope);

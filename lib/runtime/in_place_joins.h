@@ -141,6 +141,7 @@ inline bool InPlaceJoins::IsToBeginInPlace(const ThreadBlock& child, const Scope
 inline void InPlaceJoins::EnterJoin(ThreadBlock& owner) noexcept {
   CarrierCounters::Add(counters.parks);
   owner.wait.store(&kJoinWait, std::memory_order_relaxed);
+  no_suspensions.Check(owner, observed.waits_at);
 }
 
 // Like SwitchTo(), without the observer, for the first mount of a child that runs in its owner's place and holds the
@@ -151,7 +152,6 @@ inline void InPlaceJoins::MountInPlace(ThreadBlock& child) noexcept {
   MountUncounted(child);
 }
 inline void InPlaceJoins::MountUncounted(ThreadBlock& child) noexcept {
-  no_suspensions.Check(current, observed.waits_at);
   current = &child;
   BeginShare();
   child.mounted.store(mounted_here(), std::memory_order_relaxed);

@@ -14,14 +14,10 @@
 namespace weft {
 namespace internal {
 
-// A thread that waits for children is not mounted, and may be another carrier's by now. Then only its id is used.
-void NoSuspensions::Die(const ThreadBlock* current, const std::source_location& where) noexcept {
+void NoSuspensions::Die(const ThreadBlock& thread, const std::source_location& where) noexcept {
   const NoSuspensionNode& made = *alive_.front();
-  std::string what = "waits for its children, or has ended,";
-  if (current != nullptr && current->id == made.thread) {
-    const WaitKind* const wait = current->wait.load(std::memory_order_relaxed);
-    what = wait == nullptr ? "suspends" : absl::StrCat("waits in ", ParkReasonName(wait->reason));
-  }
+  const WaitKind* const wait = thread.wait.load(std::memory_order_relaxed);
+  std::string what = wait == nullptr ? "suspends" : absl::StrCat("waits in ", ParkReasonName(wait->reason));
   if (where.line() != 0) absl::StrAppend(&what, " at ", where.file_name(), ":", where.line());
   WEFT_CHECK(alive_.empty()) << ThreadLabel(made.thread) << " " << what
                              << ", and holds what it must not hold over a suspension: the weft::NoSuspension that it "

@@ -1,8 +1,9 @@
 // Layer runtime. May the thread that is mounted here suspend? (weft/no_suspension.h)
 //
 // A NoSuspension lives within one turn of its thread, or the check fails. So it is listed in the carrier, and a thread
-// needs no place for it. The carrier checks wherever a thread loses it: when resume() has returned to the loop of
-// dispatch.cc, before a child or a branch begins in its owner's place, and before others run within a destructor.
+// needs no place for it. The carrier checks wherever a thread is about to suspend, while it is still this carrier's:
+// before it parks or yields; before it waits for children, since the last of them may make it run elsewhere at once;
+// and before others run within a destructor.
 //
 // Who may call: the carrier, or the thread that is mounted on it. (Implemented in no_suspension.cc.)
 #ifndef WEFT_LIB_RUNTIME_NO_SUSPENSIONS_H_
@@ -27,18 +28,18 @@ class NoSuspensions {
   void Add(NoSuspensionNode& node) noexcept { alive_.PushFront(&node); }
   static void Remove(NoSuspensionNode& node) noexcept { Alive::Remove(&node); }
 
-  // A thread is suspended. It waits at `where`, if that is known. `current`: it, if it is still mounted.
-  void Check(const ThreadBlock* current, const std::source_location& where) noexcept {
+  // The thread, which is mounted, suspends. It waits at `where`, if that is known.
+  void Check(const ThreadBlock& thread, const std::source_location& where) noexcept {
     if constexpr (kChecked) {
       if (!alive_.empty()) [[unlikely]]
-        Die(current, where);
+        Die(thread, where);
     }
   }
 
  private:
   using Alive = List<NoSuspensionNode, NoSuspensionTag>;
 
-  [[noreturn, gnu::cold, gnu::noinline]] void Die(const ThreadBlock* current,
+  [[noreturn, gnu::cold, gnu::noinline]] void Die(const ThreadBlock& thread,
                                                   const std::source_location& where) noexcept;
 
   Alive alive_;  // the newest is the first

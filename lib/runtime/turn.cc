@@ -81,7 +81,7 @@ const WaitKind* Turn::EndWait(ThreadBlock& thread) noexcept {
 }
 
 Turn::Interrupted Turn::Interrupt() noexcept {
-  no_suspensions.Check(current, {});
+  if (current != nullptr) no_suspensions.Check(*current, {});
   return {current, ready_budget_, action, std::exchange(foreign, nullptr)};
 }
 

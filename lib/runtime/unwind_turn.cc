@@ -45,6 +45,7 @@ bool AwaitDrain(Turn& turn, ThreadBlock& thread, ScopeRecord& scope) noexcept {
   thread.wait.store(&kDrainWait, std::memory_order_relaxed);
   scope.owner_parked = false;
   turn.observed.waits_at = {};  // it waits at no co_await
+  turn.no_suspensions.Check(thread, turn.observed.waits_at);
   turn.Unmount(thread);
   CarrierCounters::Add(turn.counters.parks);
   // A thread that has got no lock since the scope was opened holds none that an exception would release. In a

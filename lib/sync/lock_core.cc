@@ -189,13 +189,23 @@ void LockCore::NoteOrder(std::source_location where, Taking taking) noexcept {
 }
 
 // Of a RecursiveMutex that was locked again, the first guard counts: it is the last to go.
-void LockCore::NoteSite(std::source_location where, Taking taking) noexcept {
+void LockCore::NoteSite(std::source_location where) noexcept {
   const ThreadBlock* const self = CurrentThread();
   {
     std::lock_guard guard(waiters.lock);
-    if (holder.holder().address == nullptr || (again > 0 && taking == Taking::kNew)) return;
+    if (holder.holder().address == nullptr || again > 0) return;
     since = where;
     passed_on.store(false, std::memory_order_relaxed);
+    ordered = true;
+  }
+  NoteHeld(*this, self);
+}
+
+void LockCore::NoteAgain() noexcept {
+  const ThreadBlock* const self = CurrentThread();
+  {
+    std::lock_guard guard(waiters.lock);
+    if (!Steps::IsHeldBy(*this, self)) return;
     ordered = true;
   }
   NoteHeld(*this, self);

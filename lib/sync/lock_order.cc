@@ -1,5 +1,7 @@
 #include "lib/sync/lock_order.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdarg>
@@ -10,6 +12,7 @@
 #include <new>
 #include <source_location>
 #include <string_view>
+#include <utility>
 
 #include "lib/base/list.h"
 #include "lib/os/global_lock.h"
@@ -111,10 +114,15 @@ class Table {
     KnownLock* const wanted = FindOrAdd(lock);
     if (wanted == nullptr) return false;
     auto& held = by_holder_[BucketOf(thread.address, thread.id)];
-    for (KnownLock* from = held.front(); from != nullptr; from = held.Next(from)) {
+    for (KnownLock *from = held.front(), *next; from != nullptr; from = next) {
+      next = held.Next(from);
       if (from == wanted || from->holder != thread) continue;
       const std::source_location since = HeldSince(*from->lock, thread);
-      if (since.line() == 0 || HasEdge(*from, *wanted)) continue;
+      if (since.line() == 0) {
+        ByHolder::Remove(from);  // until it has it again
+        continue;
+      }
+      if (HasEdge(*from, *wanted)) continue;
       Edge* const edge = AddEdge(*from, *wanted);
       if (edge == nullptr) return false;
       edge->held_since = since;
@@ -135,6 +143,13 @@ class Table {
     if (held->ListNode<ByHolderTag>::linked()) ByHolder::Remove(held);
     held->holder = thread;
     by_holder_[BucketOf(thread.address, thread.id)].PushFront(held);
+  }
+
+  // In the child of a fork. What another thread had locked then looks as if it were held for ever, and this table looks
+  // into each lock that it knows.
+  Table* Keep(Table* inherited) noexcept {
+    inherited_ = inherited;
+    return this;
   }
 
   void Forget(const State& lock) noexcept {
@@ -251,6 +266,7 @@ class Table {
     }
   }
 
+  Table* inherited_ = nullptr;  // kept where leak checkers find it
   std::array<ByLock, kBuckets> by_lock_;
   std::array<ByHolder, kBuckets> by_holder_;
   int locks_ = 0;
@@ -259,11 +275,19 @@ class Table {
 };
 
 constinit GlobalLock table_lock;
-constinit Table* table = nullptr;  // guarded by table_lock
+constinit Table* table = nullptr;            // guarded by table_lock
+constinit Table* inherited_tables = nullptr;  // written in the child of a fork, while it has one thread
+
+// A child begins without a table. It may use its own locks, and those that nobody held.
+void SetAsideInherited() noexcept {
+  if (table != nullptr) inherited_tables = std::exchange(table, nullptr)->Keep(inherited_tables);
+}
 
 // Under table_lock. Null: there is no memory.
 Table* TheTable() noexcept {
-  if (table == nullptr) table = new (std::nothrow) Table;
+  static constinit bool registered = false;
+  if (!registered) registered = ::pthread_atfork(nullptr, nullptr, &SetAsideInherited) == 0;
+  if (table == nullptr && registered) table = new (std::nothrow) Table;
   return table;
 }
 

@@ -9,7 +9,7 @@
 // Nobody tells this table when a lock is given back, be it by a destructor, by another thread, or to a condition. The
 // table keeps the last holder of each lock. So a thread finds the locks that it may still hold, and each of these says
 // itself whether the thread does (`LockState::holder`, `since`, `passed_on`). A lock that was given back, or whose
-// guard was moved, makes no edge.
+// guard was moved, makes no edge, and the thread forgets it. In the child of a fork the table is empty.
 //
 //   what                                       does
 //   NoteWanted: before a wait for it           makes the edges from the locks that the thread holds, and reports

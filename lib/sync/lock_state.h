@@ -200,6 +200,8 @@ struct LockSection {
   // Its guard is that of before the wait, and so are its scopes.
   static void HoldAsBefore(State& lock, const HeldBefore<Thread>& wait) noexcept {
     lock.again = wait.again;
+    lock.since = wait.since;
+    lock.passed_on.store(wait.passed_on, std::memory_order_relaxed);
     lock.holder.SetHolder(lock.holder.holder(), wait.scopes_opened);
   }
 };
@@ -309,8 +311,9 @@ struct LockSteps : LockSection<Thread> {
     std::lock_guard guard(lock.waiters.lock);
     wait.again = std::exchange(lock.again, 0);
     wait.scopes_opened = lock.holder.scopes_opened();
+    wait.since = std::exchange(lock.since, {});
+    wait.passed_on = lock.passed_on.load(std::memory_order_relaxed);
     lock.available = lock.permits;
-    lock.since = {};
     Section::Grant(lock, granted);
   }
   // `node` waits for the lock from here on, or has got it, and is then in `granted`. True: the latter, of a thread.

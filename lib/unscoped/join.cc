@@ -61,7 +61,7 @@ constinit const SelectableWait<ThreadBlock> JoinAwaiter::kSelect = {
 };
 
 void JoinAwaiter::CheckOther() const noexcept {
-  const ThreadBlock& self = *CurrentThread();
+  const ThreadBlock& self = RequireThread("Join()");
   WEFT_CHECK(self.identity() != joined_) << DescribeThread(self) << " joins itself, and would wait for ever";
 }
 

@@ -3,12 +3,18 @@
 // is said. Method: each order is taken by threads one after the other, so that none of these tests can hang but the one
 // that is about that; standard error is read. `Debug(n)`: n reports in a debug build.
 #include <gtest/gtest.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <regex>
+#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +22,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/sync/lock_state.h"
 #include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
 #include "weft/channel/select.h"
@@ -275,6 +282,17 @@ TEST(LockOrderTest, ALockThatWasGivenBackHasNoOrder) {
             0);
 }
 
+TEST(LockOrderTest, ALockThatWasGivenBackAndIsTakenAgainHasItsOrderAgain) {
+  EXPECT_EQ(ReportsOf([]() -> Task<void> {
+              Mutex a, b, other;
+              co_await LockBoth(b, a);
+              { const MutexGuard guard = co_await a.Lock(); }
+              { const MutexGuard guard = co_await other.Lock(); }  // looks at a, which nobody holds
+              co_await LockBoth(a, b);
+            }),
+            Debug(1));
+}
+
 TEST(LockOrderTest, ALockThatAnotherThreadHasTakenSinceIsThatOnes) {
   EXPECT_EQ(ReportsOf([]() -> Task<void> {
               Mutex a, b;
@@ -415,6 +433,30 @@ TEST(LockOrderTest, AWaitForAConditionGivesTheLockBackAndTakesItAgain) {
             Debug(1));
 }
 
+// Another thread may unlock it.
+TEST(LockOrderTest, AGuardThatWasMovedBeforeAWaitForAConditionCountsNoMoreAfterIt) {
+  EXPECT_EQ(ReportsOf([]() -> Task<void> {
+              Mutex a, b;
+              ConditionVariable condition;
+              std::optional<MutexGuard> kept;
+              AwaitAll scope;
+              co_await LockBoth(b, a);
+              kept.emplace(co_await a.Lock());
+              scope.Fork([&]() -> Task<void> {
+                {
+                  const MutexGuard guard = co_await a.Lock();
+                  condition.NotifyOne();
+                }
+                while (a.QueueLength() == 0) co_await Yield();
+                kept.reset();
+              });
+              co_await condition.Wait(*kept);
+              co_await LockBoth(b, a);
+              (co_await scope.Join()).IgnoreFailures();
+            }),
+            0);
+}
+
 TEST(LockOrderTest, WhoWaitsForAConditionWithAnotherLockWaitsForItsOwn) {
   int one = 0, two = 0, three = 0;
   ExpectSays(SaidBy([&] {
@@ -495,6 +537,32 @@ TEST(LockOrderThreadsTest, AnOsThreadThatWaitsForAConditionHasItsLockAgain) {
     waiter.join();
   });
   EXPECT_EQ(ReportsIn(said), Debug(1)) << said;
+}
+
+// It has the locks of its parent's other threads, too, as they were at that moment.
+TEST(LockOrderThreadsTest, TheChildOfAForkLooksAtItsOwnLocksOnly) {
+  internal::LockCore known(internal::LockKind::kMutex, 1);
+  known.BlockAt(1, std::source_location::current());
+  internal::LockSteps<internal::ThreadBlock>::GiveWhole(known);
+  std::atomic<bool> held = false, over = false;
+  std::thread user([&] {
+    const std::lock_guard guard(known.waiters.lock);
+    held = true;
+    while (!over) std::this_thread::yield();
+  });
+  while (!held) std::this_thread::yield();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Mutex a, b;
+    const MutexGuard first = a.LockBlocking();
+    const MutexGuard second = b.LockBlocking();
+    ::_exit(0);
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  over = true;
+  user.join();
 }
 
 bool memory = true;

@@ -16,6 +16,7 @@
 #include "weft/cancellation.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/recursive_mutex.h"
@@ -243,7 +244,39 @@ TEST(MutexDeathTest, AThreadThatWaitsForItselfNamesBothPlaces) {
                "Mutex::Lock\\(\\) at .*mutex_test.cc:[0-9]+ by VirtualThread\\[#1\\].*, which has locked the same "
                "Mutex at .*mutex_test.cc:[0-9]+ and holds it still: it would wait for itself");
 }
+
+TEST(MutexDeathTest, AThreadThatWaitsForItselfAfterAWaitThatWasLateNamesBothPlaces) {
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Mutex mutex;
+    ConditionVariable never;
+    MutexGuard first = co_await mutex.Lock();
+    EXPECT_FALSE(co_await never.WaitFor(first, absl::Milliseconds(1)));
+    const MutexGuard second = co_await mutex.Lock();
+  }()),
+               "and holds it still: it would wait for itself");
+}
 #endif
+
+TEST_P(MutexTest, AGuardThatWasMovedBeforeAWaitForAConditionMayBeUnlockedByAnotherThread) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    ConditionVariable condition;
+    std::optional<MutexGuard> kept;
+    AwaitAll scope;
+    kept.emplace(co_await mutex.Lock());
+    scope.Fork([&]() -> Task<void> {
+      {
+        const MutexGuard guard = co_await mutex.Lock();
+        condition.NotifyOne();
+      }
+      while (mutex.QueueLength() == 0) co_await Yield();
+      kept.reset();
+    });
+    co_await condition.Wait(*kept);
+    const MutexGuard again = co_await mutex.Lock();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
 
 TEST_P(MutexTest, WhoMovesItsGuardElsewhereMayLockAgain) {
   Everywhere([]() -> Task<void> {

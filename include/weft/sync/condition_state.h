@@ -5,6 +5,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <source_location>
 
 #include "weft/internal/wait_node.h"
 #include "weft/sync/lock_state.h"
@@ -22,6 +23,8 @@ template <class Thread>
 struct HeldBefore : LockWaitOf<Thread> {
   uint32_t again = 0;
   uint32_t scopes_opened = 0;
+  std::source_location since = {};
+  bool passed_on = false;
 };
 
 // Lies in the awaiter.

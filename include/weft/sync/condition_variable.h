@@ -73,17 +73,17 @@ class ConditionCore : public ConditionState<ThreadBlock> {
   void BlockAt(LockCore* held, std::source_location where) noexcept {
     if constexpr (kNotesSites) NoteBefore(held, where);
     Block(held);
-    if constexpr (kNotesSites) NoteAfter(held, where);
+    if constexpr (kNotesSites) NoteAfter(held);
   }
   void Notify(int64_t count) noexcept;
   int64_t QueueLength() noexcept;
 
-  // ---- A debug build's: the thread waits here, and takes the lock again.
+  // ---- A debug build's: the thread waits here; it has the lock again, as before.
   static void NoteBefore(LockCore* held, std::source_location where) noexcept {
     if (held != nullptr) held->NoteOrder(where, LockCore::Taking::kAgain);
   }
-  static void NoteAfter(LockCore* held, std::source_location where) noexcept {
-    if (held != nullptr) held->NoteSite(where, LockCore::Taking::kAgain);
+  static void NoteAfter(LockCore* held) noexcept {
+    if (held != nullptr) held->NoteAgain();
   }
 };
 
@@ -142,8 +142,8 @@ class [[nodiscard("co_await the wait")]] ConditionAwaiter {
                      std::source_location where = std::source_location::current()) noexcept {
     ConditionCore::Suspend(wait_, {frame.promise(), where});
   }
-  void await_resume(std::source_location where = std::source_location::current()) const noexcept {
-    if constexpr (kNotesSites) ConditionCore::NoteAfter(held(), where);
+  void await_resume() const noexcept {
+    if constexpr (kNotesSites) ConditionCore::NoteAfter(held());
   }
 
  private:
@@ -164,7 +164,6 @@ Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate pre
   while (!predicate()) {
     if constexpr (internal::kNotesSites) ConditionCore::NoteBefore(ConditionCore::LockOf(guard), where);
     co_await Wait(guard);
-    if constexpr (internal::kNotesSites) ConditionCore::NoteAfter(ConditionCore::LockOf(guard), where);
   }
 }
 

@@ -52,8 +52,9 @@ class LockCore : public LockState<ThreadBlock> {
   enum class Taking : uint8_t { kNew, kAgain };
   // It is about to wait for the lock here.
   void NoteOrder(std::source_location where, Taking taking = Taking::kNew) noexcept;
-  // It has got the lock here.
-  void NoteSite(std::source_location where, Taking taking = Taking::kNew) noexcept;
+  // It has got the lock here; or it has it again, as before.
+  void NoteSite(std::source_location where) noexcept;
+  void NoteAgain() noexcept;
 
   static SelectPart PartOf(LockWait& wait) noexcept;
   static const SelectableWait<ThreadBlock> kSelect;

@@ -19,7 +19,8 @@
 // An edge needs a wait for that lock alone: TryLock() and Select() make none to the lock that they take. Their guards,
 // and those of timed locks, are moved before the user gets them: so these locks do not count as held. Edges to a timed
 // lock are made, too, but name the line in Weft that awaits it. A reader of a SharedMutex waits like others, but does
-// not own it: it makes edges to it, and none from it.
+// not own it: it makes edges to it, and none from it. If a wait for a condition is cancelled, or its time is up, and
+// another thread has had the lock meanwhile, the lock does not count as held until it is locked anew.
 //
 // Who may call: the thread that takes or destroys the lock. It must hold no internal lock.
 //

@@ -15,6 +15,7 @@ LAYERS = [
     ["runtime"],
     ["sync", "channel"],
     ["scope", "unscoped", "executor"],
+    ["io"],
     ["net", "fs"],
     ["observe"],
     ["testing"],

@@ -2,7 +2,7 @@
 //
 // Nobody closes a descriptor under an operation: the kernel would use its number again, and on io_uring the old socket
 // lives on until the operation has ended. Whoever wants to close it sets `closed`, has Backend::CancelPending() end the
-// operations, and closes it after the last one. (lib/net/open_descriptor.h)
+// operations, and closes it after the last one. (lib/io/open_descriptor.h)
 #ifndef WEFT_LIB_DRIVER_PENDING_OPERATIONS_H_
 #define WEFT_LIB_DRIVER_PENDING_OPERATIONS_H_
 

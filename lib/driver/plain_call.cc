@@ -33,6 +33,12 @@ std::optional<int32_t> Call(const IoRequest& request) noexcept {
     case IoRequest::Code::kConnect:
       // Its EAGAIN is an error: no port is free, or a backlog is full.
       return Answer(Sys().connect(request.fd, address, *length), EINPROGRESS, EALREADY);
+    case IoRequest::Code::kCallWhenReadable:
+    case IoRequest::Code::kCallWhenWritable:
+    case IoRequest::Code::kCallWhenHungUp: {
+      const int32_t result = request.call.make(request.fd, request.call.data);
+      return result == -EAGAIN ? std::nullopt : std::optional(result);
+    }
   }
   __builtin_unreachable();
 }

@@ -18,18 +18,24 @@ struct RequestFacts {
   Flow flow;
   bool transfers;    // it moves `transfer.length` bytes at most
   bool calls_first;  // io_uring tries the plain call before it submits (UringDriver::EndsAtOnce())
+  bool polled;       // io_uring waits for the descriptor to become ready, and then makes the plain call
 };
 
 constexpr RequestFacts FactsOf(IoRequest::Code code) noexcept {
   switch (code) {
     case IoRequest::Code::kReceive:
-      return {.flow = Flow::kIn, .transfers = true, .calls_first = false};
+      return {.flow = Flow::kIn, .transfers = true, .calls_first = false, .polled = false};
     case IoRequest::Code::kSend:
-      return {.flow = Flow::kOut, .transfers = true, .calls_first = true};
+      return {.flow = Flow::kOut, .transfers = true, .calls_first = true, .polled = false};
     case IoRequest::Code::kAccept:
-      return {.flow = Flow::kIn, .transfers = false, .calls_first = true};
+      return {.flow = Flow::kIn, .transfers = false, .calls_first = true, .polled = false};
     case IoRequest::Code::kConnect:
-      return {.flow = Flow::kOut, .transfers = false, .calls_first = false};
+      return {.flow = Flow::kOut, .transfers = false, .calls_first = false, .polled = false};
+    case IoRequest::Code::kCallWhenReadable:
+    case IoRequest::Code::kCallWhenHungUp:
+      return {.flow = Flow::kIn, .transfers = false, .calls_first = true, .polled = true};
+    case IoRequest::Code::kCallWhenWritable:
+      return {.flow = Flow::kOut, .transfers = false, .calls_first = true, .polled = true};
   }
   __builtin_unreachable();
 }

@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
-#include "lib/net/accept_retry.h"
-#include "lib/net/open_descriptor.h"
+#include "lib/io/accept_retry.h"
+#include "lib/io/open_descriptor.h"
+#include "lib/io/poll_call.h"
+#include "lib/net/send_parts.h"
 #include "lib/net/socket_awaiters.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/descriptor.h"
@@ -31,6 +34,7 @@ using internal::AcceptRetry;
 using internal::DescriptorRef;
 using internal::DescriptorUse;
 using internal::ErrnoToStatus;
+using internal::PollAwaiter;
 using internal::Socket;
 using internal::SocketStatus;
 using internal::Sys;
@@ -150,6 +154,16 @@ Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
   co_return absl::OkStatus();
 }
 
+Task<absl::Status> SendAll(DescriptorRef socket, std::span<const ConstBuffer> parts) {
+  internal::PartsToSend left(parts);
+  do {
+    const int32_t sent = co_await internal::SendPartsAwaiter(DescriptorUse(socket.get()), left);
+    if (sent < 0) co_return SocketStatus(-sent, "write");
+    left.Skip(static_cast<size_t>(sent));
+  } while (!left.empty());
+  co_return absl::OkStatus();
+}
+
 Task<absl::Status> SendTo(DescriptorRef socket, ConstBuffer data) {
   do {
     const size_t wanted = std::min(data.size(), kMaxBytesAtOnce);
@@ -167,6 +181,17 @@ Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
 }
 
 Task<absl::Status> TcpStream::Write(ConstBuffer data) { return SendTo(socket_.Share("Write()"), data); }
+
+Task<absl::Status> TcpStream::WriteParts(std::span<const ConstBuffer> parts) {
+  return SendAll(socket_.Share("Write()"), parts);
+}
+
+Task<absl::Status> TcpStream::WaitHangUp() {
+  return [](DescriptorRef socket) -> Task<absl::Status> {
+    const int32_t result = co_await PollAwaiter(DescriptorUse(socket.get()), PollAwaiter::For::kHangUp);
+    co_return SocketStatus(-result, "WaitHangUp()");
+  }(socket_.Share("WaitHangUp()"));
+}
 
 absl::Status TcpStream::ShutdownWrite() { return socket_.Shutdown(SHUT_WR, "shutdown"); }
 

@@ -18,6 +18,7 @@ constexpr Syscalls kRealSyscalls = {
     .writev = ::writev,
     .fcntl = [](int fd, int command, long argument) { return ::fcntl(fd, command, argument); },
     .eventfd = ::eventfd,
+    .poll = ::poll,
     .pipe2 = ::pipe2,
     .socket = ::socket,
     .socketpair = ::socketpair,

@@ -28,6 +28,7 @@
 #ifndef WEFT_LIB_OS_SYSCALLS_H_
 #define WEFT_LIB_OS_SYSCALLS_H_
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -52,6 +53,7 @@
   X(ssize_t, writev, (int fd, const iovec* parts, int count))                                                         \
   X(int, fcntl, (int fd, int command, long argument))                                                                 \
   X(int, eventfd, (unsigned initial, int flags))                                                                      \
+  X(int, poll, (pollfd * fds, nfds_t count, int timeout_ms))                                                          \
   X(int, pipe2, (int fds[2], int flags))                                                                              \
   /* Sockets. */                                                                                                      \
   X(int, socket, (int domain, int type, int protocol))                                                                \

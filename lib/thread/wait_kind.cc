@@ -26,6 +26,9 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kSend: return "Write";
     case ParkReason::kAccept: return "Accept";
     case ParkReason::kConnect: return "Connect";
+    case ParkReason::kReadable: return "WaitReadable";
+    case ParkReason::kWritable: return "WaitWritable";
+    case ParkReason::kHangUp: return "WaitHangUp";
     case ParkReason::kForeign: return "Foreign";
     case ParkReason::kBlocking: return "Blocking";
     case ParkReason::kThreadEnd: return "VirtualThread::Join";

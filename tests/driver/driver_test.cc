@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -382,6 +383,142 @@ TEST_P(DriverTest, AcceptAtTheLimitOfDescriptorsIsAResultAndLosesNoConnection) {
   op.SetAccept(listener.fd.get());
   const Fd accepted(Finish(*driver_, op));
   EXPECT_GE(accepted.get(), 0);
+}
+
+// ---- Calls of their own -------------------------------------------------------------------------------------------
+
+// Reads one byte from a pipe, and returns it.
+int32_t ReadByte(int fd, void* calls) noexcept {
+  ++*static_cast<int*>(calls);
+  char byte;
+  const ssize_t got = ::read(fd, &byte, 1);
+  return got < 0 ? -errno : got == 0 ? -EPIPE : byte;
+}
+
+template <short kEvents>
+int32_t PollFor(int fd, void*) noexcept {
+  pollfd wanted = {.fd = fd, .events = kEvents, .revents = 0};
+  return ::poll(&wanted, 1, 0) == 0 ? -EAGAIN : wanted.revents;
+}
+
+Pair Pipe() {
+  int ends[2];
+  EXPECT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+TEST_P(DriverTest, ACallThatDoesNotBlockEndsAtOnce) {
+  const Pair pipe = Pipe();
+  ASSERT_EQ(::write(pipe.b.get(), "x", 1), 1);
+  int calls = 0;
+  CountedOperation op;
+  op.Set(pipe.a.get(), IoRequest::CallWhenReadable({&ReadByte, &calls}));
+  EXPECT_TRUE(driver_->Start(op));
+  EXPECT_EQ(op.result, 'x');
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(DriverTest, ACallThatWouldBlockIsMadeAgainWhenTheDescriptorIsReady) {
+  const Pair pipe = Pipe();
+  int calls = 0;
+  CountedOperation op;
+  op.Set(pipe.a.get(), IoRequest::CallWhenReadable({&ReadByte, &calls}));
+  ASSERT_FALSE(driver_->Start(op));
+  EXPECT_EQ(driver_->Poll(0), 0);
+  EXPECT_FALSE(op.done());
+  ASSERT_EQ(::write(pipe.b.get(), "y", 1), 1);
+  EXPECT_EQ(driver_->Poll(Driver::kNoTimeout), 1);
+  EXPECT_EQ(op.ends, 1);
+  EXPECT_EQ(op.result, 'y');
+  EXPECT_EQ(driver_->in_flight(), 0);
+  backend_->Forget(pipe.a.get());
+}
+
+TEST_P(DriverTest, OfTwoCallsForOneByteOneGoesOnWaiting) {
+  const Pair pipe = Pipe();
+  int calls = 0;
+  CountedOperation ops[2];
+  for (CountedOperation& op : ops) {
+    op.Set(pipe.a.get(), IoRequest::CallWhenReadable({&ReadByte, &calls}));
+    ASSERT_FALSE(driver_->Start(op));
+  }
+  ASSERT_EQ(::write(pipe.b.get(), "1", 1), 1);
+  while (!ops[0].done() && !ops[1].done()) driver_->Poll(Driver::kNoTimeout);
+  EXPECT_EQ(driver_->Poll(0), 0);
+  EXPECT_EQ(driver_->in_flight(), 1);
+  ASSERT_EQ(::write(pipe.b.get(), "2", 1), 1);
+  for (CountedOperation& op : ops) PollUntilDone(*driver_, op);
+  EXPECT_EQ(ops[0].result + ops[1].result, '1' + '2');
+  backend_->Forget(pipe.a.get());
+}
+
+TEST_P(DriverTest, TheErrorOfACallIsItsResult) {
+  Pair pipe = Pipe();
+  int calls = 0;
+  CountedOperation op;
+  op.Set(pipe.a.get(), IoRequest::CallWhenReadable({&ReadByte, &calls}));
+  ASSERT_FALSE(driver_->Start(op));
+  pipe.b.Close();
+  PollUntilDone(*driver_, op);
+  EXPECT_EQ(op.result, -EPIPE);
+  EXPECT_FALSE(op.cancelled);
+  backend_->Forget(pipe.a.get());
+}
+
+TEST_P(DriverTest, ACancelledCallEndsOnceAndTakesNothing) {
+  const Pair pipe = Pipe();
+  for (int i = 0; i < 100; ++i) {
+    int calls = 0;
+    CountedOperation op;
+    op.Set(pipe.a.get(), IoRequest::CallWhenReadable({&ReadByte, &calls}));
+    ASSERT_FALSE(driver_->Start(op));
+    if (i % 2 == 0) driver_->Poll(0);
+    if (i % 3 == 0) {
+      ASSERT_EQ(::write(pipe.b.get(), "x", 1), 1);
+    }
+    driver_->RequestCancel(op);
+    PollUntilDone(*driver_, op);
+    EXPECT_EQ(op.ends, 1);
+    char byte;
+    const bool left = ::read(pipe.a.get(), &byte, 1) == 1;
+    EXPECT_EQ(left, op.cancelled && i % 3 == 0) << i;
+    EXPECT_EQ(op.result, op.cancelled ? -ECANCELED : 'x');
+  }
+  backend_->Forget(pipe.a.get());
+}
+
+TEST_P(DriverTest, AWaitForAHangUpLetsReadsPass) {
+  Pair pair = TcpPair();
+  char buffer[8];
+  CountedOperation hang_up;
+  CountedOperation receive;
+  hang_up.Set(pair.a.get(), IoRequest::CallWhenHungUp({&PollFor<POLLRDHUP>, nullptr}));
+  ASSERT_FALSE(driver_->Start(hang_up));
+  for (int i = 0; i < 3; ++i) {
+    receive.Reset();
+    receive.SetReceive(pair.a.get(), buffer, sizeof(buffer));
+    ASSERT_FALSE(driver_->Start(receive));
+    ASSERT_EQ(::send(pair.b.get(), "data", 4, 0), 4);
+    PollUntilDone(*driver_, receive);
+    EXPECT_EQ(receive.result, 4);
+    EXPECT_FALSE(hang_up.done());
+  }
+  pair.b.Close();
+  PollUntilDone(*driver_, hang_up);
+  EXPECT_NE(hang_up.result & POLLRDHUP, 0);
+  backend_->Forget(pair.a.get());
+}
+
+TEST_P(DriverTest, DataThatNobodyReadsDoesNotWakeAWaitForAHangUp) {
+  Pair pair = TcpPair();
+  ASSERT_EQ(::send(pair.b.get(), "data", 4, 0), 4);
+  CountedOperation hang_up;
+  hang_up.Set(pair.a.get(), IoRequest::CallWhenHungUp({&PollFor<POLLRDHUP>, nullptr}));
+  ASSERT_FALSE(driver_->Start(hang_up));
+  EXPECT_EQ(driver_->Poll(0), 0);
+  pair.b.Close();
+  PollUntilDone(*driver_, hang_up);
+  backend_->Forget(pair.a.get());
 }
 
 // ---- Cancelling ----------------------------------------------------------------------------------------------------

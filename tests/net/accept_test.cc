@@ -20,7 +20,7 @@
 #include "gtest/gtest.h"
 #include "lib/base/errno_status.h"
 #include "lib/coro/frame_fault.h"
-#include "lib/net/accept_retry.h"
+#include "lib/io/accept_retry.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
-#include "lib/net/open_descriptor.h"
+#include "lib/io/open_descriptor.h"
 #include "lib/net/socket_awaiters.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -330,6 +331,70 @@ TEST_P(TcpTest, ShutdownEndsTheReadOfAnotherThread) {
   });
 }
 
+TEST_P(TcpTest, PartsArriveInTheirOrderAsOneStream) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    // More parts than one call takes, some of them empty, and more bytes than the buffers of the kernel hold.
+    const std::string large(100'000, 'x');
+    std::vector<ConstBuffer> parts;
+    std::string expected;
+    for (int i = 0; i < 200; ++i) {
+      parts.push_back(i % 3 == 0 ? ConstBuffer() : i % 70 == 1 ? ConstBuffer(large) : ConstBuffer("ab"));
+      expected.append(parts.back().data(), parts.back().size());
+    }
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_TRUE((co_await client.Write(parts)).ok());
+      EXPECT_TRUE((co_await client.Write(std::span<const ConstBuffer>())).ok());
+      client.Close();
+    });
+    EXPECT_EQ(co_await ReadToEnd(server) == expected, true);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(ErrnoOf(co_await client.Write(parts)), EBADF);
+  });
+}
+
+TEST_P(TcpTest, AHangUpEndsTheWaitForIt) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    AwaitAll scope;
+    bool hung_up = false;
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_TRUE((co_await server.WaitHangUp()).ok());
+      hung_up = true;
+    });
+    EXPECT_TRUE((co_await client.Write("request")).ok());
+    char buffer[16];
+    EXPECT_EQ(*co_await server.Read(buffer), 7u);
+    EXPECT_FALSE(hung_up);
+    client.Close();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(hung_up);
+    EXPECT_TRUE((co_await server.WaitHangUp()).ok());  // it still is
+  });
+}
+
+TEST_P(TcpTest, AWaitForAHangUpEndsWhenThisSideCloses) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_TRUE(net::IsClosed(co_await server.WaitHangUp())); });
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    server.Close();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(TcpTest, AWaitForAHangUpCanBeCancelled) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), server.WaitHangUp())).has_value());
+    EXPECT_TRUE((co_await client.Write("still there")).ok());
+    char buffer[16];
+    EXPECT_EQ(*co_await server.Read(buffer), 11u);
+  });
+}
+
 TEST_P(TcpTest, Ipv6WorksTheSame) {
   Everywhere([]() -> Task<void> {
     TcpListener listener = TcpListener::Bind("[::1]:0").value();
@@ -377,7 +442,7 @@ TEST(TcpStreamDeathTest, AnOperationOnWhatWasMovedFromIsRefused) {
                  const TcpListener other = std::move(listener);
                  (co_await listener.Accept()).IgnoreError();
                }()),
-               "Accept\\(\\) on a socket that was moved from");
+               "Accept\\(\\) on a descriptor that was moved from");
 }
 
 TEST(TcpStreamDeathTest, ASimulationWithoutIoSaysSo) {

@@ -25,7 +25,10 @@ _ON_REQUEST = (
     "weft/blocking.h",
     "weft/channel/",
     "weft/executor/",
+    "weft/fs/",
     "weft/held_carrier.h",
+    "weft/io/",
+    "weft/net/",
     "weft/no_suspension.h",
     "weft/pin.h",
     "weft/stop_token.h",
@@ -46,7 +49,12 @@ _ON_REQUEST = (
     "weft/virtual_thread_local.h",
 )
 # With weft/net/, the headers that are about sockets, and the one that has everything.
-_OF_SOCKETS = ("weft/internal/operation.h", "weft/internal/socket.h", "weft/weft.h")
+_OF_SOCKETS = (
+    "weft/internal/operation.h",
+    "weft/internal/operation_awaiter.h",
+    "weft/internal/socket.h",
+    "weft/weft.h",
+)
 
 
 def _read(path):

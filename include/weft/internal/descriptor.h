@@ -1,5 +1,6 @@
-// The two ways to hold an open descriptor: to have it, and to use it in an operation. What it is, and how it is closed
-// while others use it, is in lib/net/open_descriptor.h; lib/net/open_descriptor.cc implements these as well.
+// The ways to hold an open descriptor: to own it, to have a reference to it, and to use it in an operation. What it is,
+// and how it is closed while others use it, is in lib/io/open_descriptor.h; lib/io/open_descriptor.cc implements these
+// as well.
 #ifndef WEFT_INTERNAL_DESCRIPTOR_H_
 #define WEFT_INTERNAL_DESCRIPTOR_H_
 
@@ -58,6 +59,45 @@ class DescriptorUse {
 
  private:
   OpenDescriptor* descriptor_ = nullptr;
+};
+
+// Owns a descriptor. The destructor closes it, and so does a move of another one onto it. Pending operations end then;
+// they keep their own references. Moved from: has none.
+class OwnedDescriptor {
+ public:
+  OwnedDescriptor() noexcept = default;
+  // Room for a descriptor that is still to come: Open(). Null: no memory.
+  static OwnedDescriptor Empty() noexcept;
+  OwnedDescriptor(OwnedDescriptor&&) noexcept = default;
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    if (this == &other) return *this;
+    Close();
+    descriptor_ = std::move(other.descriptor_);
+    return *this;
+  }
+  ~OwnedDescriptor() { Close(); }
+
+  // False: moved from, or Empty() failed.
+  explicit operator bool() const noexcept { return static_cast<bool>(descriptor_); }
+  void Open(int fd) noexcept;
+
+  // Any thread may call these at once.
+  bool is_open() const noexcept;
+  void Close() noexcept;
+  // Its number; -1: closed, or moved from. The caller must make sure that no thread closes it meanwhile.
+  int native_handle() const noexcept;
+  // For callers that go on after this object is gone. CHECKs that it was not moved from.
+  DescriptorRef Share(const char* what) const noexcept;
+  // Same, for one operation. Empty if it is closed.
+  DescriptorUse Use(const char* what) const noexcept;
+
+ protected:
+  OpenDescriptor* descriptor() const noexcept { return descriptor_.get(); }
+
+ private:
+  explicit OwnedDescriptor(OpenDescriptor* adopted) noexcept : descriptor_(adopted) {}
+
+  DescriptorRef descriptor_;
 };
 
 }  // namespace weft::internal

@@ -9,6 +9,11 @@
 //   family     codes              member
 //   transfer   kReceive, kSend    transfer
 //   address    kAccept, kConnect  address
+//   call       kCallWhen...       call
+//
+// The last family is for everything that is not worth an entry of its own in the drivers: datagrams, several buffers at
+// once, descriptors that travel, pipes, timers, signals, and mere readiness. Its call is made at once; if it would
+// block, the driver waits for the descriptor to become ready, and makes it again.
 //
 // To add a code: its value and, for a new family, its member. Then the compiler asks for a case in each of three
 // switches: what both drivers ask of it (lib/driver/request_facts.h), the plain call that epoll makes
@@ -34,7 +39,15 @@ struct PendingTag;
 
 // A value. The descriptor is still to be set: it is known when the operation is started.
 struct IoRequest {
-  enum class Code : uint8_t { kReceive, kSend, kAccept, kConnect };
+  enum class Code : uint8_t {
+    kReceive,
+    kSend,
+    kAccept,
+    kConnect,
+    kCallWhenReadable,
+    kCallWhenWritable,
+    kCallWhenHungUp,
+  };
 
   struct Transfer {
     void* buffer;   // kSend only reads it
@@ -43,6 +56,16 @@ struct IoRequest {
   struct Address {
     sockaddr* address;  // kAccept: output, may be null; kConnect: input
     socklen_t* length;  // same, in and out
+  };
+
+  // A call of its own, on a descriptor in non-blocking mode.
+  struct Call {
+    // Returns the result, or -errno; -EAGAIN: it would block, until the descriptor is ready. Never -ECANCELED. Called
+    // by any carrier, also with locks of the driver held: it must not block, and knows nothing of virtual threads. All
+    // requests of one direction of a descriptor, except kCallWhenHungUp, want the same of it: if one would block, so
+    // would the others.
+    int32_t (*make)(int fd, void* data) noexcept;
+    void* data;
   };
 
   static IoRequest Receive(void* buffer, size_t length) noexcept {
@@ -59,11 +82,21 @@ struct IoRequest {
     return {.code = Code::kConnect, .address = {const_cast<sockaddr*>(address), length}};
   }
 
+  static IoRequest CallWhenReadable(const Call& call) noexcept {
+    return {.code = Code::kCallWhenReadable, .call = call};
+  }
+  static IoRequest CallWhenWritable(const Call& call) noexcept {
+    return {.code = Code::kCallWhenWritable, .call = call};
+  }
+  // When the peer has finished writing, or the connection is gone.
+  static IoRequest CallWhenHungUp(const Call& call) noexcept { return {.code = Code::kCallWhenHungUp, .call = call}; }
+
   Code code;
-  int fd = -1;  // in non-blocking mode for kAccept and kConnect
+  int fd = -1;  // in non-blocking mode, except for kReceive and kSend
   union {
     Transfer transfer;
     Address address;
+    Call call;
   };
 };
 
@@ -80,8 +113,8 @@ struct Operation : ListNode<PendingTag> {
   void (*complete)(Operation&) noexcept = nullptr;
 
   // ---- The outcome, valid once ended.
-  // Bytes (0 is the end of the stream), the accepted descriptor (non-blocking, close-on-exec), 0 of a connect, or
-  // -errno.
+  // Bytes (0 is the end of the stream), the accepted descriptor (non-blocking, close-on-exec), 0 of a connect, what a
+  // call of its own has returned, or -errno.
   int32_t result = 0;
   // -ECANCELED and a cancellation was asked for. An unasked -ECANCELED is started again by the driver, never shown.
   bool cancelled = false;
@@ -91,7 +124,7 @@ struct Operation : ListNode<PendingTag> {
   Driver* driver = nullptr;          // set by Start()
   Operation* next = nullptr;         // in the queue or list of the driver that holds it
   Plain<Operation*> link = nullptr;  // in the CancelInbox; epoll: before that, the waiter before
-  void* slot = nullptr;              // epoll: the queue it waits in; io_uring: set while a poll stands in for a connect
+  void* slot = nullptr;              // epoll: the queue it waits in; io_uring: set while a poll stands for it
 };
 
 }  // namespace weft::internal

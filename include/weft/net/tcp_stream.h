@@ -29,7 +29,9 @@
 
 #include "weft/internal/compiler.h"
 
+#include <concepts>
 #include <cstddef>
+#include <span>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -72,6 +74,17 @@ class TcpStream {
 
   // Writes all of `data`, which must stay until the Task has ended. Writing nothing sends nothing, and succeeds.
   Task<absl::Status> Write(ConstBuffer data);
+  // Writes all of the parts, one after the other, with as few system calls as the kernel needs: a header and a body
+  // leave together. The parts, and the array of them, must stay until the Task has ended.
+  template <std::convertible_to<std::span<const ConstBuffer>> Parts>
+  Task<absl::Status> Write(const Parts& parts) {
+    return WriteParts(parts);
+  }
+
+  // Returns when the peer has finished writing, or the connection is gone: for a handler that works for a client that
+  // may lose interest, in a Race() with the work. (A peer that only closes its half also ends this wait.) Reads
+  // nothing: a Read() may be pending, and finds what has come. Errors: net::IsClosed() after a Close() of this side.
+  Task<absl::Status> WaitHangUp();
 
   // Tells the peer that nothing more will be written; reading goes on.
   absl::Status ShutdownWrite();
@@ -93,6 +106,7 @@ class TcpStream {
   friend class TcpListener;
   explicit TcpStream(internal::Socket socket) noexcept : socket_(std::move(socket)) {}
   static TcpStream Accepted(internal::Socket socket, int fd) noexcept;
+  Task<absl::Status> WriteParts(std::span<const ConstBuffer> parts);
 
   internal::Socket socket_;
 };

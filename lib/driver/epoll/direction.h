@@ -16,6 +16,9 @@
 // against a descriptor that is closed and its number given out anew. An event of the old one, fetched before Forget()
 // and looked at after it, makes the new one's call too early, and that says EAGAIN.
 //
+// One call that would block stands for those behind it: they want the same of the descriptor. Not so a wait for the
+// peer's hang-up, which may wait while there is data. Those stand before all others, and their calls are always made.
+//
 // Rejected: a flag "an edge has come", which an operation takes down before its call. With several operations it is
 // wrong. Two connections come with one edge, after the call of a first accept; a second accept takes the flag down and
 // one of the connections; the first finds no flag, and waits beside the other connection for a next edge.
@@ -56,22 +59,22 @@ struct Direction {
   template <class Ends, class Ended>
   void Wake(const Ends& ends, const Ended& ended) noexcept {
     std::lock_guard guard(lock);
-    while (first != nullptr && ends(*first)) {
-      Operation& op = *first;
-      Remove(op);
-      ended(op);
+    Operation* next = nullptr;
+    for (Operation* op = first; op != nullptr; op = next) {
+      next = op->next;
+      if (ends(*op)) {
+        Remove(*op);
+        ended(*op);
+      } else if (!WaitsForHangUp(*op)) {
+        break;
+      }
     }
     // [edge/2] release: pairs with [edge/1]. (relaxed: the lock is held.)
     edges.store(edges.load(std::memory_order_relaxed) + 1, WEFT_ORDER("edge/2", std::memory_order_release));
   }
 
   // With the lock held.
-  void Push(Operation& op) noexcept {
-    op.next = nullptr;
-    op.link = last;
-    (last == nullptr ? first : last->next) = &op;
-    last = &op;
-  }
+  void Push(Operation& op) noexcept { Insert(op, WaitsForHangUp(op) ? nullptr : last); }
   void Remove(Operation& op) noexcept {
     Operation* const before = op.link;
     (before == nullptr ? first : before->next) = op.next;
@@ -82,6 +85,21 @@ struct Direction {
     }
     op.next = nullptr;
     op.link = nullptr;
+  }
+
+ private:
+  static bool WaitsForHangUp(const Operation& op) noexcept {
+    return op.request.code == IoRequest::Code::kCallWhenHungUp;
+  }
+  void Insert(Operation& op, Operation* behind) noexcept {
+    op.link = behind;
+    op.next = behind == nullptr ? first : behind->next;
+    (behind == nullptr ? first : behind->next) = &op;
+    if (op.next == nullptr) {
+      last = &op;
+    } else {
+      op.next->link = &op;
+    }
   }
 };
 

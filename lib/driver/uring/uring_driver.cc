@@ -42,9 +42,14 @@ static_assert(alignof(Operation) > kWakePoll);
 
 uint64_t UserData(const Operation& op) noexcept { return reinterpret_cast<uintptr_t>(&op); }
 
-// A connect that the kernel gave up on without being asked goes on in the socket. `slot` set says that a poll for its
-// end stands in the ring in place of the connect.
-bool PollsForConnect(const Operation& op) noexcept { return op.slot != nullptr; }
+// `slot` set says that a poll stands in the ring in place of the operation: of a connect that the kernel gave up on
+// without being asked, which goes on in the socket; and of a call of its own.
+bool Polls(const Operation& op) noexcept { return op.slot != nullptr; }
+
+unsigned PollEvents(IoRequest::Code code) noexcept {
+  if (code == IoRequest::Code::kCallWhenHungUp) return POLLRDHUP;
+  return FactsOf(code).flow == Flow::kIn ? POLLIN : POLLOUT;
+}
 
 // False: the descriptor is being closed.
 bool Enlist(Operation& op) noexcept {
@@ -192,6 +197,7 @@ bool UringDriver::Start(Operation& op) noexcept {
   if (Begin(op)) return true;
   AnnounceStart(op);
   if (EndsAtOnce(op)) return true;
+  if (FactsOf(op.request.code).polled) op.slot = this;
   // relaxed: nobody but this thread knows the operation yet.
   op.state.store(kInFlight, std::memory_order_relaxed);
   // From Enlist() on, whoever closes the descriptor may ask for the end of the operation. That is done after Submit().
@@ -227,31 +233,37 @@ io_uring_sqe* UringDriver::FreeEntry() noexcept {
   return io_uring_get_sqe(&ring_);
 }
 
-bool UringDriver::Place(Operation& op) noexcept {
-  io_uring_sqe* const sqe = FreeEntry();
-  if (sqe == nullptr) return false;
+namespace {
+
+void Prepare(io_uring_sqe& entry, const Operation& op) noexcept {
   const int fd = op.request.fd;
+  if (Polls(op)) return io_uring_prep_poll_add(&entry, fd, PollEvents(op.request.code));
   // Only the member of the code's own family is there.
   const auto& [buffer, bytes] = op.request.transfer;
   const auto& [address, length] = op.request.address;
   switch (op.request.code) {
     case IoRequest::Code::kReceive:
-      io_uring_prep_recv(sqe, fd, buffer, bytes, 0);
-      break;
+      return io_uring_prep_recv(&entry, fd, buffer, bytes, 0);
     case IoRequest::Code::kSend:
-      io_uring_prep_send(sqe, fd, buffer, bytes, MSG_NOSIGNAL);
-      break;
+      return io_uring_prep_send(&entry, fd, buffer, bytes, MSG_NOSIGNAL);
     case IoRequest::Code::kAccept:
-      io_uring_prep_accept(sqe, fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      break;
+      return io_uring_prep_accept(&entry, fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     case IoRequest::Code::kConnect:
-      if (PollsForConnect(op)) {
-        io_uring_prep_poll_add(sqe, fd, POLLOUT);
-      } else {
-        io_uring_prep_connect(sqe, fd, address, *length);
-      }
-      break;
+      return io_uring_prep_connect(&entry, fd, address, *length);
+    case IoRequest::Code::kCallWhenReadable:
+    case IoRequest::Code::kCallWhenWritable:
+    case IoRequest::Code::kCallWhenHungUp:
+      break;  // a poll always stands in their place
   }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+bool UringDriver::Place(Operation& op) noexcept {
+  io_uring_sqe* const sqe = FreeEntry();
+  if (sqe == nullptr) return false;
+  Prepare(*sqe, op);
   io_uring_sqe_set_data64(sqe, UserData(op));
   return true;
 }
@@ -406,16 +418,20 @@ void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) no
 // Returns true if `result` does not concern the caller, and the operation was submitted again. With a cancellation
 // under way such a result becomes -ECANCELED instead: a new submission could slip in behind the cancel entry.
 bool UringDriver::Retried(Operation& op, int32_t& result) noexcept {
-  const bool connect = op.request.code == IoRequest::Code::kConnect;
-  const bool retry = result == -ECANCELED || result == -EINTR || (PollsForConnect(op) && result >= 0);
-  if (!retry) return false;
+  const bool polled = FactsOf(op.request.code).polled;
+  const bool ready = Polls(op) && result >= 0;
+  if (ready && polled && EndsByPlainCall(op)) {
+    result = op.result;
+    return false;
+  }
+  if (!ready && result != -ECANCELED && result != -EINTR) return false;
   // relaxed: if a cancellation is asked for only after this, its entry is placed behind the new submission.
   if (op.state.load(std::memory_order_relaxed) != kInFlight) {
     result = -ECANCELED;
     return false;
   }
   // A connect is begun once; after that the socket is waited for, and then asked how it went by a second connect.
-  op.slot = connect && result < 0 ? this : nullptr;
+  op.slot = polled || (op.request.code == IoRequest::Code::kConnect && result < 0) ? this : nullptr;
   Submit(op);
   return true;
 }

@@ -1,4 +1,4 @@
-// Layer net. What is a descriptor that several virtual threads use, and any thread may close meanwhile?
+// Layer io. What is a descriptor that several virtual threads use, and any thread may close meanwhile?
 //
 // A mere close(2) would not do. The kernel would use the number again, under threads that still have it; and on
 // io_uring a pending operation keeps the old socket alive, so that its reader goes on waiting and the peer sees no end.
@@ -18,8 +18,8 @@
 //
 // Memory: reference-counted. The open descriptor is one reference; objects that want to use it, or to know whether it
 // is open, hold others. A use needs none: what is in use is open.
-#ifndef WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
-#define WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
+#ifndef WEFT_LIB_IO_OPEN_DESCRIPTOR_H_
+#define WEFT_LIB_IO_OPEN_DESCRIPTOR_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -96,4 +96,4 @@ class OpenDescriptor {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_LIB_NET_OPEN_DESCRIPTOR_H_
+#endif  // WEFT_LIB_IO_OPEN_DESCRIPTOR_H_

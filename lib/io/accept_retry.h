@@ -1,4 +1,4 @@
-// Layer net. When does an Accept() that has failed try again?
+// Layer io. When does an Accept() that has failed try again?
 //
 //   AcceptRetry retry(/*waits=*/true);
 //   for (;;) {
@@ -43,8 +43,8 @@
 // needs the descriptor back, which another thread may take; and a client that waits in the backlog is served when the
 // burst is over. Also rejected: a pause of a whole second each time (Tokio's axum and hyper). Here, our own close ends
 // the pause at once.
-#ifndef WEFT_LIB_NET_ACCEPT_RETRY_H_
-#define WEFT_LIB_NET_ACCEPT_RETRY_H_
+#ifndef WEFT_LIB_IO_ACCEPT_RETRY_H_
+#define WEFT_LIB_IO_ACCEPT_RETRY_H_
 
 #include <coroutine>
 #include <cstdint>
@@ -145,4 +145,4 @@ inline AcceptRetry::PauseAwaiter AcceptRetry::Pause() noexcept {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_LIB_NET_ACCEPT_RETRY_H_
+#endif  // WEFT_LIB_IO_ACCEPT_RETRY_H_

@@ -1,4 +1,4 @@
-#include "lib/net/accept_retry.h"
+#include "lib/io/accept_retry.h"
 
 #include <cerrno>
 #include <cstdint>

@@ -1,11 +1,11 @@
-#include "lib/net/open_descriptor.h"
+#include "lib/io/open_descriptor.h"
 
 #include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
 
-#include "lib/net/accept_retry.h"
+#include "lib/io/accept_retry.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "lib/thread/runtime_services.h"
@@ -93,7 +93,7 @@ void OpenDescriptor::Attach(const char* what) noexcept {
   attached_.store(true, std::memory_order_release);
 }
 
-// ---- The two ways to hold one (weft/internal/descriptor.h).
+// ---- The ways to hold one (weft/internal/descriptor.h).
 
 DescriptorRef::DescriptorRef(const DescriptorRef& other) noexcept : descriptor_(other.descriptor_) {
   if (descriptor_ != nullptr) descriptor_->AddRef();
@@ -109,5 +109,27 @@ void DescriptorUse::Leave() noexcept {
 }
 
 int DescriptorUse::fd() const noexcept { return descriptor_->fd(); }
+
+OwnedDescriptor OwnedDescriptor::Empty() noexcept { return OwnedDescriptor(OpenDescriptor::New()); }
+
+void OwnedDescriptor::Open(int fd) noexcept { descriptor_->Open(fd); }
+
+bool OwnedDescriptor::is_open() const noexcept { return descriptor_ && descriptor_->is_open(); }
+
+void OwnedDescriptor::Close() noexcept {
+  if (descriptor_) descriptor_->Close();
+}
+
+int OwnedDescriptor::native_handle() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+
+DescriptorRef OwnedDescriptor::Share(const char* what) const noexcept {
+  WEFT_CHECK(descriptor_) << what << " on a descriptor that was moved from";
+  return descriptor_;
+}
+
+DescriptorUse OwnedDescriptor::Use(const char* what) const noexcept {
+  WEFT_CHECK(descriptor_) << what << " on a descriptor that was moved from";
+  return DescriptorUse(descriptor_.get());
+}
 
 }  // namespace weft::internal

@@ -1,0 +1,48 @@
+#include "lib/io/poll_call.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "lib/os/syscalls.h"
+#include "weft/internal/operation.h"
+
+namespace weft::internal {
+namespace {
+
+template <short kEvents>
+int32_t Poll(int fd, void*) noexcept {
+  pollfd wanted = {.fd = fd, .events = kEvents, .revents = 0};
+  const int count = Sys().poll(&wanted, 1, 0);
+  if (count < 0) return -errno;
+  if (count == 0) return -EAGAIN;
+  return (wanted.revents & POLLNVAL) != 0 ? -EBADF : 0;
+}
+
+IoRequest RequestFor(PollAwaiter::For wanted) noexcept {
+  switch (wanted) {
+    case PollAwaiter::For::kReadable:
+      return IoRequest::CallWhenReadable({&Poll<POLLIN>, nullptr});
+    case PollAwaiter::For::kWritable:
+      return IoRequest::CallWhenWritable({&Poll<POLLOUT>, nullptr});
+    case PollAwaiter::For::kHangUp:
+      return IoRequest::CallWhenHungUp({&Poll<POLLRDHUP>, nullptr});
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+const WaitKind PollAwaiter::kReadable = {ParkReason::kReadable, /*timed=*/false, &PollAwaiter::Withdraw};
+const WaitKind PollAwaiter::kWritable = {ParkReason::kWritable, /*timed=*/false, &PollAwaiter::Withdraw};
+const WaitKind PollAwaiter::kHangUp = {ParkReason::kHangUp, /*timed=*/false, &PollAwaiter::Withdraw};
+
+PollAwaiter::PollAwaiter(DescriptorUse use, For wanted) noexcept
+    : CallAwaiter(RequestFor(wanted), std::move(use),
+                  wanted == For::kReadable   ? kReadable
+                  : wanted == For::kWritable ? kWritable
+                                             : kHangUp) {}
+
+}  // namespace weft::internal

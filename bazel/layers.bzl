@@ -16,7 +16,7 @@ LAYERS = [
     ["sync", "channel"],
     ["scope", "unscoped", "executor"],
     ["io"],
-    ["net", "fs"],
+    ["net", "fs", "process"],
     ["observe"],
     ["testing"],
 ]

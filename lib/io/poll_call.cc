@@ -24,6 +24,7 @@ int32_t Poll(int fd, void*) noexcept {
 IoRequest RequestFor(PollAwaiter::For wanted) noexcept {
   switch (wanted) {
     case PollAwaiter::For::kReadable:
+    case PollAwaiter::For::kProcessEnd:
       return IoRequest::CallWhenReadable({&Poll<POLLIN>, nullptr});
     case PollAwaiter::For::kWritable:
       return IoRequest::CallWhenWritable({&Poll<POLLOUT>, nullptr});
@@ -38,11 +39,23 @@ IoRequest RequestFor(PollAwaiter::For wanted) noexcept {
 const WaitKind PollAwaiter::kReadable = {ParkReason::kReadable, /*timed=*/false, &PollAwaiter::Withdraw};
 const WaitKind PollAwaiter::kWritable = {ParkReason::kWritable, /*timed=*/false, &PollAwaiter::Withdraw};
 const WaitKind PollAwaiter::kHangUp = {ParkReason::kHangUp, /*timed=*/false, &PollAwaiter::Withdraw};
+const WaitKind PollAwaiter::kProcessEnd = {ParkReason::kProcessEnd, /*timed=*/false, &PollAwaiter::Withdraw};
+
+const WaitKind& PollAwaiter::KindOf(For wanted) noexcept {
+  switch (wanted) {
+    case For::kReadable:
+      return kReadable;
+    case For::kWritable:
+      return kWritable;
+    case For::kHangUp:
+      return kHangUp;
+    case For::kProcessEnd:
+      return kProcessEnd;
+  }
+  __builtin_unreachable();
+}
 
 PollAwaiter::PollAwaiter(DescriptorUse use, For wanted) noexcept
-    : CallAwaiter(RequestFor(wanted), std::move(use),
-                  wanted == For::kReadable   ? kReadable
-                  : wanted == For::kWritable ? kWritable
-                                             : kHangUp) {}
+    : CallAwaiter(RequestFor(wanted), std::move(use), KindOf(wanted)) {}
 
 }  // namespace weft::internal

@@ -17,12 +17,13 @@ namespace weft::internal {
 // (poll_call.cc)
 class PollAwaiter : public CallAwaiter {
  public:
-  enum class For : uint8_t { kReadable, kWritable, kHangUp };
+  enum class For : uint8_t { kReadable, kWritable, kHangUp, kProcessEnd };
 
   PollAwaiter(DescriptorUse use, For wanted) noexcept;
 
  private:
-  static const WaitKind kReadable, kWritable, kHangUp;
+  static const WaitKind kReadable, kWritable, kHangUp, kProcessEnd;
+  static const WaitKind& KindOf(For wanted) noexcept;
 };
 
 }  // namespace weft::internal

@@ -3,10 +3,16 @@
 #define WEFT_LIB_NET_SOCKET_AWAITERS_H_
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
+#include "lib/io/call_awaiter.h"
+#include "lib/io/parts.h"
+#include "lib/os/syscalls.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/operation.h"
 #include "weft/internal/socket.h"
@@ -24,6 +30,25 @@ class AcceptAwaiter : public OperationAwaiter {
  public:
   explicit AcceptAwaiter(DescriptorUse use) noexcept
       : OperationAwaiter(IoRequest::Accept(nullptr, nullptr), std::move(use), kAccept) {}
+};
+
+// Sends the next of `parts`.
+class SendPartsAwaiter : public CallAwaiter {
+ public:
+  SendPartsAwaiter(DescriptorUse use, const Parts& parts) noexcept
+      : CallAwaiter(IoRequest::CallWhenWritable({&Make, this}), std::move(use), kSend) {
+    message_.msg_iov = parts_;
+    message_.msg_iovlen = parts.Fill(parts_);
+  }
+
+ private:
+  static int32_t Make(int fd, void* self) noexcept {
+    const ssize_t sent = Sys().sendmsg(fd, &static_cast<SendPartsAwaiter*>(self)->message_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : static_cast<int32_t>(sent);
+  }
+
+  iovec parts_[Parts::kMaxAtOnce];
+  msghdr message_ = {};
 };
 
 // `address` is kept here: the kernel reads it until the operation has ended.

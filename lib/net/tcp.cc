@@ -14,8 +14,8 @@
 #include "lib/base/errno_status.h"
 #include "lib/io/accept_retry.h"
 #include "lib/io/open_descriptor.h"
+#include "lib/io/parts.h"
 #include "lib/io/poll_call.h"
-#include "lib/net/send_parts.h"
 #include "lib/net/socket_awaiters.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/descriptor.h"
@@ -155,7 +155,7 @@ Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
 }
 
 Task<absl::Status> SendAll(DescriptorRef socket, std::span<const ConstBuffer> parts) {
-  internal::PartsToSend left(parts);
+  internal::Parts left(parts);
   do {
     const int32_t sent = co_await internal::SendPartsAwaiter(DescriptorUse(socket.get()), left);
     if (sent < 0) co_return SocketStatus(-sent, "write");

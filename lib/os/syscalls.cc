@@ -47,6 +47,15 @@ constexpr Syscalls kRealSyscalls = {
     .unlinkat = ::unlinkat,
     .renameat = ::renameat,
     .mkdirat = ::mkdirat,
+    .posix_spawnp = ::posix_spawnp,
+    // The C library's header declares these two for C only.
+    .pidfd_open = [](pid_t process,
+                     unsigned flags) { return static_cast<int>(::syscall(SYS_pidfd_open, process, flags)); },
+    .pidfd_send_signal =
+        [](int pidfd, int signal) {
+          return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
+        },
+    .waitid = ::waitid,
     .epoll_create1 = ::epoll_create1,
     .epoll_ctl = ::epoll_ctl,
     .epoll_pwait2 = [](int epoll, epoll_event* events, int max,

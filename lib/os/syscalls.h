@@ -12,7 +12,7 @@
 //  * `io_uring_setup`, `io_uring_enter`, `io_uring_register` and `io_uring_dontfork` (an madvise) do not call anything:
 //    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno
 //    that it has to treat as liburing's result.
-//  * `pthread_create` returns its error, like the C library's.
+//  * `pthread_create` and `posix_spawnp` return their error, like the C library's.
 //
 // What is not here: futex and clock_gettime, whose failures are handled in place or cannot happen, and memory, for
 // which the allocator's own hooks exist (weft/internal/frame_cache.h).
@@ -30,11 +30,13 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <cstddef>
@@ -83,6 +85,13 @@
   X(int, unlinkat, (int directory, const char* path, int flags))                                                      \
   X(int, renameat, (int from_directory, const char* from, int to_directory, const char* to))                          \
   X(int, mkdirat, (int directory, const char* path, mode_t mode))                                                     \
+  /* Processes. */                                                                                                     \
+  X(int, posix_spawnp,                                                                                                 \
+    (pid_t * child, const char* file, const posix_spawn_file_actions_t* actions,                                       \
+     const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment))                           \
+  X(int, pidfd_open, (pid_t process, unsigned flags))                                                                  \
+  X(int, pidfd_send_signal, (int pidfd, int signal))                                                                   \
+  X(int, waitid, (idtype_t kind, id_t which, siginfo_t* result, int options))                                          \
   /* Readiness and completion. */                                                                                     \
   X(int, epoll_create1, (int flags))                                                                                  \
   X(int, epoll_ctl, (int epoll, int operation, int fd, epoll_event* event))                                           \

@@ -29,6 +29,8 @@ const char* ParkReasonName(ParkReason reason) noexcept {
     case ParkReason::kReadable: return "WaitReadable";
     case ParkReason::kWritable: return "WaitWritable";
     case ParkReason::kHangUp: return "WaitHangUp";
+    case ParkReason::kSignal: return "Signals::Next";
+    case ParkReason::kProcessEnd: return "Process::Wait";
     case ParkReason::kForeign: return "Foreign";
     case ParkReason::kBlocking: return "Blocking";
     case ParkReason::kThreadEnd: return "VirtualThread::Join";

@@ -31,6 +31,8 @@ _ON_REQUEST = (
     "weft/net/",
     "weft/no_suspension.h",
     "weft/pin.h",
+    "weft/process.h",
+    "weft/signal.h",
     "weft/stop_token.h",
     "weft/sync/barrier.h",
     "weft/sync/condition_state.h",

@@ -38,6 +38,8 @@ enum class ParkReason : uint8_t {
   kReadable,
   kWritable,
   kHangUp,
+  kSignal,
+  kProcessEnd,
   kForeign,
   kBlocking,
   kThreadEnd,

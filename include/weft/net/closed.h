@@ -1,25 +1,14 @@
-// IsClosed: did an operation end because this program has closed its socket?
-//
-//   absl::StatusOr<TcpStream> stream = co_await listener.Accept();
-//   if (net::IsClosed(stream.status())) co_return absl::OkStatus();   // another thread stopped the server
-//
-// A Close(), the destructor, or a move onto the object ends the operations that other virtual threads have pending on a
-// socket. Shutdown() of a listener does so, too. Their status is kFailedPrecondition with the errno EBADF, which no
-// other error of Weft's sockets has. Operations that begin later end with the same status. So a thread that closes a
-// socket need not tell the threads that use it. (Go's net.ErrClosed.)
+// net::IsClosed: io::IsClosed() (weft/io/closed.h), for those who think of sockets.
 #ifndef WEFT_NET_CLOSED_H_
 #define WEFT_NET_CLOSED_H_
 
 #include "weft/internal/compiler.h"
 
-#include <cerrno>
-
-#include "absl/status/status.h"
-#include "weft/errno.h"
+#include "weft/io/closed.h"
 
 namespace weft::net {
 
-inline bool IsClosed(const absl::Status& status) { return ErrnoOf(status) == EBADF; }
+using io::IsClosed;
 
 }  // namespace weft::net
 

@@ -1,0 +1,35 @@
+// Layer io. How does a row of buffers become calls that write several at once?
+#ifndef WEFT_LIB_IO_PARTS_H_
+#define WEFT_LIB_IO_PARTS_H_
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
+
+#include "weft/io/buffer.h"
+
+namespace weft::internal {
+
+// What is still to be written of a row of buffers, which it does not own. (parts.cc)
+class Parts {
+ public:
+  // How many one call takes; more need more calls.
+  static constexpr size_t kMaxAtOnce = 64;
+
+  explicit Parts(std::span<const ConstBuffer> parts) noexcept : parts_(parts) { Skip(0); }
+
+  bool empty() const noexcept { return parts_.empty(); }
+  // `bytes` have been written: they are skipped, and empty parts behind them.
+  void Skip(size_t bytes) noexcept;
+  // The next ones, for one call; returns how many.
+  size_t Fill(iovec (&into)[kMaxAtOnce]) const noexcept;
+
+ private:
+  std::span<const ConstBuffer> parts_;
+  size_t done_of_first_ = 0;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_IO_PARTS_H_

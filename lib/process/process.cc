@@ -1,0 +1,279 @@
+#include "weft/process.h"
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "lib/base/errno_status.h"
+#include "lib/io/poll_call.h"
+#include "lib/os/syscalls.h"
+#include "lib/process/spawn.h"
+#include "weft/blocking.h"
+#include "weft/cancellation.h"
+#include "weft/internal/check.h"
+#include "weft/internal/descriptor.h"
+#include "weft/internal/lock.h"
+#include "weft/io/pipe.h"
+#include "weft/policy.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/thread_builder.h"
+#include "weft/virtual_thread.h"
+
+namespace weft {
+
+namespace internal {
+
+// A child, from its start until it is reaped. Shared by its Process and those that wait for it.
+class ChildProcess {
+ public:
+  ChildProcess(pid_t id, OwnedDescriptor pidfd, bool process_group) noexcept
+      : id_(id), pidfd_(std::move(pidfd)), process_group_(process_group) {}
+
+  static absl::StatusOr<Process> Made(Spawned spawned, bool process_group);
+
+  pid_t id() const noexcept { return id_; }
+  bool reaped() {
+    std::lock_guard guard(lock_);
+    return ended_.has_value();
+  }
+  absl::Status Kill(int signal);
+
+  // Reaps the child if it has ended. Nothing: it still runs.
+  std::optional<absl::StatusOr<Process::Exit>> TryReap(int options);
+
+  static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
+  // Kills it, and sees to it that it is reaped.
+  static void End(std::shared_ptr<ChildProcess> child) noexcept;
+
+ private:
+  const pid_t id_;
+  const OwnedDescriptor pidfd_;
+  const bool process_group_;
+  Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
+  std::optional<absl::StatusOr<Process::Exit>> ended_;  // guarded by lock_
+};
+
+absl::StatusOr<Process> ChildProcess::Made(Spawned spawned, bool process_group) {
+  OwnedDescriptor pidfd = OwnedDescriptor::Empty();
+  std::shared_ptr<ChildProcess> child;
+  if (pidfd) {
+    pidfd.Open(spawned.pidfd.Release());
+    child = std::make_shared<ChildProcess>(spawned.id, std::move(pidfd), process_group);
+  } else {
+    ::kill(spawned.id, SIGKILL);
+    ::waitpid(spawned.id, nullptr, 0);
+    return ErrnoToStatus(ENOMEM, "starting a process");
+  }
+  Process process(std::move(child));  // from here on the child ends with it
+  if (spawned.input.get() >= 0) {
+    absl::StatusOr<io::PipeWriter> input = io::PipeWriter::Adopt(spawned.input.Release());
+    if (!input.ok()) return input.status();
+    process.input_ = *std::move(input);
+  }
+  for (auto [fd, reader] : {std::pair(&spawned.output, &process.output_), std::pair(&spawned.error, &process.error_)}) {
+    if (fd->get() < 0) continue;
+    absl::StatusOr<io::PipeReader> output = io::PipeReader::Adopt(fd->Release());
+    if (!output.ok()) return output.status();
+    *reader = *std::move(output);
+  }
+  return process;
+}
+
+absl::Status ChildProcess::Kill(int signal) {
+  std::lock_guard guard(lock_);
+  if (ended_.has_value()) return absl::OkStatus();
+  const DescriptorUse use = pidfd_.Use("Kill()");
+  const int result = process_group_ ? ::kill(-id_, signal) : Sys().pidfd_send_signal(use.fd(), signal);
+  return result == 0 || errno == ESRCH ? absl::OkStatus() : ErrnoToStatus(errno, absl::StrCat("signal ", signal));
+}
+
+std::optional<absl::StatusOr<Process::Exit>> ChildProcess::TryReap(int options) {
+  std::lock_guard guard(lock_);
+  if (ended_.has_value()) return ended_;
+  const DescriptorUse use = pidfd_.Use("Wait()");
+  siginfo_t info = {};
+  int result;
+  do {
+    result = Sys().waitid(P_PIDFD, static_cast<id_t>(use.fd()), &info, WEXITED | options);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    ended_ = ErrnoToStatus(errno, absl::StrCat("waiting for process ", id_));
+  } else if (info.si_pid != 0) {
+    const bool exited = info.si_code == CLD_EXITED;
+    ended_ = Process::Exit{.code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status};
+  }
+  return ended_;
+}
+
+Task<absl::StatusOr<Process::Exit>> ChildProcess::Wait(std::shared_ptr<ChildProcess> child) {
+  for (;;) {
+    const int32_t result = co_await PollAwaiter(child->pidfd_.Use("Process::Wait()"), PollAwaiter::For::kProcessEnd);
+    if (result < 0) co_return ErrnoToStatus(-result, "Process::Wait()");
+    if (std::optional<absl::StatusOr<Process::Exit>> ended = child->TryReap(WNOHANG)) co_return *std::move(ended);
+  }
+}
+
+void ChildProcess::End(std::shared_ptr<ChildProcess> child) noexcept {
+  child->Kill(SIGKILL).IgnoreError();
+  if (child->TryReap(WNOHANG).has_value()) return;
+  if (VirtualThread::HasCurrent()) {
+    // It begins in any case, also while the runtime ends.
+    VirtualThread::Start(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
+      (co_await Wait(std::move(killed))).IgnoreError();
+    }(std::move(child))));
+  } else {
+    child->TryReap(0);
+  }
+}
+
+}  // namespace internal
+
+namespace {
+
+using internal::ChildProcess;
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Process::Exit& exit) {
+  return exit.signal != 0 ? out << "killed by signal " << exit.signal : out << "exit code " << exit.code;
+}
+
+Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments, Options options) {
+  co_return co_await Blocking([&]() -> absl::StatusOr<Process> {
+    absl::StatusOr<internal::Spawned> spawned = internal::Spawn(arguments, options);
+    if (!spawned.ok()) return spawned.status();
+    return ChildProcess::Made(*std::move(spawned), options.process_group);
+  });
+}
+
+Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments) {
+  return Start(std::move(arguments), Options());
+}
+
+Process::Process(Process&&) noexcept = default;
+
+Process& Process::operator=(Process&& other) noexcept {
+  if (this == &other) return *this;
+  if (child_ != nullptr) ChildProcess::End(std::move(child_));
+  child_ = std::move(other.child_);
+  input_ = std::move(other.input_);
+  output_ = std::move(other.output_);
+  error_ = std::move(other.error_);
+  return *this;
+}
+
+Process::~Process() {
+  if (child_ != nullptr) ChildProcess::End(std::move(child_));
+}
+
+Task<absl::StatusOr<Process::Exit>> Process::Wait() {
+  WEFT_CHECK(child_ != nullptr) << "Wait() for a Process that was moved from";
+  return ChildProcess::Wait(child_);
+}
+
+absl::Status Process::Kill(int signal) {
+  WEFT_CHECK(child_ != nullptr) << "Kill() of a Process that was moved from";
+  return child_->Kill(signal);
+}
+
+absl::Status Process::Kill() { return Kill(SIGKILL); }
+
+Task<absl::StatusOr<Process::Exit>> Process::Stop(absl::Duration grace) {
+  WEFT_CHECK(child_ != nullptr) << "Stop() of a Process that was moved from";
+  return [](std::shared_ptr<ChildProcess> child, absl::Duration wait_for) -> Task<absl::StatusOr<Exit>> {
+    if (absl::Status asked = child->Kill(SIGTERM); !asked.ok()) co_return asked;
+    if (std::optional<absl::StatusOr<Exit>> ended = co_await MoveOnAfter(wait_for, ChildProcess::Wait(child))) {
+      co_return *std::move(ended);
+    }
+    if (absl::Status killed = child->Kill(SIGKILL); !killed.ok()) co_return killed;
+    co_return co_await ChildProcess::Wait(child);
+  }(child_, grace);
+}
+
+pid_t Process::id() const noexcept { return child_ == nullptr ? -1 : child_->id(); }
+
+io::PipeWriter& Process::standard_input() {
+  WEFT_CHECK(input_.has_value()) << "standard_input() of a Process whose standard input is no pipe";
+  return *input_;
+}
+
+io::PipeReader& Process::standard_output() {
+  WEFT_CHECK(output_.has_value()) << "standard_output() of a Process whose standard output is no pipe";
+  return *output_;
+}
+
+io::PipeReader& Process::standard_error() {
+  WEFT_CHECK(error_.has_value()) << "standard_error() of a Process whose standard error is no pipe";
+  return *error_;
+}
+
+// ---- Run().
+
+namespace {
+
+Task<absl::Status> Feed(io::PipeWriter& input, const std::string& data) {
+  absl::Status written = co_await input.Write(data);
+  input.Close();
+  // A child need not read all that it is given.
+  co_return ErrnoOf(written) == EPIPE ? absl::OkStatus() : written;
+}
+
+Task<absl::Status> Collect(io::PipeReader& output, size_t max_bytes, const char* what, std::string& into) {
+  constexpr size_t kChunk = 16 << 10;
+  char chunk[kChunk];
+  for (;;) {
+    const absl::StatusOr<size_t> got = co_await output.Read(chunk);
+    if (!got.ok()) co_return got.status();
+    if (*got == 0) co_return absl::OkStatus();
+    if (*got > max_bytes - into.size()) {
+      co_return absl::ResourceExhaustedError(absl::StrCat("the child wrote more than ", max_bytes, " bytes to ", what));
+    }
+    into.append(chunk, *got);
+  }
+}
+
+}  // namespace
+
+Task<absl::StatusOr<Process::Output>> Process::Run(std::vector<std::string> arguments, RunOptions options) {
+  absl::StatusOr<Process> child = co_await Start(
+      std::move(arguments), {.standard_input = options.input.empty() ? kNull : kPipe,
+                             .standard_output = kPipe,
+                             .standard_error = kPipe,
+                             .working_directory = std::move(options.working_directory),
+                             .environment = std::move(options.environment),
+                             .inherit_environment = options.inherit_environment});
+  if (!child.ok()) co_return child.status();
+  Output output;
+  {
+    ShutdownOnFailure scope;
+    if (!options.input.empty()) scope.Fork(Feed(child->standard_input(), options.input));
+    scope.Fork(Collect(child->standard_output(), options.max_output, "standard output", output.standard_output));
+    scope.Fork(Collect(child->standard_error(), options.max_output, "standard error", output.standard_error));
+    if (absl::Status joined = co_await scope.Join(); !joined.ok()) co_return joined;
+  }
+  absl::StatusOr<Exit> exit = co_await child->Wait();
+  if (!exit.ok()) co_return exit.status();
+  output.exit = *exit;
+  co_return output;
+}
+
+Task<absl::StatusOr<Process::Output>> Process::Run(std::vector<std::string> arguments) {
+  return Run(std::move(arguments), RunOptions());
+}
+
+}  // namespace weft

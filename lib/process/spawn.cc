@@ -1,0 +1,199 @@
+#include "lib/process/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/errno_status.h"
+#include "lib/os/syscalls.h"
+#include "weft/process.h"
+
+namespace weft::internal {
+namespace {
+
+// Above the three that the child is given: what is moved onto one of these must not be another of them.
+constexpr int kFirstFree = 3;
+
+absl::Status OpenedAbove(int fd, Fd& out, const char* what) {
+  out = Fd(Sys().fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
+  return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
+}
+
+// One of the child's streams, while the child is made.
+struct ChildStream {
+  Fd for_child;   // not open: inherited
+  Fd for_parent;  // of a pipe
+};
+
+enum class Way { kChildReads, kChildWrites };
+
+absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& stream) {
+  switch (redirect.kind()) {
+    case Process::Redirect::kInherit:
+      return absl::OkStatus();
+    case Process::Redirect::kNull: {
+      const Fd opened(Sys().openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0));
+      if (opened.get() < 0) return ErrnoToStatus(errno, "/dev/null");
+      return OpenedAbove(opened.get(), stream.for_child, "/dev/null");
+    }
+    case Process::Redirect::kDescriptor:
+      return OpenedAbove(redirect.fd(), stream.for_child, "a descriptor for a child");
+    case Process::Redirect::kPipe:
+      break;
+  }
+  int fds[2];
+  if (Sys().pipe2(fds, O_CLOEXEC) != 0) return ErrnoToStatus(errno, "a pipe for a child");
+  Fd reader(fds[0]);
+  Fd writer(fds[1]);
+  stream.for_parent = std::move(way == Way::kChildReads ? writer : reader);
+  return OpenedAbove(way == Way::kChildReads ? reader.get() : writer.get(), stream.for_child, "a pipe for a child");
+}
+
+// ---- What posix_spawn() is given.
+
+class Actions {
+ public:
+  Actions() noexcept { ::posix_spawn_file_actions_init(&actions_); }
+  Actions(const Actions&) = delete;
+  Actions& operator=(const Actions&) = delete;
+  ~Actions() { ::posix_spawn_file_actions_destroy(&actions_); }
+
+  // Each returns an errno.
+  int Redirect(const Fd& from, int to) noexcept {
+    return from.get() < 0 ? 0 : ::posix_spawn_file_actions_adddup2(&actions_, from.get(), to);
+  }
+  int ChangeDirectory(const std::string& directory) noexcept {
+    return directory.empty() ? 0 : ::posix_spawn_file_actions_addchdir_np(&actions_, directory.c_str());
+  }
+  int CloseTheRest() noexcept { return ::posix_spawn_file_actions_addclosefrom_np(&actions_, kFirstFree); }
+
+  const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+class Attributes {
+ public:
+  explicit Attributes(bool process_group) noexcept {
+    ::posix_spawnattr_init(&attributes_);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    const int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (process_group ? POSIX_SPAWN_SETPGROUP : 0);
+    ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
+  }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
+
+  const posix_spawnattr_t* get() const noexcept { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+std::string_view NameOf(std::string_view variable) noexcept { return variable.substr(0, variable.find('=')); }
+
+std::vector<std::string> EnvironmentFor(const Process::Options& options) {
+  std::vector<std::string> variables;
+  for (char** variable = ::environ; options.inherit_environment && variable != nullptr && *variable != nullptr;
+       ++variable) {
+    const bool replaced = std::any_of(options.environment.begin(), options.environment.end(), [&](const auto& added) {
+      return NameOf(added) == NameOf(*variable);
+    });
+    if (!replaced) variables.emplace_back(*variable);
+  }
+  variables.insert(variables.end(), options.environment.begin(), options.environment.end());
+  return variables;
+}
+
+// As execve(2) takes them. `texts` must stay.
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+bool HasZero(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
+
+// Nobody else knows the child yet.
+void KillAndReap(pid_t id) noexcept {
+  ::kill(id, SIGKILL);
+  while (::waitpid(id, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this == &other) return *this;
+  if (fd_ >= 0) Sys().close(fd_);
+  fd_ = other.Release();
+  return *this;
+}
+
+Fd::~Fd() {
+  if (fd_ >= 0) Sys().close(fd_);
+}
+
+int Fd::Release() noexcept { return std::exchange(fd_, -1); }
+
+absl::StatusOr<Spawned> Spawn(const std::vector<std::string>& arguments, const Process::Options& options) {
+  if (arguments.empty()) return absl::InvalidArgumentError("Process::Start() without the name of a program");
+  const std::string what = absl::StrCat("starting ", arguments.front());
+  const auto& added = options.environment;
+  if (std::any_of(arguments.begin(), arguments.end(), HasZero) || std::any_of(added.begin(), added.end(), HasZero) ||
+      HasZero(options.working_directory)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": a zero byte in an argument, a variable or a directory"));
+  }
+
+  ChildStream streams[3];
+  absl::Status prepared = Prepare(options.standard_input, Way::kChildReads, streams[0]);
+  if (prepared.ok()) prepared = Prepare(options.standard_output, Way::kChildWrites, streams[1]);
+  if (prepared.ok()) prepared = Prepare(options.standard_error, Way::kChildWrites, streams[2]);
+  if (!prepared.ok()) return prepared;
+
+  Actions actions;
+  int error = actions.ChangeDirectory(options.working_directory);
+  for (int i = 0; i < 3 && error == 0; ++i) error = actions.Redirect(streams[i].for_child, i);
+  if (error == 0) error = actions.CloseTheRest();
+  if (error != 0) return ErrnoToStatus(error, what);
+
+  const std::vector<std::string> environment = EnvironmentFor(options);
+  const Attributes attributes(options.process_group);
+  Spawned spawned;
+  error = Sys().posix_spawnp(&spawned.id, arguments.front().c_str(), actions.get(), attributes.get(),
+                             Pointers(arguments).data(), Pointers(environment).data());
+  if (error != 0) return ErrnoToStatus(error, what);
+  // The number is the child's until somebody reaps it.
+  spawned.pidfd = Fd(Sys().pidfd_open(spawned.id, 0));
+  if (spawned.pidfd.get() < 0) {
+    error = errno;
+    KillAndReap(spawned.id);
+    return ErrnoToStatus(error, absl::StrCat(what, ": pidfd_open"));
+  }
+  spawned.input = std::move(streams[0].for_parent);
+  spawned.output = std::move(streams[1].for_parent);
+  spawned.error = std::move(streams[2].for_parent);
+  return spawned;
+}
+
+}  // namespace weft::internal

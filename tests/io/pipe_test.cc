@@ -1,0 +1,213 @@
+// Pipes, and the standard streams.
+#include "weft/io/pipe.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/net/on_backends.h"
+#include "weft/io/closed.h"
+#include "weft/io/standard_streams.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+using io::MakePipe;
+using io::PipeEnds;
+using io::PipeReader;
+using io::PipeWriter;
+using io::StandardInput;
+using io::StandardOutput;
+
+template <class Reader>
+Task<std::string> ReadToEnd(Reader& reader) {
+  std::string all;
+  char buffer[1000];
+  for (;;) {
+    absl::StatusOr<size_t> got = co_await reader.Read(buffer);
+    EXPECT_TRUE(got.ok()) << got.status();
+    if (!got.ok() || *got == 0) co_return all;
+    all.append(buffer, *got);
+  }
+}
+
+class PipeTest : public OnBackends {};
+WEFT_ON_BACKENDS(PipeTest);
+
+TEST_P(PipeTest, WhatIsWrittenIsReadAndTheLastCloseIsTheEnd) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_TRUE((co_await pipe.writer.Write("one ")).ok());
+      const std::vector<ConstBuffer> parts = {"two ", "", "three"};
+      EXPECT_TRUE((co_await pipe.writer.Write(parts)).ok());
+      pipe.writer.Close();
+      EXPECT_FALSE(pipe.writer.is_open());
+    });
+    EXPECT_EQ(co_await ReadToEnd(pipe.reader), "one two three");
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(PipeTest, AWriteOfMoreThanThePipeHoldsWaitsForTheReader) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    const std::string large(300'000, 'x');
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_TRUE((co_await pipe.writer.Write(large)).ok());
+      pipe.writer.Close();
+    });
+    EXPECT_TRUE(co_await ReadToEnd(pipe.reader) == large);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(PipeTest, NothingToReadIntoAndNothingToWriteSucceedAtOnce) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    EXPECT_EQ(*co_await pipe.reader.Read({}), 0u);
+    EXPECT_TRUE((co_await pipe.writer.Write("")).ok());
+    EXPECT_TRUE((co_await pipe.writer.Write(std::span<const ConstBuffer>())).ok());
+  });
+}
+
+TEST_P(PipeTest, AWriteThatNobodyReadsIsAnErrorAndNoSignal) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    pipe.reader.Close();
+    EXPECT_EQ(ErrnoOf(co_await pipe.writer.Write("x")), EPIPE);
+    EXPECT_EQ(ErrnoOf(co_await StandardOutput(pipe.writer.native_handle()).Write("x")), EPIPE);
+  });
+}
+
+TEST_P(PipeTest, ACloseEndsTheOperationsOfOtherThreads) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      char byte[1];
+      EXPECT_TRUE(io::IsClosed((co_await pipe.reader.Read(byte)).status()));
+    });
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    pipe.reader.Close();
+    (co_await scope.Join()).IgnoreFailures();
+    char byte[1];
+    EXPECT_TRUE(io::IsClosed((co_await pipe.reader.Read(byte)).status()));
+  });
+}
+
+TEST_P(PipeTest, ACancelledReadTakesNothing) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    char buffer[8];
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), pipe.reader.Read(buffer))).has_value());
+    EXPECT_TRUE((co_await pipe.writer.Write("kept")).ok());
+    EXPECT_EQ(*co_await pipe.reader.Read(buffer), 4u);
+  });
+}
+
+TEST_P(PipeTest, EndsMoveAndAMoveClosesWhatWasThere) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds first = *MakePipe();
+    PipeEnds second = *MakePipe();
+    first.writer = std::move(second.writer);  // the first pipe has no writer any more
+    EXPECT_EQ(co_await ReadToEnd(first.reader), "");
+    EXPECT_TRUE((co_await first.writer.Write("second")).ok());
+    first.writer.Close();
+    EXPECT_EQ(co_await ReadToEnd(second.reader), "second");
+  });
+}
+
+TEST_P(PipeTest, TheStandardStreamsLeaveADescriptorInItsMode) {
+  Everywhere([]() -> Task<void> {
+    int fds[2];
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    AwaitAll scope;
+    const std::string text(10'000, 'y');
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_TRUE((co_await StandardOutput(fds[1]).Write(text)).ok());
+      ::close(fds[1]);
+    });
+    StandardInput in(fds[0]);
+    EXPECT_TRUE(co_await ReadToEnd(in) == text);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(::fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
+    ::close(fds[0]);
+  });
+}
+
+TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
+  Everywhere([]() -> Task<void> {
+    int fds[2];
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    char buffer[8];
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), StandardInput(fds[0]).Read(buffer))).has_value());
+    EXPECT_EQ(::write(fds[1], "kept", 4), 4);
+    EXPECT_EQ(*co_await StandardInput(fds[0]).Read(buffer), 4u);
+    ::close(fds[0]);
+    ::close(fds[1]);
+  });
+}
+
+TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
+  Everywhere([]() -> Task<void> {
+    for (const int error : {EMFILE, ENFILE}) {
+      const ScopedSyscallFault fault(&Syscalls::pipe2, {.error = error});
+      EXPECT_EQ(ErrnoOf(MakePipe().status()), error);
+    }
+    PipeEnds pipe = *MakePipe();
+    char byte[1];
+    for (const int error : {EIO, EINVAL, EISDIR}) {
+      const ScopedSyscallFault fault(&Syscalls::read, {.times = ScopedSyscallFault::kForever, .error = error});
+      EXPECT_EQ(ErrnoOf((co_await pipe.reader.Read(byte)).status()), error);
+    }
+    for (const int error : {EIO, ENOSPC, EPIPE}) {
+      const ScopedSyscallFault fault(&Syscalls::writev, {.error = error});
+      EXPECT_EQ(ErrnoOf(co_await pipe.writer.Write("x")), error);
+    }
+    {
+      const ScopedSyscallFault fault(&Syscalls::writev, {.times = 3, .error = EINTR});
+      EXPECT_TRUE((co_await pipe.writer.Write("x")).ok());
+    }
+  });
+}
+
+TEST(PipeAdoptTest, WhatIsNotOpenIsRefused) {
+  EXPECT_EQ(ErrnoOf(PipeReader::Adopt(-1).status()), EBADF);
+  EXPECT_EQ(ErrnoOf(PipeWriter::Adopt(1 << 20).status()), EBADF);
+}
+
+TEST(PipeSignalTest, AnActionForSigpipeThatTheProgramChoseStays) {
+  // The first writer of this process was made long ago, or is made now.
+  EXPECT_TRUE(MakePipe().ok());
+  struct sigaction action;
+  ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &action), 0);
+  EXPECT_EQ(action.sa_handler, SIG_IGN);
+  struct sigaction chosen = {};
+  chosen.sa_handler = [](int) {};
+  ASSERT_EQ(::sigaction(SIGPIPE, &chosen, nullptr), 0);
+  EXPECT_TRUE(MakePipe().ok());
+  ASSERT_EQ(::sigaction(SIGPIPE, &action, &chosen), 0);
+  EXPECT_NE(chosen.sa_handler, SIG_IGN);
+}
+
+}  // namespace
+}  // namespace weft::testing

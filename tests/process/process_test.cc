@@ -1,0 +1,293 @@
+// Child processes.
+#include "weft/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/net/on_backends.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+
+Task<std::string> ReadToEnd(io::PipeReader& reader) {
+  std::string all;
+  char buffer[1000];
+  for (;;) {
+    absl::StatusOr<size_t> got = co_await reader.Read(buffer);
+    EXPECT_TRUE(got.ok()) << got.status();
+    if (!got.ok() || *got == 0) co_return all;
+    all.append(buffer, *got);
+  }
+}
+
+Task<Process> StartShell(std::string script, Process::Options options = {}) {
+  absl::StatusOr<Process> child = co_await Process::Start({"/bin/sh", "-c", std::move(script)}, std::move(options));
+  EXPECT_TRUE(child.ok()) << child.status();
+  co_return *std::move(child);
+}
+
+Task<Process::Output> RunShell(std::string script, Process::RunOptions options = {}) {
+  absl::StatusOr<Process::Output> output =
+      co_await Process::Run({"/bin/sh", "-c", std::move(script)}, std::move(options));
+  EXPECT_TRUE(output.ok()) << output.status();
+  co_return *std::move(output);
+}
+
+// Nobody has such a child any more, not even as a zombie.
+bool IsGone(pid_t id) { return ::waitpid(id, nullptr, WNOHANG) < 0 && errno == ECHILD; }
+
+class ProcessTest : public OnBackends {};
+WEFT_ON_BACKENDS(ProcessTest);
+
+TEST_P(ProcessTest, RunReturnsWhatAChildWroteAndHowItEnded) {
+  Everywhere([]() -> Task<void> {
+    const Process::Output output = co_await RunShell("cat; echo oops >&2; exit 3", {.input = "hello"});
+    EXPECT_EQ(output.standard_output, "hello");
+    EXPECT_EQ(output.standard_error, "oops\n");
+    EXPECT_EQ(output.exit, (Process::Exit{.code = 3}));
+    EXPECT_FALSE(output.exit.success());
+  });
+}
+
+TEST_P(ProcessTest, ManyBytesGoBothWaysAtOnce) {
+  Everywhere([]() -> Task<void> {
+    const std::string large(500'000, 'z');
+    const Process::Output output = co_await RunShell("cat", {.input = large});
+    EXPECT_TRUE(output.standard_output == large);
+    EXPECT_TRUE(output.exit.success());
+  });
+}
+
+TEST_P(ProcessTest, AChildNeedNotReadItsInput) {
+  Everywhere([]() -> Task<void> {
+    const Process::Output output = co_await RunShell("exit 0", {.input = std::string(500'000, 'z')});
+    EXPECT_TRUE(output.exit.success());
+  });
+}
+
+TEST_P(ProcessTest, TooMuchOutputIsAnErrorAndKillsTheChild) {
+  Everywhere([]() -> Task<void> {
+    const absl::StatusOr<Process::Output> output =
+        co_await Process::Run({"/bin/sh", "-c", "while :; do echo much; done"}, {.max_output = 1000});
+    EXPECT_EQ(output.status().code(), absl::StatusCode::kResourceExhausted) << output.status();
+  });
+}
+
+TEST_P(ProcessTest, PipesAreTheChildsStandardStreams) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell(
+        "read line; echo got $line",
+        {.standard_input = Process::kPipe, .standard_output = Process::kPipe, .standard_error = Process::kNull});
+    EXPECT_TRUE((co_await child.standard_input().Write("a line\n")).ok());
+    child.standard_input().Close();
+    EXPECT_EQ(co_await ReadToEnd(child.standard_output()), "got a line\n");
+    EXPECT_TRUE((co_await child.Wait())->success());
+  });
+}
+
+TEST_P(ProcessTest, ADescriptorCanBeAStreamAlsoThatOfAnother) {
+  Everywhere([]() -> Task<void> {
+    io::PipeEnds pipe = *io::MakePipe();
+    const Process::Redirect both = Process::Redirect::To(pipe.writer.native_handle());
+    Process child = co_await StartShell("echo one; echo two >&2", {.standard_output = both, .standard_error = both});
+    pipe.writer.Close();
+    EXPECT_EQ(co_await ReadToEnd(pipe.reader), "one\ntwo\n");
+    EXPECT_TRUE((co_await child.Wait())->success());
+  });
+}
+
+TEST_P(ProcessTest, TheEnvironmentIsAddedToOrReplaced) {
+  Everywhere([]() -> Task<void> {
+    ::setenv("WEFT_TEST_INHERITED", "inherited", 1);
+    ::setenv("WEFT_TEST_CHANGED", "before", 1);
+    const std::string script = "echo $WEFT_TEST_INHERITED $WEFT_TEST_CHANGED $WEFT_TEST_ADDED";
+    EXPECT_EQ((co_await RunShell(script, {.environment = {"WEFT_TEST_CHANGED=after", "WEFT_TEST_ADDED=added"}}))
+                  .standard_output,
+              "inherited after added\n");
+    EXPECT_EQ((co_await RunShell(script, {.environment = {"WEFT_TEST_ADDED=only"}, .inherit_environment = false}))
+                  .standard_output,
+              "only\n");
+  });
+}
+
+TEST_P(ProcessTest, AChildStartsInItsWorkingDirectory) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ((co_await RunShell("pwd", {.working_directory = "/usr"})).standard_output, "/usr\n");
+  });
+}
+
+TEST_P(ProcessTest, AChildHasNoneOfOurDescriptorsAndNoBlockedSignal) {
+  Everywhere([]() -> Task<void> {
+    const int inheritable = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC, as other libraries open them
+    EXPECT_GE(inheritable, 3);
+    const Process::Output output =
+        co_await RunShell("ls /proc/self/fd | wc -l; grep -E 'SigBlk|SigIgn' /proc/self/status | cut -c 17-");
+    ::close(inheritable);
+    // 0, 1, 2, and the directory that ls reads. The C library keeps the signals 32 and 33 to itself.
+    EXPECT_EQ(absl::StrReplaceAll(output.standard_output, {{"80000000", "00000000"}}), "4\n00000000\n00000000\n");
+  });
+}
+
+TEST_P(ProcessTest, WhatCannotBeStartedIsAnErrorOfStart) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"/no/such/program"})).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"/etc/passwd"})).status()), EACCES);
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"}, {.working_directory = "/no/such/place"})).status()), ENOENT);
+    EXPECT_EQ((co_await Process::Start({})).status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ((co_await Process::Start({"echo", std::string("a\0b", 3)})).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  });
+}
+
+TEST_P(ProcessTest, AnyNumberOfThreadsWaitAnyNumberOfTimes) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("read line; exit 7", {.standard_input = Process::kPipe});
+    AwaitAll scope;
+    for (int i = 0; i < 3; ++i) {
+      scope.Fork([&]() -> Task<void> { EXPECT_EQ((co_await child.Wait())->code, 7); });
+    }
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    child.standard_input().Close();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ((co_await child.Wait())->code, 7);
+    EXPECT_TRUE(child.Kill().ok());  // nobody
+    EXPECT_TRUE(IsGone(child.id()));
+  });
+}
+
+TEST_P(ProcessTest, ASignalEndsAChild) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("exec sleep 1000");
+    EXPECT_TRUE(child.Kill(SIGUSR1).ok());
+    const absl::StatusOr<Process::Exit> exit = co_await child.Wait();
+    EXPECT_EQ(*exit, (Process::Exit{.signal = SIGUSR1}));
+    std::ostringstream text;
+    text << *exit << ", " << Process::Exit{.code = 1};
+    EXPECT_EQ(text.str(), absl::StrCat("killed by signal ", SIGUSR1, ", exit code 1"));
+  });
+}
+
+TEST_P(ProcessTest, AProcessThatGoesTakesItsChildAlong) {
+  Everywhere([]() -> Task<void> {
+    pid_t id;
+    {
+      const Process child = co_await StartShell("exec sleep 1000");
+      id = child.id();
+      EXPECT_EQ(::kill(id, 0), 0);
+    }
+    while (!IsGone(id)) co_await Sleep(absl::Microseconds(100));
+  });
+}
+
+TEST_P(ProcessTest, ACancelledWaitLeavesTheChildRunning) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("exec sleep 1000");
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), child.Wait())).has_value());
+    EXPECT_EQ(::kill(child.id(), 0), 0);
+  });
+}
+
+TEST_P(ProcessTest, ACancelledRunKillsTheChild) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(5), Process::Run({"sleep", "1000"}))).has_value());
+    while (!IsGone(-1)) co_await Sleep(absl::Microseconds(100));
+  });
+}
+
+TEST_P(ProcessTest, StopAsksFirstAndKillsThen) {
+  Everywhere([]() -> Task<void> {
+    Process polite = co_await StartShell("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done",
+                                         {.standard_output = Process::kPipe});
+    char buffer[16];
+    EXPECT_TRUE((co_await polite.standard_output().Read(buffer)).ok());
+    EXPECT_EQ((co_await polite.Stop(absl::InfiniteDuration()))->code, 5);
+    Process stubborn = co_await StartShell("trap '' TERM; echo ready; while :; do sleep 0.01; done",
+                                           {.standard_output = Process::kPipe});
+    EXPECT_TRUE((co_await stubborn.standard_output().Read(buffer)).ok());
+    EXPECT_EQ((co_await stubborn.Stop(absl::Milliseconds(10)))->signal, SIGKILL);
+  });
+}
+
+TEST_P(ProcessTest, AGroupGetsSignalsAsAWhole) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("sleep 1000 & echo $!; wait",
+                                        {.standard_output = Process::kPipe, .process_group = true});
+    char buffer[16];
+    EXPECT_TRUE((co_await child.standard_output().Read(buffer)).ok());
+    EXPECT_TRUE(child.Kill().ok());
+    EXPECT_EQ((co_await child.Wait())->signal, SIGKILL);
+    // The grandchild, too, has closed its end.
+    EXPECT_EQ(co_await ReadToEnd(child.standard_output()), "");
+  });
+}
+
+TEST_P(ProcessTest, AChildThatSomebodyElseReapsIsAnErrorOfWait) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("exit 0");
+    while (::waitpid(child.id(), nullptr, WNOHANG) == 0) co_await Sleep(absl::Microseconds(100));
+    EXPECT_EQ(ErrnoOf((co_await child.Wait()).status()), ECHILD);
+  });
+}
+
+TEST_P(ProcessTest, EveryErrorOfTheCallsIsAStatusAndLeavesNothingBehind) {
+  Everywhere([]() -> Task<void> {
+    const int before = ::dup(0);
+    const auto fails = [](auto entry, int first, int error) -> Task<void> {
+      const ScopedSyscallFault fault(entry, {.first = first, .error = error});
+      absl::StatusOr<Process> child = co_await Process::Start(
+          {"sleep", "1000"},
+          {.standard_input = Process::kPipe, .standard_output = Process::kPipe, .standard_error = Process::kNull});
+      EXPECT_EQ(ErrnoOf(child.status()), error) << child.status();
+    };
+    for (const int error : {EAGAIN, ENOMEM}) co_await fails(&Syscalls::posix_spawnp, 1, error);
+    for (const int error : {EMFILE, ENFILE, ENOMEM, EINVAL}) co_await fails(&Syscalls::pidfd_open, 1, error);
+    for (const int first : {1, 2}) co_await fails(&Syscalls::pipe2, first, EMFILE);
+    for (const int first : {1, 2, 3}) co_await fails(&Syscalls::fcntl, first, EMFILE);
+    co_await fails(&Syscalls::openat, 1, EMFILE);
+    while (!IsGone(-1)) co_await Sleep(absl::Microseconds(100));
+    const int after = ::dup(0);
+    EXPECT_EQ(after, before + 1);
+    ::close(before);
+    ::close(after);
+  });
+}
+
+TEST(ProcessEndTest, AProcessMayGoWhenItsRuntimeHas) {
+  std::optional<Process> child;
+  weft::Run([&]() -> Task<void> { child = co_await StartShell("exec sleep 1000"); }());
+  const pid_t id = child->id();
+  child.reset();
+  EXPECT_TRUE(IsGone(id));
+}
+
+TEST(ProcessDeathTest, AStreamThatIsNoPipeIsRefused) {
+  EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 Process child = co_await StartShell("exit 0");
+                 child.standard_output();
+               }()),
+               "standard output is no pipe");
+}
+
+}  // namespace
+}  // namespace weft::testing

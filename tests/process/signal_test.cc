@@ -1,0 +1,151 @@
+// Signals as values.
+#include "weft/signal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/net/on_backends.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+
+void* ActionOf(int signal) {
+  struct sigaction action;
+  EXPECT_EQ(::sigaction(signal, nullptr, &action), 0);
+  return reinterpret_cast<void*>(action.sa_handler);
+}
+
+class SignalsTest : public OnBackends {};
+WEFT_ON_BACKENDS(SignalsTest);
+
+TEST_P(SignalsTest, ASignalIsReceived) {
+  Everywhere([]() -> Task<void> {
+    Signals signals({SIGUSR1, SIGUSR2});
+    ::raise(SIGUSR2);
+    EXPECT_EQ(co_await signals.Next(), SIGUSR2);
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await signals.Next(), SIGUSR1); });
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    ::raise(SIGUSR1);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(SignalsTest, SignalsOfOneNumberAreOneUntilTheyAreReceived) {
+  Everywhere([]() -> Task<void> {
+    Signals signals({SIGUSR1, SIGUSR2});
+    for (int i = 0; i < 3; ++i) ::raise(SIGUSR2);
+    ::raise(SIGUSR1);
+    EXPECT_EQ(co_await signals.Next(), SIGUSR1);  // in the order of their numbers
+    EXPECT_EQ(co_await signals.Next(), SIGUSR2);
+    EXPECT_FALSE((co_await MoveOnAfter(absl::ZeroDuration(), signals.Next())).has_value());
+  });
+}
+
+TEST_P(SignalsTest, EachObjectReceivesWhatItWants) {
+  Everywhere([]() -> Task<void> {
+    Signals both({SIGUSR1, SIGUSR2});
+    Signals one({SIGUSR1});
+    ::raise(SIGUSR1);
+    ::raise(SIGUSR2);
+    EXPECT_EQ(co_await one.Next(), SIGUSR1);
+    EXPECT_EQ(co_await both.Next(), SIGUSR1);
+    EXPECT_EQ(co_await both.Next(), SIGUSR2);
+    EXPECT_FALSE((co_await MoveOnAfter(absl::ZeroDuration(), one.Next())).has_value());
+  });
+}
+
+TEST_P(SignalsTest, EachSignalGoesToOneOfThoseWhoWait) {
+  Everywhere([]() -> Task<void> {
+    Signals signals({SIGUSR1, SIGUSR2});
+    std::multiset<int> received;
+    AwaitAll scope;
+    Mutex mutex;
+    for (int i = 0; i < 2; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        const int signal = co_await signals.Next();
+        const auto guard = co_await mutex.Lock();
+        received.insert(signal);
+      });
+    }
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    ::raise(SIGUSR1);
+    ::raise(SIGUSR2);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(received, (std::multiset<int>{SIGUSR1, SIGUSR2}));
+  });
+}
+
+TEST_P(SignalsTest, ACancelledWaitTakesNoSignal) {
+  Everywhere([]() -> Task<void> {
+    Signals signals({SIGUSR1});
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), signals.Next())).has_value());
+    ::raise(SIGUSR1);
+    EXPECT_EQ(co_await signals.Next(), SIGUSR1);
+  });
+}
+
+TEST_P(SignalsTest, TheActionOfBeforeIsBackWithTheLastObject) {
+  Everywhere([]() -> Task<void> {
+    void* const before = ActionOf(SIGUSR1);
+    {
+      Signals first({SIGUSR1});
+      EXPECT_NE(ActionOf(SIGUSR1), before);
+      {
+        const Signals second({SIGUSR1});
+      }
+      EXPECT_NE(ActionOf(SIGUSR1), before);
+      Signals moved = std::move(first);
+      ::raise(SIGUSR1);
+      EXPECT_EQ(co_await moved.Next(), SIGUSR1);
+    }
+    EXPECT_EQ(ActionOf(SIGUSR1), before);
+  });
+}
+
+TEST_P(SignalsTest, WhatCameBeforeAnObjectWasMadeIsNotForIt) {
+  Everywhere([]() -> Task<void> {
+    const Signals guard({SIGUSR1});
+    {
+      const Signals earlier({SIGUSR1, SIGUSR2});
+      ::raise(SIGUSR1);
+    }
+    Signals later({SIGUSR1});
+    EXPECT_FALSE((co_await MoveOnAfter(absl::ZeroDuration(), later.Next())).has_value());
+  });
+}
+
+TEST_P(SignalsTest, AShortageOfDescriptorsIsAnErrorOfOpen) {
+  Everywhere([]() -> Task<void> {
+    for (const int error : {EMFILE, ENFILE}) {
+      const ScopedSyscallFault fault(&Syscalls::eventfd, {.error = error});
+      EXPECT_EQ(ErrnoOf(Signals::Open({SIGUSR1}).status()), error);
+    }
+    co_return;
+  });
+}
+
+TEST(SignalsDeathTest, WhatCannotBeReceivedIsRefused) {
+  EXPECT_DEATH(Signals({SIGKILL}), "is not the number of a signal that can be received");
+  EXPECT_DEATH(Signals({}), "no signal is wanted");
+  EXPECT_DEATH(Signals({0}), "is not the number of a signal that can be received");
+  EXPECT_DEATH(Signals({SIGSEGV}), "belongs to the thread whose fault raised it");
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -8,18 +8,18 @@
 //
 //   absl::StatusOr<Process::Output> head = co_await Process::Run({"git", "rev-parse", "HEAD"});   // all of that in one
 //
-// A child never outlives its Process: the destructor kills it (SIGKILL) if it still runs, and sees that it is reaped, so
-// that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not. So a child ends
-// with the scope or the frame that has its Process, cancelled or not. Stop() asks it first.
+// A child never outlives its Process: the destructor kills it (SIGKILL) if it still runs, and sees that it is reaped,
+// so that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not. So a child
+// ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first.
 //
 // The child has the descriptors 0, 1 and 2 as Options say, and none of the program's others, whether these are
 // close-on-exec or not. It has the default action for every signal, and none is blocked.
 //
 // Who may call. Any virtual thread; several may Wait() at once. Kill() may be called by OS threads as well.
 //
-// Errors are absl::Status with the errno. A program that does not exist is kNotFound (ENOENT) of Start(); one that may not
-// be executed kPermissionDenied (EACCES). A child that another part of the program has reaped, by wait(2) for any child
-// or because SIGCHLD is ignored, is kFailedPrecondition (ECHILD) of Wait().
+// Errors are absl::Status with the errno. A program that does not exist is kNotFound (ENOENT) of Start(); one that may
+// not be executed kPermissionDenied (EACCES). A child that another part of the program has reaped, by wait(2) for any
+// child or because SIGCHLD is ignored, is kFailedPrecondition (ECHILD) of Wait().
 //
 // Cancellation: Start(), Wait(), Stop() and Run() are checkpoints. A cancelled Wait() leaves the child running; a
 // cancelled Start() or Run() kills it.
@@ -121,8 +121,8 @@ class Process {
     std::string standard_output;
     std::string standard_error;
   };
-  // Starts a program, gives it its input, and returns what it wrote and how it ended. An exit code other than 0 is not an
-  // error of Run(). A child that ends without reading all of its input is no error either.
+  // Starts a program, gives it its input, and returns what it wrote and how it ended. An exit code other than 0 is not
+  // an error of Run(). A child that ends without reading all of its input is no error either.
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments, RunOptions options);
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments);
 

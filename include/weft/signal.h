@@ -7,21 +7,23 @@
 //   });
 //
 // While at least one Signals object is there that wants a signal, the signal has no other effect: it does not end the
-// process, and interrupts no call for good (SA_RESTART). With the last of them the action of before is back. Every object
-// receives every signal that it wants, once. The object gets what comes after it was made; what comes while nobody is in
-// Next() waits. Like the kernel's, signals of one number that come before the first of them is received are one.
+// process, and interrupts no call for good (SA_RESTART). With the last of them the action of before is back. Every
+// object receives every signal that it wants, once. The object gets what comes after it was made; what comes while
+// nobody is in Next() waits. Like the kernel's, signals of one number that come before the first of them is received
+// are one.
 //
-// Any number of virtual threads may wait in Next(); each signal goes to one of them. Signals are received in the order of
-// their numbers, if several wait.
+// Any number of virtual threads may wait in Next(); each signal goes to one of them. Signals are received in the order
+// of their numbers, if several wait.
 //
 // Errors. An invalid number, SIGKILL, SIGSTOP, and the signals of a fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
-// SIGABRT, SIGSYS), which belong to the thread that raised them, are a CHECK. So are more than 64 objects at a time. Each
-// object has one descriptor. The constructor CHECKs that there is one; Open() returns kResourceExhausted (EMFILE, ENFILE).
+// SIGABRT, SIGSYS), which belong to the thread that raised them, are a CHECK. So are more than 64 objects at a time.
+// Each object has one descriptor. The constructor CHECKs that there is one; Open() returns kResourceExhausted (EMFILE,
+// ENFILE).
 //
 // Cancellation: Next() is a checkpoint. A signal that was taken is delivered; one that was not stays for the next call.
 //
-// Not for a signal that another part of the program handles with sigaction(2) itself: whoever comes last has it. A child
-// that weft::Process starts has the default actions.
+// Not for a signal that another part of the program handles with sigaction(2) itself: whoever comes last has it. A
+// child that weft::Process starts has the default actions.
 //
 // Cost: a system call in the handler for each object that wants the signal. Nothing is allocated by Next().
 #ifndef WEFT_SIGNAL_H_

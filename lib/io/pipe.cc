@@ -63,8 +63,8 @@ class WriteCall : public CallAwaiter {
   size_t count_;
 };
 
-// Writes `parts`, or, without parts, `data`. It may go on after the writer was destroyed, which closes it. Begins a call
-// also if there is nothing to write, because it is a checkpoint.
+// Writes `parts`, or, without parts, `data`. It may go on after the writer was destroyed, which closes it. Begins a
+// call also if there is nothing to write, because it is a checkpoint.
 Task<absl::Status> WriteAll(DescriptorRef descriptor, ConstBuffer data, std::span<const ConstBuffer> parts) {
   Parts left(parts.empty() ? std::span<const ConstBuffer>(&data, 1) : parts);
   do {

@@ -43,7 +43,8 @@ class SendPartsAwaiter : public CallAwaiter {
 
  private:
   static int32_t Make(int fd, void* self) noexcept {
-    const ssize_t sent = Sys().sendmsg(fd, &static_cast<SendPartsAwaiter*>(self)->message_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const msghdr& message = static_cast<SendPartsAwaiter*>(self)->message_;
+    const ssize_t sent = Sys().sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent < 0 ? -errno : static_cast<int32_t>(sent);
   }
 

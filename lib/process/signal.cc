@@ -133,6 +133,7 @@ Place& FreePlace() {
   static const int registered = ::pthread_atfork(nullptr, nullptr, [] { handlers.ForgetOthers(); });
   WEFT_CHECK(registered == 0) << "pthread_atfork failed with errno " << registered;
   for (Place& place : places) {
+    // relaxed: the lock is held.
     if (place.wanted.load(std::memory_order_relaxed) == 0) return place;
   }
   WEFT_CHECK(false) << "Signals: more than " << kPlaces << " objects at a time";

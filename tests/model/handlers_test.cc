@@ -1,5 +1,5 @@
-// Signal handlers, and things that go. Goal: no handler uses a thing that is not whole yet, or has gone. Method: a thread
-// that shows a thing, hides it, and takes it away if no handler runs; and handlers that use it if they find it.
+// Signal handlers, and things that go. Goal: no handler uses a thing that is not whole yet, or has gone. Method: a
+// thread that shows a thing, hides it, and takes it away if no handler runs; and handlers that use it if they find it.
 #include "lib/process/running_handlers.h"
 
 #include <gtest/gtest.h>

@@ -51,12 +51,7 @@ _ON_REQUEST = (
     "weft/virtual_thread_local.h",
 )
 # With weft/net/, the headers that are about sockets, and the one that has everything.
-_OF_SOCKETS = (
-    "weft/internal/operation.h",
-    "weft/internal/operation_awaiter.h",
-    "weft/internal/socket.h",
-    "weft/weft.h",
-)
+_OF_SOCKETS = ("weft/internal/socket.h", "weft/weft.h")
 
 
 def _read(path):

@@ -23,13 +23,13 @@
 
 #include "weft/internal/compiler.h"
 
-#include <sys/socket.h>
-
 #include <cstddef>
 #include <cstdint>
 
 #include "weft/internal/atomic.h"
 #include "weft/internal/list.h"
+
+struct sockaddr;  // <sys/socket.h> is for those who have one
 
 namespace weft::internal {
 
@@ -55,7 +55,7 @@ struct IoRequest {
   };
   struct Address {
     sockaddr* address;  // kAccept: output, may be null; kConnect: input
-    socklen_t* length;  // same, in and out
+    uint32_t* length;  // same, in and out
   };
 
   // A call of its own, on a descriptor in non-blocking mode.
@@ -77,10 +77,10 @@ struct IoRequest {
     return {.code = Code::kSend, .transfer = {const_cast<void*>(buffer), length}};
   }
   // `address` and `length` may be null.
-  static IoRequest Accept(sockaddr* address, socklen_t* length) noexcept {
+  static IoRequest Accept(sockaddr* address, uint32_t* length) noexcept {
     return {.code = Code::kAccept, .address = {address, length}};
   }
-  static IoRequest Connect(const sockaddr* address, socklen_t* length) noexcept {
+  static IoRequest Connect(const sockaddr* address, uint32_t* length) noexcept {
     return {.code = Code::kConnect, .address = {const_cast<sockaddr*>(address), length}};
   }
 

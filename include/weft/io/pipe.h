@@ -7,17 +7,18 @@
 //   absl::StatusOr<size_t> got = co_await pipe->reader.Read(buffer);   // 0: all writers have closed
 //
 // An end is an io::Reader or an io::Writer (weft/io/stream.h). Reads and writes park the virtual thread, never the
-// carrier. Two threads must not read, or write, at the same time: of a large write, parts would come between each other.
+// carrier. Two threads must not read, or write, at the same time: of a large write, parts would come between each
+// other.
 //
-// Lifetime. An end can be moved, also while operations are pending, which go on. The destructor closes it, and so does a
-// move of another one onto it. Any thread may Close() an end that others use: pending operations, and later ones, end
+// Lifetime. An end can be moved, also while operations are pending, which go on. The destructor closes it, and so does
+// a move of another one onto it. Any thread may Close() an end that others use: pending operations, and later ones, end
 // with io::IsClosed() (closed.h).
 //
-// SIGPIPE: the first PipeWriter of a process makes the process ignore it, if its action is the default; a write to a pipe
-// that nobody reads is kUnavailable (EPIPE). A child that weft::Process starts has the default again.
+// SIGPIPE: the first PipeWriter of a process makes the process ignore it, if its action is the default; a write to a
+// pipe that nobody reads is kUnavailable (EPIPE). A child that weft::Process starts has the default again.
 //
-// Cancellation: every operation is a checkpoint. What was read is delivered. A Write() that is cancelled may have written
-// a part.
+// Cancellation: every operation is a checkpoint. What was read is delivered. A Write() that is cancelled may have
+// written a part.
 //
 // Cost: a call of the kernel at once, if it does not block. A Read() allocates nothing; a Write() allocates one frame.
 #ifndef WEFT_IO_PIPE_H_
@@ -48,8 +49,9 @@ absl::StatusOr<PipeEnds> MakePipe();
 // (lib/io/pipe.cc)
 class PipeReader {
  public:
-  // Owns `fd` from here on, also if it fails: a pipe, a terminal, a FIFO, or anything else that read(2) and poll(2) take.
-  // Sets it to non-blocking mode, which all processes see that have the same open file description (dup(2), fork(2)).
+  // Owns `fd` from here on, also if it fails: a pipe, a terminal, a FIFO, or anything else that read(2) and poll(2)
+  // take. Sets it to non-blocking mode, which all processes see that have the same open file description (dup(2),
+  // fork(2)).
   static absl::StatusOr<PipeReader> Adopt(int fd);
 
   PipeReader(PipeReader&&) noexcept = default;

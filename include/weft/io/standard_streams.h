@@ -12,8 +12,8 @@
 // call on an OS thread that may block (weft/blocking.h). No carrier is held, whatever the other processes do.
 //
 // They are values: copies mean the same stream. Nothing is buffered here; beside them, std::cout and printf() work, in
-// the order in which these flush. Two threads that write at the same time may write between each other's chunks of 4,096
-// bytes (PIPE_BUF). Nothing is closed.
+// the order in which these flush. Two threads that write at the same time may write between each other's chunks of
+// 4,096 bytes (PIPE_BUF). Nothing is closed.
 //
 // SIGPIPE: like PipeWriter, the first write makes the process ignore it, if its action is the default; a write that
 // nobody reads is kUnavailable (EPIPE).

@@ -31,6 +31,14 @@ absl::Status OpenedAbove(int fd, Fd& out, const char* what) {
   return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
+// Programs expect streams in blocking mode, and the mode belongs to what all duplicates share. So a pipe of ours, or
+// another one in non-blocking mode, is opened anew. Not open: it is in blocking mode, or cannot be opened (a socket).
+Fd OpenedBlocking(int fd) {
+  const int flags = Sys().fcntl(fd, F_GETFL, 0);
+  if (flags < 0 || (flags & O_NONBLOCK) == 0) return Fd();
+  return Fd(Sys().openat(AT_FDCWD, absl::StrCat("/proc/self/fd/", fd).c_str(), (flags & O_ACCMODE) | O_CLOEXEC, 0));
+}
+
 // One of the child's streams, while the child is made.
 struct ChildStream {
   Fd for_child;   // not open: inherited
@@ -48,8 +56,11 @@ absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& st
       if (opened.get() < 0) return ErrnoToStatus(errno, "/dev/null");
       return OpenedAbove(opened.get(), stream.for_child, "/dev/null");
     }
-    case Process::Redirect::kDescriptor:
-      return OpenedAbove(redirect.fd(), stream.for_child, "a descriptor for a child");
+    case Process::Redirect::kDescriptor: {
+      const Fd blocking = OpenedBlocking(redirect.fd());
+      return OpenedAbove(blocking.get() >= 0 ? blocking.get() : redirect.fd(), stream.for_child,
+                         "a descriptor for a child");
+    }
     case Process::Redirect::kPipe:
       break;
   }

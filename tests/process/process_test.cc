@@ -117,6 +117,20 @@ TEST_P(ProcessTest, ADescriptorCanBeAStreamAlsoThatOfAnother) {
   });
 }
 
+TEST_P(ProcessTest, OneChildReadsWhatAnotherWritesInBlockingMode) {
+  Everywhere([]() -> Task<void> {
+    Process first = co_await StartShell("read line; echo $line; sleep 0.01; echo two",
+                                        {.standard_input = Process::kPipe, .standard_output = Process::kPipe});
+    Process second = co_await StartShell(
+        "cat", {.standard_input = Process::Redirect::To(first.standard_output().native_handle()),
+                .standard_output = Process::kPipe});
+    first.standard_output().Close();
+    EXPECT_TRUE((co_await first.standard_input().Write("one\n")).ok());
+    EXPECT_EQ(co_await ReadToEnd(second.standard_output()), "one\ntwo\n");
+    EXPECT_TRUE((co_await second.Wait())->success());
+  });
+}
+
 TEST_P(ProcessTest, TheEnvironmentIsAddedToOrReplaced) {
   Everywhere([]() -> Task<void> {
     ::setenv("WEFT_TEST_INHERITED", "inherited", 1);

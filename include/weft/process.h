@@ -64,8 +64,8 @@ class Process {
     enum Kind : uint8_t { kInherit, kNull, kPipe, kDescriptor };
 
     constexpr Redirect(Kind kind) noexcept : kind_(kind) {}
-    // `fd` stays the caller's, and must be open until Start() has ended. It may be an end of a pipe of Weft's: the child
-    // gets it in blocking mode.
+    // `fd` stays the caller's, and must be open until Start() has ended. It may be an end of a pipe of Weft's: the
+    // child gets it in blocking mode.
     static constexpr Redirect To(int fd) noexcept { return Redirect(kDescriptor, fd); }
 
     Kind kind() const noexcept { return kind_; }

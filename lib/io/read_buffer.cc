@@ -144,7 +144,7 @@ size_t ReadBuffer::MostOf(const WantedBytes& wanted) noexcept {
   return wanted.limit;
 }
 
-absl::StatusOr<MutableBuffer> ReadBuffer::Room(const WantedBytes& wanted) noexcept {
+absl::StatusOr<MutableBuffer> ReadBuffer::Room(const WantedBytes& wanted) {
   // For this size() is 0, otherwise it would be settled.
   if (IsDirect(wanted)) return wanted.into;
   if (size() == 0) {

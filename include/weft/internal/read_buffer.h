@@ -63,7 +63,7 @@ class ReadBuffer {
   // Looks at what is buffered. True: `wanted` is settled, without further reading.
   bool Settle(WantedBytes& wanted) noexcept;
   // Where to read to, for something that is not settled: at least one byte. kResourceExhausted: no memory.
-  absl::StatusOr<MutableBuffer> Room(const WantedBytes& wanted) noexcept;
+  absl::StatusOr<MutableBuffer> Room(const WantedBytes& wanted);
   // That many bytes were read into what Room() returned; 0: the end. Then Settle() again, which after the end is true.
   void OnRead(WantedBytes& wanted, size_t count) noexcept;
   // Of something that is settled: takes it out, or says why not. The view is valid until the next Room().

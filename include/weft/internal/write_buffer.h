@@ -1,0 +1,63 @@
+// The bytes that a BufferedWriter has taken and not sent yet, and why it takes no more. Knows no stream.
+#ifndef WEFT_INTERNAL_WRITE_BUFFER_H_
+#define WEFT_INTERNAL_WRITE_BUFFER_H_
+
+#include "weft/internal/compiler.h"
+
+#include <cstddef>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "weft/io/buffer.h"
+
+namespace weft::internal {
+
+class WriteBuffer {
+ public:
+  // Takes no memory before the first byte.
+  explicit WriteBuffer(size_t capacity) noexcept : capacity_(capacity) {}
+  WriteBuffer(WriteBuffer&& other) noexcept;
+  WriteBuffer& operator=(WriteBuffer&& other) noexcept;
+  ~WriteBuffer() = default;
+
+  size_t size() const noexcept { return size_; }
+  ConstBuffer bytes() const noexcept { return ConstBuffer(memory_.get(), size_); }
+  // Whether `count` more bytes find room.
+  bool HasRoomFor(size_t count) const noexcept { return count <= capacity_ - size_; }
+  // Of the first write that failed.
+  const absl::Status& status() const noexcept { return status_; }
+
+  // Needs room. Not OK, and nothing taken: status(), or no memory.
+  absl::Status Append(ConstBuffer data);
+  // The buffered bytes were sent, or they are lost and it takes no more.
+  void OnSent(const absl::Status& sent);
+
+ private:
+  size_t capacity_;
+  std::unique_ptr<char[]> memory_;
+  size_t size_ = 0;
+  absl::Status status_;
+};
+
+// While the buffered bytes are on their way. If it goes without Ended(), nobody knows how many of them were sent: the
+// writer then takes no more, so that none is sent twice.
+class SendInProgress {
+ public:
+  explicit SendInProgress(WriteBuffer& buffer) noexcept : buffer_(&buffer) {}
+  SendInProgress(const SendInProgress&) = delete;
+  SendInProgress& operator=(const SendInProgress&) = delete;
+  ~SendInProgress() {
+    if (buffer_ != nullptr) GiveUp();
+  }
+  // Returns `sent`.
+  absl::Status Ended(absl::Status sent);
+
+ private:
+  void GiveUp() noexcept;
+
+  WriteBuffer* buffer_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_INTERNAL_WRITE_BUFFER_H_

@@ -1,0 +1,120 @@
+// Split: makes two halves of a stream, for a virtual thread that reads and another that writes.
+//
+//   auto [reader, writer] = weft::io::Split(std::move(stream));
+//   scope.Fork([half = std::move(reader)]() mutable { return Receive(half); });
+//   scope.Fork([half = std::move(writer)]() mutable { return Send(half); });
+//
+// Each half belongs to one thread, and can be moved to another. They share the stream, which goes with the second of
+// them. When the WriteHalf goes, or ShutdownWrite() is called, the writing direction ends: the peer reads to the end.
+// When the ReadHalf goes, nothing happens to the stream.
+//
+// A stream is anything with Read(), Write(), and a ShutdownWrite() that does not wait (stream.h): a TcpStream, a
+// MemoryStream. To use a stream from two threads within one function, no halves are needed: one may read while the
+// other writes.
+//
+// Lifetime: a half must outlive its operations, as a stream must that does not say otherwise. To end the other half's
+// operations, Close() the stream: half.stream().Close().
+// Cost: one allocation; a half is one pointer.
+// (Tokio's into_split.)
+#ifndef WEFT_IO_SPLIT_H_
+#define WEFT_IO_SPLIT_H_
+
+#include "weft/internal/compiler.h"
+
+#include <concepts>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/internal/check.h"
+#include "weft/io/buffer.h"
+#include "weft/io/stream.h"
+
+namespace weft::io {
+
+template <class T>
+concept Splittable = Reader<T> && Writer<T> && std::is_object_v<T> && requires(T& stream) {
+  { stream.ShutdownWrite() } -> std::same_as<absl::Status>;
+};
+
+template <Splittable Stream>
+class ReadHalf;
+template <Splittable Stream>
+class WriteHalf;
+
+template <Splittable Stream>
+std::pair<ReadHalf<Stream>, WriteHalf<Stream>> Split(Stream stream);
+
+// A Reader.
+template <Splittable Stream>
+class ReadHalf {
+ public:
+  ReadHalf(ReadHalf&&) noexcept = default;
+  ReadHalf& operator=(ReadHalf&&) noexcept = default;
+
+  // That of the stream.
+  auto Read(MutableBuffer buffer) { return stream().Read(buffer); }
+  // Both halves'. A CHECK if this one was moved from.
+  Stream& stream() const noexcept {
+    WEFT_CHECK(stream_ != nullptr) << "a ReadHalf is used that was moved from";
+    return *stream_;
+  }
+
+ private:
+  friend std::pair<ReadHalf, WriteHalf<Stream>> Split<Stream>(Stream stream);
+  explicit ReadHalf(std::shared_ptr<Stream> stream) noexcept : stream_(std::move(stream)) {}
+
+  std::shared_ptr<Stream> stream_;
+};
+
+// A Writer, and vectored if the stream is.
+template <Splittable Stream>
+class WriteHalf {
+ public:
+  WriteHalf(WriteHalf&&) noexcept = default;
+  WriteHalf& operator=(WriteHalf&& other) noexcept {
+    if (this == &other) return *this;
+    EndWriting();
+    stream_ = std::move(other.stream_);
+    return *this;
+  }
+  ~WriteHalf() { EndWriting(); }
+
+  // Those of the stream.
+  auto Write(ConstBuffer data) { return stream().Write(data); }
+  auto Write(std::span<const ConstBuffer> parts)
+    requires VectoredWriter<Stream>
+  {
+    return stream().Write(parts);
+  }
+  absl::Status ShutdownWrite() { return stream().ShutdownWrite(); }
+  // Both halves'. A CHECK if this one was moved from.
+  Stream& stream() const noexcept {
+    WEFT_CHECK(stream_ != nullptr) << "a WriteHalf is used that was moved from";
+    return *stream_;
+  }
+
+ private:
+  friend std::pair<ReadHalf<Stream>, WriteHalf> Split<Stream>(Stream stream);
+  explicit WriteHalf(std::shared_ptr<Stream> stream) noexcept : stream_(std::move(stream)) {}
+  // An error says that the peer, or this program, has ended the connection before: the direction has ended then, too.
+  void EndWriting() noexcept {
+    if (stream_ != nullptr) static_cast<void>(stream_->ShutdownWrite());
+  }
+
+  std::shared_ptr<Stream> stream_;  // null: moved from
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <Splittable Stream>
+std::pair<ReadHalf<Stream>, WriteHalf<Stream>> Split(Stream stream) {
+  auto shared = std::make_shared<Stream>(std::move(stream));
+  return {ReadHalf<Stream>(shared), WriteHalf<Stream>(shared)};
+}
+
+}  // namespace weft::io
+
+#endif  // WEFT_IO_SPLIT_H_

@@ -1,0 +1,88 @@
+#include "weft/io/memory_stream.h"
+
+#include <cerrno>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "lib/base/errno_status.h"
+#include "weft/internal/byte_pipe.h"
+#include "weft/internal/check.h"
+#include "weft/internal/checkpoint.h"
+#include "weft/io/buffer.h"
+#include "weft/task.h"
+
+namespace weft {
+
+namespace internal {
+
+absl::Status PipeStatus(int error, const char* what) { return ErrnoToStatus(error, what); }
+
+}  // namespace internal
+
+namespace io {
+
+using internal::BytePipe;
+using internal::MemoryConnection;
+
+std::pair<MemoryStream, MemoryStream> MemoryStream::Pair(MemoryStreamOptions options) {
+  auto connection = std::make_shared<MemoryConnection>(options.capacity);
+  return {MemoryStream(connection, 0), MemoryStream(connection, 1)};
+}
+
+MemoryStream::MemoryStream(std::shared_ptr<MemoryConnection> connection, int end) noexcept
+    : connection_(std::move(connection)), end_(end) {}
+
+MemoryStream& MemoryStream::operator=(MemoryStream&& other) noexcept {
+  if (this == &other) return *this;
+  Close();
+  connection_ = std::move(other.connection_);
+  end_ = other.end_;
+  return *this;
+}
+
+std::shared_ptr<BytePipe> MemoryStream::in() const noexcept {
+  WEFT_CHECK(connection_ != nullptr) << "a MemoryStream is used that was moved from";
+  return std::shared_ptr<BytePipe>(connection_, &connection_->pipes[1 - end_]);
+}
+
+std::shared_ptr<BytePipe> MemoryStream::out() const noexcept {
+  WEFT_CHECK(connection_ != nullptr) << "a MemoryStream is used that was moved from";
+  return std::shared_ptr<BytePipe>(connection_, &connection_->pipes[end_]);
+}
+
+internal::PipeReadAwaiter MemoryStream::Read(MutableBuffer buffer) noexcept { return {in(), buffer}; }
+
+internal::PipeWriteAwaiter MemoryStream::Write(ConstBuffer data) noexcept { return {out(), data}; }
+
+// Refers to the pipe and not to the stream, which may be moved or destroyed meanwhile.
+Task<absl::Status> MemoryStream::Write(std::span<const ConstBuffer> parts) {
+  return [](std::shared_ptr<BytePipe> pipe, std::span<const ConstBuffer> rest) -> Task<absl::Status> {
+    if (rest.empty()) co_await internal::CheckpointAwaiter();
+    for (const ConstBuffer part : rest) {
+      absl::Status sent = co_await internal::PipeWriteAwaiter(pipe, part);
+      if (!sent.ok()) co_return sent;
+    }
+    co_return absl::OkStatus();
+  }(out(), parts);
+}
+
+absl::Status MemoryStream::ShutdownWrite() {
+  const std::shared_ptr<BytePipe> pipe = out();
+  if (pipe->writer_is_closed()) return internal::PipeStatus(EBADF, "shutdown");
+  pipe->ShutdownWriter();
+  return absl::OkStatus();
+}
+
+void MemoryStream::Close() noexcept {
+  if (connection_ == nullptr) return;
+  out()->CloseWriter();
+  in()->CloseReader();
+}
+
+bool MemoryStream::is_open() const noexcept { return connection_ != nullptr && !out()->writer_is_closed(); }
+
+}  // namespace io
+
+}  // namespace weft

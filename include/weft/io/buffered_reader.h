@@ -104,7 +104,11 @@ class BufferedReader {
 
  public:
   explicit BufferedReader(Stream&& stream [[clang::lifetimebound]], BufferedReaderOptions options = {})
-      : stream_(std::forward<Stream>(stream)), buffer_(options.buffer_size) {}
+    requires std::is_reference_v<Stream>
+      : stream_(stream), buffer_(options.buffer_size) {}
+  explicit BufferedReader(Stream&& stream, BufferedReaderOptions options = {})
+    requires(!std::is_reference_v<Stream>)
+      : stream_(std::move(stream)), buffer_(options.buffer_size) {}
   // Not while a call is under way.
   BufferedReader(BufferedReader&&) = default;
   BufferedReader& operator=(BufferedReader&&) = default;

@@ -70,7 +70,11 @@ class BufferedWriter {
 
  public:
   explicit BufferedWriter(Stream&& stream [[clang::lifetimebound]], BufferedWriterOptions options = {})
-      : stream_(std::forward<Stream>(stream)), buffer_(options.buffer_size) {}
+    requires std::is_reference_v<Stream>
+      : stream_(stream), buffer_(options.buffer_size) {}
+  explicit BufferedWriter(Stream&& stream, BufferedWriterOptions options = {})
+    requires(!std::is_reference_v<Stream>)
+      : stream_(std::move(stream)), buffer_(options.buffer_size) {}
   // Not while a call is under way.
   BufferedWriter(BufferedWriter&&) = default;
   BufferedWriter& operator=(BufferedWriter&&) = default;

@@ -1,8 +1,8 @@
 // Readers wait only while nothing is on its way, and writers only while the ring is full and no reader waits. So those
-// that wait are of one kind at any time, and one queue is enough. Who comes serves those that wait: a writer copies into
-// the memory of a reader that waits, without the ring, and a reader takes what writers that wait could not put into the
-// ring. A thread that is woken has its bytes, so a read that has been granted cannot be cancelled any more, and one that
-// is cancelled has taken none.
+// that wait are of one kind at any time, and one queue is enough. A thread that comes serves those that wait: a writer
+// copies into the memory of a reader that waits, without the ring, and a reader takes what writers that wait could not
+// put into the ring. A thread that is woken has its bytes: a read that was granted is not cancelled any more, and a
+// read that is cancelled has taken none.
 #include "weft/internal/byte_pipe.h"
 
 #include <algorithm>

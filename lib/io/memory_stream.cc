@@ -57,7 +57,7 @@ internal::PipeReadAwaiter MemoryStream::Read(MutableBuffer buffer) noexcept { re
 internal::PipeWriteAwaiter MemoryStream::Write(ConstBuffer data) noexcept { return {out(), data}; }
 
 // Refers to the pipe and not to the stream, which may be moved or destroyed meanwhile.
-Task<absl::Status> MemoryStream::Write(std::span<const ConstBuffer> parts) {
+Task<absl::Status> MemoryStream::WriteParts(std::span<const ConstBuffer> parts) {
   return [](std::shared_ptr<BytePipe> pipe, std::span<const ConstBuffer> rest) -> Task<absl::Status> {
     if (rest.empty()) co_await internal::CheckpointAwaiter();
     for (const ConstBuffer part : rest) {

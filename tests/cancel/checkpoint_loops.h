@@ -40,6 +40,10 @@
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/foreign.h"
+#include "weft/io/buffered_reader.h"
+#include "weft/io/buffered_writer.h"
+#include "weft/io/copy.h"
+#include "weft/io/memory_stream.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/race.h"
@@ -280,6 +284,36 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
          co_await channel.Send(1);
          co_await channel.ReceiveMany(none, 1);
        }
+     }},
+    {"WriteToAndReadFromAMemoryStream",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       while (rounds.Next()) {
+         char byte;
+         (co_await near.Write("x")).IgnoreError();
+         (co_await far.Read(absl::MakeSpan(&byte, 1))).IgnoreError();
+       }
+     }},
+    {"PeekIntoABuffer",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       (co_await near.Write("x")).IgnoreError();
+       io::BufferedReader in(far);
+       while (rounds.Next()) (co_await in.Peek(1)).IgnoreError();
+     }},
+    {"WriteIntoABufferWithRoomAndFlushOfNone",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       io::BufferedWriter out(near);
+       while (rounds.Next()) {
+         (co_await out.Flush()).IgnoreError();
+         (co_await out.Write("")).IgnoreError();
+       }
+     }},
+    {"CopyOfNothing",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       while (rounds.Next()) (co_await io::Copy(near, far, {.max_bytes = 0})).IgnoreError();
      }},
     {"NextOfAGenerator",
      [](Rounds& rounds) -> Task<void> {

@@ -200,8 +200,8 @@ Task<void> WriteOn(io::BufferedWriter<Stream&>& out, std::string& written, std::
   }
 }
 
-// Cancelled anywhere. Either nothing was on its way, and the writer goes on as if nothing had happened: the Write() that
-// was cancelled has taken nothing. Or it takes no more, and what was sent is a beginning of what was to be sent.
+// Cancelled anywhere. Either nothing was on its way, and the writer goes on as if nothing had happened: the Write()
+// that was cancelled has taken nothing. Or it takes no more, and what was sent is a beginning of what was to be sent.
 TYPED_TEST(BufferedWriterTest, ACancelledWriterSendsNoByteTwice) {
   int intact = 0, broken = 0;
   for (const Occasion occasion : {Occasion::kCheckpoint, Occasion::kMount, Occasion::kUnmount}) {

@@ -30,6 +30,7 @@
 #include "weft/channel/delay_queue.h"
 #include "weft/finally.h"
 #include "weft/foreign.h"
+#include "weft/io/memory_stream.h"
 #include "weft/scope.h"
 #include "weft/sync/barrier.h"
 #include "weft/sync/condition_variable.h"
@@ -287,6 +288,10 @@ const Wait kWaits[] = {
     {"ConditionVariable::Wait",
      __LINE__, []() -> Task<void> { Mutex m; ConditionVariable c; auto g = co_await m.Lock(); co_await c.Wait(g); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
+    {"Read",
+     __LINE__, []() -> Task<void> { auto [a, b] = io::MemoryStream::Pair(); char c[1]; Use(co_await a.Read(c)); }},
+    {"Write",
+     __LINE__, []() -> Task<void> { auto [a, b] = io::MemoryStream::Pair({.capacity = 0}); Use(co_await a.Write("x")); }},
     {"StructuredTaskScope::Join",
      __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
     {"StructuredTaskScope::Join",

@@ -13,14 +13,14 @@
 // dropped, and each later Write() and Flush() yields the same status, without asking the stream. So a sequence of calls
 // may look at the last status only. kResourceExhausted for want of memory does not stick: nothing was taken.
 //
-// Cancellation: each call is a checkpoint, also if it only copies. A Write() that is cancelled has taken nothing, or was
-// sending. A call that was sending when it was cancelled may have sent any part. What the stream has got is then a
-// beginning of what was written, and the writer takes no more: it yields kAborted. So no byte is sent twice, and none
-// after a gap. A request that came before the call began to send leaves everything in the buffer.
+// Cancellation: each call is a checkpoint, also if it only copies. A call that is cancelled before it sends has done
+// nothing: what was buffered still is, and a Write() has taken none of its bytes. A call that is cancelled while it
+// sends may have sent any part. What the stream has got is then a beginning of what was written, and the writer takes
+// no more: it yields kAborted. So no byte is sent twice, and none after a gap.
 //
-// The destructor sends nothing, since it cannot wait: bytes that were not flushed are lost, without a word. It is no
-// CHECK, because that is how a cancelled thread leaves, and how a function leaves that returns an error of another kind.
-// So flush on the path that ends well. (Like Go's bufio.Writer and Tokio's BufWriter.)
+// The destructor sends nothing, since it cannot wait: bytes that were not flushed are lost, without a word. That is no
+// CHECK, because a cancelled thread leaves like this, and so does a function that returns an error of another kind. So
+// flush on the path that ends well. (Go's bufio.Writer and Tokio's BufWriter do the same.)
 //
 // One virtual thread uses it at a time. A reader of the same stream may be used by another.
 //

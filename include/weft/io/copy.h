@@ -13,8 +13,8 @@
 // ShutdownWrite() cannot pass the end on.
 //
 // Cancellation: both are checkpoints. What was read and not written yet, at most buffer_size bytes in each direction,
-// is lost with a Copy() that is cancelled or fails, since the writer may have sent a part of it. What the writer has got
-// is a beginning of what was read. `progress` says how much of that is certain.
+// is lost with a Copy() that is cancelled or fails, since the writer may have sent a part of it. What the writer has
+// got is a beginning of what was read. `progress` says how much of that is certain.
 //
 // Cost: a buffer and a frame, and in CopyBothWays() a virtual thread, for each direction.
 #ifndef WEFT_IO_COPY_H_
@@ -120,8 +120,9 @@ Task<absl::StatusOr<uint64_t>> Copy(From& from, To& to, CopyOptions options) {
 template <class A, class B>
   requires Reader<A> && Writer<A> && Reader<B> && Writer<B>
 Task<absl::StatusOr<CopiedBothWays>> CopyBothWays(A& a, B& b, CopyOptions options) {
+  const size_t size = options.buffer_size;
   absl::StatusOr<std::tuple<uint64_t, uint64_t>> copied =
-      co_await All(internal::CopyToTheEnd(a, b, options.buffer_size), internal::CopyToTheEnd(b, a, options.buffer_size));
+      co_await All(internal::CopyToTheEnd(a, b, size), internal::CopyToTheEnd(b, a, size));
   if (!copied.ok()) co_return copied.status();
   co_return CopiedBothWays{.a_to_b = std::get<0>(*copied), .b_to_a = std::get<1>(*copied)};
 }

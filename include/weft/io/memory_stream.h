@@ -29,6 +29,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <memory>
@@ -75,8 +76,11 @@ class MemoryStream {
   internal::PipeReadAwaiter Read(MutableBuffer buffer) noexcept;
   // Writes all of `data`, which must stay until the wait is over. Yields absl::Status.
   internal::PipeWriteAwaiter Write(ConstBuffer data) noexcept;
-  // The same of several buffers, one after the other.
-  Task<absl::Status> Write(std::span<const ConstBuffer> parts);
+  // Writes all of the parts, one after the other. The parts, and the array of them, must stay until the Task has ended.
+  template <std::convertible_to<std::span<const ConstBuffer>> Parts>
+  Task<absl::Status> Write(const Parts& parts) {
+    return WriteParts(parts);
+  }
 
   // Tells the peer that nothing more will be written; reading goes on. EBADF after a Close().
   absl::Status ShutdownWrite();
@@ -87,6 +91,7 @@ class MemoryStream {
 
  private:
   MemoryStream(std::shared_ptr<internal::MemoryConnection> connection, int end) noexcept;
+  Task<absl::Status> WriteParts(std::span<const ConstBuffer> parts);
   // Of which this end is the reader, the writer. They keep the connection.
   std::shared_ptr<internal::BytePipe> in() const noexcept;
   std::shared_ptr<internal::BytePipe> out() const noexcept;

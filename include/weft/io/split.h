@@ -84,10 +84,10 @@ class WriteHalf {
 
   // Those of the stream.
   auto Write(ConstBuffer data) { return stream().Write(data); }
-  auto Write(std::span<const ConstBuffer> parts)
+  template <std::convertible_to<std::span<const ConstBuffer>> Parts>
     requires VectoredWriter<Stream>
-  {
-    return stream().Write(parts);
+  auto Write(const Parts& parts) {
+    return stream().Write(std::span<const ConstBuffer>(parts));
   }
   absl::Status ShutdownWrite() { return stream().ShutdownWrite(); }
   // Both halves'. A CHECK if this one was moved from.

@@ -257,6 +257,8 @@ Task<void> Lock(RecursiveMutex& mutex, Held& guard) {
 using IntLazy = Lazy<int>;
 Task<int> Copy(Task<const int&> computed) { co_return co_await std::move(computed); }
 
+std::pair<io::MemoryStream, io::MemoryStream> Ends() { return io::MemoryStream::Pair({.capacity = 0}); }
+
 constexpr RateLimiterOptions kRarely = {.permits_per_second = 1e-300};  // after the end of time
 
 const Wait kWaits[] = {
@@ -289,9 +291,9 @@ const Wait kWaits[] = {
      __LINE__, []() -> Task<void> { Mutex m; ConditionVariable c; auto g = co_await m.Lock(); co_await c.Wait(g); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
     {"Read",
-     __LINE__, []() -> Task<void> { auto [a, b] = io::MemoryStream::Pair(); char c[1]; Use(co_await a.Read(c)); }},
+     __LINE__, []() -> Task<void> { auto [a, b] = Ends(); char c[1]; Use(co_await a.Read(c)); }},
     {"Write",
-     __LINE__, []() -> Task<void> { auto [a, b] = io::MemoryStream::Pair({.capacity = 0}); Use(co_await a.Write("x")); }},
+     __LINE__, []() -> Task<void> { auto [a, b] = Ends(); Use(co_await a.Write("x")); }},
     {"StructuredTaskScope::Join",
      __LINE__, []() -> Task<void> { AwaitAll s; s.Fork(Never()); Use(co_await s.Join()); }},
     {"StructuredTaskScope::Join",

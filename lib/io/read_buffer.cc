@@ -195,7 +195,7 @@ void ReadBuffer::OnRead(WantedBytes& wanted, size_t count) noexcept {
   }
 }
 
-absl::StatusOr<std::string_view> ReadBuffer::Take(const WantedBytes& wanted) {
+absl::StatusOr<std::string_view> ReadBuffer::Find(const WantedBytes& wanted) const {
   WEFT_DCHECK(wanted.state != State::kOpen);
   if (wanted.state == State::kTooLong) {
     return absl::ResourceExhaustedError(
@@ -207,9 +207,11 @@ absl::StatusOr<std::string_view> ReadBuffer::Take(const WantedBytes& wanted) {
                                               " of ", wanted.limit, " bytes"));
   }
   if (wanted.state == State::kDirect) return std::string_view(wanted.into.data(), wanted.size);
-  const std::string_view taken(data(), wanted.size);
-  if (wanted.kind != Kind::kPeek) Consume(wanted.size + wanted.skip);
-  return taken;
+  return std::string_view(data(), wanted.size);
+}
+
+void ReadBuffer::OnTaken(const WantedBytes& wanted) noexcept {
+  if (wanted.state == State::kFound && wanted.kind != Kind::kPeek) Consume(wanted.size + wanted.skip);
 }
 
 void ReadBuffer::Consume(size_t count) noexcept {

@@ -17,19 +17,21 @@ WriteBuffer::WriteBuffer(WriteBuffer&& other) noexcept
     : capacity_(other.capacity_),
       memory_(std::move(other.memory_)),
       size_(std::exchange(other.size_, 0)),
-      status_(other.status_) {}
+      failure_(other.failure_),
+      uncertain_(other.uncertain_) {}
 
 WriteBuffer& WriteBuffer::operator=(WriteBuffer&& other) noexcept {
   if (this == &other) return *this;
   capacity_ = other.capacity_;
   memory_ = std::move(other.memory_);
   size_ = std::exchange(other.size_, 0);
-  status_ = other.status_;
+  failure_ = other.failure_;
+  uncertain_ = other.uncertain_;
   return *this;
 }
 
 absl::Status WriteBuffer::Append(ConstBuffer data) {
-  if (!status_.ok()) return status_;
+  if (!takes_more()) return status();
   if (data.empty()) return absl::OkStatus();
   WEFT_DCHECK(HasRoomFor(data.size()));
   if (memory_ == nullptr) {
@@ -43,18 +45,19 @@ absl::Status WriteBuffer::Append(ConstBuffer data) {
   return absl::OkStatus();
 }
 
-void WriteBuffer::OnSent(const absl::Status& sent) {
+absl::Status WriteBuffer::status() const {
+  if (!uncertain_) return failure_;
+  return absl::AbortedError("a write was cancelled, or has thrown, when a part of it may have been sent");
+}
+
+void WriteBuffer::OnSent(const absl::Status& sent) noexcept {
   size_ = 0;
-  if (status_.ok()) status_ = sent;
+  failure_ = sent;
 }
 
-absl::Status SendInProgress::Ended(absl::Status sent) {
-  std::exchange(buffer_, nullptr)->OnSent(sent);
-  return sent;
-}
-
-void SendInProgress::GiveUp() noexcept {
-  buffer_->OnSent(absl::AbortedError("a write was cancelled, or has thrown, when a part of it may have been sent"));
+void WriteBuffer::OnUncertain() noexcept {
+  size_ = 0;
+  uncertain_ = true;
 }
 
 }  // namespace weft::internal

@@ -16,6 +16,11 @@
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
+#include "weft/io/buffered_reader.h"
+#include "weft/io/buffered_writer.h"
+#include "weft/io/copy.h"
+#include "weft/io/memory_stream.h"
+#include "weft/io/stream.h"
 #include "weft/sync/barrier.h"
 #include "weft/sync/condition_variable.h"
 #include "weft/sync/exchanger.h"
@@ -545,6 +550,63 @@ TEST_P(EveryCheckpointTest, WhatBecomesATaskKeepsThePromiseOfItsWait) {
   for (int carriers = 1; carriers <= 3; ++carriers) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
       EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Adapted), 15);
+    }
+  }
+}
+
+// Streams: an end that asks, a proxy, and an end that answers.
+Task<absl::Status> Asks(EveryCheckpoint& test, io::MemoryStream& stream) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  io::BufferedReader in(stream);
+  io::BufferedWriter out(stream, {.buffer_size = 4});
+  for (int i = 0; i < 3; ++i) {
+    absl::Status sent = co_await out.Write("a question\n");
+    test.UserCode();
+    if (sent.ok()) sent = co_await out.Flush();
+    test.UserCode();
+    if (!sent.ok()) co_return sent;
+    const absl::StatusOr<std::string_view> answer = co_await in.ReadLine();
+    test.UserCode();
+    if (!answer.ok()) co_return answer.status();
+  }
+  co_return stream.ShutdownWrite();
+}
+
+Task<absl::Status> Answers(EveryCheckpoint& test, io::MemoryStream stream) {
+  const EveryCheckpoint::Pinned pinned(test);
+  Witness local;
+  io::BufferedReader in(stream, {.buffer_size = 3});
+  while (true) {
+    const absl::StatusOr<std::string_view> line = co_await in.ReadUntil('\n');
+    test.UserCode();
+    if (io::IsEndOfStream(line.status())) co_return absl::OkStatus();
+    if (!line.ok()) co_return line.status();
+    absl::Status sent = co_await stream.Write(*line);
+    test.UserCode();
+    if (!sent.ok()) co_return sent;
+  }
+}
+
+Task<absl::Status> Streamed(EveryCheckpoint& test) {
+  Witness local;
+  auto [client, front] = io::MemoryStream::Pair({.capacity = 5});
+  auto [back, server] = io::MemoryStream::Pair({.capacity = 0});
+  ShutdownOnFailure scope;
+  scope.Fork(Asks(test, client));
+  scope.Fork(io::CopyBothWays(front, back, {.buffer_size = 4}));
+  scope.Fork(Answers(test, std::move(server)));
+  absl::Status joined = co_await scope.Join();
+  test.UserCode();
+  co_return joined;
+}
+
+TEST_P(EveryCheckpointTest, StreamsKeepThePromise) {
+  const std::string backend = GetParam();
+  const IoBackend io = backend == "epoll" ? IoBackend::kEpoll : IoBackend::kUring;
+  for (int carriers = 1; carriers <= 3; ++carriers) {
+    for (uint64_t seed = 1; seed <= 2; ++seed) {
+      EXPECT_GE(EveryCheckpoint::Try(OptionsOf(io, carriers, seed), backend, &Streamed), 30);
     }
   }
 }

@@ -66,8 +66,10 @@ class ReadBuffer {
   absl::StatusOr<MutableBuffer> Room(const WantedBytes& wanted);
   // That many bytes were read into what Room() returned; 0: the end. Then Settle() again, which after the end is true.
   void OnRead(WantedBytes& wanted, size_t count) noexcept;
-  // Of something that is settled: takes it out, or says why not. The view is valid until the next Room().
-  absl::StatusOr<std::string_view> Take(const WantedBytes& wanted);
+  // What was settled: a view that is valid until the next Room(), or why there is nothing.
+  absl::StatusOr<std::string_view> Find(const WantedBytes& wanted) const;
+  // The caller has what Find() has found: it leaves the buffer.
+  void OnTaken(const WantedBytes& wanted) noexcept;
   // Drops the first bytes. `count` is at most size().
   void Consume(size_t count) noexcept;
 

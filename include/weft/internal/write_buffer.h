@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "weft/io/buffer.h"
@@ -24,19 +25,24 @@ class WriteBuffer {
   ConstBuffer bytes() const noexcept { return ConstBuffer(memory_.get(), size_); }
   // Whether `count` more bytes find room.
   bool HasRoomFor(size_t count) const noexcept { return count <= capacity_ - size_; }
-  // Of the first write that failed.
-  const absl::Status& status() const noexcept { return status_; }
+  // False after a write that failed, or did not end.
+  bool takes_more() const noexcept { return failure_.ok() && !uncertain_; }
+  // Of that write.
+  absl::Status status() const;
 
   // Needs room. Not OK, and nothing taken: status(), or no memory.
   absl::Status Append(ConstBuffer data);
   // The buffered bytes were sent, or they are lost and it takes no more.
-  void OnSent(const absl::Status& sent);
+  void OnSent(const absl::Status& sent) noexcept;
+  // Nobody knows how many of the bytes were sent.
+  void OnUncertain() noexcept;
 
  private:
   size_t capacity_;
   std::unique_ptr<char[]> memory_;
   size_t size_ = 0;
-  absl::Status status_;
+  absl::Status failure_;
+  bool uncertain_ = false;
 };
 
 // While the buffered bytes are on their way. If it goes without Ended(), nobody knows how many of them were sent: the
@@ -47,14 +53,15 @@ class SendInProgress {
   SendInProgress(const SendInProgress&) = delete;
   SendInProgress& operator=(const SendInProgress&) = delete;
   ~SendInProgress() {
-    if (buffer_ != nullptr) GiveUp();
+    if (buffer_ != nullptr) buffer_->OnUncertain();
   }
   // Returns `sent`.
-  absl::Status Ended(absl::Status sent);
+  absl::Status Ended(absl::Status sent) noexcept {
+    std::exchange(buffer_, nullptr)->OnSent(sent);
+    return sent;
+  }
 
  private:
-  void GiveUp() noexcept;
-
   WriteBuffer* buffer_;
 };
 

@@ -34,9 +34,9 @@
 // Cancellation: every call is a checkpoint, also if it finds everything in the buffer.
 //
 // Cost: a call that finds everything in the buffer allocates nothing; otherwise a frame. Each byte is copied once, from
-// the kernel, and looked at once for a delimiter, however small the reads are. ReadExactly() into the caller's memory
-// and small Read()s copy once more; a Read() of at least `buffer_size` bytes goes to the stream directly. The buffer is
-// allocated at the first read.
+// the kernel, and looked at once for a delimiter, however small the reads are. ReadExactly() into the caller's memory,
+// ReadAll() and small Read()s copy once more; a Read() of at least `buffer_size` bytes goes to the stream directly. The
+// buffer is allocated at the first read.
 //
 // Rejected: ReadExactly() that reads into the caller's memory directly. A cancelled caller would not know how much of
 // its memory had been filled, and those bytes would be lost.
@@ -228,7 +228,9 @@ class [[nodiscard("co_await the read")]] BufferedRead : public GivesWhenAwaited<
     if (!is_there_) {
       if (absl::Status read = read_.Take(); !read.ok()) return read;
     }
-    return Call::Of(wanted_, buffer_.Take(wanted_));
+    typename Call::Result result = Call::Of(wanted_, buffer_.Find(wanted_));
+    buffer_.OnTaken(wanted_);  // not before: to copy it may have thrown
+    return result;
   }
 
  private:

@@ -87,7 +87,7 @@ class BufferedWriter {
   // How many bytes a Flush() would send.
   size_t buffered() const noexcept { return buffer_.size(); }
   // The error that sticks, or OK.
-  const absl::Status& status() const noexcept { return buffer_.status(); }
+  absl::Status status() const { return buffer_.status(); }
   std::remove_reference_t<Stream>& stream() noexcept { return stream_; }
 
  private:
@@ -137,7 +137,7 @@ class [[nodiscard("co_await the write")]] BufferedWrite : public GivesWhenAwaite
       : BufferedWrite(other.stream_, other.buffer_, other.data_, other.flushes_) {}
 
   bool await_ready() noexcept {
-    sends_ = buffer_.status().ok() && (flushes_ ? buffer_.size() > 0 : !buffer_.HasRoomFor(data_.size()));
+    sends_ = buffer_.takes_more() && (flushes_ ? buffer_.size() > 0 : !buffer_.HasRoomFor(data_.size()));
     return !sends_ && AtCheckpoint();
   }
   template <WeftPromise Promise>

@@ -22,7 +22,7 @@
 // write that is cancelled may have sent a part.
 // Memory ordering: what came before a Write() happens before what follows the Read() that got its last byte.
 // Cost: a read, or a write of one buffer, allocates nothing. A write to a reader that waits copies each byte once,
-// otherwise each is copied twice.
+// otherwise each is copied twice. Bytes are copied under a lock, which holds the peer up if it comes at that time.
 // (Go's net.Pipe, which has no buffer; Tokio's duplex.)
 #ifndef WEFT_IO_MEMORY_STREAM_H_
 #define WEFT_IO_MEMORY_STREAM_H_

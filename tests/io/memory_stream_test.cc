@@ -30,6 +30,7 @@
 #include "weft/errno.h"
 #include "weft/io/buffered_reader.h"
 #include "weft/io/buffered_writer.h"
+#include "weft/io/closed.h"
 #include "weft/io/split.h"
 #include "weft/io/stream.h"
 #include "weft/runtime.h"
@@ -164,7 +165,7 @@ TEST_P(MemoryStreamTest, AfterAClosePeersAndOwnCallsSeeWhatASocketsDo) {
     EXPECT_TRUE(b.is_open());
     char buffer[20];
     EXPECT_EQ(ErrnoOf((co_await a.Read(buffer)).status()), EBADF);
-    EXPECT_EQ(ErrnoOf(co_await a.Write("x")), EBADF);
+    EXPECT_TRUE(io::IsClosed(co_await a.Write("x")));
     EXPECT_EQ(ErrnoOf(a.ShutdownWrite()), EBADF);
     EXPECT_EQ(*co_await b.Read(buffer), 10u);
     EXPECT_EQ(*co_await b.Read(buffer), 0u);

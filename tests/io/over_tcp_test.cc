@@ -13,7 +13,9 @@
 #include "weft/io/buffered_reader.h"
 #include "weft/io/buffered_writer.h"
 #include "weft/io/copy.h"
+#include "weft/io/pipe.h"
 #include "weft/io/split.h"
+#include "weft/io/standard_streams.h"
 #include "weft/io/stream.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
@@ -27,6 +29,8 @@ using net::TcpStream;
 
 static_assert(io::Reader<TcpStream> && io::VectoredWriter<TcpStream> && io::HalfCloser<TcpStream>);
 static_assert(io::Splittable<TcpStream>);
+static_assert(io::Reader<io::PipeReader> && io::VectoredWriter<io::PipeWriter>);
+static_assert(io::Reader<io::StandardInput> && io::Writer<io::StandardOutput>);
 
 class OverTcpTest : public OnBackends {};
 WEFT_ON_BACKENDS(OverTcpTest);

@@ -14,7 +14,7 @@
 // Closing. ShutdownWrite(): the peer reads what is on its way, and then 0; later writes of this end fail with EPIPE.
 // Close(), the destructor, or a move onto the stream: the peer reads the same, and its writes fail with EPIPE; what was
 // on its way to this end is dropped; operations of this end, also those that wait, end with EBADF, for which
-// net::IsClosed() is true. Unlike with TCP, a peer is not reset by bytes that were not read. Any thread may close or
+// io::IsClosed() is true. Unlike with TCP, a peer is not reset by bytes that were not read. Any thread may close or
 // shut down a stream that others use.
 //
 // Lifetime. It can be moved, also while operations are under way, which go on.

@@ -1,8 +1,11 @@
 #include "lib/os/syscalls.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +50,18 @@ constexpr Syscalls kRealSyscalls = {
     .unlinkat = ::unlinkat,
     .renameat = ::renameat,
     .mkdirat = ::mkdirat,
+    .pwritev2 = ::pwritev2,
+    .fallocate = ::fallocate,
+    .flock = ::flock,
+    .fchmod = ::fchmod,
+    .copy_file_range = ::copy_file_range,
+    .fstatat = ::fstatat,
+    .renameat2 = ::renameat2,
+    .linkat = ::linkat,
+    .symlinkat = ::symlinkat,
+    .readlinkat = ::readlinkat,
+    .getdents64 = ::getdents64,
+    .getrandom = ::getrandom,
     .posix_spawnp = ::posix_spawnp,
     // The C library's header declares these two for C only.
     .pidfd_open = [](pid_t process,

@@ -85,6 +85,18 @@
   X(int, unlinkat, (int directory, const char* path, int flags))                                                      \
   X(int, renameat, (int from_directory, const char* from, int to_directory, const char* to))                          \
   X(int, mkdirat, (int directory, const char* path, mode_t mode))                                                     \
+  X(ssize_t, pwritev2, (int fd, const iovec* parts, int count, off_t offset, int flags))                              \
+  X(int, fallocate, (int fd, int mode, off_t offset, off_t size))                                                     \
+  X(int, flock, (int fd, int operation))                                                                              \
+  X(int, fchmod, (int fd, mode_t mode))                                                                               \
+  X(ssize_t, copy_file_range, (int from, off_t* from_offset, int to, off_t* to_offset, size_t size, unsigned flags))  \
+  X(int, fstatat, (int directory, const char* path, struct stat* result, int flags))                                  \
+  X(int, renameat2, (int from_directory, const char* from, int to_directory, const char* to, unsigned flags))         \
+  X(int, linkat, (int from_directory, const char* from, int to_directory, const char* to, int flags))                 \
+  X(int, symlinkat, (const char* target, int directory, const char* path))                                            \
+  X(ssize_t, readlinkat, (int directory, const char* path, char* buffer, size_t size))                                \
+  X(ssize_t, getdents64, (int directory, void* buffer, size_t size))                                                  \
+  X(ssize_t, getrandom, (void* buffer, size_t size, unsigned flags))                                                  \
   /* Processes. */                                                                                                     \
   X(int, posix_spawnp,                                                                                                 \
     (pid_t * child, const char* file, const posix_spawn_file_actions_t* actions,                                       \

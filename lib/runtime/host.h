@@ -52,6 +52,8 @@ class Host {
 
   // Do the carriers run in a child of fork(2) as well? OS threads do not.
   virtual bool SurvivesFork() const noexcept { return false; }
+  // Does a seed decide what happens? Then what the kernel happens to have at hand must not.
+  virtual bool SeedDecides() const noexcept { return false; }
 
   // Called when every carrier's Main() has returned or is about to: waits for all.
   virtual void JoinCarriers() noexcept = 0;

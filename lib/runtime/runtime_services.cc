@@ -88,6 +88,7 @@ void EndCounted(ScopeRecord& scope) noexcept {
 }
 
 uint32_t Choose(uint32_t count) noexcept { return Carrier::Current()->runtime.Choose(count); }
+bool SeedDecides() noexcept { return Carrier::Current()->runtime.host->SeedDecides(); }
 
 namespace {
 

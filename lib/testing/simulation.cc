@@ -177,6 +177,7 @@ class Simulation::Host final : public internal::Host {
 
   // A driver's descriptors and memory are shared with the parent.
   bool SurvivesFork() const noexcept override { return backend_ == nullptr; }
+  bool SeedDecides() const noexcept override { return true; }
 
   // A job runs on a fiber of its own, so that it may let the carriers run (YieldInJob). When it begins, and when it
   // goes on, is decided like for a carrier.

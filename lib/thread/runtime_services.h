@@ -62,6 +62,8 @@ bool TellUncaughtHandler(const char* where, const absl::Status& status, const st
 
 // One of 0 .. count-1, by chance; in a simulation the seed decides. The caller is a carrier.
 uint32_t Choose(uint32_t count) noexcept;
+// True in a simulation: what happens must not depend on what the kernel has at hand. The caller is a carrier.
+bool SeedDecides() noexcept;
 
 // ---- Threads.
 

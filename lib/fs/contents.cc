@@ -1,0 +1,112 @@
+#include "weft/fs/contents.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "lib/fs/calls.h"
+#include "lib/fs/replacement.h"
+#include "lib/os/syscalls.h"
+#include "weft/io/buffer.h"
+#include "weft/task.h"
+#include "weft/text_view.h"
+
+namespace weft::fs {
+namespace {
+
+using internal::ErrnoOfCall;
+using internal::IsToStop;
+using internal::kMaxBytesAtOnce;
+using internal::OnPath;
+using internal::OpenPath;
+using internal::PathStatus;
+using internal::Replacement;
+using internal::Retry;
+using internal::Stopped;
+using internal::Sys;
+using internal::UniqueDescriptor;
+using internal::WriteAll;
+
+// Room for a file that does not tell its size.
+constexpr uint64_t kFirstBytes = uint64_t{64} << 10;
+// Above this no limit is one.
+constexpr uint64_t kMostBytes = uint64_t{1} << 62;
+
+absl::Status TooLong(const std::string& path, uint64_t max_bytes) {
+  return absl::ResourceExhaustedError(absl::StrCat("read ", path, ": longer than max_bytes, ", max_bytes));
+}
+
+absl::StatusOr<std::string> ReadAll(const std::string& path, uint64_t max_bytes) {
+  absl::StatusOr<UniqueDescriptor> fd = OpenPath(path, O_RDONLY);
+  if (!fd.ok()) return fd.status();
+  struct stat status;
+  if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd->get(), &status); }); error != 0) {
+    return PathStatus(error, "stat", path);
+  }
+  max_bytes = std::min(max_bytes, kMostBytes);
+  const uint64_t size = S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_size) : 0;
+  if (size > max_bytes) return TooLong(path, max_bytes);
+  // One more than there is, so that the end is seen without more room.
+  uint64_t room = std::min(size > 0 ? size : kFirstBytes, max_bytes) + 1;
+  std::string text;
+  for (size_t done = 0;;) {
+    if (done > max_bytes) return TooLong(path, max_bytes);
+    if (done == room) room = std::min(std::max(2 * room, kFirstBytes), max_bytes + 1);
+    text.resize(room);
+    if (IsToStop()) return Stopped();
+    const ssize_t got = Retry([&] {
+      return Sys().pread(fd->get(), text.data() + done, std::min(room - done, uint64_t{kMaxBytesAtOnce}),
+                         static_cast<off_t>(done));
+    });
+    if (got < 0) return PathStatus(errno, "read", path);
+    done += static_cast<size_t>(got);
+    if (got == 0) {
+      text.resize(done);
+      return text;
+    }
+  }
+}
+
+absl::Status WriteTo(const std::string& path, int flags, ConstBuffer data, uint32_t permissions) {
+  absl::StatusOr<UniqueDescriptor> fd = OpenPath(path, O_WRONLY | O_CREAT | flags, permissions);
+  if (!fd.ok()) return fd.status();
+  if (absl::Status written = WriteAll(fd->get(), data, path); !written.ok()) return written;
+  return PathStatus(fd->Close(), "close", path);
+}
+
+}  // namespace
+
+Task<absl::StatusOr<std::string>> ReadFile(TextView path, ReadFileOptions options) {
+  return OnPath("read", std::string(path),
+                [options](const std::string& name) { return ReadAll(name, options.max_bytes); });
+}
+
+Task<absl::Status> WriteFile(TextView path, ConstBuffer data, WriteFileOptions options) {
+  return OnPath("write", std::string(path), [data, options](const std::string& name) {
+    return WriteTo(name, O_TRUNC, data, options.permissions);
+  });
+}
+
+Task<absl::Status> AppendFile(TextView path, ConstBuffer data, WriteFileOptions options) {
+  return OnPath("write", std::string(path), [data, options](const std::string& name) {
+    return WriteTo(name, O_APPEND, data, options.permissions);
+  });
+}
+
+Task<absl::Status> WriteFileAtomically(TextView path, ConstBuffer data, WriteAtomicallyOptions options) {
+  return OnPath("write", std::string(path), [data, options](const std::string& name) -> absl::Status {
+    absl::StatusOr<Replacement> file = Replacement::Create(name, options.permissions);
+    if (!file.ok()) return file.status();
+    if (absl::Status written = WriteAll(file->fd(), data, name); !written.ok()) return written;
+    if (IsToStop()) return Stopped();
+    return file->Commit({.overwrite = true, .sync = options.sync});
+  });
+}
+
+}  // namespace weft::fs

@@ -1,0 +1,24 @@
+#include "weft/fs/file_lock.h"
+
+#include <sys/file.h>
+
+#include <memory>
+#include <utility>
+
+#include "lib/fs/open_file.h"
+#include "lib/os/syscalls.h"
+
+namespace weft::fs {
+
+void FileLock::Unlock() noexcept {
+  if (file_ == nullptr) return;
+  const std::shared_ptr<internal::OpenFile> file = std::exchange(file_, nullptr);
+  {
+    // Of a file that was closed the kernel has given it back.
+    const internal::OpenFile::Use use(*file);
+    if (use) internal::Sys().flock(use.fd(), LOCK_UN);  // cannot fail on an open descriptor
+  }
+  file->DropLockClaim();
+}
+
+}  // namespace weft::fs

@@ -1,0 +1,162 @@
+#include "lib/fs/remove_all.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lib/fs/calls.h"
+#include "lib/fs/directory_reader.h"
+#include "lib/os/syscalls.h"
+
+namespace weft::internal {
+namespace {
+
+// A directory of many directories is read anew for each: few entries at a time.
+constexpr size_t kBytesAtOnce = 4096;
+
+int Unlink(int directory, const char* name, int flags) noexcept {
+  const int error = ErrnoOfCall([&] { return Sys().unlinkat(directory, name, flags); });
+  return error == ENOENT ? 0 : error;  // somebody else has removed it
+}
+
+class TreeRemover {
+ public:
+  // `path` is that of the root, for messages.
+  TreeRemover(std::string path, bool may_stop) : path_(std::move(path)), may_stop_(may_stop) {}
+
+  // What has this name in `parent`, whatever it is.
+  absl::Status Remove(UniqueDescriptor parent, const std::string& name) {
+    parent_ = std::move(parent);
+    bool entered = false;
+    if (absl::Status removed = RemoveOne(parent_.get(), name, /*is_directory=*/false, entered); !removed.ok()) {
+      return removed;
+    }
+    while (!levels_.empty()) {
+      if (absl::Status emptied = RemoveEntries(entered); !emptied.ok()) return emptied;
+      if (entered) continue;
+      if (absl::Status left = Leave(); !left.ok()) return left;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // A directory on the way from the root to the one that is open.
+  struct Level {
+    std::string name;
+    dev_t device;
+    ino_t inode;
+    bool removed;  // something, since it was entered
+  };
+
+  // Removes an entry of `directory`, or enters it.
+  absl::Status RemoveOne(int directory, const std::string& name, bool is_directory, bool& entered) {
+    entered = false;
+    if (may_stop_ && IsToStop()) return Stopped();
+    int error = is_directory ? EISDIR : Unlink(directory, name.c_str(), 0);
+    if (error == EISDIR) {
+      error = Enter(directory, name);
+      entered = error == 0;
+    }
+    if (error == ENOENT) error = 0;  // as in Unlink()
+    // It was replaced meanwhile: by a link, or by a file.
+    if (error == ELOOP || error == ENOTDIR) error = Unlink(directory, name.c_str(), 0);
+    // It may be empty.
+    if (error == EACCES && Unlink(directory, name.c_str(), AT_REMOVEDIR) == 0) error = 0;
+    if (error == 0 && !entered && !levels_.empty()) levels_.back().removed = true;
+    return error == 0 ? absl::OkStatus() : PathStatus(error, "remove", PathOf(name));
+  }
+
+  // Returns 0, or an errno.
+  int Enter(int directory, const std::string& name) {
+    UniqueDescriptor fd(OpenAt(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (fd.get() < 0) return errno;
+    struct stat status;
+    const int error = ErrnoOfCall([&] { return Sys().fstat(fd.get(), &status); });
+    if (error != 0) return error;
+    levels_.push_back({.name = name, .device = status.st_dev, .inode = status.st_ino, .removed = false});
+    here_ = std::move(fd);
+    return 0;
+  }
+
+  // Removes the entries of the directory that is open, until there are no more, or one is entered.
+  absl::Status RemoveEntries(bool& entered) {
+    entered = false;
+    DirectoryReader reader(kBytesAtOnce);
+    while (!reader.at_end()) {
+      if (const int error = reader.Fill(here_.get()); error != 0) return PathStatus(error, "read", PathOf(""));
+      while (const dirent64* const entry = reader.Next()) {
+        absl::Status removed = RemoveOne(here_.get(), entry->d_name, entry->d_type == DT_DIR, entered);
+        if (!removed.ok() || entered) return removed;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Removes the directory that is open, in the one above, which is open then.
+  absl::Status Leave() {
+    const std::string path = PathOf("");
+    const Level left = std::move(levels_.back());
+    levels_.pop_back();
+    if (!levels_.empty()) {
+      if (const int error = GoUp(); error != 0) return PathStatus(error, "leave", path);
+    }
+    const int above = levels_.empty() ? parent_.get() : here_.get();
+    const int error = Unlink(above, left.name.c_str(), AT_REMOVEDIR);
+    if (error == ENOTEMPTY && left.removed) {
+      // Somebody has created something meanwhile, or the file system has left out entries.
+      bool entered;
+      return RemoveOne(above, left.name, /*is_directory=*/true, entered);
+    }
+    if (!levels_.empty()) levels_.back().removed = true;
+    return PathStatus(error, "remove", path);
+  }
+
+  // Returns 0, or an errno.
+  int GoUp() {
+    UniqueDescriptor above(OpenAt(here_.get(), "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (above.get() < 0) return errno;
+    struct stat status;
+    const int error = ErrnoOfCall([&] { return Sys().fstat(above.get(), &status); });
+    if (error != 0) return error;
+    if (status.st_dev != levels_.back().device || status.st_ino != levels_.back().inode) return ESTALE;
+    here_ = std::move(above);
+    return 0;
+  }
+
+  // Of an entry of the directory that is open; empty: its own.
+  std::string PathOf(std::string_view name) const {
+    std::string path = path_;
+    for (size_t i = 1; i < levels_.size(); ++i) path.append("/").append(levels_[i].name);
+    if (!levels_.empty() && !name.empty()) path.append("/").append(name);
+    return path;
+  }
+
+  const std::string path_;
+  const bool may_stop_;
+  UniqueDescriptor parent_;
+  UniqueDescriptor here_;
+  std::vector<Level> levels_;
+};
+
+}  // namespace
+
+absl::Status RemoveTree(const std::string& path, bool may_stop) {
+  const size_t last = path.find_last_not_of('/');
+  const std::string whole = path.substr(0, last + 1);  // npos + 1 is 0
+  const size_t slash = whole.rfind('/');
+  const std::string name = whole.substr(slash + 1);
+  if (path.empty()) return absl::OkStatus();
+  if (name.empty() || name == "." || name == "..") return PathStatus(EINVAL, "remove", path);
+  const std::string directory = slash == std::string::npos ? "." : whole.substr(0, slash + 1);
+  UniqueDescriptor parent(OpenAt(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
+  if (parent.get() < 0) return errno == ENOENT ? absl::OkStatus() : PathStatus(errno, "open", directory);
+  return TreeRemover(whole, may_stop).Remove(std::move(parent), name);
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,24 @@
+// Layer fs. How is a tree removed, of any depth, while others may change it?
+//
+// From the directory that the removal is in, by descriptors: a name is removed from the directory that was opened, and
+// a directory is opened only if it is none that a link leads to (O_NOFOLLOW). So nobody can lead the removal out of the
+// tree. (CVE-2022-21658 was one that could be led.)
+//
+// One directory is open at a time, beside the one that the root is in. The way up is "..", which must be the directory
+// that the way down came from, by device and inode: one that was moved away meanwhile is ESTALE. After the way up its
+// entries are read anew; those that were removed are not seen again.
+#ifndef WEFT_LIB_FS_REMOVE_ALL_H_
+#define WEFT_LIB_FS_REMOVE_ALL_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace weft::internal {
+
+// Blocks. OK if there is nothing of that name. `may_stop`: in the pool, it stops when asked to.
+absl::Status RemoveTree(const std::string& path, bool may_stop);
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_FS_REMOVE_ALL_H_

@@ -1,0 +1,104 @@
+#include "lib/fs/replacement.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "lib/fs/calls.h"
+#include "lib/os/syscalls.h"
+
+namespace weft::internal {
+namespace {
+
+// Of a name of 255 bytes, the longest that Linux knows, so much is left with what is put around it.
+constexpr size_t kMostOfName = 200;
+constexpr size_t kDigits = 16;
+// 64 bits by chance are new; a directory in which they are there ten times is somebody's who knows them before.
+constexpr int kMostTries = 10;
+
+}  // namespace
+
+absl::StatusOr<Replacement> Replacement::Create(const std::string& path, uint32_t permissions) {
+  Replacement made(path);
+  const size_t slash = path.rfind('/');
+  made.name_ = path.substr(slash + 1);  // npos + 1 is 0
+  if (made.name_.empty()) return PathStatus(path.empty() ? ENOENT : EISDIR, "create", path);
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  made.directory_ = UniqueDescriptor(OpenAt(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY));
+  if (made.directory_.get() < 0) return PathStatus(errno, "open", directory);
+  struct stat old;
+  const int error = ErrnoOfCall(
+      [&] { return Sys().fstatat(made.directory_.get(), made.name_.c_str(), &old, AT_SYMLINK_NOFOLLOW); });
+  if (error != 0 && error != ENOENT) return PathStatus(error, "stat", path);
+  const bool takes_permissions = error == 0 && S_ISREG(old.st_mode);
+  if (takes_permissions) permissions = old.st_mode & 0777;
+  if (absl::Status created = made.CreateTemporary(permissions); !created.ok()) return created;
+  // What the umask has taken away. Not more than in the end at any time: somebody could open it meanwhile.
+  if (takes_permissions) {
+    const int failed = ErrnoOfCall([&] { return Sys().fchmod(made.file_.get(), permissions); });
+    if (failed != 0) return PathStatus(failed, "chmod", path);
+  }
+  return made;
+}
+
+absl::Status Replacement::CreateTemporary(uint32_t permissions) {
+  for (int tries = 1;; ++tries) {
+    std::string digits;
+    if (const int error = FillByChance(digits, kDigits); error != 0) return PathStatus(error, "getrandom for", path_);
+    std::string name = absl::StrCat(".", name_.substr(0, kMostOfName), ".", digits, ".tmp");
+    file_ = UniqueDescriptor(
+        OpenAt(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions));
+    if (file_.get() >= 0) {
+      temporary_ = std::move(name);
+      return absl::OkStatus();
+    }
+    if (errno != EEXIST || tries == kMostTries) return PathStatus(errno, "create a file beside", path_);
+  }
+}
+
+Replacement::~Replacement() {
+  if (directory_.get() >= 0 && !temporary_.empty()) Sys().unlinkat(directory_.get(), temporary_.c_str(), 0);
+}
+
+absl::Status Replacement::Commit(Options options) {
+  if (options.sync) {
+    const int error = ErrnoOfCall([&] { return Sys().fsync(file_.get()); });
+    if (error != 0) return PathStatus(error, "sync", path_);
+  }
+  if (const int error = file_.Close(); error != 0) return PathStatus(error, "close", path_);
+  if (const int error = Name(options.overwrite); error != 0) return PathStatus(error, "rename to", path_);
+  if (!options.sync) return absl::OkStatus();
+  const int error = ErrnoOfCall([&] { return Sys().fsync(directory_.get()); });
+  // A file system that cannot sync a directory has none to sync.
+  return error == EINVAL ? absl::OkStatus()
+                         : PathStatus(error, "the new contents are in place, but perhaps not after a crash: sync the "
+                                             "directory of", path_);
+}
+
+int Replacement::Name(bool overwrite) noexcept {
+  const int directory = directory_.get();
+  int error = 0;
+  if (overwrite) {
+    error = ErrnoOfCall([&] { return Sys().renameat(directory, temporary_.c_str(), directory, name_.c_str()); });
+  } else {
+    error = ErrnoOfCall([&] {
+      return Sys().renameat2(directory, temporary_.c_str(), directory, name_.c_str(), RENAME_NOREPLACE);
+    });
+    // A file system that does not know the flag, like NFS, knows links; the destructor removes the other name.
+    if (error == EINVAL || error == ENOSYS) {
+      return ErrnoOfCall([&] { return Sys().linkat(directory, temporary_.c_str(), directory, name_.c_str(), 0); });
+    }
+  }
+  if (error == 0) temporary_.clear();
+  return error;
+}
+
+}  // namespace weft::internal

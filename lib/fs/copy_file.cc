@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -58,13 +59,14 @@ absl::Status CopyNow(const std::string& from, const std::string& to, bool overwr
     return PathStatus(error, "stat", from);
   }
   if (!S_ISREG(status.st_mode)) return PathStatus(S_ISDIR(status.st_mode) ? EISDIR : EINVAL, "copy", from);
-  struct stat there;
-  // Early, so that nothing is copied in vain; Commit() sees a name that is created later.
-  if (!overwrite &&
-      ErrnoOfCall([&] { return Sys().fstatat(AT_FDCWD, to.c_str(), &there, AT_SYMLINK_NOFOLLOW); }) == 0) {
-    return PathStatus(EEXIST, "copy to", to);
+  const uint32_t permissions = status.st_mode & 0777;
+  if (!overwrite) {
+    // Early, so that nothing is copied in vain; Commit() sees a name that is created later.
+    const int error =
+        ErrnoOfCall([&] { return Sys().fstatat(AT_FDCWD, to.c_str(), &status, AT_SYMLINK_NOFOLLOW); });
+    if (error != ENOENT) return PathStatus(error == 0 ? EEXIST : error, "copy to", to);
   }
-  absl::StatusOr<Replacement> copy = Replacement::Create(to, status.st_mode & 0777);
+  absl::StatusOr<Replacement> copy = Replacement::Create(to, permissions);
   if (!copy.ok()) return copy.status();
   if (absl::Status copied = CopyBytes(source->get(), copy->fd(), from, to); !copied.ok()) return copied;
   return copy->Commit({.overwrite = overwrite, .sync = false});

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "lib/fs/calls.h"
 #include "lib/fs/open_file.h"
 #include "lib/os/syscalls.h"
 
@@ -16,7 +17,8 @@ void FileLock::Unlock() noexcept {
   {
     // Of a file that was closed the kernel has given it back.
     const internal::OpenFile::Use use(*file);
-    if (use) internal::Sys().flock(use.fd(), LOCK_UN);  // cannot fail on an open descriptor
+    // There is nobody to tell of a failure; a local file system has none.
+    if (use) internal::Retry([&] { return internal::Sys().flock(use.fd(), LOCK_UN); });
   }
   file->DropLockClaim();
 }

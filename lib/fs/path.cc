@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -44,7 +46,10 @@ absl::Status MakeDirectories(const std::string& path, uint32_t permissions) {
     const std::string part = path.substr(0, end);
     int error = MakeDirectory(part, permissions);
     struct stat status;
-    if (error == EEXIST && StatNow(part, /*follow_links=*/true, status) == 0 && S_ISDIR(status.st_mode)) error = 0;
+    if (error == EEXIST) {
+      const int untold = StatNow(part, /*follow_links=*/true, status);
+      if (untold != 0 || S_ISDIR(status.st_mode)) error = untold;
+    }
     if (error != 0) return PathStatus(error, "create directory", part);
   }
   return path.empty() ? PathStatus(ENOENT, "create directory", path) : absl::OkStatus();

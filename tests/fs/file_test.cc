@@ -1,0 +1,428 @@
+// Open files. Goal: what the header says of each call, of the position, of the cache, of locks and of closing. Method:
+// each sentence in simulations and on runtimes, on both backends; calls of the kernel's that are stalled or fail.
+#include "weft/fs/file.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/fs/scratch.h"
+#include "tests/fs/stalled_call.h"
+#include "tests/net/on_backends.h"
+#include "tests/support/on_both.h"
+#include "weft/cancel_reason.h"
+#include "weft/cancellation.h"
+#include "weft/errno.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/time.h"
+
+namespace weft::testing {
+namespace {
+
+using fs::File;
+using fs::LockKind;
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+
+class FileTest : public OnBackends {};
+WEFT_ON_BACKENDS(FileTest);
+
+Task<std::string> ReadText(File& file, size_t size, uint64_t offset) {
+  std::string text(size, '?');
+  const absl::StatusOr<size_t> got = co_await file.ReadAt(text, offset);
+  EXPECT_TRUE(got.ok()) << got.status();
+  text.resize(got.value_or(0));
+  co_return text;
+}
+
+TEST_P(FileTest, ReadsAndWritesAtItsPositionAndAtPlaces) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    EXPECT_EQ(file.path(), scratch / "f");
+    EXPECT_EQ(co_await file.Write("hello "), absl::OkStatus());
+    EXPECT_EQ(co_await file.Write("world"), absl::OkStatus());
+    EXPECT_EQ(file.position(), 11u);
+    EXPECT_EQ(co_await file.WriteAt("J", 0), absl::OkStatus());
+    EXPECT_EQ(file.position(), 11u);
+    char buffer[64];
+    EXPECT_EQ((co_await file.Read(buffer)).value(), 0u);
+    file.SeekTo(4);
+    const size_t got = (co_await file.Read(buffer)).value();
+    EXPECT_EQ(std::string(buffer, got), "o world");
+    EXPECT_EQ(file.position(), 11u);
+    EXPECT_EQ(co_await ReadText(file, 5, 0), "Jello");
+    // Fewer only at the end.
+    EXPECT_EQ(co_await ReadText(file, 64, 6), "world");
+    EXPECT_EQ(co_await ReadText(file, 64, 11), "");
+    EXPECT_EQ(co_await ReadText(file, 0, 0), "");
+    EXPECT_EQ((co_await file.Read({})).value(), 0u);
+    // A hole.
+    EXPECT_EQ(co_await file.WriteAt("!", 13), absl::OkStatus());
+    EXPECT_EQ(co_await ReadText(file, 64, 10), std::string("d\0\0!", 4));
+    EXPECT_EQ(co_await file.Close(), absl::OkStatus());
+  });
+}
+
+TEST_P(FileTest, WritesManyPartsAndManyBytesInTheirOrder) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    std::string expected;
+    std::vector<std::string> texts;
+    for (int i = 0; i < 200; ++i) texts.push_back(std::string(static_cast<size_t>(i % 5) * 30'000, 'a' + i % 26));
+    std::vector<ConstBuffer> parts;
+    for (const std::string& text : texts) {
+      parts.push_back(text);
+      expected += text;
+    }
+    EXPECT_GT(expected.size(), size_t{8} << 20);
+    EXPECT_EQ(co_await file.Write(parts), absl::OkStatus());
+    EXPECT_EQ(file.position(), expected.size());
+    EXPECT_TRUE(scratch.Read("f") == expected);
+    EXPECT_TRUE(co_await ReadText(file, expected.size() + 1, 0) == expected);
+    EXPECT_EQ(co_await file.Write(std::vector<ConstBuffer>{{}, {}}), absl::OkStatus());
+    EXPECT_EQ(co_await file.Write(ConstBuffer()), absl::OkStatus());
+    EXPECT_EQ((co_await file.Size()).value(), expected.size());
+  });
+}
+
+TEST_P(FileTest, OpensAsItsOptionsSay) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    const auto errno_of = [&](std::string name, fs::OpenOptions options) -> Task<int> {
+      co_return ErrnoOf((co_await File::Open(scratch / name, options)).status());
+    };
+    EXPECT_EQ(co_await errno_of("none", {}), ENOENT);
+    EXPECT_EQ(co_await errno_of("f", {.read = false}), EINVAL);
+    EXPECT_EQ(co_await errno_of("f", {.truncate = true}), EINVAL);
+    EXPECT_EQ(co_await errno_of(std::string("f\0g", 3), {}), EINVAL);
+    EXPECT_EQ(co_await errno_of("f", {.write = true, .exclusive = true, .permissions = 0600}), 0);
+    EXPECT_EQ(co_await errno_of("f", {.write = true, .exclusive = true}), EEXIST);
+    scratch.Write("f", "text");
+    std::filesystem::create_symlink("f", scratch / "l");
+    EXPECT_EQ(co_await errno_of("l", {.follow_links = false}), ELOOP);
+    EXPECT_EQ(co_await errno_of("l", {.read = false, .write = true, .truncate = true}), 0);
+    EXPECT_EQ(scratch.Read("f"), "");
+    const absl::StatusOr<File> missing = co_await File::Open(scratch / "none");
+    EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
+    EXPECT_NE(missing.status().message().find("open " + scratch / "none"), std::string::npos) << missing.status();
+
+    const File file = (co_await File::Open(scratch / "f")).value();
+    EXPECT_NE(::fcntl(file.native_handle(), F_GETFD) & FD_CLOEXEC, 0);
+    struct stat status;
+    EXPECT_EQ(::fstat(file.native_handle(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+  });
+}
+
+TEST_P(FileTest, AppendsAtTheEndWhoeverElseWrites) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File log = (co_await File::Open(scratch / "f", {.append = true, .create = true})).value();
+    File other = (co_await File::Open(scratch / "f", {.write = true})).value();
+    EXPECT_EQ(co_await log.Write("1"), absl::OkStatus());
+    EXPECT_EQ(co_await other.Append("2"), absl::OkStatus());
+    EXPECT_EQ(co_await log.Append("3"), absl::OkStatus());
+    EXPECT_EQ(log.position(), 0u);
+    EXPECT_EQ(other.position(), 0u);
+    EXPECT_EQ(scratch.Read("f"), "123");
+    EXPECT_EQ(co_await ReadText(log, 9, 1), "23");
+    EXPECT_EQ(ErrnoOf(co_await log.WriteAt("4", 0)), EINVAL);
+  });
+}
+
+TEST_P(FileTest, SyncsCutsGrowsAndTells) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    EXPECT_EQ(co_await file.Write("0123456789"), absl::OkStatus());
+    EXPECT_EQ(co_await file.DataSync(), absl::OkStatus());
+    EXPECT_EQ(co_await file.Truncate(4), absl::OkStatus());
+    EXPECT_EQ((co_await file.Size()).value(), 4u);
+    EXPECT_EQ(co_await file.Allocate(0, 100'000), absl::OkStatus());
+    const fs::FileInfo info = (co_await file.Stat()).value();
+    EXPECT_EQ(info.type, fs::FileType::kRegular);
+    EXPECT_EQ(info.size, 100'000u);
+    EXPECT_GE(info.allocated, 100'000u);
+    EXPECT_EQ(info.links, 1u);
+    EXPECT_LT(absl::AbsDuration(absl::Now() - info.modified), absl::Hours(1));
+    // The entries of a directory.
+    File directory = (co_await File::Open(scratch.path())).value();
+    EXPECT_EQ(co_await directory.Sync(), absl::OkStatus());
+    char byte[1];
+    EXPECT_EQ(ErrnoOf((co_await directory.Read(byte)).status()), EISDIR);
+    EXPECT_EQ(ErrnoOf(co_await directory.Write("x")), EBADF);
+  });
+}
+
+TEST_P(FileTest, APipeIsNotWaitedForAndIsNoFile) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    EXPECT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
+    File reader = (co_await File::Open(scratch / "pipe")).value();
+    char byte[1];
+    EXPECT_EQ(ErrnoOf((co_await reader.Read(byte)).status()), ESPIPE);
+    File writer = (co_await File::Open(scratch / "pipe", {.read = false, .write = true})).value();
+    EXPECT_EQ(ErrnoOf(co_await writer.Write("x")), ESPIPE);
+  });
+}
+
+// ---- The cache.
+
+TEST(FileCacheTest, WhatIsCachedIsReadWithoutThePoolAndTheRestByIt) {
+  const Scratch scratch;
+  const std::string text(300'000, 'x');  // more than is copied on the carrier
+  scratch.Write("f", text);
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  runtime->Run([](const std::string& path, const std::string& expected) -> Task<void> {
+    File file = (co_await File::Open(path)).value();
+    ScopedSyscallFault plain(&Syscalls::pread, {.times = 0});
+    EXPECT_EQ(co_await ReadText(file, 1000, 0), expected.substr(0, 1000));
+    EXPECT_EQ(plain.calls(), 0);
+    EXPECT_EQ(co_await ReadText(file, 1000, expected.size() - 500), expected.substr(0, 500));
+    EXPECT_EQ(plain.calls(), 1);  // the end, once more
+    EXPECT_TRUE(co_await ReadText(file, 400'000, 0) == expected);
+    EXPECT_EQ(plain.calls(), 3);
+    for (const int error : {EAGAIN, EOPNOTSUPP, EIO, EINTR, EINVAL}) {
+      ScopedSyscallFault cached(&Syscalls::preadv2, {.times = ScopedSyscallFault::kForever, .error = error});
+      EXPECT_EQ(co_await ReadText(file, 1000, 5), expected.substr(0, 1000));
+      char buffer[10];
+      file.SeekTo(expected.size() - 5);
+      EXPECT_EQ((co_await file.Read(buffer)).value(), 5u);
+      EXPECT_EQ((co_await file.Read(buffer)).value(), 0u);
+    }
+  }(scratch / "f", text));
+  // An error of the pool's call is what is returned.
+  runtime->Run([](const std::string& path) -> Task<void> {
+    File file = (co_await File::Open(path)).value();
+    ScopedSyscallFault cached(&Syscalls::preadv2, {.error = EAGAIN});
+    ScopedSyscallFault plain(&Syscalls::pread, {.error = EIO});
+    char buffer[10];
+    const absl::StatusOr<size_t> got = co_await file.Read(buffer);
+    EXPECT_EQ(ErrnoOf(got.status()), EIO);
+    EXPECT_NE(got.status().message().find("read " + path), std::string::npos) << got.status();
+    EXPECT_EQ(file.position(), 0u);
+    EXPECT_EQ((co_await file.Read(buffer)).value(), 10u);
+  }(scratch / "f"));
+}
+
+// The bug of Linux 5.9 and 5.10: the cache says that the file ends where it does not.
+TEST(FileCacheTest, AnEndThatOnlyTheCacheSeesIsNone) {
+  static const Syscalls lying = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.preadv2 = [](int, const iovec*, int, off_t, int) -> ssize_t { return 0; };
+    return table;
+  }();
+  const Scratch scratch;
+  scratch.Write("f", "text");
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  const internal::ScopedSyscalls scope(lying);
+  runtime->Run([](const std::string& path) -> Task<void> {
+    File file = (co_await File::Open(path)).value();
+    EXPECT_EQ(co_await ReadText(file, 9, 0), "text");
+    EXPECT_EQ(co_await ReadText(file, 9, 4), "");
+  }(scratch / "f"));
+}
+
+// ---- Locks.
+
+TEST_P(FileTest, ALockExcludesOtherOpenFilesUntilItGoes) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "");
+    File one = (co_await File::Open(scratch / "f")).value();
+    File two = (co_await File::Open(scratch / "f")).value();
+    {
+      fs::FileLock shared = (co_await one.Lock(LockKind::kShared)).value();
+      EXPECT_TRUE((co_await two.TryLock(LockKind::kShared)).value().has_value());
+      EXPECT_FALSE((co_await two.TryLock(LockKind::kExclusive)).value().has_value());
+      shared.Unlock();
+      shared.Unlock();
+      fs::FileLock exclusive = (co_await two.Lock(LockKind::kExclusive)).value();
+      EXPECT_FALSE((co_await one.TryLock(LockKind::kShared)).value().has_value());
+      shared = std::move(exclusive);
+      EXPECT_FALSE((co_await one.TryLock(LockKind::kShared)).value().has_value());
+    }
+    fs::FileLock last = (co_await one.Lock(LockKind::kExclusive)).value();
+    // A close gives it back.
+    EXPECT_EQ(co_await one.Close(), absl::OkStatus());
+    EXPECT_TRUE((co_await two.TryLock(LockKind::kExclusive)).value().has_value());
+    last.Unlock();
+  });
+}
+
+TEST_P(FileTest, WhoWaitsForALockGetsItOrIsCancelledOrLearnsThatTheFileWasClosed) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "");
+    File one = (co_await File::Open(scratch / "f")).value();
+    File two = (co_await File::Open(scratch / "f")).value();
+    File three = (co_await File::Open(scratch / "f")).value();
+    std::optional<fs::FileLock> held = (co_await one.Lock(LockKind::kExclusive)).value();
+    const auto late = co_await WithTimeout(absl::Milliseconds(20), two.Lock(LockKind::kShared));
+    EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
+    AwaitAll scope;
+    Introduction waiting, closed;
+    scope.Fork([&]() -> Task<void> {
+      waiting.Make();
+      EXPECT_TRUE((co_await two.Lock(LockKind::kExclusive)).ok());
+      EXPECT_FALSE(held.has_value());
+    });
+    scope.Fork([&]() -> Task<void> {
+      closed.Make();
+      EXPECT_EQ(ErrnoOf((co_await three.Lock(LockKind::kExclusive)).status()), EBADF);
+    });
+    co_await waiting.AwaitParked();
+    co_await closed.AwaitParked();
+    EXPECT_EQ(co_await three.Close(), absl::OkStatus());
+    held.reset();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST(FileDeathTest, ASecondLockOfOneFileNamesIt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        const Scratch scratch;
+        scratch.Write("twice", "");
+        Runtime::Create({.parallelism = 1}).value()->Run([](std::string path) -> Task<void> {
+          File file = (co_await File::Open(path)).value();
+          const fs::FileLock first = (co_await file.Lock(LockKind::kShared)).value();
+          static_cast<void>(co_await file.TryLock(LockKind::kShared));
+        }(scratch / "twice"));
+      },
+      "a second lock on the File of .*twice");
+}
+
+// ---- Closing.
+
+TEST_P(FileTest, AClosedFileSaysSoAndClosesOnce) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    File file = (co_await File::Open(scratch / "f", {.write = true})).value();
+    EXPECT_TRUE(file.is_open());
+    EXPECT_EQ(co_await file.Close(), absl::OkStatus());
+    EXPECT_EQ(co_await file.Close(), absl::OkStatus());
+    EXPECT_FALSE(file.is_open());
+    EXPECT_EQ(file.native_handle(), -1);
+    char byte[1];
+    std::vector<absl::Status> all = {(co_await file.Read(byte)).status(), (co_await file.ReadAt(byte, 0)).status(),
+                                     co_await file.Write("x"),            co_await file.WriteAt("x", 0),
+                                     co_await file.Append("x"),           co_await file.Sync(),
+                                     co_await file.DataSync(),            co_await file.Truncate(0),
+                                     co_await file.Allocate(0, 1),        (co_await file.Size()).status(),
+                                     (co_await file.Stat()).status(),     (co_await file.Lock(LockKind::kShared)).status(),
+                                     (co_await file.TryLock(LockKind::kShared)).status()};
+    for (const absl::Status& status : all) {
+      EXPECT_EQ(ErrnoOf(status), EBADF);
+      EXPECT_NE(status.message().find("closed here"), std::string::npos) << status;
+    }
+    // What a move replaces is closed.
+    File other = (co_await File::Open(scratch / "f")).value();
+    const int number = other.native_handle();
+    other = std::move(file);
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  });
+}
+
+TEST_P(FileTest, ACloseWaitsForCallsThatHaveBegunAndLaterOnesFail) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    const int number = file.native_handle();
+    StalledCall<&Syscalls::fsync> stalled;
+    std::atomic<bool> went = false;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await file.Sync(), absl::OkStatus()); });
+    co_await stalled.Begun();
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_EQ(co_await file.Close(), absl::OkStatus());
+      EXPECT_TRUE(went);
+      EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+    });
+    while (file.is_open()) co_await Yield();
+    EXPECT_EQ(co_await file.Close(), absl::OkStatus());  // the other one closes it
+    EXPECT_EQ(ErrnoOf((co_await file.Size()).status()), EBADF);
+    EXPECT_NE(::fcntl(number, F_GETFD), -1);
+    went = true;
+    stalled.Go();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(FileTest, ACloseThatIsCancelledWhileItWaitsClosesAllTheSame) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    const int number = file.native_handle();
+    StalledCall<&Syscalls::fsync> stalled;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await file.Sync(), absl::OkStatus()); });
+    co_await stalled.Begun();
+    EXPECT_EQ(ReasonOf(co_await StopOnceItWaits(file.Close())).kind, CancelReason::Kind::kStopRequested);
+    EXPECT_FALSE(file.is_open());
+    stalled.Go();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  });
+}
+
+TEST_P(FileTest, TheDestructorDoesNotWaitForCallsThatHaveBegun) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    std::optional<File> file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+    const int number = file->native_handle();
+    StalledCall<&Syscalls::fsync> stalled;
+    AwaitAll scope;
+    scope.Fork(file->Sync());
+    co_await stalled.Begun();
+    file.reset();
+    EXPECT_NE(::fcntl(number, F_GETFD), -1);
+    stalled.Go();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  });
+}
+
+// What a quota or a network's file system says only then.
+TEST(FileCloseTest, CloseSaysWhatTheKernelSays) {
+  Simulation simulation({.carriers = 1, .seed = 1});
+  simulation.Run([]() -> Task<void> {
+    const Scratch scratch;
+    for (const int error : {EDQUOT, EIO, EINTR}) {
+      File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
+      const int number = file.native_handle();
+      ScopedSyscallFault fault(&Syscalls::close, {.error = error});
+      const absl::Status closed = co_await file.Close();
+      EXPECT_EQ(ErrnoOf(closed), error == EINTR ? 0 : error) << closed;
+      EXPECT_EQ(fault.calls(), 1);
+      ::close(number);  // the fault did not
+    }
+  }());
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,422 @@
+// Whole files, names, trees and temporary files. Goal: what the headers say. Method: each sentence in simulations and on
+// runtimes, on both backends, held against the standard library's view; races by calls of the kernel's that change the
+// tree first.
+#include "weft/fs/path.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/os/syscalls.h"
+#include "tests/fs/scratch.h"
+#include "tests/net/on_backends.h"
+#include "weft/errno.h"
+#include "weft/fs/contents.h"
+#include "weft/fs/file.h"
+#include "weft/fs/temporary.h"
+#include "weft/fs/walk.h"
+#include "weft/runtime.h"
+#include "weft/task.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::Syscalls;
+using Names = std::vector<std::string>;
+
+class PathTest : public OnBackends {};
+WEFT_ON_BACKENDS(PathTest);
+
+uint32_t PermissionsOf(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : ~0u;
+}
+
+// ---- Whole files.
+
+TEST_P(PathTest, WholeFilesAreReadUpToALimit) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    const std::string large(5'000'000, 'x');
+    for (const std::string& text : {std::string(), std::string("a\0b\n", 4), large}) {
+      EXPECT_EQ(co_await fs::WriteFile(scratch / "f", text), absl::OkStatus());
+      EXPECT_TRUE((co_await fs::ReadFile(scratch / "f")).value() == text);
+      EXPECT_TRUE((co_await fs::ReadFile(scratch / "f", {.max_bytes = text.size()})).value() == text);
+      EXPECT_TRUE((co_await fs::ReadFile(scratch / "f", {.max_bytes = ~uint64_t{0}})).value() == text);
+      if (text.empty()) continue;
+      const auto cut = co_await fs::ReadFile(scratch / "f", {.max_bytes = text.size() - 1});
+      EXPECT_EQ(cut.status().code(), absl::StatusCode::kResourceExhausted);
+    }
+    // They tell no size.
+    EXPECT_NE((co_await fs::ReadFile("/proc/self/status")).value().find("Pid:"), std::string::npos);
+    EXPECT_EQ((co_await fs::ReadFile("/dev/zero", {.max_bytes = 100'000})).status().code(),
+              absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ErrnoOf((co_await fs::ReadFile(scratch.path())).status()), EISDIR);
+    EXPECT_EQ(ErrnoOf((co_await fs::ReadFile(scratch / "none")).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await fs::ReadFile(std::string("a\0b", 3))).status()), EINVAL);
+  });
+}
+
+TEST_P(PathTest, WholeFilesAreWrittenInPlaceAndAtTheEnd) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    EXPECT_EQ(co_await fs::WriteFile(scratch / "f", "longer", {.permissions = 0600}), absl::OkStatus());
+    EXPECT_EQ(PermissionsOf(scratch / "f"), 0600u);
+    EXPECT_EQ(co_await fs::WriteFile(scratch / "f", "new"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::AppendFile(scratch / "f", "er"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::AppendFile(scratch / "g", "g"), absl::OkStatus());
+    EXPECT_EQ(scratch.Read("f") + scratch.Read("g"), "newerg");
+    EXPECT_EQ(ErrnoOf(co_await fs::WriteFile(scratch / "none/f", "")), ENOENT);
+  });
+}
+
+TEST_P(PathTest, AFileIsReplacedAsAWholeAndPassesOnItsPermissions) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "old");
+    EXPECT_EQ(::chmod((scratch / "f").c_str(), 0666), 0);  // more than the umask leaves
+    std::filesystem::create_symlink("f", scratch / "l");
+    const absl::StatusOr<fs::File> reader = co_await fs::File::Open(scratch / "f");
+    EXPECT_EQ(co_await fs::WriteFileAtomically(scratch / "f", "new"), absl::OkStatus());
+    EXPECT_EQ(PermissionsOf(scratch / "f"), 0666u);
+    EXPECT_EQ(scratch.Read("f"), "new");
+    EXPECT_EQ(scratch.Read("l"), "new");
+    EXPECT_EQ(co_await fs::WriteFileAtomically(scratch / "l", "link", {.permissions = 0600, .sync = false}),
+              absl::OkStatus());
+    EXPECT_EQ(PermissionsOf(scratch / "l"), 0600u);
+    EXPECT_EQ(scratch.Read("f") + scratch.Read("l"), "newlink");
+    EXPECT_EQ(scratch.Names(), (Names{"f", "l"}));
+    const std::string longest(255, 'n');
+    EXPECT_EQ(co_await fs::WriteFileAtomically(scratch / longest, "x"), absl::OkStatus());
+    EXPECT_EQ(ErrnoOf(co_await fs::WriteFileAtomically("", "x")), ENOENT);
+    EXPECT_EQ(ErrnoOf(co_await fs::WriteFileAtomically(scratch.path() + "/", "x")), EISDIR);
+    EXPECT_EQ(ErrnoOf(co_await fs::WriteFileAtomically(scratch.path(), "x")), EISDIR);
+    EXPECT_EQ(ErrnoOf(co_await fs::WriteFileAtomically(scratch / "none/f", "x")), ENOENT);
+    EXPECT_EQ(scratch.Names(), (Names{"f", "l", longest}));
+  });
+}
+
+// ---- Names.
+
+TEST_P(PathTest, NamesAreMadeAskedForAndRemoved) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    EXPECT_EQ(co_await fs::CreateDirectories(scratch / "a//b/c/"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::CreateDirectories(scratch / "a/b"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::CreateDirectory(scratch / "a/d", {.permissions = 0700}), absl::OkStatus());
+    EXPECT_EQ(PermissionsOf(scratch / "a/d"), 0700u);
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateDirectory(scratch / "a/d")), EEXIST);
+    scratch.Write("f", "text");
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateDirectories(scratch / "f")), EEXIST);
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateDirectories(scratch / "f/g")), EEXIST);
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateDirectories("")), ENOENT);
+    EXPECT_EQ(scratch.Names(), (Names{"a", "a/b", "a/b/c", "a/d", "f"}));
+
+    EXPECT_EQ(co_await fs::CreateSymbolicLink("f", scratch / "l"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::CreateSymbolicLink(std::string(300, 'n'), scratch / "nowhere"), absl::OkStatus());
+    EXPECT_EQ((co_await fs::ReadLink(scratch / "l")).value(), "f");
+    EXPECT_EQ((co_await fs::ReadLink(scratch / "nowhere")).value(), std::string(300, 'n'));
+    EXPECT_EQ(ErrnoOf((co_await fs::ReadLink(scratch / "f")).status()), EINVAL);
+
+    EXPECT_EQ((co_await fs::Stat(scratch / "l")).value().size, 4u);
+    EXPECT_EQ((co_await fs::Stat(scratch / "l", {.follow_links = false})).value().type, fs::FileType::kSymbolicLink);
+    EXPECT_EQ((co_await fs::Stat(scratch / "a")).value().type, fs::FileType::kDirectory);
+    EXPECT_EQ((co_await fs::Stat("/dev/null")).value().type, fs::FileType::kCharacterDevice);
+    EXPECT_EQ(ErrnoOf((co_await fs::Stat(scratch / "none")).status()), ENOENT);
+    EXPECT_TRUE((co_await fs::Exists(scratch / "l")).value());
+    EXPECT_FALSE((co_await fs::Exists(scratch / "none")).value());
+    EXPECT_FALSE((co_await fs::Exists(scratch / "f/g")).value());
+    EXPECT_EQ(ErrnoOf((co_await fs::Exists(scratch / "nowhere")).status()), ENAMETOOLONG);
+
+    EXPECT_EQ(co_await fs::Rename(scratch / "f", scratch / "a/f"), absl::OkStatus());
+    const absl::Status lost = co_await fs::Rename(scratch / "f", scratch / "g");
+    EXPECT_EQ(ErrnoOf(lost), ENOENT);
+    EXPECT_NE(lost.message().find(scratch / "f to " + scratch / "g"), std::string::npos) << lost;
+    EXPECT_EQ(ErrnoOf(co_await fs::Rename(scratch / "a", std::string("b\0c", 3))), EINVAL);
+    EXPECT_EQ(co_await fs::Remove(scratch / "a/f"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::Remove(scratch / "a/b/c"), absl::OkStatus());
+    EXPECT_EQ(ErrnoOf(co_await fs::Remove(scratch / "a")), ENOTEMPTY);
+    EXPECT_EQ(ErrnoOf(co_await fs::Remove(scratch / "none")), ENOENT);
+    EXPECT_EQ(co_await fs::Remove(scratch / "nowhere"), absl::OkStatus());
+    EXPECT_EQ(scratch.Names(), (Names{"a", "a/b", "a/d", "l"}));
+  });
+}
+
+TEST_P(PathTest, AFileIsCopiedAsAWhole) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    const std::string text(5'000'000, 'c');
+    scratch.Write("f", text);
+    EXPECT_EQ(::chmod((scratch / "f").c_str(), 0640), 0);
+    EXPECT_EQ(co_await fs::CopyFile(scratch / "f", scratch / "g"), absl::OkStatus());
+    EXPECT_TRUE(scratch.Read("g") == text);
+    EXPECT_EQ(PermissionsOf(scratch / "g"), 0640u);
+    EXPECT_EQ(ErrnoOf(co_await fs::CopyFile(scratch / "f", scratch / "g")), EEXIST);
+    scratch.Write("h", "old");
+    EXPECT_EQ(::chmod((scratch / "h").c_str(), 0600), 0);
+    EXPECT_EQ(co_await fs::CopyFile(scratch / "g", scratch / "h", {.overwrite = true}), absl::OkStatus());
+    EXPECT_TRUE(scratch.Read("h") == text);
+    EXPECT_EQ(PermissionsOf(scratch / "h"), 0600u);
+    EXPECT_EQ(co_await fs::CopyFile(scratch / "h", scratch / "h", {.overwrite = true}), absl::OkStatus());
+    EXPECT_TRUE(scratch.Read("h") == text);
+    // A file that tells no size, of another file system.
+    EXPECT_EQ(co_await fs::CopyFile("/proc/self/limits", scratch / "limits"), absl::OkStatus());
+    EXPECT_NE(scratch.Read("limits").find("Max open files"), std::string::npos);
+    scratch.Write("empty", "");
+    EXPECT_EQ(co_await fs::CopyFile(scratch / "empty", scratch / "e"), absl::OkStatus());
+    EXPECT_EQ(ErrnoOf(co_await fs::CopyFile(scratch.path(), scratch / "d")), EISDIR);
+    EXPECT_EQ(ErrnoOf(co_await fs::CopyFile("/dev/null", scratch / "d")), EINVAL);
+    EXPECT_EQ(ErrnoOf(co_await fs::CopyFile(scratch / "none", scratch / "d")), ENOENT);
+    EXPECT_EQ(scratch.Names(), (Names{"e", "empty", "f", "g", "h", "limits"}));
+  });
+}
+
+// ---- Trees.
+
+TEST_P(PathTest, ATreeIsRemovedAndWhatLinksLeadToStays) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    for (int i = 0; i < 300; ++i) scratch.Write("t/d" + std::to_string(i % 7) + "/f" + std::to_string(i), "x");
+    scratch.Write("kept/f", "x");
+    std::filesystem::create_symlink("../kept", scratch / "t/l");
+    std::filesystem::create_symlink("kept", scratch / "l");
+    EXPECT_EQ(co_await fs::RemoveAll(scratch / "t/"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::RemoveAll(scratch / "t"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::RemoveAll(scratch / "l"), absl::OkStatus());
+    EXPECT_EQ(co_await fs::RemoveAll(scratch / "none/t"), absl::OkStatus());
+    EXPECT_EQ(scratch.Names(), (Names{"kept", "kept/f"}));
+    EXPECT_EQ(co_await fs::RemoveAll(scratch / "kept/f"), absl::OkStatus());
+    EXPECT_EQ(ErrnoOf(co_await fs::RemoveAll(scratch / "kept/.")), EINVAL);
+    EXPECT_EQ(ErrnoOf(co_await fs::RemoveAll("/")), EINVAL);
+  });
+}
+
+TEST(TreeTest, ATreeIsRemovedThatIsDeeperThanDescriptorsOrAPathAllow) {
+  const Scratch scratch;
+  int directory = ::open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY);
+  for (int depth = 0; depth < 3000; ++depth) {
+    EXPECT_EQ(::mkdirat(directory, "directory", 0777), 0);
+    const int below = ::openat(directory, "directory", O_RDONLY | O_DIRECTORY);
+    ::close(directory);
+    directory = below;
+  }
+  ::close(directory);
+  Runtime::Create({.parallelism = 1}).value()->Run([](const std::string& path) -> Task<void> {
+    EXPECT_EQ(co_await fs::RemoveAll(path), absl::OkStatus());
+  }(scratch / "directory"));
+  EXPECT_EQ(scratch.Names(), Names());
+}
+
+// Done before an entry of that name is opened in a directory, once.
+std::string* opened_name = nullptr;
+std::function<void()>* before_open = nullptr;
+
+const Syscalls& WithBeforeOpen() {
+  static const Syscalls table = [] {
+    Syscalls made = internal::RealSyscalls();
+    made.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      if (before_open != nullptr && *opened_name == path) (*std::exchange(before_open, nullptr))();
+      return ::openat(directory, path, flags, mode);
+    };
+    return made;
+  }();
+  return table;
+}
+
+void RemoveTreeAndBefore(const Scratch& scratch, std::string name, std::function<void()> change, int error) {
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  opened_name = &name;
+  before_open = &change;
+  const internal::ScopedSyscalls scope(WithBeforeOpen());
+  runtime->Run([](const std::string& path, int expected) -> Task<void> {
+    const absl::Status removed = co_await fs::RemoveAll(path);
+    EXPECT_EQ(ErrnoOf(removed), expected) << removed;
+  }(scratch / "t", error));
+  EXPECT_EQ(before_open, nullptr) << "it was not opened";
+}
+
+TEST(TreeTest, ALinkThatReplacesADirectoryMeanwhileLeadsNobodyOut) {
+  const Scratch scratch;
+  scratch.Write("t/d/f", "x");
+  scratch.Write("kept/f", "x");
+  RemoveTreeAndBefore(scratch, "d", [&] {
+    std::filesystem::rename(scratch / "t/d", scratch / "away");
+    std::filesystem::create_symlink(scratch / "kept", scratch / "t/d");
+  }, 0);
+  EXPECT_EQ(scratch.Names(), (Names{"away", "away/f", "kept", "kept/f"}));
+}
+
+TEST(TreeTest, AFileThatReplacesADirectoryMeanwhileIsRemovedAndWhatIsGoneIsNoError) {
+  const Scratch scratch;
+  scratch.Write("t/d/f", "x");
+  RemoveTreeAndBefore(scratch, "d", [&] {
+    std::filesystem::remove_all(scratch / "t/d");
+    scratch.Write("t/d", "x");
+  }, 0);
+  scratch.Write("t/d/f", "x");
+  RemoveTreeAndBefore(scratch, "d", [&] { std::filesystem::remove_all(scratch / "t/d"); }, 0);
+  EXPECT_EQ(scratch.Names(), Names());
+}
+
+TEST(TreeTest, ADirectoryThatIsMovedAwayMeanwhileLeadsNobodyElsewhere) {
+  const Scratch scratch;
+  scratch.Write("t/d/f", "x");
+  scratch.Write("kept/g", "x");
+  RemoveTreeAndBefore(scratch, "..", [&] { std::filesystem::rename(scratch / "t/d", scratch / "kept/d"); }, ESTALE);
+  EXPECT_EQ(scratch.Names(), (Names{"kept", "kept/d", "kept/g", "t"}));
+}
+
+TEST(TreeTest, WhatIsCreatedMeanwhileIsRemovedAsWell) {
+  const Scratch scratch;
+  scratch.Write("t/d/f", "x");
+  RemoveTreeAndBefore(scratch, "..", [&] { scratch.Write("t/d/new/g", "x"); }, 0);
+  EXPECT_EQ(scratch.Names(), Names());
+}
+
+// ---- Walks.
+
+using Found = std::map<std::string, fs::FileType>;
+
+// The paths below the root, and the errno of each error by its number.
+Task<Found> WalkAll(std::string root, fs::WalkOptions options, std::vector<int>* errors = nullptr) {
+  Found found;
+  auto walk = fs::Walk(root, std::move(options));
+  while (auto entry = co_await walk.Next()) {
+    if (!entry->ok()) {
+      EXPECT_NE(errors, nullptr) << entry->status();
+      if (errors != nullptr) errors->push_back(ErrnoOf(entry->status()));
+      continue;
+    }
+    const std::string path = (*entry)->path.substr(root.size() + 1);
+    EXPECT_EQ((*entry)->depth, std::count(path.begin(), path.end(), '/'));
+    EXPECT_EQ((*entry)->name(), path.substr(path.rfind('/') + 1));
+    // A directory comes first.
+    const size_t slash = path.rfind('/');
+    if (slash != std::string::npos) EXPECT_TRUE(found.contains(path.substr(0, slash))) << path;
+    EXPECT_TRUE(found.emplace(path, (*entry)->type).second) << path;
+  }
+  EXPECT_FALSE((co_await walk.Next()).has_value());
+  co_return found;
+}
+
+TEST_P(PathTest, AWalkYieldsEachEntryOnceDirectoriesFirst) {
+  Everywhere([]() -> Task<void> {
+    using enum fs::FileType;
+    const Scratch scratch;
+    scratch.Write("a/f", "x");
+    scratch.Write("a/b/g", "x");
+    scratch.Write("c/d/e/h", "x");
+    std::filesystem::create_directory_symlink("a", scratch / "l");
+    std::filesystem::create_symlink("nowhere", scratch / "n");
+    const Found all = {{"a", kDirectory},   {"a/b", kDirectory},   {"a/b/g", kRegular}, {"a/f", kRegular},
+                       {"c", kDirectory},   {"c/d", kDirectory},   {"c/d/e", kDirectory}, {"c/d/e/h", kRegular},
+                       {"l", kSymbolicLink}, {"n", kSymbolicLink}};
+    EXPECT_EQ(co_await WalkAll(scratch.path(), {}), all);
+    EXPECT_EQ((co_await WalkAll(scratch.path(), {.max_depth = 0})).size(), 4u);
+    EXPECT_EQ((co_await WalkAll(scratch.path(), {.max_depth = 1})).size(), 7u);
+    const auto enter = [](const fs::WalkEntry& directory) { return directory.name() != "a"; };
+    EXPECT_EQ((co_await WalkAll(scratch.path(), {.enter = enter})).size(), 7u);
+    // The root may be a link.
+    EXPECT_EQ((co_await WalkAll(scratch / "l", {})).size(), 3u);
+    Found followed = all;
+    followed.merge(Found{{"l/b", kDirectory}, {"l/b/g", kRegular}, {"l/f", kRegular}});
+    followed["l"] = kDirectory;
+    EXPECT_EQ(co_await WalkAll(scratch.path(), {.follow_links = true}), followed);
+    // A link to where it lies is not entered again.
+    std::filesystem::create_directory_symlink("..", scratch / "a/up");
+    std::vector<int> errors;
+    followed["a/up"] = followed["l/up"] = kDirectory;
+    EXPECT_EQ(co_await WalkAll(scratch.path(), {.follow_links = true}, &errors), followed);
+    EXPECT_EQ(errors, (std::vector<int>{ELOOP, ELOOP}));
+  });
+}
+
+TEST_P(PathTest, AWalkThatCannotOpenADirectorySaysWhichAndGoesOn) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("a/f", "x");
+    scratch.Write("b/g", "x");
+    auto walk = fs::Walk(scratch.path());
+    size_t entries = 0, errors = 0;
+    while (auto entry = co_await walk.Next()) {
+      if (entry->ok()) {
+        ++entries;
+        // Before it is entered.
+        if ((*entry)->name() == "a") std::filesystem::remove_all(scratch / "a");
+      } else {
+        ++errors;
+        EXPECT_EQ(ErrnoOf(entry->status()), ENOENT);
+        EXPECT_NE(entry->status().message().find(scratch / "a"), std::string::npos) << entry->status();
+      }
+    }
+    EXPECT_EQ(entries, 3u);
+    EXPECT_EQ(errors, 1u);
+    for (const std::string& root : {scratch / "none", scratch / "b/g", std::string("a\0b", 3)}) {
+      std::vector<int> found;
+      EXPECT_EQ((co_await WalkAll(root, {}, &found)).size(), 0u);
+      EXPECT_EQ(found.size(), 1u);
+    }
+  });
+}
+
+TEST_P(PathTest, ALargeDirectoryIsReadInPartsAndAWalkMayBeLeft) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    for (int i = 0; i < 1500; ++i) scratch.Write("file_with_a_name_of_some_length_" + std::to_string(i), "");
+    EXPECT_EQ((co_await WalkAll(scratch.path(), {})).size(), 1500u);
+    auto walk = fs::Walk(scratch.path());
+    EXPECT_TRUE((co_await walk.Next())->ok());
+  });
+}
+
+// ---- Temporary files.
+
+TEST_P(PathTest, ATemporaryFileHasNoNameAndADirectoryGoesWithItsObject) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    fs::File file = (co_await fs::OpenTemporaryFile({.directory = scratch.path()})).value();
+    EXPECT_EQ(co_await file.Write("text"), absl::OkStatus());
+    char buffer[9];
+    EXPECT_EQ((co_await file.ReadAt(buffer, 0)).value(), 4u);
+    EXPECT_EQ(scratch.Names(), Names());
+    {
+      fs::TemporaryDirectory one =
+          (co_await fs::TemporaryDirectory::Create({.directory = scratch.path(), .prefix = "one-"})).value();
+      EXPECT_EQ(one.path().find(scratch / "one-"), 0u);
+      EXPECT_EQ(PermissionsOf(one.path()), 0700u);
+      EXPECT_EQ(co_await fs::CreateDirectories(one.path() + "/a/b"), absl::OkStatus());
+      fs::TemporaryDirectory two = (co_await fs::TemporaryDirectory::Create({.directory = scratch.path()})).value();
+      EXPECT_EQ(scratch.Names().size(), 4u);
+      two = std::move(one);
+      EXPECT_EQ(scratch.Names().size(), 3u);
+      EXPECT_EQ(co_await two.Remove(), absl::OkStatus());
+      EXPECT_EQ(co_await two.Remove(), absl::OkStatus());
+      EXPECT_EQ(two.path(), "");
+      EXPECT_EQ(scratch.Names(), Names());
+      two = (co_await fs::TemporaryDirectory::Create({.directory = scratch.path()})).value();
+      scratch.Write(std::filesystem::relative(two.path(), scratch.path()).string() + "/f", "x");
+    }
+    EXPECT_EQ(scratch.Names(), Names());
+    std::string kept = (co_await fs::TemporaryDirectory::Create({.directory = scratch.path()})).value().Keep();
+    EXPECT_TRUE(std::filesystem::is_directory(kept));
+    EXPECT_EQ(ErrnoOf((co_await fs::TemporaryDirectory::Create({.directory = scratch / "none"})).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await fs::OpenTemporaryFile({.directory = scratch / "none"})).status()), ENOENT);
+  });
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -100,11 +100,10 @@ class TreeRemover {
 
   // Removes the directory that is open, in the one above, which is open then.
   absl::Status Leave() {
-    const std::string path = PathOf("");
     const Level left = std::move(levels_.back());
     levels_.pop_back();
     if (!levels_.empty()) {
-      if (const int error = GoUp(); error != 0) return PathStatus(error, "leave", path);
+      if (const int error = GoUp(); error != 0) return PathStatus(error, "leave", PathOf(left.name));
     }
     const int above = levels_.empty() ? parent_.get() : here_.get();
     const int error = Unlink(above, left.name.c_str(), AT_REMOVEDIR);
@@ -114,7 +113,7 @@ class TreeRemover {
       return RemoveOne(above, left.name, /*is_directory=*/true, entered);
     }
     if (!levels_.empty()) levels_.back().removed = true;
-    return PathStatus(error, "remove", path);
+    return error == 0 ? absl::OkStatus() : PathStatus(error, "remove", PathOf(left.name));
   }
 
   // Returns 0, or an errno.
@@ -129,7 +128,7 @@ class TreeRemover {
     return 0;
   }
 
-  // Of an entry of the directory that is open; empty: its own.
+  // Of an entry of the last directory on the way; empty: its own.
   std::string PathOf(std::string_view name) const {
     std::string path = path_;
     for (size_t i = 1; i < levels_.size(); ++i) path.append("/").append(levels_[i].name);

@@ -104,8 +104,8 @@ Task<absl::Status> RemoveDirectory(std::string& path) {
 }  // namespace
 
 Task<absl::StatusOr<File>> OpenTemporaryFile(TemporaryOptions options) {
-  return OnPath("create a file in", DirectoryOf(options), [prefix = std::move(options.prefix)](
-                                                              const std::string& name) { return OpenNow(name, prefix); });
+  return OnPath("create a file in", DirectoryOf(options),
+                [prefix = std::move(options.prefix)](const std::string& name) { return OpenNow(name, prefix); });
 }
 
 Task<absl::StatusOr<TemporaryDirectory>> TemporaryDirectory::Create(TemporaryOptions options) {

@@ -125,7 +125,8 @@ Generator<absl::StatusOr<WalkEntry>> WalkBelow(std::string root, WalkOptions opt
       } else {
         name = next->d_name;
         path = absl::StrCat(level.path, level.path.ends_with('/') ? "" : "/", name);
-        const WalkEntry entry = {.path = path, .type = TypeOfEntry(*next), .depth = static_cast<int>(levels.size()) - 1};
+        const int depth = static_cast<int>(levels.size()) - 1;
+        const WalkEntry entry = {.path = path, .type = TypeOfEntry(*next), .depth = depth};
         directory = level.fd.get();
         co_yield entry;
         enters = entry.type == FileType::kDirectory && entry.depth < options.max_depth &&

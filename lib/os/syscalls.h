@@ -97,13 +97,13 @@
   X(ssize_t, readlinkat, (int directory, const char* path, char* buffer, size_t size))                                \
   X(ssize_t, getdents64, (int directory, void* buffer, size_t size))                                                  \
   X(ssize_t, getrandom, (void* buffer, size_t size, unsigned flags))                                                  \
-  /* Processes. */                                                                                                     \
-  X(int, posix_spawnp,                                                                                                 \
-    (pid_t * child, const char* file, const posix_spawn_file_actions_t* actions,                                       \
-     const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment))                           \
-  X(int, pidfd_open, (pid_t process, unsigned flags))                                                                  \
-  X(int, pidfd_send_signal, (int pidfd, int signal))                                                                   \
-  X(int, waitid, (idtype_t kind, id_t which, siginfo_t* result, int options))                                          \
+  /* Processes. */                                                                                                    \
+  X(int, posix_spawnp,                                                                                                \
+    (pid_t * child, const char* file, const posix_spawn_file_actions_t* actions,                                      \
+     const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment))                          \
+  X(int, pidfd_open, (pid_t process, unsigned flags))                                                                 \
+  X(int, pidfd_send_signal, (int pidfd, int signal))                                                                  \
+  X(int, waitid, (idtype_t kind, id_t which, siginfo_t* result, int options))                                         \
   /* Readiness and completion. */                                                                                     \
   X(int, epoll_create1, (int flags))                                                                                  \
   X(int, epoll_ctl, (int epoll, int operation, int fd, epoll_event* event))                                           \

@@ -48,7 +48,8 @@ class FsCancelTest : public OnBackends {};
 WEFT_ON_BACKENDS(FsCancelTest);
 
 int64_t Descriptors() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  using Iterator = std::filesystem::directory_iterator;
+  return std::distance(Iterator("/proc/self/fd"), Iterator());
 }
 
 // In a child that is asked to end while the pool is in a call of kEntry. Where a shield hides the request, the call goes

@@ -90,13 +90,13 @@ TEST_P(FileTest, WritesManyPartsAndManyBytesInTheirOrder) {
     File file = (co_await File::Open(scratch / "f", {.write = true, .create = true})).value();
     std::string expected;
     std::vector<std::string> texts;
-    for (int i = 0; i < 200; ++i) texts.push_back(std::string(static_cast<size_t>(i % 5) * 30'000, 'a' + i % 26));
+    for (int i = 0; i < 100; ++i) texts.push_back(std::string(static_cast<size_t>(i % 5) * 25'000, 'a' + i % 26));
     std::vector<ConstBuffer> parts;
     for (const std::string& text : texts) {
       parts.push_back(text);
       expected += text;
     }
-    EXPECT_GT(expected.size(), size_t{8} << 20);
+    EXPECT_GT(expected.size(), size_t{4} << 20);
     EXPECT_EQ(co_await file.Write(parts), absl::OkStatus());
     EXPECT_EQ(file.position(), expected.size());
     EXPECT_TRUE(scratch.Read("f") == expected);
@@ -329,13 +329,20 @@ TEST_P(FileTest, AClosedFileSaysSoAndClosesOnce) {
     EXPECT_FALSE(file.is_open());
     EXPECT_EQ(file.native_handle(), -1);
     char byte[1];
-    std::vector<absl::Status> all = {(co_await file.Read(byte)).status(), (co_await file.ReadAt(byte, 0)).status(),
-                                     co_await file.Write("x"),            co_await file.WriteAt("x", 0),
-                                     co_await file.Append("x"),           co_await file.Sync(),
-                                     co_await file.DataSync(),            co_await file.Truncate(0),
-                                     co_await file.Allocate(0, 1),        (co_await file.Size()).status(),
-                                     (co_await file.Stat()).status(),     (co_await file.Lock(LockKind::kShared)).status(),
-                                     (co_await file.TryLock(LockKind::kShared)).status()};
+    std::vector<absl::Status> all;
+    all.push_back((co_await file.Read(byte)).status());
+    all.push_back((co_await file.ReadAt(byte, 0)).status());
+    all.push_back(co_await file.Write("x"));
+    all.push_back(co_await file.WriteAt("x", 0));
+    all.push_back(co_await file.Append("x"));
+    all.push_back(co_await file.Sync());
+    all.push_back(co_await file.DataSync());
+    all.push_back(co_await file.Truncate(0));
+    all.push_back(co_await file.Allocate(0, 1));
+    all.push_back((co_await file.Size()).status());
+    all.push_back((co_await file.Stat()).status());
+    all.push_back((co_await file.Lock(LockKind::kShared)).status());
+    all.push_back((co_await file.TryLock(LockKind::kShared)).status());
     for (const absl::Status& status : all) {
       EXPECT_EQ(ErrnoOf(status), EBADF);
       EXPECT_NE(status.message().find("closed here"), std::string::npos) << status;

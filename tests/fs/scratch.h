@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <ios>
 #include <string>
 #include <vector>
 
@@ -32,7 +32,9 @@ class Scratch {
   }
   std::string Read(const std::string& name) const {
     std::ifstream file(*this / name);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::string text(std::filesystem::file_size(*this / name), '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    return text;
   }
   // Of everything below, from here; sorted.
   std::vector<std::string> Names() const {

@@ -95,7 +95,7 @@ weft::Task<absl::Status> Main() {
   std::printf("read %d bytes, and goes on on its virtual thread: %s\n", bytes,
               weft::VirtualThread::Current() == self ? "yes" : "no");
 
-  const absl::Duration begin = weft::MonotonicNow();
+  const weft::MonotonicTime begin = weft::MonotonicNow();
   co_await weft::All(weft::Foreign(Pause()), weft::Foreign(Pause()));
   std::printf("two foreign coroutines have slept: %s\n",
               weft::MonotonicNow() - begin >= absl::Milliseconds(5) ? "yes" : "no");

@@ -38,7 +38,7 @@ weft::Task<int> Handle(int request) {
 }
 
 weft::Task<absl::Status> Main(bool use_virtual_threads, bool say_time) {
-  const absl::Duration begin = weft::MonotonicNow();
+  const weft::MonotonicTime begin = weft::MonotonicNow();
   const std::unique_ptr<weft::Executor> executor = MakeExecutor(use_virtual_threads);
   std::vector<weft::Future<int>> answers;
   for (int i = 0; i < kTasks; ++i) answers.push_back(executor->Submit([i] { return Handle(i); }));

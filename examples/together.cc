@@ -55,7 +55,7 @@ weft::Task<void> Crawl(int page, weft::RateLimiter& limiter, weft::AwaitAll& cra
 weft::Task<int> CrawlAll() {
   weft::RateLimiter limiter({.permits_per_second = 200, .burst = 5});
   std::atomic<int> pages = 0;
-  const absl::Duration begin = weft::MonotonicNow();
+  const weft::MonotonicTime begin = weft::MonotonicNow();
   weft::AwaitAll crawl;
   crawl.Fork(Crawl(1, limiter, crawl, pages));
   (co_await crawl.Join()).IgnoreFailures();

@@ -202,7 +202,7 @@ struct InFlight {
   weft::net::SocketAddress gateway;
   weft::Semaphore connecting{kConnectingAtOnce};
   // Written by one thread each, read after the join.
-  std::vector<absl::Duration> answered_at;
+  std::vector<weft::MonotonicTime> answered_at;
   std::vector<uint8_t> answered_well;
 };
 
@@ -232,7 +232,7 @@ struct Held {
   json services;
   int64_t client_rss_bytes = 0;
   int64_t kernel_stack_bytes = 0;
-  absl::Duration released_at;
+  weft::MonotonicTime released_at;
 };
 
 weft::Task<absl::StatusOr<Held>> HoldAndRelease(Target& gateway, Services& services, int64_t requests) {
@@ -268,11 +268,11 @@ weft::Task<absl::StatusOr<json>> MeasureInFlight(Targets targets, int64_t reques
   if (auto closed = co_await services.PostAll("/gate?state=closed"); !closed.ok()) co_return closed.status();
 
   InFlight all{.gateway = targets.gateway,
-               .answered_at = std::vector<absl::Duration>(static_cast<size_t>(requests)),
+               .answered_at = std::vector<weft::MonotonicTime>(static_cast<size_t>(requests)),
                .answered_well = std::vector<uint8_t>(static_cast<size_t>(requests))};
-  const absl::Duration begun_at = weft::MonotonicNow();
+  const weft::MonotonicTime begun_at = weft::MonotonicNow();
   std::optional<Held> held;
-  absl::Duration ended_at;
+  weft::MonotonicTime ended_at;
   {
     weft::ShutdownOnFailure scope("requests");  // the first that fails ends the measurement
     auto driver = scope.Fork(HoldAndRelease(gateway, services, requests));
@@ -286,7 +286,9 @@ weft::Task<absl::StatusOr<json>> MeasureInFlight(Targets targets, int64_t reques
   if (!after.ok()) co_return after.status();
 
   std::vector<double> latencies_ms;
-  for (absl::Duration at : all.answered_at) latencies_ms.push_back(absl::ToDoubleMilliseconds(at - held->released_at));
+  for (weft::MonotonicTime at : all.answered_at) {
+    latencies_ms.push_back(absl::ToDoubleMilliseconds(at - held->released_at));
+  }
   std::sort(latencies_ms.begin(), latencies_ms.end());
   const double seconds = absl::ToDoubleSeconds(ended_at - held->released_at);
   const auto per_request = [&](int64_t bytes) { return bytes / requests; };

@@ -124,7 +124,7 @@ class GatewayServer::DashboardCalls {
 
   weft::Task<absl::Status> Run(size_t call) {
     calls_[call].thread = weft::VirtualThread::Current().id();
-    const absl::Duration begin = weft::MonotonicNow();
+    const weft::MonotonicTime begin = weft::MonotonicNow();
     const http::Request request{.target = absl::StrCat("/work?ms=", Milliseconds(call))};
     absl::StatusOr<nlohmann::json> done = co_await CallJson(gateway_.pools_[call % kServices], request);
     calls_[call].took_ms = absl::ToDoubleMilliseconds(weft::MonotonicNow() - begin);
@@ -159,7 +159,7 @@ class GatewayServer::DashboardCalls {
   }
   // No wait and no checkpoint; so it has to ask whether it is cancelled.
   void ComputeUntil(const std::atomic<bool>& answered) {
-    const absl::Duration begin = weft::MonotonicNow();
+    const weft::MonotonicTime begin = weft::MonotonicNow();
     absl::Duration elapsed;
     while (elapsed < (answered ? kComputing : kMostComputing) && !weft::CancelRequested()) {
       for (uint64_t i = 0; i < 10'000; ++i) digest_ = (digest_ ^ i) * 1099511628211u;
@@ -189,12 +189,12 @@ weft::Task<http::Response> GatewayServer::Dashboard() {
 
   const weft::RuntimeStats before = runtime_.Stats();
   DashboardCalls calls(*this);
-  const absl::Duration begin = weft::MonotonicNow();
+  const weft::MonotonicTime begin = weft::MonotonicNow();
   timeline_.Start(absl::ToInt64Nanoseconds(begin));
   weft::ShutdownOnFailure scope("dashboard");
   for (size_t i = 0; i < kDashboardCalls; ++i) scope.Fork(calls.Run(i), {.name = absl::StrFormat("call-%02d", i)});
   absl::Status joined = co_await scope.Join();
-  const absl::Duration end = weft::MonotonicNow();
+  const weft::MonotonicTime end = weft::MonotonicNow();
   nlohmann::json timeline = timeline_.Stop(absl::ToInt64Nanoseconds(end));
   if (!joined.ok()) co_return ErrorResponse(502, std::string(joined.message()));
 

@@ -55,8 +55,10 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "weft/cancel_reason.h"
+#include "weft/deadline.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/boundary_awaiter.h"
+#include "weft/internal/deadline_timer.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/record.h"
@@ -64,18 +66,22 @@
 #include "weft/internal/timer_node.h"
 #include "weft/internal/wait.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
 namespace internal {
 
 class TimeoutBoundary;
+class DeadlineBoundary;
 class CatchBoundary;
 class ShieldBoundary;
 class GraceShield;
 
 template <class T>
 using TimeoutAwaiter = BoundaryAwaiter<TimeoutBoundary, OrStatus, T>;
+template <class T>
+using DeadlineAwaiter = BoundaryAwaiter<DeadlineBoundary, OrStatus, T>;
 template <class T>
 using MoveOnAwaiter = BoundaryAwaiter<TimeoutBoundary, OrNothing, T>;
 template <class T>
@@ -93,19 +99,18 @@ using GraceShieldAwaiter = BoundaryAwaiter<GraceShield, AsItIs, T>;
 // checkpoint.
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
-    absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
+    TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
 
 // Like WithTimeout(), for callers that only need to know whether the task has ended. Yields std::optional<T>, empty if
 // the time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
 template <internal::IntoTask A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
-    absl::Duration timeout, A&& task, std::source_location where = std::source_location::current());
+    TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
 
-// Like WithTimeout(), until a time of the wall clock (weft::Now()). The call converts it: a clock that is set
-// afterwards does not move the deadline.
+// Like WithTimeout(), until a time of the monotonic clock, or of the wall clock, which moves with that. (deadline.h)
 template <internal::IntoTask A>
-[[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(
-    absl::Time deadline, A&& task, std::source_location where = std::source_location::current());
+[[nodiscard("co_await it")]] internal::DeadlineAwaiter<internal::ValueOf<A>> WithDeadline(
+    Deadline deadline, A&& task, std::source_location where = std::source_location::current());
 
 // Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound, and the result is the request's status:
 // kCancelled, or kDeadlineExceeded of an outer deadline, with ReasonOf(). Types are those of WithTimeout(). Entering is
@@ -123,7 +128,7 @@ template <internal::IntoTask A>
 // thread ends in time. If `grace` is not positive, or is over when the task begins, the task runs to its first
 // checkpoint.
 template <internal::IntoTask A>
-[[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task);
+[[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(TimeSpan grace, A&& task);
 
 // True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it. For
 // computations that stop early without a checkpoint.
@@ -161,11 +166,28 @@ class ShieldBoundary : public OpenBoundary {
   ShieldBoundary() noexcept : OpenBoundary(Kind::kShield) {}
 };
 
-class TimeoutBoundary : public Boundary {
+// A boundary that makes its own request when its time is up.
+class TimedBoundary : public Boundary {
+ public:
+  explicit TimedBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {}
+
+ protected:
+  void Open(PromiseBase& awaiting) noexcept;
+  bool is_open() const noexcept { return thread_ != nullptr; }
+  void Close() noexcept;
+  void RequestOwn() noexcept;
+  void TimeIsUp() noexcept;  // called by a timer
+  const std::source_location where_;
+
+ private:
+  ThreadBlock* thread_ = nullptr;  // null: not entered
+};
+
+class TimeoutBoundary : public TimedBoundary {
  public:
   static constexpr const char* kCall = "WithTimeout()";
   TimeoutBoundary(absl::Duration timeout, std::source_location where) noexcept
-      : Boundary(Kind::kOwnRequest), timeout_(timeout), where_(where) {}
+      : TimedBoundary(where), timeout_(timeout) {}
   TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimeoutBoundary(other.timeout_, other.where_) {}
   ~TimeoutBoundary() { Leave(); }
 
@@ -174,15 +196,30 @@ class TimeoutBoundary : public Boundary {
   void Leave() noexcept;
 
  private:
-  static void Fire(TimerNode* node) noexcept;
-  void RequestOwn() noexcept;
-
   struct Timer : TimerNode {
     TimeoutBoundary* boundary = nullptr;
   };
-  ThreadBlock* thread_ = nullptr;  // null: not entered
   const absl::Duration timeout_;
-  const std::source_location where_;
+  Timer timer_;
+};
+
+class DeadlineBoundary : public TimedBoundary {
+ public:
+  static constexpr const char* kCall = "WithDeadline()";
+  DeadlineBoundary(Deadline deadline, std::source_location where) noexcept
+      : TimedBoundary(where), deadline_(deadline) {}
+  DeadlineBoundary(DeadlineBoundary&& other) noexcept : DeadlineBoundary(other.deadline_, other.where_) {}
+  ~DeadlineBoundary() { Leave(); }
+
+ protected:
+  void Enter(PromiseBase& awaiting) noexcept;
+  void Leave() noexcept;
+
+ private:
+  struct Timer : DeadlineTimer {
+    DeadlineBoundary* boundary = nullptr;
+  };
+  const Deadline deadline_;
   Timer timer_;
 };
 
@@ -219,20 +256,20 @@ class GraceShield : public Boundary {
 }  // namespace internal
 
 template <internal::IntoTask A>
-internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(absl::Duration timeout, A&& task,
+internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(TimeSpan timeout, A&& task,
                                                            std::source_location where) {
   return internal::TimeoutAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
 template <internal::IntoTask A>
-internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(absl::Duration timeout, A&& task,
+internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(TimeSpan timeout, A&& task,
                                                           std::source_location where) {
   return internal::MoveOnAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
 template <internal::IntoTask A>
-internal::TimeoutAwaiter<internal::ValueOf<A>> WithDeadline(absl::Time deadline, A&& task, std::source_location where) {
-  return WithTimeout(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()), std::forward<A>(task), where);
+internal::DeadlineAwaiter<internal::ValueOf<A>> WithDeadline(Deadline deadline, A&& task, std::source_location where) {
+  return internal::DeadlineAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), deadline, where);
 }
 
 template <internal::IntoTask A>
@@ -246,7 +283,7 @@ internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task) {
 }
 
 template <internal::IntoTask A>
-internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(absl::Duration grace, A&& task) {
+internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(TimeSpan grace, A&& task) {
   return internal::GraceShieldAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), grace);
 }
 

@@ -46,6 +46,7 @@
 #include "weft/internal/record.h"
 #include "weft/task.h"
 #include "weft/time.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -59,9 +60,9 @@ concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
 
 // Awaits `task`, then the task that `cleanup()` returns, and yields the result of `task`. `grace` limits the clean-up.
 template <internal::IntoTask A, internal::CleanUp F>
-Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace = absl::InfiniteDuration());
+Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, TimeSpan grace = absl::InfiniteDuration());
 template <internal::IntoTask A, class F>
-Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
+Task<void> Finally(A&&, F, TimeSpan = absl::ZeroDuration()) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace)
 }  // namespace internal
 
 template <internal::IntoTask A, internal::CleanUp F>
-Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, absl::Duration grace) {
+Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, TimeSpan grace) {
   return internal::RunFinally(internal::CleanUpIsOwed(), internal::AsTask(std::forward<A>(task)), std::move(cleanup),
                               grace);
 }

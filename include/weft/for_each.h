@@ -58,6 +58,7 @@
 #include "weft/outcome.h"
 #include "weft/scope.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -158,7 +159,7 @@ auto Map(R&&, int, F) {
 struct SettleOptions {
   // When it has passed, the running tasks are cancelled and no further one is started. Each of them has the outcome
   // kDeadlineExceeded, with ReasonOf().
-  absl::Duration timeout = absl::InfiniteDuration();
+  TimeSpan timeout = absl::InfiniteDuration();
   std::source_location where = std::source_location::current();  // for the reason
 };
 

@@ -64,6 +64,7 @@
 #include "weft/io_backend.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -85,10 +86,10 @@ struct RuntimeOptions {
   int max_pool_size = 0;  // 0: WEFT_MAX_POOL_SIZE, else 256, or the parallelism if that is more
   int min_runnable = -1;  // -1: WEFT_MIN_RUNNABLE, else max(parallelism / 2, 1)
   // Negative: WEFT_DRAIN_PATIENCE_MS, else 20 ms. Infinite: for ever. (cancellation.h, "Order")
-  absl::Duration drain_patience = absl::Milliseconds(-1);
+  TimeSpan drain_patience = absl::Milliseconds(-1);
   int max_queued_calls = 0;  // of Blocking(). 0: WEFT_MAX_QUEUED_CALLS, else 1,048,576
   // Negative: WEFT_HELD_CARRIER_THRESHOLD_MS, else 20 ms. 0: nobody looks.
-  absl::Duration held_carrier_threshold = absl::Milliseconds(-1);
+  TimeSpan held_carrier_threshold = absl::Milliseconds(-1);
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;

@@ -76,6 +76,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/deadline.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/nodiscard_task.h"
@@ -87,6 +88,7 @@
 #include "weft/subtask.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -214,12 +216,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // Like Join(), but waits for `timeout` at most. Returns a std::optional<Result>, which is empty if children were
   // left; the scope then goes on as before, and is not shut down. A timeout that is not positive looks, and does not
   // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children.
-  internal::NodiscardTask<std::optional<Result>> JoinFor(absl::Duration timeout) {
+  internal::NodiscardTask<std::optional<Result>> JoinFor(TimeSpan timeout) {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
-  // The same, until a time of the wall clock (weft::Now()).
-  internal::NodiscardTask<std::optional<Result>> JoinUntil(absl::Time deadline) {
-    return JoinFor(deadline - absl::FromUnixNanos(internal::RuntimeWallNow()));
+  // The same, until a time of the monotonic clock, or of the wall clock. (deadline.h)
+  internal::NodiscardTask<std::optional<Result>> JoinUntil(Deadline deadline) {
+    return internal::NodiscardTask<std::optional<Result>>(JoinWithin(deadline));
   }
 
   // Returns the next subtask that completes, in the order of completion; waits if none has completed. Returns nothing
@@ -344,11 +346,18 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
     co_return subtask;
   }
 
-  Task<std::optional<Result>> JoinWithin(absl::Duration timeout) {
-    this->CheckOwner("JoinFor()");
+  template <class Limit>  // a TimeSpan or a Deadline
+  Task<std::optional<Result>> JoinWithin(Limit limit) {
+    constexpr bool kUntil = std::is_same_v<Limit, Deadline>;
+    this->CheckOwner(kUntil ? "JoinUntil()" : "JoinFor()");
     if (!this->AllEnded()) {
       // If it is unwound by any other request than its own timeout's, this does not come back.
-      const absl::Status waited = co_await WithTimeout(timeout, WaitForAll());
+      absl::Status waited;
+      if constexpr (kUntil) {
+        waited = co_await WithDeadline(limit, WaitForAll());
+      } else {
+        waited = co_await WithTimeout(limit, WaitForAll());
+      }
       if (!waited.ok() && !this->AllEnded()) co_return std::nullopt;
     }
     co_return co_await Join();

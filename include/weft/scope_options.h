@@ -12,6 +12,7 @@
 
 #include "absl/time/time.h"
 #include "weft/text_view.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -24,7 +25,7 @@ struct ScopeOptions {
   // How many children run at once. Further children start later, in the order of their forks. Less than 1 is a CHECK.
   int max_concurrency = kUnlimited;
   // Counts from the opening. When it is over, the scope is shut down (CancelReason::Kind::kTimeout).
-  absl::Duration timeout = absl::InfiniteDuration();
+  TimeSpan timeout = absl::InfiniteDuration();
   // The line that opens the scope, for the CancelReason of what the scope cancels by itself.
   std::source_location where = std::source_location::current();
 };

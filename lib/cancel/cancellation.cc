@@ -11,6 +11,7 @@
 #include "lib/thread/runtime_services.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
+#include "lib/timer/wall_timers.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/boundary.h"
 #include "weft/internal/thread_block.h"
@@ -39,37 +40,55 @@ void OpenBoundary::Leave() noexcept {
   if (thread_ != nullptr) PopRecord(*std::exchange(thread_, nullptr), *this);
 }
 
-// On the awaiting thread. A timeout that is over at once needs no timer: the request is made here.
-void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
-  thread_ = &RequireThread("WithTimeout()");
+// On the awaiting thread, like Close().
+void TimedBoundary::Open(PromiseBase& awaiting) noexcept {
+  thread_ = &RequireThread("WithTimeout() or WithDeadline()");
   frame = &awaiting;
   PushRecord(*thread_, *this);
-  if (timeout_ <= absl::ZeroDuration()) {
-    RequestOwn();
-    return;
-  }
+}
+
+void TimedBoundary::Close() noexcept { PopRecord(*std::exchange(thread_, nullptr), *this); }
+
+void TimedBoundary::RequestOwn() noexcept {
+  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, NowOf(thread_->runtime()), where_});
+}
+
+void TimedBoundary::TimeIsUp() noexcept {
+  RuntimeCore& runtime = thread_->runtime();
+  RequestOwn();
+  // The rest of a large scope's children is asked by the carriers: the boundary may be waited for.
+  RunShutdowns(runtime);
+}
+
+// A timeout that is over at once needs no timer: the request is made here.
+void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
+  Open(awaiting);
+  if (timeout_ <= absl::ZeroDuration()) return RequestOwn();
   timer_.boundary = this;
-  timer_.fire = &Fire;
+  timer_.fire = [](TimerNode* node) noexcept { static_cast<Timer*>(node)->boundary->TimeIsUp(); };
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimer(timer_, DeadlineAfter(RuntimeNow(), timeout_));
 }
 
-void TimeoutBoundary::RequestOwn() noexcept {
-  RequestCancel(*thread_, *this, {CancelReason::Kind::kTimeout, 0, NowOf(thread_->runtime()), where_});
-}
-
 void TimeoutBoundary::Leave() noexcept {
-  if (thread_ == nullptr) return;
+  if (!is_open()) return;
   if (timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
-  PopRecord(*std::exchange(thread_, nullptr), *this);
+  Close();
 }
 
-void TimeoutBoundary::Fire(TimerNode* node) noexcept {
-  TimeoutBoundary& boundary = *static_cast<Timer*>(node)->boundary;
-  RuntimeCore& runtime = boundary.thread_->runtime();
-  boundary.RequestOwn();
-  // The rest of a large scope's children is asked by the carriers: the boundary may be waited for.
-  RunShutdowns(runtime);
+void DeadlineBoundary::Enter(PromiseBase& awaiting) noexcept {
+  Open(awaiting);
+  if (HasPassed(deadline_)) return RequestOwn();
+  timer_.boundary = this;
+  timer_.on_time = [](DeadlineTimer* timer) noexcept { static_cast<Timer*>(timer)->boundary->TimeIsUp(); };
+  timer_.cancel_waits = true;
+  ArmDeadline(timer_, deadline_);
+}
+
+void DeadlineBoundary::Leave() noexcept {
+  if (!is_open()) return;
+  WallTimers::Cancel(timer_);
+  Close();
 }
 
 }  // namespace internal

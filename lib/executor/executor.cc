@@ -13,6 +13,7 @@
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -137,7 +138,7 @@ void Executor::AskAll(const CancelCause& cause) noexcept {
   }
 }
 
-bool Executor::AwaitTerminationBlocking(absl::Duration timeout) const noexcept {
+bool Executor::AwaitTerminationBlocking(TimeSpan timeout) const noexcept {
   return FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::AwaitTerminationBlocking()", timeout);
 }
 

@@ -12,7 +12,12 @@
 namespace weft::internal {
 
 Duties::Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept
-    : timers(runtime.Now()), runtime_(runtime), queue_(queue), sightings_(std::move(sightings)), index_(index) {}
+    : timers(runtime.Now()),
+      wall_timers(timers, *runtime.config.clock, runtime.clock_watch),
+      runtime_(runtime),
+      queue_(queue),
+      sightings_(std::move(sightings)),
+      index_(index) {}
 
 // Called between two threads, also when there is nothing to run. Sets how many dispatches come before the next poll,
 // from how long the last ones took.

@@ -15,7 +15,7 @@
 // two that do this at once, at least one sees the other; and if some sleep without a limit, the last of them to look
 // saw all others asleep.
 //
-// Who may call: the carrier, except `timers` and `driver`, whose functions say who may.
+// Who may call: the carrier, except `timers`, `wall_timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_
 #define WEFT_LIB_RUNTIME_DUTIES_H_
 
@@ -25,6 +25,7 @@
 #include "lib/driver/driver.h"
 #include "lib/runtime/turn.h"
 #include "lib/timer/timer_wheel.h"
+#include "lib/timer/wall_timers.h"
 #include "weft/internal/atomic.h"
 
 namespace weft::internal {
@@ -73,6 +74,7 @@ class Duties {
   int64_t ParkDeadline() noexcept;
 
   TimerWheel timers;
+  WallTimers wall_timers;          // those of them that wait for a time of the wall clock
   std::unique_ptr<Driver> driver;  // null: no I/O
 
   // ---- Shared.

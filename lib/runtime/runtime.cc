@@ -124,9 +124,9 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   }
   constexpr int kMaxThresholdMs = 3'600'000;
   const int threshold_ms = IntFromEnvironment("WEFT_HELD_CARRIER_THRESHOLD_MS", 0, kMaxThresholdMs, 20);
-  config.held_threshold_ns = absl::ToInt64Nanoseconds(options.held_carrier_threshold >= absl::ZeroDuration()
-                                                          ? options.held_carrier_threshold
-                                                          : absl::Milliseconds(threshold_ms));
+  const absl::Duration threshold = options.held_carrier_threshold;
+  config.held_threshold_ns =
+      absl::ToInt64Nanoseconds(threshold >= absl::ZeroDuration() ? threshold : absl::Milliseconds(threshold_ms));
   config.watched = true;
   config.on_held_carrier = options.on_held_carrier;
   if (IntFromEnvironment("WEFT_TRACE_PINNED", 0, 1, 0) == 1) {

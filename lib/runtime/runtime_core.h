@@ -18,6 +18,7 @@
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/carrier_pool.h"
 #include "lib/runtime/chooser.h"
+#include "lib/runtime/clock_watch.h"
 #include "lib/runtime/host.h"
 #include "lib/runtime/roots.h"
 #include "lib/thread/runtime_services.h"
@@ -117,6 +118,7 @@ class RuntimeCore {
   const std::unique_ptr<Host> host;
   Atomic<uint64_t> next_thread_id{1};  // relaxed: a number
 
+  WallClockWatch clock_watch{*this};
   CarrierPool carriers;
   alignas(kCacheLineSize) IdleCarriers idle;  // looked at by every fork, seldom written
   Roots roots;

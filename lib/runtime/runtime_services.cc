@@ -15,6 +15,8 @@
 #include "lib/thread/pinned.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/timer_wheel.h"
+#include "lib/timer/wall_timers.h"
+#include "weft/deadline.h"
 #include "weft/internal/check.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
@@ -245,6 +247,16 @@ int64_t WallNowOf(RuntimeCore& runtime) noexcept { return runtime.config.clock->
 
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept {
   Carrier::Current()->duties.timers.Insert(timer, deadline_ns);
+}
+
+void ArmDeadline(DeadlineTimer& timer, Deadline deadline) noexcept {
+  Duties& duties = Carrier::Current()->duties;
+  if (deadline.is_wall()) return duties.wall_timers.Arm(timer, deadline.time_ns());
+  WallTimers::ArmMonotonic(timer, duties.timers, deadline.time_ns());
+}
+
+bool HasPassed(Deadline deadline) noexcept {
+  return (deadline.is_wall() ? RuntimeWallNow() : RuntimeNow()) >= deadline.time_ns();
 }
 
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {

@@ -5,6 +5,7 @@
 #include "lib/thread/selectable_wait.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
+#include "lib/timer/wall_timers.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 
@@ -54,6 +55,44 @@ void SleepAwaiter::Fire(TimerNode* node) noexcept {
 bool SleepAwaiter::Withdraw(ThreadBlock& thread) noexcept {
   auto* timer = static_cast<Timer*>(thread.waiting_on);
   return timer->wheel->Cancel(*timer);
+}
+
+const WaitKind SleepUntilAwaiter::kWait = {
+    ParkReason::kSleep, /*timed=*/true,
+    [](ThreadBlock& thread) noexcept { return WallTimers::Cancel(*static_cast<Timer*>(thread.waiting_on)); }};
+
+// Like that of a SleepAwaiter.
+constinit const SelectableWait<ThreadBlock> SleepUntilAwaiter::kSelect = {
+    .lock = nullptr,
+    .take = [](void* sleep) noexcept {
+      return SelectTaken{.taken = HasPassed(static_cast<SleepUntilAwaiter*>(sleep)->deadline_)};
+    },
+    .finish = nullptr,
+    .add = [](void*, WaitCase<ThreadBlock>&) noexcept {},
+    .after_add =
+        [](void* of, WaitCase<ThreadBlock>& node) noexcept {
+          auto& sleep = *static_cast<SleepUntilAwaiter*>(of);
+          sleep.timer_.waiter = &node;
+          sleep.timer_.cancel_waits = true;
+          sleep.timer_.on_time = [](DeadlineTimer* fired) noexcept {
+            auto& fired_case = static_cast<WaitCase<ThreadBlock>&>(*static_cast<Timer*>(fired)->waiter);
+            if (fired_case.wait.Claim(fired_case.number)) Wake(fired_case.wait.thread);
+          };
+          ArmDeadline(sleep.timer_, sleep.deadline_);
+        },
+    .take_back = [](void* of, WaitCase<ThreadBlock>&) noexcept {
+      WallTimers::Cancel(static_cast<SleepUntilAwaiter*>(of)->timer_);
+    },
+};
+
+void SleepUntilAwaiter::Start(AwaitingFrame frame) noexcept {
+  if (!EnterWait(frame, kWait, &timer_)) return;
+  if (HasPassed(deadline_)) return YieldInstead();
+  timer_.waiter = CurrentThread();
+  timer_.on_time = [](DeadlineTimer* timer) noexcept {
+    Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(timer)->waiter));
+  };
+  ArmDeadline(timer_, deadline_);
 }
 
 }  // namespace weft::internal

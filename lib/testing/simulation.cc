@@ -41,12 +41,13 @@ namespace {
 class VirtualClock final : public internal::Clock {
  public:
   int64_t NowNanos() noexcept override { return now_ns_; }
-  // Every simulation begins at the same moment: 2020-01-01 UTC.
-  int64_t WallNanos() noexcept override { return 1'577'836'800'000'000'000 + now_ns_; }
+  int64_t WallNanos() noexcept override { return wall_zero_ns_ + now_ns_; }
+  void SetWall(int64_t time_ns) noexcept { wall_zero_ns_ = time_ns - now_ns_; }
   void AdvanceTo(int64_t time_ns) noexcept { now_ns_ = std::max(now_ns_, time_ns); }
 
  private:
   int64_t now_ns_ = 1;  // 0 stands for "not mounted"
+  int64_t wall_zero_ns_ = 1'577'836'800'000'000'000;  // every simulation begins at the same moment: 2020-01-01 UTC
 };
 
 }  // namespace
@@ -472,6 +473,11 @@ Simulation::~Simulation() = default;
 
 Runtime& Simulation::runtime() noexcept { return *runtime_; }
 absl::Duration Simulation::now() const noexcept { return absl::Nanoseconds(host_->clock.NowNanos() - 1); }
+void Simulation::SetWallClock(absl::Time time) {
+  host_->clock.SetWall(absl::ToUnixNanos(time));
+  host_->core->clock_watch.ClockWasSet();
+}
+
 uint64_t Simulation::trace_hash() const noexcept { return trace_->hash; }
 uint64_t Simulation::dispatches() const noexcept { return trace_->dispatches; }
 

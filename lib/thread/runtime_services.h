@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "weft/deadline.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
@@ -22,6 +23,7 @@ namespace weft::internal {
 class Backend;
 struct Boundary;
 struct CancelCause;
+struct DeadlineTimer;
 struct Operation;
 struct TimerNode;
 
@@ -158,6 +160,10 @@ int64_t NowOf(RuntimeCore& runtime) noexcept;
 int64_t WallNowOf(RuntimeCore& runtime) noexcept;
 // Called by the current virtual thread. To take it back, from any thread: TimerWheel::Cancel(timer).
 void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept;
+// Same, for a deadline of either clock. To take it back: WallTimers::Cancel(timer).
+void ArmDeadline(DeadlineTimer& timer, Deadline deadline) noexcept;
+// Called by the current virtual thread.
+bool HasPassed(Deadline deadline) noexcept;
 // Like ArmTimer(); any OS thread may call it.
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
 

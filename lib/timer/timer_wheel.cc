@@ -26,12 +26,27 @@ void TimerWheel::Insert(TimerNode& node, int64_t deadline_ns) noexcept {
   std::lock_guard guard(lock_);
   WEFT_DCHECK(node.slot_ == TimerNode::kNotArmed) << "a timer is inserted that is armed already";
   node.wheel = this;
+  Place(node, deadline_ns);
+  // relaxed: written under the lock, and read as a hint.
+  armed_.store(armed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+bool TimerWheel::Move(TimerNode& node, int64_t deadline_ns) noexcept {
+  std::lock_guard guard(lock_);
+  if (node.slot_ == TimerNode::kNotArmed) return false;
+  const int left = node.slot_;
+  Unlink(node);
+  if (slots_[left].head == nullptr) PublishNext();
+  Place(node, deadline_ns);
+  return true;
+}
+
+// Called with a node that is in no slot.
+void TimerWheel::Place(TimerNode& node, int64_t deadline_ns) noexcept {
   node.deadline_ns = deadline_ns;
   const uint64_t tick = std::max(TickOfDeadline(deadline_ns), tick_);
   const int slot = SlotFor(tick);
   Link(node, slot);
-  // relaxed: written under the lock, and read as a hint.
-  armed_.store(armed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const int64_t due_ns = NanosOfTick(FirstTick(tick, slot / kSlotsPerLevel));
   if (due_ns < next_deadline_ns_.load(std::memory_order_relaxed)) {
     next_deadline_ns_.store(due_ns, std::memory_order_relaxed);

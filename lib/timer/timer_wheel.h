@@ -6,6 +6,7 @@
 //   sleeper.fire = [](TimerNode* node) noexcept { Wake(static_cast<Sleeper*>(node)->thread); };
 //   wheel.Insert(sleeper, deadline_ns);
 //   wheel.FireExpired(clock.NowNanos(), 64);  // now and then; at NextDeadline() at the latest
+//   wheel.Move(sleeper, other_deadline_ns);   // if it is still armed
 //   wheel.Cancel(sleeper);
 //
 // Time is cut into ticks of 2^18 ns, about 0.26 ms. A timer never fires early: its deadline is rounded up to a tick,
@@ -74,6 +75,10 @@ class TimerWheel {
   // Arms `node` to fire when `deadline_ns` has passed. O(1).
   void Insert(TimerNode& node, int64_t deadline_ns) noexcept;
 
+  // Gives an armed node another deadline, as if it were inserted again. False: it is not armed, or is about to fire, and
+  // nothing was done. Never waits. O(1). The node was inserted into this wheel, and its life has not ended.
+  bool Move(TimerNode& node, int64_t deadline_ns) noexcept;
+
   // O(1), except for the wait that `cancel_waits` asks for. See the preface.
   bool Cancel(TimerNode& node) noexcept;
 
@@ -117,6 +122,7 @@ class TimerWheel {
 
   // All of these: lock_ is held.
   int SlotFor(uint64_t tick) const noexcept;
+  void Place(TimerNode& node, int64_t deadline_ns) noexcept;
   void Link(TimerNode& node, int slot) noexcept;
   void Unlink(TimerNode& node) noexcept;
   NextSlot FindNext() const noexcept;

@@ -155,7 +155,7 @@ TEST(BoundarySimulationTest, TheEarliestOfNestedDeadlinesDecides) {
   for (const bool inner_first : {true, false}) {
     Simulation simulation;
     simulation.Run([](bool inner_is_first) -> Task<void> {
-      const absl::Duration start = MonotonicNow();
+      const MonotonicTime start = MonotonicNow();
       bool after_inner = false;
       const absl::Status outer =
           co_await WithTimeout(absl::Milliseconds(inner_is_first ? 20 : 10), [](bool& reached) -> Task<absl::Status> {
@@ -176,7 +176,7 @@ TEST(BoundarySimulationTest, TheEarliestOfNestedDeadlinesDecides) {
 TEST(BoundarySimulationTest, AnOuterDeadlineThatComesWhileTheInnerIsDrainedTakesOver) {
   Simulation simulation;
   simulation.Run([]() -> Task<void> {
-    const absl::Duration start = MonotonicNow();
+    const MonotonicTime start = MonotonicNow();
     bool after_inner = false;
     const absl::Status outer = co_await WithTimeout(absl::Milliseconds(20), [](bool& reached) -> Task<void> {
       (void)co_await WithTimeout(absl::Milliseconds(10), []() -> Task<void> {

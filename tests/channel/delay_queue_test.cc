@@ -34,7 +34,7 @@ WEFT_ON_BOTH(DelayQueueTest);
 TEST_P(DelayQueueTest, ValuesComeInTheOrderOfTheirTimesAndNoneBeforeItsTime) {
   Everywhere([]() -> Task<void> {
     DelayQueue<int> queue;
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     for (const int ms : {3, 1, 4, 1, 5, 9, 2, 6}) EXPECT_TRUE(queue.Send(ms, absl::Milliseconds(ms)));
     EXPECT_EQ(queue.size(), 8u);
     int last = 0;
@@ -118,7 +118,7 @@ TEST_P(DelayQueueTest, ReceiversAreServedInTheirOrder) {
 TEST_P(DelayQueueTest, AClosedQueueGivesWhatIsInItEachAtItsTimeAndThenNothing) {
   Everywhere([]() -> Task<void> {
     DelayQueue<Ticket> queue;
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     queue.Send(Ticket(1), absl::Milliseconds(2));
     EXPECT_TRUE(queue.Close());
     EXPECT_FALSE(queue.Close());

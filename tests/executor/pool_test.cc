@@ -152,8 +152,8 @@ TEST_P(BoundedExecutorTest, AWaitForAPlaceIsCancelledOrRefused) {
 TEST_P(ScheduledExecutorTest, ATaskRunsAfterItsDelay) {
   Everywhere([]() -> Task<void> {
     ScheduledExecutor executor;
-    const absl::Duration begin = MonotonicNow();
-    Future<absl::Duration> later = executor.Schedule(absl::Milliseconds(2), [] { return MonotonicNow(); });
+    const MonotonicTime begin = MonotonicNow();
+    Future<MonotonicTime> later = executor.Schedule(absl::Milliseconds(2), [] { return MonotonicNow(); });
     Future<int> task = executor.Schedule(absl::ZeroDuration(), []() -> Task<int> {
       co_await Yield();
       co_return 1;
@@ -168,7 +168,7 @@ TEST_P(ScheduledExecutorTest, AtAFixedRateNoRunIsLeftOutAndWithAFixedDelayTheEnd
   if (!simulated()) GTEST_SKIP() << "of virtual time";
   Everywhere([]() -> Task<void> {
     ScheduledExecutor executor;
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     std::vector<int64_t> rate, delay;
     Event three, two;
     const auto hours = [begin] { return absl::ToInt64Hours(MonotonicNow() - begin); };

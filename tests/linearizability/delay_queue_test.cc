@@ -88,11 +88,11 @@ struct DelayQueueRow {
       }
       Object& object;
       bool over = false;
-      const absl::Duration begin = MonotonicNow();
+      const MonotonicTime begin = MonotonicNow();
     };
     struct Value {
       int64_t number;
-      absl::Duration due;
+      MonotonicTime due;
     };
 
     bool Send(Call call, absl::Duration delay) {

@@ -80,7 +80,7 @@ TEST_P(AcceptTest, AShortageIsOverWhenASocketOfThisProcessIsClosed) {
       ballast.push_back(Listen());
     }
     const std::optional<DescriptorLimit> none(0);
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     Introduction accepting[kAccepts];
     ShutdownOnFailure scope;
     std::vector<Subtask<TcpStream>> streams;
@@ -103,7 +103,7 @@ TEST_P(AcceptTest, AShortageThatEndsElsewhereIsNoticedAfterAPause) {
     TcpListener listener = Listen();
     TcpStream client = co_await Client(listener);
     std::optional<DescriptorLimit> none(0);
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     ShutdownOnFailure scope;
     scope.Fork([&listener]() -> Task<absl::Status> { co_return (co_await listener.Accept()).status(); });
     co_await Sleep(absl::Milliseconds(100));
@@ -148,7 +148,7 @@ TEST_P(AcceptTest, AShortageEndsWithItsListener) {
       TcpListener listener = Listen();
       TcpStream client = co_await Client(listener);
       const DescriptorLimit none(0);
-      const absl::Duration before = MonotonicNow();
+      const MonotonicTime before = MonotonicNow();
       Introduction accepting;
       AwaitAll scope;
       scope.Fork([&]() -> Task<void> {
@@ -249,7 +249,7 @@ Outcome AcceptAfter(int error, int64_t times, net::ListenOptions options = {}) {
     TcpListener listener = Listen(o);
     TcpStream client = co_await Client(listener);
     const ScopedSyscallFault fault(&Syscalls::accept4, {.times = n, .error = e});
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     absl::StatusOr<TcpStream> stream = co_await WithTimeout(absl::Seconds(10), listener.Accept());
     co_return Outcome{stream.status(), MonotonicNow() - before, fault.calls()};
   }(error, times, options));

@@ -533,7 +533,7 @@ TEST(FairnessTest, OperationsThatAreReadyAtOnceSpendABudgetAndThenYield) {
 TEST_P(RuntimeTest, ASleepNeverEndsEarly) {
   Everywhere([]() -> Task<void> {
     for (const int64_t micros : {1, 50, 262, 263, 1000, 2100}) {
-      const absl::Duration start = MonotonicNow();
+      const MonotonicTime start = MonotonicNow();
       co_await Sleep(absl::Microseconds(micros));
       EXPECT_GE(MonotonicNow() - start, absl::Microseconds(micros));
       if (simulated()) {
@@ -545,7 +545,7 @@ TEST_P(RuntimeTest, ASleepNeverEndsEarly) {
 
 TEST_P(RuntimeTest, ASleepOfZeroOrLessYields) {
   Everywhere([]() -> Task<void> {
-    const absl::Duration start = MonotonicNow();
+    const MonotonicTime start = MonotonicNow();
     co_await Sleep(absl::ZeroDuration());
     co_await Sleep(-absl::InfiniteDuration());
     if (simulated()) {

@@ -262,7 +262,7 @@ TEST(ForeignSimulationTest, AReportOfADeadlockNamesForeignWork) {
 TEST_P(ForeignTest, AForeignCoroutineSleeps) {
   Everywhere([]() -> Task<void> {
     co_await Foreign([]() -> other::task<> {
-      const absl::Duration begin = MonotonicNow();
+      const MonotonicTime begin = MonotonicNow();
       co_await AsForeign(Sleep(absl::Milliseconds(1)));
       EXPECT_GE(MonotonicNow() - begin, absl::Milliseconds(1));
       co_await AsForeign(Sleep(absl::ZeroDuration()));

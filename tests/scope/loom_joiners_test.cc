@@ -264,7 +264,7 @@ void InVirtualTime(Make make) {
 
 TEST(LoomJoinerSimulationTest, TheTimeOfAScopeIsCountedFromItsOpening) {
   InVirtualTime([]() -> Task<void> {
-    const absl::Duration opened = MonotonicNow();
+    const MonotonicTime opened = MonotonicNow();
     AwaitAll scope({.timeout = absl::Milliseconds(10)});
     co_await Sleep(absl::Milliseconds(6));
     scope.Fork(Forever());

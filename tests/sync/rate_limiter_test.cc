@@ -29,7 +29,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(1);
 TEST_P(RateLimiterTest, PermitsComeAtTheRateAfterTheBurst) {
   Everywhere([]() -> Task<void> {
     RateLimiter limiter({.permits_per_second = 1000, .burst = 3});
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     for (int i = 1; i <= 8; ++i) {
       co_await limiter.Acquire();
       const absl::Duration due = absl::Milliseconds(i <= 3 ? 0 : i - 3);
@@ -44,7 +44,7 @@ TEST_P(RateLimiterTest, NoMoreThanTheBurstIsKept) {
     RateLimiter limiter({.permits_per_second = 1000, .burst = 2});
     co_await Sleep(absl::Milliseconds(20));
     EXPECT_TRUE(limiter.TryAcquire(2));
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     co_await limiter.Acquire(2);
     EXPECT_GE(MonotonicNow() - begin, absl::Milliseconds(1)) << "they were used up a moment before";
   });
@@ -68,7 +68,7 @@ TEST(RateLimiterTimeTest, TheAverageHoldsHoweverLateTimersAre) {
   testing::Simulation simulation;
   simulation.Run([]() -> Task<void> {
     RateLimiter limiter({.permits_per_second = 3000});
-    const absl::Duration begin = MonotonicNow();
+    const MonotonicTime begin = MonotonicNow();
     for (int i = 0; i <= 3000; ++i) co_await limiter.Acquire();
     EXPECT_GE(MonotonicNow() - begin, absl::Seconds(1) - kTick);
     EXPECT_LE(MonotonicNow() - begin, absl::Seconds(1) + kTick);
@@ -102,7 +102,7 @@ TEST(RateLimiterTimeTest, AWaitThatIsCancelledUsesNoPermits) {
     testing::Simulation({.carriers = 1 + static_cast<int>(seed % 3), .seed = seed}).Run([]() -> Task<void> {
       RateLimiter limiter({.permits_per_second = 1, .burst = 5});
       EXPECT_TRUE(limiter.TryAcquire(5));
-      const absl::Duration begin = MonotonicNow();
+      const MonotonicTime begin = MonotonicNow();
       AwaitAll cancelled, kept;
       cancelled.Fork(limiter.Acquire(5));
       co_await Sleep(absl::Milliseconds(1));

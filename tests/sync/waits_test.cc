@@ -354,7 +354,7 @@ TEST_P(WaitsTest, OneThatIsLateSaysSoInTimeAndLeavesNoTrace) {
       Row row;
       AwaitAll scope;
       scope.Fork([&]() -> Task<void> {
-        const absl::Duration begin = MonotonicNow();
+        const MonotonicTime begin = MonotonicNow();
         EXPECT_FALSE(co_await WaitFor(row, timeout));
         EXPECT_GE(MonotonicNow() - begin, timeout);
       });

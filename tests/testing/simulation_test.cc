@@ -110,7 +110,7 @@ TEST(SimulationTest, TimeJumpsToTheNextTimerWhenAllAreParked) {
   Simulation simulation({.carriers = 2});
   EXPECT_EQ(simulation.now(), absl::ZeroDuration());
   simulation.Run([]() -> Task<void> {
-    const absl::Duration start = MonotonicNow();
+    const MonotonicTime start = MonotonicNow();
     AwaitAll scope;
     for (int i = 1; i <= 3; ++i) {
       scope.Fork([i]() -> Task<void> { co_await Sleep(i * absl::Hours(1000)); });
@@ -126,7 +126,7 @@ TEST(SimulationTest, TimeJumpsToTheNextTimerWhenAllAreParked) {
 TEST(SimulationTest, TimeStandsStillWhileAThreadCanRun) {
   Simulation simulation;
   simulation.Run([]() -> Task<void> {
-    const absl::Duration start = MonotonicNow();
+    const MonotonicTime start = MonotonicNow();
     for (int i = 0; i < 1000; ++i) co_await Yield();
     EXPECT_EQ(MonotonicNow(), start);
   }());

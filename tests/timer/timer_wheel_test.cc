@@ -203,6 +203,8 @@ class Differential {
       Node& node = nodes_[static_cast<size_t>(Random(kNodes))];
       if (Random(4) == 0) {
         Advance();
+      } else if (Random(3) == 0) {
+        Move(node);
       } else if (node.armed) {
         Cancel(node);
       } else {
@@ -233,11 +235,23 @@ class Differential {
 
   void Insert(Node& node) {
     const int64_t deadline_ns = RandomDeadline();
+    Note(node, deadline_ns);
+    wheel_.Insert(node, deadline_ns);
+  }
+
+  void Move(Node& node) {
+    const int64_t deadline_ns = RandomDeadline();
+    EXPECT_EQ(wheel_.Move(node, deadline_ns), node.armed);
+    if (!node.armed) return;
+    model_.erase(node.place);
+    Note(node, deadline_ns);
+  }
+
+  void Note(Node& node, int64_t deadline_ns) {
     const int64_t positive = std::max<int64_t>(deadline_ns, 0);
     const int64_t tick = std::max(positive / kTick + (positive % kTick != 0 ? 1 : 0), tick_);
     node.place = model_.emplace(tick, &node);  // behind its equals
     node.armed = true;
-    wheel_.Insert(node, deadline_ns);
   }
 
   void Cancel(Node& node) {
@@ -284,10 +298,12 @@ class Differential {
     tick_ = node.place->first;
     model_.erase(node.place);
     node.armed = false;
-    // From within: cancel, or arm, this one or another. Rarely enough that firing comes to an end.
+    // From within: cancel, move, or arm, this one or another. Rarely enough that firing comes to an end.
     if (Random(3) != 0) return;
     Node& other = Random(2) == 0 ? node : nodes_[static_cast<size_t>(Random(kNodes))];
-    if (other.armed || Random(2) == 0) {
+    if (other.armed && Random(2) == 0) {
+      Move(other);
+    } else if (other.armed || Random(2) == 0) {
       Cancel(other);
     } else {
       Insert(other);
@@ -339,6 +355,25 @@ TEST(TimerWheelTest, AMillionTimersAreInsertedCancelledAndFired) {
   }
   EXPECT_EQ(fired, kTimers / 2);
   for (size_t i = 0; i < kTimers; ++i) ASSERT_EQ(timers[i].fires, static_cast<int>(i % 2));
+}
+
+TEST(TimerWheelTest, AMillionTimersAreCancelledByOtherThreads) {
+  constexpr size_t kTimers = 1'000'000;
+  constexpr size_t kThreads = 3;
+  TimerWheel wheel(0);
+  std::mt19937_64 random(1);
+  auto timers = std::make_unique<Timer[]>(kTimers);
+  for (size_t i = 0; i < kTimers; ++i) wheel.Insert(timers[i], static_cast<int64_t>(1 + random() % 1'000'000'000'000));
+  size_t cancelled[kThreads] = {};
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (size_t i = thread; i < kTimers; i += kThreads) cancelled[thread] += wheel.Cancel(timers[i]) ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(cancelled[0] + cancelled[1] + cancelled[2], kTimers);
+  EXPECT_EQ(wheel.NextDeadline(), TimerWheel::kNoDeadline);
 }
 
 // ---- Other threads.

@@ -49,6 +49,7 @@
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -115,8 +116,8 @@ class DelayQueue {
 
   // Sends a value that can be received after `delay`; at once, if that is not positive. False: it is closed, and the
   // value is left as it was. Any thread may call it. Does not wait.
-  bool Send(T&& value, absl::Duration delay);
-  bool Send(const T& value, absl::Duration delay)
+  bool Send(T&& value, TimeSpan delay);
+  bool Send(const T& value, TimeSpan delay)
     requires std::is_copy_constructible_v<T>
   {
     return Send(T(value), delay);
@@ -157,7 +158,7 @@ DelayQueue<T>::~DelayQueue() {
 }
 
 template <class T>
-bool DelayQueue<T>::Send(T&& value, absl::Duration delay) {
+bool DelayQueue<T>::Send(T&& value, TimeSpan delay) {
   auto node = std::make_unique<Node>();
   const auto fill = [](internal::DelayedNode& into, void* from) {
     static_cast<Node&>(into).value.emplace(std::move(*static_cast<T*>(from)));

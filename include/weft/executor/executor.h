@@ -68,6 +68,7 @@
 #include "weft/internal/status_traits.h"
 #include "weft/outcome.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -127,11 +128,11 @@ class Executor : private internal::TaskGroup {
   bool IsTerminated() const noexcept { return terminated_.IsDone(); }
 
   // Waits until it has terminated, for `timeout` at most. Yields whether it has. Does not shut it down.
-  auto AwaitTermination(absl::Duration timeout = absl::InfiniteDuration()) const {
+  auto AwaitTermination(TimeSpan timeout = absl::InfiniteDuration()) const {
     return MoveOnAfter(timeout, terminated_.future().Get());
   }
   // For OS threads, which it blocks. On a carrier it is a CHECK.
-  bool AwaitTerminationBlocking(absl::Duration timeout = absl::InfiniteDuration()) const noexcept;
+  bool AwaitTerminationBlocking(TimeSpan timeout = absl::InfiniteDuration()) const noexcept;
   // Shuts it down, and waits until every task has ended. If the caller is cancelled meanwhile, so are the tasks.
   Task<void> Close();
   // For OS threads.

@@ -62,6 +62,7 @@
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -123,7 +124,7 @@ class Future {
   auto TryGet() && { return internal::FutureAwaiter<T, StatusOrValue>(std::move(*this), /*give_up=*/true); }
   // Get(), for `timeout` at most. Yields a std::optional<T>, or a bool for void: empty, or false, if it was not done by
   // then. The work goes on.
-  auto GetFor(absl::Duration timeout) const { return MoveOnAfter(timeout, Get()); }
+  auto GetFor(TimeSpan timeout) const { return MoveOnAfter(timeout, Get()); }
 
   // For OS threads, which they block. On a carrier they are a CHECK.
   T GetBlocking() const& {
@@ -165,7 +166,7 @@ class Future {
   Future<T> Recover(F f) const;
   // A future of this one's outcome if that comes within `timeout`, and of a kDeadlineExceeded with its ReasonOf()
   // otherwise. The work goes on.
-  Future<T> WithTimeout(absl::Duration timeout, std::source_location where = std::source_location::current()) const;
+  Future<T> WithTimeout(TimeSpan timeout, std::source_location where = std::source_location::current()) const;
 
   // True for handles of the same future.
   friend bool operator==(const Future& a, const Future& b) noexcept { return a.state_ == b.state_; }
@@ -358,7 +359,7 @@ Future<T> Future<T>::Recover(F f) const {
 }
 
 template <class T>
-Future<T> Future<T>::WithTimeout(absl::Duration timeout, std::source_location where) const {
+Future<T> Future<T>::WithTimeout(TimeSpan timeout, std::source_location where) const {
   internal::FutureBase* const first = &state();
   return internal::StartRun(first, [from = *this, timeout, where]() mutable -> Task<StatusOrValue> {
     absl::Status waited = co_await weft::WithTimeout(timeout, internal::DoneAwaiter(from.state()), where);

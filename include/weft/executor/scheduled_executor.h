@@ -39,6 +39,7 @@
 #include "weft/runtime.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -54,18 +55,18 @@ class ScheduledExecutor final : public VirtualThreadPerTaskExecutor {
   // Runs `function` once, `delay` from now. A delay that is not positive: at once.
   template <class F>
     requires std::is_invocable_v<F&>
-  Future<internal::FlatValue<internal::YieldOf<F>>> Schedule(absl::Duration delay, F function);
+  Future<internal::FlatValue<internal::YieldOf<F>>> Schedule(TimeSpan delay, F function);
   // Runs `function` again and again: `initial_delay` from now, and then every `period`, which is positive. A run that
   // comes late because the one before took long begins at once; none is left out.
   template <class F>
     requires std::is_invocable_v<F&>
-  Future<void> ScheduleAtFixedRate(absl::Duration initial_delay, absl::Duration period, F function) {
+  Future<void> ScheduleAtFixedRate(TimeSpan initial_delay, TimeSpan period, F function) {
     return ScheduleAgain(initial_delay, period, Next::kPeriodAfterBegin, std::move(function));
   }
   // The same with `delay`, which is positive, from the end of one run to the begin of the next.
   template <class F>
     requires std::is_invocable_v<F&>
-  Future<void> ScheduleWithFixedDelay(absl::Duration initial_delay, absl::Duration delay, F function) {
+  Future<void> ScheduleWithFixedDelay(TimeSpan initial_delay, TimeSpan delay, F function) {
     return ScheduleAgain(initial_delay, delay, Next::kDelayAfterEnd, std::move(function));
   }
 
@@ -73,7 +74,7 @@ class ScheduledExecutor final : public VirtualThreadPerTaskExecutor {
   enum class Next : uint8_t { kPeriodAfterBegin, kDelayAfterEnd };
 
   template <class F>
-  Future<void> ScheduleAgain(absl::Duration initial_delay, absl::Duration period, Next next, F function);
+  Future<void> ScheduleAgain(TimeSpan initial_delay, TimeSpan period, Next next, F function);
   void OnShutdown() noexcept override { stopping_.Set(); }
 
   // On the runtime's clock.
@@ -90,7 +91,7 @@ class ScheduledExecutor final : public VirtualThreadPerTaskExecutor {
 
 template <class F>
   requires std::is_invocable_v<F&>
-Future<internal::FlatValue<internal::YieldOf<F>>> ScheduledExecutor::Schedule(absl::Duration delay, F function) {
+Future<internal::FlatValue<internal::YieldOf<F>>> ScheduledExecutor::Schedule(TimeSpan delay, F function) {
   using Result = internal::ApplyResult<F, std::tuple<>>;
   return Submit([time_ns = TimeAfter(delay), function = std::move(function)]() mutable -> Task<Result> {
     co_await SleepUntil(time_ns);
@@ -99,7 +100,7 @@ Future<internal::FlatValue<internal::YieldOf<F>>> ScheduledExecutor::Schedule(ab
 }
 
 template <class F>
-Future<void> ScheduledExecutor::ScheduleAgain(absl::Duration initial_delay, absl::Duration period, Next next,
+Future<void> ScheduledExecutor::ScheduleAgain(TimeSpan initial_delay, TimeSpan period, Next next,
                                               F function) {
   static_assert(std::is_void_v<internal::FlatValue<internal::YieldOf<F>>>,
                 "a function that is run again returns nothing, an absl::Status, or a Task of either");

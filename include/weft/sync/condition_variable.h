@@ -51,6 +51,7 @@
 #include "weft/sync/condition_state.h"
 #include "weft/sync/lock_core.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -102,10 +103,10 @@ class ConditionVariable {
                   std::source_location where = std::source_location::current());
   // The same, for `timeout` at most; to take the lock back may take longer. They yield false if the time was up first;
   // with a predicate, its last result.
-  auto WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
+  auto WaitFor(internal::ExclusiveHold& guard, TimeSpan timeout,
                std::source_location where = std::source_location::current());
   template <std::predicate Predicate>
-  Task<bool> WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate,
+  Task<bool> WaitFor(internal::ExclusiveHold& guard, TimeSpan timeout, Predicate predicate,
                      std::source_location where = std::source_location::current());
   // Wait() for an OS thread, which it blocks. On a carrier it is a CHECK.
   void WaitBlocking(internal::ExclusiveHold& guard,
@@ -167,13 +168,13 @@ Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate pre
   }
 }
 
-inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout,
+inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, TimeSpan timeout,
                                        std::source_location where) {
   return MoveOnAfter(timeout, Wait(guard), where);
 }
 
 template <std::predicate Predicate>
-Task<bool> ConditionVariable::WaitFor(internal::ExclusiveHold& guard, absl::Duration timeout, Predicate predicate,
+Task<bool> ConditionVariable::WaitFor(internal::ExclusiveHold& guard, TimeSpan timeout, Predicate predicate,
                                       std::source_location where) {
   if (co_await MoveOnAfter(timeout, Wait(guard, [&predicate] { return predicate(); }, where))) co_return true;
   co_return predicate();

@@ -30,6 +30,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/sync/lock_core.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -47,7 +48,7 @@ class RecursiveMutex {
   auto Lock() noexcept { return internal::LockAwaiter<RecursiveMutexGuard>(lock_, 1); }
   // The same, for `timeout` at most. Yields a std::optional<RecursiveMutexGuard>, empty if the time was up first. If
   // `timeout` <= 0 it is empty, even if the mutex is free.
-  auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
+  auto LockFor(TimeSpan timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }
   // Returns a guard if no other thread holds the mutex, else nothing. Any thread may call it. Does not wait.

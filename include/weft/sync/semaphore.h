@@ -27,6 +27,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/sync/lock_core.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -50,7 +51,7 @@ class Semaphore {
   auto Acquire(int64_t permits = 1) noexcept { return internal::LockAwaiter<Permit>(lock_, permits); }
   // The same, for `timeout` at most. Yields a std::optional<Permit>, empty if the time was up first. If `timeout` <= 0
   // it is empty, even if permits are free.
-  auto TryAcquireFor(absl::Duration timeout, int64_t permits = 1,
+  auto TryAcquireFor(TimeSpan timeout, int64_t permits = 1,
                      std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Acquire(permits), where);
   }

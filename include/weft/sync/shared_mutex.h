@@ -37,6 +37,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/sync/lock_core.h"
+#include "weft/time_span.h"
 
 namespace weft {
 
@@ -76,10 +77,10 @@ class SharedMutex {
   auto LockShared() noexcept { return internal::LockAwaiter<ReaderGuard>(lock_, 1); }
   // The same, for `timeout` at most. They yield a std::optional, empty if the time was up first. If `timeout` <= 0 it
   // is empty, even if the mutex is free.
-  auto LockFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
+  auto LockFor(TimeSpan timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }
-  auto LockSharedFor(absl::Duration timeout, std::source_location where = std::source_location::current()) {
+  auto LockSharedFor(TimeSpan timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, LockShared(), where);
   }
   // Return a guard if it can be had at once and no thread waits, else nothing. Any thread may call them. They do not

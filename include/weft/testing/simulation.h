@@ -22,6 +22,9 @@
 // too, because of a Shield or a clean-up, shields hide nothing any more. If that does not help, because foreign work or
 // a loop never ends, the process ends with a last report.
 //
+// The wall clock is virtual as well. It begins at 2020-01-01 UTC, keeps pace with the virtual time, and is set by
+// SetWallClock(), as an administrator or NTP sets that of a machine: what waits for a time of it (deadline.h) is moved.
+//
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.
 //
@@ -45,6 +48,7 @@
 #include "weft/io_backend.h"
 #include "weft/runtime.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 
 namespace weft::testing {
 
@@ -61,7 +65,7 @@ struct SimulationOptions {
   std::function<void(const std::string& report)> on_deadlock = nullptr;
   // Limits of one Run(), on virtual time and on turns of virtual threads. The default number of turns takes about 10 s
   // of real time. (A thread that runs on without a checkpoint takes no further turn, and hangs the test.)
-  absl::Duration max_time = absl::InfiniteDuration();
+  TimeSpan max_time = absl::InfiniteDuration();
   uint64_t max_turns = 20'000'000;
 };
 
@@ -82,6 +86,9 @@ class Simulation {
   internal::StatusOrOf<T> TryRun(Task<T> task) {
     return runtime().TryRun(std::move(task));
   }
+
+  // Sets the wall clock. Called between two Run()s, or by what runs in the simulation.
+  void SetWallClock(absl::Time time);
 
   Runtime& runtime() noexcept;
   absl::Duration now() const noexcept;      // virtual time since the simulation began

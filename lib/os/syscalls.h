@@ -34,6 +34,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -57,6 +58,8 @@
   X(int, eventfd, (unsigned initial, int flags))                                                                      \
   X(int, poll, (pollfd * fds, nfds_t count, int timeout_ms))                                                          \
   X(int, pipe2, (int fds[2], int flags))                                                                              \
+  X(int, timerfd_create, (clockid_t clock, int flags))                                                                \
+  X(int, timerfd_settime, (int fd, int flags, const itimerspec* value, itimerspec* before))                           \
   /* Sockets. */                                                                                                      \
   X(int, socket, (int domain, int type, int protocol))                                                                \
   X(int, socketpair, (int domain, int type, int protocol, int fds[2]))                                                \

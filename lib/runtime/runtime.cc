@@ -118,6 +118,7 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
     config.max_queued_calls = queued_calls;
   }
   config.clock = &internal::Clock::Real();
+  config.watch_wall_clock = true;
   config.observer = options.observer;
   if (options.on_uncaught_failure) {
     config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);

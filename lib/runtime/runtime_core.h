@@ -43,6 +43,7 @@ struct RuntimeConfig {
   bool watched = false;           // there is a watchdog
   int64_t held_threshold_ns = 0;  // 0: it does not look for holds
   Clock* clock = nullptr;                        // not null
+  bool watch_wall_clock = false;                 // the kernel tells when it is set, and there is a backend
   Chooser* chooser = nullptr;                    // null: each carrier its own
   ext::SchedulingObserver* observer = nullptr;   // null: none
   std::shared_ptr<Backend> backend;              // null: no I/O

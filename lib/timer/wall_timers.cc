@@ -8,19 +8,29 @@
 
 namespace weft::internal {
 
-// Once the timer is armed and the lock released, it may fire, and be gone.
+// The watch begins first, so that no step after the deadline was computed is missed. Only this carrier adds timers, so
+// the list is still empty then.
 void WallTimers::Arm(DeadlineTimer& timer, int64_t wall_ns) noexcept {
   timer.fire = &Fire;
   timer.wall_timers_ = this;
   timer.wall_ns_ = wall_ns;
-  bool first;
-  {
-    std::lock_guard guard(lock_);
-    first = timers_.empty();
-    timers_.PushBack(&timer);
-    wheel_.Insert(timer, DeadlineOf(timer));
-  }
-  if (first) watch_.Begin();
+  if (AddUnlessFirst(timer)) return;
+  watch_.Begin();
+  std::lock_guard guard(lock_);
+  Add(timer);
+}
+
+bool WallTimers::AddUnlessFirst(DeadlineTimer& timer) noexcept {
+  std::lock_guard guard(lock_);
+  if (timers_.empty()) return false;
+  Add(timer);
+  return true;
+}
+
+// Once the lock is released, the timer may fire, and be gone.
+void WallTimers::Add(DeadlineTimer& timer) noexcept {
+  timers_.PushBack(&timer);
+  wheel_.Insert(timer, DeadlineOf(timer));
 }
 
 void WallTimers::ArmMonotonic(DeadlineTimer& timer, TimerWheel& wheel, int64_t deadline_ns) noexcept {

@@ -38,10 +38,9 @@ namespace weft::internal {
 // Finds out when the wall clock is set, while somebody wants to know. Called with no lock of this file held.
 class ClockWatch {
  public:
-  // Some WallTimers is no longer empty; called by its carrier. If the watch is new, it calls ClockWasSet() once it is
-  // sure to see the next step.
+  // Some WallTimers will no longer be empty; called by its carrier. From the return on, no step is missed.
   virtual void Begin() noexcept = 0;
-  // It is empty again. Any thread; at times before the Begin() that it belongs to.
+  // It is empty again. Any thread.
   virtual void End() noexcept = 0;
   // Any thread. False: steps are not seen.
   virtual bool Sees() const noexcept = 0;
@@ -72,9 +71,11 @@ class WallTimers {
 
  private:
   static void Fire(TimerNode* node) noexcept;
+  bool AddUnlessFirst(DeadlineTimer& timer) noexcept;
   void Forget(DeadlineTimer& timer) noexcept;
   bool IsTime(DeadlineTimer& timer) noexcept;
   // lock_ is held:
+  void Add(DeadlineTimer& timer) noexcept;
   static bool IsListed(const DeadlineTimer& timer) noexcept;
   bool Unlist(DeadlineTimer& timer) noexcept;
   int64_t DeadlineOf(const DeadlineTimer& timer) noexcept;

@@ -1,10 +1,14 @@
 #include "weft/net/socket_address.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +19,12 @@
 
 namespace weft::net {
 namespace {
+
+static_assert(sizeof(SocketAddress) == 112 && std::is_trivially_copyable_v<SocketAddress>);
+
+// The last byte of sun_path is for the zero behind a path.
+constexpr size_t kMaxName = sizeof(sockaddr_un::sun_path) - 1;
+constexpr absl::string_view kUnixPrefix = "unix:";
 
 absl::Status Invalid(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not a socket address: ", why));
@@ -32,6 +42,11 @@ bool ParsePort(absl::string_view text, uint32_t& port) {
 
 absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
   const absl::string_view text(given.data(), given.size());
+  if (text.substr(0, kUnixPrefix.size()) == kUnixPrefix) {
+    const absl::string_view name = text.substr(kUnixPrefix.size());
+    const bool abstract = name.substr(0, 1) == "@";
+    return Named(abstract, {name.data() + abstract, name.size() - abstract});
+  }
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos) return Invalid(text, "it has no port, as in \"127.0.0.1:8080\"");
   std::string host(text.substr(0, colon));
@@ -53,7 +68,6 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
   }
   if (host.find(':') != std::string::npos)
     return Invalid(text, "an IPv6 address goes in brackets, as in \"[::1]:8080\"");
-  address.storage_.v4 = {};
   address.storage_.v4.sin_family = AF_INET;
   address.storage_.v4.sin_port = htons(static_cast<uint16_t>(port));
   if (!host.empty() && inet_pton(AF_INET, host.c_str(), &address.storage_.v4.sin_addr) != 1) {
@@ -62,30 +76,89 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
   return address;
 }
 
+absl::StatusOr<SocketAddress> SocketAddress::Unix(TextView path) {
+  return Named(/*abstract=*/false, {path.data(), path.size()});
+}
+
+absl::StatusOr<SocketAddress> SocketAddress::Abstract(TextView name) {
+  return Named(/*abstract=*/true, {name.data(), name.size()});
+}
+
+absl::StatusOr<SocketAddress> SocketAddress::Named(bool abstract, std::string_view name) {
+  const absl::string_view kind = abstract ? "abstract name" : "path";
+  if (name.empty() || name.size() > kMaxName) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", kind, " of a Unix socket has ", name.size(), " bytes; it must have 1 to ", kMaxName));
+  }
+  if (!abstract && name.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError("the path of a Unix socket contains a zero byte");
+  }
+  SocketAddress address;
+  Local& local = address.storage_.local;
+  local.family = AF_UNIX;
+  std::memcpy(local.name + abstract, name.data(), name.size());
+  local.length = static_cast<uint8_t>(name.size() + abstract);
+  return address;
+}
+
 absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_t size) {
+  static_assert(offsetof(Local, name) == offsetof(sockaddr_un, sun_path) &&
+                sizeof(Local::name) == sizeof(sockaddr_un::sun_path));
   sa_family_t family = AF_UNSPEC;
   if (size < offsetof(sockaddr, sa_family) + sizeof(family)) {
     return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too short for its family"));
   }
   std::memcpy(&family, &from->sa_family, sizeof(family));
+  SocketAddress address;
+  if (family == AF_UNIX) {
+    if (size > sizeof(sockaddr_un)) {
+      return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too long for a Unix socket"));
+    }
+    Local& local = address.storage_.local;
+    std::memcpy(&local, from, size);
+    // The kernel counts the zero behind a path, or not, as whoever has bound it.
+    const size_t length = size - offsetof(sockaddr_un, sun_path);
+    local.length = static_cast<uint8_t>(local.name[0] == '\0' ? length : strnlen(local.name, length));
+    return address;
+  }
   if (family != AF_INET && family != AF_INET6) {
-    return absl::InvalidArgumentError(absl::StrCat("address family ", family, " is neither IPv4 nor IPv6"));
+    return absl::InvalidArgumentError(absl::StrCat("address family ", family, " is not IPv4, IPv6 or Unix"));
   }
   const size_t own = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
   if (size < own) {
     return absl::InvalidArgumentError(
         absl::StrCat("an address of ", size, " bytes is too short for its family, which has ", own));
   }
-  SocketAddress address;
   std::memcpy(&address.storage_, from, own);
   return address;
 }
 
 uint16_t SocketAddress::port() const noexcept {
+  if (family() == AF_UNIX) return 0;
   return ntohs(family() == AF_INET ? storage_.v4.sin_port : storage_.v6.sin6_port);
 }
 
+std::string_view SocketAddress::path() const noexcept {
+  const Local& local = storage_.local;
+  if (family() != AF_UNIX || local.name[0] == '\0') return {};
+  return {local.name, local.length};
+}
+
+socklen_t SocketAddress::size() const noexcept {
+  if (family() == AF_UNIX) return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path)) + storage_.local.length;
+  return family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+}
+
 std::string SocketAddress::ToString() const {
+  if (family() == AF_UNIX) {
+    const Local& local = storage_.local;
+    // "@" alone would be taken for the sign of an abstract name.
+    if (const std::string_view file = path(); !file.empty()) {
+      return absl::StrCat(kUnixPrefix, file[0] == '@' ? "./" : "", absl::string_view(file.data(), file.size()));
+    }
+    if (local.length == 0) return std::string(kUnixPrefix);
+    return absl::StrCat(kUnixPrefix, "@", absl::string_view(local.name + 1, local.length - 1u));
+  }
   char host[INET6_ADDRSTRLEN] = {};
   if (family() == AF_INET) {
     inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof(host));

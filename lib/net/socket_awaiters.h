@@ -52,20 +52,15 @@ class SendPartsAwaiter : public CallAwaiter {
   msghdr message_ = {};
 };
 
-// `address` is kept here: the kernel reads it until the operation has ended.
+// `address` must stay until the operation has ended: the kernel reads it.
 class ConnectAwaiter : public OperationAwaiter {
  public:
   ConnectAwaiter(DescriptorUse use, const net::SocketAddress& address) noexcept
-      : OperationAwaiter(IoRequest::Connect(nullptr, &size_), std::move(use), kConnect),
-        address_(address),
-        size_(address.size()) {
-    request() = IoRequest::Connect(address_.data(), &size_);
-  }
+      : OperationAwaiter(IoRequest::Connect(address.data(), &size_), std::move(use), kConnect), size_(address.size()) {}
 
  private:
   ConnectAwaiter(const ConnectAwaiter&) = delete;  // the operation refers to what is in here
 
-  const net::SocketAddress address_;
   socklen_t size_;
 };
 

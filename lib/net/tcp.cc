@@ -2,7 +2,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <span>
@@ -12,11 +11,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
-#include "lib/io/accept_retry.h"
-#include "lib/io/open_descriptor.h"
-#include "lib/io/parts.h"
-#include "lib/io/poll_call.h"
+#include "lib/net/accept_from.h"
+#include "lib/net/open_socket.h"
 #include "lib/net/socket_awaiters.h"
+#include "lib/net/stream.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
@@ -30,31 +28,20 @@
 namespace weft::net {
 namespace {
 
-using internal::AcceptRetry;
-using internal::DescriptorRef;
 using internal::DescriptorUse;
 using internal::ErrnoToStatus;
-using internal::PollAwaiter;
 using internal::Socket;
 using internal::SocketStatus;
 using internal::Sys;
 
-// The length of an operation is an int32_t, like its result.
-constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
-
-void SetOption(int fd, int level, int option) noexcept {
-  const int on = 1;
-  // A failure here makes a connection slower, not wrong.
-  Sys().setsockopt(fd, level, option, &on, sizeof(on));
-}
+// A failure here makes a connection slower, not wrong.
+void SetOption(int fd, int level, int option) noexcept { internal::SetSocketOption(fd, level, option, /*value=*/1); }
 
 absl::StatusOr<Socket> NewTcpSocket(const SocketAddress& address) {
-  Socket socket = Socket::Empty();
-  if (!socket) return ErrnoToStatus(ENOMEM, "socket");
-  const int fd = Sys().socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  if (fd < 0) return ErrnoToStatus(errno, "socket");
-  socket.Open(fd);
-  return socket;
+  if (address.family() == AF_UNIX) {
+    return absl::InvalidArgumentError(absl::StrCat(address.ToString(), " is no address of TCP"));
+  }
+  return internal::OpenSocket(address.family(), SOCK_STREAM, IPPROTO_TCP);
 }
 
 }  // namespace
@@ -83,30 +70,7 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
 }
 
 Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
-  return AcceptFrom(socket_.Share("Accept()"), wait_when_exhausted_);
-}
-
-Task<absl::StatusOr<TcpStream>> TcpListener::AcceptFrom(DescriptorRef listener, bool wait_when_exhausted) {
-  AcceptRetry retry(wait_when_exhausted);
-  for (;;) {
-    retry.BeginTry();
-    // First, so that no connection is accepted without memory for it.
-    Socket accepted = Socket::Empty();
-    int32_t result = -ENOMEM;
-    if (accepted) result = co_await internal::AcceptAwaiter(DescriptorUse(listener.get()));
-    if (result >= 0) co_return TcpStream::Accepted(std::move(accepted), result);
-    // The kernel looks for a free descriptor before it looks at the listener.
-    if (listener->was_shut_down()) result = -EBADF;
-    switch (retry.After(-result)) {
-      case AcceptRetry::Next::kTry:
-        break;
-      case AcceptRetry::Next::kPause:
-        co_await retry.Pause();
-        break;
-      case AcceptRetry::Next::kFail:
-        co_return SocketStatus(-result, "accept");
-    }
-  }
+  return internal::AcceptFrom<TcpStream>(socket_.Share("Accept()"), wait_when_exhausted_, &TcpStream::Accepted);
 }
 
 void TcpListener::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
@@ -136,62 +100,17 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
   co_return TcpStream(*std::move(socket));
 }
 
-namespace {
-
-// Both begin an operation also if there is nothing to move, because it is a checkpoint. Both may go on after the stream
-// was destroyed, which closes it.
-
-Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
-  do {
-    const size_t wanted = std::min(buffer.size(), kMaxBytesAtOnce);
-    const int32_t got = co_await internal::ReceiveAwaiter(DescriptorUse(socket.get()), buffer.data(), wanted);
-    if (got < 0) co_return SocketStatus(-got, "read");
-    if (got == 0 && wanted > 0) {
-      co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
-    }
-    buffer.remove_prefix(static_cast<size_t>(got));
-  } while (!buffer.empty());
-  co_return absl::OkStatus();
-}
-
-Task<absl::Status> SendAll(DescriptorRef socket, std::span<const ConstBuffer> parts) {
-  internal::Parts left(parts);
-  do {
-    const int32_t sent = co_await internal::SendPartsAwaiter(DescriptorUse(socket.get()), left);
-    if (sent < 0) co_return SocketStatus(-sent, "write");
-    left.Skip(static_cast<size_t>(sent));
-  } while (!left.empty());
-  co_return absl::OkStatus();
-}
-
-Task<absl::Status> SendTo(DescriptorRef socket, ConstBuffer data) {
-  do {
-    const size_t wanted = std::min(data.size(), kMaxBytesAtOnce);
-    const int32_t sent = co_await internal::SendAwaiter(DescriptorUse(socket.get()), data.data(), wanted);
-    if (sent < 0) co_return SocketStatus(-sent, "write");
-    data.remove_prefix(static_cast<size_t>(sent));
-  } while (!data.empty());
-  co_return absl::OkStatus();
-}
-
-}  // namespace
-
 Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
-  return FillFrom(socket_.Share("ReadExactly()"), buffer);
+  return internal::FillFrom(socket_.Share("ReadExactly()"), buffer);
 }
 
-Task<absl::Status> TcpStream::Write(ConstBuffer data) { return SendTo(socket_.Share("Write()"), data); }
+Task<absl::Status> TcpStream::Write(ConstBuffer data) { return internal::SendAll(socket_.Share("Write()"), data); }
 
 Task<absl::Status> TcpStream::WriteParts(std::span<const ConstBuffer> parts) {
-  return SendAll(socket_.Share("Write()"), parts);
+  return internal::SendAll(socket_.Share("Write()"), parts);
 }
 
-Task<absl::Status> TcpStream::WaitHangUp() {
-  return [](DescriptorRef socket) -> Task<absl::Status> {
-    const int32_t result = co_await PollAwaiter(DescriptorUse(socket.get()), PollAwaiter::For::kHangUp);
-    co_return SocketStatus(-result, "WaitHangUp()");
-  }(socket_.Share("WaitHangUp()"));
-}
+Task<absl::Status> TcpStream::WaitHangUp() { return internal::AwaitHangUp(socket_.Share("WaitHangUp()")); }
 
 absl::Status TcpStream::ShutdownWrite() { return socket_.Shutdown(SHUT_WR, "shutdown"); }
 

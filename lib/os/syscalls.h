@@ -12,7 +12,8 @@
 //  * `io_uring_setup`, `io_uring_enter`, `io_uring_register` and `io_uring_dontfork` (an madvise) do not call anything:
 //    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno
 //    that it has to treat as liburing's result.
-//  * `pthread_create` and `posix_spawnp` return their error, like the C library's.
+//  * `pthread_create`, `posix_spawnp` and `getaddrinfo` return their errors, like the C library's; those of the last are
+//    EAI_..., which are negative.
 //
 // What is not here: futex and clock_gettime, whose failures are handled in place or cannot happen, and memory, for
 // which the allocator's own hooks exist (weft/internal/frame_cache.h).
@@ -28,6 +29,7 @@
 #ifndef WEFT_LIB_OS_SYSCALLS_H_
 #define WEFT_LIB_OS_SYSCALLS_H_
 
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -76,6 +78,7 @@
   X(int, getsockopt, (int fd, int level, int option, void* value, socklen_t* size))                                   \
   X(int, getsockname, (int fd, sockaddr* address, socklen_t* size))                                                   \
   X(int, getpeername, (int fd, sockaddr* address, socklen_t* size))                                                   \
+  X(int, getaddrinfo, (const char* host, const char* service, const addrinfo* hints, addrinfo** found))               \
   /* Files. */                                                                                                        \
   X(int, openat, (int directory, const char* path, int flags, mode_t mode))                                           \
   X(ssize_t, pread, (int fd, void* buffer, size_t size, off_t offset))                                                \
@@ -85,6 +88,7 @@
   X(int, fdatasync, (int fd))                                                                                         \
   X(int, ftruncate, (int fd, off_t size))                                                                             \
   X(int, fstat, (int fd, struct stat* result))                                                                        \
+  X(int, fstatat, (int directory, const char* path, struct stat* result, int flags))                                  \
   X(int, unlinkat, (int directory, const char* path, int flags))                                                      \
   X(int, renameat, (int from_directory, const char* from, int to_directory, const char* to))                          \
   X(int, mkdirat, (int directory, const char* path, mode_t mode))                                                     \

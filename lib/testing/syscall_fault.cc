@@ -40,6 +40,8 @@ constexpr Failure kFailure<&Syscalls::pthread_create> = Failure::kError;
 template <>
 constexpr Failure kFailure<&Syscalls::posix_spawnp> = Failure::kError;
 template <>
+constexpr Failure kFailure<&Syscalls::getaddrinfo> = Failure::kMinusError;
+template <>
 constexpr Failure kFailure<&Syscalls::io_uring_setup> = Failure::kMinusError;
 template <>
 constexpr Failure kFailure<&Syscalls::io_uring_enter> = Failure::kMinusError;

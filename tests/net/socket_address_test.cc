@@ -91,7 +91,7 @@ TEST(SocketAddressTest, ThePortsThatAreNumbersAreTaken) {
 }
 
 TEST(SocketAddressTest, AnotherFamilyIsRefused) {
-  for (const int family : {AF_UNSPEC, AF_UNIX, AF_NETLINK, 65535}) {
+  for (const int family : {AF_UNSPEC, AF_NETLINK, 65535}) {
     sockaddr_storage other = {};
     other.ss_family = static_cast<sa_family_t>(family);
     EXPECT_EQ(From(other, sizeof(other)).status().code(), absl::StatusCode::kInvalidArgument) << family;
@@ -118,6 +118,59 @@ TEST(SocketAddressTest, AnAddressThatIsTooShortIsRefusedAndALongerOneIsItsBeginn
       }
     }
   }
+}
+
+// ---- Unix sockets.
+
+TEST(SocketAddressTest, TheNamesOfUnixSocketsParseAsTheyPrint) {
+  for (const std::string& text : {std::string("unix:/run/x.sock"), std::string("unix:x"), std::string("unix:a:80"),
+                                  std::string("unix:@name"), std::string("unix:@/name"), std::string("unix:@@"),
+                                  "unix:@a" + std::string(1, '\0'), "unix:" + std::string(107, 'p'),
+                                  "unix:@" + std::string(107, 'n')}) {
+    const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
+    ASSERT_TRUE(address.ok()) << address.status();
+    EXPECT_EQ(address->ToString(), text);
+    EXPECT_EQ(address->family(), AF_UNIX);
+    EXPECT_EQ(address->port(), 0);
+    EXPECT_EQ(*SocketAddress::From(address->data(), address->size()), *address);
+  }
+  EXPECT_EQ(SocketAddress::Unix("/run/x.sock")->ToString(), "unix:/run/x.sock");
+  EXPECT_EQ(SocketAddress::Unix("/run/x.sock")->path(), "/run/x.sock");
+  EXPECT_EQ(SocketAddress::Abstract("name")->ToString(), "unix:@name");
+  EXPECT_EQ(SocketAddress::Abstract("name")->path(), "");
+  EXPECT_EQ(SocketAddress::Abstract("name")->size(), 2u + 1u + 4u);
+  EXPECT_EQ(SocketAddress::Parse("127.0.0.1:80")->path(), "");
+}
+
+TEST(SocketAddressTest, APathThatBeginsWithTheSignOfAbstractNamesPrintsAsThePathThatItIs) {
+  EXPECT_EQ(SocketAddress::Unix("@x")->path(), "@x");
+  EXPECT_EQ(SocketAddress::Unix("@x")->ToString(), "unix:./@x");
+}
+
+TEST(SocketAddressTest, ANameThatIsNoneOrTooLongIsRefused) {
+  for (const std::string& text : {std::string("unix:"), std::string("unix:@"), "unix:" + std::string(108, 'p'),
+                                  "unix:@" + std::string(108, 'n'), "unix:a" + std::string(1, '\0')}) {
+    EXPECT_EQ(SocketAddress::Parse(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+  EXPECT_EQ(SocketAddress::Unix(std::string(108, 'p')).status().message(),
+            "the path of a Unix socket has 108 bytes; it must have 1 to 107");
+}
+
+TEST(SocketAddressTest, TheKernelsFormsOfAUnixSocketAreTakenAtEverySize) {
+  const SocketAddress address = *SocketAddress::Unix("/run/x");
+  sockaddr_storage kernel = {};
+  std::memcpy(&kernel, address.data(), address.size());
+  EXPECT_EQ(*From(kernel, address.size()), address);      // without the zero behind the path
+  EXPECT_EQ(*From(kernel, address.size() + 1), address);  // with it
+  EXPECT_EQ(*From(kernel, 110), address);
+  EXPECT_EQ(From(kernel, 111).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(From(kernel, 1).status().code(), absl::StatusCode::kInvalidArgument);
+  const SocketAddress none = *From(kernel, 2);
+  EXPECT_EQ(none.ToString(), "unix:");
+  EXPECT_EQ(none.size(), 2u);
+  // Others may bind a path that leaves no place for the zero.
+  std::memset(reinterpret_cast<char*>(&kernel) + 2, 'p', 108);
+  EXPECT_EQ(From(kernel, 110)->path(), std::string(108, 'p'));
 }
 
 }  // namespace

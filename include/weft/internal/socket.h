@@ -1,4 +1,4 @@
-// An open socket, and the awaiter of a read of it.
+// An open socket, and the awaiters of a read of it.
 #ifndef WEFT_INTERNAL_SOCKET_H_
 #define WEFT_INTERNAL_SOCKET_H_
 
@@ -14,6 +14,7 @@
 #include "weft/internal/descriptor.h"
 #include "weft/internal/operation.h"
 #include "weft/internal/operation_awaiter.h"
+#include "weft/internal/promise.h"
 #include "weft/net/socket_address.h"
 
 namespace weft::internal {
@@ -40,6 +41,18 @@ class ReceiveAwaiter : public OperationAwaiter {
  public:
   ReceiveAwaiter(DescriptorUse use, char* buffer, size_t length) noexcept
       : OperationAwaiter(IoRequest::Receive(buffer, length), std::move(use), kReceive) {}
+};
+
+// A Read() of a stream.
+class [[nodiscard("co_await the read")]] ReadAwaiter : public ReceiveAwaiter,
+                                                       public GivesWhenAwaited<absl::StatusOr<size_t>> {
+ public:
+  using ReceiveAwaiter::ReceiveAwaiter;
+  absl::StatusOr<size_t> await_resume() const {
+    const int32_t result = ReceiveAwaiter::await_resume();
+    if (result < 0) return SocketStatus(-result, "read");
+    return static_cast<size_t>(result);
+  }
 };
 
 }  // namespace weft::internal

@@ -18,7 +18,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_stream.h"
@@ -78,7 +77,6 @@ class TcpListener {
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 
  private:
-  static Task<absl::StatusOr<TcpStream>> AcceptFrom(internal::DescriptorRef listener, bool wait_when_exhausted);
   TcpListener(internal::Socket socket, bool wait_when_exhausted) noexcept
       : socket_(std::move(socket)), wait_when_exhausted_(wait_when_exhausted) {}
 

@@ -56,18 +56,7 @@ class TcpStream {
 
   // Reads what there is: at least one byte, up to buffer.size(). Returns the number of bytes, or 0 if the peer has
   // finished writing. With an empty buffer it returns 0 at once, which says nothing about the stream.
-  auto Read(MutableBuffer buffer) {
-    using Got = absl::StatusOr<size_t>;
-    struct [[nodiscard("co_await the read")]] Awaiter : internal::ReceiveAwaiter, internal::GivesWhenAwaited<Got> {
-      using ReceiveAwaiter::ReceiveAwaiter;
-      Got await_resume() const {
-        const int32_t result = ReceiveAwaiter::await_resume();
-        if (result < 0) return internal::SocketStatus(-result, "read");
-        return static_cast<size_t>(result);
-      }
-    };
-    return Awaiter(socket_.Use("Read()"), buffer.data(), buffer.size());
-  }
+  internal::ReadAwaiter Read(MutableBuffer buffer) { return {socket_.Use("Read()"), buffer.data(), buffer.size()}; }
 
   // Fills the buffer; kOutOfRange if the stream ends before. With an empty buffer it succeeds at once.
   Task<absl::Status> ReadExactly(MutableBuffer buffer);
@@ -97,13 +86,15 @@ class TcpStream {
   // True while the kernel has the descriptor. False after a Close(), once the pending operations have ended.
   bool is_open() const noexcept { return socket_.is_open(); }
   // The descriptor, or -1 after a Close(). For what Weft has no call for: a socket option, a look without waiting
-  // (MSG_PEEK with MSG_DONTWAIT). The stream still owns it: do not close it, and do not use it after a Close().
+  // (MSG_PEEK with MSG_DONTWAIT). (tcp_options.h has the usual options.) The stream still owns it: do not close it, and
+  // do not use it after a Close().
   int native_handle() const noexcept { return socket_.native_handle(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
   absl::StatusOr<SocketAddress> peer_address() const { return socket_.PeerAddress(); }
 
  private:
   friend class TcpListener;
+  friend class TcpOptions;
   explicit TcpStream(internal::Socket socket) noexcept : socket_(std::move(socket)) {}
   static TcpStream Accepted(internal::Socket socket, int fd) noexcept;
   Task<absl::Status> WriteParts(std::span<const ConstBuffer> parts);

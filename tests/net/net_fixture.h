@@ -1,0 +1,63 @@
+// What the tests of sockets have in common.
+#ifndef WEFT_TESTS_NET_NET_FIXTURE_H_
+#define WEFT_TESTS_NET_NET_FIXTURE_H_
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "weft/task.h"
+
+namespace weft::testing {
+
+// A directory of its own, which goes with what is in it.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() { EXPECT_NE(::mkdtemp(path_), nullptr); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory() {
+    for (const char* name : {"s", "t"}) ::unlink((*this / name).c_str());
+    EXPECT_EQ(::rmdir(path_), 0);
+  }
+
+  std::string operator/(const char* name) const { return std::string(path_) + "/" + name; }
+
+ private:
+  char path_[32] = "/tmp/weft_net_XXXXXX";
+};
+
+// How many descriptors this process has open.
+inline int OpenDescriptors() {
+  int count = 0;
+  DIR* const directory = ::opendir("/proc/self/fd");
+  while (::readdir(directory) != nullptr) ++count;
+  ::closedir(directory);
+  return count;
+}
+
+inline bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+// All that comes until the end of the stream.
+template <class Stream>
+Task<std::string> ReadToEnd(Stream& stream) {
+  std::string all;
+  char buffer[1000];
+  for (;;) {
+    absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(buffer));
+    EXPECT_TRUE(got.ok()) << got.status();
+    if (!got.ok() || *got == 0) co_return all;
+    all.append(buffer, *got);
+  }
+}
+
+}  // namespace weft::testing
+
+#endif  // WEFT_TESTS_NET_NET_FIXTURE_H_

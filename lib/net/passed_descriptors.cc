@@ -15,6 +15,8 @@
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
+#include "weft/internal/descriptor.h"
+#include "weft/internal/socket.h"
 #include "weft/io/unique_descriptor.h"
 
 namespace weft::internal {
@@ -30,6 +32,13 @@ absl::Status CheckToPass(std::span<const int> descriptors, absl::string_view wha
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status PassingStatus(int error, const DescriptorRef& socket, absl::string_view what) {
+  if (error == EBADF && DescriptorUse(socket.get())) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " with a descriptor that was closed meanwhile"));
+  }
+  return SocketStatus(error, what);
 }
 
 DescriptorsToPass::DescriptorsToPass(msghdr& message, std::span<const int> descriptors) noexcept {

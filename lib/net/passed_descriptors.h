@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "weft/internal/descriptor.h"
 #include "weft/io/unique_descriptor.h"
 
 namespace weft::internal {
@@ -30,6 +31,9 @@ struct DescriptorsBuffer {
 
 // Are these descriptors that a message can carry? kInvalidArgument says why not. Another thread may still close one.
 absl::Status CheckToPass(std::span<const int> descriptors, absl::string_view what);
+
+// The error of a message that was to carry descriptors. Its EBADF may be that of one that was closed meanwhile.
+absl::Status PassingStatus(int error, const DescriptorRef& socket, absl::string_view what);
 
 // In a frame, until the message has been sent. (passed_descriptors.cc)
 class DescriptorsToPass {

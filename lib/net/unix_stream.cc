@@ -47,10 +47,7 @@ Task<absl::Status> SendWith(DescriptorRef socket, ConstBuffer data, std::span<co
   Message message(data.first(internal::kMaxBytesAtOnce));
   const internal::DescriptorsToPass passed(message.header(), descriptors);
   const int32_t sent = co_await internal::SendMessageAwaiter(DescriptorUse(socket.get()), message);
-  if (sent == -EBADF && DescriptorUse(socket.get())) {
-    co_return absl::InvalidArgumentError("Send() with a descriptor that was closed meanwhile");
-  }
-  if (sent < 0) co_return SocketStatus(-sent, "write");
+  if (sent < 0) co_return internal::PassingStatus(-sent, socket, "Send()");
   data.remove_prefix(static_cast<size_t>(sent));
   if (data.empty()) co_return absl::OkStatus();
   co_return co_await internal::SendAll(std::move(socket), data);

@@ -1,0 +1,397 @@
+// Goal: UdpSocket and UnixDatagram keep their contract, whichever backend and however many carriers. Method:
+// on_backends.h; a census of descriptors; errors of system calls.
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
+#include "tests/net/net_fixture.h"
+#include "tests/net/on_backends.h"
+#include "tests/support/on_both.h"
+#include "weft/io/unique_descriptor.h"
+#include "weft/net/udp_socket.h"
+#include "weft/net/unix_datagram.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using internal::ScopedSyscallFault;
+using internal::Syscalls;
+using io::UniqueDescriptor;
+using net::Datagram;
+using net::SocketAddress;
+using net::UdpSocket;
+using net::UnixDatagram;
+
+class UdpSocketTest : public OnBackends {};
+WEFT_ON_BACKENDS(UdpSocketTest);
+class UnixDatagramTest : public OnBackends {};
+WEFT_ON_BACKENDS(UnixDatagramTest);
+
+UdpSocket Bound(const char* address = "127.0.0.1:0") { return UdpSocket::Bind(address).value(); }
+
+// The next datagram, or why there is none.
+template <class Socket>
+Task<std::string> Next(Socket& socket) {
+  char buffer[100];
+  absl::StatusOr<Datagram> got = co_await socket.ReceiveFrom(buffer);
+  EXPECT_TRUE(got.ok()) << got.status();
+  if (!got.ok()) co_return std::string(got.status().message());
+  EXPECT_FALSE(got->truncated);
+  co_return std::string(buffer, got->size);
+}
+
+// ---- UDP.
+
+TEST_P(UdpSocketTest, ADatagramArrivesWithItsSender) {
+  Everywhere([]() -> Task<void> {
+    for (const char* any : {"127.0.0.1:0", "[::1]:0"}) {
+      UdpSocket a = Bound(any);
+      UdpSocket b = Bound(any);
+      EXPECT_TRUE((co_await a.SendTo("question", *b.local_address())).ok());
+      char buffer[100];
+      const Datagram got = (co_await b.ReceiveFrom(buffer)).value();
+      EXPECT_EQ(std::string(buffer, got.size), "question");
+      EXPECT_FALSE(got.truncated);
+      EXPECT_EQ(got.sender, *a.local_address());
+      EXPECT_TRUE((co_await b.SendTo("answer", got.sender)).ok());
+      EXPECT_EQ(co_await Next(a), "answer");
+    }
+  });
+}
+
+TEST_P(UdpSocketTest, AReceiveWaitsForTheNextDatagram) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket a = Bound();
+    UdpSocket b = Bound();
+    Introduction receiving;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      receiving.Make();
+      EXPECT_EQ(co_await Next(b), "late");
+    });
+    co_await receiving.AwaitParked();
+    EXPECT_TRUE((co_await a.SendTo("late", *b.local_address())).ok());
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+TEST_P(UdpSocketTest, ADatagramOfNoBytesIsAMessage) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket a = Bound();
+    UdpSocket b = UdpSocket::Connect(*a.local_address()).value();
+    EXPECT_TRUE((co_await b.Send({})).ok());
+    EXPECT_TRUE((co_await b.Send("next")).ok());
+    EXPECT_EQ(co_await Next(a), "");
+    EXPECT_EQ(co_await Next(a), "next");
+  });
+}
+
+TEST_P(UdpSocketTest, WhatIsLongerThanTheBufferIsTruncatedAndSaysSo) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket a = Bound();
+    UdpSocket b = Bound();
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE((co_await a.SendTo("too long", *b.local_address())).ok());
+    EXPECT_TRUE((co_await a.SendTo("next", *b.local_address())).ok());
+    char buffer[3];
+    Datagram got = (co_await b.ReceiveFrom(buffer)).value();
+    EXPECT_TRUE(got.truncated);
+    EXPECT_EQ(std::string(buffer, got.size), "too");
+    got = (co_await b.ReceiveFrom({})).value();
+    EXPECT_TRUE(got.truncated);
+    EXPECT_EQ(got.size, 0u);
+    EXPECT_EQ(co_await Next(b), "next");
+  });
+}
+
+TEST_P(UdpSocketTest, APeerThatIsNotThereIsAStatusAndTheSocketGoesOn) {
+  Everywhere([]() -> Task<void> {
+    const SocketAddress nobody = *Bound().local_address();  // closed again
+    UdpSocket socket = UdpSocket::Connect(nobody).value();
+    EXPECT_EQ(*socket.peer_address(), nobody);
+    EXPECT_TRUE((co_await socket.Send("is there anybody")).ok());
+    char buffer[8];
+    absl::StatusOr<Datagram> none = co_await socket.ReceiveFrom(buffer);
+    EXPECT_EQ(none.status().code(), absl::StatusCode::kUnavailable) << none.status();
+    EXPECT_EQ(ErrnoOf(none.status()), ECONNREFUSED);
+    UdpSocket other = Bound();
+    EXPECT_TRUE(socket.SetPeer(*other.local_address()).ok());
+    EXPECT_TRUE((co_await socket.Send("and now")).ok());
+    EXPECT_EQ(co_await Next(other), "and now");
+  });
+}
+
+TEST_P(UdpSocketTest, EachDatagramIsReceivedByOneOfSeveralThreads) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kThreads = 3;
+    UdpSocket a = Bound();
+    UdpSocket b = Bound();
+    Introduction receiving[kThreads];
+    std::vector<Subtask<std::string>> got;
+    ShutdownOnFailure scope;
+    for (Introduction& each : receiving) {
+      got.push_back(scope.Fork([&]() -> Task<std::string> {
+        each.Make();
+        co_return co_await Next(b);
+      }));
+      co_await each.AwaitParked();
+    }
+    for (int i = 0; i < kThreads; ++i) EXPECT_TRUE((co_await a.SendTo(std::to_string(i), *b.local_address())).ok());
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    std::string all;
+    for (int i = 0; i < kThreads; ++i) {
+      for (auto& each : got) all += each.get() == std::to_string(i) ? each.get() : "";
+    }
+    EXPECT_EQ(all, "012");
+  });
+}
+
+TEST_P(UdpSocketTest, ACancelledReceiveLosesNothingAndACloseEndsIt) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket a = Bound();
+    UdpSocket b = Bound();
+    char buffer[16];
+    EXPECT_FALSE((co_await StopOnceItWaits(b.ReceiveFrom(buffer))).ok());
+    EXPECT_TRUE((co_await a.SendTo("still there", *b.local_address())).ok());
+    EXPECT_EQ(co_await Next(b), "still there");
+    Introduction receiving;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      receiving.Make();
+      EXPECT_TRUE(net::IsClosed((co_await b.ReceiveFrom(buffer)).status()));
+    });
+    co_await receiving.AwaitParked();
+    b.Close();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(net::IsClosed(co_await b.SendTo("x", *a.local_address())));
+    EXPECT_TRUE(net::IsClosed(b.SetPeer(*a.local_address())));
+    EXPECT_TRUE(net::IsClosed(b.SetBroadcast(true)));
+  });
+}
+
+TEST_P(UdpSocketTest, ABroadcastIsSentOnlyOnceItIsAllowed) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket socket = Bound(":0");
+    const std::string everybody = "127.255.255.255:" + std::to_string(socket.local_address()->port());
+    const SocketAddress receiver = *SocketAddress::Parse(everybody);
+    EXPECT_EQ((co_await socket.SendTo("no", receiver)).code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_TRUE(socket.SetBroadcast(true).ok());
+    EXPECT_TRUE((co_await socket.SendTo("to all", receiver)).ok());
+    EXPECT_EQ(co_await Next(socket), "to all");
+  });
+}
+
+TEST_P(UdpSocketTest, AGroupIsReceivedFromWhileItIsJoined) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket sender = Bound();
+    UdpSocket member = UdpSocket::Bind(":0", {.reuse_address = true}).value();
+    const std::string port = std::to_string(member.local_address()->port());
+    UdpSocket other = UdpSocket::Bind("0.0.0.0:" + port, {.reuse_address = true}).value();
+    const SocketAddress group = *SocketAddress::Parse("239.1.2.3:" + port);
+    const unsigned loopback = ::if_nametoindex("lo");
+    for (UdpSocket* each : {&member, &other}) EXPECT_TRUE(each->JoinGroup(group, loopback).ok());
+    EXPECT_EQ(ErrnoOf(member.JoinGroup(group, loopback)), EADDRINUSE);
+    EXPECT_TRUE((co_await sender.SendTo("to the group", group)).ok());
+    EXPECT_EQ(co_await Next(member), "to the group");
+    EXPECT_EQ(co_await Next(other), "to the group");
+    EXPECT_TRUE(member.LeaveGroup(group, loopback).ok());
+    EXPECT_EQ(ErrnoOf(member.LeaveGroup(group, loopback)), EADDRNOTAVAIL);
+    UdpSocket six = Bound("[::]:0");
+    EXPECT_TRUE(six.JoinGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
+    EXPECT_TRUE(six.LeaveGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
+    EXPECT_EQ(member.JoinGroup(*SocketAddress::Unix("x")).code(), absl::StatusCode::kInvalidArgument);
+  });
+}
+
+TEST_P(UdpSocketTest, EachErrorOfASystemCallIsAStatusThatHasIt) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket socket = Bound();
+    const SocketAddress own = *socket.local_address();
+    char buffer[8];
+    EXPECT_EQ(ErrnoOf(co_await socket.Send("x")), EDESTADDRREQ);
+    EXPECT_EQ(ErrnoOf(co_await socket.SendTo(std::string(70'000, 'x'), own)), EMSGSIZE);
+    EXPECT_EQ(ErrnoOf(UdpSocket::Bind(own).status()), EADDRINUSE);
+    EXPECT_EQ(UdpSocket::Bind("unix:@x").status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(UdpSocket::Connect("localhost:80").status().code(), absl::StatusCode::kInvalidArgument);
+    for (const int error : {EACCES, ENOBUFS, EHOSTUNREACH}) {
+      {
+        const ScopedSyscallFault fault(&Syscalls::socket, {.error = error});
+        EXPECT_EQ(ErrnoOf(UdpSocket::Bind(":0").status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::bind, {.error = error});
+        EXPECT_EQ(ErrnoOf(UdpSocket::Bind(":0").status()), error);
+      }
+      for (const int call : {1, 2}) {
+        const ScopedSyscallFault fault(&Syscalls::setsockopt, {.first = call, .error = error});
+        EXPECT_EQ(ErrnoOf(UdpSocket::Bind(":0", {.reuse_address = true, .reuse_port = true}).status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::connect, {.error = error});
+        EXPECT_EQ(ErrnoOf(UdpSocket::Connect(own).status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::sendmsg, {.error = error});
+        EXPECT_EQ(ErrnoOf(co_await socket.SendTo("x", own)), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::recvmsg, {.error = error});
+        EXPECT_EQ(ErrnoOf((co_await socket.ReceiveFrom(buffer)).status()), error);
+      }
+    }
+    const ScopedSyscallFault interrupted(&Syscalls::sendmsg, {.times = 2, .error = EINTR});
+    EXPECT_TRUE((co_await socket.SendTo("x", own)).ok());
+    EXPECT_EQ(co_await Next(socket), "x");
+  });
+}
+
+// ---- Unix.
+
+std::string Name(const char* what) { return "@weft-" + std::to_string(::getpid()) + what; }
+
+TEST_P(UnixDatagramTest, ADatagramArrivesWithItsSender) {
+  Everywhere([]() -> Task<void> {
+    const TemporaryDirectory directory;
+    UnixDatagram a = UnixDatagram::Bind(directory / "s").value();
+    UnixDatagram b = UnixDatagram::Bind(Name("b")).value();
+    EXPECT_TRUE((co_await a.SendTo("question", *b.local_address())).ok());
+    char buffer[100];
+    const Datagram got = (co_await b.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(std::string(buffer, got.size), "question");
+    EXPECT_EQ(got.sender.path(), directory / "s");
+    EXPECT_TRUE((co_await b.SendTo("answer", got.sender)).ok());
+    EXPECT_EQ(co_await Next(a), "answer");
+    UnixDatagram nameless = UnixDatagram::Connect(directory / "s").value();
+    EXPECT_TRUE((co_await nameless.Send({})).ok());
+    const Datagram empty = (co_await a.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(empty.size, 0u);
+    EXPECT_EQ(empty.sender.ToString(), "unix:");
+    a.Close();
+    EXPECT_FALSE(Exists(directory / "s"));
+    EXPECT_EQ(ErrnoOf(co_await nameless.Send("x")), ECONNREFUSED);
+  });
+}
+
+// From one socket to another: `messages` of them, by Send() or by SendTo().
+Task<absl::Status> Flood(UnixDatagram& sender, const UnixDatagram& receiver, bool to_peer, int messages) {
+  const SocketAddress name = *receiver.local_address();
+  for (int i = 0; i < messages; ++i) {
+    const std::string text = std::to_string(i);
+    absl::Status sent;
+    if (to_peer) {
+      sent = co_await sender.Send(text);
+    } else {
+      sent = co_await sender.SendTo(text, name);
+    }
+    if (!sent.ok()) co_return sent;
+  }
+  co_return absl::OkStatus();
+}
+
+TEST_P(UnixDatagramTest, ASenderWaitsWhileTheQueueIsFullAndNothingIsLost) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kMessages = 700;
+    for (const bool to_peer : {false, true}) {
+      UnixDatagram receiver = UnixDatagram::Bind(Name("r")).value();
+      UnixDatagram sender = UnixDatagram::Connect(Name("r")).value();
+      ShutdownOnFailure scope;
+      scope.Fork(Flood(sender, receiver, to_peer, kMessages));
+      for (int i = 0; i < kMessages; ++i) EXPECT_EQ(co_await Next(receiver), std::to_string(i));
+      EXPECT_TRUE((co_await scope.Join()).ok());
+      EXPECT_FALSE((co_await StopOnceItWaits(Flood(sender, receiver, to_peer, 1 << 20))).ok());
+    }
+  });
+}
+
+TEST_P(UnixDatagramTest, DescriptorsTravelAndNoneLeaks) {
+  Everywhere([]() -> Task<void> {
+    const int before = OpenDescriptors();
+    {
+      auto [a, b] = UnixDatagram::Pair().value();
+      std::vector<UniqueDescriptor> got;
+      char buffer[8];
+      EXPECT_TRUE((co_await a.Send({}, {{STDERR_FILENO, STDERR_FILENO}})).ok());
+      EXPECT_EQ((co_await b.ReceiveFrom(buffer, got)).value().size, 0u);
+      EXPECT_EQ(got.size(), 2u);
+      UnixDatagram named = UnixDatagram::Bind(Name("n")).value();
+      EXPECT_TRUE((co_await a.SendTo("x", *named.local_address(), {{STDERR_FILENO}})).ok());
+      EXPECT_EQ((co_await named.ReceiveFrom(buffer, got)).value().size, 1u);
+      EXPECT_EQ(got.size(), 3u);
+      EXPECT_TRUE((co_await a.Send("x", {{STDERR_FILENO}})).ok());
+      EXPECT_EQ(co_await Next(b), "x");
+      EXPECT_FALSE((co_await StopOnceItWaits(b.ReceiveFrom(buffer, got))).ok());
+      EXPECT_EQ((co_await a.Send("x", {{-1}})).code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_EQ((co_await a.SendTo("x", *named.local_address(), {{-1}})).code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_TRUE((co_await a.Send("nobody takes it", {{STDERR_FILENO}})).ok());
+    }
+    EXPECT_EQ(OpenDescriptors(), before);
+  });
+}
+
+TEST_P(UnixDatagramTest, ACloseEndsWhatIsPending) {
+  Everywhere([]() -> Task<void> {
+    auto [a, b] = UnixDatagram::Pair().value();
+    Introduction receiving;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      receiving.Make();
+      char buffer[8];
+      EXPECT_TRUE(net::IsClosed((co_await a.ReceiveFrom(buffer)).status()));
+    });
+    co_await receiving.AwaitParked();
+    a.Close();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(net::IsClosed(co_await a.Send("x")));
+    EXPECT_TRUE(net::IsClosed(co_await a.SendTo("x", *SocketAddress::Abstract("weft-x"))));
+  });
+}
+
+TEST_P(UnixDatagramTest, EachErrorOfASystemCallIsAStatusThatHasIt) {
+  Everywhere([]() -> Task<void> {
+    auto [a, b] = UnixDatagram::Pair().value();
+    const SocketAddress nobody = *SocketAddress::Abstract("weft-nobody");
+    char buffer[8];
+    std::vector<UniqueDescriptor> none;
+    EXPECT_EQ(ErrnoOf(co_await a.SendTo("x", nobody)), ECONNREFUSED);
+    EXPECT_EQ(ErrnoOf(UnixDatagram::Connect("@weft-nobody").status()), ECONNREFUSED);
+    EXPECT_EQ((co_await a.SendTo("x", *SocketAddress::Parse(":80"))).code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(a.SetPeer(*SocketAddress::Parse(":80")).code(), absl::StatusCode::kInvalidArgument);
+    for (const int error : {EACCES, ENOBUFS}) {
+      {
+        const ScopedSyscallFault fault(&Syscalls::socketpair, {.error = error});
+        EXPECT_EQ(ErrnoOf(UnixDatagram::Pair().status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::socket, {.error = error});
+        EXPECT_EQ(ErrnoOf(UnixDatagram::Bind("@weft-x").status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::bind, {.error = error});
+        EXPECT_EQ(ErrnoOf(UnixDatagram::Bind("@weft-x").status()), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::sendmsg, {.times = 2, .error = error});
+        EXPECT_EQ(ErrnoOf(co_await a.Send("x")), error);
+        EXPECT_EQ(ErrnoOf(co_await a.SendTo("x", nobody)), error);
+      }
+      {
+        const ScopedSyscallFault fault(&Syscalls::recvmsg, {.times = 2, .error = error});
+        EXPECT_EQ(ErrnoOf((co_await b.ReceiveFrom(buffer)).status()), error);
+        EXPECT_EQ(ErrnoOf((co_await b.ReceiveFrom(buffer, none)).status()), error);
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -257,13 +257,11 @@ TEST_P(UdpSocketTest, EachErrorOfASystemCallIsAStatusThatHasIt) {
 
 // ---- Unix.
 
-std::string Name(const char* what) { return "@weft-" + std::to_string(::getpid()) + what; }
-
 TEST_P(UnixDatagramTest, ADatagramArrivesWithItsSender) {
   Everywhere([]() -> Task<void> {
     const TemporaryDirectory directory;
     UnixDatagram a = UnixDatagram::Bind(directory / "s").value();
-    UnixDatagram b = UnixDatagram::Bind(Name("b")).value();
+    UnixDatagram b = UnixDatagram::Bind(AbstractName("b")).value();
     EXPECT_TRUE((co_await a.SendTo("question", *b.local_address())).ok());
     char buffer[100];
     const Datagram got = (co_await b.ReceiveFrom(buffer)).value();
@@ -302,8 +300,8 @@ TEST_P(UnixDatagramTest, ASenderWaitsWhileTheQueueIsFullAndNothingIsLost) {
   Everywhere([]() -> Task<void> {
     constexpr int kMessages = 700;
     for (const bool to_peer : {false, true}) {
-      UnixDatagram receiver = UnixDatagram::Bind(Name("r")).value();
-      UnixDatagram sender = UnixDatagram::Connect(Name("r")).value();
+      UnixDatagram receiver = UnixDatagram::Bind(AbstractName("r")).value();
+      UnixDatagram sender = UnixDatagram::Connect(AbstractName("r")).value();
       ShutdownOnFailure scope;
       scope.Fork(Flood(sender, receiver, to_peer, kMessages));
       for (int i = 0; i < kMessages; ++i) EXPECT_EQ(co_await Next(receiver), std::to_string(i));
@@ -323,7 +321,7 @@ TEST_P(UnixDatagramTest, DescriptorsTravelAndNoneLeaks) {
       EXPECT_TRUE((co_await a.Send({}, {{STDERR_FILENO, STDERR_FILENO}})).ok());
       EXPECT_EQ((co_await b.ReceiveFrom(buffer, got)).value().size, 0u);
       EXPECT_EQ(got.size(), 2u);
-      UnixDatagram named = UnixDatagram::Bind(Name("n")).value();
+      UnixDatagram named = UnixDatagram::Bind(AbstractName("n")).value();
       EXPECT_TRUE((co_await a.SendTo("x", *named.local_address(), {{STDERR_FILENO}})).ok());
       EXPECT_EQ((co_await named.ReceiveFrom(buffer, got)).value().size, 1u);
       EXPECT_EQ(got.size(), 3u);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <random>
 #include <string>
 #include <utility>
 
@@ -33,6 +34,15 @@ class TemporaryDirectory {
  private:
   char path_[32] = "/tmp/weft_net_XXXXXX";
 };
+
+// "@weft-...": an abstract name of this process. Two processes of two sandboxes may have one id, and then one name.
+inline std::string AbstractName(const char* what) {
+  static const std::string prefix = [] {
+    std::random_device random;
+    return "@weft-" + std::to_string(random()) + "-" + std::to_string(random()) + "-";
+  }();
+  return prefix + what;
+}
 
 // How many descriptors this process has open.
 inline int OpenDescriptors() {

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "lib/coro/frame_fault.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/net_fixture.h"
@@ -121,7 +122,7 @@ TEST_P(UnixStreamTest, EveryWaitEndsWhenItIsCancelledAndLosesNothing) {
 TEST_P(UnixStreamTest, ACloseEndsWhatIsPending) {
   Everywhere([]() -> Task<void> {
     auto [a, b] = Pair();
-    UnixListener listener = UnixListener::Bind("@weft-close-" + std::to_string(::getpid())).value();
+    UnixListener listener = UnixListener::Bind(AbstractName("close")).value();
     Introduction receiving, accepting;
     AwaitAll scope;
     scope.Fork([&]() -> Task<void> {
@@ -160,7 +161,7 @@ TEST_P(UnixStreamTest, ThePeerIsKnown) {
 
 TEST_P(UnixStreamTest, AConnectWaitsWhileTheBacklogIsFull) {
   Everywhere([]() -> Task<void> {
-    const std::string name = "@weft-full-" + std::to_string(::getpid());
+    const std::string name = AbstractName("full");
     UnixListener listener = UnixListener::Bind(name, {.backlog = 0}).value();
     UnixStream first = (co_await UnixStream::Connect(name)).value();
     EXPECT_FALSE((co_await StopOnceItWaits(UnixStream::Connect(name))).ok());
@@ -271,6 +272,26 @@ TEST(UnixListenerTest, AFileInUseIsNotReplaced) {
   absl::Status file = UnixListener::Bind(path, {.replace_stale = true}).status();
   EXPECT_NE(file.message().find("or is no socket"), absl::string_view::npos) << file;
   EXPECT_TRUE(Exists(path));
+}
+
+TEST(UnixListenerTest, ABindThatFailsLeavesNothing) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "s";
+  const int before = OpenDescriptors();
+  {
+    const ScopedSyscallFault fault(&Syscalls::listen, {.error = ENOBUFS});
+    EXPECT_EQ(ErrnoOf(UnixListener::Bind(path).status()), ENOBUFS);
+  }
+  {
+    const internal::ScopedFrameFault no_memory({.here = true});
+    EXPECT_EQ(ErrnoOf(UnixListener::Bind(path).status()), ENOMEM);
+  }
+  for (const int allocation : {1, 2}) {
+    const internal::ScopedFrameFault no_memory({.first = allocation, .here = true});
+    EXPECT_EQ(ErrnoOf(UnixStream::Pair().status()), ENOMEM);
+  }
+  EXPECT_FALSE(Exists(path));
+  EXPECT_EQ(OpenDescriptors(), before);
 }
 
 TEST(UnixListenerTest, WhatIsNoUnixSocketIsInvalid) {
@@ -431,7 +452,7 @@ TEST_P(UnixStreamTest, AShortageOfDescriptorsIsSaidAndLeaksNone) {
 TEST_P(UnixStreamTest, EachErrorOfASystemCallIsAStatusThatHasIt) {
   Everywhere([]() -> Task<void> {
     auto [a, b] = Pair();
-    const std::string name = "@weft-fault-" + std::to_string(::getpid());
+    const std::string name = AbstractName("fault");
     UnixListener listener = UnixListener::Bind(name).value();
     std::vector<UniqueDescriptor> none;
     char buffer[4];

@@ -4,7 +4,7 @@
 //   absl::StatusOr<weft::net::SocketAddress> address = weft::net::SocketAddress::Parse("[::1]:8080");
 //   absl::StatusOr<weft::net::SocketAddress> local = weft::net::SocketAddress::Unix("/run/server.sock");
 //
-// Cost: 112 bytes, because a Unix socket's name may have 107. It is copied like an int, which takes about 4 ns. (A
+// Cost: 112 bytes, because a Unix socket's name may have 107. A copy is a copy of those bytes, and cannot fail. (A
 // reference-counted name would make it 32 bytes; but then a copy might touch a counter, and the sender's address of a
 // datagram might find no memory.)
 #ifndef WEFT_NET_SOCKET_ADDRESS_H_

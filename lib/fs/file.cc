@@ -57,6 +57,8 @@ using internal::Retry;
 using internal::Sys;
 using SharedFile = std::shared_ptr<OpenFile>;
 
+SharedFile Share(const File& file, const char* what) noexcept { return internal::FileAccess::Share(file, what); }
+
 // What is copied on the carrier: 20 us.
 constexpr size_t kMaxBytesInline = size_t{256} << 10;
 constexpr absl::Duration kFirstLockPause = absl::Milliseconds(1);
@@ -317,73 +319,68 @@ Task<absl::StatusOr<File>> File::Open(TextView path, OpenOptions options) {
                           [options](const std::string& name) { return OpenNow(name, options); });
 }
 
-std::shared_ptr<OpenFile> File::Share(const char* what) const noexcept {
-  WEFT_CHECK(file_ != nullptr) << what << " on a File that was moved from";
-  return file_;
-}
-
 void File::Shut() noexcept {
   if (file_ != nullptr) file_->Shut();
 }
 
-Task<absl::StatusOr<size_t>> File::Read(MutableBuffer buffer) { return ReadAtPosition(Share("Read()"), buffer); }
+Task<absl::StatusOr<size_t>> File::Read(MutableBuffer buffer) { return ReadAtPosition(Share(*this, "Read()"), buffer); }
 
 Task<absl::Status> File::Write(ConstBuffer data) {
-  return WriteTo(Share("Write()"), data, {}, Where::kPosition, 0);
+  return WriteTo(Share(*this, "Write()"), data, {}, Where::kPosition, 0);
 }
 
 Task<absl::Status> File::Write(std::span<const ConstBuffer> parts) {
-  return WriteTo(Share("Write()"), {}, parts, Where::kPosition, 0);
+  return WriteTo(Share(*this, "Write()"), {}, parts, Where::kPosition, 0);
 }
 
-uint64_t File::position() const noexcept { return Share("position()")->position; }
+uint64_t File::position() const noexcept { return Share(*this, "position()")->position; }
 
-void File::SeekTo(uint64_t position) noexcept { Share("SeekTo()")->position = position; }
+void File::SeekTo(uint64_t position) noexcept { Share(*this, "SeekTo()")->position = position; }
 
 Task<absl::StatusOr<size_t>> File::ReadAt(MutableBuffer buffer, uint64_t offset) {
-  return ReadAtOffset(Share("ReadAt()"), buffer, offset);
+  return ReadAtOffset(Share(*this, "ReadAt()"), buffer, offset);
 }
 
 Task<absl::Status> File::WriteAt(ConstBuffer data, uint64_t offset) {
-  return WriteTo(Share("WriteAt()"), data, {}, Where::kOffset, offset);
+  return WriteTo(Share(*this, "WriteAt()"), data, {}, Where::kOffset, offset);
 }
 
-Task<absl::Status> File::Append(ConstBuffer data) { return WriteTo(Share("Append()"), data, {}, Where::kEnd, 0); }
+Task<absl::Status> File::Append(ConstBuffer data) { return WriteTo(Share(*this, "Append()"), data, {}, Where::kEnd, 0); }
 
 Task<absl::Status> File::Sync() {
-  return Call(Share("Sync()"), "sync", [](int fd) { return Sys().fsync(fd); });
+  return Call(Share(*this, "Sync()"), "sync", [](int fd) { return Sys().fsync(fd); });
 }
 
 Task<absl::Status> File::DataSync() {
-  return Call(Share("DataSync()"), "sync", [](int fd) { return Sys().fdatasync(fd); });
+  return Call(Share(*this, "DataSync()"), "sync", [](int fd) { return Sys().fdatasync(fd); });
 }
 
 Task<absl::Status> File::Truncate(uint64_t size) {
-  return Call(Share("Truncate()"), "truncate",
+  return Call(Share(*this, "Truncate()"), "truncate",
               [size](int fd) { return Sys().ftruncate(fd, static_cast<off_t>(size)); });
 }
 
 Task<absl::Status> File::Allocate(uint64_t offset, uint64_t size) {
-  return Call(Share("Allocate()"), "allocate", [offset, size](int fd) {
+  return Call(Share(*this, "Allocate()"), "allocate", [offset, size](int fd) {
     return Sys().fallocate(fd, 0, static_cast<off_t>(offset), static_cast<off_t>(size));
   });
 }
 
-Task<absl::StatusOr<uint64_t>> File::Size() { return SizeOf(Share("Size()")); }
+Task<absl::StatusOr<uint64_t>> File::Size() { return SizeOf(Share(*this, "Size()")); }
 
-Task<absl::StatusOr<FileInfo>> File::Stat() { return StatOf(Share("Stat()")); }
+Task<absl::StatusOr<FileInfo>> File::Stat() { return StatOf(Share(*this, "Stat()")); }
 
-Task<absl::StatusOr<FileLock>> File::Lock(LockKind kind) { return LockOf(Share("Lock()"), kind); }
+Task<absl::StatusOr<FileLock>> File::Lock(LockKind kind) { return LockOf(Share(*this, "Lock()"), kind); }
 
 Task<absl::StatusOr<std::optional<FileLock>>> File::TryLock(LockKind kind) {
-  return TryLockOf(Share("TryLock()"), kind);
+  return TryLockOf(Share(*this, "TryLock()"), kind);
 }
 
-Task<absl::Status> File::Close() { return CloseOf(Share("Close()")); }
+Task<absl::Status> File::Close() { return CloseOf(Share(*this, "Close()")); }
 
 bool File::is_open() const noexcept { return native_handle() >= 0; }
 
-std::string_view File::path() const noexcept { return Share("path()")->path(); }
+std::string_view File::path() const noexcept { return Share(*this, "path()")->path(); }
 
 int File::native_handle() const noexcept { return file_ == nullptr ? -1 : file_->fd(); }
 

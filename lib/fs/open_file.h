@@ -13,7 +13,7 @@
 // A Close() that waits for the others has a use itself: `alone()` is set when it is the only one. If the wait is
 // cancelled, its use is left like any other.
 //
-// Not lib/net/open_descriptor.h: that ends operations that are pending in a driver, of which a file has none; and it
+// Not lib/io/open_descriptor.h: that ends operations that are pending in a driver, of which a file has none; and it
 // has nowhere to put what close(2) says, which is of interest for a file, and is not for a socket.
 //
 // Memory: shared by the File and its calls.

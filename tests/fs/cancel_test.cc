@@ -52,8 +52,8 @@ int64_t Descriptors() {
   return std::distance(Iterator("/proc/self/fd"), Iterator());
 }
 
-// In a child that is asked to end while the pool is in a call of kEntry. Where a shield hides the request, the call goes
-// on at once.
+// In a child that is asked to end while the pool is in a call of kEntry. Where a shield hides the request, the call
+// goes on at once.
 template <auto kEntry, bool kShielded = false, class Body>
 Task<void> CancelledInside(Body body) {
   StalledCall<kEntry> stalled;

@@ -159,7 +159,6 @@ class File {
   friend internal::FileAccess;
   explicit File(std::shared_ptr<internal::OpenFile> file) noexcept : file_(std::move(file)) {}
   void Shut() noexcept;
-  std::shared_ptr<internal::OpenFile> Share(const char* what) const noexcept;
 
   std::shared_ptr<internal::OpenFile> file_;  // null: moved from
 };

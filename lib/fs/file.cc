@@ -345,7 +345,9 @@ Task<absl::Status> File::WriteAt(ConstBuffer data, uint64_t offset) {
   return WriteTo(Share(*this, "WriteAt()"), data, {}, Where::kOffset, offset);
 }
 
-Task<absl::Status> File::Append(ConstBuffer data) { return WriteTo(Share(*this, "Append()"), data, {}, Where::kEnd, 0); }
+Task<absl::Status> File::Append(ConstBuffer data) {
+  return WriteTo(Share(*this, "Append()"), data, {}, Where::kEnd, 0);
+}
 
 Task<absl::Status> File::Sync() {
   return Call(Share(*this, "Sync()"), "sync", [](int fd) { return Sys().fsync(fd); });

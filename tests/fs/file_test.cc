@@ -245,6 +245,36 @@ TEST(FileCacheTest, AnEndThatOnlyTheCacheSeesIsNone) {
   }(scratch / "f"));
 }
 
+// The cache, which no seed determines, has no part in it.
+TEST(FileSeedTest, ASeedDeterminesARunWithFiles) {
+  const Scratch scratch;
+  scratch.Write("f", "0123456789");
+  const auto run = [&scratch](uint64_t seed) {
+    Simulation simulation({.carriers = 2, .seed = seed});
+    std::string order;
+    simulation.Run([](const std::string& path, std::string& trace) -> Task<void> {
+      AwaitAll scope;
+      for (char name = 'a'; name < 'f'; ++name) {
+        scope.Fork([&path, &trace, name]() -> Task<void> {
+          File file = (co_await File::Open(path)).value();
+          trace += name;
+          char byte[1];
+          for (int i = 0; i < 3; ++i) EXPECT_EQ((co_await file.Read(byte)).value(), 1u);
+          trace += name;
+        });
+      }
+      (co_await scope.Join()).IgnoreFailures();
+    }(scratch / "f", order));
+    return std::make_pair(order, simulation.trace_hash());
+  };
+  bool differ = false;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    EXPECT_EQ(run(seed), run(seed));
+    differ |= run(seed) != run(seed + 1);
+  }
+  EXPECT_TRUE(differ);
+}
+
 // ---- Locks.
 
 TEST_P(FileTest, ALockExcludesOtherOpenFilesUntilItGoes) {

@@ -42,7 +42,8 @@
 // In a simulation every call is made by the pool, at a moment that the seed decides.
 //
 // Lifetime. It can be moved, also while calls are pending, which go on. Buffers may lie in the awaiting frame.
-// Cost: 0.6 us for 4 KiB that are cached; otherwise the pool's 10 to 20 us, and the kernel's time.
+// Cost: one frame, and for 4 KiB that are cached the kernel's 0.5 us; otherwise the pool's 10 to 20 us, and the kernel's
+// time.
 #ifndef WEFT_FS_FILE_H_
 #define WEFT_FS_FILE_H_
 
@@ -76,11 +77,11 @@ namespace fs {
 struct OpenOptions {
   bool read = true;
   bool write = false;
-  bool append = false;        // write() at the end, whoever else writes; implies `write`, and WriteAt() is refused
-  bool create = false;        // if it is not there
-  bool exclusive = false;     // create it, or fail with EEXIST; a link that leads nowhere is there
-  bool truncate = false;      // to no bytes; EINVAL without `write`
-  bool follow_links = true;   // false: ELOOP if the last part of the path is a symbolic link
+  bool append = false;          // Write() at the end, whoever else writes; implies `write`, and WriteAt() is refused
+  bool create = false;          // if it is not there
+  bool exclusive = false;       // create it, or fail with EEXIST; a link that leads nowhere is there
+  bool truncate = false;        // to no bytes; EINVAL without `write`
+  bool follow_links = true;     // false: ELOOP if the last part of the path is a symbolic link
   uint32_t permissions = 0666;  // of a file that is created; the process's umask takes bits away
 };
 
@@ -138,8 +139,8 @@ class File {
   Task<absl::StatusOr<FileInfo>> Stat();
 
   // Waits until no other open file has a lock that excludes this one. A File has one lock at a time; a second is a
-  // CHECK. No OS thread waits for it: it is tried after 1 ms, and then after pauses that grow to 50 ms. So whoever
-  // comes later may get it first, and a thread that waits can be cancelled.
+  // CHECK. No OS thread waits for it: it is tried, and then again after pauses that grow from 1 to 50 ms. So a thread
+  // that waits can be cancelled, and whoever comes later may get it first.
   Task<absl::StatusOr<FileLock>> Lock(LockKind kind);
   // Empty: another one has it.
   Task<absl::StatusOr<std::optional<FileLock>>> TryLock(LockKind kind);

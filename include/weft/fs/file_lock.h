@@ -9,7 +9,7 @@
 // back. Chosen over fcntl(2)'s locks of an open file description, which also lock ranges: those ask for a File that may
 // be written to where the lock is exclusive, and the programs that are usually on the other side do not see them.
 //
-// Among virtual threads of one process use a Mutex: it is fair, and 1,000 times as fast.
+// Among virtual threads of one process use a Mutex: it is fair, and needs no call of the kernel's.
 #ifndef WEFT_FS_FILE_LOCK_H_
 #define WEFT_FS_FILE_LOCK_H_
 

@@ -44,10 +44,10 @@ Task<absl::StatusOr<File>> OpenTemporaryFile(TemporaryOptions options = {});
 // A directory that only its owner may enter. Owns the directory and everything in it.
 //
 // The destructor removes it as RemoveAll() would, on the OS thread that it runs on: when it has returned, the directory
-// is gone, also when its thread is cancelled. It holds the carrier meanwhile, about 5 us a file, and has nobody to
-// report an error to. So call Remove() where there is much in it: that parks the virtual thread instead. (A detached
-// thread could remove it without holding the carrier; but then it would still be there when the destructor returns, and
-// for ever when the runtime ends before.)
+// is gone, also when its thread is cancelled. It holds the carrier meanwhile, and has nobody to report an error to. So
+// call Remove() where there is much in it: that parks the virtual thread instead. (A detached thread could remove it
+// without holding the carrier; but then it would still be there when the destructor returns, and for ever when the
+// runtime ends before.)
 class TemporaryDirectory {
  public:
   static Task<absl::StatusOr<TemporaryDirectory>> Create(TemporaryOptions options = {});

@@ -87,7 +87,12 @@ Task<absl::Status> UseTemporaryDirectory(std::string directory) {
 }
 
 const std::string& ManyBytes() {
-  static const std::string bytes(4'200'000, 'x');  // in two parts
+  static const std::string bytes(100'000, 'x');
+  return bytes;
+}
+// They are written in two parts.
+const std::string& MoreBytes() {
+  static const std::string bytes(4'200'000, 'x');
   return bytes;
 }
 
@@ -116,7 +121,7 @@ std::vector<Row> Rows() {
       Single("OpenTemporaryFile", "d", [](Path path) { return fs::OpenTemporaryFile({.directory = path}); }),
       Single("TemporaryDirectory", "d", &UseTemporaryDirectory),
       Single("Walk", "", &WalkAll),
-      OnOpenFile("WriteAt", [](File& file) { return file.WriteAt(ManyBytes(), 3); }),
+      OnOpenFile("WriteAt", [](File& file) { return file.WriteAt(MoreBytes(), 3); }),
       OnOpenFile("Append", [](File& file) { return file.Append("x"); }),
       OnOpenFile("Sync", [](File& file) { return file.Sync(); }),
       OnOpenFile("DataSync", [](File& file) { return file.DataSync(); }),

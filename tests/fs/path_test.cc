@@ -208,7 +208,7 @@ TEST_P(PathTest, ATreeIsRemovedAndWhatLinksLeadToStays) {
 TEST(TreeTest, ATreeIsRemovedThatIsDeeperThanDescriptorsOrAPathAllow) {
   const Scratch scratch;
   int directory = ::open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY);
-  for (int depth = 0; depth < 3000; ++depth) {
+  for (int depth = 0; depth < 1200; ++depth) {
     EXPECT_EQ(::mkdirat(directory, "directory", 0777), 0);
     const int below = ::openat(directory, "directory", O_RDONLY | O_DIRECTORY);
     ::close(directory);
@@ -375,9 +375,9 @@ TEST_P(PathTest, AWalkThatCannotOpenADirectorySaysWhichAndGoesOn) {
 
 TEST(WalkTest, ALargeDirectoryIsReadInPartsAndAWalkMayBeLeft) {
   const Scratch scratch;
-  for (int i = 0; i < 1500; ++i) scratch.Write("file_with_a_name_of_some_length_" + std::to_string(i), "");
+  for (int i = 0; i < 1100; ++i) scratch.Write("file_with_a_name_of_some_length_" + std::to_string(i), "");
   Runtime::Create({.parallelism = 1}).value()->Run([](const std::string& root) -> Task<void> {
-    EXPECT_EQ((co_await WalkAll(root, {})).size(), 1500u);
+    EXPECT_EQ((co_await WalkAll(root, {})).size(), 1100u);
     auto walk = fs::Walk(root);
     EXPECT_TRUE((co_await walk.Next())->ok());
   }(scratch.path()));

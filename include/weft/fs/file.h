@@ -42,8 +42,8 @@
 // In a simulation every call is made by the pool, at a moment that the seed decides.
 //
 // Lifetime. It can be moved, also while calls are pending, which go on. Buffers may lie in the awaiting frame.
-// Cost: one frame, and for 4 KiB that are cached the kernel's 0.5 us; otherwise the pool's 10 to 20 us, and the kernel's
-// time.
+// Cost: one frame, and for 4 KiB that are cached the kernel's 0.5 us; otherwise the pool's 10 to 20 us, and the
+// kernel's time.
 #ifndef WEFT_FS_FILE_H_
 #define WEFT_FS_FILE_H_
 

@@ -30,6 +30,7 @@
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/errno.h"
+#include "weft/io/stream.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/task.h"
@@ -43,6 +44,8 @@ using fs::File;
 using fs::LockKind;
 using internal::ScopedSyscallFault;
 using internal::Syscalls;
+
+static_assert(io::Reader<File> && io::VectoredWriter<File>);
 
 class FileTest : public OnBackends {};
 WEFT_ON_BACKENDS(FileTest);

@@ -74,6 +74,7 @@ class Deadline {
  public:
   Deadline(MonotonicTime time) noexcept : time_ns_(absl::ToInt64Nanoseconds(time.since_zero())), wall_(false) {}
   Deadline(absl::Time time) noexcept : time_ns_(absl::ToUnixNanos(time)), wall_(true) {}
+  Deadline(TimeSpan) = delete;  // a length of time is no time of a clock: MonotonicNow() + length is
   template <class D>
   Deadline(std::chrono::time_point<std::chrono::steady_clock, D> time) noexcept : Deadline(MonotonicTime(time)) {}
   template <class D>

@@ -12,7 +12,7 @@
 // thread that comes back to Next() at 35, after tick 0, which was due at 10:
 //
 //   Missed       Next() returns                                                  for
-//   kSkip        at once tick 2, with missed = 1; at 40 tick 3                   reports, refreshes: only the newest counts
+//   kSkip        at once tick 2, with missed = 1; at 40 tick 3                   reports: only the newest counts
 //   kBurst       at once tick 1, then at once tick 2; at 40 tick 3               as many ticks as periods: accounting
 //   kDelay       at once tick 1; at 45 tick 2, at 55 tick 3                      at least a period between two: polling
 //
@@ -21,8 +21,8 @@
 // the work before it, fork each piece, or use a ScheduledExecutor.
 //
 // One virtual thread uses a Ticker at a time. It is made on one, and may move to others with what it lies in.
-// Cancellation: Next() is a checkpoint. A tick that a cancelled Next() waited for is not lost: the next call returns it,
-// or it was missed. Same if a Select() of it and others takes another.
+// Cancellation: Next() is a checkpoint. A tick that a cancelled Next() waited for is not lost: the next call returns
+// it, or it was missed. Same if a Select() of it and others takes another.
 // Cost: 40 bytes; a Next() is a sleep. Nothing is allocated.
 #ifndef WEFT_TICKER_H_
 #define WEFT_TICKER_H_

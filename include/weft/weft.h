@@ -10,6 +10,7 @@
 #include "weft/all.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/deadline.h"
 #include "weft/errno.h"
 #include "weft/finally.h"
 #include "weft/for_each.h"
@@ -36,6 +37,7 @@
 #include "weft/task.h"
 #include "weft/text_view.h"
 #include "weft/time.h"
+#include "weft/time_span.h"
 #include "weft/version.h"
 #include "weft/virtual_thread.h"
 

@@ -4,10 +4,10 @@
 // time that the clock was set since the last read (by clock_settime(2), a step of NTP, a leap second, or the end of a
 // suspend). While any carrier has such timers, one operation of the runtime waits until the timerfd can be read.
 //
-//   state      the timerfd   the operation                     goes on with
-//   kOff       closed        none                              Begin(): kOn, or blind and kOff
-//   kOn        open          in flight                         the last End(): kStopping; its end: kOn, after ClockWasSet()
-//   kStopping  open          in flight, asked to end           its end: kOff, or kOn if there was a Begin() meanwhile
+//   state      the timerfd   the operation             goes on with
+//   kOff       closed        none                      Begin(): kOn, or blind and kOff
+//   kOn        open          in flight                 the last End(): kStopping; its end: ClockWasSet(), and kOn again
+//   kStopping  open          in flight, asked to end   its end: kOff, or kOn if there was a Begin() meanwhile
 //
 // No step is missed: a timer is armed after the Begin() of its carrier, and so while the timerfd is open, which notes
 // steps also while nobody reads. The operation keeps the runtime, like a root does.

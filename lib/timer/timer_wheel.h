@@ -75,8 +75,8 @@ class TimerWheel {
   // Arms `node` to fire when `deadline_ns` has passed. O(1).
   void Insert(TimerNode& node, int64_t deadline_ns) noexcept;
 
-  // Gives an armed node another deadline, as if it were inserted again. False: it is not armed, or is about to fire, and
-  // nothing was done. Never waits. O(1). The node was inserted into this wheel, and its life has not ended.
+  // Gives an armed node another deadline, as if it were inserted again. False: it is not armed, or is about to fire,
+  // and nothing was done. Never waits. O(1). The node was inserted into this wheel, and its life has not ended.
   bool Move(TimerNode& node, int64_t deadline_ns) noexcept;
 
   // O(1), except for the wait that `cancel_waits` asks for. See the preface.

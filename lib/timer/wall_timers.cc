@@ -41,7 +41,7 @@ void WallTimers::ArmMonotonic(DeadlineTimer& timer, TimerWheel& wheel, int64_t d
 
 bool WallTimers::Cancel(DeadlineTimer& timer) noexcept {
   if (timer.wheel == nullptr) return false;
-  // First the list, whose lock a Fire() that we may wait for takes. If the timer fires in between, it is not armed again.
+  // First the list: a Fire() that we may wait for takes its lock. One that comes in between does not arm it again.
   if (timer.wall_timers_ != nullptr) timer.wall_timers_->Forget(timer);
   return timer.wheel->Cancel(timer);
 }

@@ -1,7 +1,7 @@
 // Layer timer. How does a timer keep to a wall clock that people set?
 //
-// A timer wheel runs on the monotonic clock. A deadline of the wall clock is put into the wheel at the monotonic time at
-// which the wall clock will reach it, if nobody sets that clock. For when somebody does, the timer is also in a list
+// A timer wheel runs on the monotonic clock. A deadline of the wall clock is put into the wheel at the monotonic time
+// at which the wall clock will reach it, if nobody sets that clock. For when somebody does, the timer is also in a list
 // here. Each carrier has one WallTimers beside its wheel.
 //
 //   sleeper.on_time = [](DeadlineTimer* timer) noexcept { ... };
@@ -12,8 +12,9 @@
 // Two steps of the clock, two answers:
 //   back       a timer whose time comes looks at the wall clock, and if it is too early, is armed again. So it is never
 //              early, whether or not anyone calls ClockWasSet()
-//   forth      a timer would be late. A ClockWatch is told when the first timer comes and when the last one goes; it calls
-//              ClockWasSet(). If it cannot know of steps, every timer looks at the wall clock once in kRecheckNanos
+//   forth      a timer would be late. A ClockWatch is told when the first timer comes and when the last one goes; it
+//              calls ClockWasSet(). If it cannot know of steps, every timer looks at the wall clock once in
+//              kRecheckNanos
 //
 // Who may call, lifetime of a timer, memory ordering: those of the wheel (timer_wheel.h), with Arm() for Insert(),
 // DeadlineTimer::on_time for fire(), and WallTimers::Cancel() for Cancel(). ClockWasSet() is called by any thread.

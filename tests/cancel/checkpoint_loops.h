@@ -66,6 +66,7 @@
 #include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/thread_builder.h"
+#include "weft/ticker.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -157,6 +158,16 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
     {"SleepForLessThanZero",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await Sleep(-absl::InfiniteDuration());
+     }},
+    {"SleepUntilATimeThatHasPassed",
+     [](Rounds& rounds) -> Task<void> {
+       const Deadline past[] = {MonotonicTime(), Now() - absl::Seconds(1)};
+       for (int i = 0; rounds.Next(); ++i) co_await SleepUntil(past[i % 2]);
+     }},
+    {"TickThatWasMissed",
+     [](Rounds& rounds) -> Task<void> {
+       Ticker ticker(absl::Nanoseconds(1), {.missed = Ticker::Missed::kBurst, .initial_delay = absl::ZeroDuration()});
+       while (rounds.Next()) co_await ticker.Next();
      }},
     {"SetEvent",
      [](Rounds& rounds) -> Task<void> {
@@ -776,6 +787,17 @@ inline constexpr CheckpointLoop kEndedLoops[] = {
     {"MoveOnFromASleep",
      [](Rounds& rounds) -> Task<void> {
        while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), AwaitTime(absl::Hours(1)));
+     }},
+    {"MoveOnFromASleepUntil",
+     [](Rounds& rounds) -> Task<void> {
+       const absl::Time later = Now() + absl::Hours(1);
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), SleepUntil(later));
+     }},
+    {"MoveOnFromATick",
+     [](Rounds& rounds) -> Task<void> {
+       Ticker ticker(absl::Hours(1));
+       const auto next = [](Ticker& of) -> Task<void> { co_await of.Next(); };
+       while (rounds.Next()) co_await MoveOnAfter(absl::ZeroDuration(), next(ticker));
      }},
     {"MoveOnFromAnAll",
      [](Rounds& rounds) -> Task<void> {

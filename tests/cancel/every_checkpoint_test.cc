@@ -47,7 +47,9 @@ Task<int> Third(EveryCheckpoint& test, Event& go) {
   test.UserCode();
   co_await Yield();
   test.UserCode();
-  co_await Sleep(absl::Milliseconds(3));
+  co_await Sleep(absl::Milliseconds(2));
+  test.UserCode();
+  co_await SleepUntil(Now() + absl::Milliseconds(1));
   test.UserCode();
   co_return 1;
 }

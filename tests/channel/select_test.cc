@@ -27,6 +27,7 @@
 #include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/thread_builder.h"
+#include "weft/ticker.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -84,13 +85,15 @@ struct World {
   Promise<int> promise;
   Future<int> future = promise.future();
   Latch latch{2};
+  Ticker ticker{absl::InfiniteDuration()};
   Event go;
   VirtualThread thread = VirtualThread::Start([this]() -> Task<void> { co_await go.Wait(); });
 
-  static constexpr size_t kCases = 9;  // and a tenth, that never happens
+  static constexpr size_t kCases = 9;  // and three that never happen
   auto SelectAll() {
     return Select(in.Receive(), out.Send(5), event.Wait(), mutex.Lock(), semaphore.Acquire(), future.Get(),
-                  thread.Join(), latch.Wait(), shared.LockShared(), Sleep(absl::InfiniteDuration()));
+                  thread.Join(), latch.Wait(), shared.LockShared(), Sleep(absl::InfiniteDuration()),
+                  SleepUntil(absl::InfiniteFuture()), ticker.Next());
   }
   void MakeHappen(size_t which) {
     switch (which) {

@@ -11,7 +11,7 @@ import unittest
 
 from tests.compile.compiler import Compiler
 
-_MOST_PREPROCESSED = 8280
+_MOST_PREPROCESSED = 8440
 _MOST_INTERNAL = 4100
 _ABSEIL = ("absl/status/status.h", "absl/status/statusor.h", "absl/time/time.h")
 

@@ -1,5 +1,5 @@
 // A JoinFor() of so many, nobody says of what.
-// expect: no viable conversion from 'int' to 'absl::Duration'
+// expect: no viable conversion from 'int' to 'TimeSpan'
 #include "absl/time/time.h"
 #include "weft/weft.h"
 

@@ -1,5 +1,5 @@
 // A WithTimeout() of so many, nobody says of what.
-// expect: no known conversion from 'int' to 'absl::Duration'
+// expect: no known conversion from 'int' to 'TimeSpan'
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "weft/weft.h"

@@ -1,6 +1,6 @@
 // Ticker. Goal: ticks do not drift; what becomes of those that were missed is what was chosen; a cancelled or unchosen
-// wait loses none. Method: virtual time, in hours where a tick of the timer wheel must not count; on carriers what holds
-// at any speed.
+// wait loses none. Method: virtual time, in hours where a tick of the timer wheel must not count; on carriers what
+// holds at any speed.
 #include "weft/ticker.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Sleeps and deadlines, and the two clocks. Goal: no wait ends before its time, by the clock that it was given; a clock
 // that is set moves what waits for it and nothing else; what is cancelled ends at once. Lengths of time are
-// absl::Durations or std::chrono's wherever they are taken. Method: virtual clocks, which the tests set; on carriers what
-// holds at any speed. (clock_watch_test.cc: who tells a runtime that its clock was set)
+// absl::Durations or std::chrono's wherever they are taken. Method: virtual clocks, which the tests set; on carriers
+// what holds at any speed. (clock_watch_test.cc: who tells a runtime that its clock was set)
 #include "weft/time.h"
 
 #include <gtest/gtest.h>
@@ -89,7 +89,8 @@ TEST(DeadlineTest, TheTypeTellsTheClock) {
 }
 
 // A length of time is no time, and a time of one clock is none of the other.
-static_assert(!std::is_convertible_v<absl::Duration, Deadline> && !std::is_convertible_v<absl::Duration, MonotonicTime> &&
+static_assert(!std::is_convertible_v<absl::Duration, Deadline> &&
+              !std::is_convertible_v<absl::Duration, MonotonicTime> &&
               !std::is_convertible_v<std::chrono::seconds, Deadline> &&
               !std::is_convertible_v<std::chrono::system_clock::time_point, MonotonicTime> &&
               !std::is_convertible_v<absl::Time, MonotonicTime>);
@@ -294,7 +295,9 @@ class SetClockTest : public ::testing::Test {
 TEST_F(SetClockTest, MovesWhatWaitsForATimeOfIt) {
   Everywhere([](Simulation& simulation) -> Task<void> {
     const auto sleep = []() -> Task<void> { co_await SleepUntil(Now() + absl::Hours(10)); };
-    const auto limit = []() -> Task<void> { (co_await WithDeadline(Now() + absl::Hours(10), Forever())).IgnoreError(); };
+    const auto limit = []() -> Task<void> {
+      (co_await WithDeadline(Now() + absl::Hours(10), Forever())).IgnoreError();
+    };
     const auto select = []() -> Task<void> {
       Event never;
       co_await Select(never.Wait(), SleepUntil(Now() + absl::Hours(10)));

@@ -43,6 +43,7 @@
 #include "weft/sync/phaser.h"
 #include "weft/sync/rate_limiter.h"
 #include "weft/thread_builder.h"
+#include "weft/ticker.h"
 #include "weft/sync/condition_variable.h"
 #include "weft/sync/recursive_mutex.h"
 #include "weft/sync/shared_mutex.h"
@@ -103,6 +104,7 @@ struct World {
   Once once;
   RateLimiter limiter{{.permits_per_second = 1e6, .burst = 1'000'000}};
   DelayQueue<int> delayed;
+  Ticker ticker{absl::Microseconds(1)};
   Watch<int> watch{1};
   Watch<int>::Reader reader = watch.NewReader();
 };
@@ -129,6 +131,8 @@ using TwoResults = std::tuple<std::monostate, MutexGuard>;
 
 WEFT_AWAITABLE(OfTask, int, One());
 WEFT_AWAITABLE(OfSleep, void, Sleep(absl::Microseconds(1)));
+WEFT_AWAITABLE(OfSleepUntil, void, SleepUntil(Now() + absl::Microseconds(1)));
+WEFT_AWAITABLE(OfTick, Tick, world.ticker.Next());
 WEFT_AWAITABLE(OfYield, void, Yield());
 WEFT_AWAITABLE(OfEvent, void, world.set.Wait());
 WEFT_AWAITABLE(OfLatch, void, world.latch.Wait());
@@ -250,6 +254,7 @@ void Good(const ReaderGuard&) {}
 void Good(const Subtask<int>& subtask) { EXPECT_EQ(subtask.state(), AnySubtask::State::kSuccess); }
 void Good(const std::shared_ptr<const int>& value) { EXPECT_EQ(*value, 1); }
 void Good(const ClosedOrSet& selected) { EXPECT_EQ(std::get<1>(selected), 1); }
+void Good(const Tick& tick) { EXPECT_GE(tick.number, tick.missed); }
 void Good(const Outcome& outcome) { EXPECT_TRUE(outcome.ok()); }
 void Good(const absl::Status& status) { EXPECT_EQ(status, absl::OkStatus()); }
 template <class T>
@@ -447,7 +452,8 @@ class AwaitablesTest : public ::testing::TestWithParam<int> {
 INSTANTIATE_TEST_SUITE_P(Carriers, AwaitablesTest, ::testing::Values(1, 2, 4), ::testing::PrintToStringParamName());
 
 TEST_P(AwaitablesTest, WaitsAreTakenWhereverATaskIs) {
-  Run<OfTask, OfSleep, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfPark, OfRead, OfWrite>();
+  Run<OfTask, OfSleep, OfSleepUntil, OfTick, OfYield, OfEvent, OfMutex, OfSemaphore, OfThreadJoin, OfPark, OfRead,
+      OfWrite>();
 }
 
 TEST_P(AwaitablesTest, WaitsForEachOtherAreTakenWhereverATaskIs) {

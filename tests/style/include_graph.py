@@ -45,6 +45,7 @@ _ON_REQUEST = (
     "weft/sync/once.h",
     "weft/sync/phaser.h",
     "weft/sync/rate_limiter.h",
+    "weft/ticker.h",
     "weft/sync/recursive_mutex.h",
     "weft/sync/shared_mutex.h",
     "weft/thread_builder.h",

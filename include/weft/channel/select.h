@@ -13,8 +13,8 @@
 // The arguments are what these return, and are consumed:
 //   Channel: Send(), Receive()      Event: Wait()        Mutex: Lock()       Semaphore: Acquire()
 //   RecursiveMutex: Lock()          SharedMutex: Lock(), LockShared()
-//   Sleep()                         Future: Get(), TryGet()                  VirtualThread: Join()
-//   Broadcast: Receive()            Watch: Next()        Latch: Wait()
+//   Sleep(), SleepUntil()           Future: Get(), TryGet()                  VirtualThread: Join()
+//   Broadcast: Receive()            Watch: Next()        Latch: Wait()       Ticker: Next()
 // An object may occur in several cases; a Select() never receives what it sends itself. For what is a Task use Race(),
 // which starts a thread for each and cancels the others. As a default that does not wait, use
 // Sleep(absl::ZeroDuration()). It is always ready, so it may win even if another case is. To do something only if

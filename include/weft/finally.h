@@ -62,7 +62,7 @@ concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
 template <internal::IntoTask A, internal::CleanUp F>
 Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, TimeSpan grace = absl::InfiniteDuration());
 template <internal::IntoTask A, class F>
-Task<void> Finally(A&&, F, absl::Duration = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
+Task<void> Finally(A&&, F, TimeSpan = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 // ---------------------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ namespace weft {
 
 class TimeSpan {
  public:
+  constexpr TimeSpan() noexcept = default;  // zero
   constexpr TimeSpan(absl::Duration duration) noexcept : duration_(duration) {}
   template <class Rep, class Period>
   TimeSpan(std::chrono::duration<Rep, Period> duration) noexcept : duration_(From(duration)) {}

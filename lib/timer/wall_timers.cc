@@ -40,10 +40,9 @@ void WallTimers::ArmMonotonic(DeadlineTimer& timer, TimerWheel& wheel, int64_t d
 }
 
 bool WallTimers::Cancel(DeadlineTimer& timer) noexcept {
-  if (timer.wheel == nullptr) return false;
   // First the list: a Fire() that we may wait for takes its lock. One that comes in between does not arm it again.
   if (timer.wall_timers_ != nullptr) timer.wall_timers_->Forget(timer);
-  return timer.wheel->Cancel(timer);
+  return timer.wheel != nullptr && timer.wheel->Cancel(timer);
 }
 
 // One that is about to fire is not in the wheel, and looks at the clock itself.

@@ -53,7 +53,7 @@ absl::Status WriteAll(int fd, ConstBuffer data, const std::string& path) {
   while (!data.empty()) {
     if (IsToStop()) return Stopped();
     const ssize_t written =
-        Retry([&] { return Sys().write(fd, data.data(), std::min(data.size(), kMaxBytesAtOnce)); });
+        Retry([&] { return Sys().write(fd, data.data(), std::min(data.size(), kMaxFileBytesAtOnce)); });
     if (written < 0) return PathStatus(errno, "write", path);
     if (written == 0) return PathStatus(EIO, "write", path);  // for ever, perhaps
     data.remove_prefix(static_cast<size_t>(written));

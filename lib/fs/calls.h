@@ -27,7 +27,7 @@
 namespace weft::internal {
 
 // What is moved in one call, and between two looks whether to stop: a few milliseconds.
-inline constexpr size_t kMaxBytesAtOnce = size_t{4} << 20;
+inline constexpr size_t kMaxFileBytesAtOnce = size_t{4} << 20;
 
 // "<what> <path>: <text> (<NAME>)", as ErrnoToStatus(). OK for 0.
 absl::Status PathStatus(int error, absl::string_view what, absl::string_view path);

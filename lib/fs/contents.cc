@@ -22,7 +22,7 @@ namespace {
 
 using internal::ErrnoOfCall;
 using internal::IsToStop;
-using internal::kMaxBytesAtOnce;
+using internal::kMaxFileBytesAtOnce;
 using internal::OnPath;
 using internal::OpenPath;
 using internal::PathStatus;
@@ -61,7 +61,7 @@ absl::StatusOr<std::string> ReadAll(const std::string& path, uint64_t max_bytes)
     text.resize(room);
     if (IsToStop()) return Stopped();
     const ssize_t got = Retry([&] {
-      return Sys().pread(fd->get(), text.data() + done, std::min(room - done, uint64_t{kMaxBytesAtOnce}),
+      return Sys().pread(fd->get(), text.data() + done, std::min(room - done, uint64_t{kMaxFileBytesAtOnce}),
                          static_cast<off_t>(done));
     });
     if (got < 0) return PathStatus(errno, "read", path);

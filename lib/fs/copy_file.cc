@@ -40,7 +40,7 @@ absl::Status CopyBytes(int from, int to, const std::string& from_path, const std
   for (bool copied = false;; copied = true) {
     if (IsToStop()) return Stopped();
     const ssize_t got =
-        Retry([&] { return Sys().copy_file_range(from, nullptr, to, nullptr, kMaxBytesAtOnce, 0); });
+        Retry([&] { return Sys().copy_file_range(from, nullptr, to, nullptr, kMaxFileBytesAtOnce, 0); });
     if (got > 0) continue;
     if (got == 0 && copied) return absl::OkStatus();
     if (got < 0 && !IsNoCopy(errno)) return PathStatus(errno, "copy to", to_path);

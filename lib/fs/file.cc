@@ -50,7 +50,7 @@ namespace {
 
 using internal::CheckpointAwaiter;
 using internal::ErrnoOfCall;
-using internal::kMaxBytesAtOnce;
+using internal::kMaxFileBytesAtOnce;
 using internal::OpenFile;
 using internal::PathStatus;
 using internal::Retry;
@@ -130,7 +130,7 @@ Task<absl::StatusOr<size_t>> ReadAtPosition(SharedFile file, MutableBuffer buffe
     got = static_cast<size_t>(cached);
   } else {
     got = co_await Blocking(
-        [&] { return ReadNow(*file, use.fd(), buffer.first(kMaxBytesAtOnce), file->position); });
+        [&] { return ReadNow(*file, use.fd(), buffer.first(kMaxFileBytesAtOnce), file->position); });
   }
   if (got.ok()) file->position += *got;
   co_return got;
@@ -149,7 +149,7 @@ Task<absl::StatusOr<size_t>> ReadAtOffset(SharedFile file, MutableBuffer buffer,
   }
   while (done < buffer.size()) {
     const absl::StatusOr<size_t> read = co_await Blocking([&] {
-      return ReadNow(*file, use.fd(), Behind(buffer, done).first(kMaxBytesAtOnce), offset + done);
+      return ReadNow(*file, use.fd(), Behind(buffer, done).first(kMaxFileBytesAtOnce), offset + done);
     });
     if (!read.ok()) co_return read.status();
     if (*read == 0) break;
@@ -172,11 +172,11 @@ struct Parts {
 Parts NextOf(std::span<const ConstBuffer> buffers, size_t skip) noexcept {
   Parts next;
   for (const ConstBuffer& buffer : buffers) {
-    if (next.count == std::ssize(next.parts) || next.bytes == kMaxBytesAtOnce) break;
+    if (next.count == std::ssize(next.parts) || next.bytes == kMaxFileBytesAtOnce) break;
     ConstBuffer left = buffer;
     left.remove_prefix(std::min(skip, left.size()));
     skip = 0;
-    left = left.first(kMaxBytesAtOnce - next.bytes);
+    left = left.first(kMaxFileBytesAtOnce - next.bytes);
     if (left.empty()) continue;
     next.parts[next.count++] = {const_cast<char*>(left.data()), left.size()};
     next.bytes += left.size();

@@ -59,7 +59,6 @@ constexpr Syscalls kRealSyscalls = {
     .flock = ::flock,
     .fchmod = ::fchmod,
     .copy_file_range = ::copy_file_range,
-    .fstatat = ::fstatat,
     .renameat2 = ::renameat2,
     .linkat = ::linkat,
     .symlinkat = ::symlinkat,

@@ -12,8 +12,8 @@
 //  * `io_uring_setup`, `io_uring_enter`, `io_uring_register` and `io_uring_dontfork` (an madvise) do not call anything:
 //    liburing makes these syscalls itself. They say whether the driver may go on to do so: 0, or the negative errno
 //    that it has to treat as liburing's result.
-//  * `pthread_create`, `posix_spawnp` and `getaddrinfo` return their errors, like the C library's; those of the last are
-//    EAI_..., which are negative.
+//  * `pthread_create`, `posix_spawnp` and `getaddrinfo` return their errors, like the C library's; those of the last
+//    are EAI_..., which are negative.
 //
 // What is not here: futex and clock_gettime, whose failures are handled in place or cannot happen, and memory, for
 // which the allocator's own hooks exist (weft/internal/frame_cache.h).
@@ -97,7 +97,6 @@
   X(int, flock, (int fd, int operation))                                                                              \
   X(int, fchmod, (int fd, mode_t mode))                                                                               \
   X(ssize_t, copy_file_range, (int from, off_t* from_offset, int to, off_t* to_offset, size_t size, unsigned flags))  \
-  X(int, fstatat, (int directory, const char* path, struct stat* result, int flags))                                  \
   X(int, renameat2, (int from_directory, const char* from, int to_directory, const char* to, unsigned flags))         \
   X(int, linkat, (int from_directory, const char* from, int to_directory, const char* to, int flags))                 \
   X(int, symlinkat, (const char* target, int directory, const char* path))                                            \

@@ -190,12 +190,12 @@ weft::Task<http::Response> GatewayServer::Dashboard() {
   const weft::RuntimeStats before = runtime_.Stats();
   DashboardCalls calls(*this);
   const weft::MonotonicTime begin = weft::MonotonicNow();
-  timeline_.Start(absl::ToInt64Nanoseconds(begin));
+  timeline_.Start(absl::ToInt64Nanoseconds(begin.since_zero()));
   weft::ShutdownOnFailure scope("dashboard");
   for (size_t i = 0; i < kDashboardCalls; ++i) scope.Fork(calls.Run(i), {.name = absl::StrFormat("call-%02d", i)});
   absl::Status joined = co_await scope.Join();
   const weft::MonotonicTime end = weft::MonotonicNow();
-  nlohmann::json timeline = timeline_.Stop(absl::ToInt64Nanoseconds(end));
+  nlohmann::json timeline = timeline_.Stop(absl::ToInt64Nanoseconds(end.since_zero()));
   if (!joined.ok()) co_return ErrorResponse(502, std::string(joined.message()));
 
   const std::vector<double> took_ms = calls.took_ms();

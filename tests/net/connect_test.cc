@@ -43,7 +43,7 @@ class ConnectTest : public OnBackends {
     return {.attempt_delay = GetParam().simulated ? kDelay : absl::Milliseconds(10)};
   }
   // It took so many delays, and no more than the ticks of the timer wheel beside that.
-  static void ExpectDelays(int delays, absl::Duration since) {
+  static void ExpectDelays(int delays, MonotonicTime since) {
     if (!GetParam().simulated) return;
     const absl::Duration took = MonotonicNow() - since;
     EXPECT_GE(took, delays * kDelay);
@@ -99,7 +99,7 @@ TEST_P(ConnectTest, TheFirstAddressIsTakenIfItAnswers) {
   Everywhere([]() -> Task<void> {
     TcpListener good = Listen();
     BlackHole hole;
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     absl::StatusOr<TcpStream> stream =
         co_await net::ConnectToAny({*good.local_address(), hole.address()}, Options());
     ExpectPeer(stream, *good.local_address());
@@ -112,7 +112,7 @@ TEST_P(ConnectTest, TheFirstAddressIsTakenIfItAnswers) {
 TEST_P(ConnectTest, AnAddressThatRefusesIsFollowedByTheNextAtOnce) {
   Everywhere([]() -> Task<void> {
     TcpListener good = Listen();
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     absl::StatusOr<TcpStream> stream =
         co_await net::ConnectToAny({Refusing(), Refusing("[::1]:0"), *good.local_address()}, Options());
     ExpectPeer(stream, *good.local_address());
@@ -145,7 +145,7 @@ TEST_P(ConnectTest, TheFamiliesTakeTurns) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;
     TcpListener good = Listen("[::1]:0");
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     absl::StatusOr<TcpStream> stream = co_await net::ConnectToAny(
         {hole.address(), hole.address(), hole.address(), *good.local_address()}, Options());
     ExpectPeer(stream, *good.local_address());
@@ -210,7 +210,7 @@ TEST_P(ConnectTest, ANameIsResolvedAndItsAddressesTriedInTurn) {
   Everywhere([]() -> Task<void> {
     TcpListener good = Listen();
     const uint16_t port = good.local_address()->port();
-    const absl::Duration before = MonotonicNow();
+    const MonotonicTime before = MonotonicNow();
     ExpectPeer(co_await net::Connect("db.internal", port, Options()), *good.local_address());
     ExpectPeer(co_await net::Connect("db.internal:" + std::to_string(port), Options()), *good.local_address());
     ExpectPeer(co_await net::Connect("127.0.0.1", port), *good.local_address());

@@ -467,15 +467,15 @@ TEST_P(UnixStreamTest, EachErrorOfASystemCallIsAStatusThatHasIt) {
       }
       {
         const ScopedSyscallFault fault(&Syscalls::socket, {.error = error});
-        EXPECT_EQ(ErrnoOf(UnixListener::Bind("@weft-other").status()), error);
+        EXPECT_EQ(ErrnoOf(UnixListener::Bind(AbstractName("other")).status()), error);
       }
       {
         const ScopedSyscallFault fault(&Syscalls::bind, {.error = error});
-        EXPECT_EQ(ErrnoOf(UnixListener::Bind("@weft-other").status()), error);
+        EXPECT_EQ(ErrnoOf(UnixListener::Bind(AbstractName("other")).status()), error);
       }
       {
         const ScopedSyscallFault fault(&Syscalls::listen, {.error = error});
-        EXPECT_EQ(ErrnoOf(UnixListener::Bind("@weft-other").status()), error);
+        EXPECT_EQ(ErrnoOf(UnixListener::Bind(AbstractName("other")).status()), error);
       }
       {
         const ScopedSyscallFault fault(&Syscalls::connect, {.error = error});

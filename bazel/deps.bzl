@@ -51,6 +51,7 @@ def weft_dependencies():
     for name, path, build_file in [
         ("com_google_googletest", "/usr", "@weft//third_party:googletest.BUILD"),
         ("com_github_google_benchmark", "/usr", "@weft//third_party:benchmark.BUILD"),
+        ("openssl", "/usr", "@weft//third_party:openssl.BUILD"),
         ("llhttp", "/usr/share", "@weft//third_party:llhttp.BUILD"),
         ("nlohmann_json", "/usr", "@weft//third_party:nlohmann_json.BUILD"),
     ]:

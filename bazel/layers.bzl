@@ -17,6 +17,7 @@ LAYERS = [
     ["scope", "unscoped", "executor"],
     ["io"],
     ["net", "fs", "process"],
+    ["tls"],
     ["observe"],
     ["testing"],
 ]

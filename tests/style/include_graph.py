@@ -49,6 +49,7 @@ _ON_REQUEST = (
     "weft/sync/recursive_mutex.h",
     "weft/sync/shared_mutex.h",
     "weft/thread_builder.h",
+    "weft/tls/",
     "weft/virtual_thread_local.h",
 )
 # With weft/net/, the headers that are about sockets, and the one that has everything.

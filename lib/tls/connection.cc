@@ -1,0 +1,213 @@
+#include "lib/tls/connection.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/base/errno_status.h"
+#include "lib/tls/engine.h"
+#include "weft/internal/checkpoint.h"
+#include "weft/io/buffer.h"
+#include "weft/sync/mutex.h"
+#include "weft/task.h"
+#include "weft/tls/stream.h"
+
+namespace weft::internal {
+namespace {
+
+using Step = TlsEngine::Step;
+using Next = TlsEngine::Step::Next;
+
+// The parts of a write as pieces to encrypt: a large part by itself, without a copy; small ones gathered.
+class Pieces {
+ public:
+  Pieces(ConstBuffer first, std::span<const ConstBuffer> rest, MutableBuffer gather) noexcept
+      : part_(first), rest_(rest), gather_(gather) {}
+
+  // At most as large as `gather`, and valid until the next call. Empty: there are no more.
+  ConstBuffer Next() noexcept {
+    SkipEmpty();
+    if (part_.size() >= gather_.size() || rest_.empty()) return Take(gather_.size());
+    size_t gathered = 0;
+    while (gathered < gather_.size() && !part_.empty()) {
+      const ConstBuffer taken = Take(gather_.size() - gathered);
+      std::memcpy(gather_.data() + gathered, taken.data(), taken.size());
+      gathered += taken.size();
+      SkipEmpty();
+    }
+    return ConstBuffer(gather_.data(), gathered);
+  }
+
+ private:
+  void SkipEmpty() noexcept {
+    while (part_.empty() && !rest_.empty()) {
+      part_ = rest_.front();
+      rest_ = rest_.subspan(1);
+    }
+  }
+
+  ConstBuffer Take(size_t at_most) noexcept {
+    const ConstBuffer taken = part_.first(at_most);
+    part_.remove_prefix(taken.size());
+    return taken;
+  }
+
+  ConstBuffer part_;
+  std::span<const ConstBuffer> rest_;
+  const MutableBuffer gather_;
+};
+
+}  // namespace
+
+// While the transport writes. If its frame is destroyed, the stream cannot be written any more.
+class TlsConnection::SendInDoubt {
+ public:
+  explicit SendInDoubt(TlsConnection& connection) noexcept : state_(connection.sending_state_) {
+    state_ = Sending::kBroken;
+  }
+  SendInDoubt(const SendInDoubt&) = delete;
+  SendInDoubt& operator=(const SendInDoubt&) = delete;
+
+  void Resolve(bool sent) noexcept { state_ = sent ? Sending::kIntact : Sending::kFailed; }
+
+ private:
+  Sending& state_;
+};
+
+Task<absl::StatusOr<tls::Stream>> TlsConnection::Connect(std::shared_ptr<TlsConnection> self) {
+  if (absl::Status agreed = co_await self->Handshake(); !agreed.ok()) co_return agreed;
+  self->facts_ = self->engine_->Facts();
+  co_return tls::Stream(std::move(self));
+}
+
+// Nobody else has the connection yet: the locks are free.
+Task<absl::Status> TlsConnection::Handshake() {
+  for (;;) {
+    const Step step = engine_->Handshake();
+    absl::Status sent;
+    {
+      const MutexGuard sending = co_await sending_.Lock();
+      sent = co_await Drain();
+    }
+    // The alert of a failure that does not arrive changes nothing.
+    if (step.next == Next::kFailed || step.next == Next::kCutOff) co_return step.status;
+    if (!sent.ok() || step.next == Next::kDone) co_return sent;
+    if (absl::Status received = co_await Receive(step.fed); !received.ok()) co_return received;
+  }
+}
+
+Task<absl::StatusOr<size_t>> TlsConnection::Read(std::shared_ptr<TlsConnection> self, MutableBuffer buffer) {
+  co_await CheckpointAwaiter();
+  if (buffer.empty()) co_return size_t{0};
+  for (;;) {
+    const Step step = self->engine_->Read(buffer);
+    switch (step.next) {
+      case Next::kDone:
+        co_return step.bytes;
+      case Next::kEnd:
+        co_return size_t{0};
+      case Next::kNeedsInput:
+        if (absl::Status received = co_await self->Receive(step.fed); !received.ok()) co_return received;
+        break;
+      case Next::kCutOff:
+        co_return step.status;
+      case Next::kFailed:
+        // The peer is told why, unless a write is under way, which takes the alert along.
+        if (const std::optional<MutexGuard> sending = self->sending_.TryLock()) {
+          (co_await self->Drain()).IgnoreError();
+        }
+        co_return step.status;
+    }
+  }
+}
+
+Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, ConstBuffer first,
+                                        std::span<const ConstBuffer> rest) {
+  const MutexGuard sending = co_await self->sending_.Lock();
+  Pieces pieces(first, rest, {self->gathered_in_.get(), kPlainBytes});
+  for (ConstBuffer piece = pieces.Next(); !piece.empty(); piece = pieces.Next()) {
+    if (absl::Status before = self->SendingStatus(); !before.ok()) co_return before;
+    while (!piece.empty()) {
+      const Step step = self->engine_->Write(piece);
+      if (step.next == Next::kNeedsInput) {
+        if (absl::Status received = co_await self->Receive(step.fed); !received.ok()) co_return received;
+      } else if (step.next == Next::kDone) {
+        piece.remove_prefix(step.bytes);
+      } else {
+        co_return step.status;
+      }
+    }
+    if (absl::Status sent = co_await self->Drain(); !sent.ok()) co_return sent;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> self) {
+  const MutexGuard sending = co_await self->sending_.Lock();
+  while (self->sending_state_ != Sending::kEnded) {
+    if (absl::Status before = self->SendingStatus(); !before.ok()) co_return before;
+    const Step step = self->engine_->ShutdownWrite();
+    if (step.next == Next::kNeedsInput) {
+      if (absl::Status received = co_await self->Receive(step.fed); !received.ok()) co_return received;
+    } else if (step.next == Next::kDone) {
+      if (absl::Status sent = co_await self->Drain(); !sent.ok()) co_return sent;
+      self->sending_state_ = Sending::kEnded;
+    } else {
+      co_return step.status;
+    }
+  }
+  co_return co_await self->transport_->ShutdownWrite();
+}
+
+void TlsConnection::Close() noexcept {
+  engine_->Close();
+  transport_->Close();
+}
+
+Task<absl::Status> TlsConnection::Drain() {
+  const MutableBuffer from(sent_from_.get(), kRecordBytes);
+  for (;;) {
+    if (absl::Status before = SendingStatus(); !before.ok()) co_return before;
+    const size_t bytes = engine_->TakeOutput(from);
+    if (bytes == 0) co_return absl::OkStatus();
+    SendInDoubt doubt(*this);
+    absl::Status sent = co_await transport_->Write({from.data(), bytes});
+    if (!sent.ok()) send_failure_ = sent;
+    doubt.Resolve(sent.ok());
+  }
+}
+
+Task<absl::Status> TlsConnection::Receive(uint64_t fed) {
+  const MutexGuard receiving = co_await receiving_.Lock();
+  if (engine_->fed() != fed) co_return absl::OkStatus();
+  const MutableBuffer into(received_in_.get(), kRecordBytes);
+  const absl::StatusOr<size_t> got = co_await transport_->Read(into);
+  if (!got.ok()) co_return got.status();
+  if (*got > 0) co_return engine_->Feed({into.data(), *got});
+  engine_->FeedEnd();
+  co_return absl::OkStatus();
+}
+
+absl::Status TlsConnection::SendingStatus() const {
+  switch (sending_state_) {
+    case Sending::kIntact:
+      break;
+    case Sending::kBroken:
+      return absl::FailedPreconditionError(
+          "TLS write: an earlier write was cancelled in the middle of a record, so that the peer can read no other");
+    case Sending::kFailed:
+      return send_failure_;
+    case Sending::kEnded:
+      return internal::ErrnoToStatus(EPIPE, "TLS write after ShutdownWrite()");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weft::internal

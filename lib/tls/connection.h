@@ -1,0 +1,94 @@
+// Layer tls. An engine and its transport: who moves what between the two, and who waits for whom.
+//
+//   lock        held over                              by
+//   sending_    encrypting, and all of the output's    Write(), ShutdownWrite(), the handshake; a Read() that sends the
+//               way into the transport                 alert of its own failure
+//   receiving_  a read of the transport, and the       whoever needs input
+//               engine's Feed()
+//
+// A holder of sending_ may wait for receiving_, never the other way round. Records leave in the order in which they were
+// encrypted, because both are done under sending_. Whoever needs input asks, once it has receiving_, whether another
+// thread has fed the engine since: then it tries again first.
+#ifndef WEFT_LIB_TLS_CONNECTION_H_
+#define WEFT_LIB_TLS_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/tls/engine.h"
+#include "weft/io/buffer.h"
+#include "weft/sync/mutex.h"
+#include "weft/task.h"
+#include "weft/tls/stream.h"
+#include "weft/tls/transport.h"
+
+namespace weft::internal {
+
+// Shared by its Stream and the operations under way.
+class TlsConnection {
+ public:
+  // What a record takes at most (RFC 8446, 5.2, and RFC 5246, 6.2.3), with its header.
+  static constexpr size_t kRecordBytes = (size_t{16} << 10) + 2048 + 5;
+
+  TlsConnection(std::unique_ptr<TlsTransport> transport, std::unique_ptr<TlsEngine> engine)
+      : transport_(std::move(transport)),
+        engine_(std::move(engine)),
+        sent_from_(new char[kRecordBytes]),
+        gathered_in_(new char[kPlainBytes]),
+        received_in_(new char[kRecordBytes]) {}
+
+  // Makes the handshake, and the stream.
+  static Task<absl::StatusOr<tls::Stream>> Connect(std::shared_ptr<TlsConnection> self);
+
+  static Task<absl::StatusOr<size_t>> Read(std::shared_ptr<TlsConnection> self, MutableBuffer buffer);
+  // Writes `first`, and then `rest`.
+  static Task<absl::Status> Write(std::shared_ptr<TlsConnection> self, ConstBuffer first,
+                                  std::span<const ConstBuffer> rest);
+  static Task<absl::Status> ShutdownWrite(std::shared_ptr<TlsConnection> self);
+  void Close() noexcept;
+
+  const TlsFacts& facts() const noexcept { return facts_; }
+
+ private:
+  // What is encrypted in one piece: a record, unless the peer wants smaller ones.
+  static constexpr size_t kPlainBytes = size_t{16} << 10;
+
+  enum class Sending : uint8_t {
+    kIntact,
+    kBroken,  // a write of the transport was cancelled, or threw: nobody knows how much of it the peer has
+    kFailed,  // a write of the transport failed: send_failure_
+    kEnded,   // the close_notify was sent
+  };
+  class SendInDoubt;
+
+  Task<absl::Status> Handshake();
+  // The engine's output into the transport. The caller has sending_.
+  Task<absl::Status> Drain();
+  // Waits for what the peer sends, unless the engine was fed since it was at `fed`.
+  Task<absl::Status> Receive(uint64_t fed);
+  absl::Status SendingStatus() const;
+
+  const std::unique_ptr<TlsTransport> transport_;
+  const std::unique_ptr<TlsEngine> engine_;
+  TlsFacts facts_;  // constant once there is a stream
+
+  Mutex sending_;
+  // Under sending_:
+  const std::unique_ptr<char[]> sent_from_;
+  const std::unique_ptr<char[]> gathered_in_;
+  Sending sending_state_ = Sending::kIntact;
+  absl::Status send_failure_;
+
+  Mutex receiving_;
+  // Under receiving_:
+  const std::unique_ptr<char[]> received_in_;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_TLS_CONNECTION_H_

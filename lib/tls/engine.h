@@ -1,0 +1,120 @@
+// Layer tls. The protocol of one connection, without its transport: what the peer has sent is fed in, and what the peer
+// is to get is taken out. Does not wait.
+//
+// Every call of OpenSSL on a connection is made here, under lock_, from which it returns with its errors taken. The lock
+// blocks the OS thread, for as long as the call computes: 1 ms of a handshake, 10 us of a record.
+#ifndef WEFT_LIB_TLS_ENGINE_H_
+#define WEFT_LIB_TLS_ENGINE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "lib/tls/openssl.h"
+#include "weft/internal/lock.h"
+#include "weft/io/buffer.h"
+#include "weft/tls/context.h"
+#include "weft/tls/stream.h"
+
+namespace weft::internal {
+
+struct TlsContext;
+
+// What a connection's two sides have agreed on.
+struct TlsFacts {
+  std::string version;
+  std::string cipher;
+  std::string alpn;
+  std::string server_name;
+  bool resumed = false;
+  std::optional<tls::Certificate> peer_certificate;
+};
+
+// Any thread may call any function at any time.
+class TlsEngine {
+ public:
+  // What became of a call.
+  struct Step {
+    enum class Next : uint8_t {
+      kDone,
+      kNeedsInput,  // nothing has been done: Feed(), and call again
+      kEnd,         // of Read(): the peer will write no more
+      kCutOff,      // it needs input, and there will be none; `status` says so
+      kFailed,      // `status` says why; there may be an alert to send
+    };
+    Next next;
+    size_t bytes = 0;       // of Read() and Write(), if kDone
+    uint64_t fed = 0;       // fed() at the time of the call
+    absl::Status status = {};
+  };
+
+  // kInvalidArgument: no host name although there has to be one, or one that is none; a Context of the other side.
+  static absl::StatusOr<std::unique_ptr<TlsEngine>> Client(const tls::Context& context, std::string host);
+  static absl::StatusOr<std::unique_ptr<TlsEngine>> Server(const tls::Context& context);
+
+  Step Handshake();
+  Step Read(MutableBuffer into);
+  // Encrypts one record at most.
+  Step Write(ConstBuffer from);
+  // Adds a close_notify to the output; once.
+  Step ShutdownWrite();
+  // Every later step fails with io::IsClosed().
+  void Close() noexcept;
+
+  absl::Status Feed(ConstBuffer from_peer);
+  void FeedEnd() noexcept;
+  // How often there was a Feed() or a FeedEnd().
+  uint64_t fed() const noexcept;
+  // What the peer is to get next; 0: nothing.
+  size_t TakeOutput(MutableBuffer into) noexcept;
+
+  // After the handshake.
+  TlsFacts Facts();
+
+  // OpenSSL's callback for a session that can be resumed. Takes it.
+  static int OnNewSession(SSL* ssl, SSL_SESSION* session) noexcept;
+
+ private:
+  static constexpr size_t kMaxNewSessions = 4;
+  // What a reader leaves in the output. More means a peer that wants answers and does not read them.
+  static constexpr size_t kMaxUnsentBytes = size_t{64} << 10;
+
+  TlsEngine(std::shared_ptr<const TlsContext> context, std::string host) noexcept;
+  static absl::StatusOr<std::unique_ptr<TlsEngine>> Make(std::shared_ptr<const TlsContext> context, std::string host);
+  absl::Status NameHost();
+  // Makes `call`, a call of OpenSSL on ssl_ that yields 1 if it has succeeded, under the lock.
+  template <class Call>
+  Step Make(absl::string_view what, Call call);
+  template <class Call>
+  Step MakeLocked(absl::string_view what, Call& call);
+  absl::Status FailureLocked(absl::string_view what);
+  absl::Status CutOffLocked(absl::string_view what) const;
+  std::string Peer() const;
+  void KeepNewSessions();
+
+  const std::shared_ptr<const TlsContext> context_;
+  const std::string host_;  // a client's, whom it talks to; may be empty
+
+  mutable Lock lock_;
+  // Under lock_:
+  SslPtr ssl_;
+  BIO* input_ = nullptr;   // ssl_ owns both
+  BIO* output_ = nullptr;
+  uint64_t fed_ = 0;
+  bool established_ = false;  // the handshake is done
+  bool input_ended_ = false;
+  bool closed_ = false;
+  absl::Status failure_;  // after an error OpenSSL must not be called again
+  std::array<SessionPtr, kMaxNewSessions> new_sessions_;
+  size_t new_session_count_ = 0;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_LIB_TLS_ENGINE_H_

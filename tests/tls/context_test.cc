@@ -1,0 +1,67 @@
+// Goal: a Context that cannot work is refused when it is made, with the reason and the file.
+#include "weft/tls/context.h"
+
+#include <fstream>
+#include <string>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/tls/certificates.h"
+
+namespace weft::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using tls::Context;
+using tls::Pem;
+
+void ExpectInvalid(const absl::Status& status, const std::string& reason) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(status.message(), HasSubstr(reason));
+}
+
+TEST(TlsContextTest, FilesAndTextsAreTheSame) {
+  const std::string path = ::testing::TempDir() + "/tls_context_test.pem";
+  std::ofstream(path) << ForDbInternal().certificate << ForDbInternal().key;
+  EXPECT_TRUE(Context::Server({.certificate = Pem::File(path), .key = Pem::File(path)}).ok());
+  EXPECT_TRUE(Context::Server({.certificate = Pem::File(path), .key = ForDbInternal().key_pem()}).ok());
+}
+
+TEST(TlsContextTest, AFileThatIsNotThereIsNotFound) {
+  const absl::Status status =
+      Context::Server({.certificate = Pem::File("/nowhere/a.pem"), .key = Pem::File("/nowhere/a.key")}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_THAT(status.message(), HasSubstr("certificate /nowhere/a.pem"));
+}
+
+TEST(TlsContextTest, WhatIsNoCertificateOrNoKeyIsRefused) {
+  ExpectInvalid(Context::Server({}).status(), "certificate");
+  ExpectInvalid(Context::Server({.certificate = Pem::Text("no PEM"), .key = ForDbInternal().key_pem()}).status(),
+                "certificate: no start line");
+  ExpectInvalid(Context::Server({.certificate = ForDbInternal().certificate_pem(), .key = {}}).status(), "key");
+  ExpectInvalid(Context::Client({.authorities = Pem::Text("no PEM")}).status(), "authorities");
+  ExpectInvalid(Context::Client({.certificate = ForDbInternal().certificate_pem()}).status(), "key");
+}
+
+TEST(TlsContextTest, TheKeyOfAnotherCertificateIsRefused) {
+  const Issued other = Trusted().Issue({.name = "other", .names = {}});
+  ExpectInvalid(Context::Server({.certificate = ForDbInternal().certificate_pem(), .key = other.key_pem()}).status(),
+                "key values mismatch");
+}
+
+TEST(TlsContextTest, ImpossibleOptionsAreRefused) {
+  ExpectInvalid(Context::Client({.alpn = {""}}).status(), "1 to 255 bytes");
+  ExpectInvalid(Context::Client({.alpn = {std::string(256, 'x')}}).status(), "1 to 255 bytes");
+  ExpectInvalid(
+      Context::Client({.min_version = tls::Version::kTls13, .max_version = tls::Version::kTls12}).status(),
+      "min_version");
+  ExpectInvalid(Context::Server({.certificate = ForDbInternal().certificate_pem(),
+                                 .key = ForDbInternal().key_pem(),
+                                 .names = {{"a", *Context::Client({})}}})
+                    .status(),
+                "client's Context");
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,279 @@
+// Goal: a handshake ends with two sides that have agreed, or with the reason on both. Method: both ends in one program,
+// over TCP, on every backend.
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/net/on_backends.h"
+#include "tests/tls/certificates.h"
+#include "tests/tls/tls_ends.h"
+#include "weft/tls/stream.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using tls::Version;
+
+class TlsHandshakeTest : public OnBackends {};
+WEFT_ON_BACKENDS(TlsHandshakeTest);
+
+// A refusal, of which the client knows the reason, and the server the alert.
+void ExpectRefusedByClient(const Ends& ends, const std::string& reason) {
+  EXPECT_EQ(ends.client.status().code(), absl::StatusCode::kUnauthenticated) << ends.client.status();
+  EXPECT_THAT(ends.client.status().message(), HasSubstr(reason));
+  EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+}
+
+TEST_P(TlsHandshakeTest, BothSidesAgreeInEitherVersion) {
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    const tls::Context client = TrustingClient({.min_version = version, .max_version = version});
+    Everywhere([&]() -> Task<void> {
+      Ends ends = co_await Handshake({.host = "db.internal", .context = client}, SharedServer());
+      EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+      EXPECT_TRUE(ends.server.ok()) << ends.server.status();
+      if (!ends.client.ok() || !ends.server.ok()) co_return;
+      EXPECT_EQ(ends.client->version(), version == Version::kTls12 ? "TLSv1.2" : "TLSv1.3");
+      EXPECT_EQ(ends.server->version(), ends.client->version());
+      EXPECT_FALSE(ends.client->cipher().empty());
+      EXPECT_EQ(ends.server->cipher(), ends.client->cipher());
+      EXPECT_EQ(ends.client->alpn(), "");
+      EXPECT_EQ(ends.server->server_name(), "db.internal");
+      EXPECT_FALSE(ends.server->peer_certificate().has_value());
+      const tls::Certificate& seen = *ends.client->peer_certificate();
+      EXPECT_EQ(seen.subject, "CN=the server");
+      EXPECT_EQ(seen.issuer, "CN=Weft's tests");
+      EXPECT_THAT(seen.names, ElementsAre("db.internal", "127.0.0.1"));
+      EXPECT_TRUE((co_await ends.client->Write("hello")).ok());
+      EXPECT_EQ(co_await ReadSome(*ends.server, 5), "hello");
+      EXPECT_TRUE((co_await ends.server->Write("world")).ok());
+      EXPECT_EQ(co_await ReadSome(*ends.client, 5), "world");
+    });
+  }
+}
+
+TEST_P(TlsHandshakeTest, AnAddressOrANameWithTheRootsDotIsVerifiedToo) {
+  Everywhere([]() -> Task<void> {
+    const Ends by_address = co_await Handshake({.host = "127.0.0.1", .context = SharedClient()}, SharedServer());
+    EXPECT_TRUE(by_address.client.ok()) << by_address.client.status();
+    EXPECT_EQ(by_address.server->server_name(), "");
+    const Ends by_root = co_await Handshake({.host = "db.internal.", .context = SharedClient()}, SharedServer());
+    EXPECT_TRUE(by_root.client.ok()) << by_root.client.status();
+    const Ends other = co_await Handshake({.host = "127.0.0.2", .context = SharedClient()}, SharedServer());
+    ExpectRefusedByClient(other, "IP address mismatch");
+  });
+}
+
+TEST_P(TlsHandshakeTest, TheWrongHostIsRefused) {
+  Everywhere([]() -> Task<void> {
+    const Ends ends = co_await Handshake({.host = "other.internal", .context = SharedClient()}, SharedServer());
+    ExpectRefusedByClient(ends, "hostname mismatch");
+    EXPECT_THAT(ends.client.status().message(), HasSubstr("other.internal"));
+  });
+}
+
+TEST_P(TlsHandshakeTest, AnUnknownAuthorityIsRefusedAlsoByDefault) {
+  Everywhere([]() -> Task<void> {
+    ExpectRefusedByClient(co_await Handshake({.host = "db.internal"}, SharedServer()), "unable to get local issuer");
+  });
+}
+
+TEST_P(TlsHandshakeTest, AnExpiredCertificateIsRefused) {
+  const Issued expired = Trusted().Issue({.name = "old", .names = "DNS:db.internal", .expired = true});
+  const tls::Context server =
+      *tls::Context::Server({.certificate = expired.certificate_pem(), .key = expired.key_pem()});
+  Everywhere([&]() -> Task<void> {
+    ExpectRefusedByClient(co_await Handshake({.host = "db.internal", .context = SharedClient()}, server), "has expired");
+  });
+}
+
+TEST_P(TlsHandshakeTest, WithoutVerificationAnyServerIsAccepted) {
+  const tls::Context client = *tls::Context::Client({.verify = false});
+  Everywhere([&]() -> Task<void> {
+    EXPECT_TRUE((co_await Handshake({.host = "other.internal", .context = client}, SharedServer())).client.ok());
+    EXPECT_TRUE((co_await Handshake({.context = client}, SharedServer())).client.ok());
+  });
+}
+
+TEST_P(TlsHandshakeTest, TheServerChoosesTheProtocol) {
+  const tls::Context server = DbServer({.alpn = {"h2", "http/1.1"}});
+  const tls::Context both = TrustingClient({.alpn = {"http/1.1", "h2"}});
+  const tls::Context other = TrustingClient({.alpn = {"spdy"}});
+  Everywhere([&]() -> Task<void> {
+    Ends ends = co_await Handshake({.host = "db.internal", .context = both}, server);
+    EXPECT_EQ(ends.client->alpn(), "h2");
+    EXPECT_EQ(ends.server->alpn(), "h2");
+    ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
+    EXPECT_EQ(ends.client->alpn(), "");
+    ends = co_await Handshake({.host = "db.internal", .context = both}, SharedServer());
+    EXPECT_EQ(ends.client->alpn(), "");
+    ends = co_await Handshake({.host = "db.internal", .context = other}, server);
+    EXPECT_EQ(ends.client.status().code(), absl::StatusCode::kFailedPrecondition) << ends.client.status();
+    EXPECT_THAT(ends.client.status().message(), HasSubstr("no application protocol"));
+    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kFailedPrecondition) << ends.server.status();
+  });
+}
+
+TEST_P(TlsHandshakeTest, AServerHasACertificateForEachName) {
+  const Issued chat = Trusted().Issue({.name = "chat", .names = "DNS:chat.internal"});
+  const tls::Context for_chat = *tls::Context::Server(
+      {.certificate = chat.certificate_pem(), .key = chat.key_pem(), .alpn = {"chat"}});
+  const tls::Context server = DbServer({.names = {{"chat.internal", for_chat}}});
+  const tls::Context client = TrustingClient({.alpn = {"chat"}});
+  Everywhere([&]() -> Task<void> {
+    Ends ends = co_await Handshake({.host = "Chat.internal", .context = client}, server);
+    EXPECT_EQ(ends.client->peer_certificate()->subject, "CN=chat");
+    EXPECT_EQ(ends.client->alpn(), "chat");
+    ends = co_await Handshake({.host = "db.internal", .context = client}, server);
+    EXPECT_EQ(ends.client->peer_certificate()->subject, "CN=the server");
+    EXPECT_EQ(ends.client->alpn(), "");
+  });
+}
+
+TEST_P(TlsHandshakeTest, MutualTlsKnowsTheClientAndRefusesStrangers) {
+  const tls::Context server = DbServer({.client_authorities = Trusted().pem()});
+  const Issued ann = Trusted().Issue({.name = "ann", .names = {}});
+  const Issued eve = Authority("somebody").Issue({.name = "eve", .names = {}});
+  const tls::Context as_ann = TrustingClient({.certificate = ann.certificate_pem(), .key = ann.key_pem()});
+  const tls::Context as_eve = TrustingClient({.certificate = eve.certificate_pem(), .key = eve.key_pem()});
+  Everywhere([&]() -> Task<void> {
+    Ends ends = co_await Handshake({.host = "db.internal", .context = as_ann}, server);
+    EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+    EXPECT_EQ(ends.server->peer_certificate()->subject, "CN=ann");
+
+    ends = co_await Handshake({.host = "db.internal", .context = as_eve}, server);
+    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+    // With TLS 1.3 a client is told behind the handshake.
+    char buffer[16];
+    absl::Status told = ends.client.ok() ? (co_await ends.client->Read(buffer)).status() : ends.client.status();
+    EXPECT_EQ(told.code(), absl::StatusCode::kUnauthenticated) << told;
+    EXPECT_THAT(told.message(), HasSubstr("unknown CA"));
+
+    ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
+    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+    EXPECT_THAT(ends.server.status().message(), HasSubstr("did not return a certificate"));
+    told = ends.client.ok() ? (co_await ends.client->Read(buffer)).status() : ends.client.status();
+    EXPECT_EQ(told.code(), absl::StatusCode::kUnauthenticated) << told;
+  });
+}
+
+TEST_P(TlsHandshakeTest, TheNextConnectionToAHostResumesTheSession) {
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    Everywhere([version]() -> Task<void> {
+      const tls::Context client = TrustingClient({.max_version = version});
+      const tls::Context server = DbServer();
+      for (int round = 0; round < 3; ++round) {
+        Ends ends = co_await Handshake({.host = "db.internal", .context = client}, server);
+        EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+        EXPECT_EQ(ends.client->resumed(), round > 0);
+        EXPECT_EQ(ends.server->resumed(), round > 0);
+        EXPECT_EQ(ends.client->peer_certificate()->subject, "CN=the server");
+        EXPECT_TRUE((co_await ends.server->Write("x")).ok());
+        EXPECT_EQ(co_await ReadSome(*ends.client, 1), "x");
+      }
+      const Ends other_host = co_await Handshake({.host = "127.0.0.1", .context = client}, server);
+      EXPECT_FALSE(other_host.client->resumed());
+      // One that does not know the session's key.
+      const Ends other_server = co_await Handshake({.host = "db.internal", .context = client}, DbServer());
+      EXPECT_TRUE(other_server.client.ok()) << other_server.client.status();
+      EXPECT_FALSE(other_server.client->resumed());
+    });
+  }
+}
+
+TEST_P(TlsHandshakeTest, AServerCanRefuseToResume) {
+  Everywhere([]() -> Task<void> {
+    const tls::Context client = TrustingClient();
+    const tls::Context server = DbServer({.resume_sessions = false});
+    for (int round = 0; round < 2; ++round) {
+      Ends ends = co_await Handshake({.host = "db.internal", .context = client}, server);
+      EXPECT_FALSE(ends.client->resumed());
+      EXPECT_TRUE((co_await ends.server->Write("x")).ok());
+      EXPECT_EQ(co_await ReadSome(*ends.client, 1), "x");
+    }
+  });
+}
+
+TEST_P(TlsHandshakeTest, NoCommonVersionIsAFailureOfBoth) {
+  const tls::Context old = TrustingClient({.max_version = Version::kTls12});
+  const tls::Context modern = DbServer({.min_version = Version::kTls13});
+  Everywhere([&]() -> Task<void> {
+    const Ends ends = co_await Handshake({.host = "db.internal", .context = old}, modern);
+    EXPECT_EQ(ends.client.status().code(), absl::StatusCode::kFailedPrecondition) << ends.client.status();
+    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kFailedPrecondition) << ends.server.status();
+  });
+}
+
+TEST_P(TlsHandshakeTest, APeerThatDoesNotSpeakTlsOrGoesIsAFailure) {
+  Everywhere([]() -> Task<void> {
+    auto [plain, server_side] = co_await Connect();
+    EXPECT_TRUE((co_await plain.Write("GET / HTTP/1.1\r\n\r\n")).ok());
+    absl::Status status = (co_await tls::Server(std::move(server_side), SharedServer())).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(status.message(), HasSubstr("http request"));
+
+    auto [client_side, gone] = co_await Connect();
+    EXPECT_TRUE(gone.ShutdownWrite().ok());
+    status = (co_await tls::Client(std::move(client_side), {.host = "db.internal", .context = SharedClient()})).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    EXPECT_THAT(status.message(), HasSubstr("db.internal closed the connection"));
+  });
+}
+
+TEST_P(TlsHandshakeTest, WhatCannotBeVerifiedIsRefusedBeforeItBegins) {
+  Everywhere([]() -> Task<void> {
+    const auto refused = [](tls::ClientOptions options) -> Task<void> {
+      auto [client, server] = co_await Connect();
+      const absl::Status status = (co_await tls::Client(std::move(client), std::move(options))).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    };
+    co_await refused({.context = SharedClient()});
+    co_await refused({.host = std::string("db.internal\0.evil", 16), .context = SharedClient()});
+    co_await refused({.host = "db.internal", .context = SharedServer()});
+    auto [client, server] = co_await Connect();
+    EXPECT_EQ((co_await tls::Server(std::move(server), SharedClient())).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  });
+}
+
+TEST_P(TlsHandshakeTest, ACancelledHandshakeClosesItsTransportWhereverItWas) {
+  for (const bool of_client : {true, false}) {
+    Everywhere([of_client]() -> Task<void> {
+      bool cancelled = true;
+      // Until the handshake has fewer operations than that.
+      for (int stop_at = 0; cancelled; ++stop_at) {
+        auto [client, server] = co_await Connect();
+        Control control;
+        control.stop_at = stop_at;
+        absl::Status other;
+        AwaitAll scope;
+        if (of_client) {
+          scope.Fork([&]() -> Task<void> { other = (co_await tls::Server(std::move(server), SharedServer())).status(); });
+          cancelled = co_await CancelWhereStopped(
+              control, tls::Client(ControlledTransport(std::move(client), control),
+                                   {.host = "db.internal", .context = SharedClient()}));
+        } else {
+          scope.Fork([&]() -> Task<void> {
+            other = (co_await tls::Client(std::move(client), {.host = "db.internal", .context = SharedClient()})).status();
+          });
+          cancelled = co_await CancelWhereStopped(
+              control, tls::Server(ControlledTransport(std::move(server), control), SharedServer()));
+        }
+        (co_await scope.Join()).IgnoreFailures();
+        EXPECT_LT(stop_at, 10);
+        EXPECT_TRUE(cancelled || stop_at >= 3);
+        // Except a client whose server was cancelled while it sent the tickets, behind the handshake.
+        if (cancelled && (of_client || stop_at < 3)) EXPECT_FALSE(other.ok()) << stop_at;
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace weft::testing

@@ -1,0 +1,250 @@
+// Goal: a tls::Stream carries bytes as a TcpStream does, tells an end from a cut, and loses nothing when it is
+// cancelled. Method: tls_ends.h.
+#include <cerrno>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/net/on_backends.h"
+#include "tests/tls/tls_ends.h"
+#include "weft/io/closed.h"
+#include "weft/tls/stream.h"
+#include "weft/weft.h"
+
+namespace weft::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class TlsStreamTest : public OnBackends {};
+WEFT_ON_BACKENDS(TlsStreamTest);
+
+std::string Pattern(size_t size) {
+  std::string data(size, ' ');
+  for (size_t i = 0; i < size; ++i) data[i] = static_cast<char>(i * 31 % 251);
+  return data;
+}
+
+TEST_P(TlsStreamTest, MuchGoesBothWaysAtOnce) {
+  const std::string data = Pattern(1'500'000);
+  Everywhere([&data]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    ShutdownOnFailure scope;
+    scope.Fork([&]() -> Task<absl::Status> { co_return co_await client.Write(data); });
+    scope.Fork([&]() -> Task<absl::Status> { co_return co_await server.Write(data); });
+    scope.Fork([&]() -> Task<void> { EXPECT_TRUE(co_await ReadSome(client, data.size()) == data); });
+    EXPECT_TRUE(co_await ReadSome(server, data.size()) == data);
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TlsStreamTest, PartsArriveInOrderAndSmallOnesLeaveTogether) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.writes = 0;
+    const ConstBuffer small[] = {"head", "", "er: ", "body", ""};
+    EXPECT_TRUE((co_await client.Write(small)).ok());
+    EXPECT_EQ(control.writes, 1);
+    EXPECT_EQ(co_await ReadSome(server, 12), "header: body");
+    const std::string large = Pattern(40'000);
+    const ConstBuffer mixed[] = {"a", large, "b", large, "c"};
+    ShutdownOnFailure scope;
+    scope.Fork([&]() -> Task<absl::Status> { co_return co_await client.Write(mixed); });
+    EXPECT_TRUE(co_await ReadSome(server, 80'003) == "a" + large + "b" + large + "c");
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    control.writes = 0;
+    EXPECT_TRUE((co_await client.Write("")).ok());
+    EXPECT_TRUE((co_await client.Write(std::span<const ConstBuffer>())).ok());
+    EXPECT_EQ(control.writes, 0);
+    EXPECT_EQ(*co_await client.Read({}), 0u);
+  });
+}
+
+TEST_P(TlsStreamTest, ATransportMayYieldOneByteAtATime) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control one_byte;
+    one_byte.max_read = 1;
+    Control two_bytes;
+    two_bytes.max_read = 2;
+    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), one_byte),
+                                                ControlledTransport(std::move(server_side), two_bytes));
+    EXPECT_TRUE((co_await server.Write("slowly")).ok());
+    EXPECT_EQ(co_await ReadSome(client, 6), "slowly");
+  });
+}
+
+TEST_P(TlsStreamTest, TlsRunsOverTls) {
+  Everywhere([]() -> Task<void> {
+    auto [outer_client, outer_server] = co_await Secure();
+    auto [client, server] = co_await SecureOver(std::move(outer_client), std::move(outer_server));
+    EXPECT_TRUE((co_await client.Write("within")).ok());
+    EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+    EXPECT_EQ(co_await ReadSome(server, 100), "within");
+  });
+}
+
+TEST_P(TlsStreamTest, OneDirectionEndsAndTheOtherGoesOn) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    EXPECT_TRUE((co_await client.Write("last")).ok());
+    EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+    EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+    EXPECT_EQ(ErrnoOf(co_await client.Write("more")), EPIPE);
+    EXPECT_EQ(co_await ReadSome(server, 100), "last");
+    char buffer[4];
+    EXPECT_EQ(*co_await server.Read(buffer), 0u);
+    EXPECT_EQ(*co_await server.Read(buffer), 0u);
+    EXPECT_TRUE((co_await server.Write("an answer")).ok());
+    EXPECT_EQ(co_await ReadSome(client, 9), "an answer");
+  });
+}
+
+TEST_P(TlsStreamTest, AnEndWithoutCloseNotifyIsACutUnlessTolerated) {
+  const tls::Context tolerant = TrustingClient({.tolerate_truncation = true});
+  Everywhere([&tolerant]() -> Task<void> {
+    char buffer[16];
+    {
+      auto [client, server] = co_await Secure();
+      EXPECT_TRUE((co_await server.Write("part")).ok());
+      server.Close();
+      EXPECT_EQ(co_await ReadSome(client, 4), "part");
+      for (int i = 0; i < 2; ++i) {
+        const absl::Status status = (co_await client.Read(buffer)).status();
+        EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+        EXPECT_THAT(status.message(), HasSubstr("without close_notify"));
+      }
+    }
+    Ends ends = co_await Handshake({.host = "db.internal", .context = tolerant}, SharedServer());
+    EXPECT_TRUE((co_await ends.server->Write("part")).ok());
+    ends.server->Close();
+    EXPECT_EQ(co_await ReadSome(*ends.client, 100), "part");
+  });
+}
+
+TEST_P(TlsStreamTest, AByteThatWasChangedOnTheWayIsADataLoss) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] = co_await SecureOver(std::move(client_side), ControlledTransport(std::move(server_side), control));
+    control.flip_after = control.bytes_read + 10;
+    EXPECT_TRUE((co_await client.Write("a message")).ok());
+    char buffer[16];
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status status = (co_await server.Read(buffer)).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    }
+    // And the peer is told.
+    const absl::Status told = (co_await client.Read(buffer)).status();
+    EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable) << told;
+    EXPECT_THAT(told.message(), HasSubstr("bad record mac"));
+  });
+}
+
+TEST_P(TlsStreamTest, AReadThatIsCancelledLosesNothing) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    control.max_read = 1;
+    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    char buffer[64];
+    // At the first byte, in the header of a record, and within it.
+    for (const int bytes : {0, 3, 5, 20}) {
+      control.stop_at = bytes;
+      control.stopped.Reset();
+      ShutdownOnFailure scope;
+      if (bytes > 0) EXPECT_TRUE((co_await server.Write("all of it")).ok());
+      EXPECT_TRUE(co_await CancelWhereStopped(control, client.Read(buffer)));
+      if (bytes == 0) EXPECT_TRUE((co_await server.Write("all of it")).ok());
+      EXPECT_EQ(co_await ReadSome(client, 9), "all of it");
+    }
+  });
+}
+
+TEST_P(TlsStreamTest, AWriteThatIsCancelledInARecordEndsTheWritingAndNotTheReading) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.stop_at = 0;
+    control.half_written = true;
+    EXPECT_TRUE(co_await CancelWhereStopped(control, client.Write("never whole")));
+    for (const absl::Status& status : {co_await client.Write("more"), co_await client.ShutdownWrite()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+      EXPECT_THAT(status.message(), HasSubstr("an earlier write was cancelled"));
+    }
+    EXPECT_TRUE((co_await server.Write("still read")).ok());
+    EXPECT_EQ(co_await ReadSome(client, 10), "still read");
+  });
+}
+
+TEST_P(TlsStreamTest, AWriteThatIsCancelledBeforeItBeganHasSentNothing) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    const std::string large = Pattern(8'000'000);
+    ShutdownOnFailure scope;
+    Introduction writer;
+    scope.Fork([&]() -> Task<absl::Status> {
+      writer.Make();
+      co_return co_await client.Write(large);
+    });
+    co_await writer.AwaitParked();
+    // It waits for the first one to end.
+    const absl::Status second = co_await StopOnceItWaits(client.Write("not sent"));
+    EXPECT_EQ(second.code(), absl::StatusCode::kCancelled) << second;
+    EXPECT_TRUE(co_await ReadSome(server, large.size()) == large);
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_TRUE((co_await client.Write("third")).ok());
+    EXPECT_EQ(co_await ReadSome(server, 5), "third");
+  });
+}
+
+TEST_P(TlsStreamTest, ACloseEndsWhatWaitsAndWhatComesLater) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    ShutdownOnFailure scope;
+    Introduction reader;
+    scope.Fork([&]() -> Task<void> {
+      reader.Make();
+      char buffer[16];
+      const absl::Status status = (co_await client.Read(buffer)).status();
+      EXPECT_TRUE(io::IsClosed(status)) << status;
+    });
+    co_await reader.AwaitParked();
+    client.Close();
+    client.Close();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    char buffer[16];
+    EXPECT_TRUE(io::IsClosed((co_await client.Read(buffer)).status()));
+    EXPECT_TRUE(io::IsClosed(co_await client.Write("x")));
+    EXPECT_TRUE(io::IsClosed(co_await client.ShutdownWrite()));
+    EXPECT_EQ((co_await server.Read(buffer)).status().code(), absl::StatusCode::kDataLoss);
+  });
+}
+
+TEST_P(TlsStreamTest, AStreamCanBeMovedWhileItIsRead) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    ShutdownOnFailure scope;
+    Introduction reader;
+    scope.Fork([&]() -> Task<void> {
+      reader.Make();
+      EXPECT_EQ(co_await ReadSome(client, 5), "hello");
+    });
+    co_await reader.AwaitParked();
+    tls::Stream moved = std::move(client);
+    EXPECT_TRUE((co_await server.Write("hello")).ok());
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_TRUE((co_await moved.Write("back")).ok());
+    EXPECT_EQ(co_await ReadSome(server, 4), "back");
+  });
+}
+
+}  // namespace
+}  // namespace weft::testing

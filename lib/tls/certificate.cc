@@ -20,7 +20,9 @@ using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, FreeBy<GENERAL_NAMES_free
 
 std::string Text(const X509_NAME* name) {
   const BioPtr into(BIO_new(BIO_s_mem()));
-  if (!into || X509_NAME_print_ex(into.get(), name, 0, XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB)) < 0) return {};
+  // As RFC 2253 has it, but with UTF-8 as it is.
+  constexpr unsigned long kFlags = XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
+  if (!into || X509_NAME_print_ex(into.get(), name, 0, kFlags) < 0) return {};
   char* data = nullptr;
   const long size = BIO_get_mem_data(into.get(), &data);
   return std::string(data, static_cast<size_t>(size));

@@ -6,7 +6,7 @@
 //   receiving_  a read of the transport, and the       whoever needs input
 //               engine's Feed()
 //
-// A holder of sending_ may wait for receiving_, never the other way round. Records leave in the order in which they were
+// A holder of sending_ may wait for receiving_, never the other way round. Records leave in the order in which they are
 // encrypted, because both are done under sending_. Whoever needs input asks, once it has receiving_, whether another
 // thread has fed the engine since: then it tries again first.
 #ifndef WEFT_LIB_TLS_CONNECTION_H_

@@ -211,7 +211,8 @@ absl::StatusOr<Context> Context::Server(ServerContextOptions options) {
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   for (const auto& [name, context] : options.names) {
-    if (!context.state_->server) return absl::InvalidArgumentError(absl::StrCat("names: ", name, " has a client's Context"));
+    if (context.state_->server) continue;
+    return absl::InvalidArgumentError(absl::StrCat("names: ", name, " has a client's Context"));
   }
   state->names = std::move(options.names);
   if (!state->names.empty()) {

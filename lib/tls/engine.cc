@@ -135,6 +135,12 @@ absl::Status TlsEngine::NameHost() {
   return OpenSslErrors::Take().ToStatus(absl::StatusCode::kInvalidArgument, absl::StrCat("TLS host ", host_));
 }
 
+TlsEngine::~TlsEngine() {
+  // OpenSSL would spoil the sessions of a connection that ends without close_notify, a rule that TLS 1.1 has dropped
+  // (RFC 4346, 7.2.1). Those of one that failed are spoilt in any case.
+  if (ssl_ && failure_.ok()) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
 // ---- Steps.
 
 Step TlsEngine::Handshake() {
@@ -214,7 +220,8 @@ Step TlsEngine::MakeLocked(absl::string_view what, Call& call) {
 
 absl::Status TlsEngine::CutOffLocked(absl::string_view what) const {
   if (established_) {
-    return absl::DataLossError(absl::StrCat(what, ": truncated: ", Peer(), " ended the connection without close_notify"));
+    return absl::DataLossError(
+        absl::StrCat(what, ": truncated: ", Peer(), " ended the connection without close_notify"));
   }
   return absl::UnavailableError(absl::StrCat(what, ": ", Peer(), " closed the connection"));
 }

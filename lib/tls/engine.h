@@ -1,8 +1,8 @@
 // Layer tls. The protocol of one connection, without its transport: what the peer has sent is fed in, and what the peer
 // is to get is taken out. Does not wait.
 //
-// Every call of OpenSSL on a connection is made here, under lock_, from which it returns with its errors taken. The lock
-// blocks the OS thread, for as long as the call computes: 1 ms of a handshake, 10 us of a record.
+// Every call of OpenSSL on a connection is made here, under lock_, from which it returns with its errors taken. The
+// lock blocks the OS thread, for as long as the call computes: 1 ms of a handshake, 10 us of a record.
 #ifndef WEFT_LIB_TLS_ENGINE_H_
 #define WEFT_LIB_TLS_ENGINE_H_
 
@@ -57,6 +57,8 @@ class TlsEngine {
   // kInvalidArgument: no host name although there has to be one, or one that is none; a Context of the other side.
   static absl::StatusOr<std::unique_ptr<TlsEngine>> Client(const tls::Context& context, std::string host);
   static absl::StatusOr<std::unique_ptr<TlsEngine>> Server(const tls::Context& context);
+
+  ~TlsEngine();
 
   Step Handshake();
   Step Read(MutableBuffer into);

@@ -59,7 +59,8 @@ void Extend(X509* certificate, int kind, const std::string& value) {
 }
 
 // Of `key`, signed with `signing_key`.
-std::string Sign(const Subject& subject, EVP_PKEY* key, const std::string& issuer, EVP_PKEY* signing_key, bool authority) {
+std::string Sign(const Subject& subject, EVP_PKEY* key, const std::string& issuer, EVP_PKEY* signing_key,
+                 bool authority) {
   static std::atomic<long> serial = 1;
   constexpr long kHour = 3600;
   X509* const certificate = X509_new();

@@ -35,7 +35,7 @@ bool IsInstalled(const std::string& program) {
 class TlsPeersTest : public OnBackends {
  protected:
   void SetUp() override {
-    if (!IsInstalled("openssl")) GTEST_SKIP() << "the program openssl is not installed (Debian: apt-get install openssl)";
+    if (!IsInstalled("openssl")) GTEST_SKIP() << "openssl is not installed (Debian: apt-get install openssl)";
     authority_ = ::testing::TempDir() + "/tls_peers_authority.pem";
     server_ = ::testing::TempDir() + "/tls_peers_server.pem";
     std::ofstream(authority_) << Trusted().certificate();

@@ -46,7 +46,8 @@ TEST_P(TlsStreamTest, PartsArriveInOrderAndSmallOnesLeaveTogether) {
   Everywhere([]() -> Task<void> {
     auto [client_side, server_side] = co_await Connect();
     Control control;
-    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
     control.writes = 0;
     const ConstBuffer small[] = {"head", "", "er: ", "body", ""};
     EXPECT_TRUE((co_await client.Write(small)).ok());
@@ -132,7 +133,8 @@ TEST_P(TlsStreamTest, AByteThatWasChangedOnTheWayIsADataLoss) {
   Everywhere([]() -> Task<void> {
     auto [client_side, server_side] = co_await Connect();
     Control control;
-    auto [client, server] = co_await SecureOver(std::move(client_side), ControlledTransport(std::move(server_side), control));
+    auto [client, server] =
+        co_await SecureOver(std::move(client_side), ControlledTransport(std::move(server_side), control));
     control.flip_after = control.bytes_read + 10;
     EXPECT_TRUE((co_await client.Write("a message")).ok());
     char buffer[16];
@@ -152,7 +154,8 @@ TEST_P(TlsStreamTest, AReadThatIsCancelledLosesNothing) {
     auto [client_side, server_side] = co_await Connect();
     Control control;
     control.max_read = 1;
-    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
     char buffer[64];
     // At the first byte, in the header of a record, and within it.
     for (const int bytes : {0, 3, 5, 20}) {
@@ -171,7 +174,8 @@ TEST_P(TlsStreamTest, AWriteThatIsCancelledInARecordEndsTheWritingAndNotTheReadi
   Everywhere([]() -> Task<void> {
     auto [client_side, server_side] = co_await Connect();
     Control control;
-    auto [client, server] = co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
     control.stop_at = 0;
     control.half_written = true;
     EXPECT_TRUE(co_await CancelWhereStopped(control, client.Write("never whole")));

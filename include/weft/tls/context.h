@@ -1,7 +1,7 @@
 // Context: what TLS connections share: certificates, whom to trust, protocols, and the sessions to resume.
 //
 //   absl::StatusOr<tls::Context> context = tls::Context::Server(
-//       {.certificate = tls::Pem::File("server.pem"), .key = tls::Pem::File("server.key"), .alpn = {"h2", "http/1.1"}});
+//       {.certificate = tls::Pem::File("server.pem"), .key = tls::Pem::File("server.key"), .alpn = {"http/1.1"}});
 //   if (!context.ok()) co_return context.status();
 //   ...
 //   absl::StatusOr<tls::Stream> stream = co_await tls::Server(*std::move(accepted), *context);   // weft/tls/stream.h
@@ -15,8 +15,9 @@
 // does not belong to the certificate, and for a key that needs a passphrase; for a file that cannot be read, the status
 // of its errno (kNotFound, ENOENT). Each names the file.
 //
-// Defaults are the strict ones: a client verifies its server; renegotiation, compression and early data (0-RTT, which an
-// attacker can send again) are off. Cipher suites and curves are those of the system's OpenSSL, in its security level.
+// Defaults are the strict ones: a client verifies its server; renegotiation, compression and early data (0-RTT, which
+// an attacker can send again) are off. Cipher suites and curves are those of the system's OpenSSL, in its security
+// level.
 #ifndef WEFT_TLS_CONTEXT_H_
 #define WEFT_TLS_CONTEXT_H_
 

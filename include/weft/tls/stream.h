@@ -1,7 +1,7 @@
 // TLS over any stream, by OpenSSL 3: Client(), Server(), and the Stream that both yield.
 //
 //   absl::StatusOr<tls::Stream> secure = co_await tls::Client(std::move(*stream), {.host = "db.internal"});
-//   if (!secure.ok()) co_return secure.status();   // kUnauthenticated: ... certificate verify failed: hostname mismatch
+//   if (!secure.ok()) co_return secure.status();   // kUnauthenticated: ... hostname mismatch
 //   if (absl::Status sent = co_await secure->Write("ping"); !sent.ok()) co_return sent;
 //   char buffer[64];
 //   absl::StatusOr<size_t> got = co_await secure->Read(buffer);   // 0: the peer has finished, and has said so
@@ -33,9 +33,9 @@
 // was cut off or tampered with. kResourceExhausted: no memory. The transport's own errors are passed on.
 //
 // Cancellation: every operation is a checkpoint. A Read() that is cancelled has lost nothing. A Write() that is
-// cancelled before its first byte was sent has sent nothing. Later, the peer has a part of a record, and the
-// stream can no longer be written: further writes fail with kFailedPrecondition, which says so, and reading goes on. The
-// same holds for ShutdownWrite(). Client() and Server() can be cancelled at any point, and destroy the transport, which
+// cancelled before its first byte was sent has sent nothing. Later, the peer has a part of a record, and the stream can
+// no longer be written: further writes fail with kFailedPrecondition, which says so, and reading goes on. The same
+// holds for ShutdownWrite(). Client() and Server() can be cancelled at any point, and destroy the transport, which
 // closes it.
 //
 // Cost: a full handshake computes for about 1 ms on each side, on the carrier, in a few parts between which others run;
@@ -44,10 +44,10 @@
 // 16 KiB are encrypted at a time, for 3 to 10 us, and copied twice on each side.
 //
 // The design: OpenSSL reads and writes memory only. Its calls are made under a lock that is never held over a
-// suspension, and its errors, which it keeps for each OS thread, are taken before the call returns. Rejected: OpenSSL on
-// the descriptor itself, which knows neither the driver nor other transports; a Read() that sends answers to the peer's
-// KeyUpdate, because its cancellation would break the writing direction, and the protocol asks for the answer only
-// before the next data (RFC 8446, 4.6.3). (Go's crypto/tls.Conn; the BIO pairs of OpenSSL's manual.)
+// suspension, and its errors, which it keeps for each OS thread, are taken before the call returns. Rejected: OpenSSL
+// on the descriptor itself, which knows neither the driver nor other transports; a Read() that sends answers to the
+// peer's KeyUpdate, because its cancellation would break the writing direction, and the protocol asks for the answer
+// only before the next data (RFC 8446, 4.6.3). (Go's crypto/tls.Conn; the BIO pairs of OpenSSL's manual.)
 #ifndef WEFT_TLS_STREAM_H_
 #define WEFT_TLS_STREAM_H_
 

@@ -215,10 +215,9 @@ absl::StatusOr<Context> Context::Server(ServerContextOptions options) {
     return absl::InvalidArgumentError(absl::StrCat("names: ", name, " has a client's Context"));
   }
   state->names = std::move(options.names);
-  if (!state->names.empty()) {
-    SSL_CTX_set_tlsext_servername_callback(ssl, internal::ChooseByName);
-    SSL_CTX_set_tlsext_servername_arg(ssl, state.get());
-  }
+  // Also without names: OpenSSL remembers the host name of a session only if somebody has accepted it.
+  SSL_CTX_set_tlsext_servername_callback(ssl, internal::ChooseByName);
+  SSL_CTX_set_tlsext_servername_arg(ssl, state.get());
   SSL_CTX_set_session_id_context(ssl, internal::kSessionKind, sizeof(internal::kSessionKind));
   // Tickets, which the client keeps; a server keeps nothing.
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);

@@ -174,6 +174,7 @@ TEST_P(TlsHandshakeTest, TheNextConnectionToAHostResumesTheSession) {
         EXPECT_TRUE(ends.client.ok()) << ends.client.status();
         EXPECT_EQ(ends.client->resumed(), round > 0);
         EXPECT_EQ(ends.server->resumed(), round > 0);
+        EXPECT_EQ(ends.server->server_name(), "db.internal");
         EXPECT_EQ(ends.client->peer_certificate()->subject, "CN=the server");
         EXPECT_TRUE((co_await ends.server->Write("x")).ok());
         EXPECT_EQ(co_await ReadSome(*ends.client, 1), "x");

@@ -126,7 +126,7 @@ TEST_P(ConnectTest, AnAddressThatDoesNotAnswerHoldsUpTheNextForOneDelay) {
     TcpListener good = Listen();
     const int before_descriptors = OpenDescriptors();
     {
-      absl::Duration before = MonotonicNow();
+      MonotonicTime before = MonotonicNow();
       absl::StatusOr<TcpStream> stream =
           co_await net::ConnectToAny({hole.address(), *good.local_address()}, Options());
       ExpectPeer(stream, *good.local_address());
@@ -157,7 +157,7 @@ TEST_P(ConnectTest, WithoutADelayAllBeginAtOnceAndWithAnInfiniteOneNoneOverlap) 
   Everywhere([]() -> Task<void> {
     BlackHole hole;
     TcpListener good = Listen();
-    absl::Duration before = MonotonicNow();
+    MonotonicTime before = MonotonicNow();
     for (const absl::Duration none : {absl::ZeroDuration(), -absl::Seconds(1), -absl::InfiniteDuration()}) {
       absl::StatusOr<TcpStream> stream = co_await net::ConnectToAny(
           {hole.address(), hole.address(), *good.local_address()}, {.attempt_delay = none});

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -57,7 +58,7 @@ TEST_P(ReadinessTest, AWaitEndsWhenTheOtherSideDoesSomething) {
   Everywhere([]() -> Task<void> {
     Ends pipe;
     AwaitAll scope;
-    int readers = 0;
+    std::atomic<int> readers = 0;
     for (int i = 0; i < 3; ++i) {
       scope.Fork([&]() -> Task<void> {
         EXPECT_TRUE((co_await WaitReadable(pipe.fds[0])).ok());

@@ -358,7 +358,7 @@ TEST_P(TcpTest, AHangUpEndsTheWaitForIt) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Connect();
     AwaitAll scope;
-    bool hung_up = false;
+    std::atomic<bool> hung_up = false;
     scope.Fork([&]() -> Task<void> {
       EXPECT_TRUE((co_await server.WaitHangUp()).ok());
       hung_up = true;

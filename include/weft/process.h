@@ -48,6 +48,7 @@
 #include "absl/time/time.h"
 #include "weft/io/pipe.h"
 #include "weft/task.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 
@@ -153,7 +154,10 @@ class Process {
   friend class internal::ChildProcess;
   explicit Process(std::shared_ptr<internal::ChildProcess> child) noexcept : child_(std::move(child)) {}
 
-  std::shared_ptr<internal::ChildProcess> child_;
+  void End() noexcept;
+
+  std::shared_ptr<internal::ChildProcess> child_;  // null: moved from
+  std::optional<VirtualThread> reaper_;            // not started
   std::optional<io::PipeWriter> input_;
   std::optional<io::PipeReader> output_;
   std::optional<io::PipeReader> error_;

@@ -44,9 +44,9 @@ class Signals {
   explicit Signals(std::initializer_list<int> signals);
   static absl::StatusOr<Signals> Open(std::initializer_list<int> signals);
 
-  // Not while a thread is in Next().
   Signals(Signals&& other) noexcept;
-  Signals& operator=(Signals&& other) noexcept;
+  Signals& operator=(Signals&& other) noexcept;  // the two change places
+  // Not while a thread is in Next().
   ~Signals();
 
   // Waits for a signal, and returns its number.

@@ -22,6 +22,7 @@
 #include "lib/fs/calls.h"
 #include "lib/fs/file_access.h"
 #include "lib/fs/open_file.h"
+#include "lib/io/parts.h"
 #include "lib/os/syscalls.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/blocking.h"
@@ -52,6 +53,7 @@ using internal::CheckpointAwaiter;
 using internal::ErrnoOfCall;
 using internal::kMaxFileBytesAtOnce;
 using internal::OpenFile;
+using internal::Parts;
 using internal::PathStatus;
 using internal::Retry;
 using internal::Sys;
@@ -163,53 +165,22 @@ Task<absl::StatusOr<size_t>> ReadAtOffset(SharedFile file, MutableBuffer buffer,
 // Where a write goes.
 enum class Where { kOffset, kPosition, kEnd };
 
-// Some of what is left, as the kernel takes it.
-struct Parts {
-  iovec parts[64];
-  int count = 0;
-  size_t bytes = 0;
-};
-Parts NextOf(std::span<const ConstBuffer> buffers, size_t skip) noexcept {
-  Parts next;
-  for (const ConstBuffer& buffer : buffers) {
-    if (next.count == std::ssize(next.parts) || next.bytes == kMaxFileBytesAtOnce) break;
-    ConstBuffer left = buffer;
-    left.remove_prefix(std::min(skip, left.size()));
-    skip = 0;
-    left = left.first(kMaxFileBytesAtOnce - next.bytes);
-    if (left.empty()) continue;
-    next.parts[next.count++] = {const_cast<char*>(left.data()), left.size()};
-    next.bytes += left.size();
-  }
-  return next;
-}
-
-// Drops the first `bytes` of `buffers`, the first of which is used up to `skip`, and those that are empty then.
-void DropFirst(std::span<const ConstBuffer>& buffers, size_t& skip, size_t bytes) noexcept {
-  skip += bytes;
-  while (!buffers.empty() && skip >= buffers.front().size()) {
-    skip -= buffers.front().size();
-    buffers = buffers.subspan(1);
-  }
-}
-
-// In the pool: one call at least, until `next.bytes` of `buffers` are written.
-absl::Status WriteNow(OpenFile& file, int fd, std::span<const ConstBuffer>& buffers, size_t& skip, Where where,
-                      uint64_t& offset) {
-  const size_t wanted = NextOf(buffers, skip).bytes;
+// In the pool: one call at least, until as much of `left` is written as one call may.
+absl::Status WriteNow(OpenFile& file, int fd, Parts& left, Where where, uint64_t& offset) {
+  iovec parts[Parts::kMaxAtOnce];
+  const size_t wanted = left.Fill(parts, kMaxFileBytesAtOnce).bytes;
   for (size_t done = 0; done < wanted;) {
-    const Parts next = NextOf(buffers, skip);
+    const Parts::Filled next = left.Fill(parts, kMaxFileBytesAtOnce);
     const uint64_t place = where == Where::kPosition ? file.position : offset;
     const ssize_t written = Retry([&] {
-      return Sys().pwritev2(fd, next.parts, next.count, static_cast<off_t>(place),
-                            where == Where::kEnd ? RWF_APPEND : 0);
+      return Sys().pwritev2(fd, parts, next.count, static_cast<off_t>(place), where == Where::kEnd ? RWF_APPEND : 0);
     });
     if (written < 0) return PathStatus(errno, "write", file.path());
     if (written == 0) return PathStatus(EIO, "write", file.path());  // for ever, perhaps
     const auto bytes = static_cast<size_t>(written);
     if (where == Where::kPosition) file.position += bytes;
     if (where == Where::kOffset) offset += bytes;
-    DropFirst(buffers, skip, bytes);
+    left.Skip(bytes);
     done += bytes;
   }
   return absl::OkStatus();
@@ -227,11 +198,9 @@ Task<absl::Status> WriteTo(SharedFile file, ConstBuffer one, std::span<const Con
     }
     where = Where::kEnd;
   }
-  std::span<const ConstBuffer> left = one.data() != nullptr ? std::span(&one, 1) : several;
-  size_t skip = 0;
-  DropFirst(left, skip, 0);
+  Parts left(one.data() != nullptr ? std::span<const ConstBuffer>(&one, 1) : several);
   while (!left.empty()) {
-    absl::Status written = co_await Blocking([&] { return WriteNow(*file, use.fd(), left, skip, where, offset); });
+    absl::Status written = co_await Blocking([&] { return WriteNow(*file, use.fd(), left, where, offset); });
     if (!written.ok()) co_return written;
   }
   co_return absl::OkStatus();

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -115,8 +116,17 @@ Task<absl::StatusOr<TemporaryDirectory>> TemporaryDirectory::Create(TemporaryOpt
 
 Task<absl::Status> TemporaryDirectory::Remove() { return RemoveDirectory(path_); }
 
+// Without memory for it, what is left of the tree stays.
 void TemporaryDirectory::RemoveNow() noexcept {
-  if (!path_.empty()) internal::RemoveTree(std::exchange(path_, {}), /*may_stop=*/false).IgnoreError();
+  if (path_.empty()) return;
+#if WEFT_EXCEPTIONS
+  try {
+    internal::RemoveTree(std::exchange(path_, {}), /*may_stop=*/false).IgnoreError();
+  } catch (const std::bad_alloc&) {
+  }
+#else
+  internal::RemoveTree(std::exchange(path_, {}), /*may_stop=*/false).IgnoreError();
+#endif
 }
 
 }  // namespace fs

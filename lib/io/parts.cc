@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace weft::internal {
-namespace {
-
-// The result of a call is an int32_t.
-constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
-
-}  // namespace
-
 void Parts::Skip(size_t bytes) noexcept {
   done_of_first_ += bytes;
   while (!parts_.empty() && done_of_first_ >= parts_.front().size()) {
@@ -18,19 +11,18 @@ void Parts::Skip(size_t bytes) noexcept {
   }
 }
 
-size_t Parts::Fill(iovec (&into)[kMaxAtOnce]) const noexcept {
-  size_t room = kMaxBytesAtOnce;
+Parts::Filled Parts::Fill(iovec (&into)[kMaxAtOnce], size_t max_bytes) const noexcept {
+  Filled filled;
   size_t done = done_of_first_;
-  size_t count = 0;
-  while (count < std::min(parts_.size(), kMaxAtOnce) && room > 0) {
-    const ConstBuffer& part = parts_[count];
-    const size_t bytes = std::min(part.size() - done, room);
+  for (const ConstBuffer& part : parts_.first(std::min(parts_.size(), kMaxAtOnce))) {
+    if (filled.bytes == max_bytes) break;
+    const size_t bytes = std::min(part.size() - done, max_bytes - filled.bytes);
     // The kernel only reads it.
-    into[count++] = {.iov_base = const_cast<char*>(part.data() + done), .iov_len = bytes};
-    room -= bytes;
+    into[filled.count++] = {.iov_base = const_cast<char*>(part.data() + done), .iov_len = bytes};
+    filled.bytes += bytes;
     done = 0;
   }
-  return count;
+  return filled;
 }
 
 }  // namespace weft::internal

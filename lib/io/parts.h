@@ -11,19 +11,26 @@
 
 namespace weft::internal {
 
+// Of one operation, whose result is an int32_t.
+inline constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
+
 // What is still to be written of a row of buffers, which it does not own. (parts.cc)
 class Parts {
  public:
   // How many one call takes; more need more calls.
   static constexpr size_t kMaxAtOnce = 64;
+  struct Filled {
+    int count = 0;
+    size_t bytes = 0;
+  };
 
   explicit Parts(std::span<const ConstBuffer> parts) noexcept : parts_(parts) { Skip(0); }
 
   bool empty() const noexcept { return parts_.empty(); }
   // `bytes` have been written: they are skipped, and empty parts behind them.
   void Skip(size_t bytes) noexcept;
-  // The next ones, for one call; returns how many.
-  size_t Fill(iovec (&into)[kMaxAtOnce]) const noexcept;
+  // The next ones, for one call of at most `max_bytes`.
+  Filled Fill(iovec (&into)[kMaxAtOnce], size_t max_bytes = kMaxBytesAtOnce) const noexcept;
 
  private:
   std::span<const ConstBuffer> parts_;

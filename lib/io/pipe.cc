@@ -50,17 +50,18 @@ absl::StatusOr<OwnedDescriptor> Adopted(int fd) {
 class WriteCall : public CallAwaiter {
  public:
   WriteCall(DescriptorUse use, const Parts& parts) noexcept
-      : CallAwaiter(IoRequest::CallWhenWritable({&Make, this}), std::move(use), kSend), count_(parts.Fill(parts_)) {}
+      : CallAwaiter(IoRequest::CallWhenWritable({&Make, this}), std::move(use), kSend),
+        count_(parts.Fill(parts_).count) {}
 
  private:
   static int32_t Make(int fd, void* self) noexcept {
     const auto& call = *static_cast<WriteCall*>(self);
-    const ssize_t written = Sys().writev(fd, call.parts_, static_cast<int>(call.count_));
+    const ssize_t written = Sys().writev(fd, call.parts_, call.count_);
     return written < 0 ? -errno : static_cast<int32_t>(written);
   }
 
   iovec parts_[Parts::kMaxAtOnce];
-  size_t count_;
+  int count_;
 };
 
 // Writes `parts`, or, without parts, `data`. It may go on after the writer was destroyed, which closes it. Begins a

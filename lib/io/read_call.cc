@@ -1,23 +1,16 @@
 #include "weft/internal/read_call.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
 #include "lib/base/errno_status.h"
+#include "lib/io/parts.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/operation.h"
 
 namespace weft::internal {
-namespace {
-
-// The result of an operation is an int32_t.
-constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
-
-}  // namespace
-
 ReadCall::ReadCall(DescriptorUse use, MutableBuffer buffer) noexcept
     : OperationAwaiter(IoRequest::CallWhenReadable({&Make, this}), std::move(use), kReceive),
       buffer_(buffer.first(kMaxBytesAtOnce)) {}

@@ -38,7 +38,7 @@ class SendPartsAwaiter : public CallAwaiter {
   SendPartsAwaiter(DescriptorUse use, const Parts& parts) noexcept
       : CallAwaiter(IoRequest::CallWhenWritable({&Make, this}), std::move(use), kSend) {
     message_.msg_iov = parts_;
-    message_.msg_iovlen = parts.Fill(parts_);
+    message_.msg_iovlen = static_cast<size_t>(parts.Fill(parts_).count);
   }
 
  private:

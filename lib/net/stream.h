@@ -5,7 +5,6 @@
 #ifndef WEFT_LIB_NET_STREAM_H_
 #define WEFT_LIB_NET_STREAM_H_
 
-#include <cstddef>
 #include <span>
 
 #include "absl/status/status.h"
@@ -14,9 +13,6 @@
 #include "weft/task.h"
 
 namespace weft::internal {
-
-// The length of an operation is an int32_t, like its result.
-inline constexpr size_t kMaxBytesAtOnce = size_t{1} << 30;
 
 // ReadExactly().
 Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer);

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lib/io/parts.h"
 #include "lib/net/messages.h"
 #include "lib/net/open_socket.h"
 #include "lib/net/passed_descriptors.h"

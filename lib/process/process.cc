@@ -47,25 +47,31 @@ class ChildProcess {
   static absl::StatusOr<Process> Made(Spawned spawned, bool process_group);
 
   pid_t id() const noexcept { return id_; }
-  bool reaped() {
-    std::lock_guard guard(lock_);
-    return ended_.has_value();
-  }
-  absl::Status Kill(int signal);
+  // Returns an errno. OK for a child that has ended.
+  int Signal(int signal) noexcept;
 
+  // How the child has ended; or why nobody knows.
+  struct Ended {
+    int error = 0;
+    Process::Exit exit = {};
+  };
   // Reaps the child if it has ended. Nothing: it still runs.
-  std::optional<absl::StatusOr<Process::Exit>> TryReap(int options);
+  std::optional<Ended> TryReap(int options) noexcept;
 
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
-  // Kills it, and sees to it that it is reaped.
-  static void End(std::shared_ptr<ChildProcess> child) noexcept;
+  // Made beforehand, so that a destructor need not allocate. It begins in any case, also while the runtime ends.
+  static VirtualThread Reaper(std::shared_ptr<ChildProcess> child) {
+    return VirtualThread::Builder().Unstarted(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
+      (co_await Wait(std::move(killed))).IgnoreError();
+    }(std::move(child))));
+  }
 
  private:
   const pid_t id_;
   const OwnedDescriptor pidfd_;
   const bool process_group_;
   Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
-  std::optional<absl::StatusOr<Process::Exit>> ended_;  // guarded by lock_
+  std::optional<Ended> ended_;  // guarded by lock_
 };
 
 absl::StatusOr<Process> ChildProcess::Made(Spawned spawned, bool process_group) {
@@ -94,15 +100,15 @@ absl::StatusOr<Process> ChildProcess::Made(Spawned spawned, bool process_group) 
   return process;
 }
 
-absl::Status ChildProcess::Kill(int signal) {
+int ChildProcess::Signal(int signal) noexcept {
   std::lock_guard guard(lock_);
-  if (ended_.has_value()) return absl::OkStatus();
+  if (ended_.has_value()) return 0;
   const DescriptorUse use = pidfd_.Use("Kill()");
   const int result = process_group_ ? ::kill(-id_, signal) : Sys().pidfd_send_signal(use.fd(), signal);
-  return result == 0 || errno == ESRCH ? absl::OkStatus() : ErrnoToStatus(errno, absl::StrCat("signal ", signal));
+  return result == 0 || errno == ESRCH ? 0 : errno;
 }
 
-std::optional<absl::StatusOr<Process::Exit>> ChildProcess::TryReap(int options) {
+std::optional<ChildProcess::Ended> ChildProcess::TryReap(int options) noexcept {
   std::lock_guard guard(lock_);
   if (ended_.has_value()) return ended_;
   const DescriptorUse use = pidfd_.Use("Wait()");
@@ -112,10 +118,10 @@ std::optional<absl::StatusOr<Process::Exit>> ChildProcess::TryReap(int options) 
     result = Sys().waitid(P_PIDFD, static_cast<id_t>(use.fd()), &info, WEXITED | options);
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
-    ended_ = ErrnoToStatus(errno, absl::StrCat("waiting for process ", id_));
+    ended_ = {.error = errno};
   } else if (info.si_pid != 0) {
     const bool exited = info.si_code == CLD_EXITED;
-    ended_ = Process::Exit{.code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status};
+    ended_ = {.exit = {.code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status}};
   }
   return ended_;
 }
@@ -124,20 +130,10 @@ Task<absl::StatusOr<Process::Exit>> ChildProcess::Wait(std::shared_ptr<ChildProc
   for (;;) {
     const int32_t result = co_await PollAwaiter(child->pidfd_.Use("Process::Wait()"), PollAwaiter::For::kProcessEnd);
     if (result < 0) co_return ErrnoToStatus(-result, "Process::Wait()");
-    if (std::optional<absl::StatusOr<Process::Exit>> ended = child->TryReap(WNOHANG)) co_return *std::move(ended);
-  }
-}
-
-void ChildProcess::End(std::shared_ptr<ChildProcess> child) noexcept {
-  child->Kill(SIGKILL).IgnoreError();
-  if (child->TryReap(WNOHANG).has_value()) return;
-  if (VirtualThread::HasCurrent()) {
-    // It begins in any case, also while the runtime ends.
-    VirtualThread::Start(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
-      (co_await Wait(std::move(killed))).IgnoreError();
-    }(std::move(child))));
-  } else {
-    child->TryReap(0);
+    const std::optional<Ended> ended = child->TryReap(WNOHANG);
+    if (!ended.has_value()) continue;
+    if (ended->error != 0) co_return ErrnoToStatus(ended->error, absl::StrCat("waiting for process ", child->id()));
+    co_return ended->exit;
   }
 }
 
@@ -154,11 +150,13 @@ std::ostream& operator<<(std::ostream& out, const Process::Exit& exit) {
 }
 
 Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments, Options options) {
-  co_return co_await Blocking([&]() -> absl::StatusOr<Process> {
+  absl::StatusOr<Process> child = co_await Blocking([&]() -> absl::StatusOr<Process> {
     absl::StatusOr<internal::Spawned> spawned = internal::Spawn(arguments, options);
     if (!spawned.ok()) return spawned.status();
     return ChildProcess::Made(*std::move(spawned), options.process_group);
   });
+  if (child.ok()) child->reaper_ = ChildProcess::Reaper(child->child_);
+  co_return child;
 }
 
 Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments) {
@@ -169,16 +167,28 @@ Process::Process(Process&&) noexcept = default;
 
 Process& Process::operator=(Process&& other) noexcept {
   if (this == &other) return *this;
-  if (child_ != nullptr) ChildProcess::End(std::move(child_));
+  End();
   child_ = std::move(other.child_);
+  reaper_ = std::exchange(other.reaper_, std::nullopt);
   input_ = std::move(other.input_);
   output_ = std::move(other.output_);
   error_ = std::move(other.error_);
   return *this;
 }
 
-Process::~Process() {
-  if (child_ != nullptr) ChildProcess::End(std::move(child_));
+Process::~Process() { End(); }
+
+void Process::End() noexcept {
+  if (child_ == nullptr) return;
+  child_->Signal(SIGKILL);
+  if (!child_->TryReap(WNOHANG).has_value()) {
+    const bool on_thread = VirtualThread::HasCurrent() && reaper_.has_value();
+    if (on_thread) reaper_->Start();
+    // Nobody else reaps it: this is an OS thread, or the runtime that started the child has ended.
+    if (!on_thread || !reaper_->IsAlive()) child_->TryReap(0);
+  }
+  reaper_.reset();
+  child_.reset();
 }
 
 Task<absl::StatusOr<Process::Exit>> Process::Wait() {
@@ -188,7 +198,7 @@ Task<absl::StatusOr<Process::Exit>> Process::Wait() {
 
 absl::Status Process::Kill(int signal) {
   WEFT_CHECK(child_ != nullptr) << "Kill() of a Process that was moved from";
-  return child_->Kill(signal);
+  return internal::ErrnoToStatus(child_->Signal(signal), absl::StrCat("signal ", signal));
 }
 
 absl::Status Process::Kill() { return Kill(SIGKILL); }
@@ -196,11 +206,11 @@ absl::Status Process::Kill() { return Kill(SIGKILL); }
 Task<absl::StatusOr<Process::Exit>> Process::Stop(absl::Duration grace) {
   WEFT_CHECK(child_ != nullptr) << "Stop() of a Process that was moved from";
   return [](std::shared_ptr<ChildProcess> child, absl::Duration wait_for) -> Task<absl::StatusOr<Exit>> {
-    if (absl::Status asked = child->Kill(SIGTERM); !asked.ok()) co_return asked;
+    if (const int error = child->Signal(SIGTERM); error != 0) co_return internal::ErrnoToStatus(error, "SIGTERM");
     if (std::optional<absl::StatusOr<Exit>> ended = co_await MoveOnAfter(wait_for, ChildProcess::Wait(child))) {
       co_return *std::move(ended);
     }
-    if (absl::Status killed = child->Kill(SIGKILL); !killed.ok()) co_return killed;
+    if (const int error = child->Signal(SIGKILL); error != 0) co_return internal::ErrnoToStatus(error, "SIGKILL");
     co_return co_await ChildProcess::Wait(child);
   }(child_, grace);
 }

@@ -18,31 +18,35 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
 #include "lib/os/syscalls.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/process.h"
 
 namespace weft::internal {
 namespace {
 
+using io::UniqueDescriptor;
+
 // Above the three that the child is given: what is moved onto one of these must not be another of them.
 constexpr int kFirstFree = 3;
 
-absl::Status OpenedAbove(int fd, Fd& out, const char* what) {
-  out = Fd(Sys().fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
+absl::Status OpenedAbove(int fd, UniqueDescriptor& out, const char* what) {
+  out = UniqueDescriptor(Sys().fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
   return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
 // Programs expect streams in blocking mode, and the mode belongs to what all duplicates share. So a pipe of ours, or
 // another one in non-blocking mode, is opened anew. Not open: it is in blocking mode, or cannot be opened (a socket).
-Fd OpenedBlocking(int fd) {
+UniqueDescriptor OpenedBlocking(int fd) {
   const int flags = Sys().fcntl(fd, F_GETFL, 0);
-  if (flags < 0 || (flags & O_NONBLOCK) == 0) return Fd();
-  return Fd(Sys().openat(AT_FDCWD, absl::StrCat("/proc/self/fd/", fd).c_str(), (flags & O_ACCMODE) | O_CLOEXEC, 0));
+  if (flags < 0 || (flags & O_NONBLOCK) == 0) return UniqueDescriptor();
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  return UniqueDescriptor(Sys().openat(AT_FDCWD, path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC, 0));
 }
 
 // One of the child's streams, while the child is made.
 struct ChildStream {
-  Fd for_child;   // not open: inherited
-  Fd for_parent;  // of a pipe
+  UniqueDescriptor for_child;   // not open: inherited
+  UniqueDescriptor for_parent;  // of a pipe
 };
 
 enum class Way { kChildReads, kChildWrites };
@@ -52,12 +56,12 @@ absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& st
     case Process::Redirect::kInherit:
       return absl::OkStatus();
     case Process::Redirect::kNull: {
-      const Fd opened(Sys().openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0));
+      const UniqueDescriptor opened(Sys().openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0));
       if (opened.get() < 0) return ErrnoToStatus(errno, "/dev/null");
       return OpenedAbove(opened.get(), stream.for_child, "/dev/null");
     }
     case Process::Redirect::kDescriptor: {
-      const Fd blocking = OpenedBlocking(redirect.fd());
+      const UniqueDescriptor blocking = OpenedBlocking(redirect.fd());
       return OpenedAbove(blocking.get() >= 0 ? blocking.get() : redirect.fd(), stream.for_child,
                          "a descriptor for a child");
     }
@@ -66,8 +70,8 @@ absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& st
   }
   int fds[2];
   if (Sys().pipe2(fds, O_CLOEXEC) != 0) return ErrnoToStatus(errno, "a pipe for a child");
-  Fd reader(fds[0]);
-  Fd writer(fds[1]);
+  UniqueDescriptor reader(fds[0]);
+  UniqueDescriptor writer(fds[1]);
   stream.for_parent = std::move(way == Way::kChildReads ? writer : reader);
   return OpenedAbove(way == Way::kChildReads ? reader.get() : writer.get(), stream.for_child, "a pipe for a child");
 }
@@ -82,7 +86,7 @@ class Actions {
   ~Actions() { ::posix_spawn_file_actions_destroy(&actions_); }
 
   // Each returns an errno.
-  int Redirect(const Fd& from, int to) noexcept {
+  int Redirect(const UniqueDescriptor& from, int to) noexcept {
     return from.get() < 0 ? 0 : ::posix_spawn_file_actions_adddup2(&actions_, from.get(), to);
   }
   int ChangeDirectory(const std::string& directory) noexcept {
@@ -154,19 +158,6 @@ void KillAndReap(pid_t id) noexcept {
 
 }  // namespace
 
-Fd& Fd::operator=(Fd&& other) noexcept {
-  if (this == &other) return *this;
-  if (fd_ >= 0) Sys().close(fd_);
-  fd_ = other.Release();
-  return *this;
-}
-
-Fd::~Fd() {
-  if (fd_ >= 0) Sys().close(fd_);
-}
-
-int Fd::Release() noexcept { return std::exchange(fd_, -1); }
-
 absl::StatusOr<Spawned> Spawn(const std::vector<std::string>& arguments, const Process::Options& options) {
   if (arguments.empty()) return absl::InvalidArgumentError("Process::Start() without the name of a program");
   const std::string what = absl::StrCat("starting ", arguments.front());
@@ -195,7 +186,7 @@ absl::StatusOr<Spawned> Spawn(const std::vector<std::string>& arguments, const P
                              Pointers(arguments).data(), Pointers(environment).data());
   if (error != 0) return ErrnoToStatus(error, what);
   // The number is the child's until somebody reaps it.
-  spawned.pidfd = Fd(Sys().pidfd_open(spawned.id, 0));
+  spawned.pidfd = UniqueDescriptor(Sys().pidfd_open(spawned.id, 0));
   if (spawned.pidfd.get() < 0) {
     error = errno;
     KillAndReap(spawned.id);

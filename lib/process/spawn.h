@@ -11,30 +11,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/process.h"
 
 namespace weft::internal {
 
-// A descriptor that closes itself.
-class Fd {
- public:
-  Fd() noexcept = default;
-  explicit Fd(int fd) noexcept : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
-  Fd& operator=(Fd&& other) noexcept;
-  ~Fd();
-
-  int get() const noexcept { return fd_; }
-  int Release() noexcept;
-
- private:
-  int fd_ = -1;
-};
-
 struct Spawned {
   pid_t id = 0;
-  Fd pidfd;
-  Fd input, output, error;  // the parent's ends of pipes, in blocking mode; others are not open
+  io::UniqueDescriptor pidfd;
+  io::UniqueDescriptor input, output, error;  // the parent's ends of pipes, in blocking mode; others are not open
 };
 
 // Blocks until the new program is there, or is not.

@@ -2,7 +2,7 @@
 // is to get is taken out. Does not wait.
 //
 // Every call of OpenSSL on a connection is made here, under lock_, from which it returns with its errors taken. The
-// lock blocks the OS thread, for as long as the call computes: 1 ms of a handshake, 10 us of a record.
+// lock blocks the OS thread, for as long as the call computes (tls/stream.h has figures).
 #ifndef WEFT_LIB_TLS_ENGINE_H_
 #define WEFT_LIB_TLS_ENGINE_H_
 

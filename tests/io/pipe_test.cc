@@ -19,6 +19,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/read_to_end.h"
 #include "weft/io/closed.h"
 #include "weft/io/standard_streams.h"
 #include "weft/weft.h"
@@ -34,18 +35,6 @@ using io::PipeReader;
 using io::PipeWriter;
 using io::StandardInput;
 using io::StandardOutput;
-
-template <class Reader>
-Task<std::string> ReadToEnd(Reader& reader) {
-  std::string all;
-  char buffer[1000];
-  for (;;) {
-    absl::StatusOr<size_t> got = co_await reader.Read(buffer);
-    EXPECT_TRUE(got.ok()) << got.status();
-    if (!got.ok() || *got == 0) co_return all;
-    all.append(buffer, *got);
-  }
-}
 
 class PipeTest : public OnBackends {};
 WEFT_ON_BACKENDS(PipeTest);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,13 +102,11 @@ TEST_P(ReadinessTest, TwoDirectionsOfOneDescriptorAreWaitedForAtOnce) {
 
 TEST_P(ReadinessTest, ARegularFileIsAlwaysReady) {
   Everywhere([]() -> Task<void> {
-    char name[] = "/tmp/weft_readiness_XXXXXX";
-    const int file = ::mkstemp(name);
+    const int file = ::memfd_create("file", MFD_CLOEXEC);
     EXPECT_GE(file, 0);
     EXPECT_TRUE((co_await WaitReadable(file)).ok());
     EXPECT_TRUE((co_await WaitWritable(file)).ok());
     ::close(file);
-    ::unlink(name);
   });
 }
 

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "tests/support/read_to_end.h"
 #include "weft/task.h"
 
 namespace weft::testing {
@@ -32,6 +33,7 @@ class TemporaryDirectory {
   std::string operator/(const char* name) const { return std::string(path_) + "/" + name; }
 
  private:
+  // Short: an address has room for a path of 107 bytes, which a test's own directory may exceed.
   char path_[32] = "/tmp/weft_net_XXXXXX";
 };
 
@@ -54,19 +56,6 @@ inline int OpenDescriptors() {
 }
 
 inline bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
-
-// All that comes until the end of the stream.
-template <class Stream>
-Task<std::string> ReadToEnd(Stream& stream) {
-  std::string all;
-  char buffer[1000];
-  for (;;) {
-    absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(buffer));
-    EXPECT_TRUE(got.ok()) << got.status();
-    if (!got.ok() || *got == 0) co_return all;
-    all.append(buffer, *got);
-  }
-}
 
 }  // namespace weft::testing
 

@@ -11,6 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/read_to_end.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -39,17 +40,6 @@ Task<Connected> Connect() {
   absl::Status joined = co_await scope.Join();
   EXPECT_TRUE(joined.ok()) << joined;
   co_return Connected{std::move(client).get(), std::move(server).get()};
-}
-
-Task<std::string> ReadToEnd(TcpStream& stream) {
-  std::string all;
-  char buffer[1000];
-  for (;;) {
-    absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(buffer));
-    EXPECT_TRUE(got.ok()) << got.status();
-    if (!got.ok() || *got == 0) co_return all;
-    all.append(buffer, *got);
-  }
 }
 
 TEST_P(TcpTest, WhatIsWrittenIsReadUntilTheEndOfTheStream) {

@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <optional>
 #include <sstream>
@@ -22,6 +24,8 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/allocator.h"
+#include "tests/support/read_to_end.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -29,17 +33,6 @@ namespace {
 
 using internal::ScopedSyscallFault;
 using internal::Syscalls;
-
-Task<std::string> ReadToEnd(io::PipeReader& reader) {
-  std::string all;
-  char buffer[1000];
-  for (;;) {
-    absl::StatusOr<size_t> got = co_await reader.Read(buffer);
-    EXPECT_TRUE(got.ok()) << got.status();
-    if (!got.ok() || *got == 0) co_return all;
-    all.append(buffer, *got);
-  }
-}
 
 Task<Process> StartShell(std::string script, Process::Options options = {}) {
   absl::StatusOr<Process> child = co_await Process::Start({"/bin/sh", "-c", std::move(script)}, std::move(options));
@@ -293,6 +286,25 @@ TEST(ProcessEndTest, AProcessMayGoWhenItsRuntimeHas) {
   const pid_t id = child->id();
   child.reset();
   EXPECT_TRUE(IsGone(id));
+}
+
+thread_local bool counts_allocations = false;
+std::atomic<int> allocations = 0;
+bool CountAllocation(size_t, bool) noexcept {
+  if (counts_allocations) ++allocations;
+  return true;
+}
+
+TEST(ProcessEndTest, TheEndOfAProcessAllocatesNothing) {
+  may_allocate = &CountAllocation;
+  weft::Run([]() -> Task<void> {
+    std::optional<Process> child = co_await StartShell("exec sleep 1000");
+    counts_allocations = true;
+    child.reset();
+    counts_allocations = false;
+  }());
+  EXPECT_EQ(allocations, 0);
+  EXPECT_TRUE(IsGone(-1));
 }
 
 TEST(ProcessDeathTest, AStreamThatIsNoPipeIsRefused) {

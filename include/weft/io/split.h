@@ -23,6 +23,7 @@
 
 #include <concepts>
 #include <memory>
+#include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -100,8 +101,17 @@ class WriteHalf {
   friend std::pair<ReadHalf<Stream>, WriteHalf> Split<Stream>(Stream stream);
   explicit WriteHalf(std::shared_ptr<Stream> stream) noexcept : stream_(std::move(stream)) {}
   // An error says that the peer, or this program, has ended the connection before: the direction has ended then, too.
+  // The words of it may find no memory; nobody would have read them.
   void EndWriting() noexcept {
-    if (stream_ != nullptr) static_cast<void>(stream_->ShutdownWrite());
+    if (stream_ == nullptr) return;
+#if WEFT_EXCEPTIONS
+    try {
+      static_cast<void>(stream_->ShutdownWrite());
+    } catch (const std::bad_alloc&) {
+    }
+#else
+    static_cast<void>(stream_->ShutdownWrite());
+#endif
   }
 
   std::shared_ptr<Stream> stream_;  // null: moved from

@@ -2,7 +2,8 @@
 
 Method: weft/weft.h is preprocessed, and so is what its users pay for in any case, Abseil's status and time; the lines
 that are left are Weft's own and those of the standard library that only Weft asks for. The headers of weft/internal/
-are counted as they stand. Whoever needs more raises the number here, and sees by how much.
+are counted as they stand. Whoever needs more raises the number here, and sees by how much. A build for
+ThreadSanitizer has some 20 lines more than the others.
 
     lines_test.py COMMAND.json HEADER...
 """
@@ -11,7 +12,7 @@ import unittest
 
 from tests.compile.compiler import Compiler
 
-_MOST_PREPROCESSED = 8440
+_MOST_PREPROCESSED = 8460
 _MOST_INTERNAL = 4500
 _ABSEIL = ("absl/status/status.h", "absl/status/statusor.h", "absl/time/time.h")
 

@@ -282,7 +282,7 @@ TEST_P(ProcessTest, EveryErrorOfTheCallsIsAStatusAndLeavesNothingBehind) {
 
 TEST(ProcessEndTest, AProcessMayGoWhenItsRuntimeHas) {
   std::optional<Process> child;
-  weft::Run([&]() -> Task<void> { child = co_await StartShell("exec sleep 1000"); }());
+  (*Runtime::Create())->Run([&]() -> Task<void> { child = co_await StartShell("exec sleep 1000"); }());
   const pid_t id = child->id();
   child.reset();
   EXPECT_TRUE(IsGone(id));
@@ -297,7 +297,7 @@ bool CountAllocation(size_t, bool) noexcept {
 
 TEST(ProcessEndTest, TheEndOfAProcessAllocatesNothing) {
   may_allocate = &CountAllocation;
-  weft::Run([]() -> Task<void> {
+  (*Runtime::Create())->Run([]() -> Task<void> {
     std::optional<Process> child = co_await StartShell("exec sleep 1000");
     counts_allocations = true;
     child.reset();

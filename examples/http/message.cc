@@ -45,10 +45,14 @@ std::string_view ReasonPhrase(int status) {
       return "OK";
     case 204:
       return "No Content";
+    case 206:
+      return "Partial Content";
     case 304:
       return "Not Modified";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -57,6 +61,8 @@ std::string_view ReasonPhrase(int status) {
       return "Request Timeout";
     case 413:
       return "Content Too Large";
+    case 416:
+      return "Range Not Satisfiable";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
@@ -90,8 +96,9 @@ std::string Serialize(const Response& response, bool head_only) {
   out += ReasonPhrase(response.status);
   out += "\r\n";
   const bool no_body = HasNoBody(response.status);
-  AppendRest(out, response.headers, no_body ? std::nullopt : std::optional(response.body.size()), response.keep_alive);
-  if (!no_body && !head_only) out += response.body;
+  const uint64_t size = response.source.has_value() ? response.source->size : response.body.size();
+  AppendRest(out, response.headers, no_body ? std::nullopt : std::optional(size), response.keep_alive);
+  if (!no_body && !head_only && !response.source.has_value()) out += response.body;
   return out;
 }
 

@@ -3,11 +3,17 @@
 #define WEFT_EXAMPLES_HTTP_MESSAGE_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "absl/status/statusor.h"
+#include "weft/io/buffer.h"
+#include "weft/task.h"
 
 namespace http {
 
@@ -36,10 +42,19 @@ struct Request {
   bool keep_alive = true;
 };
 
+// A body that is not in memory: it is read piece by piece, while it is sent.
+struct BodySource {
+  uint64_t size = 0;  // bytes: of all of it
+  // Reads at least one byte from `offset` on. Fewer bytes than `size` in all, or an error, end the connection: the
+  // client has been told how long the body is.
+  std::function<weft::Task<absl::StatusOr<size_t>>(weft::MutableBuffer piece, uint64_t offset)> read_at;
+};
+
 struct Response {
   int status = 200;
   Headers headers{};
   std::string body{};
+  std::optional<BodySource> source{};  // in place of `body`
   bool keep_alive = true;
 };
 
@@ -53,7 +68,7 @@ bool HasNoBody(int status);
 // the headers.
 std::string Serialize(const Request& request, std::string_view host);
 // `head_only`: the answer to a HEAD request, which has a Content-Length but no body. A body under a status that has
-// none is left out, and its length with it.
+// none is left out, and its length with it. What comes from a source is not among the bytes, but its length is.
 std::string Serialize(const Response& response, bool head_only = false);
 
 // "/user/7" of "/user/7?full=1".

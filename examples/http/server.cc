@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ namespace {
 // with it. So what it sends is read for a while.
 constexpr absl::Duration kLingerTimeout = absl::Seconds(2);
 constexpr size_t kLingerBytes = 16 * 1024 * 1024;
+constexpr size_t kPieceBytes = 64 * 1024;  // of a body from a source, read and sent at once
 
 // Counts a connection as open while it lives.
 class OpenConnection {
@@ -88,7 +90,7 @@ class Server::Connection {
     }
   }
 
-  weft::Task<absl::Status> Write(std::string bytes) { co_return co_await stream_.Write(bytes); }
+  weft::Task<absl::Status> Write(std::string_view bytes) { return stream_.Write(bytes); }
 
   // Ends our side, and reads what the client still sends until it has seen that.
   weft::Task<void> Linger() {
@@ -219,19 +221,34 @@ weft::Task<bool> Server::Handle(Connection& connection, const Request& request) 
     response = Response{.status = 500, .body = outcome.status().ToString() + "\n"};
   }
   response->keep_alive = response->keep_alive && request.keep_alive && !draining_ && !connection.dropped();
-  absl::Status sent = co_await weft::WithTimeout(
-      options_.write_timeout, connection.Write(Serialize(*response, /*head_only=*/request.method == "HEAD")));
-  if (sent.ok() && response->keep_alive) co_return true;
-  if (sent.ok() && connection.has_bytes()) co_await Linger(connection);
+  const bool sent = co_await Send(connection, *response, /*head_only=*/request.method == "HEAD");
+  if (sent && response->keep_alive) co_return true;
+  if (sent && connection.has_bytes()) co_await Linger(connection);
   co_return false;
+}
+
+// Returns whether all of it was sent.
+weft::Task<bool> Server::Send(Connection& connection, const Response& response, bool head_only) {
+  const std::string head = Serialize(response, head_only);
+  absl::Status sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(head));
+  if (!response.source.has_value() || head_only || HasNoBody(response.status)) co_return sent.ok();
+  const uint64_t size = response.source->size;
+  std::vector<char> piece(std::min<uint64_t>(size, kPieceBytes));
+  for (uint64_t at = 0; sent.ok() && at < size;) {
+    const size_t most = std::min<uint64_t>(size - at, piece.size());
+    const absl::StatusOr<size_t> got = co_await response.source->read_at(absl::MakeSpan(piece).first(most), at);
+    if (!got.ok() || *got == 0) co_return false;
+    sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(std::string_view(piece.data(), *got)));
+    at += *got;
+  }
+  co_return sent.ok();
 }
 
 weft::Task<void> Server::Refuse(Connection& connection, int status, std::string reason) {
   ++counters_.refused;
   Response response{.status = status, .body = absl::StrCat(status, ": ", reason, "\n"), .keep_alive = false};
   response.headers.Add("Content-Type", "text/plain");
-  absl::Status sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(Serialize(response)));
-  if (sent.ok()) co_await Linger(connection);
+  if (co_await Send(connection, response, /*head_only=*/false)) co_await Linger(connection);
 }
 
 // A client that goes on sending for longer than that has its answer cut off.

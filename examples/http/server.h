@@ -39,7 +39,7 @@ struct ServerOptions {
   size_t max_ahead_bytes = 64 * 1024;                  // of requests behind the one that is answered, a connection
   absl::Duration idle_timeout = absl::Seconds(60);     // between requests
   absl::Duration request_timeout = absl::Seconds(10);  // from a request's first byte to its last
-  absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken
+  absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken, or 64 KiB of its source
 };
 
 // What a server has done so far. Any thread may read.
@@ -78,6 +78,7 @@ class Server {
   weft::Task<bool> ServeRequest(Connection& connection);
   weft::Task<bool> ReadAndAnswer(Connection& connection);
   weft::Task<bool> Handle(Connection& connection, const Request& request);
+  weft::Task<bool> Send(Connection& connection, const Response& response, bool head_only);
   weft::Task<void> Refuse(Connection& connection, int status, std::string reason);
   weft::Task<void> Linger(Connection& connection);
 

@@ -9,7 +9,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -232,6 +234,51 @@ TEST_P(HttpServerTest, AHandlersStatusWithoutABodyIsSentWithout) {
         address, "GET /none HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(answer, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n");
   });
+}
+
+// `size` bytes, "abab...", at most three a call, of which `there` can be had; then `end`.
+BodySource LettersFrom(uint64_t size, uint64_t there, absl::Status end) {
+  return {.size = size,
+          .read_at = [there, end](weft::MutableBuffer piece, uint64_t offset) -> Task<absl::StatusOr<size_t>> {
+            if (offset >= there && !end.ok()) co_return end;
+            const size_t count = std::min<uint64_t>({piece.size(), there - offset, 3});
+            for (size_t i = 0; i < count; ++i) piece.data()[i] = (offset + i) % 2 == 0 ? 'a' : 'b';
+            co_return count;
+          }};
+}
+
+TEST_P(HttpServerTest, ABodyFromASourceIsSentPieceByPieceAndTheConnectionIsKept) {
+  const auto handler = [](const Request& request) -> Task<Response> {
+    const uint64_t size = request.target == "/empty" ? 0 : 10;
+    co_return Response{.source = LettersFrom(size, size, absl::OkStatus())};
+  };
+  WithServer({}, handler, [](Server& server, SocketAddress address) -> Task<void> {
+    auto connection = co_await ClientConnection::Connect(address);
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    if (!connection.ok()) co_return;
+    const std::pair<Request, std::string> expected[] = {
+        {{.target = "/"}, "ababababab"}, {{.method = "HEAD"}, ""}, {{.target = "/empty"}, ""}, {{}, "ababababab"}};
+    for (const auto& [request, body] : expected) {
+      const absl::StatusOr<Response> response = co_await connection->Call(request);
+      EXPECT_TRUE(response.ok()) << response.status();
+      if (response.ok()) {
+        EXPECT_EQ(response->body, body);
+      }
+    }
+    EXPECT_EQ(server.counters().connections, 1);
+  });
+}
+
+TEST_P(HttpServerTest, ASourceThatEndsEarlyOrFailsEndsTheConnection) {
+  for (const absl::Status& end : {absl::OkStatus(), absl::DataLossError("the disk is gone")}) {
+    const auto handler = [&](const Request&) -> Task<Response> {
+      co_return Response{.source = LettersFrom(10, 5, end)};
+    };
+    WithServer({}, handler, [](Server&, SocketAddress address) -> Task<void> {
+      EXPECT_EQ(co_await Exchange(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nababa");
+    });
+  }
 }
 
 TEST_P(HttpServerTest, ARequestThatDoesNotArriveInTimeIs408) {

@@ -16,6 +16,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "weft/process.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -43,6 +44,18 @@ TEST_P(SignalsTest, ASignalIsReceived) {
     for (int i = 0; i < 5; ++i) co_await Yield();
     ::raise(SIGUSR1);
     (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// It goes to an OS thread that the kernel chooses, and that may be asleep for good: that of main(), in Run().
+TEST_P(SignalsTest, ASignalOfAnotherProcessIsReceivedWhileEverybodyWaits) {
+  Everywhere([]() -> Task<void> {
+    Signals signals({SIGUSR1});
+    absl::StatusOr<Process> sender = co_await Process::Start({"sh", "-c", "kill -USR1 $PPID"});
+    EXPECT_TRUE(sender.ok()) << sender.status();
+    if (!sender.ok()) co_return;
+    EXPECT_EQ(co_await signals.Next(), SIGUSR1);
+    EXPECT_TRUE((co_await sender->Wait())->success());
   });
 }
 

@@ -26,7 +26,8 @@ class ProofRow {
               << std::endl;
   }
 
-  void AddRun() { ++runs_; }
+  void AddRun() { AddRuns(1); }
+  void AddRuns(int64_t count) { runs_ += count; }
 
  private:
   const std::string_view row_, what_;

@@ -1,12 +1,15 @@
-// The timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled and
+// Row T1: the timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled and
 // never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside fire
 // functions too; a million timers; other threads that cancel while the wheel fires.
+//
+// WEFT_TIMER_SEEDS says how many sequences of 5,000 operations there are (100), and WEFT_TIMERS how many timers at once.
 #include "lib/timer/timer_wheel.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <memory>
@@ -15,8 +18,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
+#include "tests/support/proof_row.h"
+
 namespace weft::internal {
 namespace {
+
+using testing::ProofRow;
 
 constexpr int64_t kTick = TimerWheel::kTickNs;
 constexpr int kAll = std::numeric_limits<int>::max();
@@ -199,7 +207,7 @@ class Differential {
   }
 
   void Run(int steps) {
-    for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) {
+    for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
       Node& node = nodes_[static_cast<size_t>(Random(kNodes))];
       if (Random(4) == 0) {
         Advance();
@@ -281,7 +289,7 @@ class Differential {
       const int fired = wheel_.FireExpired(now_ns_, max);
       EXPECT_EQ(fired, fired_);
       EXPECT_LE(fired, max);
-    } while (wheel_.NextDeadline() <= now_ns_ && !testing::Test::HasFailure());
+    } while (wheel_.NextDeadline() <= now_ns_ && !::testing::Test::HasFailure());
     firing_ = false;
     tick_ = std::max(tick_, now_tick);
     EXPECT_TRUE(model_.empty() || model_.begin()->first > now_tick) << "a timer that was due has not fired";
@@ -331,48 +339,60 @@ class Differential {
   std::multimap<int64_t, Node*> model_;
 };
 
+uint64_t CountOf(const char* variable, uint64_t count) {
+  if (const char* text = std::getenv(variable)) EXPECT_TRUE(absl::SimpleAtoi(text, &count)) << text;
+  return count;
+}
+
 TEST(TimerWheelTest, BehavesAsAMultimap) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
+  constexpr int kSteps = 5'000;
+  ProofRow row("T1", "operations on timers, against a multimap");
+  const uint64_t seeds = CountOf("WEFT_TIMER_SEEDS", 100);
+  for (uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
-    Differential(seed).Run(5'000);
-    if (HasFailure()) return;
+    Differential(seed).Run(kSteps);
+    row.AddRuns(kSteps);
   }
 }
 
 TEST(TimerWheelTest, AMillionTimersAreInsertedCancelledAndFired) {
-  constexpr size_t kTimers = 1'000'000;
+  const size_t timers_at_once = CountOf("WEFT_TIMERS", 1'000'000);
+  ProofRow row("T1", "timers at once, of which half are cancelled");
+  row.AddRuns(static_cast<int64_t>(timers_at_once));
   TimerWheel wheel(0);
   std::mt19937_64 random(1);
-  auto timers = std::make_unique<Timer[]>(kTimers);
-  for (size_t i = 0; i < kTimers; ++i) wheel.Insert(timers[i], static_cast<int64_t>(random() % 1'000'000'000));
-  EXPECT_EQ(wheel.armed(), kTimers);
+  auto timers = std::make_unique<Timer[]>(timers_at_once);
+  for (size_t i = 0; i < timers_at_once; ++i) wheel.Insert(timers[i], static_cast<int64_t>(random() % 1'000'000'000));
+  EXPECT_EQ(wheel.armed(), timers_at_once);
   size_t cancelled = 0;
-  for (size_t i = 0; i < kTimers; i += 2) cancelled += wheel.Cancel(timers[i]) ? 1 : 0;
-  EXPECT_EQ(cancelled, kTimers / 2);
+  for (size_t i = 0; i < timers_at_once; i += 2) cancelled += wheel.Cancel(timers[i]) ? 1 : 0;
+  EXPECT_EQ(cancelled, timers_at_once / 2);
   size_t fired = 0;
   for (int64_t now_ns = 0; now_ns <= 1'000'000'000 + kTick; now_ns += kTick) {
     fired += static_cast<size_t>(wheel.FireExpired(now_ns, kAll));
   }
-  EXPECT_EQ(fired, kTimers / 2);
-  for (size_t i = 0; i < kTimers; ++i) ASSERT_EQ(timers[i].fires, static_cast<int>(i % 2));
+  EXPECT_EQ(fired, timers_at_once / 2);
+  for (size_t i = 0; i < timers_at_once; ++i) ASSERT_EQ(timers[i].fires, static_cast<int>(i % 2));
 }
 
 TEST(TimerWheelTest, AMillionTimersAreCancelledByOtherThreads) {
-  constexpr size_t kTimers = 1'000'000;
+  const size_t timers_at_once = CountOf("WEFT_TIMERS", 1'000'000);
+  ProofRow row("T1", "timers at once, cancelled by three other threads");
+  row.AddRuns(static_cast<int64_t>(timers_at_once));
   constexpr size_t kThreads = 3;
   TimerWheel wheel(0);
   std::mt19937_64 random(1);
-  auto timers = std::make_unique<Timer[]>(kTimers);
-  for (size_t i = 0; i < kTimers; ++i) wheel.Insert(timers[i], static_cast<int64_t>(1 + random() % 1'000'000'000'000));
+  auto timers = std::make_unique<Timer[]>(timers_at_once);
+  for (size_t i = 0; i < timers_at_once; ++i) wheel.Insert(timers[i], static_cast<int64_t>(1 + random() % 1'000'000'000'000));
   size_t cancelled[kThreads] = {};
   std::vector<std::thread> threads;
   for (size_t thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
-      for (size_t i = thread; i < kTimers; i += kThreads) cancelled[thread] += wheel.Cancel(timers[i]) ? 1 : 0;
+      for (size_t i = thread; i < timers_at_once; i += kThreads) cancelled[thread] += wheel.Cancel(timers[i]) ? 1 : 0;
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(cancelled[0] + cancelled[1] + cancelled[2], kTimers);
+  EXPECT_EQ(cancelled[0] + cancelled[1] + cancelled[2], timers_at_once);
   EXPECT_EQ(wheel.NextDeadline(), TimerWheel::kNoDeadline);
 }
 

@@ -1,8 +1,9 @@
-// Row T1: the timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled and
-// never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside fire
+// Row T1: the timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled
+// and never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside fire
 // functions too; a million timers; other threads that cancel while the wheel fires.
 //
-// WEFT_TIMER_SEEDS says how many sequences of 5,000 operations there are (100), and WEFT_TIMERS how many timers at once.
+// WEFT_TIMER_SEEDS says how many sequences of 5,000 operations there are (100), WEFT_TIMERS how many timers at once (a
+// million).
 #include "lib/timer/timer_wheel.h"
 
 #include <gtest/gtest.h>
@@ -383,7 +384,9 @@ TEST(TimerWheelTest, AMillionTimersAreCancelledByOtherThreads) {
   TimerWheel wheel(0);
   std::mt19937_64 random(1);
   auto timers = std::make_unique<Timer[]>(timers_at_once);
-  for (size_t i = 0; i < timers_at_once; ++i) wheel.Insert(timers[i], static_cast<int64_t>(1 + random() % 1'000'000'000'000));
+  for (size_t i = 0; i < timers_at_once; ++i) {
+    wheel.Insert(timers[i], static_cast<int64_t>(1 + random() % 1'000'000'000'000));
+  }
   size_t cancelled[kThreads] = {};
   std::vector<std::thread> threads;
   for (size_t thread = 0; thread < kThreads; ++thread) {

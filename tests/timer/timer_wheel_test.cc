@@ -1,6 +1,6 @@
 // Row T1: the timer wheel. Goal: every timer fires once, in order, never early and at most a tick late, or is cancelled
-// and never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside fire
-// functions too; a million timers; other threads that cancel while the wheel fires.
+// and never fires; and nothing touches a node afterwards. Method: random operations against a std::multimap, inside
+// fire functions too; a million timers; other threads that cancel while the wheel fires.
 //
 // WEFT_TIMER_SEEDS says how many sequences of 5,000 operations there are (100), WEFT_TIMERS how many timers at once (a
 // million).

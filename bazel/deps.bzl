@@ -54,5 +54,7 @@ def weft_dependencies():
         ("openssl", "/usr", "@weft//third_party:openssl.BUILD"),
         ("llhttp", "/usr/share", "@weft//third_party:llhttp.BUILD"),
         ("nlohmann_json", "/usr", "@weft//third_party:nlohmann_json.BUILD"),
+        ("postgresql", "/usr", "@weft//third_party:postgresql.BUILD"),
+        ("sqlite3", "/usr", "@weft//third_party:sqlite3.BUILD"),
     ]:
         _maybe(native.new_local_repository, name, path = path, build_file = build_file)

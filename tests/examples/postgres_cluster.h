@@ -1,0 +1,39 @@
+// A PostgreSQL server of a test's own, from Debian's packages: its data in a temporary directory, and a Unix socket there
+// as its only address.
+#ifndef WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
+#define WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "weft/process.h"
+#include "weft/weft.h"
+
+namespace database {
+
+class PostgresCluster {
+ public:
+  // Whether the programs are there.
+  static bool IsInstalled();
+
+  // Removes the directory. The server has ended.
+  ~PostgresCluster();
+
+  // Makes the directory and the data, once, and starts the server. Returns when it accepts connections.
+  weft::Task<absl::Status> Start();
+  // Ends it, and with it all connections.
+  weft::Task<absl::Status> Stop();
+
+  std::string conninfo() const;
+
+ private:
+  weft::Task<absl::Status> MakeData();
+
+  std::string directory_;
+  std::optional<weft::Process> server_;
+};
+
+}  // namespace database
+
+#endif  // WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_

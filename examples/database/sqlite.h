@@ -1,7 +1,7 @@
 // SQLite: a database in a file, or in memory, without a server.
 //
 // Its functions block: they read files, and wait for locks of other connections. So each query is a call of
-// weft::Blocking. A query that is cancelled asks so itself now and then, and ends; sqlite3_interrupt() would do the same
+// weft::Blocking. It asks now and then whether it was cancelled, and ends then. sqlite3_interrupt() would do the same
 // from outside, but may also hit the next query.
 #ifndef WEFT_EXAMPLES_DATABASE_SQLITE_H_
 #define WEFT_EXAMPLES_DATABASE_SQLITE_H_

@@ -1,6 +1,6 @@
 // A transaction: all of what its body does, or nothing.
 //
-//   absl::Status moved = co_await database::Transact(pool, [&](database::Connection& connection) -> Task<absl::Status> {
+//   absl::Status done = co_await database::Transact(pool, [&](database::Connection& connection) -> Task<absl::Status> {
 //     absl::StatusOr<database::Rows> taken = co_await connection.Query("UPDATE ...", {"ann"});
 //     co_return taken.status();
 //   });

@@ -1,5 +1,5 @@
-// A PostgreSQL server of a test's own, from Debian's packages: its data in a temporary directory, and a Unix socket there
-// as its only address.
+// A PostgreSQL server of a test's own, from Debian's packages: its data in a temporary directory, and a Unix socket
+// there as its only address.
 #ifndef WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 #define WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 

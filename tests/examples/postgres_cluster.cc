@@ -1,5 +1,6 @@
 #include "tests/examples/postgres_cluster.h"
 
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,15 +40,19 @@ bool PostgresCluster::IsInstalled() {
 
 PostgresCluster::~PostgresCluster() {
   std::error_code ignored;
-  if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
+  if (!socket_.empty()) std::filesystem::remove_all(socket_, ignored);
+  if (!data_.empty()) std::filesystem::remove_all(data_, ignored);
 }
 
 weft::Task<absl::Status> PostgresCluster::MakeData() {
   char directory[] = "/tmp/weft_pg_XXXXXX";  // short: the path of a socket has 107 bytes at most
   if (mkdtemp(directory) == nullptr) co_return absl::ErrnoToStatus(errno, "mkdtemp");
-  directory_ = directory;
+  socket_ = directory;
+  data_ = testing::TempDir() + "/postgres";
+  std::error_code ignored;
+  std::filesystem::remove_all(data_, ignored);  // of an earlier run, outside of Bazel
   absl::StatusOr<weft::Process::Output> made = co_await weft::Process::Run(
-      Command("initdb", {"-D", directory_ + "/data", "-U", "weft", "-A", "trust", "--no-sync", "--locale=C", "-E",
+      Command("initdb", {"-D", data_, "-U", "weft", "-A", "trust", "--no-sync", "--locale=C", "-E",
                          "UTF8", "--no-instructions"}));
   if (!made.ok()) co_return made.status();
   if (!made->exit.success()) co_return absl::InternalError(absl::StrCat("initdb: ", made->standard_error));
@@ -55,12 +60,12 @@ weft::Task<absl::Status> PostgresCluster::MakeData() {
 }
 
 weft::Task<absl::Status> PostgresCluster::Start() {
-  if (directory_.empty()) {
+  if (socket_.empty()) {
     if (absl::Status made = co_await MakeData(); !made.ok()) co_return made;
   }
   // The messages that come after the start are few, and fit into the pipe.
   absl::StatusOr<weft::Process> started = co_await weft::Process::Start(
-      Command("postgres", {"-D", directory_ + "/data", "-k", directory_, "-c", "listen_addresses=", "-c", "fsync=off",
+      Command("postgres", {"-D", data_, "-k", socket_, "-c", "listen_addresses=", "-c", "fsync=off",
                            "-c", "max_connections=20", "-c", "log_min_messages=log"}),
       {.standard_output = weft::Process::kNull, .standard_error = weft::Process::kPipe});
   if (!started.ok()) co_return started.status();
@@ -84,7 +89,7 @@ weft::Task<absl::Status> PostgresCluster::Stop() {
 }
 
 std::string PostgresCluster::conninfo() const {
-  return absl::StrCat("host=", directory_, " user=weft dbname=postgres");
+  return absl::StrCat("host=", socket_, " user=weft dbname=postgres");
 }
 
 }  // namespace database

@@ -1,5 +1,5 @@
-// A PostgreSQL server of a test's own, from Debian's packages: its data in a temporary directory, and a Unix socket
-// there as its only address.
+// A PostgreSQL server of a test's own, from Debian's packages: its data in the test's temporary directory, and a Unix
+// socket as its only address.
 #ifndef WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 #define WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 
@@ -17,10 +17,10 @@ class PostgresCluster {
   // Whether the programs are there.
   static bool IsInstalled();
 
-  // Removes the directory. The server has ended.
+  // Removes both directories. The server has ended.
   ~PostgresCluster();
 
-  // Makes the directory and the data, once, and starts the server. Returns when it accepts connections.
+  // Makes the directories and the data, once, and starts the server. Returns when it accepts connections.
   weft::Task<absl::Status> Start();
   // Ends it, and with it all connections.
   weft::Task<absl::Status> Stop();
@@ -30,7 +30,8 @@ class PostgresCluster {
  private:
   weft::Task<absl::Status> MakeData();
 
-  std::string directory_;
+  std::string data_;
+  std::string socket_;  // its directory
   std::optional<weft::Process> server_;
 };
 

@@ -27,8 +27,8 @@ class PostgresConnection : public Connection {
   static weft::Task<absl::StatusOr<std::unique_ptr<Connection>>> Open(std::string conninfo);
 
   // A query that is cancelled sends a request to cancel by a connection of its own (PQcancel), and reads what is left
-  // of the answer. If that has not come after 5 s, the connection is not reusable. PQcancel blocks, on an OS thread, and
-  // cannot be broken off: a host that answers nothing is waited for as long as the system tries to connect, or longer.
+  // of the answer. If that has not come after 5 s, the connection is not reusable. PQcancel blocks, on an OS thread,
+  // and cannot be broken off: if a host answers nothing, the query ends when the system gives the host up.
   using Connection::Query;
   weft::Task<absl::StatusOr<Rows>> Query(std::string sql, std::vector<std::string> parameters) override;
   TransactionState transaction() const override;

@@ -1,6 +1,7 @@
 #include "tests/examples/postgres_cluster.h"
 
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,16 +22,6 @@ namespace {
 
 constexpr char kPrograms[] = "/usr/lib/postgresql/15/bin/";
 
-// Both programs refuse to run as root. In a user namespace, where root's number is another, they are content, and the
-// files are still ours.
-std::vector<std::string> Command(std::string program, std::vector<std::string> arguments) {
-  std::vector<std::string> command;
-  if (geteuid() == 0) command = {"/usr/bin/unshare", "--map-user=postgres", "--map-group=postgres"};
-  command.push_back(kPrograms + std::move(program));
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  return command;
-}
-
 }  // namespace
 
 bool PostgresCluster::IsInstalled() {
@@ -44,11 +35,32 @@ PostgresCluster::~PostgresCluster() {
   if (!data_.empty()) std::filesystem::remove_all(data_, ignored);
 }
 
+// Both programs refuse to run as root. Where there is another user, it gets the directory, and they run as that user. In
+// a sandbox whose user namespace has only one, they run in a further one, where root's number is another; the files are
+// still ours then.
+void PostgresCluster::BecomeAnother() {
+  const passwd* const user = getpwnam("postgres");
+  if (user != nullptr && chown(socket_.c_str(), user->pw_uid, user->pw_gid) == 0) {
+    as_another_ = {"/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"};
+    data_ = socket_ + "/data";  // nobody else may get through the directories above ours
+  } else {
+    as_another_ = {"/usr/bin/unshare", "--map-user=postgres", "--map-group=postgres"};
+  }
+}
+
+std::vector<std::string> PostgresCluster::Command(std::string program, std::vector<std::string> arguments) const {
+  std::vector<std::string> command = as_another_;
+  command.push_back(kPrograms + std::move(program));
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
 weft::Task<absl::Status> PostgresCluster::MakeData() {
   char directory[] = "/tmp/weft_pg_XXXXXX";  // short: the path of a socket has 107 bytes at most
   if (mkdtemp(directory) == nullptr) co_return absl::ErrnoToStatus(errno, "mkdtemp");
   socket_ = directory;
   data_ = testing::TempDir() + "/postgres";
+  if (geteuid() == 0) BecomeAnother();
   std::error_code ignored;
   std::filesystem::remove_all(data_, ignored);  // of an earlier run, outside of Bazel
   absl::StatusOr<weft::Process::Output> made = co_await weft::Process::Run(

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "weft/process.h"
@@ -28,8 +29,11 @@ class PostgresCluster {
   std::string conninfo() const;
 
  private:
+  void BecomeAnother();
+  std::vector<std::string> Command(std::string program, std::vector<std::string> arguments) const;
   weft::Task<absl::Status> MakeData();
 
+  std::vector<std::string> as_another_;  // what begins a command, if we are root
   std::string data_;
   std::string socket_;  // its directory
   std::optional<weft::Process> server_;

@@ -35,9 +35,9 @@ PostgresCluster::~PostgresCluster() {
   if (!data_.empty()) std::filesystem::remove_all(data_, ignored);
 }
 
-// Both programs refuse to run as root. Where there is another user, it gets the directory, and they run as that user. In
-// a sandbox whose user namespace has only one, they run in a further one, where root's number is another; the files are
-// still ours then.
+// Both programs refuse to run as root. Where there is another user, it gets the directory, and they run as that user.
+// In a sandbox whose user namespace has only one, they run in a further one, where root's number is another; the files
+// are still ours then.
 void PostgresCluster::BecomeAnother() {
   const passwd* const user = getpwnam("postgres");
   if (user != nullptr && chown(socket_.c_str(), user->pw_uid, user->pw_gid) == 0) {

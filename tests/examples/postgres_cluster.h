@@ -1,5 +1,5 @@
-// A PostgreSQL server of a test's own, from Debian's packages: its data in the test's temporary directory, and a Unix
-// socket as its only address.
+// A PostgreSQL server of a test's own, from Debian's packages: its data in a temporary directory, and a Unix socket as
+// its only address.
 #ifndef WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 #define WEFT_TESTS_EXAMPLES_POSTGRES_CLUSTER_H_
 
@@ -18,7 +18,7 @@ class PostgresCluster {
   // Whether the programs are there.
   static bool IsInstalled();
 
-  // Removes both directories. The server has ended.
+  // Removes its directories. The server has ended.
   ~PostgresCluster();
 
   // Makes the directories and the data, once, and starts the server. Returns when it accepts connections.

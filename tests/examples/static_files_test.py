@@ -40,9 +40,12 @@ class StaticFilesTest(unittest.TestCase):
         server.wait()
         server.stdout.close()
 
+    def _need(self, program):
+        if shutil.which(program) is None:
+            self.skipTest(program + " is not installed")
+
     def _peer(self, *command):
-        if shutil.which(command[0]) is None:
-            self.skipTest(command[0] + " is not installed")
+        self._need(command[0])
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=_TIMEOUT_SECONDS)
 
     def _curl(self, *arguments):
@@ -111,6 +114,7 @@ class StaticFilesTest(unittest.TestCase):
                 self.assertIn("status codes: 2000 2xx, 0 3xx, 0 4xx, 0 5xx", said)
 
     def test_a_download_that_has_begun_is_finished_after_sigterm(self):
+        self._need("curl")
         for backend in _BACKENDS:
             server, url = self._start(backend)
             with self.subTest(backend=backend):

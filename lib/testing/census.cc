@@ -7,6 +7,7 @@
 
 #include "lib/coro/frame_cache.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/testing/machine/kernel.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
@@ -52,6 +53,9 @@ Census Census::Take() {
   census.frames = internal::LiveFrames();
   census.frame_bytes = internal::LiveFrameBytes();
   census.descriptors = OpenDescriptors();
+  if (const auto* const machine = internal::machine::Kernel::Here()) {
+    census.descriptors += static_cast<int64_t>(machine->descriptors.count());
+  }
   return census;
 }
 

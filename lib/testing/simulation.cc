@@ -25,9 +25,11 @@
 #include "lib/runtime/inspect.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
+#include "lib/testing/machine/kernel.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
 #include "weft/internal/job.h"
+#include "weft/testing/machine.h"
 
 namespace weft::testing {
 
@@ -35,6 +37,7 @@ using internal::Atomic;
 using internal::Carrier;
 using internal::Duties;
 using internal::Fiber;
+using internal::machine::Kernel;
 
 namespace {
 
@@ -132,8 +135,12 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 // One fiber for each carrier. The OS thread runs them while it waits for something itself, like the end of a Run().
 class Simulation::Host final : public internal::Host {
  public:
-  Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, SimulationOptions options)
-      : chooser(options.seed), trace_(trace), backend_(std::move(backend)), options_(std::move(options)) {}
+  Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, Kernel* machine, SimulationOptions options)
+      : chooser(options.seed),
+        trace_(trace),
+        backend_(std::move(backend)),
+        machine_(machine),
+        options_(std::move(options)) {}
 
   bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override {
     if (backend_ != nullptr) {
@@ -203,6 +210,12 @@ class Simulation::Host final : public internal::Host {
     OnStep();
     Fiber::SwitchBack();
   }
+  // Goes on with the job, if one runs, after that time.
+  void PauseInJob(int64_t nanos) noexcept {
+    if (running_ == nullptr) return;
+    running_->wakes_ns = clock.NowNanos() + nanos;
+    Fiber::SwitchBack();
+  }
   int JobThreads() noexcept override { return static_cast<int>(desks_.size()); }
 
   void JoinCarriers() noexcept override {
@@ -265,31 +278,32 @@ class Simulation::Host final : public internal::Host {
     }
 
     internal::Job* job = nullptr;
+    int64_t wakes_ns = 0;  // the job goes on then
     const std::string name;
     Fiber fiber;
   };
 
+  bool CanGoOn(const Desk& desk) noexcept { return desk.job != nullptr && desk.wakes_ns <= clock.NowNanos(); }
   bool MayBeginJob() const noexcept {
     return !jobs_.empty() && busy_desks_ < static_cast<uint32_t>(core->config.max_pool_size);
   }
-  // Begins the oldest job that is queued, or goes on with the `chosen`-th of those that run.
+  // Goes on with the `chosen`-th of the jobs that can, or begins the oldest that is queued.
   void EnterJob(uint32_t chosen) {
     Desk* desk = nullptr;
-    if (chosen < busy_desks_) {
-      for (std::unique_ptr<Desk>& each : desks_) {
-        if (each->job == nullptr || chosen-- > 0) continue;
-        desk = each.get();
-        break;
-      }
-    } else {
-      for (std::unique_ptr<Desk>& each : desks_) {
-        if (each->job == nullptr) desk = each.get();
-      }
+    Desk* free = nullptr;
+    for (std::unique_ptr<Desk>& each : desks_) {
+      if (each->job == nullptr) free = each.get();
+      if (CanGoOn(*each) && chosen-- == 0) desk = each.get();
+    }
+    if (desk == nullptr) {
+      desk = free;
       desk->job = jobs_.PopFront();
       --queued_jobs_;
       ++busy_desks_;
     }
+    running_ = desk;
     desk->fiber.SwitchTo();
+    running_ = nullptr;
     if (desk->job == nullptr) --busy_desks_;
   }
 
@@ -320,6 +334,7 @@ class Simulation::Host final : public internal::Host {
   }
 
   void RunOne() {
+    if (machine_ != nullptr) machine_->surroundings.wire.RunDue();
     if (++runs_ % Duties::kDispatchesPerPoll == 0) PollParked();
     if (trace_.dispatches >= turn_limit_) {
       return Stuck(absl::StrCat("limit: ", options_.max_turns, " turns of virtual threads in one Run()"));
@@ -329,7 +344,8 @@ class Simulation::Host final : public internal::Host {
     }
     uint32_t able = 0;
     for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
-    const uint32_t able_jobs = busy_desks_ + (MayBeginJob() ? 1 : 0);
+    uint32_t able_jobs = MayBeginJob() ? 1 : 0;
+    for (std::unique_ptr<Desk>& desk : desks_) able_jobs += CanGoOn(*desk);
     if (able + able_jobs == 0) return Advance();
     uint32_t chosen = chooser.Choose(able + able_jobs);
     if (chosen >= able) return EnterJob(chosen - able);
@@ -348,8 +364,18 @@ class Simulation::Host final : public internal::Host {
       next = std::min(next, seat->deadline_ns);
       if (DriverOf(seat->carrier) != nullptr) in_flight += DriverOf(seat->carrier)->in_flight();
     }
-    if (in_flight > 0 && PollAll(next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos)) return;
+    for (std::unique_ptr<Desk>& desk : desks_) {
+      if (desk->job != nullptr) next = std::min(next, desk->wakes_ns);
+    }
+    // A machine has nothing to report that it does not know of.
+    int64_t patience_ns = next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos;
+    if (machine_ != nullptr) {
+      next = std::min(next, machine_->surroundings.wire.NextNanos());
+      patience_ns = 0;
+    }
+    if (in_flight > 0 && PollAll(patience_ns)) return;
     if (next != INT64_MAX) return clock.AdvanceTo(next <= time_limit_ns_ ? next : time_limit_ns_ + 1);
+    if (machine_ != nullptr) in_flight = 0;  // they wait for what nobody will do
     // The children of a cancelled thread may wait for something that the thread releases when its frame is destroyed.
     if (in_flight == 0 && !PressOneDrain(*core)) {
       Stuck("deadlock: all virtual threads are parked, with no timer and no I/O");
@@ -383,7 +409,7 @@ class Simulation::Host final : public internal::Host {
         came |= Poll(*seat, timeout);
         if (came && timeout > 0) return true;
       }
-      if (came) return true;
+      if (came || patience_ns == 0) return came;
     }
     return false;
   }
@@ -414,6 +440,7 @@ class Simulation::Host final : public internal::Host {
 
   const Trace& trace_;
   const std::shared_ptr<internal::Backend> backend_;
+  Kernel* const machine_;  // null: there is none
   const SimulationOptions options_;
   int64_t steps_ = 0;  // since all were parked
   int64_t free_steps_ = kFreeSteps;
@@ -426,6 +453,7 @@ class Simulation::Host final : public internal::Host {
   int64_t queued_jobs_ = 0;
   uint32_t busy_desks_ = 0;
   std::vector<std::unique_ptr<Desk>> desks_;
+  Desk* running_ = nullptr;  // its job runs
 };
 
 void Simulation::Trace::OnMount(const ext::ThreadEvent& event) noexcept {
@@ -441,10 +469,15 @@ void Simulation::Trace::OnCheckpoint(uint64_t thread) noexcept {
   if (next_ != nullptr) next_->OnCheckpoint(thread);
 }
 
-Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trace>(options.observer)) {
+Simulation::Simulation(SimulationOptions options)
+    : trace_(std::make_unique<Trace>(options.observer)),
+      machine_(options.machine == nullptr ? nullptr : options.machine->kernel_.get()) {
+  WEFT_CHECK(machine_ == nullptr || machine_ == Kernel::Here()) << "a simulation on the machine of another OS thread";
+  std::optional<IoBackend> io = options.io;
+  if (machine_ != nullptr) io = IoBackend::kEpoll;
   std::shared_ptr<internal::Backend> backend;
-  if (options.io.has_value()) {
-    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::NewBackend(*options.io, options.carriers);
+  if (io.has_value()) {
+    absl::StatusOr<std::shared_ptr<internal::Backend>> made = internal::NewBackend(*io, options.carriers);
     WEFT_CHECK(made.ok()) << made.status().ToString();
     backend = *std::move(made);
   }
@@ -455,8 +488,12 @@ Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trac
   if (options.on_uncaught_failure) {
     config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);
   }
-  auto host = std::make_unique<Host>(*trace_, backend, std::move(options));
+  auto host = std::make_unique<Host>(*trace_, backend, machine_, std::move(options));
   host_ = host.get();
+  if (machine_ != nullptr) {
+    machine_->surroundings.wire.SetClock(&host_->clock);
+    machine_->pause = [host = host_](int64_t nanos) { host->PauseInJob(nanos); };
+  }
   trace_->SetHost(*host_);
   config.clock = &host_->clock;
   config.chooser = &host_->chooser;
@@ -469,7 +506,11 @@ Simulation::Simulation(SimulationOptions options) : trace_(std::make_unique<Trac
   runtime_ = std::make_unique<Runtime>(std::move(core));
 }
 
-Simulation::~Simulation() = default;
+Simulation::~Simulation() {
+  if (machine_ == nullptr) return;
+  machine_->pause = nullptr;
+  machine_->surroundings.wire.SetClock(nullptr);
+}
 
 Runtime& Simulation::runtime() noexcept { return *runtime_; }
 absl::Duration Simulation::now() const noexcept { return absl::Nanoseconds(host_->clock.NowNanos() - 1); }

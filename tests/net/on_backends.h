@@ -1,26 +1,34 @@
 // One coroutine body with sockets, run on both backends: in simulations of one and three carriers, and on runtimes of
-// one and two. Each run asserts which backend it is on.
+// one and two; and on a simulated machine (weft/testing/machine.h). Each run asserts which backend it is on.
+//
+// A body that calls the kernel by itself does so through Sys() (lib/os/syscalls.h), or its suite is for the real kernel:
+// WEFT_ON_REAL_BACKENDS.
 #ifndef WEFT_TESTS_NET_ON_BACKENDS_H_
 #define WEFT_TESTS_NET_ON_BACKENDS_H_
 
 #include <cstdint>
 #include <memory>
 #include <ostream>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "weft/runtime.h"
+#include "weft/testing/machine.h"
 #include "weft/testing/simulation.h"
 
 namespace weft::testing {
 
 struct NetPlace {
+  enum class Kind { kReal, kSimulated, kMachine };
+
   IoBackend io;
-  bool simulated;
+  Kind kind;
   int carriers;
 
   friend std::ostream& operator<<(std::ostream& out, const NetPlace& place) {
-    return out << (place.io == IoBackend::kUring ? "IoUring" : "Epoll") << (place.simulated ? "Simulated" : "Real")
+    constexpr const char* kKinds[] = {"Real", "Simulated", "Machine"};
+    return out << (place.io == IoBackend::kUring ? "IoUring" : "Epoll") << kKinds[static_cast<int>(place.kind)]
                << place.carriers;
   }
 };
@@ -31,8 +39,8 @@ class OnBackends : public ::testing::TestWithParam<NetPlace> {
 
   template <class Body>
   static void Everywhere(Body body) {
-    const auto [io, simulated, carriers] = GetParam();
-    if (!simulated) {
+    const auto [io, kind, carriers] = GetParam();
+    if (kind == NetPlace::Kind::kReal) {
       const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create({.parallelism = carriers, .io = io});
       ASSERT_TRUE(runtime.ok()) << runtime.status();
       RunOn(**runtime, body);
@@ -40,6 +48,12 @@ class OnBackends : public ::testing::TestWithParam<NetPlace> {
     }
     for (uint64_t seed = 1; seed <= kSeeds && !HasFailure(); ++seed) {
       SCOPED_TRACE(seed);
+      if (kind == NetPlace::Kind::kMachine) {
+        Machine machine({.seed = seed});
+        Simulation simulation({.carriers = carriers, .seed = seed, .machine = &machine});
+        RunOn(simulation.runtime(), body);
+        continue;
+      }
       Simulation simulation({.carriers = carriers, .seed = seed, .io = io});
       RunOn(simulation.runtime(), body);
     }
@@ -53,16 +67,26 @@ class OnBackends : public ::testing::TestWithParam<NetPlace> {
   }
 };
 
-#define WEFT_ON_BACKENDS(Suite)                                                                       \
-  INSTANTIATE_TEST_SUITE_P(Everywhere, Suite,                                                         \
-                           ::testing::Values(::weft::testing::NetPlace{IoBackend::kUring, true, 1},   \
-                                             ::weft::testing::NetPlace{IoBackend::kUring, true, 3},   \
-                                             ::weft::testing::NetPlace{IoBackend::kUring, false, 1},  \
-                                             ::weft::testing::NetPlace{IoBackend::kUring, false, 2},  \
-                                             ::weft::testing::NetPlace{IoBackend::kEpoll, true, 1},   \
-                                             ::weft::testing::NetPlace{IoBackend::kEpoll, true, 3},   \
-                                             ::weft::testing::NetPlace{IoBackend::kEpoll, false, 1},  \
-                                             ::weft::testing::NetPlace{IoBackend::kEpoll, false, 2}), \
+inline auto RealPlaces() {
+  std::vector<NetPlace> places;
+  for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
+    for (const int carriers : {1, 3}) places.push_back({io, NetPlace::Kind::kSimulated, carriers});
+    for (const int carriers : {1, 2}) places.push_back({io, NetPlace::Kind::kReal, carriers});
+  }
+  return places;
+}
+
+inline auto AllPlaces() {
+  std::vector<NetPlace> places = RealPlaces();
+  for (const int carriers : {1, 3}) places.push_back({IoBackend::kEpoll, NetPlace::Kind::kMachine, carriers});
+  return places;
+}
+
+#define WEFT_ON_BACKENDS(Suite)                                                                            \
+  INSTANTIATE_TEST_SUITE_P(Everywhere, Suite, ::testing::ValuesIn(::weft::testing::AllPlaces()),           \
+                           ::testing::PrintToStringParamName())
+#define WEFT_ON_REAL_BACKENDS(Suite)                                                                       \
+  INSTANTIATE_TEST_SUITE_P(Everywhere, Suite, ::testing::ValuesIn(::weft::testing::RealPlaces()),          \
                            ::testing::PrintToStringParamName())
 
 }  // namespace weft::testing

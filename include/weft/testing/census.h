@@ -26,7 +26,7 @@ struct Census {
   int64_t waiters = 0;          // parked virtual threads
   int64_t timers = 0;           // armed
   int64_t operations = 0;       // in flight
-  int64_t descriptors = 0;      // open files of the process
+  int64_t descriptors = 0;      // open files of the process, and of the machine of the OS thread (machine.h)
 
   static Census Take();
 

@@ -28,8 +28,9 @@
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.
 //
-// I/O is real, on the backend that the options name. Time advances only when the kernel has had nothing to report for a
-// moment. Runs with I/O are repeatable as far as the kernel is.
+// I/O is that of a Machine (machine.h), in memory: it takes virtual time, its seed decides, and runs are repeatable. Or
+// it is real, on the backend that the options name. Then time advances only when the kernel has had nothing to report
+// for a moment, and runs are repeatable as far as the kernel is.
 #ifndef WEFT_TESTING_SIMULATION_H_
 #define WEFT_TESTING_SIMULATION_H_
 
@@ -50,14 +51,21 @@
 #include "weft/task.h"
 #include "weft/time_span.h"
 
+namespace weft::internal::machine {
+class Kernel;
+}  // namespace weft::internal::machine
+
 namespace weft::testing {
+
+class Machine;
 
 struct SimulationOptions {
   int carriers = 1;
   uint64_t seed = 1;
   int max_pool_size = 64;
   int min_runnable = 1;
-  std::optional<IoBackend> io = std::nullopt;   // nullopt: no I/O
+  Machine* machine = nullptr;                   // the I/O is this one's; it outlives the simulation
+  std::optional<IoBackend> io = std::nullopt;   // without a machine: real I/O; nullopt: none
   ext::SchedulingObserver* observer = nullptr;  // sees every event that the trace sees
   UncaughtFailureHandler on_uncaught_failure = nullptr;  // as in RuntimeOptions
   // Called with the report of a deadlock, or of a limit that was reached: twice in one Run() at most, see above.
@@ -101,6 +109,7 @@ class Simulation {
   std::unique_ptr<Trace> trace_;
   std::unique_ptr<Runtime> runtime_;
   Host* host_ = nullptr;  // the runtime's
+  internal::machine::Kernel* machine_ = nullptr;
 };
 
 }  // namespace weft::testing

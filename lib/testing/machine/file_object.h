@@ -1,0 +1,1 @@
+#include "lib/testing/machine/file_system.h"

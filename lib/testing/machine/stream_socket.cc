@@ -1,0 +1,292 @@
+#include "lib/testing/machine/stream_socket.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
+namespace weft::internal::machine {
+namespace {
+
+// Linux's net.ipv4.tcp_syn_retries, its first timeout, and net.core.somaxconn.
+constexpr int kMaxKnocks = 7;
+constexpr int64_t kFirstKnockNanos = 1'000'000'000;
+constexpr int kMaxBacklog = 4096;
+
+net::SocketAddress NoName() {
+  sockaddr none = {};
+  none.sa_family = AF_UNIX;
+  return *net::SocketAddress::From(&none, sizeof(none.sa_family));
+}
+
+}  // namespace
+
+StreamSocket::~StreamSocket() {
+  network_.Unbind(*this);
+  Refuse();
+  if (place_.end == nullptr) return;
+  // The first integer of a linger tells whether it is on; the library sets a time of 0 only.
+  place_.end->Close(/*abort=*/IntegerOption(SOL_SOCKET, SO_LINGER) != 0);
+}
+
+void StreamSocket::Join(StreamSocket& one, StreamSocket& other) {
+  const auto connection =
+      Connection::Make(one.network_.surroundings(), /*delayed=*/false, NoName(), NoName());
+  one.Take({connection, &connection->client()});
+  other.Take({connection, &connection->server()});
+}
+
+void StreamSocket::Take(Place place) {
+  place_ = std::move(place);
+  place_.end->SetOwner(this);
+  state_ = State::kConnected;
+  SizeBuffer();
+}
+
+void StreamSocket::SizeBuffer() noexcept {
+  const int bytes = IntegerOption(SOL_SOCKET, SO_SNDBUF);
+  // Linux takes twice as much, for its own needs.
+  if (place_.end != nullptr && bytes > 0) place_.end->SetBuffer(2 * static_cast<size_t>(std::max(bytes, 2304)));
+}
+
+std::string StreamSocket::Describe() const {
+  const std::string kind = is_unix() ? "Unix" : "TCP";
+  switch (state_) {
+    case State::kNew:
+      return absl::StrCat("a ", kind, " socket");
+    case State::kListening:
+      return absl::StrCat("a ", kind, " listener on ", name().has_value() ? name()->ToString() : "no name");
+    case State::kConnecting:
+      return absl::StrCat("a ", kind, " socket that connects to ", wanted_->ToString());
+    case State::kJustConnected:
+    case State::kConnected:
+      return absl::StrCat("a ", kind, " connection from ", place_.end->local().ToString(), " to ",
+                          place_.end->remote().ToString());
+  }
+  __builtin_unreachable();
+}
+
+uint32_t StreamSocket::Readiness() const noexcept {
+  const uint32_t failed = error_ != 0 ? EPOLLERR : 0u;
+  switch (state_) {
+    case State::kNew:
+      return EPOLLOUT | EPOLLHUP | failed | (failed != 0 ? EPOLLIN | EPOLLRDHUP : 0u);
+    case State::kListening:
+      return waiting_.empty() ? 0u : EPOLLIN;
+    case State::kConnecting:
+      return 0;
+    case State::kJustConnected:
+    case State::kConnected:
+      return place_.end->Readiness();
+  }
+  __builtin_unreachable();
+}
+
+// ---- Listening.
+
+int StreamSocket::Listen(int backlog) {
+  if (state_ != State::kNew && state_ != State::kListening) return -EINVAL;
+  if (!name().has_value()) {
+    if (is_unix()) return -EINVAL;
+    const absl::StatusOr<net::SocketAddress> every =
+        net::SocketAddress::Parse(family() == AF_INET ? "0.0.0.0:0" : "[::]:0");
+    if (const int error = network_.BindToFreePort(*this, *every); error != 0) return error;
+  }
+  backlog_ = backlog < 0 ? kMaxBacklog : std::min(backlog, kMaxBacklog);
+  state_ = State::kListening;
+  const int listens = 1;
+  return Socket::SetOption(SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens));
+}
+
+int StreamSocket::Accept(std::shared_ptr<Socket>& accepted) {
+  if (state_ != State::kListening) return -EINVAL;
+  if (waiting_.empty()) return -EAGAIN;
+  auto socket = std::make_shared<StreamSocket>(network_, family(), type(), 0);
+  socket->Take(std::move(waiting_.front()));
+  waiting_.pop_front();
+  socket->SetName(socket->place_.end->local());
+  accepted = std::move(socket);
+  return 0;
+}
+
+void StreamSocket::Welcome(Place place) {
+  waiting_.push_back(std::move(place));
+  TellReady(EPOLLIN);
+}
+
+// Those who wait for an Accept() that will not come.
+void StreamSocket::Refuse() noexcept {
+  for (const Place& place : std::exchange(waiting_, {})) place.end->Close(/*abort=*/true);
+}
+
+// ---- Connecting.
+
+int StreamSocket::Connect(const net::SocketAddress& peer) {
+  switch (state_) {
+    case State::kListening:
+      return -EISCONN;
+    case State::kConnecting:
+      return -EALREADY;
+    case State::kJustConnected:
+      state_ = State::kConnected;
+      return 0;
+    case State::kConnected:
+      return -EISCONN;
+    case State::kNew:
+      break;
+  }
+  if (const int error = TakeError(); error != 0) return -error;
+  if (peer.family() != family()) return -EAFNOSUPPORT;
+  return is_unix() ? ConnectUnix(peer) : ConnectTcp(peer);
+}
+
+int StreamSocket::ConnectUnix(const net::SocketAddress& peer) {
+  const auto listener = std::static_pointer_cast<StreamSocket>(network_.Find(
+      SOCK_STREAM, peer,
+      [](Socket& socket) { return static_cast<StreamSocket&>(socket).state_ == State::kListening; }));
+  if (listener == nullptr) return network_.Reason(peer);
+  if (type() != SOCK_STREAM) return -EPROTOTYPE;
+  if (!listener->HasRoom()) return -EAGAIN;
+  const auto connection = Connection::Make(network_.surroundings(), /*delayed=*/false,
+                                           name().has_value() ? *name() : NoName(), *listener->name());
+  Take({connection, &connection->client()});
+  listener->Welcome({connection, &connection->server()});
+  return 0;
+}
+
+int StreamSocket::ConnectTcp(const net::SocketAddress& peer) {
+  wanted_ = peer;
+  if (Network::IsEveryAddress(peer)) {  // this host
+    wanted_ = *net::SocketAddress::Parse(
+        absl::StrCat(family() == AF_INET ? "127.0.0.1:" : "[::1]:", peer.port()));
+  }
+  if (!name().has_value()) {
+    // Of several addresses of its own, Linux takes the one that it connects to.
+    if (const int error = network_.BindToFreePort(*this, *wanted_); error != 0) return -EADDRNOTAVAIL;
+  }
+  state_ = State::kConnecting;
+  knocks_ = 0;
+  KnockAfterDelay(network_.surroundings().chance.Delay());
+  return -EINPROGRESS;
+}
+
+void StreamSocket::KnockAfterDelay(int64_t delay_ns) {
+  Wire& wire = network_.surroundings().wire;
+  wire.At(wire.NowNanos() + delay_ns, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) static_cast<StreamSocket&>(*self).Knock();
+  });
+}
+
+// At the server's host.
+void StreamSocket::Knock() {
+  if (state_ != State::kConnecting) return;
+  Surroundings& surroundings = network_.surroundings();
+  const net::SocketAddress from = Network::IsEveryAddress(*name()) ? Network::WithPort(*wanted_, name()->port())
+                                                                   : *name();
+  if (!surroundings.routes.Reaches(from, *wanted_)) return KnockAgain();
+  const auto listener = std::static_pointer_cast<StreamSocket>(network_.Find(
+      SOCK_STREAM, *wanted_,
+      [](Socket& socket) { return static_cast<StreamSocket&>(socket).state_ == State::kListening; }));
+  if (listener == nullptr) return Answer(ECONNREFUSED, {});
+  if (!listener->HasRoom()) return KnockAgain();
+  const auto connection = Connection::Make(surroundings, /*delayed=*/true, from, *wanted_);
+  listener->Welcome({connection, &connection->server()});
+  Answer(0, {connection, &connection->client()});
+}
+
+void StreamSocket::KnockAgain() {
+  if (++knocks_ == kMaxKnocks) return Fail(ETIMEDOUT);
+  KnockAfterDelay(kFirstKnockNanos << (knocks_ - 1));
+}
+
+void StreamSocket::Answer(int error, Place place) {
+  Surroundings& surroundings = network_.surroundings();
+  surroundings.wire.At(surroundings.wire.NowNanos() + surroundings.chance.Delay(),
+                       [weak = weak_from_this(), error, place = std::move(place)] {
+                         const auto self = std::static_pointer_cast<StreamSocket>(weak.lock());
+                         if (self == nullptr || self->state_ != State::kConnecting) {
+                           if (place.end != nullptr) place.end->Close(/*abort=*/true);  // whom nobody awaits
+                           return;
+                         }
+                         if (error != 0) return self->Fail(error);
+                         self->Take(place);
+                         self->state_ = State::kJustConnected;
+                         self->SetName(place.end->local());
+                         self->TellReady(self->Readiness());
+                       });
+}
+
+void StreamSocket::Fail(int error) {
+  state_ = State::kNew;
+  error_ = error;
+  TellReady(Readiness());
+}
+
+// ---- Connected.
+
+int64_t StreamSocket::Send(Parts from, Rights rights, const std::optional<net::SocketAddress>& to) {
+  if (place_.end == nullptr) {
+    if (const int error = TakeError(); error != 0) return -error;
+    return state_ == State::kConnecting ? -EAGAIN : is_unix() ? -ENOTCONN : -EPIPE;
+  }
+  if (to.has_value() && is_unix()) return -EISCONN;
+  return place_.end->Send(from, std::move(rights));
+}
+
+int64_t StreamSocket::Receive(Parts into, int flags, Received& received) {
+  if (place_.end == nullptr) {
+    if (const int error = TakeError(); error != 0) return -error;
+    return state_ == State::kConnecting ? -EAGAIN : is_unix() ? -EINVAL : -ENOTCONN;
+  }
+  return place_.end->Receive(into, (flags & MSG_PEEK) != 0, received.rights);
+}
+
+int StreamSocket::ShutDown(int how) {
+  if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
+  switch (state_) {
+    case State::kNew:
+      return -ENOTCONN;
+    case State::kListening:
+      if (how == SHUT_WR) return 0;
+      state_ = State::kNew;
+      Refuse();
+      TellReady(EPOLLIN | EPOLLHUP | EPOLLRDHUP);
+      return 0;
+    case State::kConnecting:
+      Fail(ECONNRESET);
+      return 0;
+    case State::kJustConnected:
+    case State::kConnected:
+      place_.end->ShutDown(how);
+      return 0;
+  }
+  __builtin_unreachable();
+}
+
+std::optional<net::SocketAddress> StreamSocket::peer() const {
+  if (place_.end == nullptr) return std::nullopt;
+  return place_.end->remote();
+}
+
+int StreamSocket::TakeError() noexcept {
+  const int error = std::exchange(error_, 0);
+  return error != 0 || place_.end == nullptr ? error : place_.end->TakeError();
+}
+
+void StreamSocket::Break() {
+  if (place_.end != nullptr && !is_unix()) place_.end->Break();
+}
+
+int StreamSocket::SetOption(int level, int option, const void* value, socklen_t size) {
+  if (const int error = Socket::SetOption(level, option, value, size); error != 0) return error;
+  SizeBuffer();
+  return 0;
+}
+
+}  // namespace weft::internal::machine

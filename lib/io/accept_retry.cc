@@ -55,8 +55,9 @@ bool IsOfOneConnection(int error) noexcept {
   }
 }
 
+// ENOSPC: the user watches as many descriptors as it may, by epoll.
 bool IsShortage(int error) noexcept {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == ENOSPC;
 }
 
 }  // namespace

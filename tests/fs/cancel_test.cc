@@ -45,7 +45,7 @@ using internal::Syscalls;
 using Names = std::vector<std::string>;
 
 class FsCancelTest : public OnBackends {};
-WEFT_ON_BACKENDS(FsCancelTest);
+WEFT_ON_REAL_BACKENDS(FsCancelTest);
 
 int64_t Descriptors() {
   using Iterator = std::filesystem::directory_iterator;

@@ -48,7 +48,7 @@ using internal::Syscalls;
 static_assert(io::Reader<File> && io::VectoredWriter<File>);
 
 class FileTest : public OnBackends {};
-WEFT_ON_BACKENDS(FileTest);
+WEFT_ON_REAL_BACKENDS(FileTest);
 
 Task<std::string> ReadText(File& file, size_t size, uint64_t offset) {
   std::string text(size, '?');

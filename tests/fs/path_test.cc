@@ -39,7 +39,7 @@ using internal::Syscalls;
 using Names = std::vector<std::string>;
 
 class PathTest : public OnBackends {};
-WEFT_ON_BACKENDS(PathTest);
+WEFT_ON_REAL_BACKENDS(PathTest);
 
 uint32_t PermissionsOf(const std::string& path) {
   struct stat status;

@@ -128,31 +128,31 @@ TEST_P(PipeTest, EndsMoveAndAMoveClosesWhatWasThere) {
 TEST_P(PipeTest, TheStandardStreamsLeaveADescriptorInItsMode) {
   Everywhere([]() -> Task<void> {
     int fds[2];
-    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);
     AwaitAll scope;
     const std::string text(10'000, 'y');
     scope.Fork([&]() -> Task<void> {
       EXPECT_TRUE((co_await StandardOutput(fds[1]).Write(text)).ok());
-      ::close(fds[1]);
+      internal::Sys().close(fds[1]);
     });
     StandardInput in(fds[0]);
     EXPECT_TRUE(co_await ReadToEnd(in) == text);
     (co_await scope.Join()).IgnoreFailures();
-    EXPECT_EQ(::fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
-    ::close(fds[0]);
+    EXPECT_EQ(internal::Sys().fcntl(fds[0], F_GETFL, 0) & O_NONBLOCK, 0);
+    internal::Sys().close(fds[0]);
   });
 }
 
 TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
   Everywhere([]() -> Task<void> {
     int fds[2];
-    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);
     char buffer[8];
     EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), StandardInput(fds[0]).Read(buffer))).has_value());
-    EXPECT_EQ(::write(fds[1], "kept", 4), 4);
+    EXPECT_EQ(internal::Sys().write(fds[1], "kept", 4), 4);
     EXPECT_EQ(*co_await StandardInput(fds[0]).Read(buffer), 4u);
-    ::close(fds[0]);
-    ::close(fds[1]);
+    internal::Sys().close(fds[0]);
+    internal::Sys().close(fds[1]);
   });
 }
 

@@ -38,7 +38,7 @@ using net::TcpListener;
 using net::TcpStream;
 
 class AcceptTest : public OnBackends {};
-WEFT_ON_BACKENDS(AcceptTest);
+WEFT_ON_REAL_BACKENDS(AcceptTest);
 
 TcpListener Listen(net::ListenOptions options = {}) { return TcpListener::Bind("127.0.0.1:0", options).value(); }
 
@@ -94,7 +94,7 @@ TEST_P(AcceptTest, AShortageIsOverWhenASocketOfThisProcessIsClosed) {
     for (TcpListener& each : ballast) each.Close();
     absl::Status joined = co_await scope.Join();
     EXPECT_TRUE(joined.ok()) << joined;
-    if (GetParam().simulated) EXPECT_EQ(MonotonicNow(), before) << "it waited for a pause to end";
+    if (GetParam().simulated()) EXPECT_EQ(MonotonicNow(), before) << "it waited for a pause to end";
   });
 }
 
@@ -113,7 +113,7 @@ TEST_P(AcceptTest, AShortageThatEndsElsewhereIsNoticedAfterAPause) {
     const absl::Duration waited = MonotonicNow() - before;
     EXPECT_GE(waited, absl::Milliseconds(100));
     // 5, 10, 20, 40 and 80 ms, and a tick of the timer wheel each.
-    if (GetParam().simulated) EXPECT_LE(waited, absl::Milliseconds(157));
+    if (GetParam().simulated()) EXPECT_LE(waited, absl::Milliseconds(157));
   });
 }
 
@@ -159,7 +159,7 @@ TEST_P(AcceptTest, AShortageEndsWithItsListener) {
       co_await UntilShort(accepting);
       shutdown ? listener.Shutdown() : listener.Close();
       (co_await scope.Join()).IgnoreFailures();
-      if (GetParam().simulated) EXPECT_EQ(MonotonicNow(), before) << "it waited for a pause to end";
+      if (GetParam().simulated()) EXPECT_EQ(MonotonicNow(), before) << "it waited for a pause to end";
     });
   }
 }
@@ -238,6 +238,22 @@ TEST_P(AcceptTest, AServerAtTheLimitServesEveryClient) {
 
 // ---- Every errno, on epoll.
 
+// A listener is watched when its first Accept() waits. ENOSPC is the limit of the user's watches.
+TEST(AcceptWatchTest, AListenerThatCannotBeWatchedYetWaits) {
+  for (const int error : {ENOMEM, ENOSPC}) {
+    Simulation({.io = IoBackend::kEpoll}).Run([](int e) -> Task<void> {
+      TcpListener listener = Listen();
+      const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.times = 3, .error = e});
+      ShutdownOnFailure scope;
+      scope.Fork([&listener]() -> Task<absl::Status> { co_return (co_await listener.Accept()).status(); });
+      co_await Sleep(absl::Seconds(1));
+      TcpStream client = co_await Client(listener);
+      EXPECT_TRUE((co_await scope.Join()).ok());
+      EXPECT_GE(fault.calls(), 4);
+    }(error));
+  }
+}
+
 // What accept4 fails with the first `times` times; then there is a connection.
 struct Outcome {
   absl::Status status;
@@ -255,7 +271,7 @@ Outcome AcceptAfter(int error, int64_t times, net::ListenOptions options = {}) {
   }(error, times, options));
 }
 
-const std::set<int> kShortages = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+const std::set<int> kShortages = {EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
 const std::set<int> kBroken = {ECONNABORTED, ECONNRESET, ECONNREFUSED, ETIMEDOUT, EPERM,     EPROTO, ENOPROTOOPT,
                                EOPNOTSUPP,   ENETDOWN,   ENETUNREACH,  EHOSTDOWN, EHOSTUNREACH, ENONET};
 

@@ -34,7 +34,7 @@ using net::TcpListener;
 using net::TcpStream;
 
 class CloseTest : public OnBackends {};
-WEFT_ON_BACKENDS(CloseTest);
+WEFT_ON_REAL_BACKENDS(CloseTest);
 
 TcpListener Listen() { return TcpListener::Bind("127.0.0.1:0").value(); }
 

@@ -40,17 +40,17 @@ class ConnectTest : public OnBackends {
  protected:
   // On real carriers an attempt need not last so long.
   static net::ConnectOptions Options() {
-    return {.attempt_delay = GetParam().simulated ? kDelay : absl::Milliseconds(10)};
+    return {.attempt_delay = GetParam().simulated() ? kDelay : absl::Milliseconds(10)};
   }
   // It took so many delays, and no more than the ticks of the timer wheel beside that.
   static void ExpectDelays(int delays, MonotonicTime since) {
-    if (!GetParam().simulated) return;
+    if (!GetParam().simulated()) return;
     const absl::Duration took = MonotonicNow() - since;
     EXPECT_GE(took, delays * kDelay);
     EXPECT_LT(took, delays * kDelay + absl::Milliseconds(50));
   }
 };
-WEFT_ON_BACKENDS(ConnectTest);
+WEFT_ON_REAL_BACKENDS(ConnectTest);
 
 TcpListener Listen(const char* address = "127.0.0.1:0") { return TcpListener::Bind(address).value(); }
 
@@ -124,7 +124,7 @@ TEST_P(ConnectTest, AnAddressThatDoesNotAnswerHoldsUpTheNextForOneDelay) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;
     TcpListener good = Listen();
-    const int before_descriptors = OpenDescriptors();
+    const int64_t before_descriptors = OpenDescriptors();
     {
       MonotonicTime before = MonotonicNow();
       absl::StatusOr<TcpStream> stream =
@@ -191,7 +191,7 @@ TEST_P(ConnectTest, IfAllFailTheStatusHasWhatEachSaid) {
 TEST_P(ConnectTest, ACancelledConnectLeavesNothingBehind) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;
-    const int before = OpenDescriptors();
+    const int64_t before = OpenDescriptors();
     for (const int delays : {0, 1, 2, 5}) {
       const std::vector<SocketAddress> nobody(4, hole.address());
       const absl::Duration limit = delays * Options().attempt_delay + absl::Milliseconds(1);
@@ -243,7 +243,7 @@ TEST_P(LateTest, AnAddressThatAnswersLateStillWins) {
     BlackHole late;
     BlackHole hole;
     AwaitAll scope;
-    const int before = OpenDescriptors();
+    const int64_t before = OpenDescriptors();
     auto connected = scope.Fork([&]() -> Task<absl::StatusOr<TcpStream>> {
       co_return co_await net::ConnectToAny({hole.address(), late.address(), Refusing()},
                                            {.attempt_delay = absl::Milliseconds(1)});

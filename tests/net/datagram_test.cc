@@ -313,7 +313,7 @@ TEST_P(UnixDatagramTest, ASenderWaitsWhileTheQueueIsFullAndNothingIsLost) {
 
 TEST_P(UnixDatagramTest, DescriptorsTravelAndNoneLeaks) {
   Everywhere([]() -> Task<void> {
-    const int before = OpenDescriptors();
+    const int64_t before = OpenDescriptors();
     {
       auto [a, b] = UnixDatagram::Pair().value();
       std::vector<UniqueDescriptor> got;

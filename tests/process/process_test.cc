@@ -51,7 +51,7 @@ Task<Process::Output> RunShell(std::string script, Process::RunOptions options =
 bool IsGone(pid_t id) { return ::waitpid(id, nullptr, WNOHANG) < 0 && errno == ECHILD; }
 
 class ProcessTest : public OnBackends {};
-WEFT_ON_BACKENDS(ProcessTest);
+WEFT_ON_REAL_BACKENDS(ProcessTest);
 
 TEST_P(ProcessTest, RunReturnsWhatAChildWroteAndHowItEnded) {
   Everywhere([]() -> Task<void> {

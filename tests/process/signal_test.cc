@@ -32,7 +32,7 @@ void* ActionOf(int signal) {
 }
 
 class SignalsTest : public OnBackends {};
-WEFT_ON_BACKENDS(SignalsTest);
+WEFT_ON_REAL_BACKENDS(SignalsTest);
 
 TEST_P(SignalsTest, ASignalIsReceived) {
   Everywhere([]() -> Task<void> {

@@ -45,7 +45,7 @@ class TlsPeersTest : public OnBackends {
   std::string authority_;
   std::string server_;
 };
-WEFT_ON_BACKENDS(TlsPeersTest);
+WEFT_ON_REAL_BACKENDS(TlsPeersTest);
 
 TEST_P(TlsPeersTest, SClientTalksToOurServer) {
   const tls::Context context = DbServer({.alpn = {"h2", "http/1.1"}});

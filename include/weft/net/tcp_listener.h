@@ -50,10 +50,10 @@ class TcpListener {
   // Returns the next connection. Several virtual threads may wait, for one connection each.
   //
   // A connection that breaks before it is accepted is skipped. When descriptors or memory are short (EMFILE, ENFILE,
-  // ENOBUFS, ENOMEM), the connection stays in the backlog. Accept() tries again when a socket of this process has been
-  // closed, and after a pause of 5 ms, then of 10 ms, and so on up to 1 s, because other things may have been given
-  // back. So a server survives any burst. It should still limit its connections before it accepts: by a Semaphore with
-  // fewer permits than RLIMIT_NOFILE. With ListenOptions::wait_when_exhausted = false, such a shortage is
+  // ENOBUFS, ENOMEM, ENOSPC), the connection stays in the backlog. Accept() tries again when a socket of this process
+  // has been closed, and after a pause of 5 ms, then of 10 ms, and so on up to 1 s, because other things may have been
+  // given back. So a server survives any burst. It should still limit its connections before it accepts: by a Semaphore
+  // with fewer permits than RLIMIT_NOFILE. With ListenOptions::wait_when_exhausted = false, such a shortage is
   // kResourceExhausted at once.
   //
   // After a Close() or Shutdown(), also during this call, the status is net::IsClosed(). Other errors, by errno, end

@@ -344,7 +344,28 @@ ssize_t Send(int fd, const void* buffer, size_t size, int flags) {
   return Result(SendOn(*machine, fd, {&part, 1}, {}, std::nullopt, flags));
 }
 
-// What the descriptors of a message stand for. False: one of them is not open, or is not the machine's.
+// A descriptor of the real kernel that travels in a message.
+class RealDescriptor final : public OpenObject {
+ public:
+  // Owns `fd`.
+  explicit RealDescriptor(int fd) noexcept : OpenObject(0), fd_(fd) {}
+  ~RealDescriptor() override {
+    if (fd_ >= 0) RealSyscalls().close(fd_);
+  }
+  std::string Describe() const override { return "a descriptor of the real kernel"; }
+  int Release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+std::shared_ptr<OpenObject> ShareAny(const Kernel& machine, int fd) {
+  if (Descriptors::IsOurs(fd)) return machine.descriptors.Share(fd);
+  const int duplicate = RealSyscalls().fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return duplicate < 0 ? nullptr : std::make_shared<RealDescriptor>(duplicate);
+}
+
+// What the descriptors of a message stand for. False: one of them is not open.
 bool TakeRights(const Kernel& machine, const msghdr& message, Rights& rights) {
   auto& header = const_cast<msghdr&>(message);  // only read
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr; control = CMSG_NXTHDR(&header, control)) {
@@ -353,7 +374,7 @@ bool TakeRights(const Kernel& machine, const msghdr& message, Rights& rights) {
     for (size_t i = 0; i < count; ++i) {
       int fd;
       std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(fd));
-      rights.push_back(machine.descriptors.Share(fd));
+      rights.push_back(ShareAny(machine, fd));
       if (rights.back() == nullptr) return false;
     }
   }
@@ -369,7 +390,9 @@ void GiveRights(Kernel& machine, Rights rights, msghdr& message) {
   std::vector<int> numbers;
   for (std::shared_ptr<OpenObject>& right : rights) {
     if (numbers.size() == room) break;
-    const int fd = machine.descriptors.Add(std::move(right), /*close_on_exec=*/true);
+    auto* const real = dynamic_cast<RealDescriptor*>(right.get());
+    const int fd =
+        real != nullptr ? real->Release() : machine.descriptors.Add(std::move(right), /*close_on_exec=*/true);
     if (fd < 0) break;
     numbers.push_back(fd);
   }

@@ -28,8 +28,10 @@ bool IsGroup(const net::SocketAddress& address) noexcept {
 }
 
 bool IsBroadcast(const net::SocketAddress& address) noexcept {
-  return address.family() == AF_INET &&
-         reinterpret_cast<const sockaddr_in*>(address.data())->sin_addr.s_addr == htonl(INADDR_BROADCAST);
+  if (address.family() != AF_INET) return false;
+  constexpr in_addr_t kOfLoopback = 0x7fffffff;
+  const in_addr_t host = ntohl(reinterpret_cast<const sockaddr_in*>(address.data())->sin_addr.s_addr);
+  return host == INADDR_BROADCAST || host == kOfLoopback;
 }
 
 }  // namespace

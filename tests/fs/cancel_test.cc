@@ -102,7 +102,7 @@ TEST_P(FsCancelTest, AReadThatHasBegunIsDeliveredAndMovesThePosition) {
     const Scratch scratch;
     scratch.Write("f", "text");
     File file = (co_await File::Open(scratch / "f")).value();
-    if (!GetParam().simulated) co_return;  // it is cached
+    if (!GetParam().simulated()) co_return;  // it is cached
     co_await CancelledInside<&Syscalls::pread>([&]() -> Task<void> {
       char buffer[3];
       EXPECT_EQ((co_await file.Read(buffer)).value(), 3u);

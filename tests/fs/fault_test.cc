@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -189,7 +188,7 @@ Ran RunRow(const Row& row, const Entry& entry, ScopedSyscallFault::Options optio
   const Scratch scratch;
   scratch.Write("old", "text");
   scratch.Write("d/f", "text");
-  std::filesystem::create_symlink("old", scratch / "l");
+  scratch.Link("old", "l");
   const int64_t descriptors = Census::Take().descriptors;
   Ran ran;
   {

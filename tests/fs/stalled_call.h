@@ -8,6 +8,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <map>
 #include <type_traits>
 
 #include "lib/os/syscalls.h"
@@ -24,7 +25,7 @@ class StalledCall;
 template <auto kEntry, class Result, class... Args>
 class StalledCall<kEntry, Result (*)(Args...)> {
  public:
-  StalledCall() : syscalls_(Table()) {
+  StalledCall() : syscalls_(TableOn(internal::Sys())) {
     begun = false;
     go = kNot;
   }
@@ -46,17 +47,18 @@ class StalledCall<kEntry, Result (*)(Args...)> {
       // In a simulation others run in CancelRequested().
       while (!(CancelRequested() && go == kOnceAsked) && go != kNow) sched_yield();
     }
-    return (internal::RealSyscalls().*kEntry)(args...);
+    return call.load()(args...);
   }
-  static const internal::Syscalls& Table() {
-    static const internal::Syscalls table = [] {
-      internal::Syscalls made = internal::RealSyscalls();
-      made.*kEntry = &Call;
-      return made;
-    }();
+  // The table that was in force, the kernel's or a machine's, but for this call. Kept, for threads that may be in it.
+  static const internal::Syscalls& TableOn(const internal::Syscalls& beneath) {
+    static std::map<const internal::Syscalls*, internal::Syscalls> tables;
+    call = beneath.*kEntry;
+    internal::Syscalls& table = tables.try_emplace(&beneath, beneath).first->second;
+    if (table.*kEntry != &Call) table.*kEntry = &Call;
     return table;
   }
 
+  static inline std::atomic<Result (*)(Args...)> call = nullptr;
   static inline std::atomic<bool> begun = false;
   static inline std::atomic<Gate> go = kNot;
   internal::ScopedSyscalls syscalls_;

@@ -4,9 +4,10 @@
 //   ...                                                   // the third accept4() returns -1 with EMFILE
 //   EXPECT_EQ(fault.calls(), 7);                          // how often it was called, failures included
 //
-// While the object lives, the calls of that kind are counted, by all threads, and the chosen ones fail without
-// reaching the kernel, or the machine of a simulation (weft/testing/machine.h). To try every call of a scenario: run it once with `times = 0`, read `calls()`, then run it once
-// for each k. Faults of different kinds may be in force at once; two of one kind may not.
+// While the object lives, the calls of that kind are counted, by all threads, and the chosen ones fail without reaching
+// the kernel, or the machine of a simulation (weft/testing/machine.h). To try every call of a scenario: run it once
+// with `times = 0`, read `calls()`, then run it once for each k. Faults of different kinds may be in force at once; two
+// of one kind may not.
 //
 // A failing call returns what the C library would return: -1 with errno set; for `pthread_create` and `posix_spawnp`
 // the error itself; for the hooks of io_uring, and for `getaddrinfo`, -error.

@@ -1,8 +1,8 @@
 // One coroutine body with sockets, run on both backends: in simulations of one and three carriers, and on runtimes of
 // one and two; and on a simulated machine (weft/testing/machine.h). Each run asserts which backend it is on.
 //
-// A body that calls the kernel by itself does so through Sys() (lib/os/syscalls.h), or its suite is for the real kernel:
-// WEFT_ON_REAL_BACKENDS.
+// A body that calls the kernel by itself does so through Sys() (lib/os/syscalls.h), or its suite is for the real
+// kernel: WEFT_ON_REAL_BACKENDS.
 #ifndef WEFT_TESTS_NET_ON_BACKENDS_H_
 #define WEFT_TESTS_NET_ON_BACKENDS_H_
 

@@ -131,6 +131,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ConnectionEnd server_;
 };
 
+// One of the ends, with what keeps it. Without an end: none.
+struct ConnectionPlace {
+  std::shared_ptr<Connection> connection = nullptr;
+  ConnectionEnd* end = nullptr;
+};
+
 }  // namespace weft::internal::machine
 
 #endif  // WEFT_LIB_TESTING_MACHINE_CONNECTION_H_

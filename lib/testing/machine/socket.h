@@ -69,7 +69,8 @@ class Socket : public OpenObject, public std::enable_shared_from_this<Socket> {
   int IntegerOption(int level, int option) const noexcept {
     int value = 0;
     const auto found = options_.find({level, option});
-    if (found != options_.end()) std::memcpy(&value, found->second.data(), std::min(sizeof(value), found->second.size()));
+    if (found == options_.end()) return value;
+    std::memcpy(&value, found->second.data(), std::min(sizeof(value), found->second.size()));
     return value;
   }
 

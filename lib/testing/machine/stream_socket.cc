@@ -14,10 +14,7 @@
 namespace weft::internal::machine {
 namespace {
 
-// Linux's net.ipv4.tcp_syn_retries, its first timeout, and net.core.somaxconn.
-constexpr int kMaxKnocks = 7;
-constexpr int64_t kFirstKnockNanos = 1'000'000'000;
-constexpr int kMaxBacklog = 4096;
+constexpr int kMaxBacklog = 4096;  // Linux's net.core.somaxconn
 
 net::SocketAddress NoName() {
   sockaddr none = {};
@@ -42,7 +39,7 @@ void StreamSocket::Join(StreamSocket& one, StreamSocket& other) {
   other.Take({connection, &connection->server()});
 }
 
-void StreamSocket::Take(Place place) {
+void StreamSocket::Take(ConnectionPlace place) {
   place_ = std::move(place);
   place_.end->SetOwner(this);
   state_ = State::kConnected;
@@ -63,7 +60,7 @@ std::string StreamSocket::Describe() const {
     case State::kListening:
       return absl::StrCat("a ", kind, " listener on ", name().has_value() ? name()->ToString() : "no name");
     case State::kConnecting:
-      return absl::StrCat("a ", kind, " socket that connects to ", wanted_->ToString());
+      return absl::StrCat("a ", kind, " socket that connects to ", dial_->to().ToString());
     case State::kJustConnected:
     case State::kConnected:
       return absl::StrCat("a ", kind, " connection from ", place_.end->local().ToString(), " to ",
@@ -115,14 +112,20 @@ int StreamSocket::Accept(std::shared_ptr<Socket>& accepted) {
   return 0;
 }
 
-void StreamSocket::Welcome(Place place) {
+std::shared_ptr<StreamSocket> StreamSocket::FindListener(const Network& network, const net::SocketAddress& address) {
+  return std::static_pointer_cast<StreamSocket>(network.Find(SOCK_STREAM, address, [](Socket& socket) {
+    return static_cast<StreamSocket&>(socket).state_ == State::kListening;
+  }));
+}
+
+void StreamSocket::Welcome(ConnectionPlace place) {
   waiting_.push_back(std::move(place));
   TellReady(EPOLLIN);
 }
 
 // Those who wait for an Accept() that will not come.
 void StreamSocket::Refuse() noexcept {
-  for (const Place& place : std::exchange(waiting_, {})) place.end->Close(/*abort=*/true);
+  for (const ConnectionPlace& place : std::exchange(waiting_, {})) place.end->Close(/*abort=*/true);
 }
 
 // ---- Connecting.
@@ -147,9 +150,7 @@ int StreamSocket::Connect(const net::SocketAddress& peer) {
 }
 
 int StreamSocket::ConnectUnix(const net::SocketAddress& peer) {
-  const auto listener = std::static_pointer_cast<StreamSocket>(network_.Find(
-      SOCK_STREAM, peer,
-      [](Socket& socket) { return static_cast<StreamSocket&>(socket).state_ == State::kListening; }));
+  const auto listener = FindListener(network_, peer);
   if (listener == nullptr) return network_.Reason(peer);
   if (type() != SOCK_STREAM) return -EPROTOTYPE;
   if (!listener->HasRoom()) return -EAGAIN;
@@ -161,69 +162,27 @@ int StreamSocket::ConnectUnix(const net::SocketAddress& peer) {
 }
 
 int StreamSocket::ConnectTcp(const net::SocketAddress& peer) {
-  wanted_ = peer;
-  if (Network::IsEveryAddress(peer)) {  // this host
-    wanted_ = *net::SocketAddress::Parse(
-        absl::StrCat(family() == AF_INET ? "127.0.0.1:" : "[::1]:", peer.port()));
-  }
-  if (!name().has_value()) {
-    // Of several addresses of its own, Linux takes the one that it connects to.
-    if (const int error = network_.BindToFreePort(*this, *wanted_); error != 0) return -EADDRNOTAVAIL;
-  }
+  const char* const host = family() == AF_INET ? "127.0.0.1:" : "[::1]:";
+  const net::SocketAddress to =
+      Network::IsEveryAddress(peer) ? *net::SocketAddress::Parse(absl::StrCat(host, peer.port())) : peer;
+  // Of several addresses of its own, Linux takes the one that it connects to.
+  if (!name().has_value() && network_.BindToFreePort(*this, to) != 0) return -EADDRNOTAVAIL;
+  const net::SocketAddress from = Network::IsEveryAddress(*name()) ? Network::WithPort(to, name()->port()) : *name();
   state_ = State::kConnecting;
-  knocks_ = 0;
-  KnockAfterDelay(network_.surroundings().chance.Delay());
+  dial_ = std::make_shared<TcpDial>(network_, from, to, [this](int error, ConnectionPlace place) {
+    Answered(error, std::move(place));
+  });
+  dial_->Begin();
   return -EINPROGRESS;
 }
 
-void StreamSocket::KnockAfterDelay(int64_t delay_ns) {
-  Wire& wire = network_.surroundings().wire;
-  wire.At(wire.NowNanos() + delay_ns, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) static_cast<StreamSocket&>(*self).Knock();
-  });
-}
-
-// At the server's host.
-void StreamSocket::Knock() {
-  if (state_ != State::kConnecting) return;
-  Surroundings& surroundings = network_.surroundings();
-  const net::SocketAddress from = Network::IsEveryAddress(*name()) ? Network::WithPort(*wanted_, name()->port())
-                                                                   : *name();
-  if (!surroundings.routes.Reaches(from, *wanted_)) return KnockAgain();
-  const auto listener = std::static_pointer_cast<StreamSocket>(network_.Find(
-      SOCK_STREAM, *wanted_,
-      [](Socket& socket) { return static_cast<StreamSocket&>(socket).state_ == State::kListening; }));
-  if (listener == nullptr) return Answer(ECONNREFUSED, {});
-  if (!listener->HasRoom()) return KnockAgain();
-  const auto connection = Connection::Make(surroundings, /*delayed=*/true, from, *wanted_);
-  listener->Welcome({connection, &connection->server()});
-  Answer(0, {connection, &connection->client()});
-}
-
-void StreamSocket::KnockAgain() {
-  if (++knocks_ == kMaxKnocks) return Fail(ETIMEDOUT);
-  KnockAfterDelay(kFirstKnockNanos << (knocks_ - 1));
-}
-
-void StreamSocket::Answer(int error, Place place) {
-  Surroundings& surroundings = network_.surroundings();
-  surroundings.wire.At(surroundings.wire.NowNanos() + surroundings.chance.Delay(),
-                       [weak = weak_from_this(), error, place = std::move(place)] {
-                         const auto self = std::static_pointer_cast<StreamSocket>(weak.lock());
-                         if (self == nullptr || self->state_ != State::kConnecting) {
-                           if (place.end != nullptr) place.end->Close(/*abort=*/true);  // whom nobody awaits
-                           return;
-                         }
-                         if (error != 0) return self->Fail(error);
-                         self->Take(place);
-                         self->state_ = State::kJustConnected;
-                         self->SetName(place.end->local());
-                         self->TellReady(self->Readiness());
-                       });
-}
-
-void StreamSocket::Fail(int error) {
-  state_ = State::kNew;
+void StreamSocket::Answered(int error, ConnectionPlace place) {
+  const std::shared_ptr<TcpDial> dial = std::move(dial_);  // whose function this is
+  if (place.end != nullptr) {
+    Take(std::move(place));
+    SetName(place_.end->local());
+  }
+  state_ = error == 0 ? State::kJustConnected : State::kNew;
   error_ = error;
   TellReady(Readiness());
 }
@@ -259,7 +218,7 @@ int StreamSocket::ShutDown(int how) {
       TellReady(EPOLLIN | EPOLLHUP | EPOLLRDHUP);
       return 0;
     case State::kConnecting:
-      Fail(ECONNRESET);
+      Answered(ECONNRESET, {});
       return 0;
     case State::kJustConnected:
     case State::kConnected:

@@ -4,9 +4,7 @@
 //    |                       '--> kNew, with an error
 //    '----Listen()----> kListening --ShutDown()--> kNew
 //
-// A TCP client knocks at its server's host after a delay, and learns the answer after another. Nobody there: it is
-// refused. No answer, because the hosts do not reach each other or the server's queue is full: it knocks again after
-// 1 s, 2 s and so on, seven times, and gives up after about two minutes of virtual time.
+// Unix sockets connect at once. TCP's take their time. (tcp_dial.h)
 #ifndef WEFT_LIB_TESTING_MACHINE_STREAM_SOCKET_H_
 #define WEFT_LIB_TESTING_MACHINE_STREAM_SOCKET_H_
 
@@ -20,6 +18,7 @@
 #include "lib/testing/machine/connection.h"
 #include "lib/testing/machine/network.h"
 #include "lib/testing/machine/socket.h"
+#include "lib/testing/machine/tcp_dial.h"
 #include "weft/net/socket_address.h"
 
 namespace weft::internal::machine {
@@ -32,6 +31,11 @@ class StreamSocket final : public Socket, private ConnectionOwner {
   ~StreamSocket() override;
   // socketpair(2)
   static void Join(StreamSocket& one, StreamSocket& other);
+  // Who listens at that address; null: nobody.
+  static std::shared_ptr<StreamSocket> FindListener(const Network& network, const net::SocketAddress& address);
+  // A listener: is there room for one more who waits for an Accept()? Then that one may be welcomed.
+  bool HasRoom() const noexcept { return waiting_.size() <= static_cast<size_t>(backlog_); }
+  void Welcome(ConnectionPlace place);
 
   std::string Describe() const override;
   uint32_t Readiness() const noexcept override;
@@ -49,35 +53,21 @@ class StreamSocket final : public Socket, private ConnectionOwner {
  private:
   enum class State : uint8_t { kNew, kListening, kConnecting, kJustConnected, kConnected };
 
-  // An end of a connection, which keeps it.
-  struct Place {
-    std::shared_ptr<Connection> connection;
-    ConnectionEnd* end = nullptr;
-  };
-
   void OnChange(uint32_t ready) override { TellReady(ready); }
-  void Take(Place place);
+  void Take(ConnectionPlace place);
   void SizeBuffer() noexcept;
-  bool HasRoom() const noexcept { return waiting_.size() <= static_cast<size_t>(backlog_); }
-  void Welcome(Place place);
   void Refuse() noexcept;
-
   int ConnectUnix(const net::SocketAddress& peer);
   int ConnectTcp(const net::SocketAddress& peer);
-  void KnockAfterDelay(int64_t delay_ns);
-  void Knock();
-  void KnockAgain();
-  void Answer(int error, Place place);
-  void Fail(int error);
+  void Answered(int error, ConnectionPlace place);
 
   Network& network_;
   State state_ = State::kNew;
-  Place place_;  // while connected
+  ConnectionPlace place_;  // while connected
   int error_ = 0;
   int backlog_ = 0;
-  std::deque<Place> waiting_;  // for an Accept()
-  std::optional<net::SocketAddress> wanted_;  // while it connects
-  int knocks_ = 0;
+  std::deque<ConnectionPlace> waiting_;  // for an Accept()
+  std::shared_ptr<TcpDial> dial_;        // while it connects
 };
 
 }  // namespace weft::internal::machine

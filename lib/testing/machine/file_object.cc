@@ -27,10 +27,9 @@ constexpr size_t kMostAtOnce = 0x7ffff000;        // MAX_RW_COUNT of Linux
 constexpr size_t kCopyBytes = size_t{64} << 10;   // of memory, while it copies
 constexpr int64_t kNanosPerDay = 86'400'000'000'000;
 
-// 0, or why so many bytes at `offset` are none.
-int CheckRange(int64_t offset, size_t bytes) noexcept {
-  const bool overflows = bytes > static_cast<size_t>(INT64_MAX) || offset > INT64_MAX - static_cast<int64_t>(bytes);
-  return offset < 0 || overflows ? -EINVAL : 0;
+// `offset`: 0 or more.
+bool Overflows(int64_t offset, size_t bytes) noexcept {
+  return bytes > static_cast<size_t>(INT64_MAX) || offset > INT64_MAX - static_cast<int64_t>(bytes);
 }
 
 // Puts an entry at `buffer`; returns its bytes, or 0: there is no room.
@@ -115,9 +114,10 @@ int FileObject::Stat(struct stat& result) {
 
 int64_t FileObject::ReadAt(Parts into, int64_t offset) {
   const size_t wanted = BytesOf(into);
+  if (offset < 0) return -EINVAL;
   if (!CanRead()) return -EBADF;
   if (inode_->IsDirectory()) return -EISDIR;
-  if (const int error = CheckRange(offset, wanted); error != 0) return error;
+  if (Overflows(offset, wanted)) return -EINVAL;
   const Contents& contents = inode_->state.contents;
   const auto place = static_cast<uint64_t>(offset);
   const uint64_t there = contents.size() - std::min(place, contents.size());
@@ -134,8 +134,9 @@ int64_t FileObject::WriteAt(Parts from, int64_t offset, bool append) { return Wr
 
 int64_t FileObject::WriteFrom(Parts from, int64_t& offset, bool append) {
   const size_t wanted = BytesOf(from);
+  if (offset < 0) return -EINVAL;
   if (!CanWrite()) return -EBADF;
-  if (const int error = CheckRange(offset, wanted); error != 0) return error;
+  if (Overflows(offset, wanted)) return -EINVAL;
   if (wanted == 0) return 0;
   Contents& contents = inode_->state.contents;
   // An offset says nothing then, as in Linux (pwrite(2), "BUGS").
@@ -166,7 +167,7 @@ int64_t FileObject::CopyTo(int64_t* offset, FileObject& to, int64_t* to_offset, 
   int64_t& target = to_offset != nullptr ? *to_offset : to.position_;
   size = std::min(size, kMostAtOnce);
   if (source < 0 || target < 0) return -EINVAL;
-  if (CheckRange(source, size) != 0 || CheckRange(target, size) != 0) return -EOVERFLOW;
+  if (Overflows(source, size) || Overflows(target, size)) return -EOVERFLOW;
   const Contents& contents = inode_->state.contents;
   const uint64_t there = contents.size() - std::min(static_cast<uint64_t>(source), contents.size());
   const auto bytes = static_cast<int64_t>(std::min(there, uint64_t{size}));
@@ -226,18 +227,14 @@ int FileObject::Allocate(int mode, int64_t offset, int64_t size) {
 }
 
 int FileObject::Lock(int operation) {
+  const int kind = operation & ~LOCK_NB;
+  if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN) return -EINVAL;
   if (IsPathOnly()) return -EBADF;
-  switch (operation & ~LOCK_NB) {
-    case LOCK_UN:
-      inode_->lock.Drop(*this);
-      return 0;
-    case LOCK_SH:
-    case LOCK_EX:
-      break;
-    default:
-      return -EINVAL;
+  if (kind == LOCK_UN) {
+    inode_->lock.Drop(*this);
+    return 0;
   }
-  if (inode_->lock.Take(*this, (operation & LOCK_EX) != 0)) return 0;
+  if (inode_->lock.Take(*this, /*exclusive=*/kind == LOCK_EX)) return 0;
   WEFT_CHECK((operation & LOCK_NB) != 0) << "flock() of " << path_
                                          << " would wait for another open file's lock, and nothing else would run "
                                             "meanwhile; call it with LOCK_NB";

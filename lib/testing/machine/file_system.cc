@@ -107,7 +107,7 @@ void FileSystem::Enter(const std::shared_ptr<Inode>& directory, const std::strin
   inode->state.times.changed = now;
   if (inode->IsDirectory()) {
     inode->directory->parent = directory;
-    inode->links = 2;  // its name, and its "."
+    if (inode->links == 0) inode->links = 2;  // its name, and its "."
     ++directory->links;
   } else {
     ++inode->links;

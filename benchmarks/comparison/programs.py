@@ -151,7 +151,7 @@ class Peer:
         self._packages = packages  # {package: a file that tells that it is there}
         self._build = build        # gives the program's path
         self._version = version    # what is measured, once it is installed
-        self._program = ""
+        self.program = ""          # its path, once it is built
 
     def version(self):
         return self._version()
@@ -164,7 +164,7 @@ class Peer:
                 raise Failed("not installed: " + ", ".join(missing))
             words = [word for pair in self._packages.items() for word in pair]
             _run([os.path.join(root, "tools", "install_packages"), "compare"] + words, root)
-            self._program = self._build()
+            self.program = self._build()
         except Failed as failure:
             self.left_out = str(failure)
 
@@ -176,47 +176,54 @@ class Peer:
 
     def _samples(self, name, threads, sample_threads):
         """The median of three repetitions, as one sample."""
-        runs = [json.loads(line) for line in _run([self._program, str(threads), "3", name], "/").splitlines()]
+        runs = [json.loads(line) for line in _run([self.program, str(threads), "3", name], "/").splitlines()]
         runs.sort(key=lambda run: run["ns_per_op"])
         return [check(Sample(self.source, name, sample_threads, runs[len(runs) // 2]))] if runs else []
 
 
-def _debian_version(package):
+def debian_version(package):
     return first_line("dpkg-query", "--show", "--showformat=${Version}\n", package) or "of unknown version"
 
 
-def peers(bazel, root):
-    output = os.path.join(root, ".cache", "peers")
+def _output(root, peer):
+    return os.path.join(root, ".cache", "peers", peer)
 
+
+def build_go(root, package, name):
+    """The program that the package of benchmarks/peers/go makes."""
+    program = os.path.join(_output(root, "go"), name)
+    _run(["/usr/bin/go", "build", "-o", program, package], os.path.join(root, "benchmarks", "peers", "go"),
+         {"GOCACHE": os.path.join(_output(root, "go"), "cache"), "GOPROXY": "off"})
+    return program
+
+
+def build_tokio(root, name, flags):
+    """The program of that name in benchmarks/peers/tokio."""
+    target = _output(root, "tokio")
+    _run(["/usr/bin/cargo", "build", "--quiet", "--release", "--offline", "--bin", name, "--target-dir", target, *flags],
+         os.path.join(root, "benchmarks", "peers", "tokio"), {"RUSTC": "/usr/bin/rustc"})
+    return os.path.join(target, "release", name)
+
+
+def peers(bazel, root):
     def built_by_bazel(name):
         def build():
             return os.path.join(bazel.build(["--config=opt"], [target]), "benchmarks", "peers", name, name)
         target = "//benchmarks/peers/" + name
         return build
 
-    def build_go():
-        program = os.path.join(output, "go", "peer")
-        _run(["/usr/bin/go", "build", "-o", program, "."], os.path.join(root, "benchmarks", "peers", "go"),
-             {"GOCACHE": os.path.join(output, "go", "cache"), "GOPROXY": "off"})
-        return program
-
-    def build_tokio():
-        target = os.path.join(output, "tokio")
-        _run(["/usr/bin/cargo", "build", "--quiet", "--release", "--offline", "--target-dir", target],
-             os.path.join(root, "benchmarks", "peers", "tokio"), {"RUSTC": "/usr/bin/rustc"})
-        return os.path.join(target, "release", "weft-peer-tokio")
-
     return [
         Peer("tbb", "oneTBB", {"libtbb-dev": "/usr/include/oneapi/tbb.h"}, built_by_bazel("tbb"),
-             lambda: "%s, clang 19 -O3 -march=native" % _debian_version("libtbb-dev")),
+             lambda: "%s, clang 19 -O3 -march=native" % debian_version("libtbb-dev")),
         Peer("asio", "Boost.Asio", {"libboost1.81-dev": "/usr/include/boost/url.hpp"}, built_by_bazel("asio"),
-             lambda: "%s, clang 19 -O3 -march=native" % _debian_version("libboost1.81-dev")),
-        Peer("go", "Go", {"golang-go": "/usr/bin/go"}, build_go,
+             lambda: "%s, clang 19 -O3 -march=native" % debian_version("libboost1.81-dev")),
+        Peer("go", "Go", {"golang-go": "/usr/bin/go"}, lambda: build_go(root, ".", "peer"),
              lambda: first_line("/usr/bin/go", "version").removeprefix("go version ")),
         Peer("tokio", "Tokio", {"cargo": "/usr/bin/cargo", "rustc": "/usr/bin/rustc",
                                 "librust-tokio-dev": "/usr/share/doc/librust-tokio-dev",
-                                "librust-async-channel-dev": "/usr/share/doc/librust-async-channel-dev"}, build_tokio,
+                                "librust-async-channel-dev": "/usr/share/doc/librust-async-channel-dev"},
+             lambda: build_tokio(root, "weft-peer-tokio", []),
              lambda: "%s, async-channel %s, %s -C opt-level=3 -C target-cpu=native" % (
-                 _debian_version("librust-tokio-dev"), _debian_version("librust-async-channel-dev"),
+                 debian_version("librust-tokio-dev"), debian_version("librust-async-channel-dev"),
                  first_line("/usr/bin/rustc", "--version"))),
     ]

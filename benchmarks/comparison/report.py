@@ -7,7 +7,7 @@ from .samples import OURS, spread
 # What is written by hand stands between these two, and stays.
 BEGIN = "<!-- by hand: what is not met, and why -->\n"
 END = "<!-- end of what is by hand -->\n"
-_NOTHING_BY_HAND = "Nothing has been said about this yet.\n"
+NOTHING_BY_HAND = "Nothing has been said about this yet.\n"
 
 _PREFACE = """\
 # Results
@@ -49,7 +49,7 @@ def _optional(value):
     return "" if value is None else number(value)
 
 
-def _range(values, unit=1.0):
+def spanned(values, unit=1.0):
     """The median, the least and the greatest; or the only one."""
     if len(values) == 1:
         return number(values[0] / unit)
@@ -59,14 +59,14 @@ def _range(values, unit=1.0):
 
 def _time(row, nanos):
     """Of an operation, or of the whole where people talk of that."""
-    return _range(nanos) + " ns" if row.operations is None else _range(nanos, 1e6 / row.operations) + " ms"
+    return spanned(nanos) + " ns" if row.operations is None else spanned(nanos, 1e6 / row.operations) + " ms"
 
 
-def _met(value, limit):
+def met(value, limit):
     return "" if limit is None else "yes" if value <= limit else "**no**"
 
 
-def _table(headings, rows):
+def table(headings, rows):
     lines = [headings, ["---"] * len(headings)] + rows
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
@@ -81,7 +81,7 @@ class Report:
         self._rounds = rounds
         self._warnings = warnings
 
-    def page(self, by_hand=_NOTHING_BY_HAND):
+    def page(self, by_hand=NOTHING_BY_HAND):
         parts = [self._preface(), self._time(), self._ratios(), self._memory(), self._latency(),
                  "## What is not met, and why\n\n" + BEGIN + by_hand + END,
                  self._scaling(), self._configurations(), self._peer_table()]
@@ -92,11 +92,11 @@ class Report:
         if self._rounds < targets.ROUNDS:
             rounds += ". Fewer than %d: a trial, not a result" % targets.ROUNDS
         floors = self._samples.values(OURS, "Floor", 0)
-        facts = self._machine + [("rounds", rounds), ("F", _range(floors) + " ns" if floors else "not measured")]
+        facts = self._machine + [("rounds", rounds), ("F", spanned(floors) + " ns" if floors else "not measured")]
         facts += [("peer", "%s %s" % (peer.title, peer.version())) for peer in self._there()]
         facts += [("left out", "%s: %s" % (peer.title, peer.left_out)) for peer in self._peers if peer.left_out]
         facts += [("warning", warning) for warning in self._warnings]
-        return _PREFACE + _table(["", ""], facts)
+        return _PREFACE + table(["", ""], facts)
 
     def _there(self):
         return [peer for peer in self._peers if not peer.left_out]
@@ -108,12 +108,12 @@ class Report:
                 if self._samples.values(OURS, row.name, carriers)]
         headings = ["measure", "carriers", "target", "ours", "met", "time", "best peer here", "peer / ours",
                     "elsewhere", "elsewhere / ours"]
-        return _TIME + _table(headings, rows) if rows else ""
+        return _TIME + table(headings, rows) if rows else ""
 
     def _time_row(self, row, carriers):
         floors = self._samples.values(OURS, row.name, carriers, "floors")
         target = row.targets.get(carriers)
-        return [row.title, str(carriers), _optional(target), _range(floors), _met(statistics.median(floors), target),
+        return [row.title, str(carriers), _optional(target), spanned(floors), met(statistics.median(floors), target),
                 _time(row, self._samples.values(OURS, row.name, carriers)), *self._best_peer(row, carriers),
                 *self._elsewhere(row, carriers, statistics.median(floors))]
 
@@ -141,9 +141,9 @@ class Report:
                 ours, other = (self._samples.median(OURS, name, carriers, "floors") for name in (row.name, row.other))
                 if None not in (ours, other):
                     rows.append([row.title, str(carriers), number(other), number(ours), number(ours / other),
-                                 _optional(row.limit), _met(ours / other, row.limit)])
+                                 _optional(row.limit), met(ours / other, row.limit)])
         headings = ["one measure against another", "carriers", "base", "measured", "measured / base", "at most", "met"]
-        return "## Ours against ours\n\n" + _table(headings, rows) if rows else ""
+        return "## Ours against ours\n\n" + table(headings, rows) if rows else ""
 
     def _memory(self):
         rows = []
@@ -153,25 +153,25 @@ class Report:
                 continue
             peers = sorted((self._samples.median(peer.source, row.name, 0, row.counter), peer.title)
                            for peer in self._peers if self._samples.values(peer.source, row.name, 0, row.counter))
-            rows.append([row.title, number(row.limit), _range(ours, row.divisor),
-                         _met(statistics.median(ours) / row.divisor, row.limit),
+            rows.append([row.title, number(row.limit), spanned(ours, row.divisor),
+                         met(statistics.median(ours) / row.divisor, row.limit),
                          ", ".join("%s %s" % (title, number(value / row.divisor)) for value, title in peers),
                          row.elsewhere])
         headings = ["measure", "at most", "ours", "met", "peers here", "elsewhere"]
-        return "## Resident memory\n\n" + _table(headings, rows) if rows else ""
+        return "## Resident memory\n\n" + table(headings, rows) if rows else ""
 
     def _latency(self):
         rows = []
         for row in targets.LATENCY:
             ours = self._samples.values(OURS, row.name, 2, row.counter)
             if ours:
-                rows.append([row.title, _optional(row.limit), _range(ours, 1e3),
-                             _met(statistics.median(ours) / 1e3, row.limit)])
+                rows.append([row.title, _optional(row.limit), spanned(ours, 1e3),
+                             met(statistics.median(ours) / 1e3, row.limit)])
         if not rows:
             return ""
         left = sum(self._samples.values(OURS, "StrandedLatency", 2, "left_to_owner"))
         return ("## How soon an idle carrier takes what there is\n\n"
-                + _table(["of two carriers, one computes", "at most, us", "ours, us", "met"], rows)
+                + table(["of two carriers, one computes", "at most, us", "ours, us", "met"], rows)
                 + "\nChildren that nobody took while their owner computed, in all rounds: %d.\n" % left)
 
     # ---- What follows from the same measurements.
@@ -184,11 +184,11 @@ class Report:
                 continue
             wanted = self._wanted_ratio(row.targets)
             rows.append([row.title, number(one), number(two), number(four), number(one / two), _optional(wanted),
-                         "" if wanted is None else _met(wanted, one / two),
-                         number(four / two), _met(four / two, targets.OVERSUBSCRIBED_LIMIT)])
+                         "" if wanted is None else met(wanted, one / two),
+                         number(four / two), met(four / two, targets.OVERSUBSCRIBED_LIMIT)])
         headings = ["measure", "1 carrier", "2", "4", "1 / 2", "at least", "met",
                     "4 / 2, at most %s" % targets.OVERSUBSCRIBED_LIMIT, "met"]
-        return "## From one carrier to two, and four on two processors\n\n" + _table(headings, rows) if rows else ""
+        return "## From one carrier to two, and four on two processors\n\n" + table(headings, rows) if rows else ""
 
     @staticmethod
     def _wanted_ratio(wanted):
@@ -207,10 +207,10 @@ class Report:
             if ours is None:
                 continue
             rows.append([source.removeprefix("weft-"), name, str(carriers or ""), number(ours), number(other),
-                         number(other / ours), _met(other / ours, targets.CONFIGURATION_LIMIT)])
+                         number(other / ours), met(other / ours, targets.CONFIGURATION_LIMIT)])
         headings = ["configuration", "measure", "carriers", "opt", "it",
                     "it / opt, at most %s" % targets.CONFIGURATION_LIMIT, "met"]
-        return "## Other configurations\n\n" + _table(headings, rows) if rows else ""
+        return "## Other configurations\n\n" + table(headings, rows) if rows else ""
 
     def _peer_table(self):
         peers = self._there()
@@ -221,7 +221,7 @@ class Report:
         if not rows:
             return ""
         return (_PEERS + "".join(self._other_sizes(peer) for peer in peers)
-                + _table(["measure", "threads", "Weft"] + [peer.title for peer in peers], rows))
+                + table(["measure", "threads", "Weft"] + [peer.title for peer in peers], rows))
 
     def _beside_ours(self, peer, name, threads):
         nanos = self._samples.median(peer.source, name, threads)
@@ -249,5 +249,5 @@ def floor_warnings(samples, limit):
 def by_hand(page):
     """What somebody has written into an earlier page."""
     if BEGIN not in page or END not in page:
-        return _NOTHING_BY_HAND
+        return NOTHING_BY_HAND
     return page.split(BEGIN, 1)[1].split(END, 1)[0]

@@ -62,6 +62,10 @@ class Samples:
     def values(self, source, name, threads, counter="ns_per_op"):
         return [values[counter] for values in self._by_key.get((source, name, threads), []) if counter in values]
 
+    def all_values(self, source, name, threads):
+        """Of each sample, all that was counted."""
+        return list(self._by_key.get((source, name, threads), []))
+
     def median(self, source, name, threads, counter="ns_per_op"):
         """None if there is nothing."""
         values = self.values(source, name, threads, counter)

@@ -1,13 +1,14 @@
 """What ./benchmarks/compare_io measures. A measure has
 
     name, title     as it is asked for, and as the page calls it
-    unit            what an operation is
+    unit, units     what an operation is, and several
     sizes, size     the sizes it is measured at, and what they are; 0 where there is only one
     contenders      the sources of those that are measured
     base            the source that all are held against
     least           ours does so many times as much in a second as the base, at least; None: nobody has said
-    at_most         of a program that ends by itself: {counter: ours uses no more}
-    needs           a peer's program that it cannot do without
+    counters        of a program that ends by itself: what counts
+    at_most         {counter: ours uses no more}
+    needs           the peers' programs that it cannot do without
     prepare()       makes the files that it needs
     run(...)        one sample: {counter: value}
 
@@ -19,10 +20,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
 
 from . import processes
-from .io_programs import OURS
+from .io_programs import OURS, make_certificate
 from .programs import Failed
 from .samples import WrongAnswer
 
@@ -38,8 +38,13 @@ class _Measure:
     sizes = (0,)
     size = ""
     least = None
+    counters = ("wall_s", "cpu_s")
     at_most = {}
-    needs = None
+    needs = ()
+
+    @property
+    def units(self):
+        return self.unit + "s"
 
     def prepare(self, programs):
         pass
@@ -67,7 +72,7 @@ class Echo(_Measure):
 
 
 class _ByWrk(_Measure):
-    needs = "wrk"
+    needs = ("wrk",)
 
     def _load(self, server, url, connections, seconds, flags=()):
         """(operations, sample, all that wrk says)."""
@@ -105,18 +110,17 @@ class _Redis(_Measure):
     size = "commands in a pipeline"
     contenders = ("redis",) + OURS
     base = "redis"
-    needs = "redis"
+    needs = ("redis",)
     _CONNECTIONS = 50
-    _PER_SECOND = {1: 40_000, 16: 300_000}  # about as many as there are, so that a run takes as long as it should
+    _WARM_UP_OPERATIONS = 20_000  # for each command of a pipeline
 
     def run(self, programs, source, size, seconds):
         with programs.redis_server(source) as server:
-            # GET finds what was set here.
-            self._load(server, "set", size, _WARM_UP * seconds)
-            return self._load(server, self._command, size, seconds)
+            # GET finds what was set here. The load is a number of commands: as many as take about that time.
+            warm = self._load(server, "set", size, self._WARM_UP_OPERATIONS * size)
+            return self._load(server, self._command, size, max(int(warm["per_second"] * seconds), 1_000))
 
-    def _load(self, server, command, pipeline, seconds):
-        operations = max(int(self._PER_SECOND[pipeline] * seconds), 1_000)
+    def _load(self, server, command, pipeline, operations):
         before = server.cpu_seconds()
         said, client_cpu, took = processes.run_client(
             ["/usr/bin/redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-t", command, "-n",
@@ -207,6 +211,7 @@ class Sleeps(_Measure):
     unit = "run"
     contenders = OURS + ("go", "tokio")
     base = "tokio"
+    counters = ("wall_s", "cpu_s", "rss_bytes")
     at_most = {"wall_s": 1.2, "cpu_s": 0.5, "rss_bytes": 300e6}
     _COUNT = 1_000_000
 
@@ -215,6 +220,7 @@ class Sleeps(_Measure):
 
 
 class _Tls(_ByWrk):
+    needs = ("wrk", "openssl")
     contenders = ("nginx",) + OURS
     base = "nginx"
     _CONNECTIONS = 20
@@ -227,10 +233,7 @@ class _Tls(_ByWrk):
         for name, size in self._BYTES.items():
             with open(os.path.join(site, name), "wb") as file:
                 file.write(b"x" * size)
-        subprocess.run(["/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                        "-noenc", "-keyout", os.path.join(programs.scratch, "key.pem"), "-out",
-                        os.path.join(programs.scratch, "certificate.pem"), "-subj", "/CN=localhost", "-days", "2"],
-                       check=True, capture_output=True)
+        make_certificate(*programs.certificate())
 
     def run(self, programs, source, size, seconds):
         with programs.tls_server(source) as server:
@@ -249,7 +252,7 @@ class TlsHandshake(_Tls):
 class TlsBulk(_Tls):
     name = "TlsBulk"
     title = "Files of 1 MiB over TLS 1.3"
-    unit = "MiB"
+    unit = units = "MiB"
 
     def _fetch(self, server, url, seconds):
         return self._load(server, url + "large", self._CONNECTIONS, seconds)

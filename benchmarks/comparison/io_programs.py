@@ -1,6 +1,7 @@
 """The programs of ./benchmarks/compare_io, ours and the peers': where they are, how they are started."""
 import os
 import shutil
+import subprocess
 
 from . import processes
 from .machine import first_line
@@ -41,6 +42,13 @@ http {{
 """
 
 
+def make_certificate(certificate, key):
+    """Of localhost, for two days, signed by itself; with a key of P-256."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc",
+                    "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost", "-days", "2"], check=True, capture_output=True)
+
+
 def _peers(bazel, root):
     def installed(program):
         return lambda: program
@@ -61,8 +69,10 @@ def _peers(bazel, root):
              lambda: debian_version("libboost1.81-dev")),
         Peer("redis", "Redis", {"redis-server": "/usr/bin/redis-server", "redis-tools": "/usr/bin/redis-benchmark"},
              installed("/usr/bin/redis-server"), lambda: debian_version("redis-server")),
-        Peer("nginx", "nginx", {"nginx": "/usr/sbin/nginx", "openssl": "/usr/bin/openssl"},
-             installed("/usr/sbin/nginx"), lambda: debian_version("nginx")),
+        Peer("nginx", "nginx", {"nginx": "/usr/sbin/nginx"}, installed("/usr/sbin/nginx"),
+             lambda: debian_version("nginx")),
+        Peer("openssl", "OpenSSL", {"openssl": "/usr/bin/openssl"}, installed("/usr/bin/openssl"),
+             lambda: debian_version("openssl")),
         Peer("wrk", "wrk", {"wrk": "/usr/bin/wrk"}, installed("/usr/bin/wrk"), lambda: debian_version("wrk")),
     ]
 
@@ -81,8 +91,8 @@ class Programs:
     def title(self, source):
         return TITLES[source] if source in TITLES else self._by_source[source].title
 
-    def is_there(self, source):
-        return source not in self._by_source or not self._by_source[source].left_out
+    def are_there(self, *sources):
+        return not any(self._by_source[source].left_out for source in sources if source in self._by_source)
 
     def ours(self, label):
         """The path of //label."""
@@ -111,8 +121,13 @@ class Programs:
         return processes.Server(["/usr/bin/redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                                  "--appendonly", "no", "--dir", self.scratch], port=port)
 
+    def certificate(self):
+        """The paths of the certificate and its key, for make_certificate()."""
+        return tuple(os.path.join(self.scratch, name) for name in ("certificate.pem", "key.pem"))
+
     def tls_server(self, source):
-        certificate, key, site = (os.path.join(self.scratch, name) for name in ("certificate.pem", "key.pem", "site"))
+        certificate, key = self.certificate()
+        site = os.path.join(self.scratch, "site")
         if source in OURS:
             command = [self.ours("benchmarks/io/tls_server"), certificate, key, site]
             return processes.Server(command, self.environment(source))

@@ -17,6 +17,9 @@ client is the limit: then operations a second tell little, and CPU tells all.
 
 """
 
+# {counter: (as the page calls it, what it is divided by)}
+_UNITS = {"wall_s": ("wall ms", 1e-3), "cpu_s": ("CPU ms", 1e-3), "rss_bytes": ("resident MB", 1e6)}
+
 
 class IoReport:
     """`samples` are of (source, measure, size), each with its `round`; `title` names a source."""
@@ -58,44 +61,41 @@ class IoReport:
         ratios = self._ratios(measure, size, source, counter)
         return statistics.median(ratios) if ratios and source != measure.base else None
 
-    def _against(self, measure, size, source, counter):
+    def _value_and_ratio(self, measure, size, source, counter, unit=1.0):
         ratio = self._ratio(measure, size, source, counter)
-        return "" if ratio is None else number(ratio)
+        return [spanned(self._values(measure, size, source, counter), unit), "" if ratio is None else number(ratio)]
 
     def _server_rows(self, measure, found):
         base = self._title(measure.base)
-        headings = ([measure.size] if measure.size else []) + [
-            "who", measure.unit + "s a second", "/ " + base, "at least", "met", "CPU us a " + measure.unit, "/ " + base,
-            "server busy", "client busy"]
-        return table(headings, [([number_of(size)] if measure.size else []) + self._server_row(measure, size, source)
-                                for size, source in found])
+        headings = [*([measure.size] if measure.size else []), "who", measure.units + " a second", "/ " + base,
+                    *(["at least", "met"] if measure.least else []), "CPU us a " + measure.unit, "/ " + base,
+                    "server busy", "client busy"]
+        return table(headings, [self._server_row(measure, size, source) for size, source in found])
 
     def _server_row(self, measure, size, source):
-        ratio = self._ratio(measure, size, source, "per_second")
-        wanted = measure.least if source in OURS else None
-        busy = ["%.0f %%" % (100 * statistics.median(self._values(measure, size, source, counter)))
-                for counter in ("server_busy", "client_busy")]
-        return [self._title(source), spanned(self._values(measure, size, source, "per_second")),
-                self._against(measure, size, source, "per_second"), "" if wanted is None else number(wanted),
-                "" if wanted is None or ratio is None else met(wanted, ratio),
-                spanned(self._values(measure, size, source, "cpu_us")), self._against(measure, size, source, "cpu_us"),
-                *busy]
+        cells = [number_of(size)] if measure.size else []
+        cells += [self._title(source), *self._value_and_ratio(measure, size, source, "per_second")]
+        if measure.least:
+            ratio = self._ratio(measure, size, source, "per_second") if source in OURS else None
+            cells += ["", ""] if ratio is None else [number(measure.least), met(measure.least, ratio)]
+        busy = [statistics.median(self._values(measure, size, source, who)) for who in ("server_busy", "client_busy")]
+        return cells + [*self._value_and_ratio(measure, size, source, "cpu_us"), *("%.0f %%" % (100 * b) for b in busy)]
 
     def _program_rows(self, measure, found):
         base = self._title(measure.base)
-        units = {"wall_s": ("wall ms", 1e-3), "cpu_s": ("CPU ms", 1e-3), "rss_bytes": ("resident MB", 1e6)}
         headings = ["who"]
-        for name, _ in units.values():
-            headings += [name, "/ " + base] + (["at most", "met"] if measure.at_most else [])
+        for counter in measure.counters:
+            headings += [_UNITS[counter][0], "/ " + base] + (["at most", "met"] if measure.at_most else [])
         rows = []
         for size, source in found:
             row = [self._title(source)]
-            for counter, (_, unit) in units.items():
-                values = self._values(measure, size, source, counter)
-                row += [spanned(values, unit), self._against(measure, size, source, counter)]
+            for counter in measure.counters:
+                unit = _UNITS[counter][1]
+                row += self._value_and_ratio(measure, size, source, counter, unit)
                 if measure.at_most and source in OURS:
                     limit = measure.at_most[counter]
-                    row += [number(limit / unit), met(statistics.median(values), limit)]
+                    median = statistics.median(self._values(measure, size, source, counter))
+                    row += [number(limit / unit), met(median, limit)]
                 elif measure.at_most:
                     row += ["", ""]
             rows.append(row)

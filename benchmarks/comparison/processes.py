@@ -34,15 +34,16 @@ def allow_all_descriptors():
 
 
 def free_port():
-    """Of 127.0.0.1. Nobody else takes it: the kernel chooses other ports for a while."""
+    """Of 127.0.0.1. The kernel does not give the same one to the next who asks."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _pinned(processor, command):
-    return ["taskset", "--cpu-list", str(processor)] + command
+def _pinned_to(processor):
+    """For subprocess.Popen; None: the process may use all that this one may."""
+    return None if processor is None else lambda: os.sched_setaffinity(0, {processor})
 
 
 def _failed(command, status, output):
@@ -57,7 +58,7 @@ class Server:
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._process = None
-        self._errors = tempfile.TemporaryFile(mode="w+")
+        self._errors = None
         self.port = port
 
     @property
@@ -69,13 +70,18 @@ class Server:
         return time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3)
 
     def __enter__(self):
-        self._process = subprocess.Popen(_pinned(server_processor(), self._command), env=self._environment,
-                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
+        self._errors = tempfile.TemporaryFile(mode="w+")
+        self._process = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.PIPE if self.port is None else self._errors,
+                                         stderr=self._errors, preexec_fn=_pinned_to(server_processor()))
         try:
             if self.port is None:
                 self.port = self._said_port()
             else:
                 self._wait_until_it_accepts()
+        except Failed as failure:
+            said = self._kill().strip()
+            raise Failed(": ".join([str(failure), *said.splitlines()[-1:]])) from failure
         except BaseException:
             self._kill()
             raise
@@ -83,17 +89,19 @@ class Server:
 
     def __exit__(self, kind, error, trace):
         died = self._process.poll()
-        self._kill()
-        self._errors.seek(0)
-        said = self._errors.read()
-        self._errors.close()
+        said = self._kill()
         if died is not None:
             raise _failed(self._command, died, said) from error
 
     def _kill(self):
+        """What it has said on standard error."""
         self._process.kill()
         self._process.wait()
-        self._process.stdout.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        with self._errors as errors:
+            errors.seek(0)
+            return errors.read()
 
     def _said_port(self):
         readable, _, _ = select.select([self._process.stdout], [], [], _START_SECONDS)
@@ -114,14 +122,15 @@ class Server:
         raise Failed("%s does not accept connections" % os.path.basename(self._command[0]))
 
 
-def _run(command, environment=None):
+def _run(command, environment=None, processor=None):
     """(what it prints, its usage of the machine, wall time in seconds)."""
     began = time.monotonic()
     with tempfile.TemporaryFile(mode="w+") as output:
         process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL,
-                                   stdout=output, stderr=subprocess.STDOUT)
+                                   stdout=output, stderr=subprocess.STDOUT, preexec_fn=_pinned_to(processor))
+        ended = os.pidfd_open(process.pid)
         try:
-            readable, _, _ = select.select([os.pidfd_open(process.pid)], [], [], _RUN_SECONDS)
+            readable, _, _ = select.select([ended], [], [], _RUN_SECONDS)
             took = time.monotonic() - began
             if not readable:
                 raise Failed("%s took over %d s" % (os.path.basename(command[0]), _RUN_SECONDS))
@@ -129,6 +138,8 @@ def _run(command, environment=None):
             process.kill()
             process.wait()
             raise
+        finally:
+            os.close(ended)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
@@ -140,7 +151,7 @@ def _run(command, environment=None):
 
 def run_client(command):
     """(what it prints, the processor time of the client in seconds, wall time in seconds)."""
-    said, usage, took = _run(_pinned(client_processor(), command))
+    said, usage, took = _run(command, processor=client_processor())
     return said, usage.ru_utime + usage.ru_stime, took
 
 

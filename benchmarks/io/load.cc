@@ -154,7 +154,7 @@ struct Totals {
 class Load {
  public:
   explicit Load(const Options& options) : options_(options), events_(kMaxEvents) {
-    Require(clock_getcpuclockid(options.server, &server_clock_) == 0 ? 0 : -1, "clock_getcpuclockid");
+    if (clock_getcpuclockid(options.server, &server_clock_) != 0) Fail("there is no process of that number");
     epoll_ = Require(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     connections_.reserve(static_cast<size_t>(options.connections));
     for (int i = 0; i < options.connections; ++i) Connect(static_cast<uint32_t>(i));

@@ -200,7 +200,8 @@ def build_go(root, package, name):
 def build_tokio(root, name, flags):
     """The program of that name in benchmarks/peers/tokio."""
     target = _output(root, "tokio")
-    _run(["/usr/bin/cargo", "build", "--quiet", "--release", "--offline", "--target-dir", target, "--bin", name] + flags,
+    _run(["/usr/bin/cargo", "build", "--quiet", "--release", "--offline", "--bin", name, "--target-dir", target,
+          *flags],
          os.path.join(root, "benchmarks", "peers", "tokio"), {"RUSTC": "/usr/bin/rustc"})
     return os.path.join(target, "release", name)
 

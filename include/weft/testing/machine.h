@@ -10,7 +10,7 @@
 //
 //   how long      each piece of a TCP stream, each datagram and each call on a file takes MachineOptions::min_delay to
 //                 max_delay of virtual time
-//   how much      a read or write moves fewer bytes than it could: short_transfers
+//   how much      a read or write moves fewer bytes than it could; those of TCP arrive in pieces: short_transfers
 //   whether       a call fails with one of its documented errors, a connection is reset, a name is not resolved: faults
 //   what order    descriptors become ready in; UDP datagrams arrive in
 //

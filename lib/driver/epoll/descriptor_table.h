@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "lib/driver/epoll/direction.h"
+#include "lib/driver/epoll/emptied.h"
 #include "lib/driver/request_facts.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
@@ -20,6 +21,7 @@ namespace weft::internal {
 struct alignas(kCacheLineSize) Descriptor {
   Direction in;
   Direction out;
+  Emptied emptied;
   Lock registration;
   Atomic<bool> registered{false};  // relaxed: written with `registration` held, and a hint without
 

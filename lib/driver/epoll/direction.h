@@ -55,9 +55,10 @@ struct Direction {
     return edges.load(std::memory_order_relaxed) != seen && ends(op);
   }
 
-  // An edge came. Waiters whose calls end, by `ends`, are waiters no more, and given to `ended`.
+  // An edge came. Waiters whose calls end, by `ends`, are waiters no more, and given to `ended`. Returns how many edges
+  // there have been, this one included.
   template <class Ends, class Ended>
-  void Wake(const Ends& ends, const Ended& ended) noexcept {
+  uint32_t Wake(const Ends& ends, const Ended& ended) noexcept {
     std::lock_guard guard(lock);
     Operation* next = nullptr;
     for (Operation* op = first; op != nullptr; op = next) {
@@ -70,7 +71,9 @@ struct Direction {
       }
     }
     // [edge/2] release: pairs with [edge/1]. (relaxed: the lock is held.)
-    edges.store(edges.load(std::memory_order_relaxed) + 1, WEFT_ORDER("edge/2", std::memory_order_release));
+    const uint32_t count = edges.load(std::memory_order_relaxed) + 1;
+    edges.store(count, WEFT_ORDER("edge/2", std::memory_order_release));
+    return count;
   }
 
   // With the lock held.

@@ -1,7 +1,9 @@
 #include "lib/driver/epoll/epoll_backend.h"
 
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,6 +23,12 @@ constexpr int kMaxEvents = 128;
 
 constexpr int64_t kNanosPerMilli = 1'000'000;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+
+bool IsTcp(int fd) noexcept {
+  int protocol = 0;
+  socklen_t size = sizeof(protocol);
+  return Sys().getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
 
 }  // namespace
 
@@ -61,7 +69,8 @@ Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
   if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
   std::lock_guard guard(descriptor->registration);
   if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
-  epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
+  descriptor->emptied.Reset(IsTcp(fd));
+  epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
   // Either call reports what is ready by then, so nothing is missed between the operation's try and this.
   int result = Sys().epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
   if (result != 0 && errno == EEXIST) result = Sys().epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
@@ -98,6 +107,7 @@ void EpollBackend::Forget(int fd) noexcept {
   WEFT_CHECK(result == 0 || errno == ENOENT || errno == EBADF)
       << "epoll_ctl(EPOLL_CTL_DEL) on descriptor " << fd << " failed with errno " << errno;
   descriptor->registered.store(false, std::memory_order_relaxed);
+  descriptor->emptied.Reset(/*trusted=*/false);
 }
 
 // ---- Events --------------------------------------------------------------------------------------------------------
@@ -130,8 +140,9 @@ void EpollBackend::Look(int64_t timeout_ns, OperationQueue& ended) noexcept {
       if (timeout_ns != 0) wake_.Drain();  // by the poller only
       continue;
     }
-    if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(descriptor->in, ended);
-    if ((what & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(descriptor->out, ended);
+    if ((what & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) descriptor->emptied.Distrust();
+    if ((what & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(*descriptor, Flow::kIn, ended);
+    if ((what & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) EpollDriver::Wake(*descriptor, Flow::kOut, ended);
   }
 }
 

@@ -26,7 +26,13 @@ bool EpollDriver::Start(Operation& op) noexcept {
 
   Descriptor* const known = backend_.Find(op.request.fd);
   const uint32_t edges = known == nullptr ? 0 : known->Of(flow).Edges();
-  if (EndsByPlainCall(op)) return true;
+  const bool receives = op.request.code == IoRequest::Code::kReceive;
+  if (known == nullptr || !receives || !known->emptied.At(edges)) {
+    if (EndsByPlainCall(op)) {
+      if (known != nullptr && Emptied::WasShort(op)) known->emptied.Note(edges);
+      return true;
+    }
+  }
   int error = 0;
   Descriptor* const descriptor = backend_.Register(op.request.fd, error);
   if (descriptor == nullptr) {
@@ -50,12 +56,15 @@ bool EpollDriver::Start(Operation& op) noexcept {
   return false;  // from here on another thread may complete it
 }
 
-void EpollDriver::Wake(Direction& direction, OperationQueue& ended) noexcept {
-  direction.Wake(EndsByPlainCall, [&ended](Operation& op) {
+void EpollDriver::Wake(Descriptor& descriptor, Flow flow, OperationQueue& ended) noexcept {
+  bool emptied = false;
+  const uint32_t edges = descriptor.Of(flow).Wake(EndsByPlainCall, [&](Operation& op) {
     // relaxed: the lock orders it.
     op.state.store(kIdle, std::memory_order_relaxed);
+    emptied |= Emptied::WasShort(op);
     ended.Push(op);
   });
+  if (emptied) descriptor.emptied.Note(edges);
 }
 
 void EpollDriver::RequestCancel(Operation& op) noexcept {

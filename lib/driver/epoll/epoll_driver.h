@@ -15,9 +15,7 @@
 // An operation ends once because it leaves the queue of its direction once, under the lock. No result is lost: a call
 // that succeeds takes the operation out, so a later cancellation does not find it.
 //
-// Rejected: skipping the first receive after a short one, which says that the socket is drained. It saves the EAGAIN,
-// which is 8 % of an echo, but it is wrong at an urgent mark of TCP and at a change of credentials on a Unix socket:
-// both end a receive early, with more to come and no further edge.
+// A receive behind a short one makes no call until there is an edge. (emptied.h)
 #ifndef WEFT_LIB_DRIVER_EPOLL_EPOLL_DRIVER_H_
 #define WEFT_LIB_DRIVER_EPOLL_EPOLL_DRIVER_H_
 
@@ -27,6 +25,7 @@
 #include "lib/driver/epoll/descriptor_table.h"
 #include "lib/driver/epoll/epoll_backend.h"
 #include "lib/driver/operation_queue.h"
+#include "lib/driver/request_facts.h"
 #include "weft/internal/operation.h"
 
 namespace weft::internal {
@@ -43,7 +42,7 @@ class EpollDriver final : public DriverBase {
   void Ring() noexcept override;
 
   // An edge came: makes the calls of the waiters until one would block.
-  static void Wake(Direction& direction, OperationQueue& ended) noexcept;
+  static void Wake(Descriptor& descriptor, Flow flow, OperationQueue& ended) noexcept;
 
   // With the lock of the direction held: makes a waiter of it end with -ECANCELED, in the Poll() of the driver that it
   // was started on. That takes the lock once before it completes what was cancelled, so the driver is there until then.

@@ -1,6 +1,7 @@
 // The table of system calls that leads to the machine: how arguments and results are converted. (kernel.h)
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -466,6 +467,9 @@ int GetOption(int fd, int level, int option, void* value, socklen_t* size) {
     int number = socket.IntegerOption(level, option);
     if (level == SOL_SOCKET && option == SO_ERROR) number = socket.TakeError();
     if (level == SOL_SOCKET && option == SO_TYPE) number = socket.type();
+    if (level == SOL_SOCKET && option == SO_PROTOCOL && !socket.is_unix()) {
+      number = socket.type() == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+    }
     if (level == SOL_SOCKET && (option == SO_SNDBUF || option == SO_RCVBUF)) number *= 2;  // as Linux says it
     return WriteOption(&number, sizeof(number), value, size);
   }));

@@ -53,11 +53,16 @@ int64_t ConnectionEnd::Send(Parts from, Rights rights) {
   const size_t room = Room();
   wants_room_ = room < wanted;
   if (room == 0) return -EAGAIN;
-  const size_t bytes = connection_.surroundings_.chance.Part(std::min(wanted, room));
-  Segment segment;
-  segment.data = Gather(from, bytes);
-  segment.rights = std::move(rights);
-  peer_->Expect(std::move(segment));
+  Chance& chance = connection_.surroundings_.chance;
+  const size_t bytes = chance.Part(std::min(wanted, room));
+  std::string data = Gather(from, bytes);
+  // TCP may send it in two pieces.
+  const size_t first = connection_.delayed_ ? chance.Part(bytes) : bytes;
+  Segment rest;
+  rest.data = data.substr(first);
+  data.resize(first);
+  peer_->Expect({.kind = Segment::Kind::kBytes, .data = std::move(data), .rights = std::move(rights)});
+  if (!rest.data.empty()) peer_->Expect(std::move(rest));
   return static_cast<int64_t>(bytes);
 }
 
@@ -68,7 +73,9 @@ int64_t ConnectionEnd::Receive(Parts into, bool peek, Rights& rights) {
     return finished_ || read_shut_ || reset_ || wanted == 0 ? 0 : -EAGAIN;
   }
   if (wanted == 0) return 0;
-  const size_t bytes = connection_.surroundings_.chance.Part(std::min(wanted, received_.size()));
+  // What TCP has it gives: a receive that is short has emptied it, and programs may rely on that.
+  const size_t there = std::min(wanted, received_.size());
+  const size_t bytes = connection_.delayed_ ? there : connection_.surroundings_.chance.Part(there);
   const std::string data = peek ? received_.Peek(bytes) : received_.Pop(bytes, rights);
   if (!peek && std::exchange(peer_->wants_room_, false)) peer_->Expect({.kind = Segment::Kind::kRoom});
   return static_cast<int64_t>(Scatter(data.data(), data.size(), into));

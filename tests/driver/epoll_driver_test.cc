@@ -1,11 +1,16 @@
 // Goal: that drivers share one epoll descriptor without forgetting each other, and treat every answer of the kernel.
 // Method: several drivers on threads of their own, and system calls that are made to fail.
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -217,6 +222,161 @@ TEST_F(EpollDriverTest, AnEdgeThatAnotherOperationHasMadeUseOfIsNotLost) {
   EXPECT_EQ(first.result, 1);
   EXPECT_EQ(buffer, 'y');
   EXPECT_EQ(taken, 'x');
+}
+
+// ---- Short receives (emptied.h) -------------------------------------------------------------------------------------
+
+// Receives once with room for 16 bytes, waiting if need be, and returns what came.
+std::string ReceiveSome(Driver& driver, int fd) {
+  char buffer[16];
+  CountedOperation op;
+  op.SetReceive(fd, buffer, sizeof(buffer));
+  const int32_t got = Finish(driver, op);
+  return got > 0 ? std::string(buffer, static_cast<size_t>(got)) : std::to_string(got);
+}
+
+void SendAll(int fd, const std::string& text, int flags = 0) {
+  ASSERT_EQ(::send(fd, text.data(), text.size(), flags | MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+}
+
+// Its first wait makes `driver` watch it.
+Pair WatchedTcpPair(Driver& driver) {
+  Pair pair = TcpPair();
+  char buffer;
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  EXPECT_FALSE(driver.Start(op));
+  driver.RequestCancel(op);
+  PollUntilDone(driver, op);
+  return pair;
+}
+
+TEST_F(EpollDriverTest, AReceiveBehindAShortOneMakesNoCallUntilThereIsAnEdge) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = WatchedTcpPair(*driver);
+  SendAll(pair.b.get(), "first");
+  EXPECT_EQ(ReceiveSome(*driver, pair.a.get()), "first");
+  const ScopedSyscallFault counter(&Syscalls::recv, {.times = 0});
+  for (int round = 1; round <= 10; ++round) {
+    char buffer[16];
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), buffer, sizeof(buffer));
+    ASSERT_FALSE(driver->Start(op));
+    SendAll(pair.b.get(), "next");
+    PollUntilDone(*driver, op);
+    EXPECT_EQ(op.result, 4);
+    // The edge of what the first receive took may still be to be fetched.
+    EXPECT_LE(counter.calls(), round + 1);
+  }
+  backend_->Forget(pair.a.get());
+}
+
+TEST_F(EpollDriverTest, AReceiveBehindAFullOneMakesItsCall) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = WatchedTcpPair(*driver);
+  SendAll(pair.b.get(), "xy");
+  for (const char expected : {'x', 'y'}) {
+    char got = 0;
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &got, 1);
+    EXPECT_EQ(Finish(*driver, op), 1);
+    EXPECT_EQ(got, expected);
+  }
+  backend_->Forget(pair.a.get());
+}
+
+// The peer goes before the bytes are received, before the next receive, or while that waits; by an end or a reset.
+TEST_F(EpollDriverTest, TheEndBehindAShortReceiveIsSeen) {
+  for (const bool reset : {false, true}) {
+    for (const bool polls_first : {false, true}) {
+      for (const int when : {0, 1, 2}) {
+        SCOPED_TRACE(testing::Message() << "reset " << reset << " polls first " << polls_first << " when " << when);
+        const std::unique_ptr<Driver> driver = NewDriver();
+        Pair pair = WatchedTcpPair(*driver);
+        const auto go = [&] {
+          const linger hard = {.l_onoff = reset, .l_linger = 0};
+          ASSERT_EQ(::setsockopt(pair.b.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+          pair.b.Close();
+        };
+        SendAll(pair.b.get(), "bytes");
+        if (when == 0) go();
+        if (polls_first) driver->Poll(0);  // the edge of all that is counted before the receive
+        EXPECT_EQ(ReceiveSome(*driver, pair.a.get()), "bytes");
+        if (when == 1) go();
+        char buffer[16];
+        CountedOperation op;
+        op.SetReceive(pair.a.get(), buffer, sizeof(buffer));
+        if (!driver->Start(op)) {
+          if (when == 2) go();
+          PollUntilDone(*driver, op);
+        }
+        EXPECT_EQ(op.result, reset ? -ECONNRESET : 0);
+        backend_->Forget(pair.a.get());
+      }
+    }
+  }
+}
+
+// A receive stops before an urgent byte, though there are more behind it.
+TEST_F(EpollDriverTest, WhatIsBehindAnUrgentByteIsReceived) {
+  for (const bool polls_first : {false, true}) {
+    for (const size_t before : {size_t{0}, size_t{2}}) {
+      const std::unique_ptr<Driver> driver = NewDriver();
+      const Pair pair = WatchedTcpPair(*driver);
+      SendAll(pair.b.get(), std::string(before, 'a'));
+      SendAll(pair.b.get(), "!", MSG_OOB);
+      SendAll(pair.b.get(), "behind");
+      if (polls_first) driver->Poll(0);
+      std::string got;
+      while (got.size() < before + 6) got += ReceiveSome(*driver, pair.a.get());
+      EXPECT_EQ(got, std::string(before, 'a') + "behind");
+      backend_->Forget(pair.a.get());
+    }
+  }
+}
+
+// A receive of a Unix socket stops behind bytes that descriptors came with.
+TEST_F(EpollDriverTest, AShortReceiveOfAUnixSocketProvesNothing) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  const Pair pair = UnixPair();
+  SendAll(pair.b.get(), "x");
+  EXPECT_EQ(ReceiveSome(*driver, pair.a.get()), "x");
+  char byte = 'a';
+  iovec part = {&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  *CMSG_FIRSTHDR(&message) = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+  const int fd = STDERR_FILENO;
+  std::memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof(fd));
+  ASSERT_EQ(::sendmsg(pair.b.get(), &message, 0), 1);
+  SendAll(pair.b.get(), "behind");
+  driver->Poll(0);
+  EXPECT_EQ(ReceiveSome(*driver, pair.a.get()), "a");
+  EXPECT_EQ(ReceiveSome(*driver, pair.a.get()), "behind");
+  backend_->Forget(pair.a.get());
+}
+
+// A number that is given out again is not the socket that was emptied.
+TEST_F(EpollDriverTest, ANewSocketOfTheSameNumberIsNotTakenForEmpty) {
+  const std::unique_ptr<Driver> driver = NewDriver();
+  int number = -1;
+  {
+    const Pair pair = WatchedTcpPair(*driver);
+    number = pair.a.get();
+    SendAll(pair.b.get(), "old");
+    EXPECT_EQ(ReceiveSome(*driver, number), "old");
+    backend_->Forget(number);
+  }
+  Pair pair = TcpPair();
+  Fd same(::fcntl(pair.a.get(), F_DUPFD_CLOEXEC, number));
+  ASSERT_GE(same.get(), number);
+  SendAll(pair.b.get(), "new");
+  EXPECT_EQ(ReceiveSome(*driver, same.get()), "new");
+  backend_->Forget(same.get());
 }
 
 // ---- Answers of the kernel -----------------------------------------------------------------------------------------

@@ -13,15 +13,15 @@
 //      number is another one, makes the call;
 //      then becomes a waiter
 //
-// Why nothing is missed. What arrives after a short call has an edge of its own, which is fetched after that call. If it
-// was counted before 1, the number is not the one that 2 compares with, and the call is made. If it is counted between 1
-// and 3, 3 makes the call. If it is counted after 3, 4 finds a waiter. The number may be stored late, and by several
-// threads: it says which edge it speaks of, so an old one only costs a call.
+// Why nothing is missed. What arrives after a short call has an edge of its own, which is fetched after that call. If
+// it was counted before 1, the number is not the one that 2 compares with, and the call is made. If it is counted
+// between 1 and 3, 3 makes the call. If it is counted after 3, 4 finds a waiter. The number may be stored late, and by
+// several threads: it says which edge it speaks of, so an old one only costs a call.
 //
 // What is not an arrival of bytes must not be waited for: the end of the stream, an error, and the bytes behind an
 // urgent one, before which a receive stops. An edge that tells of one of these ends the trust in short receives, before
-// it is counted; what comes after a short receive has an edge, as above. Unix sockets end a receive where descriptors or
-// credentials change, so they are never trusted. (Tokio does the same for all sockets, and without that care.)
+// it is counted; what comes after a short receive has an edge, as above. Unix sockets end a receive where descriptors
+// or credentials change, so they are never trusted. (Tokio does the same for all sockets, and without that care.)
 //
 // All orders are relaxed: 1 and 5 are ordered by [edge/1] and [edge/2], and 3 by the lock.
 #ifndef WEFT_LIB_DRIVER_EPOLL_EMPTIED_H_

@@ -21,7 +21,7 @@ bool OperationAwaiter::Suspend(AwaitingFrame frame) noexcept {
   const bool may_go_on = may_go_on_;
   if (!Start()) return true;  // not ours any more: it may have completed on another carrier
   operation_.use.Leave();
-  if (operation_.request.code == IoRequest::Code::kAccept && operation_.result >= 0) ChargeAcceptOnly();
+  if (&kind_ == &kAccept && operation_.result >= 0) ChargeAcceptOnly();
   if (may_go_on) {
     GoOnInstead();
     return false;

@@ -19,7 +19,7 @@
 namespace weft::internal {
 
 // `make` makes the stream of an empty socket and the descriptor for it.
-template <class Stream>
+template <class Stream, class Awaiter = AcceptAwaiter>
 Task<absl::StatusOr<Stream>> AcceptFrom(DescriptorRef listener, bool wait_when_exhausted,
                                         Stream (*make)(Socket socket, int fd) noexcept) {
   AcceptRetry retry(wait_when_exhausted);
@@ -28,7 +28,7 @@ Task<absl::StatusOr<Stream>> AcceptFrom(DescriptorRef listener, bool wait_when_e
     // First, so that no connection is accepted without memory for it.
     Socket accepted = Socket::Empty();
     int32_t result = -ENOMEM;
-    if (accepted) result = co_await AcceptAwaiter(DescriptorUse(listener.get()));
+    if (accepted) result = co_await Awaiter(DescriptorUse(listener.get()));
     if (result >= 0) co_return make(std::move(accepted), result);
     // The kernel looks for a free descriptor before it looks at the listener.
     if (listener->was_shut_down()) result = -EBADF;

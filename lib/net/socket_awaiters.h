@@ -2,6 +2,7 @@
 #ifndef WEFT_LIB_NET_SOCKET_AWAITERS_H_
 #define WEFT_LIB_NET_SOCKET_AWAITERS_H_
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -30,6 +31,24 @@ class AcceptAwaiter : public OperationAwaiter {
  public:
   explicit AcceptAwaiter(DescriptorUse use) noexcept
       : OperationAwaiter(IoRequest::Accept(nullptr, nullptr), std::move(use), kAccept) {}
+};
+
+// Of a Unix listener. The call of its own is for its end: once it is shut down, accept(2) would say EAGAIN for ever, if
+// the listener is in non-blocking mode. (That of a TCP listener says EINVAL.)
+class UnixAcceptAwaiter : public CallAwaiter {
+ public:
+  explicit UnixAcceptAwaiter(DescriptorUse use) noexcept
+      : CallAwaiter(IoRequest::CallWhenReadable({&Make, nullptr}), std::move(use), kAccept) {}
+
+ private:
+  static int32_t Make(int fd, void*) noexcept {
+    const int accepted = Sys().accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted >= 0) return accepted;
+    if (errno != EAGAIN) return -errno;
+    // Another process may have done it, too.
+    pollfd listener = {.fd = fd, .events = POLLRDHUP, .revents = 0};
+    return Sys().poll(&listener, 1, /*timeout_ms=*/0) > 0 ? -EINVAL : -EAGAIN;
+  }
 };
 
 // Sends the next of `parts`.

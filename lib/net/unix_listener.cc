@@ -58,7 +58,8 @@ absl::StatusOr<UnixListener> UnixListener::Bind(const SocketAddress& address, Un
 }
 
 Task<absl::StatusOr<UnixStream>> UnixListener::Accept() {
-  return internal::AcceptFrom<UnixStream>(socket_.Share("Accept()"), wait_when_exhausted_, &UnixStream::Accepted);
+  return internal::AcceptFrom<UnixStream, internal::UnixAcceptAwaiter>(socket_.Share("Accept()"), wait_when_exhausted_,
+                                                                      &UnixStream::Accepted);
 }
 
 // The file goes first: a client that comes then finds none, and is not refused by one that seems to be left over.

@@ -216,6 +216,31 @@ TEST_P(UnixStreamTest, TheFileGoesWithItsListener) {
   });
 }
 
+// accept(2) of a Unix listener that was shut down does not say so.
+TEST_P(UnixStreamTest, AShutdownEndsTheAcceptsThatArePendingAndThoseThatComeLater) {
+  Everywhere([]() -> Task<void> {
+    for (const bool by_another_process : {false, true}) {
+      UnixListener listener = UnixListener::Bind(AbstractName("listener")).value();
+      AwaitAll scope;
+      Introduction introduction;
+      scope.Fork([&]() -> Task<void> {
+        introduction.Make();
+        const absl::Status status = (co_await listener.Accept()).status();
+        EXPECT_TRUE(by_another_process ? ErrnoOf(status) == EINVAL : net::IsClosed(status)) << status;
+      });
+      co_await introduction.AwaitParked();
+      const pid_t child = by_another_process ? ::fork() : (listener.Shutdown(), -1);
+      if (child == 0) {
+        listener.Shutdown();
+        ::_exit(0);
+      }
+      (co_await scope.Join()).IgnoreFailures();
+      EXPECT_FALSE((co_await listener.Accept()).ok());
+      if (by_another_process) EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+    }
+  });
+}
+
 TEST(UnixListenerTest, AFileThatIsAnothersNowIsLeftAlone) {
   const TemporaryDirectory directory;
   const std::string path = directory / "s";

@@ -1,6 +1,5 @@
 // Pipes, descriptors of another library, signals and processes.
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -198,7 +197,7 @@ class WaitWritableTrial : public ReadinessTrial {
 
   Task<void> SetUp() override {
     co_await ReadinessTrial::SetUp();
-    filled = Fill(mine->native_handle(), peer->native_handle());
+    filled = Fill(mine->native_handle());
   }
   bool EndsInOneTurn() const override { return !is_short(); }
   Task<void> Operate() override {

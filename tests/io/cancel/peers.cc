@@ -82,10 +82,9 @@ std::string TakeNow(int fd, size_t most) {
   return bytes;
 }
 
-size_t Fill(int from, int to) {
-  const int small = 8192;
+size_t Fill(int from) {
+  const int small = 8192;  // what is received has the room that it always has: a small window would open late
   Sys().setsockopt(from, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-  Sys().setsockopt(to, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
   size_t filled = 0;
   // The kernel may still be moving what is there from one buffer to the other: until it has made no room for a while.
   for (size_t before = 1; filled != before;) {

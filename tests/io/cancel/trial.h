@@ -87,6 +87,8 @@ class PoolTrial : public Trial {
     armed_ = true;
     where_ = where;
   }
+  // No call is chosen any more.
+  void LetPass() noexcept { armed_ = false; }
   bool held_up() const noexcept { return held_up_; }
   bool asked() const noexcept { return asked_; }  // while it is held up, its thread is asked to end
   void GoOn() noexcept { go_on_ = true; }

@@ -24,7 +24,8 @@
 // script would have asked first. Of an operation of the pool (trial.h) the moments are: queued; before its call of the
 // kernel; behind it; behind it, and the call itself looks whether it is to end; its thread is ready. "Short" is said by
 // each trial.
-#include <cerrno>
+#include <sched.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -45,6 +46,7 @@
 #include "tests/io/cancel/trial.h"
 #include "tests/support/on_both.h"
 #include "tests/support/proof_row.h"
+#include "tests/support/watched.h"
 #include "weft/blocking.h"
 #include "weft/io/buffer.h"
 #include "weft/io_backend.h"
@@ -174,7 +176,7 @@ class Case {
   }
 
  private:
-  static constexpr int kMostTurns = 100'000;  // until an event that is under way arrives
+  static constexpr int kMostTurns = 10'000'000;  // until an event that is under way arrives
   static constexpr int kFewTurns = 3;
 
   Task<void> Step(char step, AwaitAll& scope, Introduction& introduction) {
@@ -197,7 +199,10 @@ class Case {
         co_return;
       case 'D':
         if (trial_.WaitsForTime()) co_return co_await Sleep(absl::Seconds(1));
-        for (int turns = trial_.EndsInOneTurn() ? kMostTurns : kFewTurns; Waits() && turns > 0; --turns) TakeTurn();
+        for (int turns = trial_.EndsInOneTurn() ? kMostTurns : kFewTurns; Waits() && turns > 0; --turns) {
+          TakeTurn();
+          ::sched_yield();
+        }
         if (trial_.EndsInOneTurn()) EXPECT_FALSE(Waits()) << "it was completed, and goes on waiting";
         co_return;
       case 'E':
@@ -343,7 +348,7 @@ void RunCase(const IoPlace& place, uint64_t seed, Trial& trial, Moment moment, F
     Simulation simulation(std::move(options));
     const WatchedCalls calls(trial);
     PoolCase directed(*pooled, moment, first);
-    return simulation.TryRun(directed.Run()).IgnoreError();
+    return simulation.TryRun(Watched(directed.Run())).IgnoreError();
   }
   const bool before = trial.IsCompleteBefore() && moment != Moment::kCompletedSeen && first == First::kCancellation;
   const std::string_view script =
@@ -351,7 +356,7 @@ void RunCase(const IoPlace& place, uint64_t seed, Trial& trial, Moment moment, F
   Simulation simulation(std::move(options));
   const WatchedCalls calls(trial);
   Case directed(trial, script);
-  simulation.TryRun(directed.Run()).IgnoreError();
+  simulation.TryRun(Watched(directed.Run())).IgnoreError();
 }
 
 // ---- The test.

@@ -101,10 +101,8 @@ class UdpSendTrial : public UdpTrial {
     }
     EXPECT_TRUE(status.ok()) << status;
     char buffer[kRoom];
-    const std::optional<absl::StatusOr<Datagram>> got =
-        co_await MoveOnAfter(absl::Milliseconds(10), peer->ReceiveFrom(buffer));
-    EXPECT_EQ(got.has_value(), returned());
-    if (got.has_value()) EXPECT_EQ(got->value().size, is_short() ? 0u : 8u);
+    if (returned()) EXPECT_EQ((co_await peer->ReceiveFrom(buffer)).value().size, is_short() ? 0u : 8u);
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), peer->ReceiveFrom(buffer))).has_value());
     co_await ExpectUsable();
   }
 
@@ -202,11 +200,12 @@ class UnixDatagramSendTrial : public UnixDatagramTrial {
     EXPECT_TRUE(status.ok()) << status;
     char buffer[kRoom];
     std::vector<UniqueDescriptor> descriptors;
-    const std::optional<absl::StatusOr<Datagram>> got =
-        co_await MoveOnAfter(absl::Milliseconds(10), peer->ReceiveFrom(buffer, descriptors));
-    EXPECT_EQ(got.has_value(), returned()) << "a send that is cancelled sends nothing";
-    EXPECT_EQ(descriptors.size(), returned() ? 1u : 0u);
-    if (got.has_value()) EXPECT_EQ(got->value().size, is_short() ? 0u : 8u);
+    if (returned()) {
+      EXPECT_EQ((co_await peer->ReceiveFrom(buffer, descriptors)).value().size, is_short() ? 0u : 8u);
+      EXPECT_EQ(descriptors.size(), 1u);
+    }
+    EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), peer->ReceiveFrom(buffer))).has_value())
+        << "a send that is cancelled sends nothing";
     co_await ExpectUsable();
   }
 

@@ -68,7 +68,9 @@ class AcceptTrial : public Trial {
   void Complete() override {
     if (fails()) return listener->Shutdown();
     peer = ConnectNow(listener->local_address().value());
-    if (is_short()) peer.Reset();
+    if (!is_short()) return;
+    LetArrive();
+    peer.Reset();
   }
   Task<void> Check() override {
     if (fails()) {

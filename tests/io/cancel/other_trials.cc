@@ -190,14 +190,14 @@ class WaitReadableTrial : public ReadinessTrial {
   }
 };
 
-// "Short" is room that is not enough to count.
+// "Short" is room for one byte, which Linux does not count.
 class WaitWritableTrial : public ReadinessTrial {
  public:
   using ReadinessTrial::ReadinessTrial;
 
   Task<void> SetUp() override {
     co_await ReadinessTrial::SetUp();
-    filled = Fill(mine->native_handle());
+    filled = co_await Fill(mine->native_handle());
   }
   bool EndsInOneTurn() const override { return !is_short(); }
   Task<void> Operate() override {
@@ -210,7 +210,6 @@ class WaitWritableTrial : public ReadinessTrial {
   }
   Task<void> Check() override {
     EXPECT_TRUE(status.ok()) << status;
-    if (is_short()) EXPECT_FALSE(returned());
     if (is_short()) taken += Take(peer->native_handle(), filled - 1);
     EXPECT_EQ(co_await io::WaitWritable(mine->native_handle()), absl::OkStatus());
     if (fails()) {
@@ -316,7 +315,7 @@ void AddOthers(std::vector<Row>& rows) {
   rows.push_back(RowOf<PipeWriteTrial>("PipeWriter::Write"));
   rows.push_back(RowOf<WaitReadableTrial>("WaitReadable"));
   rows.push_back(RowOf<WaitWritableTrial>("WaitWritable"));
-  rows.push_back(RowOf<SignalTrial>("Signals::Next"));
+  rows.push_back(OfTheKernel(RowOf<SignalTrial>("Signals::Next")));
   rows.push_back(OfTheKernel(RowOf<ProcessWaitTrial>("Process::Wait")));
 }
 

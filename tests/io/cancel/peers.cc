@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -17,14 +16,19 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "lib/os/syscalls.h"
+#include "lib/testing/machine/kernel.h"
+#include "weft/cancellation.h"
+#include "weft/io/readiness.h"
 #include "weft/io/unique_descriptor.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/net/unix_stream.h"
 #include "weft/task.h"
+#include "weft/testing/machine.h"
 
 namespace weft::testing {
 
@@ -82,31 +86,42 @@ std::string TakeNow(int fd, size_t most) {
   return bytes;
 }
 
-size_t Fill(int from) {
+void LetArrive() {
+  internal::machine::Kernel* const kernel = internal::machine::Kernel::Here();
+  kernel != nullptr ? kernel->surroundings.wire.RunDue() : void(::sched_yield());
+}
+
+Task<size_t> Fill(int from) {
+  constexpr int kPauses = 3;
   const int small = 8192;  // what is received has the room that it always has: a small window would open late
   Sys().setsockopt(from, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
   size_t filled = 0;
   // The kernel may still be moving what is there from one buffer to the other: until it has made no room for a while.
-  for (size_t before = 1; filled != before;) {
-    before = filled;
+  for (int pauses = 0; pauses < kPauses; ++pauses) {
     for (size_t chunk = 4096; chunk > 0;) {
       const std::string bytes = BytesFrom(filled, chunk);
       const ssize_t sent = Sys().send(from, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-      sent > 0 ? void(filled += static_cast<size_t>(sent)) : void(chunk /= 2);
+      if (sent > 0) {
+        filled += static_cast<size_t>(sent);
+        pauses = 0;
+      } else {
+        chunk /= 2;
+      }
     }
-    pollfd writable = {.fd = from, .events = POLLOUT, .revents = 0};
-    Sys().poll(&writable, 1, /*timeout_ms=*/2);
+    static_cast<void>(co_await MoveOnAfter(absl::Milliseconds(1), io::WaitWritable(from)));
   }
-  return filled;
+  co_return filled;
 }
 
 std::string Take(int fd, size_t count) {
+  constexpr int kMostTries = 10'000'000;
   std::string bytes;
-  while (bytes.size() < count) {
+  for (int tries = 0; bytes.size() < count && tries < kMostTries; ++tries) {
     const std::string more = TakeNow(fd, std::min<size_t>(count - bytes.size(), 1 << 16));
-    if (more.empty()) ::sched_yield();
+    if (more.empty()) LetArrive();
     bytes += more;
   }
+  EXPECT_EQ(bytes.size(), count);
   return bytes;
 }
 
@@ -153,13 +168,19 @@ UniqueDescriptor ConnectNow(const SocketAddress& address) {
   return socket;
 }
 
-SilentAddress::SilentAddress()
-    : listener_(AnyPort(), /*backlog=*/0),  // so one connection fills it
-      client_(ConnectNow(listener_.address())) {
+SilentAddress::SilentAddress() : address_(AnyPort()) {
+  if (machine != nullptr) {
+    machine->Disconnect("10.0.0.9");
+    address_ = SocketAddress::Parse("10.0.0.9:80").value();
+    return;
+  }
+  listener_.emplace(address_, /*backlog=*/0);  // so one connection fills it
+  address_ = listener_->address();
+  client_ = ConnectNow(address_);
   const auto full = [this] {
     tcp_info info = {};
     socklen_t size = sizeof(info);
-    EXPECT_EQ(Sys().getsockopt(listener_.descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    EXPECT_EQ(Sys().getsockopt(listener_->descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
     return info.tcpi_unacked > info.tcpi_sacked;  // of a listener: how many are in the backlog, and may be
   };
   while (!full()) ::sched_yield();

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "weft/net/tcp_stream.h"
 #include "weft/net/unix_stream.h"
 #include "weft/task.h"
+#include "weft/testing/machine.h"
 
 namespace weft::testing {
 
@@ -30,6 +32,11 @@ Task<std::pair<net::UnixStream, net::UnixStream>> ConnectedStreams();
 // doubled shows.
 std::string BytesFrom(size_t begin, size_t count);
 
+// The machine of the case; null: the real one.
+inline Machine* machine = nullptr;
+// What is under way arrives, or at least gets on.
+void LetArrive();
+
 // All of `bytes`, at once.
 void SendNow(int fd, std::string_view bytes);
 // Same, with a descriptor.
@@ -37,7 +44,7 @@ void SendNow(int fd, std::string_view bytes, int descriptor);
 // What is there, up to `most` bytes; nothing if nothing is.
 std::string TakeNow(int fd, size_t most);
 // Sends BytesFrom(0) until there is no room and none comes, and returns how many. Its own buffer is made small.
-size_t Fill(int from);
+Task<size_t> Fill(int from);
 // Takes so many bytes, which are on their way.
 std::string Take(int fd, size_t count);
 
@@ -68,11 +75,12 @@ net::SocketAddress LocalAddressOf(int fd);
 class SilentAddress {
  public:
   SilentAddress();
-  const net::SocketAddress& address() const noexcept { return listener_.address(); }
+  const net::SocketAddress& address() const noexcept { return address_; }
 
  private:
-  PlainListener listener_;
+  std::optional<PlainListener> listener_;  // none on a machine, where a host may be cut off
   io::UniqueDescriptor client_;
+  net::SocketAddress address_;
 };
 
 // An address of TCP that refuses: it is taken, and nobody listens.

@@ -3,8 +3,8 @@
 //
 // Goal: whatever errno a call of the kernel's ends with, the status has it, or the operation goes on as if nothing had
 // been; nothing hangs, and nothing is left. Method: for each family a scenario that uses all of it; each kind of call
-// that it makes, at each time that it makes it, once and from there on, with each errno that the manual pages have; in a
-// simulation, on both backends.
+// that it makes, at each time that it makes it, once and from there on, with each errno that the manual pages have; in
+// a simulation, on both backends.
 //
 // Not tried is what the kernel does not do: EAGAIN of a descriptor that is ready, and EINTR for ever. Nor a close that
 // fails: it closes all the same, and a fault would not.

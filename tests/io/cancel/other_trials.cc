@@ -197,7 +197,7 @@ class WaitWritableTrial : public ReadinessTrial {
 
   Task<void> SetUp() override {
     co_await ReadinessTrial::SetUp();
-    filled = co_await Fill(mine->native_handle());
+    filled = co_await Fill(mine->native_handle(), peer->native_handle());
   }
   bool EndsInOneTurn() const override { return !is_short(); }
   Task<void> Operate() override {

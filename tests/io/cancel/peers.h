@@ -43,8 +43,8 @@ void SendNow(int fd, std::string_view bytes);
 void SendNow(int fd, std::string_view bytes, int descriptor);
 // What is there, up to `most` bytes; nothing if nothing is.
 std::string TakeNow(int fd, size_t most);
-// Sends BytesFrom(0) until there is no room and none comes, and returns how many. Its own buffer is made small.
-Task<size_t> Fill(int from);
+// Sends BytesFrom(0) until there is no room and none will come, and returns how many. Its own buffer is made small.
+Task<size_t> Fill(int from, int to);
 // Takes so many bytes, which are on their way.
 std::string Take(int fd, size_t count);
 

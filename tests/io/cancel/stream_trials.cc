@@ -233,7 +233,7 @@ class WriteTrial : public StreamTrial<Stream> {
 
   Task<void> SetUp() override {
     co_await StreamTrial<Stream>::SetUp();
-    filled = co_await Fill(this->mine->native_handle());
+    filled = co_await Fill(this->mine->native_handle(), this->peer->native_handle());
     data = BytesFrom(filled, this->is_short() ? kLarge : kSmall);
   }
   Task<void> Operate() override {

@@ -56,6 +56,7 @@ std::string StreamSocket::Describe() const {
   const std::string kind = is_unix() ? "Unix" : "TCP";
   switch (state_) {
     case State::kNew:
+    case State::kShut:
       return absl::StrCat("a ", kind, " socket");
     case State::kListening:
       return absl::StrCat("a ", kind, " listener on ", name().has_value() ? name()->ToString() : "no name");
@@ -72,6 +73,8 @@ std::string StreamSocket::Describe() const {
 uint32_t StreamSocket::Readiness() const noexcept {
   const uint32_t failed = error_ != 0 ? EPOLLERR : 0u;
   switch (state_) {
+    case State::kShut:
+      return EPOLLHUP | (is_unix() ? EPOLLIN | EPOLLRDHUP : 0u);
     case State::kNew:
       return EPOLLOUT | EPOLLHUP | failed | (failed != 0 ? EPOLLIN | EPOLLRDHUP : 0u);
     case State::kListening:
@@ -88,7 +91,7 @@ uint32_t StreamSocket::Readiness() const noexcept {
 // ---- Listening.
 
 int StreamSocket::Listen(int backlog) {
-  if (state_ != State::kNew && state_ != State::kListening) return -EINVAL;
+  if (state_ != State::kNew && state_ != State::kShut && state_ != State::kListening) return -EINVAL;
   if (!name().has_value()) {
     if (is_unix()) return -EINVAL;
     const absl::StatusOr<net::SocketAddress> every =
@@ -102,6 +105,8 @@ int StreamSocket::Listen(int backlog) {
 }
 
 int StreamSocket::Accept(std::shared_ptr<Socket>& accepted) {
+  // Linux does not tell one who does not block that a Unix listener was shut down.
+  if (state_ == State::kShut && is_unix()) return -EAGAIN;
   if (state_ != State::kListening) return -EINVAL;
   if (waiting_.empty()) return -EAGAIN;
   auto socket = std::make_shared<StreamSocket>(network_, family(), type(), 0);
@@ -133,6 +138,7 @@ void StreamSocket::Refuse() noexcept {
 int StreamSocket::Connect(const net::SocketAddress& peer) {
   switch (state_) {
     case State::kListening:
+    case State::kShut:
       return -EISCONN;
     case State::kConnecting:
       return -EALREADY;
@@ -210,10 +216,11 @@ int StreamSocket::ShutDown(int how) {
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
   switch (state_) {
     case State::kNew:
+    case State::kShut:
       return -ENOTCONN;
     case State::kListening:
       if (how == SHUT_WR) return 0;
-      state_ = State::kNew;
+      state_ = State::kShut;
       Refuse();
       TellReady(EPOLLIN | EPOLLHUP | EPOLLRDHUP);
       return 0;

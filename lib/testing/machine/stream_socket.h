@@ -2,7 +2,7 @@
 //
 //   kNew --Connect()--> kConnecting --> kJustConnected --Connect()--> kConnected
 //    |                       '--> kNew, with an error
-//    '----Listen()----> kListening --ShutDown()--> kNew
+//    '----Listen()----> kListening --ShutDown()--> kShut
 //
 // Unix sockets connect at once. TCP's take their time. (tcp_dial.h)
 #ifndef WEFT_LIB_TESTING_MACHINE_STREAM_SOCKET_H_
@@ -51,7 +51,7 @@ class StreamSocket final : public Socket, private ConnectionOwner {
   int SetOption(int level, int option, const void* value, socklen_t size) override;
 
  private:
-  enum class State : uint8_t { kNew, kListening, kConnecting, kJustConnected, kConnected };
+  enum class State : uint8_t { kNew, kListening, kShut, kConnecting, kJustConnected, kConnected };
 
   void OnChange(uint32_t ready) override { TellReady(ready); }
   void Take(ConnectionPlace place);

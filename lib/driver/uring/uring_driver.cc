@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
+#include "lib/base/fence.h"
 #include "lib/base/list.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
@@ -132,7 +133,8 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(unsigned submis
   if (driver == nullptr) return absl::Status(absl::StatusCode::kResourceExhausted, "");  // words take memory
 
   io_uring_params params = {};
-  params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+  params.flags =
+      IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = completion_entries;
   int error = SetUp(submission_entries, driver->ring_, params, shortage);
   // Nobody reads why there is no driver for a carrier that stands in for another; words take memory.
@@ -491,6 +493,8 @@ void UringDriver::WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcep
 
 int UringDriver::Relieve() noexcept {
   if (!lock_.try_lock()) return 0;
+  // Completions wait for the owner to enter the kernel: an interrupt makes it. They may be there in this turn already.
+  if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) HeavyFence();
   OperationQueue ended;
   PlaceCancels(ended);
   PlaceWaiting();

@@ -32,6 +32,13 @@ void EnableAsymmetricFences() noexcept {
   if (!std::exchange(decided, true) && registered) g_asymmetric_fences.store(true, std::memory_order_relaxed);
 }
 
+void InterruptRunningThreads() noexcept {
+  if (!FencesAreAsymmetric()) return;
+  const int saved_errno = errno;
+  [[maybe_unused]] const int ignored = Sys().membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+  errno = saved_errno;
+}
+
 void HeavyFence(std::memory_order) noexcept {
   // Its own side of the duel, against other heavy ones too.
   StoreLoadFence();

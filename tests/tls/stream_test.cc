@@ -228,7 +228,9 @@ TEST_P(TlsStreamTest, ACloseEndsWhatWaitsAndWhatComesLater) {
     EXPECT_TRUE(io::IsClosed((co_await client.Read(buffer)).status()));
     EXPECT_TRUE(io::IsClosed(co_await client.Write("x")));
     EXPECT_TRUE(io::IsClosed(co_await client.ShutdownWrite()));
-    EXPECT_EQ((co_await server.Read(buffer)).status().code(), absl::StatusCode::kDataLoss);
+    // A close with something unread, such as the server's session tickets, resets the connection.
+    const absl::Status cut = (co_await server.Read(buffer)).status();
+    EXPECT_TRUE(absl::IsDataLoss(cut) || ErrnoOf(cut) == ECONNRESET) << cut;
   });
 }
 

@@ -70,8 +70,9 @@ struct Direction {
         break;
       }
     }
-    // [edge/2] release: pairs with [edge/1]. (relaxed: the lock is held.)
+    // relaxed: the lock is held.
     const uint32_t count = edges.load(std::memory_order_relaxed) + 1;
+    // [edge/2] release: pairs with [edge/1].
     edges.store(count, WEFT_ORDER("edge/2", std::memory_order_release));
     return count;
   }

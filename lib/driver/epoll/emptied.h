@@ -39,19 +39,27 @@ class Emptied {
  public:
   // Before the descriptor is watched: is a short receive to be trusted?
   void Reset(bool trusted) noexcept {
+    // relaxed: nobody waits on the descriptor yet; see the preface for the rest.
     at_.store(0, std::memory_order_relaxed);
-    trusted_.store(trusted, std::memory_order_relaxed);
+    trusted_.store(trusted, std::memory_order_relaxed);  // relaxed: as above
   }
   // Before an edge is counted that tells of something else than bytes.
-  void Distrust() noexcept { trusted_.store(false, std::memory_order_relaxed); }
+  void Distrust() noexcept {
+    // relaxed: [edge/2] follows.
+    trusted_.store(false, std::memory_order_relaxed);
+  }
 
   // Is there nothing, if `edges` is the number of edges?
   bool At(uint32_t edges) const noexcept {
+    // relaxed: [edge/1] came before, and the lock decides.
     return at_.load(std::memory_order_relaxed) == edges + 1 && trusted_.load(std::memory_order_relaxed);
   }
   // After a short receive. `edges`: as they were before its call, or, of the call of one who waited, as they are when
   // the edge that caused it has been counted.
-  void Note(uint32_t edges) noexcept { at_.store(edges + 1, std::memory_order_relaxed); }
+  void Note(uint32_t edges) noexcept {
+    // relaxed: what is stored late, or over something newer, only costs a call.
+    at_.store(edges + 1, std::memory_order_relaxed);
+  }
   static bool WasShort(const Operation& op) noexcept {
     return op.request.code == IoRequest::Code::kReceive && op.result > 0 &&
            static_cast<size_t>(op.result) < op.request.transfer.length;

@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
-#include "lib/base/fence.h"
 #include "lib/base/list.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
@@ -22,6 +21,7 @@
 #include "lib/driver/uring/uring_refusal.h"
 #include "lib/os/clock.h"
 #include "lib/os/futex.h"
+#include "lib/os/membarrier.h"
 #include "lib/os/syscalls.h"
 #include "weft/internal/check.h"
 
@@ -494,7 +494,7 @@ void UringDriver::WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcep
 int UringDriver::Relieve() noexcept {
   if (!lock_.try_lock()) return 0;
   // Completions wait for the owner to enter the kernel: an interrupt makes it. They may be there in this turn already.
-  if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) HeavyFence();
+  if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) InterruptRunningThreads();
   OperationQueue ended;
   PlaceCancels(ended);
   PlaceWaiting();

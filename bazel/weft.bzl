@@ -153,6 +153,34 @@ def weft_model_test(name, deps = [], **kwargs):
         **kwargs
     )
 
+def weft_fuzz_test(name, srcs, deps):
+    """A program of tests/fuzz, which is given the files of corpus/NAME; under --config=fuzz for tools/fuzz.
+
+    Args:
+      name: the target's name.
+      srcs: its source.
+      deps: what it includes.
+    """
+    corpus = native.glob(["corpus/%s/*" % name])
+    fuzzed = "//bazel:fuzz"
+    cc_test(
+        name = name,
+        size = "small",
+        timeout = _TIMEOUT,
+        srcs = srcs,
+        args = ["$(location %s)" % each for each in corpus],
+        copts = _COPTS,
+        data = corpus,
+        linkopts = select({
+            fuzzed: ["-fsanitize=fuzzer"],
+            "//conditions:default": [],
+        }),
+        deps = deps + [":fuzz"] + select({
+            fuzzed: [],
+            "//conditions:default": [":replay"],
+        }),
+    )
+
 def weft_test_library(name, copts = [], visibility = ["//tests:__subpackages__"], **kwargs):
     """What several tests share."""
     cc_library(

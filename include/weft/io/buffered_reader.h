@@ -89,7 +89,7 @@ struct ReadLineOptions {
   size_t max_bytes = 8 << 10;  // of the line, without its end
 };
 struct ReadUntilOptions {
-  size_t max_bytes = 8 << 10;  // with the delimiter
+  size_t max_bytes = 8 << 10;  // with the delimiter, for which there has to be room also at the end of the stream
 };
 struct ReadAllOptions {
   size_t max_bytes = 64 << 20;

@@ -16,7 +16,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -38,6 +37,7 @@
 #include "lib/os/worker_pool.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "tests/stress/memory_use.h"
 #include "tests/stress/plain_client.h"
 #include "tests/support/child_process.h"
 #include "tests/support/proof_row.h"
@@ -72,20 +72,13 @@ struct Case {
   }
 };
 
-int64_t MappedBytes() {
-  int64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return pages * ::sysconf(_SC_PAGESIZE);
-}
-
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
     for (const Shortage each : {Shortage::kDescriptors, Shortage::kThreads, Shortage::kSendBuffers}) {
       cases.push_back({each, io});
     }
-    // A sanitizer has mapped terabytes, and ends the program when it gets no more.
-    if (MappedBytes() < int64_t{1} << 40) cases.push_back({Shortage::kMemory, io});
+    if (!MemoryUse::Now().is_sanitizers()) cases.push_back({Shortage::kMemory, io});
   }
   cases.push_back({Shortage::kRings, IoBackend::kUring});
   return cases;
@@ -121,7 +114,7 @@ void ShrinkSendBuffersOfListener() {
 void Impose(Shortage shortage) {
   if (shortage == Shortage::kDescriptors) LimitTo(RLIMIT_NOFILE, kDescriptors);
   if (shortage == Shortage::kThreads) LimitTo(RLIMIT_NPROC, 1);
-  if (shortage == Shortage::kMemory) LimitTo(RLIMIT_AS, static_cast<rlim_t>(MappedBytes() + kMoreMemory));
+  if (shortage == Shortage::kMemory) LimitTo(RLIMIT_AS, static_cast<rlim_t>(MemoryUse::Now().mapped + kMoreMemory));
 }
 
 void Lift() {

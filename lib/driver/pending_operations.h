@@ -20,8 +20,6 @@ struct PendingOperations {
   // operation, so either that finds it, or it is not begun: -EBADF. relaxed: that lock orders it.
   Atomic<bool> closed{false};
   List<Operation, PendingTag> operations;  // guarded by lock; kept by io_uring, which has no other list of them
-  // io_uring: the last receive got less than it had room for, so the next one will have to wait. relaxed: a hint.
-  Atomic<bool> emptied{false};
 };
 
 }  // namespace weft::internal

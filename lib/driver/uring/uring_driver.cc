@@ -52,16 +52,6 @@ unsigned PollEvents(IoRequest::Code code) noexcept {
   return FactsOf(code).flow == Flow::kIn ? POLLIN : POLLOUT;
 }
 
-// Has the last receive of the socket left nothing?
-bool WillWait(const Operation& op) noexcept {
-  return op.pending != nullptr && op.pending->emptied.load(std::memory_order_relaxed);
-}
-void NoteReceive(const Operation& op) noexcept {
-  if (op.request.code != IoRequest::Code::kReceive || op.pending == nullptr || op.result <= 0) return;
-  const bool emptied = static_cast<size_t>(op.result) < op.request.transfer.length;
-  if (WillWait(op) != emptied) op.pending->emptied.store(emptied, std::memory_order_relaxed);
-}
-
 // False: the descriptor is being closed.
 bool Enlist(Operation& op) noexcept {
   if (op.pending == nullptr) return true;
@@ -255,10 +245,7 @@ void Prepare(io_uring_sqe& entry, const Operation& op) noexcept {
   const auto& [address, length] = op.request.address;
   switch (op.request.code) {
     case IoRequest::Code::kReceive:
-      io_uring_prep_recv(&entry, fd, buffer, bytes, 0);
-      // Waits for the socket first, and saves the try before that.
-      if (WillWait(op)) entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
-      return;
+      return io_uring_prep_recv(&entry, fd, buffer, bytes, 0);
     case IoRequest::Code::kSend:
       return io_uring_prep_send(&entry, fd, buffer, bytes, MSG_NOSIGNAL);
     case IoRequest::Code::kAccept:
@@ -416,7 +403,6 @@ void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) no
   if (Retried(op, result)) return;
   op.result = result;
   op.cancelled = result == -ECANCELED;
-  NoteReceive(op);
   AnnounceEnd(op);
   uint8_t state = kInFlight;
   // relaxed: RequestCancel() either loses here, and does nothing, or sends the operation through the inbox.

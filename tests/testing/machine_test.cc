@@ -5,6 +5,7 @@
 #include "weft/testing/machine.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,6 +31,8 @@
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/net/udp_socket.h"
+#include "weft/process.h"
+#include "weft/signal.h"
 #include "weft/testing/simulation.h"
 #include "weft/weft.h"
 
@@ -332,6 +335,13 @@ TEST(MachineTest, AReadThatNobodyAnswersIsADeadlockAtOnce) {
   EXPECT_FALSE(ended.ok());
   EXPECT_TRUE(absl::StrContains(report, "deadlock")) << report;
   EXPECT_TRUE(absl::StrContains(report, "Read")) << report;
+}
+
+TEST(MachineTest, ThereAreNoSignalsAndNoPrograms) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    EXPECT_EQ(ErrnoOf(Signals::Open({SIGUSR1}).status()), ENOSYS);
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"})).status()), ENOENT);
+  });
 }
 
 // ---- The disk.

@@ -26,7 +26,8 @@
 // simulations, one after the other: so a service can be started anew on what it has left. LosePower() in between takes
 // away what was not synced.
 //
-// What is not here: processes (none can be spawned), signals, and the standard streams, which are the real ones.
+// What is not here: processes (none can be spawned: ENOENT), signals (Signals::Open() returns ENOSYS), and the standard
+// streams, which are the real ones.
 //
 // A machine belongs to the OS thread that made it: there, whatever the library opens while the machine exists is the
 // machine's; so have no other runtime on it. The destructor CHECKs that nothing was left open, and names what was.

@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -106,15 +107,20 @@ int64_t OnFile(Kernel& machine, int fd, std::initializer_list<int> faults, Use u
     return fault != 0 ? fault : use(*object.AsFile());
   });
 }
-// use(directory), where the path begins.
+// use(directory), where a path begins; or -EBADF, or -ENOTDIR.
+template <class Use>
+int64_t FromDirectory(Kernel& machine, int directory, Use use) {
+  if (directory == AT_FDCWD) return use(nullptr);
+  return OnObject(machine, directory, [&use](OpenObject& object) -> int64_t {
+    return object.AsFile() == nullptr ? -ENOTDIR : use(object.AsFile());
+  });
+}
+// The same, as a call that takes time and fails by chance.
 template <class Use>
 int IntOnPath(Kernel& machine, int directory, std::initializer_list<int> faults, Use use) {
   machine.Pause();
   if (const int fault = machine.Fault(faults); fault != 0) return IntResult(fault);
-  if (directory == AT_FDCWD) return IntResult(use(nullptr));
-  return IntResult(OnObject(machine, directory, [&use](OpenObject& object) -> int64_t {
-    return object.AsFile() == nullptr ? -ENOTDIR : use(object.AsFile());
-  }));
+  return IntResult(FromDirectory(machine, directory, use));
 }
 
 int AddTwo(Kernel& machine, std::shared_ptr<OpenObject> one, std::shared_ptr<OpenObject> other, bool close_on_exec,
@@ -204,6 +210,8 @@ int FCntl(int fd, int command, long argument) {
 int EventFd(unsigned initial, int flags) {
   Kernel* const machine = Kernel::Here();
   if (machine == nullptr) return RealSyscalls().eventfd(initial, flags);
+  // That of Signals, whose handler writes to it at any moment.
+  if ((flags & EFD_SEMAPHORE) != 0) return IntResult(-ENOSYS);
   return IntResult(machine->descriptors.Add(std::make_shared<EventCounter>(initial), /*close_on_exec=*/true));
 }
 
@@ -308,7 +316,8 @@ int Connect(int fd, const sockaddr* address, socklen_t size) {
     const std::optional<net::SocketAddress> peer = AddressOf(address, size);
     if (!peer.has_value()) return -EINVAL;
     const int result = socket.Connect(*peer);
-    return result == -EINPROGRESS ? (NotBlocking(socket, -EAGAIN), result) : result;
+    if (result == -EINPROGRESS) NotBlocking(socket, -EAGAIN);
+    return result;
   }));
 }
 
@@ -604,20 +613,11 @@ int UnlinkAt(int directory, const char* path, int flags) {
                    [&](FileObject* from) { return machine->files.Unlink(from, path, flags); });
 }
 
-// `to`: as OnPath() does for the first directory. -EBADF or -ENOTDIR, or use(directory).
-template <class Use>
-int64_t OnSecondPath(Kernel& machine, int directory, Use use) {
-  if (directory == AT_FDCWD) return use(nullptr);
-  return OnObject(machine, directory, [&use](OpenObject& object) -> int64_t {
-    return object.AsFile() == nullptr ? -ENOTDIR : use(object.AsFile());
-  });
-}
-
 int RenameAt2(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
   Kernel* const machine = MachineAt(from_directory);
   if (machine == nullptr) return RealSyscalls().renameat2(from_directory, from, to_directory, to, flags);
   return IntOnPath(*machine, from_directory, {EINTR, EIO, ENOSPC}, [&](FileObject* first) {
-    return OnSecondPath(*machine, to_directory, [&](FileObject* second) {
+    return FromDirectory(*machine, to_directory, [&](FileObject* second) {
       return machine->files.Rename(first, from, second, to, flags);
     });
   });
@@ -632,7 +632,7 @@ int LinkAt(int from_directory, const char* from, int to_directory, const char* t
   Kernel* const machine = MachineAt(from_directory);
   if (machine == nullptr) return RealSyscalls().linkat(from_directory, from, to_directory, to, flags);
   return IntOnPath(*machine, from_directory, {EINTR, EIO, ENOSPC}, [&](FileObject* first) {
-    return OnSecondPath(*machine, to_directory, [&](FileObject* second) {
+    return FromDirectory(*machine, to_directory, [&](FileObject* second) {
       return machine->files.Link(first, from, second, to, flags);
     });
   });

@@ -7,8 +7,8 @@
 // A call that would block does not: the carriers and the pool are fibers of one OS thread. Descriptors that may wait
 // are in non-blocking mode; another is a CHECK. What takes time in the pool, as a disk does, lets time pass there.
 //
-// Not the machine's: processes, signals, timers of the kernel, and the standard streams. There is no program to spawn,
-// ENOENT; the others are the real ones.
+// Not the machine's: processes (ENOENT, for want of programs), signals (ENOSYS, where Signals asks for its eventfd),
+// and timers of the kernel and the standard streams, which are the real ones.
 #ifndef WEFT_LIB_TESTING_MACHINE_KERNEL_H_
 #define WEFT_LIB_TESTING_MACHINE_KERNEL_H_
 

@@ -9,10 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "lib/testing/machine/file_system.h"
@@ -28,7 +25,7 @@ class Network {
 
   // bind(2): 0, or a negative errno.
   int Bind(Socket& socket, const net::SocketAddress& wanted);
-  // Binds an IP socket that is bound to none to a free port of `host`, as connect(2) and sendto(2) do: 0, or -EAGAIN.
+  // Binds an IP socket that has no name to a free port of `host`, as connect(2) and sendto(2) do: 0, or -EADDRINUSE.
   int BindToFreePort(Socket& socket, const net::SocketAddress& host);
   void Unbind(Socket& socket) noexcept;
 
@@ -44,9 +41,8 @@ class Network {
   }
   // All of them; those bound to that very address, or else those bound to every address of the host.
   std::vector<Socket*> All(int type, const net::SocketAddress& address) const;
-  // 0, or the errno of connect(2) on a name of a Unix socket that leads nowhere.
+  // Why nobody was found at `address`: the negative errno of connect(2).
   int Reason(const net::SocketAddress& address) const;
-  // What a socket is told of the other one's address: the one that it was sent to, if that is bound to every address.
   static net::SocketAddress WithPort(const net::SocketAddress& host, uint16_t port);
   static bool IsEveryAddress(const net::SocketAddress& address) noexcept;
 

@@ -10,6 +10,9 @@ _ROOT = Label("//bazel:weft.bzl").workspace_root
 # -fno-plt: see WEFT_RARE in weft/internal/compiler.h.
 _COPTS = ["-I" + (_ROOT + "/" if _ROOT else "") + "include", "-fno-plt"]
 
+# Compiled without a sandbox (.bazelrc), and so without this check.
+_UNLAYERED = ["-layering_check"]
+
 # What users may compile with: their warnings find nothing in what is Weft's. Not in another repository, whose compiler
 # may know more.
 _STRICT = [] if _ROOT else ["-W" + name for name in [
@@ -111,6 +114,7 @@ def weft_test(name, srcs, deps = [], copts = [], size = "small", main = "//tests
         timeout = kwargs.pop("timeout", _TIMEOUT),
         srcs = srcs,
         copts = _COPTS + copts,
+        features = _UNLAYERED,
         deps = deps + [
             main,
             "@com_google_googletest//:gtest",
@@ -171,6 +175,7 @@ def weft_fuzz_test(name, srcs, deps):
         args = ["$(location %s)" % each for each in corpus],
         copts = _COPTS,
         data = corpus,
+        features = _UNLAYERED,
         linkopts = select({
             fuzzed: ["-fsanitize=fuzzer"],
             "//conditions:default": [],
@@ -187,6 +192,7 @@ def weft_test_library(name, copts = [], visibility = ["//tests:__subpackages__"]
         name = name,
         testonly = True,
         copts = _COPTS + copts,
+        features = _UNLAYERED,
         visibility = visibility,
         **kwargs
     )

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -13,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,6 +24,7 @@
 #include "gtest/gtest.h"
 #include "lib/base/errno_status.h"
 #include "lib/driver/driver.h"
+#include "lib/driver/uring/uring_refusal.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/driver/driver_fixture.h"
 
@@ -91,6 +95,29 @@ TEST(BackendTest, TheSysctlThatForbidsIoUringIsNamed) {
   const absl::Status status = NewBackend(IoBackend::kUring, 1).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("kernel.io_uring_disabled=2; sysctl kernel.io_uring_disabled=0 allows it"));
+}
+
+TEST(BackendTest, AKernelThatLacksAnyThingThatIsNeededIsTooOld) {
+  constexpr unsigned kFeatures[] = {IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG, IORING_FEAT_CQE_SKIP};
+  constexpr int kOpcodes[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT, IORING_OP_CONNECT,
+                              IORING_OP_SEND,     IORING_OP_RECV,         IORING_OP_SEND_ZC};
+  alignas(io_uring_probe) char memory[sizeof(io_uring_probe) + IORING_OP_LAST * sizeof(io_uring_probe_op)] = {};
+  auto* const probe = reinterpret_cast<io_uring_probe*>(memory);
+  probe->last_op = IORING_OP_LAST - 1;
+  for (int op = 0; op < IORING_OP_LAST; ++op) probe->ops[op].flags = IO_URING_OP_SUPPORTED;
+  constexpr unsigned kAll = ~0u;
+  EXPECT_TRUE(CheckUringKernel(kAll, *probe).ok());
+  for (const unsigned feature : kFeatures) {
+    EXPECT_EQ(ErrnoOf(CheckUringKernel(kAll & ~feature, *probe)), EOPNOTSUPP) << feature;
+  }
+  for (int op = 0; op < IORING_OP_LAST; ++op) {
+    probe->ops[op].flags = 0;
+    const absl::Status status = CheckUringKernel(kAll, *probe);
+    const bool needed = std::find(std::begin(kOpcodes), std::end(kOpcodes), op) != std::end(kOpcodes);
+    EXPECT_EQ(ErrnoOf(status), needed ? EOPNOTSUPP : 0) << op;
+    if (needed) EXPECT_THAT(std::string(status.message()), HasSubstr("io_uring refused (the kernel lacks ")) << op;
+    probe->ops[op].flags = IO_URING_OP_SUPPORTED;
+  }
 }
 
 // Makes the k-th call fail, for every k, with 3 drivers to make.

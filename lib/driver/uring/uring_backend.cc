@@ -19,36 +19,15 @@
 namespace weft::internal {
 namespace {
 
-struct RequiredOpcode {
-  int opcode;
-  absl::string_view name;
-};
-constexpr RequiredOpcode kRequiredOpcodes[] = {
-    {IORING_OP_POLL_ADD, "POLL_ADD"}, {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
-    {IORING_OP_ACCEPT, "ACCEPT"},     {IORING_OP_CONNECT, "CONNECT"},
-    {IORING_OP_SEND, "SEND"},         {IORING_OP_RECV, "RECV"},
-    {IORING_OP_SEND_ZC, "SEND_ZC"},  // not used: it says Linux 6.0
-};
-constexpr unsigned kRequiredFeatures = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
-
-absl::Status TooOld(absl::string_view what) {
-  return ErrnoToStatus(EOPNOTSUPP, absl::StrCat("io_uring refused (the kernel lacks ", what, ": Linux 6.0 has it)"));
-}
-
 absl::Status CheckRing(UringDriver& driver) {
   io_uring& ring = driver.ring();
-  if ((driver.features() & kRequiredFeatures) != kRequiredFeatures) return TooOld("NODROP, EXT_ARG or CQE_SKIP");
   // The kernel's structure ends with an array of a length that is not said.
   alignas(io_uring_probe) char memory[sizeof(io_uring_probe) + IORING_OP_LAST * sizeof(io_uring_probe_op)] = {};
   auto* const probe = reinterpret_cast<io_uring_probe*>(memory);
   int error = -Sys().io_uring_register(ring.ring_fd);
   if (error == 0) error = -io_uring_register_probe(&ring, probe, IORING_OP_LAST);
   if (error != 0) return UringRefused("io_uring_register", error);
-  absl::Status status;
-  for (const auto& [opcode, name] : kRequiredOpcodes) {
-    if (io_uring_opcode_supported(probe, opcode) == 0) status = TooOld(name);
-  }
-  return status;
+  return CheckUringKernel(driver.features(), *probe);
 }
 
 }  // namespace

@@ -18,6 +18,23 @@ namespace {
 
 constexpr absl::string_view kSetup = "io_uring_setup";
 
+struct Needed {
+  unsigned number;
+  absl::string_view name;
+};
+constexpr Needed kNeededFeatures[] = {
+    {IORING_FEAT_NODROP, "NODROP"}, {IORING_FEAT_EXT_ARG, "EXT_ARG"}, {IORING_FEAT_CQE_SKIP, "CQE_SKIP"}};
+constexpr Needed kNeededOpcodes[] = {
+    {IORING_OP_POLL_ADD, "POLL_ADD"}, {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
+    {IORING_OP_ACCEPT, "ACCEPT"},     {IORING_OP_CONNECT, "CONNECT"},
+    {IORING_OP_SEND, "SEND"},         {IORING_OP_RECV, "RECV"},
+    {IORING_OP_SEND_ZC, "SEND_ZC"},  // not used: it says Linux 6.0
+};
+
+absl::Status TooOld(absl::string_view what) {
+  return ErrnoToStatus(EOPNOTSUPP, absl::StrCat("io_uring refused (the kernel lacks ", what, ": Linux 6.0 has it)"));
+}
+
 // The setting, or 0 where the kernel has none (before 6.6).
 char IoUringDisabled() noexcept {
   const int fd = Sys().openat(AT_FDCWD, "/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC, 0);
@@ -74,6 +91,16 @@ std::string Advice(absl::string_view call, int error) {
 
 absl::Status UringRefused(absl::string_view call, int error) {
   return ErrnoToStatus(error, absl::StrCat("io_uring refused (", call, ": ", Advice(call, error), ")"));
+}
+
+absl::Status CheckUringKernel(unsigned features, const io_uring_probe& probe) {
+  for (const auto& [feature, name] : kNeededFeatures) {
+    if ((features & feature) == 0) return TooOld(name);
+  }
+  for (const auto& [opcode, name] : kNeededOpcodes) {
+    if (io_uring_opcode_supported(&probe, static_cast<int>(opcode)) == 0) return TooOld(name);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace weft::internal

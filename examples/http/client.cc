@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -11,6 +12,16 @@
 #include "absl/types/span.h"
 
 namespace http {
+
+namespace {
+
+// Twice has the effect of once. (RFC 9110, 9.2.2)
+bool IsIdempotent(std::string_view method) {
+  constexpr std::string_view kMethods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+  return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
+}
+
+}  // namespace
 
 bool HasInput(int fd) {
   char byte = 0;
@@ -127,7 +138,7 @@ weft::Task<absl::StatusOr<Response>> Pool::CallPermitted(const Request& request)
   if (std::optional<ClientConnection> kept = TakeKept()) {
     bool stale = false;
     absl::StatusOr<Response> response = co_await CallOn(*std::move(kept), request, &stale);
-    if (!stale || request.method != "GET") co_return response;
+    if (!stale || !IsIdempotent(request.method)) co_return response;
   }
   absl::StatusOr<ClientConnection> connection = co_await ClientConnection::Connect(address_, options_.limits);
   if (!connection.ok()) co_return connection.status();

@@ -80,8 +80,8 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   // Takes a kept connection, or opens one. A kept connection that has something to read is dropped; one that turns out
-  // later to have been closed by the server is replaced, once, if the request may be repeated (GET). The request
-  // outlives the call.
+  // later to have been closed by the server is replaced, once, if the request may be sent again: that is, if its method
+  // is idempotent (GET, HEAD, PUT, DELETE, OPTIONS, TRACE: RFC 9110, 9.2.2). The request outlives the call.
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
 
   PoolStats stats() const;

@@ -18,9 +18,9 @@
 //   /status               nginx's counters of its connections
 //
 // The port is the test's from the constructor on: a socket that does not listen holds it. Start() makes another socket
-// of the same port, which listens, and which nginx inherits, as it does when its program is replaced (by the environment
-// variable NGINX). So no other program can take the port, and when Start() has returned, connections can be made. Before
-// it, and after Stop(), they are refused.
+// of the same port, which listens. nginx inherits it, as it does when its program is replaced (by the environment
+// variable NGINX). So no other program can take the port, and when Start() has returned, connections can be made.
+// Before it, and after Stop(), they are refused.
 #ifndef WEFT_TESTS_EXAMPLES_NGINX_H_
 #define WEFT_TESTS_EXAMPLES_NGINX_H_
 

@@ -1,8 +1,8 @@
-// The HTTP client, its pool and the server of the examples with a real upstream: nginx. Goal: a gateway of ours loses no
-// answer that nginx gives, passes on none that is cut off, and survives what nginx does to its connections: it closes
-// kept ones, stalls, is asked to end, is gone, comes back, or reads its configuration anew. Method: a server of ours
-// forwards all that it gets to an nginx that the test has started. What has to happen first is waited for by nginx's
-// own counters, or by its answers.
+// The HTTP client, its pool and the server of the examples with a real upstream: nginx. Goal: a gateway of ours loses
+// no answer that nginx gives, and passes on none that is cut off. It survives what nginx does to its connections: it
+// closes kept ones, stalls, is asked to end, is gone, comes back, or reads its configuration anew. Method: a server of
+// ours forwards all that it gets to an nginx that the test has started. What has to happen first is waited for by
+// nginx's own counters, or by its answers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

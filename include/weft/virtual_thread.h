@@ -124,7 +124,8 @@ class VirtualThread {
   // the Park() that takes the permit.
   void Unpark() const noexcept;
 
-  // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting".
+  // "VirtualThread[#25,name]/runnable@carrier-3"; without a name "VirtualThread[#25]/waiting". One line: a control
+  // character of the name is printed as \x0a.
   std::string ToString() const;
 
   friend bool operator==(const VirtualThread& a, const VirtualThread& b) noexcept { return a.identity_ == b.identity_; }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/thread/pinned.h"
 #include "lib/thread/thread_state.h"
@@ -80,9 +81,21 @@ const char* StateName(VirtualThread::State state) noexcept {
   return "unknown";
 }
 
+// A thread is one line of a report, whatever its name has.
+void AppendName(std::string& text, std::string_view name) {
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (absl::ascii_iscntrl(byte)) {
+      absl::StrAppend(&text, "\\x", absl::Hex(byte, absl::kZeroPad2));
+    } else {
+      text.push_back(c);
+    }
+  }
+}
+
 std::string Label(uint64_t id, std::string_view name) {
   std::string text = absl::StrCat("VirtualThread[#", id);
-  if (!name.empty()) text.append(",").append(name);
+  if (!name.empty()) AppendName(text.append(","), name);
   return text.append("]");
 }
 

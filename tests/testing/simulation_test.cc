@@ -205,6 +205,21 @@ TEST(SimulationTest, TwentyDeadlocksAreNamed) {
   }
 }
 
+TEST(SimulationTest, AReportHasALineForEachThreadWhateverItsNameHas) {
+  const std::string report = ReportOf([]() -> Task<void> {
+    AwaitAll scope;
+    scope.Fork([]() -> Task<void> {
+      Event never;
+      co_await never.Wait();
+    }, {.name = std::string("two\n  VirtualThread[#9]\0\x7f\xc3\xa9\\", 28)});
+    (co_await scope.Join()).IgnoreFailures();
+  }(), {});
+  EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 3) << report;
+  EXPECT_TRUE(absl::StrContains(
+      report, "\n  VirtualThread[#2,two\\x0a  VirtualThread[#9]\\x00\\x7f\xc3\xa9\\]/waiting in Event::Wait"))
+      << report;
+}
+
 TEST(SimulationDeathTest, WithoutAHandlerADeadlockIsPrintedAndEndsTheProcess) {
   EXPECT_DEATH(
       {

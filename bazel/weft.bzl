@@ -157,13 +157,14 @@ def weft_model_test(name, deps = [], **kwargs):
         **kwargs
     )
 
-def weft_fuzz_test(name, srcs, deps):
+def weft_fuzz_test(name, srcs, deps, whole = False):
     """A program of tests/fuzz, which is given the files of corpus/NAME; under --config=fuzz for tools/fuzz.
 
     Args:
       name: the target's name.
       srcs: its source.
       deps: what it includes.
+      whole: as a test it is not given the beginnings of the files, because it takes long.
     """
     corpus = native.glob(["corpus/%s/*" % name])
     fuzzed = "//bazel:fuzz"
@@ -172,7 +173,7 @@ def weft_fuzz_test(name, srcs, deps):
         size = "small",
         timeout = _TIMEOUT,
         srcs = srcs,
-        args = ["$(location %s)" % each for each in corpus],
+        args = (["--whole"] if whole else []) + ["$(location %s)" % each for each in corpus],
         copts = _COPTS,
         data = corpus,
         features = _UNLAYERED,

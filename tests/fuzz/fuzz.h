@@ -5,6 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
 #include <string_view>
 
 // libFuzzer's name for it. Returns 0. (One for each program.)
@@ -49,6 +52,13 @@ class FuzzPieces {
   std::string_view sizes_;
   size_t at_ = 0;
 };
+
+// Prints what an input says, which text() returns, if WEFT_FUZZ_PRINT is set. Called before anything is done with it.
+template <class Text>
+void PrintFuzzed(const Text& text) {
+  static const bool prints = std::getenv("WEFT_FUZZ_PRINT") != nullptr;
+  if (prints) std::fprintf(stderr, "%s\n", std::string(text()).c_str());
+}
 
 }  // namespace weft::testing
 

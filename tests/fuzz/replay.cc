@@ -1,5 +1,5 @@
 // Stands in for libFuzzer where a program is built without it: calls the fuzzed function with each file that is named,
-// and with each beginning of it.
+// and with each beginning of it. With --whole, not with the beginnings: for functions that take long.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "tests/fuzz/fuzz.h"
 
@@ -22,19 +23,21 @@ void Call(const std::string& bytes, size_t size) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: %s INPUT...\n", argv[0]);
+  const bool whole = argc > 1 && std::string_view(argv[1]) == "--whole";
+  const int first = whole ? 2 : 1;
+  if (argc <= first) {
+    std::fprintf(stderr, "usage: %s [--whole] INPUT...\n", argv[0]);
     return 2;
   }
-  for (int i = 1; i < argc; ++i) {
+  for (int i = first; i < argc; ++i) {
     std::ifstream file(argv[i], std::ios::binary);
     if (!file) {
       std::fprintf(stderr, "%s: cannot be read\n", argv[i]);
       return 1;
     }
     const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    for (size_t size = 0; size <= bytes.size(); ++size) Call(bytes, size);
+    for (size_t size = whole ? bytes.size() : 0; size <= bytes.size(); ++size) Call(bytes, size);
   }
-  std::printf("%d inputs, and all their beginnings\n", argc - 1);
+  std::printf("%d inputs%s\n", argc - first, whole ? "" : ", and all their beginnings");
   return 0;
 }

@@ -100,7 +100,7 @@ Task<absl::Status> Serve(net::TcpListener& listener, const PlainClient& client, 
   ShutdownOnFailure accepting;
   accepting.Fork(Accept(listener, connections, quarter, served));
   accepting.Fork([&]() -> Task<absl::Status> {
-    absl::Status ended = co_await io::WaitReadable(client.ended());
+    absl::Status ended = co_await io::WaitReadable(client.done());
     accepting.Shutdown();
     co_return ended;
   });

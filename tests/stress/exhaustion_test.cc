@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +36,7 @@
 #include "lib/os/worker_pool.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "tests/stress/listener_buffers.h"
 #include "tests/stress/memory_use.h"
 #include "tests/stress/plain_client.h"
 #include "tests/support/child_process.h"
@@ -99,18 +99,6 @@ void BecomeNobody() {
   ASSERT_EQ(::prctl(PR_SET_DUMPABLE, 1), 0);  // or /proc/self is still root's
 }
 
-// What the listener has, the connections that it accepts have too.
-void ShrinkSendBuffersOfListener() {
-  for (int fd = 0; fd < static_cast<int>(kDescriptors); ++fd) {
-    int listens = 0;
-    socklen_t size = sizeof(listens);
-    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) continue;
-    ASSERT_EQ(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kBufferBytes, sizeof(kBufferBytes)), 0);
-    return;
-  }
-  FAIL() << "no descriptor listens";
-}
-
 void Impose(Shortage shortage) {
   if (shortage == Shortage::kDescriptors) LimitTo(RLIMIT_NOFILE, kDescriptors);
   if (shortage == Shortage::kThreads) LimitTo(RLIMIT_NPROC, 1);
@@ -151,7 +139,7 @@ class Exhausted {
                        .request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
                        .answer = http::Serialize(Answer())};
     if (tried_.shortage == Shortage::kSendBuffers) {
-      ShrinkSendBuffersOfListener();
+      ShrinkSendBuffersOfListener(kBufferBytes);
       load.receive_bytes = kBufferBytes;
     }
     PlainClient client(load);

@@ -1,30 +1,25 @@
 #include "tests/stress/plain_client.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
-#include <new>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include "tests/stress/peer_socket.h"
 
 namespace weft::testing {
 namespace {
 
-constexpr int kAddresses = 200;
+using Time = std::chrono::steady_clock;
+
 // So many connections wait for their answers, fewer than a backlog has places: the kernel would have the others try
 // again after a second.
 constexpr size_t kMostUnanswered = 1'000;
@@ -32,24 +27,11 @@ constexpr int kMaxEvents = 1'024;
 constexpr int kPatienceMillis = 60'000;
 constexpr size_t kReadBytes = 64 * 1024;
 
-int Require(int result, const char* what) {
-  if (result >= 0) return result;
-  std::perror(what);
-  ::_exit(EXIT_FAILURE);
-}
-
-sockaddr_in Address(in_addr_t address, uint16_t port) {
-  sockaddr_in result = {};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(port);
-  result.sin_addr.s_addr = htonl(address);
-  return result;
-}
-
 enum class Ending { kClose, kFinishFirst, kResetAnswered, kResetAtOnce };
 
 struct Connection {
   int fd = -1;
+  Time::time_point begun{};
   Ending ending = Ending::kClose;
   std::string received;
   bool sent = false;
@@ -63,24 +45,40 @@ class Client {
     epoll_ = Require(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     connections_.resize(static_cast<size_t>(load.at_once));
     for (size_t i = connections_.size(); i > 0; --i) free_.push_back(i - 1);
+    latencies_.reserve(static_cast<size_t>(load.connections));
   }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() { ::close(epoll_); }
 
   void Run() {
     std::vector<epoll_event> events(kMaxEvents);
+    due_ = progress_ = Time::now();
     while (ended_ < load_.connections) {
-      while (begun_ < load_.connections && unanswered_ < kMostUnanswered && MakeRoom()) Open();
+      while (begun_ < load_.connections && unanswered_ < kMostUnanswered && UntilDue() <= Time::duration(0) &&
+             MakeRoom()) {
+        Open();
+      }
       if (begun_ == load_.connections && unanswered_ == 0) {
         while (!answered_.empty()) EndOldest();
         continue;
       }
-      const int count = ::epoll_wait(epoll_, events.data(), kMaxEvents, kPatienceMillis);
+      const int count = ::epoll_wait(epoll_, events.data(), kMaxEvents, WaitMillis());
       if (count < 0 && errno != EINTR) Require(count, "epoll_wait");
-      if (count == 0) {
+      if (count > 0) progress_ = Time::now();
+      if (count == 0 && Time::now() - progress_ >= std::chrono::milliseconds(kPatienceMillis)) {
         report_.stuck = load_.connections - ended_;
         return;
       }
       for (int i = 0; i < count; ++i) Serve(events[static_cast<size_t>(i)].data.u64);
     }
+  }
+
+  ClientLatency Latency() {
+    if (latencies_.empty()) return {};
+    std::sort(latencies_.begin(), latencies_.end());
+    return {.p99_nanos = latencies_[latencies_.size() * 99 / 100],
+            .longest_nanos = latencies_.back()};
   }
 
  private:
@@ -90,29 +88,33 @@ class Client {
     return !free_.empty();
   }
 
+  // Until the next connection may begin.
+  Time::duration UntilDue() const { return load_.pace_micros == 0 ? Time::duration(0) : due_ - Time::now(); }
+
+  // Of what it has missed because it had no CPU, it makes up for little: a heap of connections would be a storm.
+  void SetNextDue() {
+    constexpr int kMostMissed = 10;
+    const std::chrono::microseconds pace(load_.pace_micros);
+    due_ = std::max(due_ + pace, Time::now() - kMostMissed * pace);
+  }
+
+  int WaitMillis() const {
+    if (load_.pace_micros == 0 || begun_ == load_.connections || free_.empty()) return kPatienceMillis;
+    const auto due = std::chrono::ceil<std::chrono::milliseconds>(UntilDue()).count();
+    return static_cast<int>(std::clamp<int64_t>(due, 0, kPatienceMillis));
+  }
+
   void Open() {
     const size_t place = free_.back();
     free_.pop_back();
     Connection& connection = connections_[place];
     connection = {};
     connection.ending = load_.resets ? static_cast<Ending>(begun_ % 4) : Ending::kClose;
-    connection.fd = Require(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
-    // The kernel chooses the port when it connects, and only then knows how many are free.
-    const int one = 1;
-    Require(::setsockopt(connection.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)), "setsockopt");
-    if (load_.receive_bytes > 0) {
-      Require(::setsockopt(connection.fd, SOL_SOCKET, SO_RCVBUF, &load_.receive_bytes, sizeof(load_.receive_bytes)),
-              "setsockopt(SO_RCVBUF)");
-    }
-    const sockaddr_in source = Address(INADDR_LOOPBACK + 1 + static_cast<in_addr_t>(begun_ % kAddresses), 0);
-    Require(::bind(connection.fd, reinterpret_cast<const sockaddr*>(&source), sizeof(source)), "bind");
-    const sockaddr_in server = Address(INADDR_LOOPBACK, load_.port);
-    if (::connect(connection.fd, reinterpret_cast<const sockaddr*>(&server), sizeof(server)) != 0 &&
-        errno != EINPROGRESS) {
-      Require(-1, "connect");
-    }
+    connection.begun = Time::now();
+    connection.fd = StartConnection(load_.port, begun_, load_.receive_bytes);
     ++begun_;
     ++unanswered_;
+    SetNextDue();
     report_.most = std::max(report_.most, static_cast<int64_t>(connections_.size() - free_.size()));
     epoll_event event = {.events = EPOLLOUT, .data = {.u64 = place}};
     Require(::epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event), "epoll_ctl");
@@ -155,7 +157,9 @@ class Client {
     if (connection.received == load_.answer && got >= 0) {
       --unanswered_;
       Require(::epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.fd, nullptr), "epoll_ctl");
+      latencies_.push_back(std::chrono::nanoseconds(Time::now() - connection.begun).count());
       answered_.push_back(place);
+      if (load_.pace_micros > 0) EndOldest();
       return;
     }
     constexpr std::string_view kRefusal = "HTTP/1.1 5";
@@ -181,10 +185,10 @@ class Client {
   void End(size_t place, int64_t& count) {
     Connection& connection = connections_[place];
     if (connection.ending == Ending::kResetAnswered || connection.ending == Ending::kResetAtOnce) {
-      const linger at_once = {.l_onoff = 1, .l_linger = 0};
-      Require(::setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "setsockopt(SO_LINGER)");
+      ResetConnection(connection.fd);
+    } else {
+      Require(::close(connection.fd), "close");
     }
-    Require(::close(connection.fd), "close");
     connection = {};
     free_.push_back(place);
     ++ended_;
@@ -196,21 +200,15 @@ class Client {
   std::vector<char> buffer_;
   int epoll_ = -1;
   std::vector<Connection> connections_;
-  std::vector<size_t> free_;     // places in connections_
-  std::deque<size_t> answered_;  // the same, the oldest first
+  std::vector<size_t> free_;        // places in connections_
+  std::deque<size_t> answered_;     // the same, the oldest first
+  std::vector<int64_t> latencies_;  // nanoseconds
+  Time::time_point due_{};       // the next connection, with a pace
+  Time::time_point progress_{};  // when something last happened
   size_t unanswered_ = 0;
   int64_t begun_ = 0;
   int64_t ended_ = 0;
 };
-
-[[noreturn]] void RunClient(const ClientLoad& load, int go, pid_t parent, ClientReport& report) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(EXIT_FAILURE);
-  char byte;
-  if (::read(go, &byte, 1) != 1) ::_exit(EXIT_FAILURE);
-  Client(load, report).Run();
-  ::_exit(EXIT_SUCCESS);
-}
 
 }  // namespace
 
@@ -219,51 +217,18 @@ std::ostream& operator<<(std::ostream& out, const ClientReport& report) {
              << report.broken << " broken, " << report.stuck << " stuck, " << report.most << " at once";
 }
 
-PlainClient::PlainClient(const ClientLoad& load) {
-  void* const memory =
-      ::mmap(nullptr, sizeof(ClientReport), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) Require(-1, "mmap");
-  report_ = new (memory) ClientReport();
-  int go[2];
-  int ended[2];
-  Require(::pipe2(go, O_CLOEXEC), "pipe2");
-  Require(::pipe2(ended, O_CLOEXEC), "pipe2");
-  const pid_t parent = ::getpid();
-  process_ = Require(::fork(), "fork");
-  if (process_ == 0) {
-    // What belongs to the parent: its listener would outlive it here, and its end of a pipe would hide its end.
-    Require(::dup2(go[0], 3), "dup2");
-    Require(::dup2(ended[1], 4), "dup2");
-    Require(::close_range(5, ~0U, 0), "close_range");
-    RunClient(load, 3, parent, *report_);
-  }
-  ::close(go[0]);
-  ::close(ended[1]);
-  go_ = go[1];
-  ended_ = ended[0];
-}
-
-PlainClient::~PlainClient() {
-  if (process_ > 0) {
-    ::kill(process_, SIGKILL);
-    Finish();
-  }
-  ::close(go_);
-  ::close(ended_);
-  ::munmap(report_, sizeof(ClientReport));
-}
-
-void PlainClient::Go() {
-  if (::write(go_, "g", 1) != 1) Require(-1, "write");
-}
+PlainClient::PlainClient(const ClientLoad& load)
+    : process_([load, this] {
+        shared_->report = {};
+        Client client(load, shared_->report);
+        client.Run();
+        shared_->latency = client.Latency();
+      }) {}
 
 ClientReport PlainClient::Finish() {
-  int status = 0;
-  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
-  }
-  process_ = -1;
-  ClientReport report = *report_;
-  if (status != 0 && report.stuck == 0) report.stuck = 1;
+  const bool done = process_.Await();
+  ClientReport report = shared_->report;
+  if (!done && report.stuck == 0) report.stuck = 1;
   return report;
 }
 

@@ -3,21 +3,20 @@
 //
 //   PlainClient client({.port = port, .connections = 1'000'000, .at_once = 9'000, .request = "x", .answer = "x"});
 //   client.Go();
-//   ... serve until client.ended() is readable ...
+//   ... serve until client.done() is readable ...
 //   const ClientReport report = client.Finish();
 //
-// Make it before the process has a second thread, and before the process limits itself: the client inherits what there
-// is. It comes from 200 addresses of 127/8, because one address has only 28,000 ports for a server. Of the connections
-// it opens `at_once` as soon as it may, and from then on ends the oldest for each new one.
+// Make it before the process has a second thread (peer_process.h). Of the connections it opens `at_once` as soon as it
+// may, and from then on ends the oldest for each new one. With a pace it opens them in time, and ends each with its
+// answer: one that waits long makes no other one late, so that none is missing among those measured.
 #ifndef WEFT_TESTS_STRESS_PLAIN_CLIENT_H_
 #define WEFT_TESTS_STRESS_PLAIN_CLIENT_H_
 
-#include <sys/types.h>
-
-#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <string>
+
+#include "tests/stress/peer_process.h"
 
 namespace weft::testing {
 
@@ -31,6 +30,7 @@ struct ClientLoad {
   // others every second one finishes its sending half first, and sees the server's end.
   bool resets = false;
   int receive_bytes = 0;  // SO_RCVBUF, and the size of each read: a client that reads slowly; 0: as the kernel chooses
+  int64_t pace_micros = 0;  // from one connection's beginning to the next one's; 0: as soon as it may
 };
 
 // How the connections ended.
@@ -46,25 +46,34 @@ struct ClientReport {
   friend std::ostream& operator<<(std::ostream& out, const ClientReport& report);
 };
 
+// From the connection's beginning to the last byte of the answer, of those answered.
+struct ClientLatency {
+  int64_t p99_nanos = 0;
+  int64_t longest_nanos = 0;
+};
+
 class PlainClient {
  public:
   // Forks. The client waits for Go().
   explicit PlainClient(const ClientLoad& load);
-  PlainClient(const PlainClient&) = delete;
-  PlainClient& operator=(const PlainClient&) = delete;
-  ~PlainClient();
 
-  void Go();
-  // A descriptor that is readable, at its end, when the client has ended. It stays this object's.
-  int ended() const { return ended_; }
-  // Once, after Go(): waits for the client's end.
+  // Any number of times, after the Finish() of the one before.
+  void Go() { process_.Go(); }
+  // A descriptor that is readable when the client has done what it was told to, or has ended. It stays this object's.
+  int done() const { return process_.done(); }
+  // Once for each Go(): waits until the client has done it.
   ClientReport Finish();
+  // After Finish().
+  ClientLatency latency() const { return shared_->latency; }
 
  private:
-  pid_t process_ = -1;
-  int go_ = -1;
-  int ended_ = -1;
-  ClientReport* report_ = nullptr;  // shared with the process
+  struct Results {
+    ClientReport report;
+    ClientLatency latency;
+  };
+
+  Shared<Results> shared_;
+  PeerProcess process_;
 };
 
 }  // namespace weft::testing

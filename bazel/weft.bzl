@@ -56,11 +56,18 @@ def _visibility():
         "//tests:__subpackages__",
     ]
 
+def _has_source(header, headers, srcs):
+    """Is there a source of the header's name? Of a public header and a private one it is the private one's."""
+    stem = header.split("/")[-1][:-2]
+    private = stem + ".h" in headers and header != stem + ".h"
+    return stem + ".cc" in srcs and not private
+
 def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts = [], **kwargs):
     """A component of Weft, or a part of one.
 
-    Visible to the layers that may use it (bazel/layers.bzl). Every header is
-    also compiled alone, by :NAME_lone_headers, which //... includes.
+    Visible to the layers that may use it (bazel/layers.bzl). A header that has
+    a source of its name is what that source includes first (include_graph.py);
+    every other one is compiled alone, by :NAME_lone_headers, which //... includes.
 
     Args:
       name: the target's name.
@@ -83,7 +90,8 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         **kwargs
     )
 
-    if not headers:
+    lone = [header for header in headers + private_headers if not _has_source(header, headers + private_headers, srcs)]
+    if not lone:
         return
 
     # A library of its own with the same headers, because layering_check looks
@@ -91,7 +99,7 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
     _lone_headers(
         name = name + "_lone_headers_srcs",
         testonly = kwargs.get("testonly", False),
-        hdrs = headers + private_headers,
+        hdrs = lone,
     )
     cc_library(
         name = name + "_lone_headers",

@@ -1,6 +1,7 @@
 #include "weft/net/socket_address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -15,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "lib/net/lookup.h"
 #include "weft/text_view.h"
 
 namespace weft::net {
@@ -59,12 +61,22 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(TextView given) {
   if (!host.empty() && host.front() == '[') {
     if (host.back() != ']') return Invalid(text, "the bracket is not closed, as in \"[::1]:8080\"");
     host = host.substr(1, host.size() - 2);
+    const std::string without_zone = host.substr(0, host.find('%'));
     address.storage_.v6.sin6_family = AF_INET6;
     address.storage_.v6.sin6_port = htons(static_cast<uint16_t>(port));
-    if (inet_pton(AF_INET6, host.c_str(), &address.storage_.v6.sin6_addr) != 1) {
+    in6_addr& ip = address.storage_.v6.sin6_addr;
+    if (inet_pton(AF_INET6, without_zone.c_str(), &ip) != 1) {
       return Invalid(text, "what is in brackets must be an IPv6 address");
     }
-    return address;
+    if (without_zone.size() == host.size()) return address;
+    if (!IN6_IS_ADDR_LINKLOCAL(&ip) && !IN6_IS_ADDR_MC_LINKLOCAL(&ip)) {
+      return Invalid(text, "only a link-local address has a zone, as in \"[fe80::1%eth0]:8080\"");
+    }
+    // It asks the kernel for the interface, and nobody else.
+    const auto zoned =
+        internal::AddressesOf(internal::LookUp(host, static_cast<uint16_t>(port), AF_INET6, AI_NUMERICHOST), host);
+    if (!zoned.ok()) return Invalid(text, "its zone must be the name or the index of an interface");
+    return zoned->front();
   }
   if (host.find(':') != std::string::npos)
     return Invalid(text, "an IPv6 address goes in brackets, as in \"[::1]:8080\"");
@@ -165,7 +177,8 @@ std::string SocketAddress::ToString() const {
     return absl::StrCat(host, ":", port());
   }
   inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof(host));
-  return absl::StrCat("[", host, "]:", port());
+  const uint32_t zone = storage_.v6.sin6_scope_id;
+  return zone == 0 ? absl::StrCat("[", host, "]:", port()) : absl::StrCat("[", host, "%", zone, "]:", port());
 }
 
 }  // namespace weft::net

@@ -108,6 +108,27 @@ absl::Status UdpSocket::LeaveGroup(const SocketAddress& group, unsigned interfac
   return ChangeGroup(group, interface_index, MCAST_LEAVE_GROUP, "LeaveGroup()");
 }
 
+absl::Status UdpSocket::SetMulticastHops(int hops) {
+  // The kernel takes -1 for "as at first".
+  if (hops < 0) return absl::InvalidArgumentError(absl::StrCat("SetMulticastHops() of ", hops));
+  return SetMulticast(IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, hops, "SetMulticastHops()");
+}
+
+absl::Status UdpSocket::SetMulticastLoop(bool on) {
+  return SetMulticast(IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, static_cast<int>(on), "SetMulticastLoop()");
+}
+
+// A socket of IPv6 sends to groups of IPv4 as well.
+absl::Status UdpSocket::SetMulticast(int v4_option, int v6_option, int value, const char* what) {
+  const absl::StatusOr<SocketAddress> own = local_address();
+  if (!own.ok()) return own.status();
+  if (own->family() == AF_INET6) {
+    absl::Status set = internal::SetSocketOption(socket_, IPPROTO_IPV6, v6_option, value, what);
+    if (!set.ok()) return set;
+  }
+  return internal::SetSocketOption(socket_, IPPROTO_IP, v4_option, value, what);
+}
+
 absl::Status UdpSocket::ChangeGroup(const SocketAddress& group, unsigned interface_index, int option,
                                     const char* what) {
   if (group.family() == AF_UNIX) return absl::InvalidArgumentError(absl::StrCat(what, " of ", group.ToString()));

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "tests/support/foreign_task.h"
+#include "tests/support/lines.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
 #include "weft/blocking.h"
@@ -40,12 +41,16 @@
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/foreign.h"
+#include "weft/fs/file.h"
 #include "weft/io/buffered_reader.h"
 #include "weft/io/buffered_writer.h"
 #include "weft/io/copy.h"
 #include "weft/io/memory_stream.h"
+#include "weft/io/pipe.h"
+#include "weft/io/readiness.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/net/udp_socket.h"
 #include "weft/race.h"
 #include "weft/ready.h"
 #include "weft/scope.h"
@@ -144,6 +149,16 @@ class Loopback {
   net::TcpListener listener;
   net::TcpStream near, far;
 };
+
+template <class Line>
+Task<void> SendAndReceive(Rounds& rounds) {
+  typename Line::Source source;
+  Line line = co_await Line::Open(source);
+  while (rounds.Next()) {
+    line.Send();
+    co_await line.Receive();
+  }
+}
 
 // ---- What is waited for is there, or there is nothing to wait for.
 inline constexpr CheckpointLoop kReadyLoops[] = {
@@ -645,6 +660,35 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        }
      },
      /*needs_io=*/true},
+    {"ReceiveOnAUnixStream", &SendAndReceive<UnixLine>, /*needs_io=*/true},
+    {"ReceiveOfAUnixDatagram", &SendAndReceive<UnixDatagramLine>, /*needs_io=*/true},
+    {"ReceiveOfADatagram", &SendAndReceive<UdpLine>, /*needs_io=*/true},
+    {"ReadOfAPipe", &SendAndReceive<PipeLine>, /*needs_io=*/true},
+    {"WaitForAForeignDescriptor", &SendAndReceive<ForeignLine>, /*needs_io=*/true},
+    {"SendOfADatagram",
+     [](Rounds& rounds) -> Task<void> {
+       const net::UdpSocket receiver = net::UdpSocket::Bind("127.0.0.1:0").value();
+       net::UdpSocket sender = net::UdpSocket::Connect(*receiver.local_address()).value();
+       while (rounds.Next()) (co_await sender.Send("x")).IgnoreError();
+     },
+     /*needs_io=*/true},
+    {"WaitUntilWritable",
+     [](Rounds& rounds) -> Task<void> {
+       const io::PipeEnds pipe = io::MakePipe().value();
+       while (rounds.Next()) (co_await io::WaitWritable(pipe.writer.native_handle())).IgnoreError();
+     },
+     /*needs_io=*/true},
+    {"ReadOfACachedFile",
+     [](Rounds& rounds) -> Task<void> {
+       fs::File file = (co_await fs::File::Open("/proc/self/exe")).value();
+       char byte;
+       while (rounds.Next()) (co_await file.ReadAt(absl::MakeSpan(&byte, 1), 0)).IgnoreError();
+     }},
+    {"ReadOfNothingOfAFile",
+     [](Rounds& rounds) -> Task<void> {
+       fs::File file = (co_await fs::File::Open("/proc/self/exe")).value();
+       while (rounds.Next()) (co_await file.ReadAt({}, 0)).IgnoreError();
+     }},
     {"ReadOfNothing",
      [](Rounds& rounds) -> Task<void> {
        Loopback loopback = co_await Loopback::Open();

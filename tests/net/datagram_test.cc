@@ -191,6 +191,13 @@ TEST_P(UdpSocketTest, ABroadcastIsSentOnlyOnceItIsAllowed) {
   });
 }
 
+int OptionOf(const UdpSocket& socket, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(internal::Sys().getsockopt(socket.native_handle(), level, option, &value, &size), 0);
+  return value;
+}
+
 TEST_P(UdpSocketTest, AGroupIsReceivedFromWhileItIsJoined) {
   Everywhere([]() -> Task<void> {
     UdpSocket sender = Bound();
@@ -204,9 +211,25 @@ TEST_P(UdpSocketTest, AGroupIsReceivedFromWhileItIsJoined) {
     EXPECT_TRUE((co_await sender.SendTo("to the group", group)).ok());
     EXPECT_EQ(co_await Next(member), "to the group");
     EXPECT_EQ(co_await Next(other), "to the group");
+    for (UdpSocket* each : {&sender, &other}) {
+      EXPECT_TRUE(each->SetMulticastHops(0).ok());
+      EXPECT_TRUE(each->SetMulticastHops(255).ok());
+      EXPECT_EQ(ErrnoOf(each->SetMulticastHops(256)), EINVAL);
+      EXPECT_EQ(each->SetMulticastHops(-1).code(), absl::StatusCode::kInvalidArgument);
+    }
+    // By its option only: what the loopback interface sends it receives in any case.
+    EXPECT_TRUE(sender.SetMulticastLoop(false).ok());
+    EXPECT_EQ(OptionOf(sender, IPPROTO_IP, IP_MULTICAST_LOOP), 0);
+    EXPECT_TRUE(sender.SetMulticastLoop(true).ok());
+    EXPECT_EQ(OptionOf(sender, IPPROTO_IP, IP_MULTICAST_LOOP), 1);
+    EXPECT_EQ(OptionOf(sender, IPPROTO_IP, IP_MULTICAST_TTL), 255);
     EXPECT_TRUE(member.LeaveGroup(group, loopback).ok());
     EXPECT_EQ(ErrnoOf(member.LeaveGroup(group, loopback)), EADDRNOTAVAIL);
     UdpSocket six = Bound("[::]:0");
+    EXPECT_TRUE(six.SetMulticastHops(2).ok());
+    EXPECT_TRUE(six.SetMulticastLoop(false).ok());
+    EXPECT_EQ(OptionOf(six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 2);
+    EXPECT_EQ(OptionOf(six, IPPROTO_IPV6, IPV6_MULTICAST_LOOP), 0);
     EXPECT_TRUE(six.JoinGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
     EXPECT_TRUE(six.LeaveGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
     EXPECT_EQ(member.JoinGroup(*SocketAddress::Unix("x")).code(), absl::StatusCode::kInvalidArgument);

@@ -1,9 +1,12 @@
 // Goal: addresses parse and print both ways, and what does not parse is told why.
 #include "weft/net/socket_address.h"
 
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -12,6 +15,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace weft::net {
@@ -36,6 +41,27 @@ TEST(SocketAddressTest, ParsesWhatItPrints) {
     ASSERT_TRUE(address.ok()) << address.status();
     EXPECT_EQ(address->ToString(), text);
   }
+}
+
+TEST(SocketAddressTest, ALinkLocalAddressHasAZone) {
+  const uint32_t loopback = ::if_nametoindex("lo");
+  ASSERT_GT(loopback, 0u);
+  const std::string by_index = absl::StrCat("[fe80::1%", loopback, "]:80");
+  for (const std::string& text : {std::string("[fe80::1%lo]:80"), by_index}) {
+    const absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
+    ASSERT_TRUE(address.ok()) << address.status();
+    EXPECT_EQ(address->ToString(), by_index);
+    EXPECT_EQ(address->port(), 80);
+    EXPECT_EQ(reinterpret_cast<const sockaddr_in6*>(address->data())->sin6_scope_id, loopback);
+    EXPECT_EQ(*SocketAddress::From(address->data(), address->size()), *address);
+  }
+  EXPECT_FALSE(*SocketAddress::Parse("[fe80::1]:80") == *SocketAddress::Parse(by_index));
+  EXPECT_EQ(SocketAddress::Parse("[ff02::7%lo]:0")->ToString(), absl::StrCat("[ff02::7%", loopback, "]:0"));
+  for (const char* text :
+       {"[fe80::1%]:80", "[fe80::1%no interface]:80", "[fe80::1%-1]:80", "[%lo]:80", "[fe80::1%lo%lo]:80"}) {
+    Refuse(text);
+  }
+  EXPECT_THAT(Why("[::1%lo]:80"), testing::HasSubstr("only a link-local address has a zone"));
 }
 
 TEST(SocketAddressTest, AnEmptyHostIsEveryIpv4Address) {

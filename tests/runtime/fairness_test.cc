@@ -8,17 +8,15 @@
 //
 // Method for the second: OS threads. Threads keep every carrier busy; one forks children, and computes until they have
 // run. It hangs if they never do.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <ostream>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -31,6 +29,7 @@
 #include "lib/base/fence.h"
 #include "lib/runtime/duties.h"
 #include "lib/runtime/host.h"
+#include "tests/support/lines.h"
 #include "weft/all.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
@@ -42,7 +41,6 @@
 #include "weft/executor/promise.h"
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/atomic.h"
-#include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/pin.h"
@@ -693,48 +691,24 @@ Task<void> JoinsGoOn(Fairness& fairness) {
   (co_await scope.Join()).IgnoreFailures();
 }
 
-// A peer that the simulation knows nothing of.
-class RawClient {
- public:
-  explicit RawClient(const net::SocketAddress& server) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(server.port());
-    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  }
-  RawClient(RawClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  RawClient& operator=(RawClient&&) = delete;
-  ~RawClient() { ::close(fd_); }
-
-  void Send() const { EXPECT_EQ(::send(fd_, "x", 1, MSG_NOSIGNAL), 1); }
-
- private:
-  int fd_;
-};
-
-// Bytes come on all connections at once.
-Task<void> CompletionsCome(Fairness& fairness, int connections, int yield) {
+// What many wait for comes for all of them at once.
+template <class Line>
+Task<void> CompletionsCome(Fairness& fairness, int count, int yield) {
   constexpr int kRounds = 3;
-  fairness.Expect(connections + yield + 1);
-  absl::StatusOr<net::TcpListener> listener = net::TcpListener::Bind("127.0.0.1:0");
-  EXPECT_TRUE(listener.ok()) << listener.status();
-  std::vector<RawClient> clients;
+  fairness.Expect(count + yield + 1);
+  typename Line::Source source;
+  std::vector<std::unique_ptr<Line>> lines;
   Fairness::Moment sent{};
   bool done = false;
   int left = 0;
   FewAtATime few;
   AwaitAll scope;
-  for (int i = 0; i < connections; ++i) {
-    clients.emplace_back(*listener->local_address());
-    absl::StatusOr<net::TcpStream> stream = co_await listener->Accept();
-    EXPECT_TRUE(stream.ok()) << stream.status();
-    scope.Fork([&, stream = *std::move(stream)]() mutable -> Task<void> {
+  for (int i = 0; i < count; ++i) {
+    lines.push_back(std::make_unique<Line>(co_await Line::Open(source)));
+    scope.Fork([&, &line = *lines.back()]() -> Task<void> {
       few.Waits();
       for (int round = 0; round < kRounds; ++round) {
-        char byte;
-        const absl::StatusOr<size_t> got = co_await stream.Read(absl::MakeSpan(&byte, 1));
-        EXPECT_TRUE(got.ok() && *got == 1);
+        EXPECT_TRUE(co_await line.Receive());
         fairness.Ran(sent);
         --left;
       }
@@ -744,19 +718,60 @@ Task<void> CompletionsCome(Fairness& fairness, int connections, int yield) {
   co_await few.All();
   for (int i = 0; i < yield; ++i) scope.Fork(YieldsUntil(fairness, done));
   for (int round = 0; round < kRounds; ++round) {
-    // They read by now, also where a read is handed to the kernel only when its carrier looks.
+    // They wait by now, also where a wait is handed to the kernel only when its carrier looks.
     for (int i = 0; i < 2 * internal::Duties::kDispatchesPerPoll; ++i) co_await Yield();
-    left = connections;
+    left = count;
     sent = fairness.Now();
-    for (const RawClient& client : clients) client.Send();
+    for (const auto& line : lines) line->Send();
     co_await UntilNone(left);
   }
   done = true;
   (co_await scope.Join()).IgnoreFailures();
 }
-Task<void> ManyCompletionsCome(Fairness& fairness) { return CompletionsCome(fairness, 450, 5); }
+template <class Line>
+Task<void> ManyCome(Fairness& fairness) {
+  return CompletionsCome<Line>(fairness, 450, 5);
+}
 // Of four carriers some sleep while one thread yields: what they wait for comes all the same.
-Task<void> FewCompletionsCome(Fairness& fairness) { return CompletionsCome(fairness, 3, 0); }
+template <class Line>
+Task<void> FewCome(Fairness& fairness) {
+  return CompletionsCome<Line>(fairness, 3, 0);
+}
+
+// Accepts go on beside connections of which each has the next bytes as soon as it has read.
+Task<void> AcceptsGoOnBesideReads(Fairness& fairness) {
+  constexpr int kRead = 60;
+  constexpr int kAccept = 30;
+  fairness.Expect(kRead + kAccept + 2);
+  TcpLine::Source source;
+  bool done = false;
+  FewAtATime few;
+  AwaitAll scope;
+  std::vector<std::unique_ptr<TcpLine>> lines;
+  for (int i = 0; i < kRead; ++i) {
+    lines.push_back(std::make_unique<TcpLine>(co_await TcpLine::Open(source)));
+    scope.Fork([&, &line = *lines.back()]() -> Task<void> {
+      few.Waits();
+      while (!done) {
+        line.Send();
+        const Fairness::Moment sent = fairness.Now();
+        EXPECT_TRUE(co_await line.Receive());
+        fairness.Ran(sent);
+      }
+    });
+    co_await few.Forked();
+  }
+  co_await few.All();
+  std::vector<RawClient> clients;
+  for (int i = 0; i < kAccept; ++i) {
+    clients.emplace_back(*source.listener.local_address());
+    const Fairness::Moment came = fairness.Now();
+    EXPECT_TRUE((co_await source.listener.Accept()).ok());
+    fairness.Ran(came);
+  }
+  done = true;
+  (co_await scope.Join()).IgnoreFailures();
+}
 
 // All of a storm of connections wait in the backlog before the first is accepted, and those that were accepted keep on
 // running.
@@ -791,7 +806,7 @@ Task<void> ConnectionsCome(Fairness& fairness) {
 struct Scenario {
   const char* name;
   Task<void> (*run)(Fairness&);
-  std::optional<IoBackend> io = std::nullopt;
+  bool needs_io = false;
 };
 constexpr Scenario kScenarios[] = {
     {"ManyYield", &ManyYield},
@@ -815,32 +830,60 @@ constexpr Scenario kScenarios[] = {
     {"TimersFire", &TimersFire},
     {"ForksGoOn", &ForksGoOn},
     {"JoinsGoOn", &JoinsGoOn},
-    {"ManyCompletionsOfIoUring", &ManyCompletionsCome, IoBackend::kUring},
-    {"ManyCompletionsOfEpoll", &ManyCompletionsCome, IoBackend::kEpoll},
-    {"FewCompletionsOfIoUring", &FewCompletionsCome, IoBackend::kUring},
-    {"FewCompletionsOfEpoll", &FewCompletionsCome, IoBackend::kEpoll},
-    {"ConnectionsOfIoUring", &ConnectionsCome, IoBackend::kUring},
-    {"ConnectionsOfEpoll", &ConnectionsCome, IoBackend::kEpoll},
+    {"ManyOfTcp", &ManyCome<TcpLine>, /*needs_io=*/true},
+    {"ManyOfUnixStreams", &ManyCome<UnixLine>, /*needs_io=*/true},
+    {"ManyOfUnixDatagrams", &ManyCome<UnixDatagramLine>, /*needs_io=*/true},
+    {"ManyOfUdp", &ManyCome<UdpLine>, /*needs_io=*/true},
+    {"ManyOfPipes", &ManyCome<PipeLine>, /*needs_io=*/true},
+    {"ManyOfForeignDescriptors", &ManyCome<ForeignLine>, /*needs_io=*/true},
+    {"FewOfTcp", &FewCome<TcpLine>, /*needs_io=*/true},
+    {"FewOfUnixDatagrams", &FewCome<UnixDatagramLine>, /*needs_io=*/true},
+    {"FewOfPipes", &FewCome<PipeLine>, /*needs_io=*/true},
+    {"FewOfForeignDescriptors", &FewCome<ForeignLine>, /*needs_io=*/true},
+    {"Connections", &ConnectionsCome, /*needs_io=*/true},
+    {"AcceptsBesideReads", &AcceptsGoOnBesideReads, /*needs_io=*/true},
 };
 
-class FairnessTableTest : public ::testing::TestWithParam<std::tuple<Scenario, int>> {};
+// Each on both backends that needs one.
+struct Row {
+  Scenario scenario;
+  std::optional<IoBackend> io;
+
+  std::string Name() const {
+    return absl::StrCat(scenario.name, !io.has_value() ? "" : *io == IoBackend::kUring ? "OfIoUring" : "OfEpoll");
+  }
+  friend std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.Name(); }
+};
+std::vector<Row> Rows() {
+  std::vector<Row> rows;
+  for (const Scenario& scenario : kScenarios) {
+    if (!scenario.needs_io) {
+      rows.push_back({scenario, std::nullopt});
+    } else {
+      for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) rows.push_back({scenario, io});
+    }
+  }
+  return rows;
+}
+
+class FairnessTableTest : public ::testing::TestWithParam<std::tuple<Row, int>> {};
 
 TEST_P(FairnessTableTest, NobodyWaitsLongerThanTwoRounds) {
-  const auto& [scenario, carriers] = GetParam();
+  const auto& [row, carriers] = GetParam();
   for (uint64_t seed = 1; seed <= 3 && !HasFailure(); ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     Fairness fairness;
-    Simulation simulation({.carriers = carriers, .seed = seed, .io = scenario.io, .observer = &fairness});
-    simulation.Run(scenario.run(fairness));
+    Simulation simulation({.carriers = carriers, .seed = seed, .io = row.io, .observer = &fairness});
+    simulation.Run(row.scenario.run(fairness));
     EXPECT_GT(fairness.waits(), 0);
     EXPECT_LE(fairness.longest(), fairness.limit());
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, FairnessTableTest,
-                         ::testing::Combine(::testing::ValuesIn(kScenarios), ::testing::Range(1, 5)),
+                         ::testing::Combine(::testing::ValuesIn(Rows()), ::testing::Range(1, 5)),
                          [](const ::testing::TestParamInfo<FairnessTableTest::ParamType>& info) {
-                           return absl::StrCat(std::get<0>(info.param).name, "On", std::get<1>(info.param));
+                           return absl::StrCat(std::get<0>(info.param).Name(), "On", std::get<1>(info.param));
                          });
 
 // ---- A carrier that sleeps, and is rung by nobody: a spare one that has retired with a read in its ring.

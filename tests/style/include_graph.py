@@ -189,6 +189,20 @@ class Tree:
             if header not in included:
                 yield "include/weft/weft.h does not include %s" % header
 
+    def late_headers(self):
+        """Sources that include something before their own header, which then is not seen to stand alone."""
+        for build_file in self._files("lib", ("BUILD.bazel",)):
+            package = os.path.dirname(build_file)
+            for arguments in _call_arguments(self._path(build_file), "weft_library"):
+                private = arguments.get("hdrs", []) + arguments.get("srcs", [])
+                own = {os.path.basename(header): "weft/" + header for header in arguments.get("public_hdrs", [])}
+                own.update({header: package + "/" + header for header in private if header.endswith(".h")})
+                for source in arguments.get("srcs", []):
+                    header = own.get(source[:-len(".cc")] + ".h") if source.endswith(".cc") else None
+                    first = _ANY_INCLUDE.search(_read(self._path(package + "/" + source)))
+                    if header and (first is None or first[1] != '"%s"' % header):
+                        yield "%s/%s does not include %s before anything else" % (package, source, header)
+
     def unguarded_headers(self):
         """Headers that include anything before the compiler check, over which one that is refused would stumble."""
         for header in self._public_headers():

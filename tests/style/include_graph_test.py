@@ -124,6 +124,17 @@ class IncludeGraphTest(unittest.TestCase):
     def test_weft_h_includes_every_public_header(self):
         self._nothing(Tree(_ROOT).umbrella_violations())
 
+    def test_a_source_that_does_not_begin_with_its_header_is_found(self):
+        library = _library("x.h", srcs=["x.cc"])
+        late = "#include <vector>\n#include \"weft/x.h\"\n"
+        self._finds("late_headers", {"lib/base/BUILD.bazel": library, "lib/base/x.cc": late},
+                    "lib/base/x.cc", "weft/x.h")
+        own = {"lib/base/BUILD.bazel": library, "lib/base/x.cc": "#include \"weft/x.h\"\n"}
+        self.assertEqual(list(self._tree(own).late_headers()), [])
+
+    def test_every_source_begins_with_its_header(self):
+        self.assertEqual(list(Tree(_ROOT).late_headers()), [])
+
     def test_a_header_that_any_compiler_may_begin_to_read_is_found(self):
         self._finds("unguarded_headers", {
             "include/weft/a.h": '#include "weft/internal/compiler.h"\n\n#include <vector>\n',

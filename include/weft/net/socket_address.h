@@ -28,6 +28,8 @@ namespace weft::net {
 class SocketAddress {
  public:
   // Reads "127.0.0.1:8080", "[::1]:8080" or ":8080" (every IPv4 address of the machine). Port 0 lets the kernel choose.
+  // Reads "[fe80::1%eth0]:8080": a link-local address means something only with its zone, which is the name or the
+  // index of an interface of this machine (RFC 4007, section 11).
   // Reads "unix:/run/server.sock", and "unix:@name" for an abstract name. Anything else is kInvalidArgument, with a
   // sentence that says what is wrong.
   static absl::StatusOr<SocketAddress> Parse(TextView text);
@@ -49,7 +51,7 @@ class SocketAddress {
   const sockaddr* data() const noexcept { return &storage_.base; }
   socklen_t size() const noexcept;
 
-  // In the form that Parse() reads; "unix:" for a Unix socket without a name, as most clients are.
+  // In the form that Parse() reads, a zone by its index; "unix:" for a Unix socket without a name, as most clients are.
   std::string ToString() const;
   friend std::ostream& operator<<(std::ostream& out, const SocketAddress& address) { return out << address.ToString(); }
   friend bool operator==(const SocketAddress& a, const SocketAddress& b) { return a.ToString() == b.ToString(); }

@@ -81,6 +81,11 @@ class UdpSocket {
   // (if_nametoindex(3)), or 0 for the one that the kernel chooses. The port is not looked at: it is that of Bind().
   absl::Status JoinGroup(const SocketAddress& group, unsigned interface_index = 0);
   absl::Status LeaveGroup(const SocketAddress& group, unsigned interface_index = 0);
+  // How many networks what is sent to a group may cross: 0 to 255, and 1 at first, this one. Others are
+  // kInvalidArgument.
+  absl::Status SetMulticastHops(int hops);
+  // Do members of the group on this machine get what this socket sends to it? At first they do.
+  absl::Status SetMulticastLoop(bool on);
 
   // Any thread; idempotent.
   void Close() noexcept { socket_.Close(); }
@@ -93,6 +98,7 @@ class UdpSocket {
 
  private:
   explicit UdpSocket(internal::Socket socket) noexcept : socket_(std::move(socket)) {}
+  absl::Status SetMulticast(int v4_option, int v6_option, int value, const char* what);
   absl::Status ChangeGroup(const SocketAddress& group, unsigned interface_index, int option, const char* what);
 
   internal::Socket socket_;

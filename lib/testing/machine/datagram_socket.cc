@@ -225,7 +225,11 @@ void DatagramSocket::Fail(int error) {
 int DatagramSocket::SetOption(int level, int option, const void* value, socklen_t size) {
   const bool joins = option == MCAST_JOIN_GROUP, leaves = option == MCAST_LEAVE_GROUP;
   if ((level != IPPROTO_IP && level != IPPROTO_IPV6) || (!joins && !leaves)) {
-    return Socket::SetOption(level, option, value, size);
+    int number = 0;
+    std::memcpy(&number, value, std::min<size_t>(sizeof(number), size));
+    const bool hops = (level == IPPROTO_IP && option == IP_MULTICAST_TTL) ||
+                      (level == IPPROTO_IPV6 && option == IPV6_MULTICAST_HOPS);
+    return hops && number > 255 ? -EINVAL : Socket::SetOption(level, option, value, size);
   }
   group_req request;
   if (size < sizeof(request)) return -EINVAL;

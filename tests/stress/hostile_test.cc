@@ -70,7 +70,7 @@ struct Scale {
   static Scale Now() {
     // A sanitizer's server answers slowly.
     if (RoundsToMeasure() == 0) {
-      return {.limit = absl::Seconds(1), .idle = absl::Seconds(1.5), .requests = 250, .pace_micros = 2'000};
+      return {.limit = absl::Seconds(1.5), .idle = absl::Seconds(4), .requests = 250, .pace_micros = 2'000};
     }
     return {.rounds = RoundsToMeasure(),
             .limit = absl::Milliseconds(300),

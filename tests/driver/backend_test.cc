@@ -97,7 +97,7 @@ TEST(BackendTest, TheSysctlThatForbidsIoUringIsNamed) {
               HasSubstr("kernel.io_uring_disabled=2; sysctl kernel.io_uring_disabled=0 allows it"));
 }
 
-TEST(BackendTest, AKernelThatLacksAnyThingThatIsNeededIsTooOld) {
+TEST(BackendTest, AKernelThatLacksWhatIsNeededIsTooOld) {
   constexpr unsigned kFeatures[] = {IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG, IORING_FEAT_CQE_SKIP};
   constexpr int kOpcodes[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT, IORING_OP_CONNECT,
                               IORING_OP_SEND,     IORING_OP_RECV,         IORING_OP_SEND_ZC};

@@ -56,8 +56,8 @@ http {
 )";
 
 std::string NewDirectory() {
-  char path[] = "/tmp/weft_nginx_XXXXXX";
-  EXPECT_NE(mkdtemp(path), nullptr) << std::error_code(errno, std::generic_category()).message();
+  std::string path = testing::TempDir() + "/nginx_XXXXXX";
+  EXPECT_NE(mkdtemp(path.data()), nullptr) << std::error_code(errno, std::generic_category()).message();
   return path;
 }
 

@@ -46,7 +46,7 @@ struct Step {
     kStopEvent,  // WithStopEvent() of event `number`
     kShield,
     kGraceShield,
-    kSet,   // event `number`
+    kSet,        // event `number`
     kWait,       // for event `number`, or for 3 ms
     kSend,       // to channel `number`, or for 3 ms
     kReceive,    // the same

@@ -61,11 +61,9 @@ struct IoRequest {
   // A call of its own, on a descriptor in non-blocking mode.
   struct Call {
     // Returns the result, or -errno; -EAGAIN: it would block, until the descriptor is ready; and as long as it would
-    // not block, the descriptor is ready. Never
-    // -ECANCELED. Called
-    // by any carrier, also with locks of the driver held: it must not block, and knows nothing of virtual threads. All
-    // requests of one direction of a descriptor, except kCallWhenHungUp, want the same of it: if one would block, so
-    // would the others.
+    // not block, the descriptor is ready. Never -ECANCELED. Called by any carrier, also with locks of the driver held:
+    // it must not block, and knows nothing of virtual threads. All requests of one direction of a descriptor, except
+    // kCallWhenHungUp, want the same of it: if one would block, so would the others.
     int32_t (*make)(int fd, void* data) noexcept;
     void* data;
   };

@@ -8,8 +8,6 @@
 #include <new>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/uring/uring_driver.h"

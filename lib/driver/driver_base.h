@@ -6,12 +6,15 @@
 #ifndef WEFT_LIB_DRIVER_DRIVER_BASE_H_
 #define WEFT_LIB_DRIVER_DRIVER_BASE_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "lib/driver/cancel_inbox.h"
 #include "lib/driver/doorbell.h"
 #include "lib/driver/driver.h"
 #include "lib/driver/operation_queue.h"
+#include "lib/driver/request_facts.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/operation.h"
 
@@ -28,7 +31,15 @@ class DriverBase : public Driver {
   // The first step of Start(): `op` belongs to this driver from here on, and moves no more bytes than one call may.
   // Returns true if it has ended: a transfer of no bytes ends at once, with 0, whatever the state of its socket. (The
   // kernel's receive would wait for data.)
-  bool Begin(Operation& op) noexcept;
+  bool Begin(Operation& op) noexcept {
+    op.driver = this;
+    op.slot = nullptr;
+    op.cancelled = false;
+    if (!FactsOf(op.request.code).transfers) return false;
+    op.request.transfer.length = std::min(op.request.transfer.length, kMaxTransferBytes);
+    op.result = 0;
+    return op.request.transfer.length == 0;
+  }
 
   // Before others get to know of an operation that is left pending.
   void CountPending() noexcept {
@@ -57,6 +68,9 @@ class DriverBase : public Driver {
   Doorbell doorbell_;
 
  private:
+  // What one call moves at most, as for read(2) and write(2).
+  static constexpr size_t kMaxTransferBytes = 0x7ffff000;
+
   Atomic<int64_t> in_flight_{0};
 };
 

@@ -29,6 +29,7 @@
 #include "lib/driver/pending_operations.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/frame_cache.h"
+#include "weft/internal/wait_kind.h"
 
 namespace weft::internal {
 
@@ -64,8 +65,12 @@ class OpenDescriptor {
   // ---- Any thread that has a use.
 
   int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
-  // On a virtual thread, before an operation: the descriptor belongs to this runtime from now on.
-  void Attach(const char* what) noexcept;
+  // On a virtual thread, before an operation, which is a `what`: the descriptor belongs to this runtime from now on.
+  void Attach(ParkReason what) noexcept {
+    // [descriptor/9] acquire: pairs with [descriptor/10].
+    if (!attached_.load(std::memory_order_acquire) || backend_->inherited()) [[unlikely]]
+      AttachFirst(what);
+  }
   // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
   bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
   PendingOperations& pending() noexcept { return pending_; }
@@ -84,6 +89,7 @@ class OpenDescriptor {
   OpenDescriptor() noexcept = default;
   ~OpenDescriptor() = default;
   void CloseInKernel() noexcept;
+  void AttachFirst(ParkReason what) noexcept;
 
   Atomic<uint32_t> uses_{kClosed};  // relaxed: whoever begins a use knows the rest by the reference
   Atomic<uint32_t> refs_{1};

@@ -36,11 +36,11 @@ bool OperationAwaiter::Start() noexcept {
     operation_.result = -EBADF;
     return true;
   }
-  operation_.request.fd = operation_.use.fd();
+  operation_.request.fd = operation_.use->fd();
   operation_.pending = &operation_.use->pending();
   operation_.thread = CurrentThread();
   operation_.complete = &Complete;
-  operation_.use->Attach(ParkReasonName(kind_.reason));
+  operation_.use->Attach(kind_.reason);
   return StartOperation(operation_);
 }
 

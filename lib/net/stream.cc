@@ -1,17 +1,25 @@
 #include "lib/net/stream.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "lib/io/open_descriptor.h"
 #include "lib/io/parts.h"
 #include "lib/io/poll_call.h"
 #include "lib/net/socket_awaiters.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/descriptor.h"
+#include "weft/internal/operation.h"
 #include "weft/internal/socket.h"
+#include "weft/internal/wait.h"
+#include "weft/internal/wait_kind.h"
 #include "weft/io/buffer.h"
 #include "weft/task.h"
 
@@ -48,6 +56,58 @@ Task<absl::Status> SendAll(DescriptorRef socket, ConstBuffer data) {
     data.remove_prefix(static_cast<size_t>(sent));
   } while (!data.empty());
   co_return absl::OkStatus();
+}
+
+namespace {
+
+// Nobody is parked in it.
+constinit const WaitKind kSendAtOnce = {ParkReason::kSend, /*timed=*/false, &WaitKind::NotWithdrawn};
+
+}  // namespace
+
+std::coroutine_handle<> WriteAwaiter::Suspend(AwaitingFrame frame) {
+  if (!EnterWait(frame, kSendAtOnce, nullptr)) return std::noop_coroutine();
+  SendAtOnce();
+  if (error_ == 0 && !left_.empty()) {
+    GoOnInstead();
+    return TaskAccess::Release(SendRest(), rest_, frame.frame, "Write()").Handle();
+  }
+  use_.Leave();
+  if (may_go_on_) {
+    GoOnInstead();
+    return frame.frame.Handle();
+  }
+  YieldInstead();
+  return std::noop_coroutine();
+}
+
+void WriteAwaiter::SendAtOnce() noexcept {
+  if (!use_ || use_->closing()) {
+    error_ = EBADF;
+    return;
+  }
+  Operation send(IoRequest::Send(left_.data(), std::min(left_.size(), kMaxBytesAtOnce)));
+  send.request.fd = use_->fd();
+  use_->Attach(ParkReason::kSend);
+  if (!TryOperation(send)) return;
+  if (send.result < 0) {
+    error_ = -send.result;
+  } else {
+    left_.remove_prefix(static_cast<size_t>(send.result));
+  }
+}
+
+// It goes on also if the stream is destroyed, so it has a reference.
+Task<absl::Status> WriteAwaiter::SendRest() {
+  use_->AddRef();
+  DescriptorRef socket(use_.operator->());
+  use_.Leave();
+  return SendAll(std::move(socket), left_);
+}
+
+absl::Status WriteAwaiter::await_resume() {
+  if (error_ != 0) return SocketStatus(error_, "write");
+  return left_.empty() ? absl::OkStatus() : rest_.Take();
 }
 
 Task<absl::Status> AwaitHangUp(DescriptorRef socket) {

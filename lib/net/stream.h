@@ -16,7 +16,7 @@ namespace weft::internal {
 
 // ReadExactly().
 Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer);
-// Write(), of one buffer and of several.
+// Write(): what the kernel does not take at once of one buffer (WriteAwaiter), and several.
 Task<absl::Status> SendAll(DescriptorRef socket, ConstBuffer data);
 Task<absl::Status> SendAll(DescriptorRef socket, std::span<const ConstBuffer> parts);
 // WaitHangUp().

@@ -104,8 +104,6 @@ Task<absl::Status> TcpStream::ReadExactly(MutableBuffer buffer) {
   return internal::FillFrom(socket_.Share("ReadExactly()"), buffer);
 }
 
-Task<absl::Status> TcpStream::Write(ConstBuffer data) { return internal::SendAll(socket_.Share("Write()"), data); }
-
 Task<absl::Status> TcpStream::WriteParts(std::span<const ConstBuffer> parts) {
   return internal::SendAll(socket_.Share("Write()"), parts);
 }

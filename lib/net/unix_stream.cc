@@ -104,8 +104,6 @@ Task<absl::Status> UnixStream::ReadExactly(MutableBuffer buffer) {
   return internal::FillFrom(socket_.Share("ReadExactly()"), buffer);
 }
 
-Task<absl::Status> UnixStream::Write(ConstBuffer data) { return internal::SendAll(socket_.Share("Write()"), data); }
-
 Task<absl::Status> UnixStream::WriteParts(std::span<const ConstBuffer> parts) {
   return internal::SendAll(socket_.Share("Write()"), parts);
 }

@@ -99,35 +99,49 @@ namespace {
   runtime.QueuePinned(thread);
 }
 
-[[gnu::always_inline]] inline void MakeRunnableIn(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+// A woken thread goes to the waker's deque: the data that it was woken for is in this processor's cache.
+[[gnu::always_inline]] inline void MakeRunnableOn(Carrier& carrier, ThreadBlock& thread) noexcept {
   if (IsPinned(thread)) [[unlikely]]
-    return MakePinnedRunnable(runtime, thread);
-  Carrier* carrier = Carrier::Current();
-  // A woken thread goes to the waker's deque: the data that it was woken for is in this processor's cache.
-  if (carrier != nullptr && &carrier->runtime == &runtime) {
-    carrier->queue.PushWoken(thread);
-    carrier->queue.NotifyPushed();
-  } else {
-    // Once it is in the queue, the thread and its root may end, and a caller that waits for the root may destroy the
-    // runtime.
-    runtime.roots.Hold();
-    runtime.injected.Push(thread);
-    runtime.NotifyWork();
-    runtime.roots.Gone();
-  }
+    return MakePinnedRunnable(carrier.runtime, thread);
+  carrier.queue.PushWoken(thread);
+  carrier.queue.NotifyPushed();
+}
+
+// By no carrier of the runtime.
+void MakeRunnableOutside(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+  if (IsPinned(thread)) return MakePinnedRunnable(runtime, thread);
+  // Once it is in the queue, the thread and its root may end, and a caller that waits for the root may destroy the
+  // runtime.
+  runtime.roots.Hold();
+  runtime.injected.Push(thread);
+  runtime.NotifyWork();
+  runtime.roots.Gone();
+}
+
+[[gnu::noinline]] void WakeOutside(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+  const OutsideCall call(runtime);
+  if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
+  CountWake(runtime);
+  MakeRunnableOutside(runtime, thread);
 }
 
 }  // namespace
 
 // Called by the one thread that owns `thread`, which must not touch it afterwards: it may be running by then.
-void MakeRunnable(ThreadBlock& thread) noexcept { MakeRunnableIn(thread.runtime(), thread); }
+void MakeRunnable(ThreadBlock& thread) noexcept {
+  RuntimeCore& runtime = thread.runtime();
+  Carrier* const carrier = Carrier::Current();
+  carrier != nullptr && &carrier->runtime == &runtime ? MakeRunnableOn(*carrier, thread)
+                                                      : MakeRunnableOutside(runtime, thread);
+}
 
 void Wake(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();
-  const OutsideCall call(runtime);
+  Carrier* const carrier = Carrier::Current();
+  if (carrier == nullptr || &carrier->runtime != &runtime) return WakeOutside(runtime, thread);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
-  CountWake(runtime);
-  MakeRunnableIn(runtime, thread);
+  CarrierCounters::Add(carrier->counters.wakes);
+  MakeRunnableOn(*carrier, thread);
 }
 
 void WakeCancelled(ThreadBlock& thread) noexcept {
@@ -268,6 +282,8 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
 }
 
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Start(operation); }
+
+bool TryOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Try(operation); }
 
 std::shared_ptr<Backend> RuntimeBackend() noexcept { return Carrier::Require("I/O").runtime.config.backend; }
 

@@ -1,11 +1,13 @@
-// An open socket, and the awaiters of a read of it.
+// An open socket, and the awaiters of a read and a write of it.
 #ifndef WEFT_INTERNAL_SOCKET_H_
 #define WEFT_INTERNAL_SOCKET_H_
 
 #include "weft/internal/compiler.h"
 
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -15,7 +17,10 @@
 #include "weft/internal/operation.h"
 #include "weft/internal/operation_awaiter.h"
 #include "weft/internal/promise.h"
+#include "weft/internal/wait.h"
+#include "weft/io/buffer.h"
 #include "weft/net/socket_address.h"
+#include "weft/task.h"
 
 namespace weft::internal {
 
@@ -53,6 +58,38 @@ class [[nodiscard("co_await the read")]] ReadAwaiter : public ReceiveAwaiter,
     if (result < 0) return SocketStatus(-result, "read");
     return static_cast<size_t>(result);
   }
+};
+
+// A Write() of a stream. What the kernel takes at once needs no frame; what it does not, a Task sends. (lib/net/stream.cc)
+class [[nodiscard("co_await the write")]] WriteAwaiter : public GivesWhenAwaited<absl::Status> {
+ public:
+  using WeftAwaitable = void;
+
+  WriteAwaiter(DescriptorUse use, ConstBuffer data) noexcept : use_(std::move(use)), left_(data) {}
+  // Before it is awaited.
+  WriteAwaiter(WriteAwaiter&& other) noexcept : WriteAwaiter(std::move(other.use_), other.left_) {}
+
+  bool await_ready() const noexcept {
+    may_go_on_ = AtCheckpoint();
+    return false;
+  }
+  template <WeftPromise Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame,
+                                        std::source_location where = std::source_location::current()) {
+    return Suspend({frame.promise(), where});
+  }
+  absl::Status await_resume();
+
+ private:
+  std::coroutine_handle<> Suspend(AwaitingFrame frame);
+  void SendAtOnce() noexcept;
+  Task<absl::Status> SendRest();
+
+  DescriptorUse use_;
+  ConstBuffer left_;
+  int error_ = 0;
+  mutable bool may_go_on_ = false;
+  ResultSlot<absl::Status> rest_;
 };
 
 }  // namespace weft::internal

@@ -23,7 +23,7 @@
 // Cancellation: every operation is a checkpoint, also on an empty buffer, where it does not wait otherwise. What was
 // read is delivered. A Write() that is cancelled may have sent a part.
 //
-// Cost: a Read() allocates nothing; a Write() allocates one frame.
+// Cost: a Read() allocates nothing, and neither does a Write() that the kernel takes at once; other calls allocate a frame.
 #ifndef WEFT_NET_TCP_STREAM_H_
 #define WEFT_NET_TCP_STREAM_H_
 
@@ -61,8 +61,8 @@ class TcpStream {
   // Fills the buffer; kOutOfRange if the stream ends before. With an empty buffer it succeeds at once.
   Task<absl::Status> ReadExactly(MutableBuffer buffer);
 
-  // Writes all of `data`, which must stay until the Task has ended. Writing nothing sends nothing, and succeeds.
-  Task<absl::Status> Write(ConstBuffer data);
+  // Writes all of `data`, which must stay until the write has ended. Writing nothing sends nothing, and succeeds.
+  internal::WriteAwaiter Write(ConstBuffer data) { return {socket_.Use("Write()"), data}; }
   // Writes all of the parts, one after the other, with as few system calls as the kernel needs: a header and a body
   // leave together. The parts, and the array of them, must stay until the Task has ended.
   template <std::convertible_to<std::span<const ConstBuffer>> Parts>

@@ -63,7 +63,7 @@ class UnixStream {
   // As those of TcpStream. A Read() drops the descriptors that come with the bytes: they are closed.
   internal::ReadAwaiter Read(MutableBuffer buffer) { return {socket_.Use("Read()"), buffer.data(), buffer.size()}; }
   Task<absl::Status> ReadExactly(MutableBuffer buffer);
-  Task<absl::Status> Write(ConstBuffer data);
+  internal::WriteAwaiter Write(ConstBuffer data) { return {socket_.Use("Write()"), data}; }
   template <std::convertible_to<std::span<const ConstBuffer>> Parts>
   Task<absl::Status> Write(const Parts& parts) {
     return WriteParts(parts);

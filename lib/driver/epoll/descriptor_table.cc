@@ -9,14 +9,6 @@ DescriptorTable::~DescriptorTable() {
   for (Atomic<Descriptor*>& chunk : chunks_) delete[] chunk.load(std::memory_order_relaxed);
 }
 
-Descriptor* DescriptorTable::Find(int fd) noexcept {
-  const size_t number = static_cast<size_t>(fd);
-  if (fd < 0 || number >= kMaxDescriptors) return nullptr;
-  // [chunk/1] acquire: pairs with [chunk/2]. Weaker, the records could be seen before they are constructed.
-  Descriptor* const chunk = chunks_[number / kChunkSize].load(std::memory_order_acquire);
-  return chunk == nullptr ? nullptr : &chunk[number % kChunkSize];
-}
-
 Descriptor* DescriptorTable::Get(int fd) noexcept {
   if (Descriptor* const found = Find(fd); found != nullptr) return found;
   const size_t number = static_cast<size_t>(fd);

@@ -9,6 +9,7 @@
 #define WEFT_LIB_DRIVER_EPOLL_DESCRIPTOR_TABLE_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "lib/driver/epoll/direction.h"
 #include "lib/driver/epoll/emptied.h"
@@ -23,7 +24,14 @@ struct alignas(kCacheLineSize) Descriptor {
   Direction out;
   Emptied emptied;
   Lock registration;
-  Atomic<bool> registered{false};  // relaxed: written with `registration` held, and a hint without
+  Atomic<uint8_t> watched{0};  // the flows. relaxed: written with `registration` held, and a hint without
+
+  static constexpr uint8_t kIn = 1;
+  static constexpr uint8_t kOut = 2;
+  bool Watches(Flow flow) const noexcept {
+    // relaxed: see above.
+    return (watched.load(std::memory_order_relaxed) & (flow == Flow::kIn ? kIn : kOut)) != 0;
+  }
 
   Direction& Of(Flow flow) noexcept { return flow == Flow::kIn ? in : out; }
 };
@@ -43,7 +51,13 @@ class DescriptorTable {
   Descriptor* Get(int fd) noexcept;
 
   // Any thread. Null also if nobody has asked for a record of that chunk yet.
-  Descriptor* Find(int fd) noexcept;
+  Descriptor* Find(int fd) noexcept {
+    const size_t number = static_cast<size_t>(fd);
+    if (fd < 0 || number >= kMaxDescriptors) return nullptr;
+    // [chunk/1] acquire: pairs with [chunk/2]. Weaker, the records could be seen before they are constructed.
+    Descriptor* const chunk = chunks_[number / kChunkSize].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : &chunk[number % kChunkSize];
+  }
 
  private:
   static constexpr size_t kChunkSize = 1024;

@@ -59,26 +59,29 @@ absl::StatusOr<std::unique_ptr<Driver>> EpollBackend::NewDriver() noexcept {
 
 // ---- Descriptors ---------------------------------------------------------------------------------------------------
 
-Descriptor* EpollBackend::Register(int fd, int& error) noexcept {
+Descriptor* EpollBackend::Watch(int fd, Flow flow, int& error) noexcept {
   Descriptor* const descriptor = table_.Get(fd);
   if (descriptor == nullptr) {
     error = ENOMEM;
     return nullptr;
   }
-  // Without the lock, for all but the first; a registration that is missed here is seen below.
-  if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
   std::lock_guard guard(descriptor->registration);
-  if (descriptor->registered.load(std::memory_order_relaxed)) return descriptor;
-  descriptor->emptied.Reset(IsTcp(fd));
-  epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
+  if (descriptor->Watches(flow)) return descriptor;
+  const uint8_t before = descriptor->watched.load(std::memory_order_relaxed);
+  const uint8_t wanted = flow == Flow::kIn ? Descriptor::kIn : Descriptor::kIn | Descriptor::kOut;
+  if (before == 0) descriptor->emptied.Reset(IsTcp(fd));
+  epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data = {.ptr = descriptor}};
+  if (flow == Flow::kOut) event.events |= EPOLLOUT;
   // Either call reports what is ready by then, so nothing is missed between the operation's try and this.
-  int result = Sys().epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-  if (result != 0 && errno == EEXIST) result = Sys().epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+  int result = before != 0 ? -1 : Sys().epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  if (before != 0 || (result != 0 && errno == EEXIST)) {
+    result = Sys().epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+  }
   if (result != 0) {
     error = errno;
     return nullptr;
   }
-  descriptor->registered.store(true, std::memory_order_relaxed);
+  descriptor->watched.store(wanted, std::memory_order_relaxed);
   return descriptor;
 }
 
@@ -96,7 +99,7 @@ void EpollBackend::Forget(int fd) noexcept {
   Descriptor* const descriptor = table_.Find(fd);
   if (descriptor == nullptr) return;
   std::lock_guard guard(descriptor->registration);
-  if (!descriptor->registered.load(std::memory_order_relaxed)) return;
+  if (descriptor->watched.load(std::memory_order_relaxed) == 0) return;
   for (Direction* direction : {&descriptor->in, &descriptor->out}) {
     std::lock_guard direction_guard(direction->lock);
     WEFT_CHECK(direction->first == nullptr) << "descriptor " << fd << " is closed while an operation on it is pending";
@@ -106,7 +109,7 @@ void EpollBackend::Forget(int fd) noexcept {
   const int result = Sys().epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, &event);
   WEFT_CHECK(result == 0 || errno == ENOENT || errno == EBADF)
       << "epoll_ctl(EPOLL_CTL_DEL) on descriptor " << fd << " failed with errno " << errno;
-  descriptor->registered.store(false, std::memory_order_relaxed);
+  descriptor->watched.store(0, std::memory_order_relaxed);
   descriptor->emptied.Reset(/*trusted=*/false);
 }
 

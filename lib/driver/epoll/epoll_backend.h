@@ -1,7 +1,8 @@
 // Layer driver. How do all carriers of a runtime share one epoll descriptor?
 //
-// Every socket is registered once, edge-triggered, for both directions, when an operation on it first has to wait;
-// there is no epoll_ctl per operation. Any driver may fetch any event, and completes the operation that it finds,
+// Every socket is registered once, edge-triggered, when an operation on it first has to wait, and for sending too when a
+// send first has to: most connections never wait for that, and each of their edges would tell of it. There is no
+// epoll_ctl per operation. Any driver may fetch any event, and completes the operation that it finds,
 // wherever it was started. So a carrier that computes holds back nothing, as long as somebody looks.
 //
 // Who looks. At most one driver, the poller, sleeps in epoll_wait: kInKernel, as its doorbell says (doorbell.h). The
@@ -59,8 +60,8 @@ class EpollBackend final : public Backend {
   // The record of `fd`, or null: no edge of it has come yet.
   Descriptor* Find(int fd) noexcept { return table_.Find(fd); }
 
-  // The record of `fd`, registered; or null and an errno.
-  Descriptor* Register(int fd, int& error) noexcept;
+  // The record of `fd`, watched for `flow`; or null and an errno.
+  Descriptor* Watch(int fd, Flow flow, int& error) noexcept;
 
   // Fetches events and makes the operations that they concern end. `timeout_ns` other than 0 for the poller only.
   void Look(int64_t timeout_ns, OperationQueue& ended) noexcept;

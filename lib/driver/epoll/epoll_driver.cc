@@ -33,11 +33,14 @@ bool EpollDriver::Start(Operation& op) noexcept {
       return true;
     }
   }
-  int error = 0;
-  Descriptor* const descriptor = backend_.Register(op.request.fd, error);
-  if (descriptor == nullptr) {
-    op.result = -error;
-    return true;
+  Descriptor* descriptor = known;
+  if (known == nullptr || !known->Watches(flow)) [[unlikely]] {
+    int error = 0;
+    descriptor = backend_.Watch(op.request.fd, flow, error);
+    if (descriptor == nullptr) {
+      op.result = -error;
+      return true;
+    }
   }
 
   Direction& direction = descriptor->Of(flow);
@@ -55,6 +58,8 @@ bool EpollDriver::Start(Operation& op) noexcept {
   direction.Push(op);
   return false;  // from here on another thread may complete it
 }
+
+bool EpollDriver::Try(Operation& op) noexcept { return Begin(op) || EndsByPlainCall(op); }
 
 void EpollDriver::Wake(Descriptor& descriptor, Flow flow, OperationQueue& ended) noexcept {
   bool emptied = false;

@@ -214,6 +214,12 @@ bool UringDriver::Start(Operation& op) noexcept {
   return false;
 }
 
+bool UringDriver::Try(Operation& op) noexcept {
+  if (Begin(op)) return true;
+  AnnounceStart(op);
+  return EndsByPlainCall(op);
+}
+
 void UringDriver::RequestCancel(Operation& op) noexcept {
   uint8_t expected = kInFlight;
   // relaxed: the operation travels through the inbox, which orders what has to be ordered.

@@ -90,7 +90,7 @@ class Server::Connection {
     }
   }
 
-  weft::Task<absl::Status> Write(std::string_view bytes) { return stream_.Write(bytes); }
+  auto Write(std::string_view bytes) { return stream_.Write(bytes); }
 
   // Ends our side, and reads what the client still sends until it has seen that.
   weft::Task<void> Linger() {

@@ -33,9 +33,6 @@ class Driver {
   // fails: an error is a result. A full submission queue is the driver's own problem, not the caller's.
   virtual bool Start(Operation& op) noexcept = 0;
 
-  // Owner. The same for a send, but if it would block nothing is started: false.
-  virtual bool Try(Operation& op) noexcept = 0;
-
   // Any OS thread, after Start() returned false. The caller guarantees that `op` is not destroyed while this call runs
   // (even though complete() may be called meanwhile), nor the driver. complete() will come soon. Idempotent.
   virtual void RequestCancel(Operation& op) noexcept = 0;

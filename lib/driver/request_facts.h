@@ -11,7 +11,7 @@
 namespace weft::internal {
 
 // Which way data goes, as seen from this process. It says what epoll waits for, and which way an operation carries a
-// happens-before edge (uring/kernel_order.h).
+// happens-before edge (kernel_order.h).
 enum class Flow : uint8_t { kIn, kOut };
 
 struct RequestFacts {

@@ -86,7 +86,8 @@ void OpenDescriptor::CloseInKernel() noexcept {
 void OpenDescriptor::AttachFirst(ParkReason what) noexcept {
   std::lock_guard guard(attach_lock);
   if (backend_ == nullptr || backend_->inherited()) backend_ = RuntimeBackend();
-  WEFT_CHECK(backend_ != nullptr) << ParkReasonName(what) << "() in a simulation without I/O: SimulationOptions::io gives it some";
+  WEFT_CHECK(backend_ != nullptr) << ParkReasonName(what)
+                                  << "() in a simulation without I/O: SimulationOptions::io gives it some";
   // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
   attached_.store(true, std::memory_order_release);
 }

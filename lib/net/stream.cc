@@ -10,11 +10,12 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "lib/driver/kernel_order.h"
+#include "lib/driver/plain_call.h"
 #include "lib/io/open_descriptor.h"
 #include "lib/io/parts.h"
 #include "lib/io/poll_call.h"
 #include "lib/net/socket_awaiters.h"
-#include "lib/thread/runtime_services.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/operation.h"
 #include "weft/internal/socket.h"
@@ -86,10 +87,12 @@ void WriteAwaiter::SendAtOnce() noexcept {
     error_ = EBADF;
     return;
   }
+  use_->Attach(ParkReason::kSend);
+  if (left_.empty()) return;
   Operation send(IoRequest::Send(left_.data(), std::min(left_.size(), kMaxBytesAtOnce)));
   send.request.fd = use_->fd();
-  use_->Attach(ParkReason::kSend);
-  if (!TryOperation(send)) return;
+  AnnounceStart(send);
+  if (!EndsByPlainCall(send)) return;
   if (send.result < 0) {
     error_ = -send.result;
   } else {

@@ -283,8 +283,6 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
 
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Start(operation); }
 
-bool TryOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Try(operation); }
-
 std::shared_ptr<Backend> RuntimeBackend() noexcept { return Carrier::Require("I/O").runtime.config.backend; }
 
 }  // namespace weft::internal

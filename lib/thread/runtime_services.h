@@ -170,7 +170,6 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
 // ---- I/O, called by the current virtual thread.
 
 bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier
-bool TryOperation(Operation& operation) noexcept;    // Driver::Try()
 std::shared_ptr<Backend> RuntimeBackend() noexcept;
 
 }  // namespace weft::internal

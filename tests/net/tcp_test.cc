@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "lib/coro/frame_fault.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/read_to_end.h"
 #include "weft/weft.h"
@@ -71,6 +72,41 @@ TEST_P(TcpTest, AWriteOfMoreThanTheKernelBuffersSendsAllOfIt) {
     EXPECT_TRUE(read.ok()) << read;
     EXPECT_TRUE(received == data);
     EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TcpTest, AWriteThatTheKernelTakesAtOnceNeedsNoMemory) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    absl::Status sent;
+    {
+      const internal::ScopedFrameFault no_memory({.here = true});
+      sent = co_await client.Write("x");
+    }
+    EXPECT_EQ(sent, absl::OkStatus());
+    client.Close();
+    EXPECT_EQ(co_await ReadToEnd(server), "x");
+  });
+}
+
+TEST_P(TcpTest, AWriteThatBeginsAfterACloseFindsTheStreamClosed) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    auto write = client.Write("x");
+    client.Close();
+    EXPECT_TRUE(net::IsClosed(co_await std::move(write)));
+    EXPECT_FALSE(client.is_open());
+    EXPECT_EQ(co_await ReadToEnd(server), "");
+  });
+}
+
+TEST_P(TcpTest, AWriteThatIsNotAwaitedSendsNothing) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    { [[maybe_unused]] auto write = client.Write("x"); }
+    client.Close();
+    EXPECT_FALSE(client.is_open());
+    EXPECT_EQ(co_await ReadToEnd(server), "");
   });
 }
 

@@ -22,6 +22,7 @@
 #include "absl/functional/function_ref.h"
 #include "gtest/gtest.h"
 #include "weft/cancellation.h"
+#include "weft/internal/into_task.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/stop_token.h"
@@ -90,10 +91,10 @@ Task<void> Forever();
 // Same, after it has introduced itself.
 Task<void> Forever(Introduction& introduction);
 
-// Awaits `task`, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the
+// Awaits `task`, or what can be one, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the
 // task has come to what it is to be cancelled in.)
 template <class T>
-Task<internal::StatusOrOf<T>> StopOnceItWaits(Task<T> task) {
+Task<internal::StatusOrOf<T>> StopTaskOnceItWaits(Task<T> task) {
   std::stop_source source;
   AwaitAll scope;
   scope.Fork([thread = VirtualThread::Current(), source]() mutable -> Task<void> {
@@ -103,6 +104,10 @@ Task<internal::StatusOrOf<T>> StopOnceItWaits(Task<T> task) {
   auto done = co_await WithStopToken(source.get_token(), std::move(task));
   (co_await scope.Join()).IgnoreFailures();
   co_return done;
+}
+template <internal::IntoTask A>
+auto StopOnceItWaits(A&& task) {
+  return StopTaskOnceItWaits(internal::AsTask(std::move(task)));
 }
 
 // Until the current thread is asked to end, at no checkpoint: a request takes its time down the tree.

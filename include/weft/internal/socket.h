@@ -60,7 +60,7 @@ class [[nodiscard("co_await the read")]] ReadAwaiter : public ReceiveAwaiter,
   }
 };
 
-// A Write() of a stream. What the kernel takes at once needs no frame; what it does not, a Task sends. (lib/net/stream.cc)
+// A Write() of a stream. What the kernel takes at once needs no frame; a Task sends the rest. (lib/net/stream.cc)
 class [[nodiscard("co_await the write")]] WriteAwaiter : public GivesWhenAwaited<absl::Status> {
  public:
   using WeftAwaitable = void;

@@ -23,7 +23,8 @@
 // Cancellation: every operation is a checkpoint, also on an empty buffer, where it does not wait otherwise. What was
 // read is delivered. A Write() that is cancelled may have sent a part.
 //
-// Cost: a Read() allocates nothing, and neither does a Write() that the kernel takes at once; other calls allocate a frame.
+// Cost: a Read() allocates nothing, nor does a Write() of one buffer that the kernel takes at once. Other calls
+// allocate a frame.
 #ifndef WEFT_NET_TCP_STREAM_H_
 #define WEFT_NET_TCP_STREAM_H_
 

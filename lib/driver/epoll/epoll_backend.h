@@ -1,7 +1,7 @@
 // Layer driver. How do all carriers of a runtime share one epoll descriptor?
 //
-// Every socket is registered once, edge-triggered, when an operation on it first has to wait, and for sending too when a
-// send first has to: most connections never wait for that, and each of their edges would tell of it. There is no
+// Every socket is registered once, edge-triggered, when an operation on it first has to wait, and for sending too when
+// a send first has to: most connections never wait for that, and each of their edges would tell of it. There is no
 // epoll_ctl per operation. Any driver may fetch any event, and completes the operation that it finds,
 // wherever it was started. So a carrier that computes holds back nothing, as long as somebody looks.
 //

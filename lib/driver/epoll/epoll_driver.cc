@@ -59,8 +59,6 @@ bool EpollDriver::Start(Operation& op) noexcept {
   return false;  // from here on another thread may complete it
 }
 
-bool EpollDriver::Try(Operation& op) noexcept { return Begin(op) || EndsByPlainCall(op); }
-
 void EpollDriver::Wake(Descriptor& descriptor, Flow flow, OperationQueue& ended) noexcept {
   bool emptied = false;
   const uint32_t edges = descriptor.Of(flow).Wake(EndsByPlainCall, [&](Operation& op) {

@@ -36,7 +36,6 @@ class EpollDriver final : public DriverBase {
   ~EpollDriver() override;
 
   bool Start(Operation& op) noexcept override;
-  bool Try(Operation& op) noexcept override;
   void RequestCancel(Operation& op) noexcept override;
   int Poll(int64_t timeout_ns) noexcept override;
   int Relieve() noexcept override;

@@ -17,7 +17,7 @@
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
 #include "lib/driver/request_facts.h"
-#include "lib/driver/uring/kernel_order.h"
+#include "lib/driver/kernel_order.h"
 #include "lib/driver/uring/uring_refusal.h"
 #include "lib/os/clock.h"
 #include "lib/os/futex.h"
@@ -212,12 +212,6 @@ bool UringDriver::Start(Operation& op) noexcept {
   CountPending();
   Submit(op);
   return false;
-}
-
-bool UringDriver::Try(Operation& op) noexcept {
-  if (Begin(op)) return true;
-  AnnounceStart(op);
-  return EndsByPlainCall(op);
 }
 
 void UringDriver::RequestCancel(Operation& op) noexcept {

@@ -91,7 +91,6 @@ class UringDriver final : public DriverBase {
   ~UringDriver() override;
 
   bool Start(Operation& op) noexcept override;
-  bool Try(Operation& op) noexcept override;
   void RequestCancel(Operation& op) noexcept override;
   int Poll(int64_t timeout_ns) noexcept override;
   int Relieve() noexcept override;

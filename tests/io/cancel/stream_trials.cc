@@ -263,7 +263,7 @@ class WriteTrial : public StreamTrial<Stream> {
   }
 
  protected:
-  virtual Task<absl::Status> Write() { return this->mine->Write(data); }
+  virtual Task<absl::Status> Write() { co_return co_await this->mine->Write(data); }
 
   size_t filled = 0;
   std::string data;

@@ -11,8 +11,8 @@
 // one.
 //
 // Cost: none in other builds.
-#ifndef WEFT_LIB_DRIVER_URING_KERNEL_ORDER_H_
-#define WEFT_LIB_DRIVER_URING_KERNEL_ORDER_H_
+#ifndef WEFT_LIB_DRIVER_KERNEL_ORDER_H_
+#define WEFT_LIB_DRIVER_KERNEL_ORDER_H_
 
 #include "lib/driver/request_facts.h"
 #include "weft/internal/operation.h"
@@ -64,4 +64,4 @@ inline void AnnounceEnd([[maybe_unused]] const Operation& op) noexcept {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_LIB_DRIVER_URING_KERNEL_ORDER_H_
+#endif  // WEFT_LIB_DRIVER_KERNEL_ORDER_H_

@@ -1,10 +1,12 @@
 #include "lib/tls/connection.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/base/errno_status.h"
+#include "lib/tls/byte_queue.h"
 #include "lib/tls/engine.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/io/buffer.h"
@@ -31,6 +34,12 @@ class Pieces {
   Pieces(ConstBuffer first, std::span<const ConstBuffer> rest, MutableBuffer gather) noexcept
       : part_(first), rest_(rest), gather_(gather) {}
 
+  // Of all that is left.
+  size_t size() const noexcept {
+    size_t bytes = part_.size();
+    for (const ConstBuffer& part : rest_) bytes += part.size();
+    return bytes;
+  }
   // At most as large as `gather`, and valid until the next call. Empty: there are no more.
   ConstBuffer Next() noexcept {
     SkipEmpty();
@@ -64,6 +73,13 @@ class Pieces {
   const MutableBuffer gather_;
 };
 
+// What so many bytes become at most, encrypted in pieces as large as a record.
+constexpr size_t SizeOfRecords(size_t bytes) noexcept {
+  constexpr size_t kRecord = size_t{16} << 10;
+  constexpr size_t kAround = 64;  // a header, a tag, a type (RFC 8446, 5.2), or a nonce and padding (RFC 5246, 6.2.3)
+  return bytes + (bytes / kRecord + 1) * kAround;
+}
+
 }  // namespace
 
 // While the transport writes. If its frame is destroyed, the stream cannot be written any more.
@@ -83,6 +99,7 @@ class TlsConnection::SendInDoubt {
 
 Task<absl::StatusOr<tls::Stream>> TlsConnection::Connect(std::shared_ptr<TlsConnection> self) {
   if (absl::Status agreed = co_await self->Handshake(); !agreed.ok()) co_return agreed;
+  self->engine_->ForgetOutput();
   self->facts_ = self->engine_->Facts();
   co_return tls::Stream(std::move(self));
 }
@@ -131,22 +148,38 @@ Task<absl::StatusOr<size_t>> TlsConnection::Read(std::shared_ptr<TlsConnection> 
 Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, ConstBuffer first,
                                         std::span<const ConstBuffer> rest) {
   const MutexGuard sending = co_await self->sending_.Lock();
-  Pieces pieces(first, rest, {self->gathered_in_.get(), kPlainBytes});
-  for (ConstBuffer piece = pieces.Next(); !piece.empty(); piece = pieces.Next()) {
-    if (absl::Status before = self->SendingStatus(); !before.ok()) co_return before;
-    while (!piece.empty()) {
+  const std::unique_ptr<char[]> gather(rest.empty() ? nullptr : new (std::nothrow) char[kPlainBytes]);
+  if (gather == nullptr && !rest.empty()) co_return absl::ResourceExhaustedError("TLS: no memory to gather parts in");
+  Pieces pieces(first, rest, {gather.get(), kPlainBytes});
+  self->engine_->ExpectOutput(SizeOfRecords(std::min(pieces.size(), kBatchBytes)));
+  absl::Status written;
+  size_t unsent = 0;
+  for (ConstBuffer piece = pieces.Next(); !piece.empty() && written.ok(); piece = pieces.Next()) {
+    written = self->SendingStatus();
+    while (!piece.empty() && written.ok()) {
       const Step step = self->engine_->Write(piece);
-      if (step.next == Next::kNeedsInput) {
-        if (absl::Status received = co_await self->Receive(step.fed); !received.ok()) co_return received;
-      } else if (step.next == Next::kDone) {
-        piece.remove_prefix(step.bytes);
-      } else {
-        co_return step.status;
+      switch (step.next) {
+        case Next::kDone:
+          piece.remove_prefix(step.bytes);
+          unsent += step.bytes;
+          break;
+        case Next::kNeedsInput:
+          // The peer may wait for what it has not got yet.
+          written = co_await self->Drain();
+          if (written.ok()) written = co_await self->Receive(step.fed);
+          break;
+        default:
+          written = step.status;
       }
     }
-    if (absl::Status sent = co_await self->Drain(); !sent.ok()) co_return sent;
+    if (written.ok() && unsent >= kBatchBytes) {
+      written = co_await self->Drain();
+      unsent = 0;
+    }
   }
-  co_return absl::OkStatus();
+  if (written.ok() && unsent > 0) written = co_await self->Drain();
+  self->engine_->ForgetOutput();
+  co_return written;
 }
 
 Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> self) {
@@ -172,25 +205,27 @@ void TlsConnection::Close() noexcept {
 }
 
 Task<absl::Status> TlsConnection::Drain() {
-  const MutableBuffer from(sent_from_.get(), kRecordBytes);
   for (;;) {
     if (absl::Status before = SendingStatus(); !before.ok()) co_return before;
-    const size_t bytes = engine_->TakeOutput(from);
-    if (bytes == 0) co_return absl::OkStatus();
+    engine_->SwapOutput(sent_from_);
+    if (sent_from_.empty()) co_return absl::OkStatus();
     SendInDoubt doubt(*this);
-    absl::Status sent = co_await transport_->Write({from.data(), bytes});
+    absl::Status sent = co_await transport_->Write(sent_from_.bytes());
     if (!sent.ok()) send_failure_ = sent;
     doubt.Resolve(sent.ok());
+    sent_from_.Clear();
   }
 }
 
 Task<absl::Status> TlsConnection::Receive(uint64_t fed) {
   const MutexGuard receiving = co_await receiving_.Lock();
   if (engine_->fed() != fed) co_return absl::OkStatus();
-  const MutableBuffer into(received_in_.get(), kRecordBytes);
+  const MutableBuffer into = received_in_.Room(kRecordBytes);
+  if (into.empty()) co_return absl::ResourceExhaustedError("TLS: no memory to read into");
   const absl::StatusOr<size_t> got = co_await transport_->Read(into);
   if (!got.ok()) co_return got.status();
-  if (*got > 0) co_return engine_->Feed({into.data(), *got});
+  received_in_.Add(*got);
+  if (*got > 0) co_return engine_->Feed(received_in_);
   engine_->FeedEnd();
   co_return absl::OkStatus();
 }

@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lib/tls/byte_queue.h"
 #include "lib/tls/engine.h"
 #include "weft/io/buffer.h"
 #include "weft/sync/mutex.h"
@@ -35,12 +36,8 @@ class TlsConnection {
   // What a record takes at most (RFC 8446, 5.2, and RFC 5246, 6.2.3), with its header.
   static constexpr size_t kRecordBytes = (size_t{16} << 10) + 2048 + 5;
 
-  TlsConnection(std::unique_ptr<TlsTransport> transport, std::unique_ptr<TlsEngine> engine)
-      : transport_(std::move(transport)),
-        engine_(std::move(engine)),
-        sent_from_(new char[kRecordBytes]),
-        gathered_in_(new char[kPlainBytes]),
-        received_in_(new char[kRecordBytes]) {}
+  TlsConnection(std::unique_ptr<TlsTransport> transport, std::unique_ptr<TlsEngine> engine) noexcept
+      : transport_(std::move(transport)), engine_(std::move(engine)) {}
 
   // Makes the handshake, and the stream.
   static Task<absl::StatusOr<tls::Stream>> Connect(std::shared_ptr<TlsConnection> self);
@@ -57,6 +54,8 @@ class TlsConnection {
  private:
   // What is encrypted in one piece: a record, unless the peer wants smaller ones.
   static constexpr size_t kPlainBytes = size_t{16} << 10;
+  // What is encrypted before it is sent: a call of the transport for each record costs more than the encryption.
+  static constexpr size_t kBatchBytes = 4 * kPlainBytes;
 
   enum class Sending : uint8_t {
     kIntact,
@@ -79,14 +78,13 @@ class TlsConnection {
 
   Mutex sending_;
   // Under sending_:
-  const std::unique_ptr<char[]> sent_from_;
-  const std::unique_ptr<char[]> gathered_in_;
+  ByteQueue sent_from_;  // empty, except while the transport writes
   Sending sending_state_ = Sending::kIntact;
   absl::Status send_failure_;
 
   Mutex receiving_;
   // Under receiving_:
-  const std::unique_ptr<char[]> received_in_;
+  ByteQueue received_in_;
 };
 
 }  // namespace weft::internal

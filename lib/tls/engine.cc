@@ -2,17 +2,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <new>
 #include <string>
@@ -23,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
+#include "lib/tls/byte_queue.h"
 #include "lib/tls/certificate.h"
 #include "lib/tls/context_state.h"
 #include "lib/tls/openssl.h"
@@ -35,8 +33,6 @@ namespace {
 
 using Step = TlsEngine::Step;
 using Next = TlsEngine::Step::Next;
-
-constexpr size_t kMaxBytesOfMemory = size_t{std::numeric_limits<int>::max()};
 
 Step Failed(absl::Status status) { return {.next = Next::kFailed, .status = std::move(status)}; }
 
@@ -96,14 +92,12 @@ absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::Make(std::shared_ptr<const
   std::unique_ptr<TlsEngine> engine(new TlsEngine(std::move(context), std::move(host)));
   OpenSslErrors::Clear();
   engine->ssl_.reset(SSL_new(engine->context_->ssl.get()));
-  BioPtr input(BIO_new(BIO_s_mem()));
-  BioPtr output(BIO_new(BIO_s_mem()));
+  BioPtr input = BioOf(engine->input_);
+  BioPtr output = BioOf(engine->output_);
   if (!engine->ssl_ || !input || !output) {
     return OpenSslErrors::Take().ToStatus(absl::StatusCode::kResourceExhausted, "TLS");
   }
   SSL* const ssl = engine->ssl_.get();
-  engine->input_ = input.get();
-  engine->output_ = output.get();
   SSL_set_bio(ssl, input.release(), output.release());
   SSL_set_app_data(ssl, engine.get());
   if (engine->context_->server) {
@@ -154,7 +148,7 @@ Step TlsEngine::Handshake() {
 Step TlsEngine::Read(MutableBuffer into) {
   Step step = Make("TLS read", [this, into](SSL* ssl, size_t& bytes) {
     const int result = SSL_read_ex(ssl, into.data(), into.size(), &bytes);
-    if (result != 1 && BIO_ctrl_pending(output_) > kMaxUnsentBytes) {
+    if (result != 1 && output_.size() > kMaxUnsentBytes) {
       failure_ = absl::ResourceExhaustedError(absl::StrCat("TLS read: ", Peer(), " asks for answers and reads none"));
     }
     return result;
@@ -261,17 +255,18 @@ void TlsEngine::Close() noexcept {
 
 // ---- What comes from the peer, and goes to it.
 
-absl::Status TlsEngine::Feed(ConstBuffer from_peer) {
+absl::Status TlsEngine::Feed(ByteQueue& from_peer) {
   const LockGuard guard(lock_);
-  OpenSslErrors::Clear();
   ++fed_;
-  size_t written = 0;
-  if (BIO_write_ex(input_, from_peer.data(), from_peer.size(), &written) == 1 && written == from_peer.size()) {
-    return absl::OkStatus();
+  if (input_.empty()) {
+    input_.Swap(from_peer);
+  } else if (!input_.Append(from_peer.bytes())) {
+    // A part of the stream is missing from here on.
+    failure_ = absl::ResourceExhaustedError("TLS: no memory for what was read");
+    return failure_;
   }
-  // A part of the stream is missing from here on.
-  failure_ = OpenSslErrors::Take().ToStatus(absl::StatusCode::kResourceExhausted, "TLS: no memory for what was read");
-  return failure_;
+  from_peer.Free();
+  return absl::OkStatus();
 }
 
 void TlsEngine::FeedEnd() noexcept {
@@ -285,10 +280,19 @@ uint64_t TlsEngine::fed() const noexcept {
   return fed_;
 }
 
-size_t TlsEngine::TakeOutput(MutableBuffer into) noexcept {
+void TlsEngine::ExpectOutput(size_t bytes) noexcept {
   const LockGuard guard(lock_);
-  const int taken = BIO_read(output_, into.data(), static_cast<int>(std::min(into.size(), kMaxBytesOfMemory)));
-  return taken > 0 ? static_cast<size_t>(taken) : 0;
+  static_cast<void>(output_.Room(bytes));
+}
+
+void TlsEngine::SwapOutput(ByteQueue& taken) noexcept {
+  const LockGuard guard(lock_);
+  output_.Swap(taken);
+}
+
+void TlsEngine::ForgetOutput() noexcept {
+  const LockGuard guard(lock_);
+  if (output_.empty()) output_.Free();
 }
 
 // ---- Sessions, and what was agreed on.

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/tls/byte_queue.h"
 #include "lib/tls/openssl.h"
 #include "weft/internal/lock.h"
 #include "weft/io/buffer.h"
@@ -69,12 +70,18 @@ class TlsEngine {
   // Every later step fails with io::IsClosed().
   void Close() noexcept;
 
-  absl::Status Feed(ConstBuffer from_peer);
+  // Takes the bytes out of `from_peer`.
+  absl::Status Feed(ByteQueue& from_peer);
   void FeedEnd() noexcept;
   // How often there was a Feed() or a FeedEnd().
   uint64_t fed() const noexcept;
-  // What the peer is to get next; 0: nothing.
-  size_t TakeOutput(MutableBuffer into) noexcept;
+  // So many bytes of output are to be expected: room for them is made at once. A hint.
+  void ExpectOutput(size_t bytes) noexcept;
+  // Exchanges the output, which the peer is to get next, for `taken`, which is empty, and whose memory the output uses
+  // from here on.
+  void SwapOutput(ByteQueue& taken) noexcept;
+  // Gives back the memory of an output that is empty.
+  void ForgetOutput() noexcept;
 
   // After the handshake.
   TlsFacts Facts();
@@ -105,9 +112,9 @@ class TlsEngine {
 
   mutable Lock lock_;
   // Under lock_:
+  ByteQueue input_;  // ssl_ reads from it
+  ByteQueue output_;
   SslPtr ssl_;
-  BIO* input_ = nullptr;   // ssl_ owns both
-  BIO* output_ = nullptr;
   uint64_t fed_ = 0;
   bool established_ = false;  // the handshake is done
   bool input_ended_ = false;

@@ -1,7 +1,7 @@
-// Layer tls. Owners of OpenSSL's objects, and its errors as statuses.
+// Layer tls. Owners of OpenSSL's objects, where it reads and writes, and its errors as statuses.
 //
 // OpenSSL keeps errors in a queue of the OS thread. A coroutine may go on on another one, and other code leaves its own
-// errors there. So whoever makes a call of OpenSSL calls ClearErrors() before, and takes the errors after, in one
+// errors there. So whoever makes a call of OpenSSL calls Clear() before, and takes the errors after, in one
 // function that does not suspend.
 #ifndef WEFT_LIB_TLS_OPENSSL_H_
 #define WEFT_LIB_TLS_OPENSSL_H_
@@ -33,6 +33,11 @@ using CertificatePtr = std::unique_ptr<X509, FreeBy<X509_free>>;
 using SessionPtr = std::unique_ptr<SSL_SESSION, FreeBy<SSL_SESSION_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, FreeBy<SSL_CTX_free>>;
 using SslPtr = std::unique_ptr<SSL, FreeBy<SSL_free>>;
+
+class ByteQueue;
+
+// A BIO that reads from a queue, or writes into it. The queue outlives it. Null: no memory.
+BioPtr BioOf(ByteQueue& queue) noexcept;
 
 // Of the queue of the calling OS thread. (openssl.cc)
 struct OpenSslErrors {

@@ -67,6 +67,48 @@ TEST_P(TlsStreamTest, PartsArriveInOrderAndSmallOnesLeaveTogether) {
   });
 }
 
+// Around a record and around what is encrypted before it is sent, in one part and in two.
+TEST_P(TlsStreamTest, WritesOfEverySizeArriveWhole) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    constexpr size_t kRecord = 16 * 1024;
+    for (const size_t edge : {kRecord, 2 * kRecord, 4 * kRecord, 9 * kRecord}) {
+      for (const size_t size : {edge - 1, edge, edge + 1}) {
+        const std::string data = Pattern(size);
+        ShutdownOnFailure scope;
+        scope.Fork([&]() -> Task<absl::Status> {
+          if (absl::Status sent = co_await client.Write(data); !sent.ok()) co_return sent;
+          const ConstBuffer all(data);
+          ConstBuffer rest = all;
+          rest.remove_prefix(100);
+          const ConstBuffer parts[] = {all.first(100), rest};
+          co_return co_await client.Write(parts);
+        });
+        EXPECT_TRUE(co_await ReadSome(server, size) == data) << size;
+        EXPECT_TRUE(co_await ReadSome(server, size) == data) << size;
+        EXPECT_TRUE((co_await scope.Join()).ok());
+      }
+    }
+  });
+}
+
+// So a large answer takes a call of the transport for 64 KiB, not for each record.
+TEST_P(TlsStreamTest, RecordsLeaveFourAtATime) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.writes = 0;
+    const std::string data = Pattern(256 * 1024);
+    ShutdownOnFailure scope;
+    scope.Fork([&]() -> Task<absl::Status> { co_return co_await client.Write(data); });
+    EXPECT_TRUE(co_await ReadSome(server, data.size()) == data);
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(control.writes, 4);
+  });
+}
+
 TEST_P(TlsStreamTest, ATransportMayYieldOneByteAtATime) {
   Everywhere([]() -> Task<void> {
     auto [client_side, server_side] = co_await Connect();

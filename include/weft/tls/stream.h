@@ -40,10 +40,10 @@
 //
 // Cost. A handshake computes on the carrier, in a few parts between which others run: one or two signatures (0.25 ms
 // with RSA-2048, 20 us with P-256), their verifications (20 and 60 us), and a key exchange (30 us); a resumed one only
-// the last. Up to 16 KiB are encrypted at a time, for 4 us (AES-128-GCM), and copied twice on each side. (The figures
-// are those of `openssl speed`, on the machine of benchmarks/RESULTS.md.) A Read() allocates the frames of two
-// coroutines, a Write() those of three, from the frame cache. A connection has two buffers of 18 KiB and one of 16 KiB,
-// beside OpenSSL's own, which OpenSSL gives back when they are empty.
+// the last. Up to 16 KiB are encrypted at a time, for 4 us (AES-128-GCM), and up to 64 KiB before they are sent. (The
+// figures are those of `openssl speed`, on the machine of benchmarks/RESULTS.md.) A Read() allocates the frames of two
+// coroutines, a Write() those of three, from the frame cache. A connection that waits for its peer has a buffer of
+// 18 KiB, one that writes up to 65 KiB, beside OpenSSL's own, which OpenSSL gives back when they are empty.
 //
 // The design: OpenSSL reads and writes memory only. Its calls are made under a lock that is never held over a
 // suspension, and its errors, which it keeps for each OS thread, are taken before the call returns. Rejected: OpenSSL

@@ -68,12 +68,5 @@ TEST(ByteQueueTest, TwoQueuesExchangeAllTheyHave) {
   EXPECT_EQ(AllOf(other), "one");
 }
 
-TEST(ByteQueueTest, NoMemoryIsAnAnswer) {
-  ByteQueue queue;
-  ASSERT_TRUE(queue.Append("kept"));
-  EXPECT_TRUE(queue.Room(size_t{1} << 62).empty());
-  EXPECT_EQ(AllOf(queue), "kept");
-}
-
 }  // namespace
 }  // namespace weft::internal

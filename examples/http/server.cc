@@ -76,7 +76,7 @@ class Server::Connection {
       if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed)
         co_return absl::OkStatus();
       if (parser_.ExpectsContinue() && !std::exchange(told_to_continue, true)) {
-        if (absl::Status sent = co_await Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
+        if (absl::Status sent = co_await stream_.Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
       }
       if (absl::Status filled = co_await Fill(); !filled.ok()) co_return filled;
     }

@@ -4,9 +4,9 @@
 //   const MutableBuffer room = received.Room(kRecordBytes);   // empty: no memory
 //   received.Add((co_await transport.Read(room)).value());
 //
-// Has memory while it holds bytes, or until Free(). Lack of memory is an answer, never an exception: OpenSSL, which is C,
-// is among the callers. (OpenSSL's own memory BIO writes zeros over its memory before it copies into it, and can only be
-// emptied by another copy: a tenth of the cost of a large answer.)
+// Has memory while it holds bytes, or until Free(). Lack of memory is an answer, never an exception: OpenSSL, which is
+// C, is among the callers. (OpenSSL's own memory BIO writes zeros over its memory before it copies into it, and can
+// only be emptied by another copy: a tenth of the cost of a large answer.)
 #ifndef WEFT_LIB_TLS_BYTE_QUEUE_H_
 #define WEFT_LIB_TLS_BYTE_QUEUE_H_
 

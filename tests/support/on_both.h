@@ -91,8 +91,8 @@ Task<void> Forever();
 // Same, after it has introduced itself.
 Task<void> Forever(Introduction& introduction);
 
-// Awaits `task`, or what can be one, and asks it to end once its thread waits: kStopRequested. (A short timeout instead may pass before the
-// task has come to what it is to be cancelled in.)
+// Awaits `task`, or what can become one, and asks it to end once its thread waits: kStopRequested. (A short timeout
+// instead may pass before the task has come to what it is to be cancelled in.)
 template <class T>
 Task<internal::StatusOrOf<T>> StopTaskOnceItWaits(Task<T> task) {
   std::stop_source source;

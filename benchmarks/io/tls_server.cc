@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -43,14 +42,15 @@ Task<absl::Status> SendFile(tls::Stream& stream, std::string path, bool keep_ali
   http::Response response{.source = http::BodySource{.size = *size, .read_at = nullptr}, .keep_alive = keep_alive};
   response.headers.Add("Content-Type", "application/octet-stream");
   const std::string head = http::Serialize(response);
-  std::vector<char> piece(std::min<uint64_t>(*size, kPieceBytes));
+  const size_t piece_bytes = std::min<uint64_t>(*size, kPieceBytes);
+  const io::AlignedBytes piece = io::AllocateAligned(piece_bytes);
   for (uint64_t at = 0; at < *size;) {
-    const absl::StatusOr<size_t> got = co_await file->ReadAt(absl::MakeSpan(piece), at);
+    const absl::StatusOr<size_t> got = co_await file->ReadAt({piece.get(), piece_bytes}, at);
     if (!got.ok()) co_return got.status();
     if (*got == 0) co_return absl::DataLossError("the file has become shorter");
     // The head goes with the first piece.
     const ConstBuffer parts[] = {at == 0 ? std::string_view(head) : std::string_view(),
-                                 std::string_view(piece.data(), *got)};
+                                 std::string_view(piece.get(), *got)};
     if (absl::Status sent = co_await stream.Write(parts); !sent.ok()) co_return sent;
     at += *got;
   }

@@ -233,12 +233,14 @@ weft::Task<bool> Server::Send(Connection& connection, const Response& response, 
   absl::Status sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(head));
   if (!response.source.has_value() || head_only || HasNoBody(response.status)) co_return sent.ok();
   const uint64_t size = response.source->size;
-  std::vector<char> piece(std::min<uint64_t>(size, kPieceBytes));
+  const size_t piece_bytes = std::min<uint64_t>(size, kPieceBytes);
+  const weft::io::AlignedBytes piece = weft::io::AllocateAligned(piece_bytes);
+  if (piece == nullptr) co_return false;
   for (uint64_t at = 0; sent.ok() && at < size;) {
-    const size_t most = std::min<uint64_t>(size - at, piece.size());
-    const absl::StatusOr<size_t> got = co_await response.source->read_at(absl::MakeSpan(piece).first(most), at);
+    const size_t most = std::min<uint64_t>(size - at, piece_bytes);
+    const absl::StatusOr<size_t> got = co_await response.source->read_at(absl::MakeSpan(piece.get(), most), at);
     if (!got.ok() || *got == 0) co_return false;
-    sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(std::string_view(piece.data(), *got)));
+    sent = co_await weft::WithTimeout(options_.write_timeout, connection.Write(std::string_view(piece.get(), *got)));
     at += *got;
   }
   co_return sent.ok();

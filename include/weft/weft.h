@@ -15,6 +15,7 @@
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/foreign.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 #include "weft/io_backend.h"
 #include "weft/net/closed.h"

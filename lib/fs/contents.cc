@@ -13,6 +13,7 @@
 #include "lib/fs/calls.h"
 #include "lib/fs/replacement.h"
 #include "lib/os/syscalls.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
@@ -22,7 +23,6 @@ namespace {
 
 using internal::ErrnoOfCall;
 using internal::IsToStop;
-using internal::kMaxFileBytesAtOnce;
 using internal::OnPath;
 using internal::OpenPath;
 using internal::PathStatus;
@@ -33,8 +33,9 @@ using internal::Sys;
 using internal::UniqueDescriptor;
 using internal::WriteAll;
 
-// Room for a file that does not tell its size.
-constexpr uint64_t kFirstBytes = uint64_t{64} << 10;
+// What is read at once. Not into the string itself: that would be filled with zeros before, and lies badly
+// (weft/io/aligned_bytes.h).
+constexpr uint64_t kPieceBytes = uint64_t{64} << 10;
 // Above this no limit is one.
 constexpr uint64_t kMostBytes = uint64_t{1} << 62;
 
@@ -52,24 +53,20 @@ absl::StatusOr<std::string> ReadAll(const std::string& path, uint64_t max_bytes)
   max_bytes = std::min(max_bytes, kMostBytes);
   const uint64_t size = S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_size) : 0;
   if (size > max_bytes) return TooLong(path, max_bytes);
-  // One more than there is, so that the end is seen without more room.
-  uint64_t room = std::min(size > 0 ? size : kFirstBytes, max_bytes) + 1;
+  // One byte more than there is, so that the end is seen at once.
+  const uint64_t piece_bytes = size == 0 ? kPieceBytes : std::min(size + 1, kPieceBytes);
+  const io::AlignedBytes piece = io::AllocateAligned(piece_bytes);
+  if (piece == nullptr) return PathStatus(ENOMEM, "read", path);
   std::string text;
-  for (size_t done = 0;;) {
-    if (done > max_bytes) return TooLong(path, max_bytes);
-    if (done == room) room = std::min(std::max(2 * room, kFirstBytes), max_bytes + 1);
-    text.resize(room);
+  text.reserve(size);
+  for (;;) {
     if (IsToStop()) return Stopped();
-    const ssize_t got = Retry([&] {
-      return Sys().pread(fd->get(), text.data() + done, std::min(room - done, uint64_t{kMaxFileBytesAtOnce}),
-                         static_cast<off_t>(done));
-    });
+    const ssize_t got = Retry(
+        [&] { return Sys().pread(fd->get(), piece.get(), piece_bytes, static_cast<off_t>(text.size())); });
     if (got < 0) return PathStatus(errno, "read", path);
-    done += static_cast<size_t>(got);
-    if (got == 0) {
-      text.resize(done);
-      return text;
-    }
+    if (got == 0) return text;
+    text.append(piece.get(), static_cast<size_t>(got));
+    if (text.size() > max_bytes) return TooLong(path, max_bytes);
   }
 }
 

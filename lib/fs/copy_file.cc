@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,6 +12,7 @@
 #include "lib/fs/calls.h"
 #include "lib/fs/replacement.h"
 #include "lib/os/syscalls.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 
 namespace weft::internal {
@@ -26,7 +26,8 @@ bool IsNoCopy(int error) noexcept {
 }
 
 absl::Status CopyByHand(int from, int to, const std::string& from_path, const std::string& to_path) {
-  const auto buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
+  const io::AlignedBytes buffer = io::AllocateAligned(kBufferBytes);
+  if (buffer == nullptr) return PathStatus(ENOMEM, "copy", from_path);
   while (true) {
     const ssize_t got = Retry([&] { return Sys().read(from, buffer.get(), kBufferBytes); });
     if (got < 0) return PathStatus(errno, "read", from_path);

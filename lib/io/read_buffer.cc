@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "weft/internal/check.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 #include "weft/io/stream.h"
 
@@ -171,7 +171,7 @@ absl::StatusOr<MutableBuffer> ReadBuffer::Room(const WantedBytes& wanted) {
 }
 
 bool ReadBuffer::Grow(size_t capacity) noexcept {
-  std::unique_ptr<char[]> larger(new (std::nothrow) char[capacity]);
+  io::AlignedBytes larger = io::AllocateAligned(capacity);
   if (larger == nullptr) return false;
   if (size() > 0) std::memcpy(larger.get(), data(), size());
   end_ -= begin_;

@@ -2,13 +2,12 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "weft/internal/check.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 
 namespace weft::internal {
@@ -35,7 +34,7 @@ absl::Status WriteBuffer::Append(ConstBuffer data) {
   if (data.empty()) return absl::OkStatus();
   WEFT_DCHECK(HasRoomFor(data.size()));
   if (memory_ == nullptr) {
-    memory_.reset(new (std::nothrow) char[capacity_]);
+    memory_ = io::AllocateAligned(capacity_);
     if (memory_ == nullptr) {
       return absl::ResourceExhaustedError(absl::StrCat("Write(): no memory for a buffer of ", capacity_, " bytes"));
     }

@@ -12,10 +12,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 
 namespace weft::internal {
@@ -29,12 +29,12 @@ class ByteQueue {
 
   size_t size() const noexcept { return end_ - begin_; }
   bool empty() const noexcept { return begin_ == end_; }
-  ConstBuffer bytes() const noexcept { return {memory_ + begin_, size()}; }
+  ConstBuffer bytes() const noexcept { return {memory_.get() + begin_, size()}; }
 
   // `bytes` behind, to be filled; empty: no memory.
   MutableBuffer Room(size_t bytes) noexcept {
     if (capacity_ - end_ < bytes && !MakeRoom(bytes)) return {};
-    return {memory_ + end_, bytes};
+    return {memory_.get() + end_, bytes};
   }
   // So many of these are filled.
   void Add(size_t bytes) noexcept { end_ += bytes; }
@@ -50,7 +50,7 @@ class ByteQueue {
   // Moves as many as there are, and as `into` takes. Has no memory any more when all are gone.
   size_t Take(MutableBuffer into) noexcept {
     const size_t taken = std::min(size(), into.size());
-    if (taken > 0) std::memcpy(into.data(), memory_ + begin_, taken);
+    if (taken > 0) std::memcpy(into.data(), memory_.get() + begin_, taken);
     begin_ += taken;
     if (empty()) Free();
     return taken;
@@ -59,11 +59,11 @@ class ByteQueue {
   // Empty, with its memory.
   void Clear() noexcept { begin_ = end_ = 0; }
   void Free() noexcept {
-    std::free(std::exchange(memory_, nullptr));
+    memory_.reset();
     begin_ = end_ = capacity_ = 0;
   }
   void Swap(ByteQueue& other) noexcept {
-    std::swap(memory_, other.memory_);
+    memory_.swap(other.memory_);
     std::swap(begin_, other.begin_);
     std::swap(end_, other.end_);
     std::swap(capacity_, other.capacity_);
@@ -71,20 +71,21 @@ class ByteQueue {
 
  private:
   bool MakeRoom(size_t bytes) noexcept {
-    if (begin_ > 0) {
-      std::memmove(memory_, memory_ + begin_, size());
-      end_ -= std::exchange(begin_, 0);
+    if (capacity_ - size() >= bytes) {
+      std::memmove(memory_.get(), memory_.get() + begin_, size());
+    } else {
+      const size_t wanted = std::max(size() + bytes, 2 * capacity_);
+      io::AlignedBytes larger = io::AllocateAligned(wanted);
+      if (larger == nullptr) return false;
+      if (!empty()) std::memcpy(larger.get(), memory_.get() + begin_, size());
+      memory_ = std::move(larger);
+      capacity_ = wanted;
     }
-    if (capacity_ - end_ >= bytes) return true;
-    const size_t wanted = std::max(end_ + bytes, 2 * capacity_);
-    void* const memory = std::realloc(memory_, wanted);
-    if (memory == nullptr) return false;
-    memory_ = static_cast<char*>(memory);
-    capacity_ = wanted;
+    end_ -= std::exchange(begin_, 0);
     return true;
   }
 
-  char* memory_ = nullptr;
+  io::AlignedBytes memory_;
   size_t begin_ = 0;
   size_t end_ = 0;
   size_t capacity_ = 0;

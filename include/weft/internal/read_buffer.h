@@ -14,11 +14,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 
 namespace weft::internal {
@@ -83,7 +83,7 @@ class ReadBuffer {
   bool Grow(size_t capacity) noexcept;  // false: no memory
 
   size_t first_capacity_;
-  std::unique_ptr<char[]> memory_;
+  io::AlignedBytes memory_;
   size_t capacity_ = 0;  // of memory_
   size_t begin_ = 0;
   size_t end_ = 0;

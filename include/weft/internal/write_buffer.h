@@ -5,10 +5,10 @@
 #include "weft/internal/compiler.h"
 
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 
 namespace weft::internal {
@@ -39,7 +39,7 @@ class WriteBuffer {
 
  private:
   size_t capacity_;
-  std::unique_ptr<char[]> memory_;
+  io::AlignedBytes memory_;
   size_t size_ = 0;
   absl::Status failure_;
   bool uncertain_ = false;

@@ -26,7 +26,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -34,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "weft/all.h"
 #include "weft/internal/checkpoint.h"
+#include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
 #include "weft/io/stream.h"
 #include "weft/task.h"
@@ -42,9 +42,7 @@ namespace weft {
 
 namespace internal {
 
-// Null: no memory.
-std::unique_ptr<char[]> AllocateCopyBuffer(size_t bytes) noexcept;  // (lib/io/copy.cc)
-absl::Status NoMemoryToCopy(size_t bytes);                          // (lib/io/copy.cc)
+absl::Status NoMemoryToCopy(size_t bytes);  // (lib/io/copy.cc)
 
 }  // namespace internal
 
@@ -102,7 +100,7 @@ Task<absl::StatusOr<uint64_t>> Copy(From& from, To& to, CopyOptions options) {
   co_await internal::CheckpointAwaiter();  // also if there is nothing to copy
   const size_t size = static_cast<size_t>(
       std::min<uint64_t>(std::max<size_t>(options.buffer_size, 1), std::max<uint64_t>(options.max_bytes, 1)));
-  const std::unique_ptr<char[]> memory = internal::AllocateCopyBuffer(size);
+  const AlignedBytes memory = AllocateAligned(size);
   if (memory == nullptr) co_return internal::NoMemoryToCopy(size);
   uint64_t copied = 0;
   while (copied < options.max_bytes) {

@@ -147,8 +147,10 @@ Step TlsEngine::Handshake() {
 
 Step TlsEngine::Read(MutableBuffer into) {
   Step step = Make("TLS read", [this, into](SSL* ssl, size_t& bytes) {
+    const size_t before = output_.size();
     const int result = SSL_read_ex(ssl, into.data(), into.size(), &bytes);
-    if (result != 1 && output_.size() > kMaxUnsentBytes) {
+    unsent_answers_ += output_.size() - before;
+    if (result != 1 && unsent_answers_ > kMaxUnsentAnswers) {
       failure_ = absl::ResourceExhaustedError(absl::StrCat("TLS read: ", Peer(), " asks for answers and reads none"));
     }
     return result;
@@ -288,6 +290,7 @@ void TlsEngine::ExpectOutput(size_t bytes) noexcept {
 void TlsEngine::SwapOutput(ByteQueue& taken) noexcept {
   const LockGuard guard(lock_);
   output_.Swap(taken);
+  unsent_answers_ = 0;
 }
 
 void TlsEngine::ForgetOutput() noexcept {

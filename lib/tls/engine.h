@@ -91,8 +91,8 @@ class TlsEngine {
 
  private:
   static constexpr size_t kMaxNewSessions = 4;
-  // What a reader leaves in the output. More means a peer that wants answers and does not read them.
-  static constexpr size_t kMaxUnsentBytes = size_t{64} << 10;
+  // What readers leave in the output. More means a peer that wants answers and does not read them.
+  static constexpr size_t kMaxUnsentAnswers = size_t{64} << 10;
 
   TlsEngine(std::shared_ptr<const TlsContext> context, std::string host) noexcept;
   static absl::StatusOr<std::unique_ptr<TlsEngine>> Make(std::shared_ptr<const TlsContext> context, std::string host);
@@ -114,6 +114,7 @@ class TlsEngine {
   // Under lock_:
   ByteQueue input_;  // ssl_ reads from it
   ByteQueue output_;
+  size_t unsent_answers_ = 0;  // bytes of the output that readers have added
   SslPtr ssl_;
   uint64_t fed_ = 0;
   bool established_ = false;  // the handshake is done

@@ -2,6 +2,10 @@
 // affair. Method: two engines, whose bytes the test carries.
 #include "lib/tls/engine.h"
 
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -9,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "lib/tls/byte_queue.h"
 #include "tests/tls/tls_ends.h"
+#include "weft/io/buffer.h"
 
 namespace weft::testing {
 namespace {
@@ -55,6 +60,59 @@ TEST(TlsEngineTest, WhatAWriterLeavesInTheOutputIsNoAnswer) {
     done += step.bytes;
   }
   EXPECT_EQ(got, std::string(got.size(), 'x'));
+}
+
+// A peer of OpenSSL's own, without a transport either.
+struct RawClient {
+  RawClient() : context(SSL_CTX_new(TLS_client_method())), ssl(SSL_new(context)) {
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+  }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+  ~RawClient() {
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+  }
+
+  void CarryTo(TlsEngine& engine) const {
+    ByteQueue bytes;
+    const MutableBuffer room = bytes.Room(BIO_ctrl_pending(SSL_get_wbio(ssl)));
+    if (room.empty()) return;
+    bytes.Add(static_cast<size_t>(BIO_read(SSL_get_wbio(ssl), room.data(), static_cast<int>(room.size()))));
+    EXPECT_EQ(engine.Feed(bytes), absl::OkStatus());
+  }
+  void CarryFrom(TlsEngine& engine) const {
+    ByteQueue bytes;
+    engine.SwapOutput(bytes);
+    if (!bytes.empty()) BIO_write(SSL_get_rbio(ssl), bytes.bytes().data(), static_cast<int>(bytes.size()));
+  }
+
+  SSL_CTX* const context;
+  SSL* const ssl;
+};
+
+// It asks for new keys (RFC 8446, 4.6.3) again and again, and takes no answer.
+TEST(TlsEngineTest, APeerThatAsksForAnswersAndReadsNoneFails) {
+  const std::unique_ptr<TlsEngine> server = TlsEngine::Server(SharedServer()).value();
+  const RawClient peer;
+  while (SSL_do_handshake(peer.ssl) != 1 || server->Handshake().next != Next::kDone) {
+    peer.CarryTo(*server);
+    server->Handshake();
+    peer.CarryFrom(*server);
+  }
+  TlsEngine::Step step{.next = Next::kDone};
+  int asked = 0;
+  for (; step.next != Next::kFailed && asked < 10'000; ++asked) {
+    ASSERT_EQ(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    ASSERT_EQ(SSL_write(peer.ssl, "x", 1), 1);
+    peer.CarryTo(*server);
+    char bytes[2];
+    EXPECT_EQ(server->Read(bytes).next, Next::kDone);
+    step = server->Read(bytes);
+  }
+  EXPECT_EQ(step.status.code(), absl::StatusCode::kResourceExhausted) << step.status;
+  EXPECT_GT(asked, 1'000);
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ class TlsEngine {
 
   mutable Lock lock_;
   // Under lock_:
-  ByteQueue input_;  // ssl_ reads from it
+  ByteQueue input_;  // ssl_ reads from it and writes into the next; so it is destroyed before them
   ByteQueue output_;
   size_t unsent_answers_ = 0;  // bytes of the output that readers have added
   SslPtr ssl_;

@@ -9,7 +9,6 @@
 #include "lib/runtime/duties.h"
 #include "tests/runtime/fairness.h"
 #include "tests/support/lines.h"
-#include "weft/all.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/scope.h"

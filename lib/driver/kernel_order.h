@@ -3,8 +3,9 @@
 // Bytes that one thread sends and another receives carry a happens-before edge with them: the kernel copies them in and
 // out under its own locks. ThreadSanitizer sees that edge in calls that it intercepts, like recv(2). It sees nothing of
 // io_uring. So whoever starts an operation announces the edge, a driver or a write that ends at once: what was done
-// before a send or a connect was started happens before what is done after a receive or an accept that ended well. Like in ThreadSanitizer's own interceptors, there is one edge
-// for all sockets. Nothing else about an operation is announced, so that races inside Weft stay visible.
+// before a send or a connect was started happens before what is done after a receive or an accept that ended well. Like
+// in ThreadSanitizer's own interceptors, there is one edge for all sockets. Nothing else about an operation is
+// announced, so that races inside Weft stay visible.
 //
 // liburing maps and unmaps a ring's memory by system calls of its own, which no interceptor sees either. A new ring may
 // get the addresses of an old one that is gone; what was done in the old ring happens before what is done in the new

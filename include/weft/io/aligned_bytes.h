@@ -6,8 +6,8 @@
 //
 // Large pieces of memory that malloc() returns, and so a std::vector or a std::string, begin 16 bytes behind the
 // beginning of a page. Some processors (AMD's from Zen 3 on) take ten times as long as they need when the kernel copies
-// from the beginning of a page to there, as a read of a file does: 620 us a MiB, to a cache line 64. Weft's own
-// buffers for reads are aligned. (The copy is the instruction `rep movsb`; it is slow where the destination lies up to some
+// from the beginning of a page to there, as a read of a file does: 620 us a MiB, to a cache line 64. Weft's own buffers
+// for reads are aligned. (The copy is the instruction `rep movsb`; it is slow where the destination lies up to some
 // 30 bytes behind the source, in pages of 4 KiB.)
 #ifndef WEFT_IO_ALIGNED_BYTES_H_
 #define WEFT_IO_ALIGNED_BYTES_H_

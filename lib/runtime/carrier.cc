@@ -81,14 +81,15 @@ bool Carrier::RunAfterPoll() noexcept {
 }
 
 // After a poll. Afterwards the pinned thread may be in the deque, if it has yielded: it goes back to where no thief
-// meets it.
+// meets it. Where turns are so long that each is followed by a poll, the pinned ones would come before every thread in
+// the deque: after the last of their round comes one of these.
 bool Carrier::RunPinned() noexcept {
   ThreadBlock* const thread = queue.TakePinned();
   if (thread == nullptr) [[likely]]
     return false;
   Run(*thread);
   queue.TakeBackPinned();
-  if (queue.pinned.IsNext()) duties.PollNext();
+  queue.pinned.IsNext() ? duties.PollNext() : duties.DispatchNext();
   return true;
 }
 

@@ -61,6 +61,10 @@ class Duties {
   bool CountAndAsk() noexcept { return --until_poll_ <= 0; }
   // It is time before the next one.
   void PollNext() noexcept { dispatches_per_poll_ = until_poll_ = 1; }
+  // It is not time before the next one. After a poll.
+  void DispatchNext() noexcept {
+    if (until_poll_ < 2) dispatches_per_poll_ = until_poll_ = 2;
+  }
   // Counts a thread that goes on like a dispatch. Returns false if it is time to poll, which is done between two
   // threads.
   bool CountDispatch() noexcept {

@@ -140,7 +140,8 @@ class Simulation::Host final : public internal::Host {
         trace_(trace),
         backend_(std::move(backend)),
         machine_(machine),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        turn_ns_(absl::ToInt64Nanoseconds(options_.turn_time)) {}
 
   bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override {
     if (backend_ != nullptr) {
@@ -232,7 +233,12 @@ class Simulation::Host final : public internal::Host {
     desks_.clear();
   }
 
-  // Some thread has begun a turn, or passed a checkpoint.
+  // Some thread has begun a turn.
+  void OnTurn() noexcept {
+    if (turn_ns_ > 0) clock.AdvanceTo(clock.NowNanos() + turn_ns_);
+    OnStep();
+  }
+  // The same, or it has passed a checkpoint.
   void OnStep() noexcept {
     if (++steps_ <= free_steps_) return;
     free_steps_ = std::max(kFreeSteps, kFreeStepsPerThread * core->Counts().threads);
@@ -442,6 +448,7 @@ class Simulation::Host final : public internal::Host {
   const std::shared_ptr<internal::Backend> backend_;
   Kernel* const machine_;  // null: there is none
   const SimulationOptions options_;
+  const int64_t turn_ns_;
   int64_t steps_ = 0;  // since all were parked
   int64_t free_steps_ = kFreeSteps;
   uint64_t runs_ = 0;   // of carriers
@@ -459,7 +466,7 @@ class Simulation::Host final : public internal::Host {
 void Simulation::Trace::OnMount(const ext::ThreadEvent& event) noexcept {
   Fold(2, event);
   ++dispatches;
-  host_->OnStep();
+  host_->OnTurn();
   if (next_ != nullptr) next_->OnMount(event);
 }
 

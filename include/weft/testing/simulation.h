@@ -9,9 +9,9 @@
 // waits for at most two turns of each thread that was runnable with it, as runtime.h promises. The simulation reorders
 // dispatches, wake-ups and steals. Within a thread's turn, code runs like on one carrier.
 //
-// Time stands still while a virtual thread can run. When all threads are parked, it jumps to the next timer. Threads
-// that run on and on may be waiting for time to pass, like a loop that polls. So after 10,000 turns and checkpoints, or
-// a hundred for each living thread, each further one takes 100 ns.
+// Time stands still while a virtual thread can run, unless `turn_time` says how long a turn takes. When all threads are
+// parked, it jumps to the next timer. Threads that run on and on may be waiting for time to pass, like a loop that
+// polls. So after 10,000 turns and checkpoints, or a hundred for each living thread, each further one takes 100 ns.
 //
 // If all threads are parked, with no timer and no I/O, nothing will ever happen: this is a deadlock, and ends the run
 // at once with a report. Two limits do the same. max_time catches a deadlock beside a ticker; max_turns catches a loop
@@ -64,6 +64,7 @@ struct SimulationOptions {
   uint64_t seed = 1;
   int max_pool_size = 64;
   int min_runnable = 1;
+  TimeSpan turn_time = absl::ZeroDuration();  // that passes in each turn of a virtual thread, as if it computed
   Machine* machine = nullptr;                   // the I/O is this one's; it outlives the simulation
   std::optional<IoBackend> io = std::nullopt;   // without a machine: real I/O; nullopt: none
   ext::SchedulingObserver* observer = nullptr;  // sees every event that the trace sees

@@ -27,6 +27,34 @@ _STRICT = [] if _ROOT else ["-W" + name for name in [
     "undef",
 ]]
 
+# In another repository, everything is compiled as its own configuration says.
+_PRECOMPILED = [] if _ROOT else select({
+    "//bazel:precompiles": ["-include-pch", "$(BINDIR)/bazel/precompiled.pch"],
+    "//conditions:default": [],
+})
+_PRECOMPILED_DEPS = [] if _ROOT else select({
+    "//bazel:precompiles": ["//bazel:precompiled_headers"],
+    "//conditions:default": [],
+})
+
+def _precompiled_test(copts):
+    """The same for a test or what tests share: its flags, and what it depends on. Other flags, other headers."""
+    if _ROOT or copts:
+        return [], []
+    return select({
+        "//bazel:precompiles": ["-include-pch", "$(BINDIR)/bazel/precompiled_test.pch"],
+        "//conditions:default": [],
+    }), select({
+        "//bazel:precompiles": ["//bazel:precompiled_test_headers"],
+        "//conditions:default": [],
+    })
+
+# Optimising what is instrumented takes most of the time of a test that is run once.
+_TEST_COPTS = [] if _ROOT else select({
+    "//bazel:quick_tests": ["-O0"],
+    "//conditions:default": [],
+})
+
 def _lone_headers_impl(ctx):
     sources = []
     for header in ctx.files.hdrs:
@@ -84,9 +112,9 @@ def weft_library(name, public_hdrs = [], hdrs = [], srcs = [], deps = [], copts 
         name = name,
         srcs = srcs,
         hdrs = headers,
-        copts = _COPTS + _STRICT + copts,
+        copts = _COPTS + _STRICT + _PRECOMPILED + copts,
         visibility = kwargs.pop("visibility", _visibility()),
-        deps = deps,
+        deps = deps + _PRECOMPILED_DEPS,
         **kwargs
     )
 
@@ -116,14 +144,15 @@ _TIMEOUT = "moderate"
 
 def weft_test(name, srcs, deps = [], copts = [], size = "small", main = "//tests:test_main", **kwargs):
     """A GoogleTest program. Most have the main of Weft, which asserts the census after every test."""
+    precompiled, precompiled_deps = _precompiled_test(copts)
     cc_test(
         name = name,
         size = size,
         timeout = kwargs.pop("timeout", _TIMEOUT),
         srcs = srcs,
-        copts = _COPTS + copts,
+        copts = _COPTS + (copts or _TEST_COPTS) + precompiled,
         features = _UNLAYERED,
-        deps = deps + [
+        deps = deps + precompiled_deps + [
             main,
             "@com_google_googletest//:gtest",
         ],
@@ -182,7 +211,7 @@ def weft_fuzz_test(name, srcs, deps, whole = False):
         timeout = _TIMEOUT,
         srcs = srcs,
         args = (["--whole"] if whole else []) + ["$(location %s)" % each for each in corpus],
-        copts = _COPTS,
+        copts = _COPTS + _TEST_COPTS,
         data = corpus,
         features = _UNLAYERED,
         linkopts = select({
@@ -195,14 +224,16 @@ def weft_fuzz_test(name, srcs, deps, whole = False):
         }),
     )
 
-def weft_test_library(name, copts = [], visibility = ["//tests:__subpackages__"], **kwargs):
+def weft_test_library(name, copts = [], deps = [], visibility = ["//tests:__subpackages__"], **kwargs):
     """What several tests share."""
+    precompiled, precompiled_deps = _precompiled_test(copts)
     cc_library(
         name = name,
         testonly = True,
-        copts = _COPTS + copts,
+        copts = _COPTS + (copts or _TEST_COPTS) + precompiled,
         features = _UNLAYERED,
         visibility = visibility,
+        deps = deps + precompiled_deps,
         **kwargs
     )
 

@@ -29,13 +29,17 @@ def _precompiled_header_impl(ctx):
         use_pic = True,
     )
     ctx.actions.run(
-        executable = cc_common.get_tool_for_action(feature_configuration = features, action_name = CPP_COMPILE_ACTION_NAME),
-        # Without the times of the headers, which are not the same on every machine.
-        arguments = ["-Xclang", "-fno-pch-timestamp", "-x", "c++-header"] + cc_common.get_memory_inefficient_command_line(
+        executable = cc_common.get_tool_for_action(
             feature_configuration = features,
             action_name = CPP_COMPILE_ACTION_NAME,
-            variables = variables,
         ),
+        # Without the times of the headers, which are not the same on every machine.
+        arguments = ["-Xclang", "-fno-pch-timestamp", "-x", "c++-header"] +
+                    cc_common.get_memory_inefficient_command_line(
+                        feature_configuration = features,
+                        action_name = CPP_COMPILE_ACTION_NAME,
+                        variables = variables,
+                    ),
         env = cc_common.get_environment_variables(
             feature_configuration = features,
             action_name = CPP_COMPILE_ACTION_NAME,

@@ -1,11 +1,11 @@
 // Goal: nobody who is runnable waits longer than two rounds of those who were runnable with it, whatever made it
 // runnable; and nothing runnable stays behind a thread that computes.
 //
-// Method for the first: simulations of one to four carriers under several seeds, where time is counted in turns. In some
-// a turn takes so long that a carrier looks at everything that it serves between any two. Each
-// scenario keeps more threads runnable than a deque holds before it grows, some of them yielding for ever, and counts,
-// from the moment at which a thread becomes runnable until it runs, the turns of the carrier that has made the most:
-// two rounds are two turns for each thread of the scenario that can be runnable.
+// Method for the first: simulations of one to four carriers under several seeds, where time is counted in turns. In
+// some a turn takes so long that a carrier looks at everything that it serves between any two. Each scenario keeps more
+// threads runnable than a deque holds before it grows, some of them yielding for ever, and counts, from the moment at
+// which a thread becomes runnable until it runs, the turns of the carrier that has made the most: two rounds are two
+// turns for each thread of the scenario that can be runnable.
 //
 // Method for the second: OS threads. Threads keep every carrier busy; one forks children, and computes until they have
 // run. It hangs if they never do.

@@ -26,7 +26,7 @@ def _precompiled_header_impl(ctx):
         quote_include_directories = context.quote_includes,
         system_include_directories = context.system_includes,
         user_compile_flags = ctx.fragments.cpp.copts + ctx.fragments.cpp.cxxopts + ctx.attr.copts,
-        use_pic = True,
+        use_pic = ctx.var["COMPILATION_MODE"] != "opt",  # as Bazel compiles what goes into programs
     )
     ctx.actions.run(
         executable = cc_common.get_tool_for_action(

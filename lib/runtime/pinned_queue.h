@@ -33,7 +33,8 @@ class PinnedQueue {
   ThreadBlock* Take(int64_t others_taken, size_t others) noexcept {
     if (ThreadBlock* const thread = given_back_.Take()) return thread;
     if (turns_ == 0) {
-      // The last one in a deque is not counted as taken when it is. (TakeOldest)
+      // The last one in a deque is not counted as taken when it is (TakeOldest). It runs between two rounds all the
+      // same: the carrier sees to that. (RunPinned)
       if (others > 1 && others_taken < round_ends_) return nullptr;
       turns_ = woken_.SizeEstimate();
       round_ends_ = others_taken + static_cast<int64_t>(others);

@@ -235,7 +235,7 @@ class Simulation::Host final : public internal::Host {
 
   // Some thread has begun a turn.
   void OnTurn() noexcept {
-    if (turn_ns_ > 0) clock.AdvanceTo(clock.NowNanos() + turn_ns_);
+    clock.AdvanceTo(std::min(clock.NowNanos(), INT64_MAX - turn_ns_) + turn_ns_);
     OnStep();
   }
   // The same, or it has passed a checkpoint.
@@ -479,6 +479,9 @@ void Simulation::Trace::OnCheckpoint(uint64_t thread) noexcept {
 Simulation::Simulation(SimulationOptions options)
     : trace_(std::make_unique<Trace>(options.observer)),
       machine_(options.machine == nullptr ? nullptr : options.machine->kernel_.get()) {
+  const absl::Duration turn_time = options.turn_time;
+  WEFT_CHECK(turn_time >= absl::ZeroDuration() && turn_time < absl::InfiniteDuration())
+      << "a turn takes " << absl::FormatDuration(turn_time) << " in this simulation: a time from zero on, with an end";
   WEFT_CHECK(machine_ == nullptr || machine_ == Kernel::Here()) << "a simulation on the machine of another OS thread";
   std::optional<IoBackend> io = options.io;
   if (machine_ != nullptr) io = IoBackend::kEpoll;

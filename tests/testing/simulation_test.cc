@@ -132,6 +132,20 @@ TEST(SimulationTest, TimeStandsStillWhileAThreadCanRun) {
   }());
 }
 
+TEST(SimulationTest, ATurnTakesAsLongAsTheOptionsSay) {
+  Simulation simulation({.turn_time = absl::Milliseconds(3)});
+  simulation.Run([]() -> Task<void> {
+    const MonotonicTime start = MonotonicNow();
+    for (int i = 0; i < 10; ++i) co_await Yield();
+    EXPECT_EQ(MonotonicNow() - start, absl::Milliseconds(30));
+  }());
+}
+
+TEST(SimulationDeathTest, ATurnTakesATimeFromZeroOnWithAnEnd) {
+  EXPECT_DEATH(Simulation({.turn_time = absl::Nanoseconds(-1)}), "a turn takes -1ns in this simulation");
+  EXPECT_DEATH(Simulation({.turn_time = absl::InfiniteDuration()}), "a turn takes inf in this simulation");
+}
+
 TEST(SimulationTest, ManyRunsOneAfterTheOther) {
   Simulation simulation;
   for (int i = 0; i < 10; ++i) EXPECT_EQ(simulation.Run(Workload()), 15);

@@ -64,7 +64,8 @@ struct SimulationOptions {
   uint64_t seed = 1;
   int max_pool_size = 64;
   int min_runnable = 1;
-  TimeSpan turn_time = absl::ZeroDuration();  // that passes in each turn of a virtual thread, as if it computed
+  // What passes in each turn of a virtual thread, as if it computed: from zero on, and finite.
+  TimeSpan turn_time = absl::ZeroDuration();
   Machine* machine = nullptr;                   // the I/O is this one's; it outlives the simulation
   std::optional<IoBackend> io = std::nullopt;   // without a machine: real I/O; nullopt: none
   ext::SchedulingObserver* observer = nullptr;  // sees every event that the trace sees

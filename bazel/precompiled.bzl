@@ -1,7 +1,8 @@
 """The headers that nearly every source includes and nobody here changes, compiled once a configuration.
 
-They are four fifths of what compiling a source of Weft's takes. --define=precompiled=1 turns it on. (.bazelrc) The
-default configuration goes without, so that a source which includes too little is found there.
+They are four fifths of what compiling a source of Weft's takes. --define=precompiled=all turns it on, and
+--define=precompiled=tests for tests alone. (.bazelrc) The library goes without in the default configuration, so that a
+source which includes too little is found there.
 """
 
 load(":cpp_command.bzl", "CPP_COMMAND_ATTRS", "CPP_COMMAND_TOOLCHAINS", "cpp_command")

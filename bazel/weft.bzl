@@ -29,11 +29,11 @@ _STRICT = [] if _ROOT else ["-W" + name for name in [
 
 # In another repository, everything is compiled as its own configuration says.
 _PRECOMPILED = [] if _ROOT else select({
-    "//bazel:precompiles": ["-include-pch", "$(BINDIR)/bazel/precompiled.pch"],
+    "//bazel:precompiles_all": ["-include-pch", "$(BINDIR)/bazel/precompiled.pch"],
     "//conditions:default": [],
 })
 _PRECOMPILED_DEPS = [] if _ROOT else select({
-    "//bazel:precompiles": ["//bazel:precompiled_headers"],
+    "//bazel:precompiles_all": ["//bazel:precompiled_headers"],
     "//conditions:default": [],
 })
 
@@ -41,11 +41,15 @@ def _precompiled_test(copts):
     """The same for a test or what tests share: its flags, and what it depends on. Other flags, other headers."""
     if _ROOT or copts:
         return [], []
+    flags = ["-include-pch", "$(BINDIR)/bazel/precompiled_test.pch"]
+    deps = ["//bazel:precompiled_test_headers"]
     return select({
-        "//bazel:precompiles": ["-include-pch", "$(BINDIR)/bazel/precompiled_test.pch"],
+        "//bazel:precompiles_all": flags,
+        "//bazel:precompiles_tests": flags,
         "//conditions:default": [],
     }), select({
-        "//bazel:precompiles": ["//bazel:precompiled_test_headers"],
+        "//bazel:precompiles_all": deps,
+        "//bazel:precompiles_tests": deps,
         "//conditions:default": [],
     })
 

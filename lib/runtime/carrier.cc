@@ -1,5 +1,6 @@
 #include "lib/runtime/carrier.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -16,6 +17,9 @@ namespace {
 
 // So many rounds take about as long as a wake-up across processors, some tens of microseconds.
 constexpr int kSearchRounds = 100;
+// A thread that is pushed where the other carrier then computes waits so much longer for this one; a sleep takes some
+// tens of microseconds of it for itself.
+constexpr int64_t kDozeNanos = 250'000;
 
 }  // namespace
 
@@ -73,8 +77,13 @@ bool Carrier::RunAfterPoll() noexcept {
   duties.PollTimersAndDriver();
   if (RunPinned()) return true;
   ThreadBlock* thread = queue.TakeOldest();
-  // A searcher does not pause: others rely on it.
-  if (thread == nullptr) thread = queue.Steal(/*may_pause=*/!idle.searching());
+  // A searcher does not pause, nor sleep: others rely on it.
+  const bool may_pause = !idle.searching();
+  if (thread == nullptr && may_pause && queue.StealsInVain()) {
+    Doze();
+    thread = queue.TakeOldest();
+  }
+  if (thread == nullptr) thread = queue.Steal(may_pause);
   if (thread == nullptr) return false;
   Run(*thread);
   return true;
@@ -110,6 +119,13 @@ void Carrier::RunStolen(ThreadBlock& thread) noexcept {
 }
 
 // ---- Having nothing to run.
+
+// Having nothing that is worth stealing. Nobody counts on this carrier meanwhile: it is not in the idle protocol, and
+// comes back by itself. What is its own wakes it.
+void Carrier::Doze() noexcept {
+  runtime.host->Park(*this, std::min(duties.timers.NextDeadline(), runtime.Now() + kDozeNanos));
+  duties.PollTimersAndDriver();
+}
 
 // The idle protocol: see idle_carriers.h.
 void Carrier::Idle() noexcept {

@@ -75,6 +75,7 @@ class Carrier final : public Dispatch {
   bool RunPinned() noexcept;
   void Run(ThreadBlock& thread) noexcept;
   void RunStolen(ThreadBlock& thread) noexcept;
+  void Doze() noexcept;
   void Idle() noexcept;
   void Search() noexcept;
   void Retire() noexcept;

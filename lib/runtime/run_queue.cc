@@ -137,6 +137,7 @@ ThreadBlock* RunQueue::StealFromAny() noexcept {
 void RunQueue::JudgeTheft(int64_t nanos) noexcept {
   const bool worth_it = nanos >= kWorthStealingNanos;
   theft_pause_ns_ = worth_it ? 0 : std::clamp(2 * theft_pause_ns_, kWorthStealingNanos, kMaxPauseNanos);
+  thefts_in_vain_ = worth_it ? 0 : std::min(thefts_in_vain_ + 1, kTheftsInVain);
 }
 
 // Yields the processor meanwhile, to the victim if there are more carriers than processors. If the victim turns out to

@@ -62,6 +62,9 @@ class RunQueue {
   static constexpr size_t kAdmittedPerDispatch = 64;
   static constexpr int64_t kWorthStealingNanos = 500;
   static constexpr int64_t kMaxPauseNanos = 32'000;
+  // After so many thefts in a row that were not worth it, the last ones with the longest pause between them, a carrier
+  // does better to sleep.
+  static constexpr int kTheftsInVain = 32;
   // Threads that it takes over at once from the deque of a carrier that computes.
   static constexpr size_t kTakenOverAtOnce = 1024;
 
@@ -103,6 +106,8 @@ class RunQueue {
   bool TookStolen() noexcept { return std::exchange(stolen_, false); }
   // The turn of the stolen thread has taken that long.
   void JudgeTheft(int64_t nanos) noexcept;
+  // Would the next theft be for nothing, by all that is known?
+  bool StealsInVain() const noexcept { return thefts_in_vain_ >= kTheftsInVain; }
 
   // A hint.
   bool OthersWait() const noexcept;
@@ -130,6 +135,7 @@ class RunQueue {
   XorShiftChooser chooser_;
   const CarrierCounters* victim_ = nullptr;  // of the last theft
   int64_t theft_pause_ns_ = 0;               // before the next one
+  int thefts_in_vain_ = 0;                   // in a row
   bool stolen_ = false;                      // what was taken last
   bool out_of_turn_ = false;                 // the same: it was not the oldest, in a simulation
 };

@@ -386,6 +386,30 @@ TEST_P(RuntimeTest, StatsCountThreads) {
   });
 }
 
+// ---- Thefts.
+
+// A carrier whose thefts are not worth it sleeps between them: it has not gone for good. The first one is held, so that
+// nobody else could run the last child.
+TEST(StealTest, ACarrierThatHasStolenInVainComesBack) {
+  const auto runtime = Runtime::Create({.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration()}).value();
+  runtime->Run([](Runtime& mine) -> Task<void> {
+    const int64_t before = mine.Stats().steals;
+    while (mine.Stats().steals - before < 200) {
+      AwaitAll scope;
+      for (int i = 0; i < 100; ++i) scope.Fork(Give(i));
+      (co_await scope.Join()).IgnoreFailures();
+    }
+    AwaitAll scope;
+    std::atomic<bool> ran = false;
+    scope.Fork([&ran]() -> Task<void> {
+      ran.store(true);
+      co_return;
+    });
+    while (!ran.load()) std::this_thread::yield();
+    (co_await scope.Join()).IgnoreFailures();
+  }(*runtime));
+}
+
 // ---- The observer.
 
 class Recorder final : public ext::SchedulingObserver {

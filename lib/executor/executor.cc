@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 #include <source_location>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -109,9 +110,18 @@ void Executor::Shutdown() noexcept {
   Uncount(nullptr);
 }
 
+// Counts itself until all are asked: whoever waits for the last task may destroy the executor.
 void Executor::ShutdownNow(std::source_location where) noexcept {
-  Shutdown();
+  bool first;
+  {
+    std::lock_guard guard(lock_);
+    first = !std::exchange(shut_, true);  // if so, it has the count that an open executor has
+    if (!first && unfinished_ == 0) return;
+    if (!first) ++unfinished_;
+  }
+  if (first) OnShutdown();
   AskAll(MakeCause(CancelReason::Kind::kShutdown, where));
+  Uncount(nullptr);
 }
 
 // The executor is shut down: nothing is added any more. Asking a task may end it, and then takes lock_; so some are
@@ -161,7 +171,7 @@ Task<void> Executor::Close() {
 
 // A destructor on a virtual thread, or in a callback of a carrier.
 struct Executor::CarrierHold {
-  // False: it has terminated. Otherwise the last task rings the carriers of `runtime` that are held.
+  // False: the last task has left. Otherwise it rings the carriers of `runtime` that are held.
   static bool Begin(void* of, RuntimeCore& runtime) noexcept {
     auto& executor = *static_cast<Executor*>(of);
     std::lock_guard guard(executor.lock_);
@@ -187,6 +197,8 @@ void Executor::ShutDownAndWait(std::source_location where) noexcept {
                                    .begin = &CarrierHold::Begin,
                                    .over = &CarrierHold::IsOver,
                                    .may_run = &CarrierHold::MayRun});
+    // The last task may have left before there was anybody to ring. All that it still does is to say so. (Uncount)
+    while (!IsTerminated()) std::this_thread::yield();
   } else {
     static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("the destruction of an Executor"));
   }

@@ -1,10 +1,10 @@
 #include "weft/executor/per_task_executor.h"
 
-#include <new>
 #include <source_location>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/thread/new_identity.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/executor/task_run.h"
 #include "weft/internal/thread_identity.h"
@@ -26,7 +26,7 @@ VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(Runtime& runtime, std
 
 void VirtualThreadPerTaskExecutor::Start(internal::TaskRun& run) noexcept {
   if (!factory_.has_value()) return run.StartOn(runtime_);
-  auto* const identity = new (std::nothrow) internal::ThreadIdentity(factory_->Next().name);
+  internal::ThreadIdentity* const identity = internal::NewIdentity([this] { return factory_->Next().name; });
   if (identity == nullptr) return run.EndUnstarted(absl::Status(absl::StatusCode::kResourceExhausted, ""));
   run.StartOn(runtime_, identity);
 }

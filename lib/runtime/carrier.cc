@@ -57,7 +57,7 @@ bool Carrier::Step() noexcept {
   if (!duties.CountAndAsk()) [[likely]]
     return RunNext();
   duties.PollTimersAndDriver();
-  return RunPinned() || RunNext();
+  return RunPinned(queue.TakePinned()) || RunNext();
 }
 
 [[gnu::always_inline]] inline bool Carrier::RunNext() noexcept {
@@ -75,11 +75,11 @@ bool Carrier::Step() noexcept {
 // The deque is empty.
 bool Carrier::RunAfterPoll() noexcept {
   duties.PollTimersAndDriver();
-  if (RunPinned()) return true;
+  if (RunPinned(queue.TakePinned())) return true;
   ThreadBlock* thread = queue.TakeOldest();
   // A searcher does not pause, nor sleep: others rely on it.
   const bool may_pause = !idle.searching();
-  if (thread == nullptr && may_pause && queue.StealsInVain()) {
+  if (thread == nullptr && may_pause && queue.StealsInVain() && !queue.pinned.MayHave()) {
     Doze();
     thread = queue.TakeOldest();
   }
@@ -92,10 +92,13 @@ bool Carrier::RunAfterPoll() noexcept {
 // After a poll. Afterwards the pinned thread may be in the deque, if it has yielded: it goes back to where no thief
 // meets it. Where turns are so long that each is followed by a poll, the pinned ones would come before every thread in
 // the deque: after the last of their round comes one of these.
-bool Carrier::RunPinned() noexcept {
-  ThreadBlock* const thread = queue.TakePinned();
+//
+// Who wakes another thread tells an idle carrier (NotifyPushed), which looks after this one from then on; nobody told
+// one of this thread. All others may sleep without a limit. (ParkDeadline)
+bool Carrier::RunPinned(ThreadBlock* thread) noexcept {
   if (thread == nullptr) [[likely]]
     return false;
+  if (std::exchange(has_slept_, false)) runtime.NotifyWork();
   Run(*thread);
   queue.TakeBackPinned();
   queue.pinned.IsNext() ? duties.PollNext() : duties.DispatchNext();
@@ -170,7 +173,7 @@ void Carrier::Retire() noexcept {
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   duties.PollTimersAndDriver();
   if (queue.InjectAll()) runtime.NotifyWork();
-  if (RunPinned()) return;
+  if (RunPinned(queue.TakePinnedAlone())) return;
   // We look again after the poll, which takes rings, because whoever raises the limit or stops the runtime rings
   // afterwards.
   if (!runtime.carriers.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());
@@ -180,6 +183,7 @@ void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   duties.asleep.store(true, std::memory_order_relaxed);
   runtime.host->Park(*this, deadline_ns);
   duties.asleep.store(false, std::memory_order_relaxed);
+  has_slept_ = true;
   if (!runtime.config.watched) return;
   static_cast<void>(runtime.watch_bell.Ring());
   const uint32_t calms = runtime.calms.load(std::memory_order_relaxed);

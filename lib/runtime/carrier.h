@@ -72,7 +72,7 @@ class Carrier final : public Dispatch {
   bool Step() noexcept;
   bool RunNext() noexcept;
   bool RunAfterPoll() noexcept;
-  bool RunPinned() noexcept;
+  bool RunPinned(ThreadBlock* thread) noexcept;
   void Run(ThreadBlock& thread) noexcept;
   void RunStolen(ThreadBlock& thread) noexcept;
   void Doze() noexcept;
@@ -81,7 +81,8 @@ class Carrier final : public Dispatch {
   void Retire() noexcept;
   void ForcePublication() noexcept;
 
-  uint32_t calms_ = 0;  // RuntimeCore::calms when it last looked
+  uint32_t calms_ = 0;      // RuntimeCore::calms when it last looked
+  bool has_slept_ = false;  // since it last ran a pinned thread
 };
 
 }  // namespace weft::internal

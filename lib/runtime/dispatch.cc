@@ -128,6 +128,7 @@ Dispatch::AfterPark Dispatch::Park(ThreadBlock& thread) noexcept {
         // It was woken already, but others wait for this carrier: its turn is over.
         CarrierCounters::Add(counters.wakes);
         queue.PushWoken(thread);
+        queue.NotifyPushed();
         return AfterPark::kGone;
       case ThreadState::ParkOutcome::kRequested: {
         // A request has come since EnterWait() looked; the requester left it to us.

@@ -96,6 +96,8 @@ class RunQueue {
   ThreadBlock* Steal(bool may_pause) noexcept;
   // A pinned thread, if it is the turn of one. Called when the carrier has polled, or has nothing else.
   ThreadBlock* TakePinned() noexcept;
+  // The same for a carrier that runs no others.
+  ThreadBlock* TakePinnedAlone() noexcept { return pinned.Take(deque.TakenEstimate(), 0); }
   // After its turn: if the newest in the deque is pinned, it goes to the other pinned ones.
   void TakeBackPinned() noexcept;
   // One that may run meanwhile. Other threads of this deque go to the inject queue, for a carrier that may run them.

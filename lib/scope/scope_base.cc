@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <mutex>
-#include <new>
 #include <string>
 #include <string_view>
 
@@ -11,6 +10,7 @@
 #include "lib/runtime/calling_carrier.h"
 #include "lib/thread/describe.h"
 #include "lib/thread/join_count.h"
+#include "lib/thread/new_identity.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/cancel_reason.h"
@@ -188,26 +188,10 @@ void ScopeBase::StartWithinLimit(ChildBase& child) noexcept {
   CallingCarrier().StartHere(child);
 }
 
-namespace {
-
-ThreadIdentity* NewName(std::string_view name) noexcept {
-#if WEFT_EXCEPTIONS
-  try {
-    return new ThreadIdentity(std::string(name));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-#else
-  return new (std::nothrow) ThreadIdentity(std::string(name));
-#endif
-}
-
-}  // namespace
-
 void* ScopeBase::AllocateChild(size_t size, size_t alignment, std::string_view name, ThreadIdentity*& named) noexcept {
   void* const memory = AllocateFrameNoThrow(size, alignment);
   if (memory == nullptr || name.empty()) return memory;
-  named = NewName(name);
+  named = NewIdentity([name] { return std::string(name); });
   if (named != nullptr) return memory;
   FreeFrame(memory, size, alignment);
   return nullptr;

@@ -252,6 +252,36 @@ TEST_P(ExecutorTest, ItMayEndAtAnyMomentWhileOthersSubmit) {
   });
 }
 
+// Its last task may have left, and be about to say so.
+TEST_P(ExecutorTest, ItMayEndAsSoonAsItsOnlyTaskHasAResult) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope;
+    for (int i = 0; i < carriers(); ++i) {
+      scope.Fork([]() -> Task<void> {
+        for (int k = 0; k < (simulated() ? 5 : 5'000); ++k) {
+          VirtualThreadPerTaskExecutor executor;
+          EXPECT_EQ(co_await executor.Submit([k] { return k; }).Get(), k);
+        }
+      });
+    }
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// ShutdownNow() may let the other one destroy the executor before it returns.
+TEST_P(ExecutorTest, ItMayEndAsSoonAsItHasTerminated) {
+  if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
+  Everywhere([]() -> Task<void> {
+    for (int k = 0; k < 200; ++k) {
+      auto executor = std::make_unique<VirtualThreadPerTaskExecutor>();
+      std::thread other([running = executor.get()] { running->ShutdownNow(); });
+      co_await executor->AwaitTermination();
+      executor.reset();
+      other.join();
+    }
+  });
+}
+
 TEST_P(ExecutorTest, ACallerThatIsCancelledInCloseCancelsTheTasks) {
   Everywhere([]() -> Task<void> {
     VirtualThreadPerTaskExecutor executor;

@@ -4,12 +4,16 @@
 
 #include <exception>
 #include <future>
+#include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/per_task_executor.h"
@@ -18,6 +22,7 @@
 #include "weft/executor/thread_pool_executor.h"
 #include "weft/outcome.h"
 #include "weft/task.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
 
 namespace weft {
@@ -76,6 +81,42 @@ TEST_P(ExecutorThrowTest, InvokeAnyThrowsTheFirstFailureIfAllFail) {
       refused = error.status().code() == absl::StatusCode::kInvalidArgument;
     }
     EXPECT_TRUE(refused);
+    co_await executor.Close();
+  });
+}
+
+// ---- No memory.
+
+// So many allocations of this OS thread are left before all fail; negative: none fails.
+thread_local int allocations_left = -1;
+
+[[maybe_unused]] const bool hooked = [] {
+  testing::may_allocate = [](size_t, bool) noexcept {
+    if (allocations_left > 0) --allocations_left;
+    return allocations_left != 0;
+  };
+  return true;
+}();
+
+TEST_P(ExecutorThrowTest, WithoutMemoryForANameTheFutureHasFailed) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor(VirtualThread::Builder().Name(std::string(100, 'n'), 0).Factory());
+    int failed = 0;
+    for (int left = 0;; ++left) {
+      std::optional<Future<int>> future;
+      allocations_left = left;
+      try {
+        future = executor.Submit([] { return 1; });
+      } catch (const std::bad_alloc&) {
+      }
+      allocations_left = -1;
+      if (!future.has_value()) continue;
+      const absl::StatusOr<int> got = co_await future->TryGet();
+      if (got.ok()) break;
+      EXPECT_EQ(got.status().code(), absl::StatusCode::kResourceExhausted);
+      ++failed;
+    }
+    EXPECT_GE(failed, 3);  // the settings, the whole name, the identity
     co_await executor.Close();
   });
 }

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,30 +196,10 @@ TEST_P(NamedPipeTest, ItIsNotWaitedForAndIsNoFile) {
 
 // ---- The cache.
 
-// Holds the bytes of a file in memory, from which the kernel may drop at any time what nobody holds.
-class KeptInMemory {
- public:
-  KeptInMemory(const std::string& path, size_t size) : size_(size) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    bytes_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-    EXPECT_NE(bytes_, MAP_FAILED);
-    EXPECT_EQ(::mlock(bytes_, size), 0);
-    ::close(fd);
-  }
-  KeptInMemory(const KeptInMemory&) = delete;
-  KeptInMemory& operator=(const KeptInMemory&) = delete;
-  ~KeptInMemory() { ::munmap(bytes_, size_); }
-
- private:
-  const size_t size_;
-  void* bytes_;
-};
-
 TEST(FileCacheTest, WhatIsCachedIsReadWithoutThePoolAndTheRestByIt) {
   const Scratch scratch;
   const std::string text(300'000, 'x');  // more than is copied on the carrier
   scratch.Write("f", text);
-  const KeptInMemory kept(scratch / "f", text.size());
   const auto runtime = Runtime::Create({.parallelism = 1}).value();
   runtime->Run([](const std::string& path, const std::string& expected) -> Task<void> {
     File file = (co_await File::Open(path)).value();

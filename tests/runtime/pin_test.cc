@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lib/base/fence.h"
 #include "tests/support/on_both.h"
@@ -289,6 +290,11 @@ Task<void> PinOnASpareCarrier() {
       for (int i = 0; i < 100; ++i) co_await Yield();
       AwaitAll inner;
       inner.Fork(Sleep(absl::Microseconds(1)));
+      // Others run elsewhere, and it does not wait for its turn among them.
+      for (int i = 0; i < 20; ++i) {
+        for (int k = 0; k < 3; ++k) inner.Fork(Yield());
+        co_await Yield();
+      }
       (co_await inner.Join()).IgnoreFailures();
     });
   }
@@ -328,6 +334,32 @@ TEST(PinOnAHeldCarrierTest, APinnedThreadWaitsForItsCarrierAndTheOthersRunElsewh
     go.Set();
     while (!others_ran) internal::CpuRelax();  // on a spare carrier
     let_go = true;
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+// The other carriers may all sleep without a limit when it is woken.
+TEST(PinTimersTest, OthersFireTheTimersOfItsCarrierWhileItComputes) {
+  Runtime::Create({.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration()}).value()->Run([]() -> Task<void> {
+    const Stays stays;
+    const int here = VirtualThread::Current().carrier();
+    std::atomic<bool> woken{false};
+    AwaitAll scope;
+    for (bool sleeps = false; !sleeps;) {  // a thief may take it
+      Event begun;
+      scope.Fork([&]() -> Task<void> {
+        sleeps = VirtualThread::Current().carrier() == here;
+        begun.Set();
+        if (!sleeps) co_return;
+        co_await Sleep(absl::Milliseconds(60));
+        woken = true;
+      });
+      co_await begun.Wait();
+    }
+    co_await Sleep(absl::Milliseconds(30));
+    const absl::Time begin = absl::Now();
+    while (!woken && absl::Now() - begin < absl::Seconds(20)) internal::CpuRelax();
+    EXPECT_TRUE(woken);
     (co_await scope.Join()).IgnoreFailures();
   }());
 }

@@ -215,7 +215,7 @@ Task<size_t> FirstWithValue(const std::vector<Future<T>>& futures) {
         co_return i;
       }
     }
-    if (pending.empty()) co_return 0;
+    if (pending.empty()) co_return size_t{0};
     AnyDone any(pending);
     co_await any;
   }

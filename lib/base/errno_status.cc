@@ -11,8 +11,8 @@
 #include "absl/strings/string_view.h"
 
 // X(errno, code): every errno of Linux, in the kernel's order. The codes are those of absl::ErrnoToStatusCode, where it
-// has one, except for EADDRNOTAVAIL: "already exists" misleads when no local port was left. EDEADLOCK, ENOTSUP and
-// EWOULDBLOCK are other names of EDEADLK, EOPNOTSUPP and EAGAIN.
+// has one, except for two. EADDRNOTAVAIL: "already exists" misleads when no local port was left. EPIPE: the peer has
+// gone, as for ECONNRESET. EDEADLOCK, ENOTSUP and EWOULDBLOCK are other names of EDEADLK, EOPNOTSUPP and EAGAIN.
 // clang-format off
 #define WEFT_ERRNOS(X) \
   X(EPERM, kPermissionDenied)             \
@@ -46,7 +46,7 @@
   X(ESPIPE, kInvalidArgument)             \
   X(EROFS, kPermissionDenied)             \
   X(EMLINK, kResourceExhausted)           \
-  X(EPIPE, kFailedPrecondition)           \
+  X(EPIPE, kUnavailable)                  \
   X(EDOM, kInvalidArgument)               \
   X(ERANGE, kOutOfRange)                  \
   X(EDEADLK, kAborted)                    \

@@ -15,6 +15,8 @@ int DirectoryReader::Fill(int fd) noexcept {
   while (!at_end_ && capacity_ - filled_ >= sizeof(dirent64)) {
     const ssize_t got =
         Retry([&] { return Sys().getdents64(fd, buffer_.get() + filled_, capacity_ - filled_); });
+    // A longer name than fits behind the others: some file systems have them.
+    if (got < 0 && errno == EINVAL && filled_ > 0) return 0;
     if (got < 0) return errno;
     filled_ += static_cast<size_t>(got);
     at_end_ = got == 0;

@@ -104,6 +104,7 @@ ssize_t ReadCached(int fd, MutableBuffer buffer, uint64_t offset) noexcept {
   buffer = buffer.first(kMaxBytesInline);
   const iovec part = {buffer.data(), buffer.size()};
   const auto place = static_cast<off_t>(offset);
+  if (place < 0) return -1;  // of -1 preadv2() says that it is where the descriptor stands
   const ssize_t got = Sys().preadv2(fd, &part, 1, place, RWF_NOWAIT);
   // Linux 5.9 and 5.10 say 0 also where the end is not. At the end an ordinary read does not wait.
   return got != 0 ? got : Sys().pread(fd, buffer.data(), buffer.size(), place);
@@ -172,6 +173,7 @@ absl::Status WriteNow(OpenFile& file, int fd, Parts& left, Where where, uint64_t
   for (size_t done = 0; done < wanted;) {
     const Parts::Filled next = left.Fill(parts, kMaxFileBytesAtOnce);
     const uint64_t place = where == Where::kPosition ? file.position : offset;
+    if (where != Where::kEnd && static_cast<off_t>(place) < 0) return PathStatus(EINVAL, "write", file.path());
     const ssize_t written = Retry([&] {
       return Sys().pwritev2(fd, parts, next.count, static_cast<off_t>(place), where == Where::kEnd ? RWF_APPEND : 0);
     });

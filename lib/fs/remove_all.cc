@@ -89,7 +89,9 @@ class TreeRemover {
     entered = false;
     DirectoryReader reader(kBytesAtOnce);
     while (!reader.at_end()) {
-      if (const int error = reader.Fill(here_.get()); error != 0) return PathStatus(error, "read", PathOf(""));
+      const int error = reader.Fill(here_.get());
+      if (error == ENOENT) return absl::OkStatus();  // it was removed meanwhile
+      if (error != 0) return PathStatus(error, "read", PathOf(""));
       while (const dirent64* const entry = reader.Next()) {
         absl::Status removed = RemoveOne(here_.get(), entry->d_name, entry->d_type == DT_DIR, entered);
         if (!removed.ok() || entered) return removed;

@@ -79,13 +79,16 @@ Task<absl::Status> WriteAll(DescriptorRef descriptor, ConstBuffer data, std::spa
 }  // namespace
 
 absl::StatusOr<PipeEnds> MakePipe() {
+  internal::IgnoreSigpipe();
+  // First, so that no descriptor is opened without memory for it.
+  OwnedDescriptor reader = OwnedDescriptor::Empty();
+  OwnedDescriptor writer = OwnedDescriptor::Empty();
+  if (!reader || !writer) return ErrnoToStatus(ENOMEM, "pipe");
   int fds[2];
   if (Sys().pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return ErrnoToStatus(errno, "pipe");
-  absl::StatusOr<PipeReader> reader = PipeReader::Adopt(fds[0]);
-  absl::StatusOr<PipeWriter> writer = PipeWriter::Adopt(fds[1]);
-  if (!reader.ok()) return reader.status();
-  if (!writer.ok()) return writer.status();
-  return PipeEnds{.reader = *std::move(reader), .writer = *std::move(writer)};
+  reader.Open(fds[0]);
+  writer.Open(fds[1]);
+  return PipeEnds{.reader = PipeReader(std::move(reader)), .writer = PipeWriter(std::move(writer))};
 }
 
 absl::StatusOr<PipeReader> PipeReader::Adopt(int fd) {

@@ -53,15 +53,27 @@ struct Progress {
   Event failed;
 };
 
+// Tells it whatever an attempt ends with, also without memory: the next one would wait for ever.
+struct Told {
+  ~Told() {
+    if (connected) return;
+    progress.begun.Set();
+    progress.failed.Set();
+  }
+  Progress& progress;
+  bool connected = false;
+};
+
 // `before` is null for the first.
 Task<absl::StatusOr<TcpStream>> Attempt(SocketAddress address, Progress* before, Progress& own, absl::Duration delay) {
+  Told told{own};
   if (before != nullptr) {
     co_await before->begun.Wait();
     (void)co_await MoveOnAfter(delay, before->failed.Wait());
   }
   own.begun.Set();
   absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
-  if (!stream.ok()) own.failed.Set();
+  told.connected = stream.ok();
   co_return stream;
 }
 

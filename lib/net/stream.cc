@@ -22,20 +22,22 @@
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_kind.h"
 #include "weft/io/buffer.h"
+#include "weft/io/stream.h"
 #include "weft/task.h"
 
 namespace weft::internal {
 
 Task<absl::Status> FillFrom(DescriptorRef socket, MutableBuffer buffer) {
-  do {
+  for (bool first = true; first || !buffer.empty(); first = false) {
     const size_t wanted = std::min(buffer.size(), kMaxBytesAtOnce);
     const int32_t got = co_await ReceiveAwaiter(DescriptorUse(socket.get()), buffer.data(), wanted);
     if (got < 0) co_return SocketStatus(-got, "read");
+    if (got == 0 && wanted > 0 && first) co_return io::EndOfStreamError("ReadExactly()");
     if (got == 0 && wanted > 0) {
       co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", buffer.size(), " bytes still to read"));
     }
     buffer.remove_prefix(static_cast<size_t>(got));
-  } while (!buffer.empty());
+  }
   co_return absl::OkStatus();
 }
 

@@ -41,10 +41,12 @@ namespace internal {
 // A child, from its start until it is reaped. Shared by its Process and those that wait for it.
 class ChildProcess {
  public:
-  ChildProcess(pid_t id, OwnedDescriptor pidfd, bool process_group) noexcept
-      : id_(id), pidfd_(std::move(pidfd)), process_group_(process_group) {}
-
-  static absl::StatusOr<Process> Made(Spawned spawned, bool process_group);
+  // Made before the child is, as is its reaper: who finds no memory afterwards can neither end nor reap it.
+  explicit ChildProcess(bool process_group) noexcept
+      : pidfd_(OwnedDescriptor::Empty()), process_group_(process_group) {}
+  bool HasMemory() const noexcept { return static_cast<bool>(pidfd_); }
+  // The child of `child` runs.
+  static absl::StatusOr<Process> Begun(std::shared_ptr<ChildProcess> child, Spawned spawned);
 
   pid_t id() const noexcept { return id_; }
   // Returns an errno. OK for a child that has ended.
@@ -59,32 +61,27 @@ class ChildProcess {
   std::optional<Ended> TryReap(int options) noexcept;
 
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
-  // Made beforehand, so that a destructor need not allocate. It begins in any case, also while the runtime ends.
+  // Of a child that was killed. It begins in any case, also while the runtime ends.
   static VirtualThread Reaper(std::shared_ptr<ChildProcess> child) {
     return VirtualThread::Builder().Unstarted(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
-      (co_await Wait(std::move(killed))).IgnoreError();
+      (co_await Wait(killed)).IgnoreError();
+      // The end may be something that nobody has the means to wait for. It comes soon.
+      if (killed->TryReap(WNOHANG).has_value()) co_return;
+      (co_await Blocking([&] { static_cast<void>(killed->TryReap(0)); })).IgnoreError();
     }(std::move(child))));
   }
 
  private:
-  const pid_t id_;
-  const OwnedDescriptor pidfd_;
+  pid_t id_ = -1;
+  OwnedDescriptor pidfd_;
   const bool process_group_;
   Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
   std::optional<Ended> ended_;  // guarded by lock_
 };
 
-absl::StatusOr<Process> ChildProcess::Made(Spawned spawned, bool process_group) {
-  OwnedDescriptor pidfd = OwnedDescriptor::Empty();
-  std::shared_ptr<ChildProcess> child;
-  if (pidfd) {
-    pidfd.Open(spawned.pidfd.Release());
-    child = std::make_shared<ChildProcess>(spawned.id, std::move(pidfd), process_group);
-  } else {
-    ::kill(spawned.id, SIGKILL);
-    ::waitpid(spawned.id, nullptr, 0);
-    return ErrnoToStatus(ENOMEM, "starting a process");
-  }
+absl::StatusOr<Process> ChildProcess::Begun(std::shared_ptr<ChildProcess> child, Spawned spawned) {
+  child->id_ = spawned.id;
+  child->pidfd_.Open(spawned.pidfd.Release());
   Process process(std::move(child));  // from here on the child ends with it
   if (spawned.input.get() >= 0) {
     absl::StatusOr<io::PipeWriter> input = io::PipeWriter::Adopt(spawned.input.Release());
@@ -150,13 +147,16 @@ std::ostream& operator<<(std::ostream& out, const Process::Exit& exit) {
 }
 
 Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments, Options options) {
-  absl::StatusOr<Process> child = co_await Blocking([&]() -> absl::StatusOr<Process> {
+  const auto child = std::make_shared<ChildProcess>(options.process_group);
+  if (!child->HasMemory()) co_return internal::ErrnoToStatus(ENOMEM, "starting a process");
+  VirtualThread reaper = ChildProcess::Reaper(child);
+  absl::StatusOr<Process> process = co_await Blocking([&]() -> absl::StatusOr<Process> {
     absl::StatusOr<internal::Spawned> spawned = internal::Spawn(arguments, options);
     if (!spawned.ok()) return spawned.status();
-    return ChildProcess::Made(*std::move(spawned), options.process_group);
+    return ChildProcess::Begun(child, *std::move(spawned));
   });
-  if (child.ok()) child->reaper_ = ChildProcess::Reaper(child->child_);
-  co_return child;
+  if (process.ok()) process->reaper_ = std::move(reaper);
+  co_return process;
 }
 
 Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments) {

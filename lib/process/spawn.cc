@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,11 +35,16 @@ absl::Status OpenedAbove(int fd, UniqueDescriptor& out, const char* what) {
   return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
-// Programs expect streams in blocking mode, and the mode belongs to what all duplicates share. So a pipe of ours, or
-// another one in non-blocking mode, is opened anew. Not open: it is in blocking mode, or cannot be opened (a socket).
+// Programs expect streams in blocking mode, and the mode belongs to what all duplicates share. So a pipe or a terminal
+// in non-blocking mode is opened anew. Not open: it is in blocking mode, or cannot be opened (a socket), or is a file,
+// whose mode nobody minds, and of which the child is to have the position, too.
 UniqueDescriptor OpenedBlocking(int fd) {
   const int flags = Sys().fcntl(fd, F_GETFL, 0);
   if (flags < 0 || (flags & O_NONBLOCK) == 0) return UniqueDescriptor();
+  struct stat status;
+  if (Sys().fstat(fd, &status) != 0 || (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))) {
+    return UniqueDescriptor();
+  }
   const std::string path = absl::StrCat("/proc/self/fd/", fd);
   return UniqueDescriptor(Sys().openat(AT_FDCWD, path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC, 0));
 }
@@ -189,6 +195,8 @@ absl::StatusOr<Spawned> Spawn(const std::vector<std::string>& arguments, const P
   spawned.pidfd = UniqueDescriptor(Sys().pidfd_open(spawned.id, 0));
   if (spawned.pidfd.get() < 0) {
     error = errno;
+    // It has ended, and was reaped: the program ignores SIGCHLD, or waits for whoever ends. The number is free.
+    if (error == ESRCH) return ErrnoToStatus(ECHILD, what);
     KillAndReap(spawned.id);
     return ErrnoToStatus(error, absl::StrCat(what, ": pidfd_open"));
   }

@@ -85,9 +85,16 @@ int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* length, co
 int ChooseByName(SSL* ssl, int*, void* context) noexcept {
   const char* host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (host == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  SSL_CTX* const named = static_cast<const TlsContext*>(context)->Named(host);
-  if (named != nullptr && SSL_set_SSL_CTX(ssl, named) == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
-  return SSL_TLSEXT_ERR_OK;
+  const auto& own = *static_cast<const TlsContext*>(context);
+  SSL_CTX* const named = own.Named(host);
+  if (named == nullptr) return SSL_TLSEXT_ERR_OK;
+  if (SSL_set_SSL_CTX(ssl, named) == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  if (!own.verify) return SSL_TLSEXT_ERR_OK;
+  // The authorities that clients need would be the other context's as well.
+  STACK_OF(X509_NAME)* const names = SSL_dup_CA_list(SSL_CTX_get_client_CA_list(own.ssl.get()));
+  SSL_set_client_CA_list(ssl, names);
+  const bool kept = names != nullptr && SSL_set1_verify_cert_store(ssl, SSL_CTX_get_cert_store(own.ssl.get())) == 1;
+  return kept ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 }  // namespace
@@ -132,6 +139,8 @@ absl::Status TlsContext::TakeAuthorities(const Pem& authorities) {
   absl::StatusOr<std::vector<CertificatePtr>> all = ReadCertificates(authorities, "authorities");
   if (!all.ok()) return all.status();
   OpenSslErrors::Clear();
+  // Whoever names an authority trusts it, whoever has signed it.
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl.get()), X509_V_FLAG_PARTIAL_CHAIN);
   for (const CertificatePtr& authority : *all) {
     // A server tells its clients the names of these.
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl.get()), authority.get()) != 1 ||
@@ -211,8 +220,13 @@ absl::StatusOr<Context> Context::Server(ServerContextOptions options) {
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   for (const auto& [name, context] : options.names) {
-    if (context.state_->server) continue;
-    return absl::InvalidArgumentError(absl::StrCat("names: ", name, " has a client's Context"));
+    if (!context.state_->server) {
+      return absl::InvalidArgumentError(absl::StrCat("names: ", name, " has a client's Context"));
+    }
+    if (context.state_->verify) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("names: ", name, " has client_authorities; those of the Context that has the names count"));
+    }
   }
   state->names = std::move(options.names);
   // Also without names: OpenSSL remembers the host name of a session only if somebody has accepted it.

@@ -121,7 +121,11 @@ absl::Status TlsEngine::NameHost() {
   if (IsAddress(host_)) {
     named = X509_VERIFY_PARAM_set1_ip_asc(verification, host_.c_str()) == 1;
   } else {
-    X509_VERIFY_PARAM_set_hostflags(verification, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    // To OpenSSL it would be a name for all below it.
+    if (host_.front() == '.') return absl::InvalidArgumentError(absl::StrCat("TLS host ", host_, " is no name"));
+    // Only the names that are meant for it count, not the subject. (RFC 9525, section 2)
+    X509_VERIFY_PARAM_set_hostflags(verification,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     named = X509_VERIFY_PARAM_set1_host(verification, host_.data(), host_.size()) == 1 &&
             SSL_set_tlsext_host_name(ssl_.get(), host_.c_str()) == 1;
   }

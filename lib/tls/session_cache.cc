@@ -17,19 +17,22 @@ void SessionCache::Put(const std::string& host, SessionPtr session) {
   Hosts dropped;
   const LockGuard guard(lock_);
   if (max_hosts_ == 0) return;
-  auto found = by_name_.find(host);
+  const auto found = by_name_.find(host);
   if (found == by_name_.end()) {
-    by_use_.push_front({.name = host, .sessions = {}});
-    found = by_name_.emplace(host, by_use_.begin()).first;
+    Hosts made;  // whole, before anybody can find it
+    made.push_front({.name = host, .sessions = {}});
+    made.front().sessions.push_back(std::move(session));
+    by_name_.emplace(host, made.begin());
+    by_use_.splice(by_use_.begin(), made);
   } else {
     by_use_.splice(by_use_.begin(), by_use_, found->second);
+    std::vector<SessionPtr>& sessions = found->second->sessions;
+    if (sessions.size() == kSessionsPerHost) {
+      oldest = std::move(sessions.front());
+      sessions.erase(sessions.begin());
+    }
+    sessions.push_back(std::move(session));
   }
-  std::vector<SessionPtr>& sessions = found->second->sessions;
-  if (sessions.size() == kSessionsPerHost) {
-    oldest = std::move(sessions.front());
-    sessions.erase(sessions.begin());
-  }
-  sessions.push_back(std::move(session));
   if (by_use_.size() > max_hosts_) {
     by_name_.erase(by_use_.back().name);
     dropped.splice(dropped.begin(), by_use_, std::prev(by_use_.end()));

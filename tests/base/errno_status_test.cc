@@ -79,6 +79,7 @@ TEST(ErrnoStatusTest, CommonErrorsHaveTheCodesThatCallersDecideOn) {
   EXPECT_EQ(ErrnoToCode(EAGAIN), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ErrnoToCode(ECONNREFUSED), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ErrnoToCode(ECONNRESET), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrnoToCode(EPIPE), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ErrnoToCode(EADDRNOTAVAIL), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ErrnoToCode(EADDRINUSE), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ErrnoToCode(ECANCELED), absl::StatusCode::kCancelled);

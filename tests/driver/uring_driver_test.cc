@@ -153,6 +153,30 @@ TEST_F(UringDriverTest, CancellationsOfOperationsThatWaitForAnEntryEndThem) {
   }
 }
 
+// The owner sleeps in the same poll in which the kernel has memory again: not before the cancellation is placed.
+TEST_F(UringDriverTest, ACancellationThatWaitsForAnEntryIsPlacedBeforeASleep) {
+  for (const int shortages : {1, 3, 20}) {
+    Make({.submission_entries = 2, .completion_entries = 4});
+    Crowd crowd(3);
+    crowd.ops[0].SetReceive(crowd.pairs[0].a.get(), &crowd.buffers[0], 1);
+    ASSERT_FALSE(driver_->Start(crowd.ops[0]));
+    driver_->Poll(0);
+    {
+      const ScopedSyscallFault fault(&Syscalls::io_uring_enter, {.times = shortages, .error = EAGAIN});
+      for (int i = 1; i < 3; ++i) {
+        crowd.ops[i].SetReceive(crowd.pairs[i].a.get(), &crowd.buffers[i], 1);
+        ASSERT_FALSE(driver_->Start(crowd.ops[i]));
+      }
+      driver_->RequestCancel(crowd.ops[0]);
+      while (!crowd.ops[0].done()) driver_->Poll(Driver::kNoTimeout);
+    }
+    EXPECT_TRUE(crowd.ops[0].cancelled);
+    crowd.Send();
+    for (int i = 1; i < 3; ++i) PollUntilDone(*driver_, crowd.ops[i]);
+    driver_ = nullptr;
+  }
+}
+
 TEST_F(UringDriverTest, AnOperationThatEndsWhileItsCancellationWaitsForAnEntryKeepsItsResult) {
   Make({.submission_entries = 2, .completion_entries = 4});
   Crowd crowd(4);

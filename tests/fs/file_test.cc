@@ -182,6 +182,25 @@ TEST_P(FileTest, SyncsCutsGrowsAndTells) {
   });
 }
 
+// To some calls of the kernel, -1 is the place where the descriptor stands.
+TEST_P(FileTest, APlaceThatNoFileHasIsAnError) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    File file = (co_await File::Open(scratch / "f", {.read = true, .write = true})).value();
+    char byte[1];
+    for (const uint64_t place : {UINT64_MAX, uint64_t{1} << 63}) {
+      EXPECT_EQ(ErrnoOf((co_await file.ReadAt(byte, place)).status()), EINVAL);
+      EXPECT_EQ(ErrnoOf(co_await file.WriteAt("x", place)), EINVAL);
+      file.SeekTo(place);
+      EXPECT_EQ(ErrnoOf((co_await file.Read(byte)).status()), EINVAL);
+      EXPECT_EQ(ErrnoOf(co_await file.Write("x")), EINVAL);
+      EXPECT_EQ(file.position(), place);
+    }
+    EXPECT_EQ(scratch.Read("f"), "text");
+  });
+}
+
 TEST_P(NamedPipeTest, ItIsNotWaitedForAndIsNoFile) {
   Everywhere([]() -> Task<void> {
     const Scratch scratch;

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
 #include "tests/fs/scratch.h"
 #include "tests/net/on_backends.h"
 #include "weft/errno.h"
@@ -379,6 +380,21 @@ TEST_P(PathTest, AWalkThatCannotOpenADirectorySaysWhichAndGoesOn) {
       EXPECT_EQ(found.size(), 1u);
     }
   });
+}
+
+// The kernel says ENOENT of a directory that somebody else has removed, and EINVAL if the next name is too long for
+// what is left of the buffer.
+TEST(RemoveAllTest, ADirectoryMayBeRemovedMeanwhileAndItsNamesMayBeLong) {
+  for (const int error : {ENOENT, EINVAL}) {
+    const Scratch scratch;
+    if (error == EINVAL) scratch.Write("d/f", "text");
+    if (error == ENOENT) EXPECT_EQ(::mkdir((scratch / "d").c_str(), 0700), 0);
+    Runtime::Create({.parallelism = 1}).value()->Run([](const std::string& path, int wanted) -> Task<void> {
+      const internal::ScopedSyscallFault fault(&Syscalls::getdents64, {.first = wanted == EINVAL ? 2 : 1, .error = wanted});
+      EXPECT_EQ(co_await fs::RemoveAll(path), absl::OkStatus());
+    }(scratch / "d", error));
+    EXPECT_FALSE(scratch.Has("d"));
+  }
 }
 
 TEST(WalkTest, ALargeDirectoryIsReadInPartsAndAWalkMayBeLeft) {

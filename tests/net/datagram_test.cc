@@ -1,10 +1,13 @@
 // Goal: UdpSocket and UnixDatagram keep their contract, whichever backend and however many carriers. Method:
 // on_backends.h; a census of descriptors; errors of system calls.
+#include <fcntl.h>
 #include <net/if.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -300,6 +303,33 @@ TEST_P(UnixDatagramTest, ADatagramArrivesWithItsSender) {
     a.Close();
     EXPECT_FALSE(Exists(directory / "s"));
     EXPECT_EQ(ErrnoOf(co_await nameless.Send("x")), ECONNREFUSED);
+  });
+}
+
+// A path may fill sun_path, so that no zero ends it. Nobody is harmed by a stranger's name.
+TEST_P(UnixDatagramTest, ASenderMayHaveTheLongestPath) {
+  Everywhere([]() -> Task<void> {
+    const TemporaryDirectory directory;
+    UnixDatagram receiver = UnixDatagram::Bind(AbstractName("r")).value();
+    sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = {}};
+    const std::string path = (directory / "") + std::string(sizeof(name.sun_path), 'n');
+    std::memcpy(name.sun_path, path.data(), sizeof(name.sun_path));
+    const int sender = internal::Sys().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(internal::Sys().bind(sender, reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
+    const SocketAddress to = receiver.local_address().value();
+    EXPECT_EQ(internal::Sys().connect(sender, to.data(), to.size()), 0);
+    iovec part = {const_cast<char*>("hello"), 5};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    EXPECT_EQ(internal::Sys().sendmsg(sender, &message, 0), 5);
+    char buffer[100];
+    const absl::StatusOr<Datagram> got = co_await receiver.ReceiveFrom(buffer);
+    EXPECT_TRUE(got.ok()) << got.status();
+    EXPECT_EQ(got->size, 5u);
+    EXPECT_EQ(got->sender.path(), path.substr(0, sizeof(name.sun_path)));
+    internal::Sys().close(sender);
+    internal::Sys().unlinkat(AT_FDCWD, path.substr(0, sizeof(name.sun_path)).c_str(), 0);
   });
 }
 

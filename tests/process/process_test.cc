@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -26,6 +27,9 @@
 #include "tests/net/on_backends.h"
 #include "tests/support/allocator.h"
 #include "tests/support/read_to_end.h"
+#include "weft/fs/contents.h"
+#include "weft/fs/file.h"
+#include "weft/fs/temporary.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -107,6 +111,27 @@ TEST_P(ProcessTest, ADescriptorCanBeAStreamAlsoThatOfAnother) {
     pipe.writer.Close();
     EXPECT_EQ(co_await ReadToEnd(pipe.reader), "one\ntwo\n");
     EXPECT_TRUE((co_await child.Wait())->success());
+  });
+}
+
+// A file that is given away keeps its position and its mode: nothing is overwritten.
+TEST_P(ProcessTest, ChildrenWriteWhereTheFileThatTheyAreGivenStands) {
+  Everywhere([]() -> Task<void> {
+    fs::TemporaryDirectory directory = (co_await fs::TemporaryDirectory::Create()).value();
+    const std::string path = directory.path() + "/log";
+    for (const bool append : {false, true}) {
+      fs::File log = (co_await fs::File::Open(path, {.write = true, .append = append, .create = true})).value();
+      const Process::Redirect both = Process::Redirect::To(log.native_handle());
+      for (int i = 0; i < 2; ++i) {
+        Process child =
+            co_await StartShell("echo one; echo two >&2", {.standard_output = both, .standard_error = both});
+        EXPECT_TRUE((co_await child.Wait())->success());
+      }
+    }
+    std::string expected;
+    for (int i = 0; i < 4; ++i) expected += "one\ntwo\n";
+    EXPECT_EQ((co_await fs::ReadFile(path)).value(), expected);
+    EXPECT_TRUE((co_await directory.Remove()).ok());
   });
 }
 
@@ -279,6 +304,52 @@ TEST_P(ProcessTest, EveryErrorOfTheCallsIsAStatusAndLeavesNothingBehind) {
     ::close(after);
   });
 }
+
+// The wait for the end may need what is not there: it is reaped all the same.
+TEST(ProcessEndTest, AProcessWhoseEndCannotBeWaitedForIsReaped) {
+  (*Runtime::Create({.parallelism = 1, .io = IoBackend::kEpoll}))->Run([]() -> Task<void> {
+    std::optional<Process> child = co_await StartShell("exec sleep 1000");
+    const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.times = ScopedSyscallFault::kForever, .error = ENOSPC});
+    child.reset();
+    while (!IsGone(-1)) co_await Yield();
+  }());
+}
+
+// Whoever ignores SIGCHLD, or waits for any child, may have reaped it.
+TEST(ProcessEndTest, AChildThatIsReapedAtOnceIsAnErrorOfStart) {
+  (*Runtime::Create())->Run([]() -> Task<void> {
+    const ScopedSyscallFault fault(&Syscalls::pidfd_open, {.error = ESRCH});
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"})).status()), ECHILD);
+  }());
+  ::waitpid(-1, nullptr, 0);
+}
+
+#if WEFT_EXCEPTIONS
+
+thread_local int allocations_left = -1;
+
+TEST(ProcessEndTest, WithoutMemoryThereIsNoChildLeft) {
+  may_allocate = [](size_t, bool) noexcept { return allocations_left < 0 || allocations_left-- > 0; };
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    int failures = 0;
+    for (int left = 0;; ++left) {
+      absl::StatusOr<Process> child = absl::UnknownError("");
+      try {
+        Task<absl::StatusOr<Process>> start = Process::Start({"sleep", "1000"});
+        allocations_left = left;
+        child = co_await std::move(start);
+      } catch (const std::bad_alloc&) {
+      }
+      allocations_left = -1;
+      if (child.ok()) break;
+      ++failures;
+      EXPECT_TRUE(IsGone(-1)) << left;
+    }
+    EXPECT_GE(failures, 2);  // what is shared, and the thread that reaps; frames are there already
+  }());
+}
+
+#endif
 
 TEST(ProcessEndTest, AProcessMayGoWhenItsRuntimeHas) {
   std::optional<Process> child;

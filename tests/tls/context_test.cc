@@ -61,6 +61,15 @@ TEST(TlsContextTest, ImpossibleOptionsAreRefused) {
                                  .names = {{"a", *Context::Client({})}}})
                     .status(),
                 "client's Context");
+  // Whose would count?
+  const Context mutual = *Context::Server({.certificate = ForDbInternal().certificate_pem(),
+                                           .key = ForDbInternal().key_pem(),
+                                           .client_authorities = Trusted().pem()});
+  ExpectInvalid(Context::Server({.certificate = ForDbInternal().certificate_pem(),
+                                 .key = ForDbInternal().key_pem(),
+                                 .names = {{"a", mutual}}})
+                    .status(),
+                "client_authorities");
 }
 
 }  // namespace

@@ -164,6 +164,54 @@ TEST_P(TlsHandshakeTest, MutualTlsKnowsTheClientAndRefusesStrangers) {
   });
 }
 
+TEST_P(TlsHandshakeTest, MutualTlsIsTheSameUnderEveryName) {
+  const Issued chat = Trusted().Issue({.name = "chat", .names = "DNS:chat.internal"});
+  const tls::Context for_chat =
+      *tls::Context::Server({.certificate = chat.certificate_pem(), .key = chat.key_pem()});
+  const Authority somebody("somebody");
+  const tls::Context server =
+      DbServer({.client_authorities = somebody.pem(), .names = {{"chat.internal", for_chat}}});
+  const Issued ann = somebody.Issue({.name = "ann", .names = {}});
+  const Issued eve = Trusted().Issue({.name = "eve", .names = {}});
+  const tls::Context as_ann = TrustingClient({.certificate = ann.certificate_pem(), .key = ann.key_pem()});
+  const tls::Context as_eve = TrustingClient({.certificate = eve.certificate_pem(), .key = eve.key_pem()});
+  Everywhere([&]() -> Task<void> {
+    for (const char* host : {"db.internal", "chat.internal"}) {
+      Ends ends = co_await Handshake({.host = host, .context = as_ann}, server);
+      EXPECT_TRUE(ends.server.ok()) << host << ": " << ends.server.status();
+      if (ends.server.ok()) EXPECT_EQ(ends.server->peer_certificate()->subject, "CN=ann");
+      ends = co_await Handshake({.host = host, .context = as_eve}, server);
+      EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << host;
+      ends = co_await Handshake({.host = host, .context = SharedClient()}, server);
+      EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << host;
+    }
+  });
+}
+
+// RFC 9525, section 2: the common name of the subject is no name of a host.
+TEST_P(TlsHandshakeTest, OnlyTheNamesThatAreMeantForItCount) {
+  const Issued old = Trusted().Issue({.name = "db.internal", .names = {}});
+  const tls::Context server = *tls::Context::Server({.certificate = old.certificate_pem(), .key = old.key_pem()});
+  const Issued wild = Trusted().Issue({.name = "wild", .names = "DNS:*.internal"});
+  const tls::Context for_all = *tls::Context::Server({.certificate = wild.certificate_pem(), .key = wild.key_pem()});
+  Everywhere([&]() -> Task<void> {
+    const Ends ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
+    EXPECT_EQ(ends.client.status().code(), absl::StatusCode::kUnauthenticated) << ends.client.status();
+    const Ends dot = co_await Handshake({.host = ".internal", .context = SharedClient()}, for_all);
+    EXPECT_EQ(dot.client.status().code(), absl::StatusCode::kInvalidArgument) << dot.client.status();
+  });
+}
+
+// A certificate that is trusted needs nobody above it.
+TEST_P(TlsHandshakeTest, OneCertificateCanBeTrustedByItself) {
+  const tls::Context client =
+      *tls::Context::Client({.authorities = ForDbInternal().certificate_pem()});
+  Everywhere([&]() -> Task<void> {
+    const Ends ends = co_await Handshake({.host = "db.internal", .context = client}, SharedServer());
+    EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+  });
+}
+
 TEST_P(TlsHandshakeTest, TheNextConnectionToAHostResumesTheSession) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
     Everywhere([version]() -> Task<void> {

@@ -67,6 +67,7 @@ class PipeReader {
   int native_handle() const noexcept { return descriptor_.native_handle(); }
 
  private:
+  friend absl::StatusOr<PipeEnds> MakePipe();
   explicit PipeReader(internal::OwnedDescriptor descriptor) noexcept : descriptor_(std::move(descriptor)) {}
 
   internal::OwnedDescriptor descriptor_;
@@ -97,6 +98,7 @@ class PipeWriter {
   int native_handle() const noexcept { return descriptor_.native_handle(); }
 
  private:
+  friend absl::StatusOr<PipeEnds> MakePipe();
   explicit PipeWriter(internal::OwnedDescriptor descriptor) noexcept : descriptor_(std::move(descriptor)) {}
   Task<absl::Status> WriteParts(std::span<const ConstBuffer> parts);
 

@@ -119,7 +119,8 @@ struct ServerContextOptions {
   bool resume_sessions = true;
   bool tolerate_truncation = false;  // as for clients
   // For clients that ask for one of these host names (SNI, without regard to case), the certificate, the key and the
-  // protocols are those of another server's Context; everything else is of this one. Other names get this one.
+  // protocols are those of another server's Context, which must have no client_authorities; everything else is of this
+  // one. Other names get this one.
   std::vector<std::pair<std::string, Context>> names = {};
 };
 

@@ -464,8 +464,10 @@ void UringDriver::WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcep
     doorbell_.LieDown(Doorbell::kInKernel);
     const bool may_sleep = doorbell_.MaySleep();
     const bool ready = *ring_.cq.khead != __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);
-    const Entered entered =
-        Enter(armed && may_sleep && !ready ? Park::kYes : Park::kNo, deadline.left_ns(), Caller::kOwner);
+    // Of what has no place in the ring yet the kernel would tell nothing.
+    const bool all_placed = cancels_ == nullptr && waiting_.empty();
+    const bool may_park = armed && may_sleep && !ready && all_placed;
+    const Entered entered = Enter(may_park ? Park::kYes : Park::kNo, deadline.left_ns(), Caller::kOwner);
     doorbell_.GetUp();
     Reap(ended);
     if (doorbell_.TakeRing() || !ended.empty() || entered == Entered::kTimedOut || deadline.Passed()) return;
@@ -473,7 +475,9 @@ void UringDriver::WaitAndReap(int64_t timeout_ns, OperationQueue& ended) noexcep
       Atomic<uint32_t> nobody{0};
       FutexWait(nobody, 0, Clock::Real().NowNanos() + std::min(deadline.left_ns(), kShortageNs));
     }
+    PlaceCancels(ended);
     PlaceWaiting();
+    if (!ended.empty()) return;
   }
 }
 

@@ -24,9 +24,9 @@ void Handle(const Order& order) { std::printf("order: %s\n", order.item.c_str())
 
 // clang-format off
 weft::Task<void> Sell(std::vector<Order> batch) {
-  weft::AwaitAll scope;
   //! [channel]
   weft::Channel<Order> orders(64);            // 0: rendezvous; kUnbounded; kConflated keeps the newest
+  weft::AwaitAll scope;                       // after what its children refer to: it goes first
   scope.Fork([&]() -> weft::Task<void> {
     for (Order& o : batch) if (!co_await orders.Send(std::move(o))) co_return;  // false: closed; `o` is as it was
     orders.Close();                           // or Close(status): receivers see why, after what is kept
@@ -115,10 +115,14 @@ weft::Task<int> FanIn() {
   weft::AwaitAll scope;
   for (weft::Channel<int>* each : {&left, &right}) {
     scope.Fork([each]() -> weft::Task<void> {
-      for (int i = 1; i <= 10; ++i) co_await each->Send(i);
+      for (int i = 1; i <= 10; ++i) {
+        if (!co_await each->Send(i)) co_return;
+      }
     });
   }
   const int sum = co_await Collect(left, right, cancel);
+  left.Close();  // nobody receives any more
+  right.Close();
   (co_await scope.Join()).IgnoreFailures();
   co_return sum;
 }

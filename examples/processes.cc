@@ -28,7 +28,7 @@ weft::Task<absl::StatusOr<std::string>> CountWords(std::string words) {
   if (!count.ok()) co_return count.status();
   sort->standard_output().Close();                       // it is the child's now
 
-  weft::ShutdownOnFailure scope;                         // a failure kills both
+  weft::ShutdownOnFailure scope;
   scope.Fork([&]() -> weft::Task<absl::Status> {
     absl::Status written = co_await sort->standard_input().Write(words);
     sort->standard_input().Close();                      // so that `sort` sees the end
@@ -43,6 +43,11 @@ weft::Task<absl::StatusOr<std::string>> CountWords(std::string words) {
     counted.append(buffer, *got);
   }
   if (absl::Status fed = co_await scope.Join(); !fed.ok()) co_return fed;
+  for (weft::Process* each : {&*sort, &*count}) {        // left before, by a failure too, both are killed
+    absl::StatusOr<weft::Process::Exit> exit = co_await each->Wait();
+    if (!exit.ok()) co_return exit.status();
+    if (!exit->success()) co_return absl::UnknownError("a child has failed");
+  }
   co_return counted;
 }
 

@@ -13,9 +13,9 @@ namespace {
 // clang-format off
 //! [scheduled]
 weft::Task<absl::Status> Main() {
-  weft::ScheduledExecutor executor;
   weft::Event reported;
   int reports = 0;
+  weft::ScheduledExecutor executor;                           // after what its tasks refer to: it goes first
   weft::Future<void> report = executor.ScheduleAtFixedRate(absl::ZeroDuration(), absl::Milliseconds(2), [&] {
     if (reports == 3) return;                                 // it runs on until it is cancelled
     std::printf("report %d\n", ++reports);

@@ -53,7 +53,7 @@ weft::Task<void> Handle(weft::net::TcpStream stream) {
   weft::ScopedBinding request(kRequest, RequestContext::From(stream));
   // kDeadlineExceeded: Serve was unwound.
   absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));
-  if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // runs to its end even when cancelled
+  if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // not cancelled with us; it has a limit of its own
 }
 
 // The limit of descriptors, less some that everything else needs. Further connections wait in the backlog.
@@ -110,7 +110,8 @@ weft::Task<absl::Status> Serve(weft::net::TcpStream& stream) {
 
 weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why) {
   // If the client does not listen, the end of the connection is its answer.
-  (co_await stream.Write(absl::StrCat("rejected: ", why.ToString(), "\n"))).IgnoreError();
+  const std::string answer = absl::StrCat("rejected: ", why.ToString(), "\n");
+  (co_await weft::WithTimeout(absl::Seconds(1), stream.Write(answer))).IgnoreError();
 }
 
 }  // namespace

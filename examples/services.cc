@@ -46,6 +46,7 @@ class Server {
   }
   //! [service]
   weft::Task<void> Ask() {
+    answered_.Reset();
     asked_.Set();
     co_await answered_.Wait();
   }

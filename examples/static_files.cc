@@ -145,7 +145,8 @@ http::Response Answer(const http::Request& request, const std::string& path, con
     return response;
   }
   std::optional<Range> range;
-  if (const std::string* wanted = request.headers.Find("Range"); wanted != nullptr) {
+  const std::string* const wanted = request.headers.Find("Range");
+  if (wanted != nullptr && request.method == "GET") {  // RFC 9110, 14.2
     const std::string* only_if = request.headers.Find("If-Range");
     if (only_if == nullptr || *only_if == tag) range = RangeOf(*wanted, info.size);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -218,7 +219,9 @@ weft::Task<bool> Server::Handle(Connection& connection, const Request& request) 
     co_return false;
   }
   if (!response.has_value()) {
-    response = Response{.status = 500, .body = outcome.status().ToString() + "\n"};
+    // Why is for us, not for strangers.
+    std::fprintf(stderr, "http: %s\n", outcome.status().ToString().c_str());
+    response = Response{.status = 500, .body = "internal error\n"};
   }
   response->keep_alive = response->keep_alive && request.keep_alive && !draining_ && !connection.dropped();
   const bool sent = co_await Send(connection, *response, /*head_only=*/request.method == "HEAD");

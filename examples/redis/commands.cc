@@ -107,9 +107,17 @@ void Get(Store& store, Words words, Reply& reply) {
   reply.Bulk(*value);
 }
 
+// A short command may ask for one large value many times.
+constexpr size_t kMaxReplyBytes = size_t{64} << 20;
+
 void MultipleGet(Store& store, Words words, Reply& reply) {
-  reply.Array(words.size());
-  for (std::string_view key : words) Get(store, {&key, 1}, reply);
+  Reply values;
+  values.Array(words.size());
+  for (std::string_view key : words) {
+    Get(store, {&key, 1}, values);
+    if (values.bytes().size() > kMaxReplyBytes) return reply.Error("ERR the reply would have more than 64 MiB");
+  }
+  reply.Append(values);
 }
 
 void Delete(Store& store, Words words, Reply& reply) {

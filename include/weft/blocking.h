@@ -3,7 +3,8 @@
 //   absl::StatusOr<Image> image = co_await weft::Blocking([&] { return DecodeFile(path); });
 //
 // The function runs on an OS thread of a pool, and the virtual thread is parked meanwhile. It is for calls into the
-// kernel or into libraries that wait by themselves: files, name lookup, a database's client, a std::mutex. What
+// kernel or into libraries that wait by themselves: a database's client, a std::mutex. (Weft has its own for files, in
+// weft/fs/, and for names, in net::Connect().) What
 // computes for long needs as many OS threads as there are processors, not more: give it to a pool of that size.
 //
 // Result. The function returns a T, flattened like the result of a subtask: Blocking() yields absl::StatusOr<T>, or

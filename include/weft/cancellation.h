@@ -23,10 +23,10 @@
 // several enclosing deadlines the earliest decides. ReasonOf() says why, when, from which line and by which way a
 // request came. (cancel_reason.h)
 //
-// Order. An unwinding runs destructors in the order in which an exception would run them. When a scope's turn comes, it
-// ends its children and waits for them. So a lock taken after the scope was opened is given back before the wait, and
-// the children's clean-ups may take it. A lock taken before the scope was opened is given back after the wait: a
-// clean-up that waits for such a lock waits for ever.
+// Order. An unwinding runs destructors in the order in which an exception would run them. When the turn of the frame
+// comes in which a scope lies, the scope ends its children, and waits for them. Frames inside that one have gone
+// before: a lock that they held is given back, and the children's clean-ups may take it. A lock of a frame outside is
+// given back after the wait: a clean-up that waits for it waits for ever.
 //
 // That wait must not hold the carrier. So the frame that the scope lies in is kept, whole, until the children have
 // ended, and the destructors of its other locals run after that. A child's clean-up must therefore not wait for what

@@ -9,8 +9,8 @@
 //   is read by       MonotonicNow()                               Now()
 //   its times        MonotonicTime,                               absl::Time,
 //                    std::chrono::steady_clock::time_point        std::chrono::system_clock::time_point
-//   somebody sets    it never moves                               the deadline comes earlier or later: at once, whoever
-//   the time                                                      waits for it
+//   somebody sets    it never moves                               the deadline moves as well, also for those who
+//   the time                                                      wait already
 //   the machine      stands still: the deadline is later by       goes on: a deadline that has passed meanwhile is over
 //   is suspended     the time of the suspend                      when the machine is back
 //

@@ -91,7 +91,8 @@ class Process {
     // "NAME=value": added to what is inherited, in place of a variable of the same name.
     std::vector<std::string> environment = {};
     bool inherit_environment = true;
-    // The child leads a process group of its own, and signals go to all of the group: to what it has started, too.
+    // The child leads a process group of its own, and signals go to all of the group: to what it has started, too, but
+  // not to what it leaves behind when it ends.
     bool process_group = false;
   };
 
@@ -124,7 +125,8 @@ class Process {
     std::string standard_error;
   };
   // Starts a program, gives it its input, and returns what it wrote and how it ended. An exit code other than 0 is not
-  // an error of Run(). A child that ends without reading all of its input is no error either.
+  // an error of Run(). A child that ends without reading all of its input is no error either. If what it has started
+  // goes on with its output, Run() waits for the end of that, too: give it a limit (WithTimeout).
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments, RunOptions options);
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments);
 

@@ -12,7 +12,7 @@
 // its turn, for 10 ms at most if other threads wait. A thread that computes without a wait keeps its carrier; after
 // about 10 ms the other carriers take what was queued behind it.
 //
-// Each option is also an environment variable, which counts where the program leaves the option at its default. A
+// Most options are also environment variables: one counts where the program leaves the option at its default. A
 // variable with an invalid value ends the program with a sentence that names the variable, the value and the range.
 //
 //   WEFT_PARALLELISM     1..1024        carriers that run virtual threads; default: the CPUs this process may use, by
@@ -27,6 +27,7 @@
 //   WEFT_HELD_CARRIER_THRESHOLD_MS  0..3600000  how long a virtual thread may keep its carrier before that counts as
 //                                       held (held_carrier.h); 0: never; default: 20
 //   WEFT_TRACE_PINNED    0|1            1: each held carrier is printed on standard error, beside on_held_carrier
+//   WEFT_TRACE_THREAD_LOCALS  0|1       1: prints on standard error where a virtual thread first uses a thread-local
 //   WEFT_IO              auto|uring|epoll
 //
 // exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10

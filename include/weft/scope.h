@@ -35,7 +35,8 @@
 // Subtask<T>, Task<absl::Status> to Subtask<void>. A subtask that completes after the shutdown stays kUnavailable;
 // Outcome::failures() still keeps its failure.
 //
-// Lifetimes. A closure's captures live until the coroutine that the closure made is gone; then the child destroys them.
+// Lifetimes. Declare a scope after everything that its children refer to: it is destroyed first, and waits for them.
+// A closure's captures live until the coroutine that the closure made is gone; then the child destroys them.
 // Captures, parameters, locals and results are destroyed on the virtual thread that they belong to, also when it is
 // cancelled. Their destructors see that thread's id and scoped values, and may call Shutdown() and Fork(). A Fork() in
 // a cancelled thread, or into a scope that is shut, starts nothing except clean-ups that were promised (finally.h).

@@ -7,9 +7,9 @@
 // A boundary like WithTimeout(). Event::Set() makes the request, on the thread that calls it. To wait for the event
 // itself, await its Wait(). To go on with the first of several waits, use Race().
 //
-// Lifetime: the event must outlive the await; an event that is destroyed before is a CHECK. Set() does not touch the
-// event after the last of the tasks that it stops may have gone on. But if a task that listens may end by itself during
-// Set(), the event must outlive that call as well.
+// Lifetime: the event must outlive the await; an event that is destroyed before is a CHECK. The last task that Set()
+// stops may destroy the event. But if a task that listens may end by itself during Set(), the event must outlive that
+// call as well.
 //
 // Memory ordering: what came before Set() happens before what follows the co_await that it has ended.
 //

@@ -1,7 +1,5 @@
-// Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes every public header except
-// those for testing (weft/testing/) and for extending Weft (weft/ext/), and those that few sources use:
-// weft/blocking.h, weft/channel/, weft/executor/, weft/held_carrier.h, weft/thread_builder.h, what is in weft/sync/
-// besides events, mutexes and semaphores, and weft/stop_token.h, because the standard library's <stop_token> is long.
+// Weft: virtual threads, structured concurrency and blocking-style I/O for C++20. Includes what most programs need:
+// tasks, scopes, cancellation, time, TCP, events, mutexes and semaphores. Include the other headers by their names.
 #ifndef WEFT_WEFT_H_
 #define WEFT_WEFT_H_
 

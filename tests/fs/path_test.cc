@@ -390,7 +390,8 @@ TEST(RemoveAllTest, ADirectoryMayBeRemovedMeanwhileAndItsNamesMayBeLong) {
     if (error == EINVAL) scratch.Write("d/f", "text");
     if (error == ENOENT) EXPECT_EQ(::mkdir((scratch / "d").c_str(), 0700), 0);
     Runtime::Create({.parallelism = 1}).value()->Run([](const std::string& path, int wanted) -> Task<void> {
-      const internal::ScopedSyscallFault fault(&Syscalls::getdents64, {.first = wanted == EINVAL ? 2 : 1, .error = wanted});
+      const int first = wanted == EINVAL ? 2 : 1;
+      const internal::ScopedSyscallFault fault(&Syscalls::getdents64, {.first = first, .error = wanted});
       EXPECT_EQ(co_await fs::RemoveAll(path), absl::OkStatus());
     }(scratch / "d", error));
     EXPECT_FALSE(scratch.Has("d"));

@@ -24,7 +24,7 @@
 // asks the work itself to end, as a request to its virtual thread; the future is done once that has ended, and then
 // TryGet() returns kCancelled with the ReasonOf() kFutureCancelled, or the value if the work came first. What is still
 // queued for an OS thread is taken out of the queue; what an OS thread runs goes on. The future of a Promise is done at
-// once. Dropping all handles does not cancel. (For whom nobody waits any more, call Cancel().)
+// once. Dropping all handles does not cancel. (If nobody needs the result any more, call Cancel().)
 //
 // Then(), Combine(), Recover() and WithTimeout() each start a virtual thread, which waits for the futures and then runs
 // the function: it has an identity of its own, may wait as it likes, and never runs on the stack of whoever completed

@@ -18,7 +18,8 @@
 // SIGPIPE: like PipeWriter, the first write makes the process ignore it, if its action is the default; a write that
 // nobody reads is kUnavailable (EPIPE).
 //
-// Cancellation: every operation is a checkpoint, also while it waits for input. What was read is delivered; a Write()
+// Cancellation: every operation is a checkpoint, also while it waits for input. But if another process takes that input
+// first, a read that has begun waits for the next, and cannot be cancelled. What was read is delivered; a Write()
 // that is cancelled may have written a part.
 //
 // Cost: a wait for readiness and a call on another OS thread, 15 to 25 us; so read and write through a buffer.

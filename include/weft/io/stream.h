@@ -15,7 +15,7 @@
 //
 //   Reader          Read(MutableBuffer)                  absl::StatusOr<size_t>; 0: the end
 //   Writer          Write(ConstBuffer)                   absl::Status; writes all
-//   VectoredWriter  Write(std::span<const ConstBuffer>)  absl::Status; writes all of all, in this order
+//   VectoredWriter  Write(std::span<const ConstBuffer>)  absl::Status; writes every part, in this order
 //   HalfCloser      ShutdownWrite()                      absl::Status, at once or awaited; ends the writing direction
 //
 // A Read() waits for at least one byte and takes what there is. It yields 0 only at the end of the stream, or for an

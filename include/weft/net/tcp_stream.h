@@ -17,8 +17,8 @@
 // had been read by then are delivered. The peer sees the end when the last operation has ended. Shutdown() ends the
 // connection itself, at once.
 //
-// Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable or
-// kAborted, by errno; SIGPIPE is never raised.
+// Errors are absl::Status, with the errno as a payload (weft.dev/errno). A broken connection is kUnavailable,
+// and one whose peer no longer answers kDeadlineExceeded (ETIMEDOUT); SIGPIPE is never raised.
 //
 // Cancellation: every operation is a checkpoint, also on an empty buffer, where it does not wait otherwise. What was
 // read is delivered. A Write() that is cancelled may have sent a part.
@@ -59,7 +59,8 @@ class TcpStream {
   // finished writing. With an empty buffer it returns 0 at once, which says nothing about the stream.
   internal::ReadAwaiter Read(MutableBuffer buffer) { return {socket_.Use("Read()"), buffer.data(), buffer.size()}; }
 
-  // Fills the buffer; kOutOfRange if the stream ends before. With an empty buffer it succeeds at once.
+  // Fills the buffer; kOutOfRange if the stream ends before, for which io::IsEndOfStream() is true if it ends at once.
+  // With an empty buffer it succeeds at once. Cancelled, it loses what it has read; an io::BufferedReader does not.
   Task<absl::Status> ReadExactly(MutableBuffer buffer);
 
   // Writes all of `data`, which must stay until the write has ended. Writing nothing sends nothing, and succeeds.

@@ -16,18 +16,7 @@
 // Cancellation: Wait() is a checkpoint. A wait that Set() has ended is not cancelled.
 //
 // Signal handlers must not call any function of Weft's, Set() included. Set() takes locks, and the handler may have
-// interrupted the thread that holds one of them. Block the signal before the first runtime starts, so that its carriers
-// inherit that, and let an OS thread of your own wait for the signal:
-//
-//   sigset_t signals;                             // a local here, or a member of an object that outlives the thread
-//   sigemptyset(&signals);
-//   sigaddset(&signals, SIGTERM);
-//   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-//   std::thread waiter([&] { int signal; sigwait(&signals, &signal); terminated.Set(); });
-//   ... co_await terminated.Wait();
-//
-// examples/gateway/termination.h is a whole class of this kind. If a handler is unavoidable, it writes to a pipe, and
-// an OS thread that reads the pipe calls Set().
+// interrupted the thread that holds one of them. Await weft::Signals instead (signal.h).
 //
 // Cost: Wait() on a set event is one load, otherwise a short lock. Set() is O(waiters).
 #ifndef WEFT_SYNC_EVENT_H_

@@ -19,7 +19,7 @@
 //
 // Errors are absl::Status with the errno. A program that does not exist is kNotFound (ENOENT) of Start(); one that may
 // not be executed kPermissionDenied (EACCES). A child that another part of the program has reaped, by wait(2) for any
-// child or because SIGCHLD is ignored, is kFailedPrecondition (ECHILD) of Wait().
+// child or because SIGCHLD is ignored, is kFailedPrecondition (ECHILD) of Wait(), or of Start() if it ended at once.
 //
 // Cancellation: Start(), Wait(), Stop() and Run() are checkpoints. A cancelled Wait() leaves the child running; a
 // cancelled Start() or Run() kills it.

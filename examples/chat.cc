@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "examples/most_connections.h"
 #include "weft/channel/channel.h"
 #include "weft/io/buffered_reader.h"
 #include "weft/signal.h"
@@ -115,11 +116,13 @@ Task<absl::Status> Serve(TcpStream stream, Room& room) {
 
 // Until it is cancelled. A guest's end is nobody else's.
 Task<absl::Status> Welcome(TcpListener& listener, Room& room) {
+  weft::Semaphore chairs(MostConnections());
   weft::AwaitAll guests("guests");
   while (true) {
+    weft::Permit chair = co_await chairs.Acquire();
     absl::StatusOr<TcpStream> stream = co_await listener.Accept();
     if (!stream.ok()) co_return stream.status();
-    guests.Fork(Serve(*std::move(stream), room));
+    guests.Fork([&room, c = std::move(chair), s = *std::move(stream)]() mutable { return Serve(std::move(s), room); });
   }
 }
 

@@ -1,12 +1,11 @@
 // A server with one virtual thread per connection, and as many connections as there are descriptors for. Each has a
-// context and two seconds to be served. A connection that is late gets a last word before it is closed.
+// context and two seconds to be served. A connection that is late gets a last word before it is closed. SIGTERM and
+// SIGINT end the server when those that are there have been served.
 //
 // For each line that a client sends, the server answers how long the line is and where it came from.
-#include <sys/resource.h>
+#include <signal.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -18,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "examples/most_connections.h"
+#include "weft/signal.h"
 #include "weft/weft.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:8080", "address to listen on; port 0 lets the kernel choose");
@@ -56,32 +57,34 @@ weft::Task<void> Handle(weft::net::TcpStream stream) {
   if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // not cancelled with us; it has a limit of its own
 }
 
-// The limit of descriptors, less some that everything else needs. Further connections wait in the backlog.
-int64_t MostConnections() {
-  constexpr int64_t kReserved = 64;
-  rlimit descriptors = {};
-  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return 1;
-  const rlim_t most = std::min<rlim_t>(descriptors.rlim_cur, 1'000'000);
-  return std::max<int64_t>(static_cast<int64_t>(most) - kReserved, 1);
+// Until a signal asks for the end. A second one has its default action.
+weft::Task<absl::Status> Terminated() {
+  weft::Signals signals({SIGINT, SIGTERM});
+  co_await signals.Next();
+  co_return absl::OkStatus();
+}
+
+weft::Task<absl::Status> Accept(weft::net::TcpListener& listener, weft::Semaphore& connections,
+                                weft::AwaitAll& handlers) {
+  while (true) {
+    auto permit = co_await connections.Acquire();      // released by its destructor, on every path
+    auto stream = co_await listener.Accept();          // waits if descriptors are short all the same
+    if (!stream.ok()) co_return stream.status();       // an error here is the end of the listener
+    handlers.Fork([p = std::move(permit), s = *std::move(stream)]() mutable -> weft::Task<void> {
+      co_await Handle(std::move(s));
+    });
+  }
 }
 
 weft::Task<absl::Status> Main() {
   auto listener = weft::net::TcpListener::Bind(absl::GetFlag(FLAGS_listen));
   if (!listener.ok()) co_return listener.status();
   Announce(*listener);
-  weft::Semaphore connections(MostConnections());
-  weft::AwaitAll scope;                                // finished children are freed at once: a server's scope
-  absl::Status stopped;
-  while (stopped.ok()) {
-    auto permit = co_await connections.Acquire();      // released by its destructor, on every path
-    auto stream = co_await listener->Accept();         // waits if descriptors are short all the same
-    stopped = stream.status();                         // an error here is the end of the listener
-    if (!stopped.ok()) break;
-    scope.Fork([p = std::move(permit), s = *std::move(stream)]() mutable -> weft::Task<void> {
-      co_await Handle(std::move(s));
-    });
-  }
-  (co_await scope.Join()).IgnoreFailures();  // lets requests in flight finish; Shutdown() first would cancel them
+  weft::Semaphore connections(MostConnections());      // further ones wait in the backlog
+  weft::AwaitAll handlers;                             // finished children are freed at once: a server's scope
+  absl::Status stopped = co_await weft::Race(Accept(*listener, connections, handlers), Terminated());
+  listener->Close();                                   // whoever connects now is refused
+  (co_await handlers.Join()).IgnoreFailures();         // requests in flight finish; Shutdown() first would cancel them
   co_return stopped;
 }
 //! [server]

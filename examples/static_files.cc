@@ -34,6 +34,7 @@
 #include "absl/time/time.h"
 #include "examples/http/message.h"
 #include "examples/http/server.h"
+#include "examples/most_connections.h"
 #include "weft/errno.h"
 #include "weft/fs/file.h"
 #include "weft/fs/file_info.h"
@@ -207,7 +208,9 @@ weft::Task<absl::Status> Main() {
   std::fflush(stdout);
 
   const std::string root = absl::GetFlag(FLAGS_root);
-  http::Server server({}, [&root](const http::Request& request) { return Serve(root, request); });
+  // Each takes a descriptor for its file as well.
+  http::Server server({.max_connections = (MostConnections() + 1) / 2},
+                      [&root](const http::Request& request) { return Serve(root, request); });
   weft::Event stop;
   weft::ShutdownOnFailure scope("static files");
   scope.Fork([&]() -> weft::Task<absl::Status> {

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "examples/most_connections.h"
 #include "weft/io/copy.h"
 #include "weft/io/standard_streams.h"
 #include "weft/signal.h"
@@ -58,11 +59,15 @@ Task<absl::Status> Serve() {
   std::fflush(stdout);
   weft::ShutdownOnFailure scope("server");
   scope.Fork([&]() -> Task<absl::Status> {
+    weft::Semaphore permits(MostConnections());
     weft::AwaitAll connections("connections");  // the failure of one is nobody else's
     while (true) {
+      weft::Permit permit = co_await permits.Acquire();
       absl::StatusOr<net::TcpStream> accepted = co_await listener->Accept();
       if (!accepted.ok()) co_return accepted.status();
-      connections.Fork(Echo(*std::move(accepted), *context));
+      connections.Fork([&context, p = std::move(permit), s = *std::move(accepted)]() mutable {
+        return Echo(std::move(s), *context);
+      });
     }
   });
   scope.Fork([&]() -> Task<void> {

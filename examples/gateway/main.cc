@@ -11,7 +11,6 @@
 // HTTP/1.1 carries one exchange at a time, so each service holds the replies of 256 of them, and the others wait for a
 // connection, parked, in the gateway. Nothing is let go, by any service, until the gateway has counted all 10,000 and
 // every service has said that its 256 are there.
-#include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -44,7 +43,6 @@
 #include "examples/gateway/process.h"
 #include "examples/gateway/report.h"
 #include "examples/gateway/service.h"
-#include "examples/gateway/termination.h"
 #include "examples/gateway/threaded_server.h"
 #include "examples/gateway/timeline.h"
 #include "examples/http/server.h"
@@ -64,7 +62,7 @@ ABSL_FLAG(std::string, upstreams, "",
           "addresses of users, orders and payments, with commas (roles gateway, client, threads)");
 ABSL_FLAG(std::string, target, "", "address of the gateway (role client)");
 ABSL_FLAG(std::string, measure, "all", "all, or in_flight alone (role client)");
-ABSL_FLAG(int, report_fd, -1, "where to report to; -1: standard output");
+ABSL_FLAG(bool, ends_with_stdin, false, "the end of the standard input is a SIGTERM");
 
 namespace gateway {
 namespace {
@@ -117,53 +115,56 @@ http::ServerOptions ServerOptions() {
 
 // Listens, reports the port, and serves until SIGTERM or SIGINT, then drains; a second one ends the drain.
 template <class Server>
-weft::Task<absl::Status> ListenAndServe(Server& server, uint16_t port, Termination& termination) {
+weft::Task<absl::Status> ListenAndServe(Server& server, uint16_t port) {
+  weft::Signals& signals = TerminationSignals();
   absl::StatusOr<weft::net::TcpListener> listener = Listen(port);
   if (!listener.ok()) co_return listener.status();
   absl::StatusOr<weft::net::SocketAddress> address = listener->local_address();
   if (!address.ok()) co_return address.status();
-  WriteReport(absl::GetFlag(FLAGS_report_fd), {{"port", address->port()}});
+  WriteReport({{"port", address->port()}});
+  weft::Event drain;
   weft::ShutdownOnFailure scope("serving");
-  scope.Fork(server.Serve(*listener, termination.event()));
+  scope.Fork(server.Serve(*listener, drain));
   scope.ForkDaemon([&]() -> weft::Task<void> {
-    co_await termination.again().Wait();
+    co_await signals.Next();
+    drain.Set();
+    co_await signals.Next();
     server.EndDrain();
   });
   co_return co_await scope.Join();
 }
 
 int RunService(const std::string& name) {
-  Termination termination;
   absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime = weft::Runtime::Create();
   if (!runtime.ok()) return Fail(runtime.status());
   Service service(name, ServerOptions());
-  absl::Status served = (*runtime)->Run(ListenAndServe(service, absl::GetFlag(FLAGS_port), termination));
+  absl::Status served = (*runtime)->Run(ListenAndServe(service, absl::GetFlag(FLAGS_port)));
   return served.ok() ? 0 : Fail(served);
 }
 
 int RunGateway() {
   absl::StatusOr<std::array<weft::net::SocketAddress, kServices>> upstreams = Upstreams();
   if (!upstreams.ok()) return Fail(upstreams.status());
-  Termination termination;
   Timeline timeline;
-  // One carrier computes for a while, and threads are to move to another: so at least two, whatever the CPUs.
-  const int carriers = std::max(2, static_cast<int>(std::thread::hardware_concurrency()));
-  absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime = weft::Runtime::Create(
-      {.parallelism = std::getenv("WEFT_PARALLELISM") == nullptr ? carriers : 0, .observer = &timeline});
+  absl::StatusOr<std::unique_ptr<weft::Runtime>> runtime = weft::Runtime::Create({.observer = &timeline});
+  // One carrier computes for a while, and threads are to move to another: two, also on one CPU.
+  if (runtime.ok() && (*runtime)->parallelism() < 2 && std::getenv("WEFT_PARALLELISM") == nullptr) {
+    runtime->reset();
+    runtime = weft::Runtime::Create({.parallelism = 2, .observer = &timeline});
+  }
   if (!runtime.ok()) return Fail(runtime.status());
   GatewayServer server(**runtime, timeline, *upstreams, ServerOptions());
-  absl::Status served = (*runtime)->Run(ListenAndServe(server, absl::GetFlag(FLAGS_port), termination));
+  absl::Status served = (*runtime)->Run(ListenAndServe(server, absl::GetFlag(FLAGS_port)));
   return served.ok() ? 0 : Fail(served);
 }
 
 int RunThreads() {
   absl::StatusOr<std::array<weft::net::SocketAddress, kServices>> upstreams = Upstreams();
   if (!upstreams.ok()) return Fail(upstreams.status());
-  Termination::Block();
   RaiseDescriptorLimit();
   const int64_t threads = TryOsThreads(absl::GetFlag(FLAGS_requests) + kReservedThreads) - kReservedThreads;
   absl::Status served = ServeThreaded(*upstreams, [&](uint16_t port) {
-    WriteReport(absl::GetFlag(FLAGS_report_fd), {{"port", port}, {"os_threads", std::max<int64_t>(threads, 0)}});
+    WriteReport({{"port", port}, {"os_threads", std::max<int64_t>(threads, 0)}});
   });
   return served.ok() ? 0 : Fail(served);
 }
@@ -196,27 +197,28 @@ int RunClient() {
       Measure({*target, *upstreams}, absl::GetFlag(FLAGS_measure) == "all", absl::GetFlag(FLAGS_requests)));
   if (!report.ok()) return Fail(report.status());
   (*report)["io_backend"] = std::string((*runtime)->io_backend());
-  WriteReport(absl::GetFlag(FLAGS_report_fd), *report);
+  WriteReport(*report);
   return 0;
 }
 
-// ---- All of it: this process starts the others, and runs nothing itself.
+// ---- All of it: this process starts the others, and waits for them.
 
 // A server that has said where it listens.
 struct Listening {
   Process process;
   std::string address;
   json report;
+  bool lost = false;  // it has ended by itself
 };
 
-absl::StatusOr<Listening> StartServer(const std::string& role, std::vector<std::string> arguments) {
+weft::Task<absl::StatusOr<Listening>> StartServer(std::string role, std::vector<std::string> arguments) {
   arguments.push_back(absl::StrCat("--role=", role));
-  absl::StatusOr<Process> process = Process::Start(role, std::move(arguments));
-  if (!process.ok()) return process.status();
-  absl::StatusOr<json> report = process->ReadReport();
-  if (!report.ok()) return report.status();
+  absl::StatusOr<Process> process = co_await Process::Start(std::move(role), std::move(arguments));
+  if (!process.ok()) co_return process.status();
+  absl::StatusOr<json> report = co_await process->ReadReport();
+  if (!report.ok()) co_return report.status();
   const std::string address = absl::StrCat("127.0.0.1:", (*report)["port"].get<int>());
-  return Listening{*std::move(process), address, *std::move(report)};
+  co_return Listening{*std::move(process), address, *std::move(report)};
 }
 
 struct Running {
@@ -225,58 +227,59 @@ struct Running {
   std::string upstreams;            // the flag
 };
 
-absl::StatusOr<Running> StartAll() {
+weft::Task<absl::StatusOr<Running>> StartAll() {
   Running running;
   std::vector<std::string> addresses;
   for (const char* name : kServiceNames) {
-    absl::StatusOr<Listening> service = StartServer(name, {});
-    if (!service.ok()) return service.status();
+    absl::StatusOr<Listening> service = co_await StartServer(name, {});
+    if (!service.ok()) co_return service.status();
     addresses.push_back(service->address);
     running.services.push_back(*std::move(service));
   }
   running.upstreams = absl::StrCat("--upstreams=", absl::StrJoin(addresses, ","));
   absl::StatusOr<Listening> gateway =
-      StartServer("gateway", {running.upstreams, absl::StrCat("--port=", absl::GetFlag(FLAGS_port))});
-  if (!gateway.ok()) return gateway.status();
+      co_await StartServer("gateway", {running.upstreams, absl::StrCat("--port=", absl::GetFlag(FLAGS_port))});
+  if (!gateway.ok()) co_return gateway.status();
   running.gateway.push_back(*std::move(gateway));
-  return running;
+  co_return running;
 }
 
 // Sends SIGTERM and waits: what the process makes of it.
-absl::Status Drain(Process& process) {
+weft::Task<absl::Status> Drain(Process& process) {
   process.Terminate();
-  return process.AwaitEnd();
+  co_return co_await process.AwaitEnd();
 }
 
-absl::StatusOr<json> RunClientProcess(std::vector<std::string> arguments) {
+weft::Task<absl::StatusOr<json>> RunClientProcess(std::vector<std::string> arguments) {
   arguments.push_back("--role=client");
-  absl::StatusOr<Process> client = Process::Start("client", std::move(arguments));
-  if (!client.ok()) return client.status();
-  absl::StatusOr<json> report = client->ReadReport();
-  if (!report.ok()) return report;
-  if (absl::Status ended = client->AwaitEnd(); !ended.ok()) return ended;
-  return report;
+  absl::StatusOr<Process> client = co_await Process::Start("client", std::move(arguments));
+  if (!client.ok()) co_return client.status();
+  absl::StatusOr<json> report = co_await client->ReadReport();
+  if (!report.ok()) co_return report;
+  if (absl::Status ended = co_await client->AwaitEnd(); !ended.ok()) co_return ended;
+  co_return report;
 }
 
 // The same with one OS thread a connection; {"skipped": why} where that cannot be.
-json MeasureThreads(const Running& running, int64_t requests) {
+weft::Task<json> MeasureThreads(const Running& running, int64_t requests) {
   absl::StatusOr<Listening> threads =
-      StartServer("threads", {running.upstreams, absl::StrCat("--requests=", requests)});
-  if (!threads.ok()) return {{"skipped", threads.status().ToString()}};
+      co_await StartServer("threads", {running.upstreams, absl::StrCat("--requests=", requests)});
+  if (!threads.ok()) co_return json{{"skipped", threads.status().ToString()}};
   const int64_t possible = threads->report["os_threads"];
   const int64_t reduced = std::min(requests, possible);
-  if (reduced < 1) return {{"skipped", "this machine lets a process have no more OS threads"}};
-  absl::StatusOr<json> report = RunClientProcess({running.upstreams, absl::StrCat("--target=", threads->address),
-                                                  "--measure=in_flight", absl::StrCat("--requests=", reduced)});
-  if (!report.ok()) return {{"skipped", absl::StrCat("it failed: ", report.status().message())}};
-  if (absl::Status ended = Drain(threads->process); !ended.ok())
-    return {{"skipped", absl::StrCat("it failed: ", ended.message())}};
+  if (reduced < 1) co_return json{{"skipped", "this machine lets a process have no more OS threads"}};
+  absl::StatusOr<json> report =
+      co_await RunClientProcess({running.upstreams, absl::StrCat("--target=", threads->address), "--measure=in_flight",
+                                 absl::StrCat("--requests=", reduced)});
+  if (!report.ok()) co_return json{{"skipped", absl::StrCat("it failed: ", report.status().message())}};
+  if (absl::Status ended = co_await Drain(threads->process); !ended.ok())
+    co_return json{{"skipped", absl::StrCat("it failed: ", ended.message())}};
   json result = (*report)["in_flight"];
   if (reduced < requests) {
     result["reduced"] = absl::StrCat("this machine lets a process have ", possible, " OS threads more: ", reduced,
                                      " requests instead of ", requests);
   }
-  return result;
+  co_return result;
 }
 
 int WriteJson(const json& report) {
@@ -292,88 +295,121 @@ int WriteJson(const json& report) {
   return Fail(absl::UnavailableError(absl::StrCat("cannot write ", path)));
 }
 
-int RunMainJob() {
-  const int64_t wanted = absl::GetFlag(FLAGS_requests);
-  const int64_t limit = RaiseDescriptorLimit();
-  const int64_t requests = std::min(wanted, limit - kReservedDescriptors);
-  if (requests < 1) {
-    return Fail(absl::ResourceExhaustedError(absl::StrCat("the limit of ", limit,
-                                                          " open descriptors (ulimit -n) leaves none for requests; ",
-                                                          kReservedDescriptors + 1, " are the least")));
-  }
-  absl::StatusOr<Running> running = StartAll();
-  if (!running.ok()) return Fail(running.status());
+weft::Task<absl::StatusOr<json>> RunMainJob(int64_t limit, int64_t requests) {
+  absl::StatusOr<Running> running = co_await StartAll();
+  if (!running.ok()) co_return running.status();
   absl::StatusOr<json> measured =
-      RunClientProcess({running->upstreams, absl::StrCat("--target=", running->gateway[0].address),
-                        absl::StrCat("--requests=", requests)});
-  if (!measured.ok()) return Fail(measured.status());
+      co_await RunClientProcess({running->upstreams, absl::StrCat("--target=", running->gateway[0].address),
+                                 absl::StrCat("--requests=", requests)});
+  if (!measured.ok()) co_return measured.status();
   json report = *std::move(measured);
   report["cpus"] = std::thread::hardware_concurrency();
   report["descriptor_limit"] = limit;
+  const int64_t wanted = absl::GetFlag(FLAGS_requests);
   if (requests < wanted) {
     report["reduced"] = absl::StrCat("the limit of ", limit, " open descriptors a process (ulimit -n) allows ",
                                      requests, " requests instead of ", wanted);
   }
   // The gateway ends first: while it drains it needs the services. They then serve the baseline.
-  report["drained"]["gateway"] = Drain(running->gateway[0].process).ToString();
-  report["thread_per_connection"] =
-      absl::GetFlag(FLAGS_baseline) ? MeasureThreads(*running, requests) : json{{"skipped", "not asked for"}};
+  report["drained"]["gateway"] = (co_await Drain(running->gateway[0].process)).ToString();
+  report["thread_per_connection"] = json{{"skipped", "not asked for"}};
+  if (absl::GetFlag(FLAGS_baseline)) report["thread_per_connection"] = co_await MeasureThreads(*running, requests);
   for (Listening& service : running->services)
-    report["drained"][service.process.name()] = Drain(service.process).ToString();
-  Judge(report);
-  std::fputs(ToText(report).c_str(), stdout);
-  if (const int status = WriteJson(report); status != 0) return status;
-  return report["ok"].get<bool>() ? 0 : 1;
+    report["drained"][service.process.name()] = (co_await Drain(service.process)).ToString();
+  co_return report;
 }
 
-// Drain(), and passes on what signals come meanwhile, SIGCHLD being one of them. `hurry`: one has come before, or
-// comes.
-absl::Status DrainOrEnd(Process& process, const sigset_t& signals, bool& hurry) {
-  process.Terminate();
-  if (hurry) process.EndDrain();
-  absl::Status how;
-  while (!process.has_been_reaped() && !process.EndedAlready(&how)) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal == SIGCHLD) continue;
-    hurry = true;
-    process.EndDrain();
+int RunMainJob() {
+  const int64_t limit = RaiseDescriptorLimit();
+  const int64_t requests = std::min(absl::GetFlag(FLAGS_requests), limit - kReservedDescriptors);
+  if (requests < 1) {
+    return Fail(absl::ResourceExhaustedError(absl::StrCat("the limit of ", limit,
+                                                          " open descriptors (ulimit -n) leaves none for requests; ",
+                                                          kReservedDescriptors + 1, " are the least")));
   }
-  return how;
+  absl::StatusOr<json> report = weft::Run(RunMainJob(limit, requests));
+  if (!report.ok()) return Fail(report.status());
+  Judge(*report);
+  std::fputs(ToText(*report).c_str(), stdout);
+  if (const int status = WriteJson(*report); status != 0) return status;
+  return (*report)["ok"].get<bool>() ? 0 : 1;
+}
+
+// ---- --serve.
+
+void PrintAddresses(const Running& running) {
+  for (const Listening& service : running.services) {
+    std::printf("%-8s http://%s pid %d\n", service.process.name().c_str(), service.address.c_str(),
+                service.process.id());
+  }
+  const std::string& address = running.gateway[0].address;
+  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains, twice ends\n",
+              address.c_str(), running.gateway[0].process.id(), address.c_str());
+  std::fflush(stdout);
+}
+
+// Until a signal comes, or the gateway ends by itself.
+weft::Task<absl::Status> WatchUntilSignal(Running& running, weft::Signals& signals) {
+  weft::ShutdownOnFailure scope("serving");
+  scope.Fork([&]() -> weft::Task<void> {
+    co_await signals.Next();
+    scope.Shutdown("a signal");
+  });
+  scope.Fork([&]() -> weft::Task<absl::Status> {
+    absl::Status how = co_await running.gateway[0].process.AwaitEnd();
+    co_return how.ok() ? absl::InternalError("the gateway ended by itself") : how;
+  });
+  for (Listening& service : running.services) {
+    scope.Fork([&]() -> weft::Task<void> {
+      const absl::Status how = co_await service.process.AwaitEnd();
+      service.lost = true;
+      std::fprintf(stderr, "gateway: %s; calls to it are answered 502 from now on\n", how.ToString().c_str());
+    });
+  }
+  co_return co_await scope.Join();
+}
+
+// Drain(), and no longer than until `hurry`.
+weft::Task<absl::Status> DrainUntil(weft::Event& hurry, Process& process) {
+  process.Terminate();
+  weft::ShutdownOnFailure scope("draining");
+  scope.Fork(process.AwaitEnd());
+  scope.ForkDaemon([&]() -> weft::Task<void> {
+    co_await hurry.Wait();
+    process.EndDrain();
+  });
+  co_return co_await scope.Join();
+}
+
+weft::Task<absl::Status> Serve() {
+  weft::Signals& signals = TerminationSignals();
+  absl::StatusOr<Running> running = co_await StartAll();
+  if (!running.ok()) co_return running.status();
+  PrintAddresses(*running);
+  if (absl::Status ended = co_await WatchUntilSignal(*running, signals); !ended.ok()) co_return ended;
+  weft::Event hurry;
+  weft::ShutdownOnFailure scope("the end");
+  scope.ForkDaemon([&]() -> weft::Task<void> {
+    co_await signals.Next();
+    hurry.Set();
+  });
+  scope.Fork([&]() -> weft::Task<absl::Status> {
+    absl::Status drained = co_await DrainUntil(hurry, running->gateway[0].process);
+    for (Listening& service : running->services) {
+      if (!service.lost) drained.Update(co_await DrainUntil(hurry, service.process));
+    }
+    co_return drained;
+  });
+  co_return co_await scope.Join();
 }
 
 int RunServe() {
-  sigset_t signals = Termination::Block();
-  sigaddset(&signals, SIGCHLD);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  absl::StatusOr<Running> running = StartAll();
-  if (!running.ok()) return Fail(running.status());
-  for (const Listening& service : running->services) {
-    std::printf("%-8s http://%s pid %d\n", service.process.name().c_str(), service.address.c_str(),
-                service.process.pid());
-  }
-  const std::string& address = running->gateway[0].address;
-  std::printf("gateway  http://%s pid %d\ntry: curl http://%s/user/7; SIGTERM or Ctrl-C drains, twice ends\n",
-              address.c_str(), running->gateway[0].process.pid(), address.c_str());
-  std::fflush(stdout);
-
-  Process& gateway = running->gateway[0].process;
-  for (int signal = SIGCHLD; signal == SIGCHLD;) {
-    sigwait(&signals, &signal);
-    absl::Status how;
-    for (Listening& service : running->services) {
-      if (!service.process.EndedAlready(&how)) continue;
-      std::fprintf(stderr, "gateway: %s; calls to it are answered 502 from now on\n", how.ToString().c_str());
-    }
-    if (gateway.EndedAlready(&how)) return Fail(how.ok() ? absl::InternalError("the gateway ended by itself") : how);
-  }
-  bool hurry = false;
-  absl::Status drained = DrainOrEnd(gateway, signals, hurry);
-  for (Listening& service : running->services) drained.Update(DrainOrEnd(service.process, signals, hurry));
-  return drained.ok() ? 0 : Fail(drained);
+  const absl::Status served = weft::Run(Serve());
+  return served.ok() ? 0 : Fail(served);
 }
 
 int Main() {
+  if (absl::GetFlag(FLAGS_ends_with_stdin)) EndWithStandardInput();
   const std::string role = absl::GetFlag(FLAGS_role);
   if (role == "gateway") return RunGateway();
   if (role == "client") return RunClient();

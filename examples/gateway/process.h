@@ -1,4 +1,4 @@
-// Child processes that run this program in another role, and report back over a pipe.
+// Child processes that run this program in another role, and report back on their standard output.
 #ifndef WEFT_EXAMPLES_GATEWAY_PROCESS_H_
 #define WEFT_EXAMPLES_GATEWAY_PROCESS_H_
 
@@ -11,53 +11,46 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
+#include "weft/process.h"
+#include "weft/signal.h"
+#include "weft/weft.h"
 
 namespace gateway {
 
-// A child process. Movable; the destructor kills and reaps what still runs.
+// A child process. It ends with this object, and with this program, however that ends.
 class Process {
  public:
-  // Starts this program again with `arguments` and --report_fd=N, N being the pipe it reports on. It gets SIGTERM if
-  // this process dies. The calling process has one thread.
-  static absl::StatusOr<Process> Start(std::string name, std::vector<std::string> arguments);
-
-  Process(Process&& other) noexcept
-      : name_(std::move(other.name_)),
-        pid_(std::exchange(other.pid_, -1)),
-        report_fd_(std::exchange(other.report_fd_, -1)) {}
-  Process& operator=(Process&& other) noexcept {
-    std::swap(name_, other.name_);
-    std::swap(pid_, other.pid_);
-    std::swap(report_fd_, other.report_fd_);
-    return *this;
-  }
-  ~Process();
+  // Starts this program again with `arguments` and --ends_with_stdin.
+  static weft::Task<absl::StatusOr<Process>> Start(std::string name, std::vector<std::string> arguments);
 
   const std::string& name() const { return name_; }
-  pid_t pid() const { return pid_; }
-  bool has_been_reaped() const { return pid_ < 0; }
+  pid_t id() const { return child_.id(); }
 
-  // Waits for one line of JSON. An error if the process ends without.
-  absl::StatusOr<nlohmann::json> ReadReport();
+  // Waits for one line of JSON, the only one. An error if the process ends without.
+  weft::Task<absl::StatusOr<nlohmann::json>> ReadReport();
 
   void Terminate();  // SIGTERM: it drains
   void EndDrain();   // SIGINT after that. Not a second SIGTERM: two of one kind that wait together are one
   // Waits for the end. OK: exit status 0.
-  absl::Status AwaitEnd();
-  // AwaitEnd() if it has ended already; true if it had.
-  bool EndedAlready(absl::Status* how);
+  weft::Task<absl::Status> AwaitEnd();
 
  private:
-  Process(std::string name, pid_t pid, int report_fd) : name_(std::move(name)), pid_(pid), report_fd_(report_fd) {}
-  absl::Status Judge(int status);
+  Process(std::string name, weft::Process child) : name_(std::move(name)), child_(std::move(child)) {}
 
   std::string name_;
-  pid_t pid_ = -1;  // -1: has been reaped
-  int report_fd_ = -1;
+  weft::Process child_;
 };
 
-// In the child: writes one line, if there is a pipe to write to; otherwise on standard output.
-void WriteReport(int report_fd, const nlohmann::json& report);
+// ---- In the child.
+
+// Writes one line on standard output.
+void WriteReport(const nlohmann::json& report);
+
+// SIGTERM and SIGINT. It stays until the process has ended: one that comes when all is done has no effect.
+weft::Signals& TerminationSignals();
+
+// From now on the end of the standard input is a SIGTERM: the input is a pipe, and its other end the parent's.
+void EndWithStandardInput();
 
 }  // namespace gateway
 

@@ -293,6 +293,7 @@ absl::Status ServeThreaded(std::array<weft::net::SocketAddress, kServices> upstr
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // also of the threads that are started later
   const BlockingConnection terminated(signalfd(-1, &signals, SFD_CLOEXEC));
   announce(ntohs(address.sin_port));
 

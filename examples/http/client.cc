@@ -21,6 +21,11 @@ bool IsIdempotent(std::string_view method) {
   return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
 }
 
+absl::Status CheckRequest(const Request& request) {
+  if (IsOneRequest(request)) return absl::OkStatus();
+  return absl::InvalidArgumentError("a method or a target with characters that it must not have");
+}
+
 }  // namespace
 
 bool HasInput(int fd) {
@@ -41,6 +46,7 @@ weft::Task<absl::StatusOr<Response>> ClientConnection::Call(const Request& reque
 }
 
 weft::Task<absl::Status> ClientConnection::Send(const Request& request) {
+  if (absl::Status s = CheckRequest(request); !s.ok()) co_return s;
   owed_.push_back(request.method == "HEAD");  // also if it is cancelled: a connection that owes an answer is not reused
   answer_begun_ = false;
   const std::string bytes = Serialize(request, host_);
@@ -130,6 +136,7 @@ weft::Task<absl::StatusOr<Response>> Pool::CallOn(ClientConnection connection, c
 
 // In two steps, because thousands may wait for the permit: a waiting call is a small frame.
 weft::Task<absl::StatusOr<Response>> Pool::Call(const Request& request) {
+  if (absl::Status s = CheckRequest(request); !s.ok()) co_return s;
   weft::Permit permit = co_await permits_.Acquire();
   co_return co_await CallPermitted(request);
 }

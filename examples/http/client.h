@@ -33,7 +33,7 @@ class ClientConnection {
  public:
   static weft::Task<absl::StatusOr<ClientConnection>> Connect(weft::net::SocketAddress address, Limits limits = {});
 
-  // Sends the request and waits for the answer.
+  // Sends the request and waits for the answer. kInvalidArgument unless IsOneRequest().
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
   // The halves of Call(): any number of requests sent, then as many responses received, is pipelining.
   weft::Task<absl::Status> Send(const Request& request);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
+#include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace http {
 namespace {
@@ -17,11 +21,20 @@ void AppendRest(std::string& out, const Headers& headers, std::optional<size_t> 
   absl::StrAppend(&out, "\r\n");
 }
 
+std::string OnOneLine(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  return text;
+}
+
 }  // namespace
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](unsigned char x, unsigned char y) { return absl::ascii_tolower(x) == absl::ascii_tolower(y); });
+}
+
+void Headers::Add(std::string name, std::string value) {
+  fields_.emplace_back(OnOneLine(std::move(name)), OnOneLine(std::move(value)));
 }
 
 const std::string* Headers::Find(std::string_view name) const {
@@ -82,6 +95,15 @@ std::string_view ReasonPhrase(int status) {
 }
 
 bool HasNoBody(int status) { return status / 100 == 1 || status == 204 || status == 304; }
+
+bool IsOneRequest(const Request& request) {
+  const auto may_be_in_token = [](unsigned char c) {  // RFC 9110, 5.6.2
+    return absl::ascii_isalnum(c) || (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
+  };
+  const auto may_not_be_in_target = [](unsigned char c) { return absl::ascii_iscntrl(c) || absl::ascii_isspace(c); };
+  return !request.method.empty() && absl::c_all_of(request.method, may_be_in_token) &&  //
+         !request.target.empty() && absl::c_none_of(request.target, may_not_be_in_target);
+}
 
 std::string Serialize(const Request& request, std::string_view host) {
   std::string out = absl::StrCat(request.method, " ", request.target,

@@ -23,7 +23,8 @@ bool EqualIgnoringCase(std::string_view a, std::string_view b);
 // Header fields in the order they came in. Names are compared without regard to case.
 class Headers {
  public:
-  void Add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  // CR, LF and NUL become spaces, so that nobody's text begins a field of its own. (RFC 9110, 5.5)
+  void Add(std::string name, std::string value);
   // The first field of that name, or null. Valid until the next Add().
   const std::string* Find(std::string_view name) const;
   // How many fields have that name.
@@ -63,6 +64,9 @@ std::string_view ReasonPhrase(int status);
 
 // A response of that status has no body, whatever its headers say: 1xx, 204 and 304. (RFC 9112, 6.3)
 bool HasNoBody(int status);
+
+// Its method is a token, and its target has no space and no control character: it cannot be taken for more than one.
+bool IsOneRequest(const Request& request);
 
 // The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among
 // the headers.

@@ -13,11 +13,14 @@
 #include "absl/flags/parse.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "examples/most_connections.h"
 #include "examples/redis/server.h"
 #include "examples/redis/store.h"
 #include "weft/signal.h"
 #include "weft/weft.h"
 
+ABSL_FLAG(absl::Duration, timeout, absl::Minutes(5), "for a client's next command to arrive, whole; inf: no limit");
 ABSL_FLAG(std::string, listen, "127.0.0.1:6379", "address to listen on; port 0 lets the kernel choose");
 
 namespace {
@@ -31,7 +34,8 @@ weft::Task<absl::Status> Main() {
   redis::Store store;
   weft::Signals signals({SIGINT, SIGTERM});
   weft::ShutdownOnFailure scope;
-  scope.Fork(redis::Serve(*listener, store));
+  scope.Fork(redis::Serve(*listener, store,
+                          {.max_connections = MostConnections(), .idle_timeout = absl::GetFlag(FLAGS_timeout)}));
   scope.Fork([&]() -> weft::Task<void> {
     co_await signals.Next();
     scope.Shutdown("a signal");

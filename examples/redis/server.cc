@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "examples/redis/commands.h"
+#include "weft/deadline.h"
 #include "weft/io/buffered_reader.h"
 #include "weft/io/buffered_writer.h"
 
@@ -64,8 +65,9 @@ weft::Task<absl::Status> Linger(TcpStream& stream, In& in) {
 weft::Task<absl::Status> ServeConnection(TcpStream stream, Store& store, const ServerOptions& options) {
   In in(stream);
   Out out(stream);
+  weft::Deadline next_command = weft::MonotonicNow() + options.idle_timeout;
   for (size_t needed = 1;;) {
-    const absl::StatusOr<std::string_view> enough = co_await in.Peek(needed);
+    const absl::StatusOr<std::string_view> enough = co_await weft::WithDeadline(next_command, in.Peek(needed));
     if (!enough.ok()) co_return enough.status();
     if (enough->size() < needed) co_return absl::OkStatus();  // the client has finished
     const absl::StatusOr<std::string_view> all = co_await in.Peek(in.buffered());  // does not wait
@@ -77,6 +79,7 @@ weft::Task<absl::Status> ServeConnection(TcpStream stream, Store& store, const S
     in.Consume(answered->bytes);
     if (answered->ends) co_return co_await Linger(stream, in);
     needed = answered->needed;
+    if (answered->bytes > 0) next_command = weft::MonotonicNow() + options.idle_timeout;
   }
 }
 

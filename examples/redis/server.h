@@ -19,6 +19,7 @@ namespace redis {
 struct ServerOptions {
   Limits limits{};
   int64_t max_connections = 10'000;                  // more wait in the kernel's backlog
+  absl::Duration idle_timeout = absl::Minutes(5);    // for the next command to arrive, whole
   absl::Duration write_timeout = absl::Seconds(10);  // for the replies to what has arrived to be taken
 };
 

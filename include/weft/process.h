@@ -10,7 +10,8 @@
 //
 // A child never outlives its Process: the destructor kills it (SIGKILL) if it still runs, and sees that it is reaped,
 // so that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not. So a child
-// ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first.
+// ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first. What the child has
+// started itself ends with the Process only if Options::process_group says so.
 //
 // The child has the descriptors 0, 1 and 2 as Options say, and none of the program's others, whether these are
 // close-on-exec or not. It has the default action for every signal, and none is blocked.
@@ -48,6 +49,7 @@
 #include "absl/time/time.h"
 #include "weft/io/pipe.h"
 #include "weft/task.h"
+#include "weft/time_span.h"
 #include "weft/virtual_thread.h"
 
 namespace weft {
@@ -91,8 +93,9 @@ class Process {
     // "NAME=value": added to what is inherited, in place of a variable of the same name.
     std::vector<std::string> environment = {};
     bool inherit_environment = true;
-    // The child leads a process group of its own, and signals go to all of the group: to what it has started, too, but
-  // not to what it leaves behind when it ends.
+    // The child leads a process group of its own, and signals go to all of the group: to what it has started, too, even
+    // when it has ended. The destructor kills all of the group. Until then a child that has ended is a zombie, so
+    // that nobody else gets the group's number. Whoever leaves the group (setsid(2)) is not found.
     bool process_group = false;
   };
 
@@ -118,15 +121,19 @@ class Process {
     std::string working_directory = {};
     std::vector<std::string> environment = {};
     bool inherit_environment = true;
+    bool process_group = false;  // like Options: nothing of the group outlives Run()
+    // What the child has started may keep its output open. So long does Run() wait for the end of the output, once the
+    // child has ended. (Go's Cmd.WaitDelay.)
+    TimeSpan wait_delay = absl::InfiniteDuration();
   };
   struct Output {
-    Exit exit;
-    std::string standard_output;
-    std::string standard_error;
+    Exit exit = {};
+    std::string standard_output = {};
+    std::string standard_error = {};
+    bool complete = true;  // false: somebody still had the output after `wait_delay`
   };
   // Starts a program, gives it its input, and returns what it wrote and how it ended. An exit code other than 0 is not
-  // an error of Run(). A child that ends without reading all of its input is no error either. If what it has started
-  // goes on with its output, Run() waits for the end of that, too: give it a limit (WithTimeout).
+  // an error of Run(). A child that ends without reading all of its input is no error either.
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments, RunOptions options);
   static Task<absl::StatusOr<Output>> Run(std::vector<std::string> arguments);
 
@@ -138,11 +145,11 @@ class Process {
   // Waits for the end of the child. Any number of times. Its pipes may still have something to read.
   Task<absl::StatusOr<Exit>> Wait();
 
-  // Sends a signal: once the child has ended, to nobody, and that is no error. Any thread.
+  // Sends a signal: once the child has ended, to nobody, or to the rest of its group, and that is no error. Any thread.
   absl::Status Kill(int signal);
   absl::Status Kill();  // SIGKILL
-  // Sends SIGTERM, and after `grace` SIGKILL; waits for the end.
-  Task<absl::StatusOr<Exit>> Stop(absl::Duration grace);
+  // Sends SIGTERM, and after `grace` SIGKILL; waits for the end of the child, and not for the rest of its group.
+  Task<absl::StatusOr<Exit>> Stop(TimeSpan grace);
 
   // Also after its end.
   pid_t id() const noexcept;

@@ -56,7 +56,7 @@ absl::Status TcpOptions::DisableKeepAlive() {
   return SetSocketOption(socket_, SOL_SOCKET, SO_KEEPALIVE, /*value=*/0, "DisableKeepAlive()");
 }
 
-absl::Status TcpOptions::SetLinger(absl::Duration linger) {
+absl::Status TcpOptions::SetLinger(TimeSpan linger) {
   if (linger != absl::ZeroDuration() && linger != absl::InfiniteDuration()) {
     return absl::InvalidArgumentError(
         "SetLinger() of a time would block the carrier that closes the stream; write all, ShutdownWrite(), and read to "

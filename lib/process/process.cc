@@ -32,6 +32,7 @@
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/thread_builder.h"
+#include "weft/time.h"
 #include "weft/virtual_thread.h"
 
 namespace weft {
@@ -57,8 +58,11 @@ class ChildProcess {
     int error = 0;
     Process::Exit exit = {};
   };
-  // Reaps the child if it has ended. Nothing: it still runs.
-  std::optional<Ended> TryReap(int options) noexcept;
+  // Nothing: the child still runs. If it has ended it is reaped, except for the leader of a group: while that is a
+  // zombie, the number of the group is given to nobody else.
+  std::optional<Ended> TryWait() noexcept;
+  // Reaps the child if it has ended. False: it still runs.
+  bool TryReap(int options) noexcept;
 
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
   // Of a child that was killed. It begins in any case, also while the runtime ends.
@@ -66,7 +70,7 @@ class ChildProcess {
     return VirtualThread::Builder().Unstarted(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
       (co_await Wait(killed)).IgnoreError();
       // The end may be something that nobody has the means to wait for. It comes soon.
-      if (killed->TryReap(WNOHANG).has_value()) co_return;
+      if (killed->TryReap(WNOHANG)) co_return;
       (co_await Blocking([&] { static_cast<void>(killed->TryReap(0)); })).IgnoreError();
     }(std::move(child))));
   }
@@ -75,8 +79,13 @@ class ChildProcess {
   pid_t id_ = -1;
   OwnedDescriptor pidfd_;
   const bool process_group_;
+  // With lock_ held.
+  std::optional<Ended> Ask(int options) noexcept;
+
   Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
-  std::optional<Ended> ended_;  // guarded by lock_
+  // ---- Guarded by lock_.
+  std::optional<Ended> ended_;
+  bool reaped_ = false;
 };
 
 absl::StatusOr<Process> ChildProcess::Begun(std::shared_ptr<ChildProcess> child, Spawned spawned) {
@@ -99,35 +108,48 @@ absl::StatusOr<Process> ChildProcess::Begun(std::shared_ptr<ChildProcess> child,
 
 int ChildProcess::Signal(int signal) noexcept {
   std::lock_guard guard(lock_);
-  if (ended_.has_value()) return 0;
+  if (reaped_) return 0;
   const DescriptorUse use = pidfd_.Use("Kill()");
   const int result = process_group_ ? ::kill(-id_, signal) : Sys().pidfd_send_signal(use.fd(), signal);
   return result == 0 || errno == ESRCH ? 0 : errno;
 }
 
-std::optional<ChildProcess::Ended> ChildProcess::TryReap(int options) noexcept {
-  std::lock_guard guard(lock_);
-  if (ended_.has_value()) return ended_;
+std::optional<ChildProcess::Ended> ChildProcess::Ask(int options) noexcept {
   const DescriptorUse use = pidfd_.Use("Wait()");
   siginfo_t info = {};
   int result;
   do {
     result = Sys().waitid(P_PIDFD, static_cast<id_t>(use.fd()), &info, WEXITED | options);
   } while (result != 0 && errno == EINTR);
-  if (result != 0) {
-    ended_ = {.error = errno};
-  } else if (info.si_pid != 0) {
-    const bool exited = info.si_code == CLD_EXITED;
-    ended_ = {.exit = {.code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status}};
-  }
+  if (result != 0) return Ended{.error = errno};
+  if (info.si_pid == 0) return std::nullopt;
+  const bool exited = info.si_code == CLD_EXITED;
+  return Ended{.exit = {.code = exited ? info.si_status : 0, .signal = exited ? 0 : info.si_status}};
+}
+
+std::optional<ChildProcess::Ended> ChildProcess::TryWait() noexcept {
+  std::lock_guard guard(lock_);
+  if (ended_.has_value()) return ended_;
+  ended_ = Ask(WNOHANG | (process_group_ ? WNOWAIT : 0));
+  reaped_ = ended_.has_value() && (!process_group_ || ended_->error != 0);
   return ended_;
+}
+
+bool ChildProcess::TryReap(int options) noexcept {
+  std::lock_guard guard(lock_);
+  if (reaped_) return true;
+  const std::optional<Ended> ended = Ask(options);
+  if (!ended.has_value()) return false;
+  reaped_ = true;
+  if (!ended_.has_value()) ended_ = ended;
+  return true;
 }
 
 Task<absl::StatusOr<Process::Exit>> ChildProcess::Wait(std::shared_ptr<ChildProcess> child) {
   for (;;) {
     const int32_t result = co_await PollAwaiter(child->pidfd_.Use("Process::Wait()"), PollAwaiter::For::kProcessEnd);
     if (result < 0) co_return ErrnoToStatus(-result, "Process::Wait()");
-    const std::optional<Ended> ended = child->TryReap(WNOHANG);
+    const std::optional<Ended> ended = child->TryWait();
     if (!ended.has_value()) continue;
     if (ended->error != 0) co_return ErrnoToStatus(ended->error, absl::StrCat("waiting for process ", child->id()));
     co_return ended->exit;
@@ -181,7 +203,7 @@ Process::~Process() { End(); }
 void Process::End() noexcept {
   if (child_ == nullptr) return;
   child_->Signal(SIGKILL);
-  if (!child_->TryReap(WNOHANG).has_value()) {
+  if (!child_->TryReap(WNOHANG)) {
     const bool on_thread = VirtualThread::HasCurrent() && reaper_.has_value();
     if (on_thread) reaper_->Start();
     // Nobody else reaps it: this is an OS thread, or the runtime that started the child has ended.
@@ -203,7 +225,7 @@ absl::Status Process::Kill(int signal) {
 
 absl::Status Process::Kill() { return Kill(SIGKILL); }
 
-Task<absl::StatusOr<Process::Exit>> Process::Stop(absl::Duration grace) {
+Task<absl::StatusOr<Process::Exit>> Process::Stop(TimeSpan grace) {
   WEFT_CHECK(child_ != nullptr) << "Stop() of a Process that was moved from";
   return [](std::shared_ptr<ChildProcess> child, absl::Duration wait_for) -> Task<absl::StatusOr<Exit>> {
     if (const int error = child->Signal(SIGTERM); error != 0) co_return internal::ErrnoToStatus(error, "SIGTERM");
@@ -266,7 +288,8 @@ Task<absl::StatusOr<Process::Output>> Process::Run(std::vector<std::string> argu
                              .standard_error = kPipe,
                              .working_directory = std::move(options.working_directory),
                              .environment = std::move(options.environment),
-                             .inherit_environment = options.inherit_environment});
+                             .inherit_environment = options.inherit_environment,
+                             .process_group = options.process_group});
   if (!child.ok()) co_return child.status();
   Output output;
   {
@@ -274,6 +297,14 @@ Task<absl::StatusOr<Process::Output>> Process::Run(std::vector<std::string> argu
     if (!options.input.empty()) scope.Fork(Feed(child->standard_input(), options.input));
     scope.Fork(Collect(child->standard_output(), options.max_output, "standard output", output.standard_output));
     scope.Fork(Collect(child->standard_error(), options.max_output, "standard error", output.standard_error));
+    scope.ForkDaemon([&]() -> Task<absl::Status> {
+      const absl::StatusOr<Exit> ended = co_await child->Wait();
+      if (!ended.ok()) co_return ended.status();
+      co_await Sleep(options.wait_delay);
+      output.complete = false;
+      scope.Shutdown("wait_delay");
+      co_return absl::OkStatus();
+    });
     if (absl::Status joined = co_await scope.Join(); !joined.ok()) co_return joined;
   }
   absl::StatusOr<Exit> exit = co_await child->Wait();

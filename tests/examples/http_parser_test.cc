@@ -302,6 +302,26 @@ TEST(HttpMessageTest, PartsOfATarget) {
   EXPECT_EQ(QueryValue("/work", "ms"), std::nullopt);
 }
 
+// Whatever comes from strangers.
+TEST(HttpMessageTest, AFieldIsOneField) {
+  Response response;
+  response.headers.Add(std::string("X\r\nA\0", 5), std::string("1\r\nSet-Cookie: a\n\nb\0c", 21));
+  const std::string sent = Serialize(response);
+  EXPECT_TRUE(sent.starts_with("HTTP/1.1 200 OK\r\nX  A : 1  Set-Cookie: a  b c\r\nContent-Length: 0\r\n")) << sent;
+}
+
+TEST(HttpMessageTest, WhatIsTakenForMoreThanOneRequestIsNone) {
+  EXPECT_TRUE(IsOneRequest({}));
+  EXPECT_TRUE(IsOneRequest({.method = "M-SEARCH", .target = "/a%20b?c=\xc3\xa4"}));
+  for (const std::string& method : {std::string(), std::string("G T"), std::string("G\r\n"), std::string("G:T")}) {
+    EXPECT_FALSE(IsOneRequest({.method = method})) << method;
+  }
+  for (const std::string& target : {std::string(), std::string("/ HTTP/1.1\r\nX: y"), std::string("/a b"),
+                                    std::string("/\n"), std::string("/\t"), std::string("/\0", 2)}) {
+    EXPECT_FALSE(IsOneRequest({.target = target})) << target;
+  }
+}
+
 TEST(HttpMessageTest, AStatusThatHasNoBodyIsSentWithout) {
   for (int status : {100, 199, 204, 304}) {
     EXPECT_TRUE(HasNoBody(status)) << status;

@@ -680,6 +680,19 @@ TEST_P(HttpServerTest, AResponseWithoutABodyLeavesTheConnectionToTheNext) {
   });
 }
 
+TEST_P(HttpServerTest, WhatIsNotOneRequestIsNotSent) {
+  WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
+    Pool pool(address);
+    const Request two{.target = "/ HTTP/1.1\r\nHost: a\r\n\r\nGET /second"};
+    EXPECT_TRUE(absl::IsInvalidArgument((co_await pool.Call(two)).status()));
+    absl::StatusOr<ClientConnection> connection = co_await ClientConnection::Connect(address);
+    EXPECT_TRUE(absl::IsInvalidArgument((co_await connection->Call(two)).status()));
+    const Request one{.target = "/one"};
+    EXPECT_EQ((co_await connection->Call(one))->body, "GET /one ");
+    EXPECT_EQ(server.counters().requests, 1);
+  });
+}
+
 TEST_P(HttpServerTest, AServerThatIsNotThereIsUnavailable) {
   WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
     auto gone = weft::net::TcpListener::Bind("127.0.0.1:0");

@@ -412,6 +412,20 @@ TEST_P(RedisTest, AClientThatTakesNoRepliesIsDisconnected) {
   });
 }
 
+TEST_P(RedisTest, AClientThatIsIdleOrSendsAByteNowAndThenIsDisconnected) {
+  WithServer({.idle_timeout = absl::Milliseconds(20)}, [](SocketAddress server, Stop) -> Task<void> {
+    TcpStream idle = co_await Connect(server);
+    TcpStream slow = co_await Connect(server);
+    // Each argument that has come tells how long the next one is: that is no new command.
+    absl::Status sent = co_await slow.Write("*1000\r\n");
+    while (sent.ok()) {
+      co_await weft::Sleep(absl::Milliseconds(5));
+      sent = co_await slow.Write("$1\r\nx\r\n");
+    }
+    EXPECT_EQ(co_await ReadToEnd(idle), "");
+  });
+}
+
 TEST_P(RedisTest, ACommandThatWasExecutedIsAnsweredWhenTheServerEnds) {
   WithServer({}, [](SocketAddress server, Stop stop) -> Task<void> {
     TcpStream idle = co_await Connect(server);

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -80,6 +81,30 @@ class ServerTest(unittest.TestCase):
         self.assertRegex(connections[0][1].readline(), r"^rejected")
         for _, lines in connections[3:]:  # served when others have been rejected
             self.assertRegex(lines.readline(), r": 5 bytes\n$")
+
+    def test_sigterm_lets_requests_in_flight_finish(self):
+        connection, lines = self._connect()
+        connection.sendall(b"hello\n")
+        self.assertRegex(lines.readline(), r": 5 bytes\n$")
+        self.server.terminate()
+        with self.assertRaises(OSError):  # its listener is closed
+            while True:
+                socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS).close()
+        connection.sendall(b"hello again\n")
+        self.assertRegex(lines.readline(), r": 11 bytes\n$")
+        connection.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.server.wait(timeout=_TIMEOUT_SECONDS), 0)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        connection, lines = self._connect()
+        connection.sendall(b"hello\n")
+        self.assertRegex(lines.readline(), r": 5 bytes\n$")
+        self.server.terminate()
+        with self.assertRaises(OSError):
+            while True:
+                socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS).close()
+        self.server.terminate()
+        self.assertEqual(self.server.wait(timeout=_TIMEOUT_SECONDS), -signal.SIGTERM)
 
     def test_a_port_in_use_ends_the_program(self):
         second = subprocess.run([SERVER, "--listen=%s:%s" % self.address], capture_output=True, text=True,

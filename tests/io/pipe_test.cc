@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +21,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/allocator.h"
 #include "tests/support/read_to_end.h"
 #include "weft/io/closed.h"
 #include "weft/io/standard_streams.h"
@@ -156,6 +159,26 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
   });
 }
 
+// Both see that there is input, one gets it, and the other can be cancelled all the same.
+TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    AwaitAll scope;
+    int read = 0;
+    for (int i = 0; i < 2; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        char buffer[8];
+        EXPECT_EQ(*co_await StandardInput(pipe.reader.native_handle()).Read(buffer), 1u);
+        if (++read == 1) scope.Shutdown();
+      });
+    }
+    for (int i = 0; i < 5; ++i) co_await Yield();
+    EXPECT_TRUE((co_await pipe.writer.Write("x")).ok());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(read, 1);
+  });
+}
+
 TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
   Everywhere([]() -> Task<void> {
     for (const int error : {EMFILE, ENFILE}) {
@@ -177,6 +200,48 @@ TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
       EXPECT_TRUE((co_await pipe.writer.Write("x")).ok());
     }
   });
+}
+
+// Terminals, and pipes of an older kernel; what a disk has to say is waited for, too, where poll(2) does not help.
+TEST(StandardStreamTest, ACallThatMayBlockIsMadeOnAnOsThread) {
+  (*Runtime::Create())->Run([]() -> Task<void> {
+    for (const int error : {EOPNOTSUPP, EAGAIN}) {
+      std::FILE* const file = std::tmpfile();
+      int fds[2] = {::fileno(file), ::fileno(file)};
+      if (error == EOPNOTSUPP) EXPECT_EQ(::pipe(fds), 0);
+      {
+        const ScopedSyscallFault fault(&Syscalls::pwritev2, {.error = error});
+        EXPECT_TRUE((co_await StandardOutput(fds[1]).Write("text")).ok());
+        EXPECT_EQ(fault.calls(), 2);
+      }
+      if (error == EAGAIN) EXPECT_EQ(::lseek(fds[0], 0, SEEK_SET), 0);
+      const ScopedSyscallFault fault(&Syscalls::preadv2, {.error = error});
+      char buffer[8];
+      EXPECT_EQ(*co_await StandardInput(fds[0]).Read(buffer), 4u);
+      EXPECT_EQ(fault.calls(), 2);
+      if (error == EOPNOTSUPP) EXPECT_EQ(::close(fds[0]) + ::close(fds[1]), 0);
+      std::fclose(file);
+    }
+  }());
+}
+
+thread_local int descriptors_left = -1;
+
+// What a descriptor needs is wanted without an exception.
+TEST(PipeMemoryTest, WithoutMemoryThereIsNoDescriptorLeft) {
+  may_allocate = [](size_t, bool throws) noexcept { return throws || descriptors_left < 0 || descriptors_left-- > 0; };
+  const int before = ::dup(0);
+  for (const int left : {0, 1}) {
+    descriptors_left = left;
+    const absl::StatusOr<PipeEnds> pipe = MakePipe();
+    descriptors_left = -1;
+    EXPECT_EQ(ErrnoOf(pipe.status()), ENOMEM) << left;
+  }
+  const int after = ::dup(0);
+  EXPECT_EQ(after, before + 1);
+  ::close(before);
+  ::close(after);
+  EXPECT_TRUE(MakePipe().ok());
 }
 
 TEST(PipeAdoptTest, WhatIsNotOpenIsRefused) {

@@ -194,7 +194,8 @@ TEST_P(ConnectTest, ACancelledConnectLeavesNothingBehind) {
     const int64_t before = OpenDescriptors();
     for (const int delays : {0, 1, 2, 5}) {
       const std::vector<SocketAddress> nobody(4, hole.address());
-      const absl::Duration limit = delays * Options().attempt_delay + absl::Milliseconds(1);
+      const absl::Duration delay = Options().attempt_delay;
+      const absl::Duration limit = delays * delay + absl::Milliseconds(1);
       EXPECT_FALSE((co_await MoveOnAfter(limit, net::ConnectToAny(nobody, Options()))).has_value());
       EXPECT_EQ(OpenDescriptors(), before);
     }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -38,8 +39,8 @@ TEST(TcpOptionsTest, TheKernelHasWhatWasSet) {
     EXPECT_EQ(Get(stream, IPPROTO_TCP, TCP_NODELAY), 1);
     EXPECT_TRUE(options.SetNoDelay(false).ok());
     EXPECT_EQ(Get(stream, IPPROTO_TCP, TCP_NODELAY), 0);
-    EXPECT_TRUE(
-        options.SetKeepAlive({.idle = absl::Milliseconds(59'001), .interval = absl::Seconds(7), .count = 3}).ok());
+    const KeepAlive keep_alive{.idle = absl::Milliseconds(59'001), .interval = std::chrono::seconds(7), .count = 3};
+    EXPECT_TRUE(options.SetKeepAlive(keep_alive).ok());
     EXPECT_EQ(Get(stream, SOL_SOCKET, SO_KEEPALIVE), 1);
     EXPECT_EQ(Get(stream, IPPROTO_TCP, TCP_KEEPIDLE), 60);
     EXPECT_EQ(Get(stream, IPPROTO_TCP, TCP_KEEPINTVL), 7);
@@ -86,7 +87,7 @@ TEST(TcpOptionsTest, AnErrorOfTheKernelIsAStatusWithTheErrno) {
     }
     stream.Close();
     EXPECT_TRUE(IsClosed(options.SetNoDelay(true)));
-    EXPECT_TRUE(IsClosed(options.SetLinger(absl::ZeroDuration())));
+    EXPECT_TRUE(IsClosed(options.SetLinger(std::chrono::seconds(0))));
   });
 }
 

@@ -13,6 +13,7 @@
 #include "lib/coro/frame_fault.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/read_to_end.h"
+#include "weft/io/stream.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -72,6 +73,21 @@ TEST_P(TcpTest, AWriteOfMoreThanTheKernelBuffersSendsAllOfIt) {
     EXPECT_TRUE(read.ok()) << read;
     EXPECT_TRUE(received == data);
     EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(TcpTest, ReadExactlyTellsAnEndFromACut) {
+  Everywhere([]() -> Task<void> {
+    for (const bool cut : {false, true}) {
+      auto [client, server] = co_await Connect();
+      EXPECT_TRUE((co_await client.Write(cut ? "abc" : "abcd")).ok());
+      client.Close();
+      char four[4];
+      absl::Status read;
+      for (int i = 0; i < (cut ? 1 : 2); ++i) read = co_await server.ReadExactly(absl::MakeSpan(four));
+      EXPECT_EQ(read.code(), absl::StatusCode::kOutOfRange) << read;
+      EXPECT_EQ(io::IsEndOfStream(read), !cut) << read;
+    }
   });
 }
 

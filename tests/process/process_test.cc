@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <optional>
 #include <sstream>
@@ -53,6 +54,13 @@ Task<Process::Output> RunShell(std::string script, Process::RunOptions options =
 
 // Nobody has such a child any more, not even as a zombie.
 bool IsGone(pid_t id) { return ::waitpid(id, nullptr, WNOHANG) < 0 && errno == ECHILD; }
+
+// An orphan that has ended may be a zombie for a while: others reap it.
+bool Runs(pid_t id) {
+  std::ifstream stat(absl::StrCat("/proc/", id, "/stat"));
+  std::string number, name, state;
+  return stat >> number >> name >> state && state != "Z" && state != "X";
+}
 
 class ProcessTest : public OnBackends {};
 WEFT_ON_REAL_BACKENDS(ProcessTest);
@@ -271,6 +279,48 @@ TEST_P(ProcessTest, AGroupGetsSignalsAsAWhole) {
     EXPECT_EQ((co_await child.Wait())->signal, SIGKILL);
     // The grandchild, too, has closed its end.
     EXPECT_EQ(co_await ReadToEnd(child.standard_output()), "");
+  });
+}
+
+// What the child leaves behind is its group all the same, also when the child has ended and was waited for.
+TEST_P(ProcessTest, NothingOfAGroupOutlivesItsProcess) {
+  Everywhere([]() -> Task<void> {
+    io::PipeEnds open = *io::MakePipe();  // by whoever is left
+    const auto leaves_one = [&]() {
+      return StartShell("sleep 1000 &", {.standard_output = Process::Redirect::To(open.writer.native_handle()),
+                                         .process_group = true});
+    };
+    pid_t id;
+    {
+      Process child = co_await leaves_one();
+      id = child.id();
+      EXPECT_TRUE((co_await child.Wait())->success());
+      EXPECT_FALSE(IsGone(-id));  // its number is not given away
+      EXPECT_TRUE((co_await child.Wait())->success());
+      EXPECT_TRUE((co_await child.Stop(absl::InfiniteDuration()))->success());
+    }
+    EXPECT_TRUE(IsGone(id));
+    Process second = co_await leaves_one();
+    EXPECT_TRUE((co_await second.Wait())->success());
+    EXPECT_TRUE(second.Kill().ok());  // the rest of the group
+    open.writer.Close();
+    EXPECT_EQ(co_await ReadToEnd(open.reader), "");
+  });
+}
+
+TEST_P(ProcessTest, RunGivesUpWaitingForWhoeverElseHasTheOutput) {
+  Everywhere([]() -> Task<void> {
+    for (const bool process_group : {false, true}) {
+      const Process::Output output = co_await RunShell(
+          "sleep 1000 & echo $!", {.process_group = process_group, .wait_delay = absl::Milliseconds(1)});
+      EXPECT_TRUE(output.exit.success());
+      EXPECT_FALSE(output.complete);
+      const pid_t left = static_cast<pid_t>(std::stoi(output.standard_output));
+      if (!process_group) EXPECT_EQ(::kill(left, SIGKILL), 0);
+      while (Runs(left)) co_await Sleep(absl::Microseconds(100));
+    }
+    EXPECT_TRUE((co_await RunShell("true", {.wait_delay = absl::ZeroDuration()})).exit.success());
+    EXPECT_TRUE((co_await RunShell("cat", {.input = "x", .wait_delay = absl::InfiniteDuration()})).complete);
   });
 }
 

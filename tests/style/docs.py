@@ -30,6 +30,7 @@ _TEST = re.compile(r"(\w+Test)\.(\w+)")
 _TEST_DEFINITION = re.compile(r"^TEST(?:_P|_F)?\((\w+),\s+(\w+)\)", re.MULTILINE)
 _FOOTNOTE = re.compile(r"^\[\^([\w-]+)\]:", re.MULTILINE)
 _FOOTNOTE_USE = re.compile(r"\[\^([\w-]+)\]")
+_PROGRAM = re.compile(r"^(int main\(|TEST\()", re.MULTILINE)
 _CONFIG = re.compile(r"--config=([a-z0-9]+)")
 _VARIABLE = re.compile(r"\bWEFT_[A-Z_]+\b")
 # In the preface of runtime.h: name, range, and for some a sentence.
@@ -114,6 +115,20 @@ class Docs:
             path, name, text = max(regions, key=lambda region: difflib.SequenceMatcher(None, block, region[2]).ratio())
             yield "%s: a block is not that of any example; the nearest is [%s]:\n%s" % (page, name, "".join(
                 difflib.unified_diff(text.splitlines(True), block.splitlines(True), path, page)))
+
+    def example_violations(self):
+        """Programs of examples/ that its README.md does not list, and what it lists and is not there."""
+        page = "examples/README.md"
+        listed = {word for word in _QUOTED.findall(self._read(page)) if word.endswith((".cc", "/"))
+                  and not word.startswith("docs/")}
+        for name in sorted(listed):
+            if not os.path.exists(self._path(os.path.join("examples", name))):
+                yield "%s: there is no %s" % (page, name)
+        for path in sorted(self._files("examples")):
+            if path.endswith(".cc") and _PROGRAM.search(self._read(path)):
+                name = os.path.relpath(path, "examples")
+                if name not in listed:
+                    yield "%s: %s is not listed" % (page, name)
 
     def changed_quotations(self):
         """Text that no comment of the sources has, and build files that no consumer has."""

@@ -19,6 +19,7 @@ _TREE = {
     "include/weft/runtime.h": "//   WEFT_IO              auto|epoll\n// A rule\n//   in two lines.\n",
     "examples/BUILD.bazel": 'cc_binary(\n    name = "a",\n    srcs = ["a.cc"],\n)\n',
     "examples/a.cc": _EXAMPLE,
+    "examples/README.md": "",
     "tests/base/a_test.cc": "TEST(PlainTest, IsThere) {}\nTEST_P(EverywhereTest, IsThere) {}\n",
     "MODULE.bazel": 'module(\n    version = "1.2.3",\n)\n',
     "include/weft/version.h": "".join("#define WEFT_VERSION_%s\n" % line for line in (
@@ -51,6 +52,13 @@ class DocsTest(unittest.TestCase):
 
     def _nothing(self, found):
         self.assertEqual("\n".join(found), "")
+
+    def test_an_example_that_is_not_listed_is_found(self):
+        program = {"examples/a.cc": "int main() {}\n"}
+        self._finds("example_violations", "", program, "a.cc is not listed")
+        self._nothing(self._docs("", {**program, "examples/README.md": "`a.cc`\n"}).example_violations())
+        self._finds("example_violations", "", {"examples/README.md": "`b.cc`\n"}, "there is no b.cc")
+        self._nothing(Docs(_ROOT).example_violations())
 
     def test_a_changed_block_is_found(self):
         self._finds("changed_blocks", "```cpp\nG();\nif (true) {\n  I();\n}\n```\n", {}, "[body]", "-  H();", "+  I();")

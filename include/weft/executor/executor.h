@@ -15,7 +15,8 @@
 //   BoundedExecutor                a virtual thread for each task, n at most (bounded_executor.h)
 // ScheduledExecutor runs tasks later, or again and again. (scheduled_executor.h)
 //
-// An executor is an object like a scope: a local of a coroutine, or a member of a class. It lies where it was made.
+// An executor is an object like a scope: a local of a coroutine, or a member of a class. It lies where it was made, and
+// after everything that its tasks refer to: it goes first, and waits for them.
 // Unlike a scope it has no owner: any thread may call its members, OS threads included, also the tasks themselves; and
 // what is submitted inherits no scoped values.
 //

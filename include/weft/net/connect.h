@@ -36,13 +36,14 @@
 #include "weft/net/tcp_stream.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
+#include "weft/time_span.h"
 
 namespace weft::net {
 
 struct ConnectOptions {
   // How long an attempt has to itself before the next one begins. Zero or less: all begin at once.
   // absl::InfiniteDuration(): each begins when the one before has failed.
-  absl::Duration attempt_delay = absl::Milliseconds(250);
+  TimeSpan attempt_delay = absl::Milliseconds(250);
   // Null: Resolver::Default(). Must stay until the Task has begun.
   Resolver* resolver = nullptr;
 };

@@ -13,15 +13,16 @@
 #include "absl/time/time.h"
 #include "weft/internal/socket.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/time_span.h"
 
 namespace weft::net {
 
 // When does the kernel ask whether the peer is still there? Each is rounded up to whole seconds, of which the kernel
 // takes 1 to 32,767.
 struct KeepAlive {
-  absl::Duration idle = absl::Seconds(15);      // without a byte from the peer, until the first probe
-  absl::Duration interval = absl::Seconds(15);  // from one probe to the next
-  int count = 9;                                // unanswered probes, 1 to 127; then reads fail with ETIMEDOUT
+  TimeSpan idle = absl::Seconds(15);      // without a byte from the peer, until the first probe
+  TimeSpan interval = absl::Seconds(15);  // from one probe to the next
+  int count = 9;                          // unanswered probes, 1 to 127; then reads fail with ETIMEDOUT
 };
 
 // (tcp_options.cc)
@@ -38,7 +39,7 @@ class TcpOptions {
   // What becomes of bytes that are not sent yet when the stream is closed. absl::InfiniteDuration(), as in a new
   // stream: the kernel goes on sending them, and nobody waits. Zero: they are dropped, and the peer sees a reset. A
   // time between is kInvalidArgument: close(2) would block its carrier for so long.
-  absl::Status SetLinger(absl::Duration linger);
+  absl::Status SetLinger(TimeSpan linger);
   // The bytes that the kernel keeps in each direction. It doubles them, for its own use, and caps them at
   // net.core.wmem_max and net.core.rmem_max. Without these the kernel chooses, and adapts, which is mostly better.
   absl::Status SetSendBufferSize(int bytes);

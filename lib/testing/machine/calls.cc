@@ -559,9 +559,12 @@ ssize_t PWrite(int fd, const void* buffer, size_t size, off_t offset) {
                        [&](FileObject& file) { return file.WriteAt({&part, 1}, offset, /*append=*/false); }));
 }
 
+constexpr off_t kWhereItStands = -1;  // of preadv2() and pwritev2()
+
 ssize_t PReadV2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Kernel* const machine = MachineOf(fd);
   if (machine == nullptr) return RealSyscalls().preadv2(fd, parts, count, offset, flags);
+  if (offset == kWhereItStands) return ReadV(fd, parts, count);
   return Result(OnFile(*machine, fd, {EINTR, EIO}, [&](FileObject& file) {
     return file.ReadAt({parts, static_cast<size_t>(count)}, offset);
   }));
@@ -570,6 +573,7 @@ ssize_t PReadV2(int fd, const iovec* parts, int count, off_t offset, int flags) 
 ssize_t PWriteV2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Kernel* const machine = MachineOf(fd);
   if (machine == nullptr) return RealSyscalls().pwritev2(fd, parts, count, offset, flags);
+  if (offset == kWhereItStands) return WriteV(fd, parts, count);
   return Result(OnFile(*machine, fd, {EINTR, EIO, ENOSPC}, [&](FileObject& file) {
     return file.WriteAt({parts, static_cast<size_t>(count)}, offset, (flags & RWF_APPEND) != 0);
   }));

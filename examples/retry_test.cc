@@ -47,22 +47,23 @@ Task<std::string> AskUntilAnswered(SocketAddress server) {
   }
 }
 
+Task<void> ServeAndAsk(weft::testing::Machine& machine) {
+  TcpListener listener = *TcpListener::Bind("10.0.0.1:80");
+  weft::AwaitAll scope;
+  scope.ForkDaemon(Serve(listener));
+  machine.Disconnect("10.0.0.1");
+  scope.Fork([&]() -> Task<void> {
+    EXPECT_EQ(co_await AskUntilAnswered(*listener.local_address()), "hello");
+  });
+  co_await weft::Sleep(absl::Minutes(1));              // of virtual time
+  machine.Heal();
+  (co_await scope.Join()).IgnoreFailures();            // if nobody could go on: a report of who waits for what
+}
+
 TEST(RetryTest, AClientOutlivesANetworkThatFailsForAMinute) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
-    weft::testing::Machine machine({.seed = seed});         // its network, and its disk
-    weft::testing::Simulation simulation({.carriers = 2, .seed = seed, .machine = &machine});
-    simulation.Run([&]() -> Task<void> {
-      TcpListener listener = *TcpListener::Bind("10.0.0.1:80");
-      weft::AwaitAll scope;
-      scope.ForkDaemon(Serve(listener));
-      machine.Disconnect("10.0.0.1");
-      scope.Fork([&]() -> Task<void> {
-        EXPECT_EQ(co_await AskUntilAnswered(*listener.local_address()), "hello") << "seed " << seed;
-      });
-      co_await weft::Sleep(absl::Minutes(1));               // of virtual time
-      machine.Heal();
-      (co_await scope.Join()).IgnoreFailures();             // if nobody could go on: a report of who waits for what
-    });
+  for (uint64_t seed = 1; seed <= 100; ++seed) {       // the delays, and who runs when
+    weft::testing::Machine machine({.seed = seed});    // its network, and its disk
+    weft::testing::Simulation({.carriers = 2, .seed = seed, .machine = &machine}).Run(ServeAndAsk(machine));
   }
 }
 //! [retry]

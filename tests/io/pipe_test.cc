@@ -174,7 +174,7 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
 
 // Both see that there is input, one gets it, and the other can be cancelled all the same.
 TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
-  if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "this kernel has no RWF_NOWAIT for pipes: it came with Linux 6.5";
+  if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "RWF_NOWAIT for pipes came with Linux 6.5";
   Everywhere([]() -> Task<void> {
     int fds[2];
     EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);

@@ -140,19 +140,21 @@ int Close(int fd) {
   return machine == nullptr ? RealSyscalls().close(fd) : IntResult(machine->descriptors.Close(fd));
 }
 
-int64_t ReadFrom(Kernel& machine, int fd, Parts into) {
+int64_t ReadFrom(Kernel& machine, int fd, Parts into, int flags = 0) {
   return OnObject(machine, fd, [&](OpenObject& object) -> int64_t {
+    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // its disk is never at once
     if (object.AsFile() != nullptr) machine.Pause();
     const int fault = object.AsFile() == nullptr ? machine.Fault({EINTR}) : machine.Fault({EINTR, EIO});
-    return fault != 0 ? fault : NotBlocking(object, object.Read(into));
+    return fault != 0 ? fault : NotBlocking(object, object.Read(into), flags);
   });
 }
 
-int64_t WriteTo(Kernel& machine, int fd, Parts from) {
+int64_t WriteTo(Kernel& machine, int fd, Parts from, int flags = 0) {
   return OnObject(machine, fd, [&](OpenObject& object) -> int64_t {
+    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // its disk is never at once
     if (object.AsFile() != nullptr) machine.Pause();
     const int fault = object.AsFile() == nullptr ? machine.Fault({EINTR}) : machine.Fault({EINTR, EIO, ENOSPC});
-    return fault != 0 ? fault : NotBlocking(object, object.Write(from));
+    return fault != 0 ? fault : NotBlocking(object, object.Write(from), flags);
   });
 }
 
@@ -560,11 +562,14 @@ ssize_t PWrite(int fd, const void* buffer, size_t size, off_t offset) {
 }
 
 constexpr off_t kWhereItStands = -1;  // of preadv2() and pwritev2()
+constexpr int DontWait(int flags) noexcept { return (flags & RWF_NOWAIT) != 0 ? MSG_DONTWAIT : 0; }
 
 ssize_t PReadV2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Kernel* const machine = MachineOf(fd);
   if (machine == nullptr) return RealSyscalls().preadv2(fd, parts, count, offset, flags);
-  if (offset == kWhereItStands) return ReadV(fd, parts, count);
+  if (offset == kWhereItStands) {
+    return Result(ReadFrom(*machine, fd, {parts, static_cast<size_t>(count)}, DontWait(flags)));
+  }
   return Result(OnFile(*machine, fd, {EINTR, EIO}, [&](FileObject& file) {
     return file.ReadAt({parts, static_cast<size_t>(count)}, offset);
   }));
@@ -573,7 +578,9 @@ ssize_t PReadV2(int fd, const iovec* parts, int count, off_t offset, int flags) 
 ssize_t PWriteV2(int fd, const iovec* parts, int count, off_t offset, int flags) {
   Kernel* const machine = MachineOf(fd);
   if (machine == nullptr) return RealSyscalls().pwritev2(fd, parts, count, offset, flags);
-  if (offset == kWhereItStands) return WriteV(fd, parts, count);
+  if (offset == kWhereItStands) {
+    return Result(WriteTo(*machine, fd, {parts, static_cast<size_t>(count)}, DontWait(flags)));
+  }
   return Result(OnFile(*machine, fd, {EINTR, EIO, ENOSPC}, [&](FileObject& file) {
     return file.WriteAt({parts, static_cast<size_t>(count)}, offset, (flags & RWF_APPEND) != 0);
   }));

@@ -31,30 +31,28 @@ bool WaitsForOthers(int fd) {
   return Sys().fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
 }
 
-// Transfers bytes: `call` takes the flags of preadv2(2). That is done at once, or, if this kind of file does not know
-// how not to wait (terminals, and pipes before Linux 6.5), or waits for a disk, on an OS thread that may block. Yields
-// -1 if another process was faster.
-template <class Call>
-Task<absl::StatusOr<ssize_t>> Transfer(int fd, Call call, const char* what) {
+// Transfers bytes: at once, by `try_now`; or, if that cannot be (terminals, pipes before Linux 6.5, kernels that do not
+// know such calls) or has to wait for a disk, by `call`, on an OS thread that may block. Yields -1 if another process
+// was faster.
+template <class TryNow, class Call>
+Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const char* what) {
   struct Transferred {
     ssize_t bytes;
     int error;
   };
-  const auto transfer = [&call](int flags) noexcept {
+  const auto repeat = [](const auto& make) noexcept {
     ssize_t result;
     do {
-      result = call(flags);
+      result = make();
     } while (result < 0 && errno == EINTR);
     return Transferred{result, result < 0 ? errno : 0};
   };
-  Transferred done = transfer(RWF_NOWAIT);
-  if (done.error == EOPNOTSUPP || (done.error == EAGAIN && !WaitsForOthers(fd))) {
-    const absl::StatusOr<Transferred> waited = co_await Blocking([&] { return transfer(0); });
-    if (!waited.ok()) co_return waited.status();
-    done = *waited;
-  }
-  if (done.bytes < 0 && done.error != EAGAIN) co_return ErrnoToStatus(done.error, what);
-  co_return done.bytes;
+  const Transferred now = repeat(try_now);
+  if (now.bytes >= 0 || (now.error == EAGAIN && WaitsForOthers(fd))) co_return now.bytes;
+  const absl::StatusOr<Transferred> done = co_await Blocking([&] { return repeat(call); });
+  if (!done.ok()) co_return done.status();
+  if (done->bytes < 0 && done->error != EAGAIN) co_return ErrnoToStatus(done->error, what);
+  co_return done->bytes;
 }
 
 }  // namespace
@@ -63,10 +61,11 @@ Task<absl::StatusOr<size_t>> StandardInput::Read(MutableBuffer buffer) {
   // The object is a value, and may be gone.
   return [](int fd, MutableBuffer into) -> Task<absl::StatusOr<size_t>> {
     const iovec part = {into.data(), into.size()};
-    const auto read = [&](int flags) { return Sys().preadv2(fd, &part, 1, kWhereItStands, flags); };
+    const auto try_now = [&] { return Sys().preadv2(fd, &part, 1, kWhereItStands, RWF_NOWAIT); };
+    const auto read = [&] { return Sys().read(fd, into.data(), into.size()); };
     for (;;) {
       if (absl::Status ready = co_await WaitReadable(fd); !ready.ok()) co_return ready;
-      const absl::StatusOr<ssize_t> got = co_await Transfer(fd, read, "read");
+      const absl::StatusOr<ssize_t> got = co_await Transfer(fd, try_now, read, "read");
       if (!got.ok()) co_return got.status();
       if (*got >= 0) co_return static_cast<size_t>(*got);
     }
@@ -81,8 +80,9 @@ Task<absl::Status> StandardOutput::Write(ConstBuffer data) {
       // A pipe that is ready has room for so much.
       const ConstBuffer chunk = left.first(PIPE_BUF);
       const iovec part = {const_cast<char*>(chunk.data()), chunk.size()};
-      const auto write = [&](int flags) { return Sys().pwritev2(fd, &part, 1, kWhereItStands, flags); };
-      const absl::StatusOr<ssize_t> written = co_await Transfer(fd, write, "write");
+      const auto try_now = [&] { return Sys().pwritev2(fd, &part, 1, kWhereItStands, RWF_NOWAIT); };
+      const auto write = [&] { return Sys().write(fd, chunk.data(), chunk.size()); };
+      const absl::StatusOr<ssize_t> written = co_await Transfer(fd, try_now, write, "write");
       if (!written.ok()) co_return written.status();
       if (*written > 0) left.remove_prefix(static_cast<size_t>(*written));
     } while (!left.empty());

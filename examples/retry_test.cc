@@ -53,9 +53,11 @@ Task<void> ServeAndAsk(weft::testing::Machine& machine) {
   scope.ForkDaemon(Serve(listener));
   machine.Disconnect("10.0.0.1");
   scope.Fork([&]() -> Task<void> {
+    const absl::Time begun = weft::Now();
     EXPECT_EQ(co_await AskUntilAnswered(*listener.local_address()), "hello");
+    EXPECT_GE(weft::Now() - begun, absl::Minutes(1));  // of virtual time
   });
-  co_await weft::Sleep(absl::Minutes(1));              // of virtual time
+  co_await weft::Sleep(absl::Minutes(1));
   machine.Heal();
   (co_await scope.Join()).IgnoreFailures();            // if nobody could go on: a report of who waits for what
 }

@@ -22,6 +22,7 @@
 #include "weft/weft.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:8080", "address to listen on; port 0 lets the kernel choose");
+ABSL_FLAG(absl::Duration, timeout, absl::Seconds(2), "how long a connection is served");
 
 namespace {
 
@@ -53,13 +54,12 @@ weft::ScopedValue<RequestContext> kRequest;            // immutable, inherited b
 weft::Task<void> Handle(weft::net::TcpStream stream) {
   weft::ScopedBinding request(kRequest, RequestContext::From(stream));
   // kDeadlineExceeded: Serve was unwound.
-  absl::Status done = co_await weft::WithTimeout(absl::Seconds(2), Serve(stream));
+  absl::Status done = co_await weft::WithTimeout(absl::GetFlag(FLAGS_timeout), Serve(stream));
   if (!done.ok()) co_await weft::Shield(Reject(stream, done));  // not cancelled with us; it has a limit of its own
 }
 
 // Until a signal asks for the end. A second one has its default action.
-weft::Task<absl::Status> Terminated() {
-  weft::Signals signals({SIGINT, SIGTERM});
+weft::Task<absl::Status> Terminated(weft::Signals signals) {
   co_await signals.Next();
   co_return absl::OkStatus();
 }
@@ -79,10 +79,12 @@ weft::Task<absl::Status> Accept(weft::net::TcpListener& listener, weft::Semaphor
 weft::Task<absl::Status> Main() {
   auto listener = weft::net::TcpListener::Bind(absl::GetFlag(FLAGS_listen));
   if (!listener.ok()) co_return listener.status();
+  weft::Signals signals({SIGINT, SIGTERM});
   Announce(*listener);
   weft::Semaphore connections(MostConnections());      // further ones wait in the backlog
   weft::AwaitAll handlers;                             // finished children are freed at once: a server's scope
-  absl::Status stopped = co_await weft::Race(Accept(*listener, connections, handlers), Terminated());
+  absl::Status stopped = co_await weft::Race(Accept(*listener, connections, handlers),
+                                             Terminated(std::move(signals)));
   listener->Close();                                   // whoever connects now is refused
   (co_await handlers.Join()).IgnoreFailures();         // requests in flight finish; Shutdown() first would cancel them
   co_return stopped;

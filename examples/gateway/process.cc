@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "examples/gateway/json.h"
 #include "weft/io/buffered_reader.h"
+#include "weft/io/stream.h"
 
 namespace gateway {
 
@@ -29,7 +30,8 @@ weft::Task<absl::StatusOr<Process>> Process::Start(std::string name, std::vector
 
 weft::Task<absl::StatusOr<nlohmann::json>> Process::ReadReport() {
   weft::io::BufferedReader lines(child_.standard_output());
-  const absl::StatusOr<std::string_view> line = co_await lines.ReadLine();
+  const absl::StatusOr<std::string_view> line = co_await lines.ReadLine({.max_bytes = 1 << 20});
+  if (!line.ok() && !weft::io::IsEndOfStream(line.status())) co_return line.status();
   if (!line.ok()) {
     absl::Status ended = co_await AwaitEnd();
     if (ended.ok()) ended = absl::InternalError(absl::StrCat("the ", name_, " process ended without a report"));

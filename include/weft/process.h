@@ -94,8 +94,9 @@ class Process {
     std::vector<std::string> environment = {};
     bool inherit_environment = true;
     // The child leads a process group of its own, and signals go to all of the group: to what it has started, too, even
-    // when it has ended. The destructor kills all of the group. Until then a child that has ended is a zombie, so
-    // that nobody else gets the group's number. Whoever leaves the group (setsid(2)) is not found.
+    // when it has ended. The destructor kills all of the group. Until then a child that has ended is a zombie, so that
+    // nobody else gets the group's number. Whoever leaves the group (setsid(2)) is not found; nor is the rest of the
+    // group if another part of the program reaps the child.
     bool process_group = false;
   };
 
@@ -122,8 +123,8 @@ class Process {
     std::vector<std::string> environment = {};
     bool inherit_environment = true;
     bool process_group = false;  // like Options: nothing of the group outlives Run()
-    // What the child has started may keep its output open. So long does Run() wait for the end of the output, once the
-    // child has ended. (Go's Cmd.WaitDelay.)
+    // What the child has started may keep its output open, and its input unread. So long does Run() wait for both, once
+    // the child has ended. What the child itself wrote is there in any case. (Go's Cmd.WaitDelay.)
     TimeSpan wait_delay = absl::InfiniteDuration();
   };
   struct Output {

@@ -31,9 +31,12 @@ bool WaitsForOthers(int fd) {
   return Sys().fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
 }
 
-// Transfers bytes: at once, by `try_now`; or, if that cannot be (terminals, pipes before Linux 6.5, kernels that do not
-// know such calls) or has to wait for a disk, by `call`, on an OS thread that may block. Yields -1 if another process
-// was faster.
+// Not every kind of file knows how not to wait (EOPNOTSUPP; EINVAL of f2fs), nor every kernel and sandbox the call. Any
+// other error is the file's own, and a socket says it once.
+bool CannotBeMadeNow(int error) { return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == EPERM; }
+
+// Transfers bytes: at once, by `try_now`; or, if that cannot be or has to wait for a disk, by `call`, on an OS thread
+// that may block. Yields -1 if another process was faster.
 template <class TryNow, class Call>
 Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const char* what) {
   struct Transferred {
@@ -47,12 +50,14 @@ Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const 
     } while (result < 0 && errno == EINTR);
     return Transferred{result, result < 0 ? errno : 0};
   };
-  const Transferred now = repeat(try_now);
-  if (now.bytes >= 0 || (now.error == EAGAIN && WaitsForOthers(fd))) co_return now.bytes;
-  const absl::StatusOr<Transferred> done = co_await Blocking([&] { return repeat(call); });
-  if (!done.ok()) co_return done.status();
-  if (done->bytes < 0 && done->error != EAGAIN) co_return ErrnoToStatus(done->error, what);
-  co_return done->bytes;
+  Transferred done = repeat(try_now);
+  if (CannotBeMadeNow(done.error) || (done.error == EAGAIN && !WaitsForOthers(fd))) {
+    const absl::StatusOr<Transferred> waited = co_await Blocking([&] { return repeat(call); });
+    if (!waited.ok()) co_return waited.status();
+    done = *waited;
+  }
+  if (done.bytes < 0 && done.error != EAGAIN) co_return ErrnoToStatus(done.error, what);
+  co_return done.bytes;
 }
 
 }  // namespace

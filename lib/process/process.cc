@@ -265,19 +265,42 @@ Task<absl::Status> Feed(io::PipeWriter& input, const std::string& data) {
   co_return ErrnoOf(written) == EPIPE ? absl::OkStatus() : written;
 }
 
-Task<absl::Status> Collect(io::PipeReader& output, size_t max_bytes, const char* what, std::string& into) {
-  constexpr size_t kChunk = 16 << 10;
-  char chunk[kChunk];
-  for (;;) {
-    const absl::StatusOr<size_t> got = co_await output.Read(chunk);
-    if (!got.ok()) co_return got.status();
-    if (*got == 0) co_return absl::OkStatus();
-    if (*got > max_bytes - into.size()) {
-      co_return absl::ResourceExhaustedError(absl::StrCat("the child wrote more than ", max_bytes, " bytes to ", what));
+// One of the child's streams, into a string.
+struct Collector {
+  io::PipeReader& output;
+  const char* const what;
+  const size_t max_bytes;
+  std::string& into;
+  char chunk[16 << 10] = {};
+  bool ended = false;
+
+  Task<absl::Status> ReadToEnd() {
+    while (!ended) {
+      const absl::StatusOr<size_t> got = co_await output.Read(chunk);
+      if (!got.ok()) co_return got.status();
+      if (absl::Status s = Take(*got); !s.ok()) co_return s;
     }
-    into.append(chunk, *got);
+    co_return absl::OkStatus();
   }
-}
+  // Without waiting. The reader is in non-blocking mode.
+  absl::Status ReadWhatIsThere() {
+    while (!ended) {
+      const ssize_t got = internal::Sys().read(output.native_handle(), chunk, sizeof(chunk));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) break;
+      if (absl::Status s = Take(static_cast<size_t>(got)); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Take(size_t got) {
+    ended = got == 0;
+    if (got > max_bytes - into.size()) {
+      return absl::ResourceExhaustedError(absl::StrCat("the child wrote more than ", max_bytes, " bytes to ", what));
+    }
+    into.append(chunk, got);
+    return absl::OkStatus();
+  }
+};
 
 }  // namespace
 
@@ -292,20 +315,26 @@ Task<absl::StatusOr<Process::Output>> Process::Run(std::vector<std::string> argu
                              .process_group = options.process_group});
   if (!child.ok()) co_return child.status();
   Output output;
+  Collector collectors[] = {
+      {child->standard_output(), "standard output", options.max_output, output.standard_output},
+      {child->standard_error(), "standard error", options.max_output, output.standard_error},
+  };
   {
     ShutdownOnFailure scope;
     if (!options.input.empty()) scope.Fork(Feed(child->standard_input(), options.input));
-    scope.Fork(Collect(child->standard_output(), options.max_output, "standard output", output.standard_output));
-    scope.Fork(Collect(child->standard_error(), options.max_output, "standard error", output.standard_error));
+    for (Collector& each : collectors) scope.Fork(each.ReadToEnd());
     scope.ForkDaemon([&]() -> Task<absl::Status> {
       const absl::StatusOr<Exit> ended = co_await child->Wait();
       if (!ended.ok()) co_return ended.status();
       co_await Sleep(options.wait_delay);
-      output.complete = false;
       scope.Shutdown("wait_delay");
       co_return absl::OkStatus();
     });
     if (absl::Status joined = co_await scope.Join(); !joined.ok()) co_return joined;
+  }
+  for (Collector& each : collectors) {
+    if (absl::Status s = each.ReadWhatIsThere(); !s.ok()) co_return s;  // what the child itself has written, at least
+    output.complete = output.complete && each.ended;
   }
   absl::StatusOr<Exit> exit = co_await child->Wait();
   if (!exit.ok()) co_return exit.status();

@@ -21,9 +21,9 @@ class ServerTest(unittest.TestCase):
     def setUp(self):
         self._start()
 
-    def _start(self, descriptors=None):
+    def _start(self, *flags, descriptors=None):
         limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)))
-        self.server = subprocess.Popen([SERVER, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True,
+        self.server = subprocess.Popen([SERVER, "--listen=127.0.0.1:0", *flags], stdout=subprocess.PIPE, text=True,
                                        preexec_fn=limit)
         self.addCleanup(self._stop, self.server)
         line = self.server.stdout.readline()
@@ -83,6 +83,7 @@ class ServerTest(unittest.TestCase):
             self.assertRegex(lines.readline(), r": 5 bytes\n$")
 
     def test_sigterm_lets_requests_in_flight_finish(self):
+        self._start("--timeout=10m")
         connection, lines = self._connect()
         connection.sendall(b"hello\n")
         self.assertRegex(lines.readline(), r": 5 bytes\n$")
@@ -96,6 +97,7 @@ class ServerTest(unittest.TestCase):
         self.assertEqual(self.server.wait(timeout=_TIMEOUT_SECONDS), 0)
 
     def test_a_second_signal_ends_it_at_once(self):
+        self._start("--timeout=10m")
         connection, lines = self._connect()
         connection.sendall(b"hello\n")
         self.assertRegex(lines.readline(), r": 5 bytes\n$")

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -174,7 +175,7 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
 
 // Both see that there is input, one gets it, and the other can be cancelled all the same.
 TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
-  if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "RWF_NOWAIT for pipes came with Linux 6.5";
+  if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "RWF_NOWAIT for pipes came with Linux 6.4";
   Everywhere([]() -> Task<void> {
     int fds[2];
     EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);
@@ -223,7 +224,7 @@ TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
 // does not help.
 TEST(StandardStreamTest, ACallThatMayBlockIsMadeOnAnOsThread) {
   (*Runtime::Create())->Run([]() -> Task<void> {
-    for (const int error : {EOPNOTSUPP, ENOSYS, EPERM, EAGAIN}) {
+    for (const int error : {EOPNOTSUPP, EINVAL, ENOSYS, EPERM, EAGAIN}) {
       const bool has_to_wait_for_a_disk = error == EAGAIN;
       std::FILE* const file = std::tmpfile();
       int fds[2] = {::fileno(file), ::fileno(file)};
@@ -241,6 +242,19 @@ TEST(StandardStreamTest, ACallThatMayBlockIsMadeOnAnOsThread) {
       if (!has_to_wait_for_a_disk) EXPECT_EQ(::close(fds[0]) + ::close(fds[1]), 0);
       std::fclose(file);
     }
+  }());
+}
+
+// A socket says it once: the call must not be made again.
+TEST(StandardStreamTest, AResetIsNoEnd) {
+  (*Runtime::Create())->Run([]() -> Task<void> {
+    int fds[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    ::close(fds[1]);
+    const ScopedSyscallFault fault(&Syscalls::preadv2, {.error = ECONNRESET});
+    char buffer[8];
+    EXPECT_EQ(ErrnoOf((co_await StandardInput(fds[0]).Read(buffer)).status()), ECONNRESET);
+    ::close(fds[0]);
   }());
 }
 

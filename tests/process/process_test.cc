@@ -325,8 +325,15 @@ TEST_P(ProcessTest, RunGivesUpWaitingForWhoeverElseHasTheOutput) {
       if (!process_group) EXPECT_EQ(::kill(left, SIGKILL), 0);
       while (Runs(left)) co_await Sleep(absl::Microseconds(100));
     }
-    EXPECT_TRUE((co_await RunShell("true", {.wait_delay = absl::ZeroDuration()})).exit.success());
-    EXPECT_TRUE((co_await RunShell("cat", {.input = "x", .wait_delay = absl::InfiniteDuration()})).complete);
+    // Whether the delay or the end came first: what the child itself wrote is there, and all of it.
+    const std::string large(100'000, 'z');
+    for (int i = 0; i < 10; ++i) {
+      const Process::Output output =
+          co_await RunShell("cat; echo oops >&2", {.input = large, .wait_delay = absl::ZeroDuration()});
+      EXPECT_TRUE(output.standard_output == large);
+      EXPECT_EQ(output.standard_error, "oops\n");
+      EXPECT_TRUE(output.complete);
+    }
   });
 }
 
@@ -363,6 +370,7 @@ TEST_P(ProcessTest, EveryErrorOfTheCallsIsAStatusAndLeavesNothingBehind) {
 
 // The wait for the end may need what is not there: it is reaped all the same, by a call that blocks until the end.
 TEST(ProcessEndTest, AProcessWhoseEndCannotBeWaitedForIsReaped) {
+  static std::atomic<int> lies = 2;
   static const Syscalls late = [] {
     Syscalls table = internal::RealSyscalls();
     table.epoll_ctl = [](int, int, int, epoll_event*) {
@@ -370,7 +378,8 @@ TEST(ProcessEndTest, AProcessWhoseEndCannotBeWaitedForIsReaped) {
       return -1;
     };
     table.waitid = [](idtype_t type, id_t id, siginfo_t* info, int options) {
-      if ((options & WNOHANG) == 0) return internal::RealSyscalls().waitid(type, id, info, options);
+      // To the destructor, and to the reaper: to others that would be no end.
+      if ((options & WNOHANG) == 0 || --lies < 0) return internal::RealSyscalls().waitid(type, id, info, options);
       info->si_pid = 0;  // it still runs
       return 0;
     };

@@ -9,8 +9,9 @@
 //
 // These descriptors are shared with other processes, a shell above all, so they stay in the mode in which they are: a
 // read or a write might block. Therefore a virtual thread first waits until the descriptor is ready, and then makes a
-// call that does not wait (RWF_NOWAIT). Terminals have none, and pipes have had one since Linux 6.5: there the call is
-// made on an OS thread that may block (weft/blocking.h). No carrier is held, whatever the other processes do.
+// call that does not wait (RWF_NOWAIT). Terminals and named pipes have none, and other pipes have had one since Linux
+// 6.4: there the call is made on an OS thread that may block (weft/blocking.h). No carrier is held, whatever the other
+// processes do.
 //
 // They are values: copies mean the same stream. Nothing is buffered here; beside them, std::cout and printf() work, in
 // the order in which these flush. Two threads that write at the same time may write between each other's chunks of
@@ -19,9 +20,9 @@
 // SIGPIPE: like PipeWriter, the first write makes the process ignore it, if its action is the default; a write that
 // nobody reads is kUnavailable (EPIPE).
 //
-// Cancellation: every operation is a checkpoint, also while it waits for input. But if another process takes the input
-// of a terminal first, a read that has begun waits for the next, and cannot be cancelled. What was read is delivered; a
-// Write() that is cancelled may have written a part.
+// Cancellation: every operation is a checkpoint, also while it waits for input. But where the call may block, as above,
+// and another process takes the input first, a read that has begun waits for the next, and cannot be cancelled. What
+// was read is delivered; a Write() that is cancelled may have written a part.
 //
 // Cost: a wait for readiness and a call; where that may block, 15 to 25 us more. Read and write through a buffer.
 #ifndef WEFT_IO_STANDARD_STREAMS_H_

@@ -76,12 +76,12 @@ class ChildProcess {
   }
 
  private:
-  pid_t id_ = -1;
-  OwnedDescriptor pidfd_;
-  const bool process_group_;
   // With lock_ held.
   std::optional<Ended> Ask(int options) noexcept;
 
+  pid_t id_ = -1;
+  OwnedDescriptor pidfd_;
+  const bool process_group_;
   Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
   // ---- Guarded by lock_.
   std::optional<Ended> ended_;

@@ -82,7 +82,8 @@ class ServerTest(unittest.TestCase):
         for _, lines in connections[3:]:  # served when others have been rejected
             self.assertRegex(lines.readline(), r": 5 bytes\n$")
 
-    def test_sigterm_lets_requests_in_flight_finish(self):
+    def _begin_to_end(self):
+        """Has a request in flight when SIGTERM comes; its connection."""
         self._start("--timeout=10m")
         connection, lines = self._connect()
         connection.sendall(b"hello\n")
@@ -91,20 +92,17 @@ class ServerTest(unittest.TestCase):
         with self.assertRaises(OSError):  # its listener is closed
             while True:
                 socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS).close()
+        return connection, lines
+
+    def test_sigterm_lets_requests_in_flight_finish(self):
+        connection, lines = self._begin_to_end()
         connection.sendall(b"hello again\n")
         self.assertRegex(lines.readline(), r": 11 bytes\n$")
         connection.shutdown(socket.SHUT_WR)
         self.assertEqual(self.server.wait(timeout=_TIMEOUT_SECONDS), 0)
 
     def test_a_second_signal_ends_it_at_once(self):
-        self._start("--timeout=10m")
-        connection, lines = self._connect()
-        connection.sendall(b"hello\n")
-        self.assertRegex(lines.readline(), r": 5 bytes\n$")
-        self.server.terminate()
-        with self.assertRaises(OSError):
-            while True:
-                socket.create_connection(self.address, timeout=_TIMEOUT_SECONDS).close()
+        self._begin_to_end()
         self.server.terminate()
         self.assertEqual(self.server.wait(timeout=_TIMEOUT_SECONDS), -signal.SIGTERM)
 

@@ -142,7 +142,7 @@ int Close(int fd) {
 
 int64_t ReadFrom(Kernel& machine, int fd, Parts into, int flags = 0) {
   return OnObject(machine, fd, [&](OpenObject& object) -> int64_t {
-    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // its disk is never at once
+    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // a disk takes time
     if (object.AsFile() != nullptr) machine.Pause();
     const int fault = object.AsFile() == nullptr ? machine.Fault({EINTR}) : machine.Fault({EINTR, EIO});
     return fault != 0 ? fault : NotBlocking(object, object.Read(into), flags);
@@ -151,7 +151,7 @@ int64_t ReadFrom(Kernel& machine, int fd, Parts into, int flags = 0) {
 
 int64_t WriteTo(Kernel& machine, int fd, Parts from, int flags = 0) {
   return OnObject(machine, fd, [&](OpenObject& object) -> int64_t {
-    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // its disk is never at once
+    if (object.AsFile() != nullptr && (flags & MSG_DONTWAIT) != 0) return -EAGAIN;  // a disk takes time
     if (object.AsFile() != nullptr) machine.Pause();
     const int fault = object.AsFile() == nullptr ? machine.Fault({EINTR}) : machine.Fault({EINTR, EIO, ENOSPC});
     return fault != 0 ? fault : NotBlocking(object, object.Write(from), flags);

@@ -187,8 +187,8 @@ class TimeoutBoundary : public TimedBoundary {
  public:
   static constexpr const char* kCall = "WithTimeout()";
   TimeoutBoundary(absl::Duration timeout, std::source_location where) noexcept
-      : TimedBoundary(where), timeout_(timeout) {}
-  TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimeoutBoundary(other.timeout_, other.where_) {}
+      : TimedBoundary(where), timeout_ns_(absl::ToInt64Nanoseconds(timeout)) {}
+  TimeoutBoundary(TimeoutBoundary&& other) noexcept : TimedBoundary(other.where_), timeout_ns_(other.timeout_ns_) {}
   ~TimeoutBoundary() { Leave(); }
 
  protected:
@@ -199,7 +199,7 @@ class TimeoutBoundary : public TimedBoundary {
   struct Timer : TimerNode {
     TimeoutBoundary* boundary = nullptr;
   };
-  const absl::Duration timeout_;
+  const int64_t timeout_ns_;
   Timer timer_;
 };
 

@@ -60,8 +60,8 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
  public:
   using WeftAwaitable = void;
 
-  explicit SleepAwaiter(absl::Duration duration) noexcept : duration_(duration) {}
-  SleepAwaiter(SleepAwaiter&& other) noexcept : duration_(other.duration_) {}  // before it is awaited
+  explicit SleepAwaiter(absl::Duration duration) noexcept { timer_.deadline_ns = absl::ToInt64Nanoseconds(duration); }
+  SleepAwaiter(SleepAwaiter&& other) noexcept { timer_.deadline_ns = other.timer_.deadline_ns; }  // before it is awaited
 
   bool await_ready() const noexcept {
     AtCheckpoint();
@@ -79,6 +79,7 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   void Start(AwaitingFrame frame) noexcept;
   static void Fire(TimerNode* node) noexcept;
   static bool Withdraw(ThreadBlock& thread) noexcept;
+  void Arm() noexcept;
 
   static const WaitKind kWait;
   static const SelectableWait<ThreadBlock> kSelect;
@@ -86,8 +87,7 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   struct Timer : TimerNode {
     WaitNode* waiter = nullptr;  // the thread, or a case of its Select()
   };
-  absl::Duration duration_;
-  Timer timer_;
+  Timer timer_;  // its deadline is the length of the sleep until it is armed: a sleeping thread is small
 };
 
 class [[nodiscard("co_await the sleep")]] SleepUntilAwaiter {

@@ -63,11 +63,11 @@ void TimedBoundary::TimeIsUp() noexcept {
 // A timeout that is over at once needs no timer: the request is made here.
 void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
   Open(awaiting);
-  if (timeout_ <= absl::ZeroDuration()) return RequestOwn();
+  if (timeout_ns_ <= 0) return RequestOwn();
   timer_.boundary = this;
   timer_.fire = [](TimerNode* node) noexcept { static_cast<Timer*>(node)->boundary->TimeIsUp(); };
   timer_.cancel_waits = true;  // what it touches goes away with us
-  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), timeout_));
+  ArmTimer(timer_, SaturatedSum(RuntimeNow(), timeout_ns_));
 }
 
 void TimeoutBoundary::Leave() noexcept {

@@ -53,27 +53,34 @@ struct Progress {
   Event failed;
 };
 
-// Tells it whatever an attempt ends with, also without memory: the next one would wait for ever.
-struct Told {
-  ~Told() {
-    if (connected) return;
-    progress.begun.Set();
-    progress.failed.Set();
+// Tells it whatever an attempt ends with, also if there is no memory for the attempt: the next one would wait for ever.
+class Teller {
+ public:
+  explicit Teller(Progress& progress) noexcept : progress_(&progress) {}
+  Teller(Teller&& other) noexcept : progress_(std::exchange(other.progress_, nullptr)) {}
+  Teller& operator=(Teller&&) = delete;
+  ~Teller() {
+    if (progress_ == nullptr) return;
+    progress_->begun.Set();
+    progress_->failed.Set();
   }
-  Progress& progress;
-  bool connected = false;
+
+  void Begun() noexcept { progress_->begun.Set(); }
+  void Connected() noexcept { progress_ = nullptr; }
+
+ private:
+  Progress* progress_;  // null: there is nothing left to tell
 };
 
 // `before` is null for the first.
-Task<absl::StatusOr<TcpStream>> Attempt(SocketAddress address, Progress* before, Progress& own, absl::Duration delay) {
-  Told told{own};
+Task<absl::StatusOr<TcpStream>> Attempt(SocketAddress address, Progress* before, Teller own, absl::Duration delay) {
   if (before != nullptr) {
     co_await before->begun.Wait();
     (void)co_await MoveOnAfter(delay, before->failed.Wait());
   }
-  own.begun.Set();
+  own.Begun();
   absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
-  told.connected = stream.ok();
+  if (stream.ok()) own.Connected();
   co_return stream;
 }
 
@@ -130,7 +137,7 @@ Task<absl::StatusOr<TcpStream>> ConnectToAny(std::vector<SocketAddress> addresse
   const auto progress = std::make_unique<Progress[]>(addresses.size());
   ShutdownOnSuccess<TcpStream> scope;
   for (size_t i = 0; i < addresses.size(); ++i) {
-    scope.Fork(Attempt(addresses[i], i == 0 ? nullptr : &progress[i - 1], progress[i], options.attempt_delay));
+    scope.Fork(Attempt(addresses[i], i == 0 ? nullptr : &progress[i - 1], Teller(progress[i]), options.attempt_delay));
   }
   ValueOutcome<TcpStream> connected = co_await scope.Join();
   if (!connected.ok()) co_return Together(addresses.size(), connected.failures());

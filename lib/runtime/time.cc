@@ -18,7 +18,7 @@ const WaitKind SleepAwaiter::kWait = {ParkReason::kSleep, /*timed=*/true, &Sleep
 constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
     .lock = nullptr,
     .take = [](void* sleep) noexcept {
-      return SelectTaken{.taken = static_cast<SleepAwaiter*>(sleep)->duration_ <= absl::ZeroDuration()};
+      return SelectTaken{.taken = static_cast<SleepAwaiter*>(sleep)->timer_.deadline_ns <= 0};
     },
     .finish = nullptr,
     .add = [](void*, WaitCase<ThreadBlock>&) noexcept {},
@@ -31,7 +31,7 @@ constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
             auto& fired_case = static_cast<WaitCase<ThreadBlock>&>(*static_cast<Timer*>(fired)->waiter);
             if (fired_case.wait.Claim(fired_case.number)) Wake(fired_case.wait.thread);
           };
-          ArmTimer(sleep.timer_, DeadlineAfter(RuntimeNow(), sleep.duration_));
+          sleep.Arm();
         },
     .take_back =
         [](void* of, WaitCase<ThreadBlock>&) noexcept {
@@ -42,11 +42,13 @@ constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
 
 void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, &timer_)) return;
-  if (duration_ <= absl::ZeroDuration()) return YieldInstead();
+  if (timer_.deadline_ns <= 0) return YieldInstead();
   timer_.waiter = CurrentThread();
   timer_.fire = &Fire;
-  ArmTimer(timer_, DeadlineAfter(RuntimeNow(), duration_));
+  Arm();
 }
+
+void SleepAwaiter::Arm() noexcept { ArmTimer(timer_, SaturatedSum(RuntimeNow(), timer_.deadline_ns)); }
 
 void SleepAwaiter::Fire(TimerNode* node) noexcept {
   Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(node)->waiter));

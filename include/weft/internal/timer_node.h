@@ -10,17 +10,18 @@ namespace weft::internal {
 
 class TimerWheel;
 
-// Lies in what waits. The user sets the first three; the rest belongs to the wheel.
+// Lies in what waits.
 struct TimerNode {
-  // Called once when the deadline has passed.
+  // Set by the user. Called once when the deadline has passed.
   void (*fire)(TimerNode*) noexcept = nullptr;
-  // See the wheel: true for timeouts, false for sleeps.
-  bool cancel_waits = false;
 
   // The wheel that the node was last inserted into, and its deadline, in nanoseconds. Set by Insert(), and left as they
   // are.
   TimerWheel* wheel = nullptr;
   int64_t deadline_ns = 0;
+
+  // Set by the user. See the wheel: true for timeouts, false for sleeps. Here, it shares a word with what follows.
+  bool cancel_waits = false;
 
  private:
   friend class TimerWheel;

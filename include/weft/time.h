@@ -61,7 +61,7 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   using WeftAwaitable = void;
 
   explicit SleepAwaiter(absl::Duration duration) noexcept { timer_.deadline_ns = absl::ToInt64Nanoseconds(duration); }
-  SleepAwaiter(SleepAwaiter&& other) noexcept { timer_.deadline_ns = other.timer_.deadline_ns; }  // before it is awaited
+  SleepAwaiter(SleepAwaiter&& other) noexcept { timer_.deadline_ns = other.timer_.deadline_ns; }  // not awaited yet
 
   bool await_ready() const noexcept {
     AtCheckpoint();

@@ -14,7 +14,14 @@ namespace weft::internal {
 
 using SelectNode = WaitCase<ThreadBlock>;
 
-constinit const WaitKind BroadcastCore::kWait = {ParkReason::kBroadcast, /*timed=*/false, &Waiters::Withdraw};
+constinit const WaitKind BroadcastCore::kWait = {
+    ParkReason::kBroadcast, /*timed=*/false, [](ThreadBlock& thread) noexcept {
+      auto& position = *static_cast<BroadcastPosition*>(thread.waiting_on);
+      std::lock_guard guard(position.core->waiters_.lock);
+      if (!position.core->waiters_.WithdrawLocked(thread)) return false;
+      position.core->End(position, 1);
+      return true;
+    }};
 constinit const SelectableWait<ThreadBlock> BroadcastCore::kSelect = {
     .lock = [](void* position) noexcept { return &static_cast<BroadcastPosition*>(position)->core->waiters_.lock; },
     .take =
@@ -23,12 +30,19 @@ constinit const SelectableWait<ThreadBlock> BroadcastCore::kSelect = {
           return SelectTaken{.taken = position.core->HasFor(position)};
         },
     .finish = nullptr,
-    .add = [](void* position,
-              SelectNode& node) noexcept { static_cast<BroadcastPosition*>(position)->core->waiters_.Add(node); },
+    .add =
+        [](void* of, SelectNode& node) noexcept {
+          auto& position = *static_cast<BroadcastPosition*>(of);
+          position.core->waiters_.Add(node);
+          position.core->Begin(position);
+        },
     .after_add = nullptr,
     .take_back =
-        [](void* position, SelectNode& node) noexcept {
-          static_cast<BroadcastPosition*>(position)->core->waiters_.TakeBack(node);
+        [](void* of, SelectNode& node) noexcept {
+          auto& position = *static_cast<BroadcastPosition*>(of);
+          std::lock_guard guard(position.core->waiters_.lock);
+          if (node.linked()) WaitNodes::Remove(&node);
+          position.core->End(position, 1);
         },
 };
 
@@ -36,6 +50,8 @@ BroadcastCore::~BroadcastCore() {
   std::lock_guard guard(waiters_.lock);
   WEFT_CHECK(waiters_.nodes.empty()) << "a Broadcast or Watch is destroyed by " << DescribeCaller() << " while "
                                      << DescribeThread(waiters_.First()) << " waits for its next value";
+  WEFT_CHECK(waits_ == 0) << "a Broadcast or Watch is destroyed by " << DescribeCaller() << " before " << waits_
+                          << " threads that it has woken have looked at it";
 }
 
 void BroadcastCore::Sent(WaitNodes& woken) noexcept {
@@ -79,7 +95,11 @@ bool BroadcastCore::Ready(const BroadcastPosition& position) noexcept {
 }
 
 bool BroadcastCore::Suspend(BroadcastPosition& position, AwaitingFrame frame) noexcept {
-  return WaitIn(position.core->waiters_, frame, kWait, [&position] { return position.core->HasFor(position); });
+  return WaitIn(position.core->waiters_, &position, frame, kWait, [&position] {
+    if (position.core->HasFor(position)) return true;
+    position.core->Begin(position);
+    return false;
+  });
 }
 
 }  // namespace weft::internal

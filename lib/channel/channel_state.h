@@ -55,6 +55,8 @@
 #ifndef WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 #define WEFT_LIB_CHANNEL_CHANNEL_STATE_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -252,6 +254,14 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
     WakeNode<Thread>(*node);
   }
   return count;
+}
+
+template <class Thread>
+size_t ChannelState<Thread>::CountUpTo(size_t max) noexcept {
+  const RingLocks locks(ring_);
+  auto count = static_cast<size_t>(ring_.size());
+  for (WaitNode* node = senders_.nodes.front(); node != nullptr && count < max; node = senders_.nodes.Next(node)) ++count;
+  return std::min(count, max);
 }
 
 template <class Thread>

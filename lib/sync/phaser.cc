@@ -42,6 +42,8 @@ int64_t Phaser::Register(int64_t parties) noexcept {
   WEFT_CHECK(parties >= 0) << "Register(" << parties << ") of a Phaser; it needs 0 or more";
   std::lock_guard guard(waiters_.lock);
   if (terminated_) return PhaseLocked();
+  WEFT_CHECK(parties <= INT64_MAX - registered_)
+      << "Register(" << parties << ") of a Phaser of " << registered_ << " parties: together these are too many";
   registered_ += parties;
   unarrived_ += parties;
   if (parties > 0) due_again_ = false;  // the next phase, if it was complete, waits for these
@@ -202,15 +204,18 @@ bool Phaser::Suspend(Waiting& waiting, internal::AwaitingFrame frame) noexcept {
   });
 }
 
-// An arrival is taken back, unless its phase is complete.
+// An arrival is taken back, unless its phase is complete and advances. If it was the last of the phase that is to
+// advance next, that is not complete any more, as after a Register().
 bool Phaser::Withdraw(internal::ThreadBlock& thread) noexcept {
   Waiting& waiting = *static_cast<Waiting*>(thread.waiting_on);
   Phaser& phaser = waiting.phaser;
   std::lock_guard guard(phaser.waiters_.lock);
-  const bool complete = phaser.advancing_ && (waiting.phase == phaser.phase_ || phaser.due_again_);
-  if (waiting.arrives && complete) return false;
+  if (waiting.arrives && phaser.advancing_ && waiting.phase == phaser.phase_) return false;
   if (!phaser.waiters_.WithdrawLocked(thread)) return false;
-  if (waiting.arrives) ++phaser.unarrived_;
+  if (waiting.arrives) {
+    ++phaser.unarrived_;
+    phaser.due_again_ = false;
+  }
   return true;
 }
 

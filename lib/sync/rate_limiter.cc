@@ -1,6 +1,7 @@
 #include "weft/sync/rate_limiter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <source_location>
@@ -14,9 +15,7 @@
 namespace weft {
 
 RateLimiter::RateLimiter(const RateLimiterOptions& options)
-    : interval_(absl::Seconds(1) / options.permits_per_second),
-      burst_(options.burst),
-      full_at_(-absl::InfiniteDuration()) {
+    : rate_(options.permits_per_second / 1e9), burst_(options.burst) {
   WEFT_CHECK(options.permits_per_second > 0) << "a RateLimiter of " << options.permits_per_second
                                              << " permits a second; it needs more than 0";
   WEFT_CHECK(burst_ > 0) << "a RateLimiter with a burst of " << burst_ << " permits; it needs 1 or more";
@@ -33,32 +32,40 @@ void RateLimiter::CheckPermits(int64_t permits) const {
       << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
 }
 
-// What full_at_ becomes if they are used by somebody who comes now.
-absl::Duration RateLimiter::FullAfter(int64_t permits, absl::Duration now) const {
-  return std::max(full_at_, now) + permits * interval_;
+// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time: what max() is given then may
+// be no number.)
+double RateLimiter::MissingAt(int64_t now_ns) const {
+  return std::max(0.0, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
+}
+
+// How long it takes until no more than a burst is missing. Less than a nanosecond is nothing: so much is rounded.
+absl::Duration RateLimiter::TimeUntilThere(double missing) const {
+  const double wait_ns = (missing - static_cast<double>(burst_)) / rate_;
+  return wait_ns < 1 ? absl::ZeroDuration() : absl::Nanoseconds(std::ceil(wait_ns));
 }
 
 Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
   CheckPermits(permits);
   const MutexGuard turn = co_await internal::AwaitAt{turn_.Lock(), where};
-  const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
-  const absl::Duration after = FullAfter(permits, now);
-  // The permits are there when no more than a burst is missing.
-  if (const absl::Duration wait = after - burst_ * interval_ - now; wait > absl::ZeroDuration()) {
+  const int64_t now_ns = internal::CallersNow();
+  const double missing = MissingAt(now_ns) + static_cast<double>(permits);
+  if (const absl::Duration wait = TimeUntilThere(missing); wait > absl::ZeroDuration()) {
     const internal::TurnName name(first_);
     co_await internal::AwaitAt{Sleep(wait), where};
   }
-  full_at_ = after;
+  missing_ = missing;
+  at_ns_ = now_ns;
 }
 
 bool RateLimiter::TryAcquire(int64_t permits) {
   CheckPermits(permits);
   const std::optional<MutexGuard> turn = turn_.TryLock();
   if (!turn.has_value()) return false;
-  const absl::Duration now = absl::Nanoseconds(internal::CallersNow());
-  const absl::Duration after = FullAfter(permits, now);
-  if (after - burst_ * interval_ > now) return false;
-  full_at_ = after;
+  const int64_t now_ns = internal::CallersNow();
+  const double missing = MissingAt(now_ns) + static_cast<double>(permits);
+  if (TimeUntilThere(missing) > absl::ZeroDuration()) return false;
+  missing_ = missing;
+  at_ns_ = now_ns;
   return true;
 }
 

@@ -12,7 +12,9 @@
 #include "weft/channel/broadcast.h"
 #include "weft/channel/select.h"
 #include "weft/scope.h"
+#include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/testing/simulation.h"
 #include "weft/time.h"
 
 namespace weft {
@@ -84,6 +86,24 @@ TEST_P(BroadcastTest, AWatchGivesTheNewestValueOnce) {
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(*watch.Get(), 6);
   });
+}
+
+// With the wait itself, and as a case of a Select().
+TEST(BroadcastDeathTest, IsDestroyedBeforeAThreadThatItHasWokenHasLooked) {
+  for (const bool selects : {false, true}) {
+    EXPECT_DEATH(testing::Simulation().Run([](bool as_case) -> Task<void> {
+                   AwaitAll scope;
+                   Broadcast<int> values(4);
+                   scope.Fork([as_case, mine = values.Subscribe()]() mutable -> Task<void> {
+                     Event never;
+                     if (as_case) co_await Select(mine.Receive(), never.Wait());
+                     if (!as_case) co_await mine.Receive();
+                   });
+                   co_await Sleep(absl::Milliseconds(1));
+                   values.Close();
+                 }(selects)),
+                 "a Broadcast or Watch is destroyed by .* before 1 threads that it has woken have looked at it");
+  }
 }
 
 }  // namespace

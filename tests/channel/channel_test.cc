@@ -284,6 +284,31 @@ TEST_P(ChannelTest, ReceiveManyWithoutABoundTakesAllThatIsThere) {
   });
 }
 
+// Each value that is put into its place sends the next one. (Outside of the channel's locks.)
+struct SendsAnother {
+  explicit SendsAnother(Channel<SendsAnother>* into = nullptr) : to(into) {}
+  SendsAnother(SendsAnother&&) = default;
+  SendsAnother& operator=(SendsAnother&& other) noexcept {
+    to = other.to;
+    EXPECT_TRUE(to->TrySend(SendsAnother(to)));
+    return *this;
+  }
+  Channel<SendsAnother>* to;
+};
+
+TEST_P(ChannelTest, ReceiveManyEndsHoweverFastTheSendersAre) {
+  Everywhere([]() -> Task<void> {
+    constexpr size_t kThere = 100;
+    Channel<SendsAnother> channel(kUnbounded);
+    std::vector<SendsAnother> many(100 * kThere);
+    for (size_t i = 0; i < kThere; ++i) EXPECT_TRUE(channel.TrySend(SendsAnother(&channel)));
+    const size_t count = co_await channel.ReceiveMany(absl::MakeSpan(many));
+    EXPECT_GE(count, kThere);
+    EXPECT_LE(count, 2 * kThere);
+    EXPECT_EQ(channel.size(), kThere);
+  });
+}
+
 // ---- Closing.
 
 TEST_P(ChannelTest, AClosedChannelGivesWhatItKeepsAndThenSaysWhy) {

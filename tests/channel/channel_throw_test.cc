@@ -18,6 +18,9 @@
 #include "weft/channel/select.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
+#include "weft/sync/mutex.h"
+#include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 
@@ -93,6 +96,33 @@ TEST_P(ChannelThrowTest, AMoveThatThrowsInAReceiveTakesThatValueOnly) {
     EXPECT_TRUE(thrown);
     EXPECT_EQ(some.size(), 1u);
     EXPECT_EQ((co_await channel.Receive())->value, 3) << "the others are still there";
+  });
+}
+
+TEST_P(ChannelThrowTest, AMoveThatThrowsInASelectLocksNothingForEver) {
+  Everywhere([]() -> Task<void> {
+    Channel<Fragile> channel(0);
+    Mutex mutex;
+    SharedMutex shared;
+    Semaphore semaphore(1);
+    Fragile value(1);
+    int thrown = 0;
+    const auto fails = [&](auto select) -> Task<void> {
+      value.value = 1;
+      Fragile::throws_at = 2;  // when the value is moved back
+      try {
+        co_await select();
+      } catch (const std::runtime_error&) {
+        ++thrown;
+      }
+    };
+    co_await fails([&] { return Select(channel.Send(std::move(value)), mutex.Lock()); });
+    EXPECT_TRUE(mutex.TryLock().has_value());
+    co_await fails([&] { return Select(channel.Send(std::move(value)), shared.LockShared()); });
+    EXPECT_TRUE(shared.TryLock().has_value());
+    co_await fails([&] { return Select(channel.Send(std::move(value)), semaphore.Acquire()); });
+    EXPECT_EQ(semaphore.available(), 1);
+    EXPECT_EQ(thrown, 3);
   });
 }
 

@@ -120,5 +120,20 @@ TEST(GeneratorDeathTest, ACoYieldInsideOfAScopeIsACheck) {
                "co_yield of a Generator by .*VirtualThread.* inside a scope or a boundary that the generator has open");
 }
 
+Generator<int> AsksItself(Generator<int>*& self) {
+  co_await self->Next();
+  co_yield 1;
+}
+
+TEST(GeneratorDeathTest, ANextWhileItRunsIsACheck) {
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Generator<int>* self = nullptr;
+    auto generator = AsksItself(self);
+    self = &generator;
+    co_await generator.Next();
+  }()),
+               "Next\\(\\) of a Generator that runs");
+}
+
 }  // namespace
 }  // namespace weft

@@ -58,7 +58,8 @@ class ConnectMemoryTest : public ::testing::TestWithParam<Fault> {
       std::optional<internal::ScopedFrameFault> frames;
       auto connect = MoveOnAfter(absl::Seconds(60), net::ConnectToAny(std::move(addresses)));
       if (GetParam().of == Of::kFrames) {
-        frames.emplace(internal::ScopedFrameFault::Options{.first = allocation, .times = GetParam().times, .here = true});
+        frames.emplace(
+            internal::ScopedFrameFault::Options{.first = allocation, .times = GetParam().times, .here = true});
       } else {
         left = allocation - 1;
       }
@@ -77,8 +78,7 @@ class ConnectMemoryTest : public ::testing::TestWithParam<Fault> {
 
 TEST_P(ConnectMemoryTest, WhicheverAllocationFailsItEnds) {
   // Without spare carriers: they have descriptors of their own.
-  const RuntimeOptions options = {
-      .parallelism = 1, .max_pool_size = 1, .io = GetParam().backend};
+  const RuntimeOptions options = {.parallelism = 1, .max_pool_size = 1, .io = GetParam().backend};
   (*Runtime::Create(options))->Run([]() -> Task<void> {
     const SocketAddress nobody = *TcpListener::Bind("127.0.0.1:0")->local_address();
     TcpListener somebody = *TcpListener::Bind("127.0.0.1:0");
@@ -91,13 +91,11 @@ TEST_P(ConnectMemoryTest, WhicheverAllocationFailsItEnds) {
   }());
 }
 
-INSTANTIATE_TEST_SUITE_P(Everywhere, ConnectMemoryTest,
-                         ::testing::Values(Fault{IoBackend::kUring, Of::kFrames, 1},
-                                           Fault{IoBackend::kUring, Of::kFrames, kForever},
-                                           Fault{IoBackend::kUring, Of::kAllElse, 1},
-                                           Fault{IoBackend::kEpoll, Of::kFrames, 1},
-                                           Fault{IoBackend::kEpoll, Of::kFrames, kForever},
-                                           Fault{IoBackend::kEpoll, Of::kAllElse, 1}));
+INSTANTIATE_TEST_SUITE_P(
+    Everywhere, ConnectMemoryTest,
+    ::testing::Values(Fault{IoBackend::kUring, Of::kFrames, 1}, Fault{IoBackend::kUring, Of::kFrames, kForever},
+                      Fault{IoBackend::kUring, Of::kAllElse, 1}, Fault{IoBackend::kEpoll, Of::kFrames, 1},
+                      Fault{IoBackend::kEpoll, Of::kFrames, kForever}, Fault{IoBackend::kEpoll, Of::kAllElse, 1}));
 
 }  // namespace
 }  // namespace weft::testing

@@ -358,6 +358,31 @@ TEST_P(PhaserTest, WhoeverIsCancelledTheOthersGoOn) {
   });
 }
 
+TEST(PhaserThreadsTest, AnArrivalInTheNextPhaseCanBeTakenBackWhileThisOneAdvances) {
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    std::atomic<bool> advances = false, go_on = false;
+    Phaser phaser(1, [&](int64_t phase, int64_t) {
+      if (phase > 0) return false;
+      advances = true;
+      while (!go_on) std::this_thread::yield();
+      return false;
+    });
+    std::thread other([&] { phaser.Arrive(); });
+    while (!advances) co_await Yield();
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { co_await phaser.ArriveAndAwaitAdvance(); });
+    while (phaser.arrived() == 0) co_await Yield();  // so the next phase is complete as well
+    scope.Shutdown();
+    phaser.Register();  // and now it is not
+    go_on = true;
+    other.join();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(phaser.phase(), 1);
+    EXPECT_EQ(phaser.arrived(), 0);
+    EXPECT_EQ(phaser.registered(), 2);
+  }());
+}
+
 TEST(PhaserThreadsTest, OsThreadsArriveToo) {
   const auto runtime = Runtime::Create({.parallelism = 2}).value();
   for (int i = 0; i < 50; ++i) {
@@ -406,6 +431,7 @@ TEST(PhaserDeathTest, WithoutAPartyThatIsStillToArriveNobodyArrives) {
                "VirtualThread\\[#1\\]/runnable@carrier-0 arrives at a Phaser of 0 parties");
   EXPECT_DEATH(Phaser(-1), "a Phaser of -1 parties; it needs 0 or more");
   EXPECT_DEATH(Phaser().Register(-1), "Register\\(-1\\) of a Phaser; it needs 0 or more");
+  EXPECT_DEATH(Phaser(INT64_MAX).Register(1), "Register\\(1\\) of a Phaser of 9223372036854775807 parties: .* too many");
 }
 
 }  // namespace

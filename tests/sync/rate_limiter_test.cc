@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -115,6 +116,32 @@ TEST(RateLimiterTimeTest, AWaitThatIsCancelledUsesNoPermits) {
       EXPECT_LE(MonotonicNow() - begin, absl::Seconds(2) + absl::Milliseconds(3));
       (co_await cancelled.Join()).IgnoreFailures();
     }());
+  }
+}
+
+// However many permits come in a nanosecond, or however few in a year.
+TEST(RateLimiterTimeTest, TheAverageHoldsAtAnyRate) {
+  for (const double rate : {1e-3, 0.7, 1e8, 7e8, 1.5e9, 2.6e9, 1e10, 1e11, 1e15}) {
+    testing::Simulation().Run([](double permits_per_second) -> Task<void> {
+      const auto burst = static_cast<int64_t>(permits_per_second) + 1;
+      RateLimiter limiter({.permits_per_second = permits_per_second, .burst = burst});
+      EXPECT_TRUE(limiter.TryAcquire(burst));
+      EXPECT_FALSE(limiter.TryAcquire(burst));
+      const MonotonicTime begin = MonotonicNow();
+      for (int i = 0; i < 10; ++i) co_await limiter.Acquire(burst);
+      const double expected = 10 * static_cast<double>(burst) / permits_per_second;
+      EXPECT_NEAR(absl::ToDoubleSeconds(MonotonicNow() - begin), expected, 1e-3) << permits_per_second;
+    }(rate));
+  }
+}
+
+TEST(RateLimiterTimeTest, TheBurstIsThereAtAnyRate) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double rate : {1e-300, 1e-20, 1e300, kInfinity}) {
+    RateLimiter limiter({.permits_per_second = rate, .burst = INT64_MAX});
+    EXPECT_TRUE(limiter.TryAcquire(INT64_MAX - 1024)) << rate;
+    EXPECT_TRUE(limiter.TryAcquire()) << rate;
+    EXPECT_EQ(limiter.TryAcquire(INT64_MAX), rate > 1) << rate;
   }
 }
 

@@ -16,8 +16,8 @@
 // misses what was replaced before it looked.
 //
 // One thread at a time may use a subscriber, or a reader. A copy goes on by itself from where the original is.
-// Lifetime: a Broadcast, or a Watch, must outlive the waits of its subscribers; otherwise it is a CHECK. A subscriber
-// that does not wait may outlive it, but not be used.
+// Lifetime: a Broadcast, or a Watch, must outlive the waits of its subscribers; otherwise it is a CHECK. A wait lasts
+// until its thread goes on, also after a Close(). A subscriber that does not wait may outlive it, but not be used.
 // Memory ordering: what came before a Send(), or a Set(), happens before what follows a call that sees its value.
 // Cancellation: Receive() and Next() are checkpoints. A wait that is cancelled has seen nothing.
 // Cost: Send() allocates the value, and is O(threads that wait); a short lock otherwise. Without memory it throws
@@ -58,7 +58,7 @@ class Broadcast {
     // broadcast is closed, and all that is kept was seen.
     auto Receive() noexcept { return Awaiter(*this); }
     // The same without waiting, also empty if it would have to wait.
-    std::optional<Received> TryReceive() noexcept { return of_->Take(position_.seen); }
+    std::optional<Received> TryReceive() noexcept { return of_->Take(position_); }
 
    private:
     friend class Broadcast;
@@ -115,9 +115,10 @@ class Broadcast {
     return static_cast<size_t>(capacity);
   }
   // The oldest value that is kept and was not seen; empty if there is none.
-  std::optional<Received> Take(uint64_t& seen) noexcept {
+  std::optional<Received> Take(internal::BroadcastPosition& position) noexcept {
     std::optional<Received> taken;
-    core_.Look([&](uint64_t sent) noexcept {
+    core_.Look(position, [&](uint64_t sent) noexcept {
+      uint64_t& seen = position.seen;
       if (sent == seen) return;
       const uint64_t oldest = sent > kept_.size() ? sent - kept_.size() : 0;
       const uint64_t number = seen > oldest ? seen : oldest;

@@ -21,6 +21,7 @@ class BroadcastCore;
 struct BroadcastPosition {
   BroadcastCore* core;
   uint64_t seen;
+  int32_t waits = 0;  // its waits, and cases of Select(), that are not over. Guarded by the core's lock
 };
 
 class BroadcastCore {
@@ -47,10 +48,11 @@ class BroadcastCore {
   absl::Status status() noexcept;
   bool IsClosed() noexcept;
   uint64_t sent() noexcept;
-  // Calls take(sent) under the lock, with how many were sent.
+  // Calls take(sent) under the lock, with how many were sent. A wait at `position` is over.
   template <class Take>
-  void Look(Take take) noexcept {
+  void Look(BroadcastPosition& position, Take take) noexcept {
     LockGuard guard(waiters_.lock);
+    End(position, position.waits);
     take(sent_);
   }
 
@@ -63,10 +65,19 @@ class BroadcastCore {
   void Sent(WaitNodes& woken) noexcept;
   static void WakeAll(WaitNodes& woken) noexcept;
   bool HasFor(const BroadcastPosition& position) const noexcept { return sent_ > position.seen || closed_; }
+  void Begin(BroadcastPosition& position) noexcept {
+    ++position.waits;
+    ++waits_;
+  }
+  void End(BroadcastPosition& position, int32_t waits) noexcept {
+    position.waits -= waits;
+    waits_ -= waits;
+  }
   static const WaitKind kWait;
 
   Waiters waiters_;
   // ---- Guarded by waiters_.lock.
+  int64_t waits_ = 0;  // that are not over: of the threads in waiters_, and of those that were woken and have yet to look
   uint64_t sent_ = 0;
   bool closed_ = false;
   absl::Status status_;

@@ -27,12 +27,14 @@
 //
 // T is an object that can be moved. It needs no default constructor, and no copy. If its move may throw, each value is
 // moved to memory of its own by the Send(), and there is an allocation for each; then a value whose Send() fails is
-// moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. Otherwise T's move runs
+// moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. So are, if such a move throws
+// in a Select(), the other values that it was to send, and one that it has received. Otherwise T's move runs
 // under locks of the channel, and so does, of a conflated one, the destructor of what is replaced: they must use
 // nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not for them.
 //
 // Lifetime: the channel must outlive the calls to it. It is a CHECK to destroy it while a thread waits. A thread that
-// has received the last value, or has seen that the channel is closed, may destroy it.
+// has received the last value, or has seen that the channel is closed, may destroy it, unless another one is in a
+// ReceiveMany().
 // Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
 // before a Close() happens before what follows a call that sees it. What came before a Receive() happens before what
 // follows a Send() that waited for it.

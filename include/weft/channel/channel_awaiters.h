@@ -248,12 +248,15 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
     size_t count = 0;
     Put(count++, receiving_.Take());
     ReceivedBatch<T> batch;
-    for (bool more = true; more && count < max_;) {
-      const auto wanted = static_cast<int64_t>(std::min<size_t>(max_ - count, ReceivedBatch<T>::kMost));
+    size_t max = max_;
+    for (bool first = true; count < max; first = false) {
+      const auto wanted = static_cast<int64_t>(std::min<size_t>(max - count, ReceivedBatch<T>::kMost));
       MakeRoomFor(static_cast<size_t>(wanted));
       const int64_t received = batch.Receive(receiving_.core(), wanted);
       for (int64_t i = 0; i < received; ++i) Put(count++, batch.Take(i));
-      more = received == wanted;  // otherwise there was no more
+      if (received < wanted) break;  // there was no more
+      // Senders that are as fast would keep us for ever.
+      if (first) max = count + receiving_.core().CountUpTo(max - count);
     }
     return count;
   }

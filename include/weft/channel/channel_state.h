@@ -70,6 +70,8 @@ class ChannelState {
   [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
   int64_t ReceiveSome(void* to, int64_t max) noexcept;
+  // How many could be received now, if that is less than `max`. O(senders that wait, and are counted).
+  size_t CountUpTo(size_t max) noexcept;
   // True: it was open. close() is called under the locks then.
   template <class F>
   bool Close(F close) noexcept;

@@ -9,7 +9,8 @@
 //
 // It is no thread: it runs within Next(), in the virtual thread that awaits that, up to its next co_yield or its end.
 // What it throws comes out of Next(), and then it has ended. A Generator that goes away destroys its frame, and the
-// locals with it. It can be moved, except while it runs; another thread may go on with it.
+// locals with it. It can be moved, except while it runs; another thread may go on with it. A Next() while it runs is a
+// CHECK.
 //
 // A co_yield leaves the frame, and what is open in it: a scope, a boundary or a scoped binding of the generator's would
 // be around its caller, so a co_yield inside of one is a CHECK.
@@ -103,7 +104,8 @@ class GeneratorPromise : public TaskPromiseBase<T> {
   struct YieldAwaiter {
     bool await_ready() const noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<GeneratorPromise> yields) const noexcept {
-      const GeneratorPromise& promise = yields.promise();
+      GeneratorPromise& promise = yields.promise();
+      promise.runs_ = false;
       CheckNothingIsOpen(*CurrentThread(), promise.records_, promise.bindings_);
       return promise.parent()->Handle();
     }
@@ -121,6 +123,7 @@ class GeneratorPromise : public TaskPromiseBase<T> {
   // What the thread had open at the Next().
   const Record* records_ = nullptr;
   const BindingNode* bindings_ = nullptr;
+  bool runs_ = false;
 };
 
 template <class T>
@@ -139,6 +142,8 @@ class [[nodiscard("co_await the next value")]] GeneratorAwaiter : public GivesWh
     GeneratorPromise<T>* const promise = of_.promise_;
     if (promise == nullptr) return GoOnWith(frame, may_go_on);
     const ThreadBlock& self = *CurrentThread();
+    WEFT_CHECK(!std::exchange(promise->runs_, true))
+        << "Next() of a Generator that runs: its body, or another thread, is in its Next()";
     promise->SetParent(frame);
     promise->slot = &slot_;
     promise->records_ = self.records.load(std::memory_order_relaxed);  // relaxed: the thread's own

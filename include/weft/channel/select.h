@@ -103,7 +103,9 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
   }
   Selected<A...> await_resume() {
     wait_.TakeBack(records_.data(), kCases);
+    DropUnlessTaken drop{this};
     GiveBackOthers(Indices());
+    drop.self = nullptr;
     static constexpr auto kTake = []<size_t... I>(std::index_sequence<I...>) {
       return std::array<Selected<A...> (*)(SelectAwaiter&), kCases>{&SelectAwaiter::template Take<I>...};
     }(Indices());
@@ -124,6 +126,26 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
     auto& wait = std::get<I>(waits_);
     if constexpr (requires { wait.NotSelected(); }) {
       if (I != static_cast<size_t>(wait_.chosen())) wait.NotSelected();
+    }
+  }
+  // If giving a value back throws: what has happened must not hold a lock for ever. Only a lock's guard is not in the
+  // awaiter itself, and making one does not throw.
+  struct DropUnlessTaken {
+    ~DropUnlessTaken() {
+      if (self != nullptr) [[unlikely]]
+        self->DropChosen(Indices());
+    }
+    SelectAwaiter* self;
+  };
+  template <size_t... I>
+  void DropChosen(std::index_sequence<I...>) noexcept {
+    (DropIfChosen<I>(), ...);
+  }
+  template <size_t I>
+  void DropIfChosen() noexcept {
+    auto& wait = std::get<I>(waits_);
+    if constexpr (noexcept(wait.await_resume())) {
+      if (I == static_cast<size_t>(wait_.chosen())) static_cast<void>(wait.await_resume());
     }
   }
   template <size_t I>

@@ -24,8 +24,8 @@
 //
 // Fair: NotifyOne() takes the first that waits, and puts it at the end of the lock's queue, where it is not woken
 // before it has the lock.
-// Lifetime: it must outlive its waits and the calls to it. It is a CHECK to destroy it while a thread waits that was
-// not notified.
+// Lifetime: it must outlive its waits and the calls to it. A wait lasts until it has the lock again, also one that was
+// notified. It is a CHECK to destroy it while a thread waits that was not notified.
 // Memory ordering: that of the lock.
 // Cancellation: Wait() is a checkpoint, on entry too. A cancelled wait ends when it has the lock, for which it waits
 // like others. So, like any clean-up, it must not wait for a lock that its holder took before it opened the scope which

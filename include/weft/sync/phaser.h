@@ -22,7 +22,7 @@
 // Memory ordering: what came before an arrival happens before the call of on_advance for its phase; that happens before
 // what follows every wait for the end of that phase.
 // Cancellation: ArriveAndAwaitAdvance() and AwaitAdvance() are checkpoints. An ArriveAndAwaitAdvance() that is
-// cancelled has not arrived. So a party that may be cancelled leaves by a destructor, and the others do not wait for
+// cancelled has not arrived; if its phase is advancing by then, it has, and the wait goes on. So a party that may be cancelled leaves by a destructor, and the others do not wait for
 // it:
 //
 //   absl::Cleanup leave = [&] { phaser.ArriveAndDeregister(); };
@@ -61,7 +61,7 @@ class Phaser {
 
   // ---- Any thread may call these. They do not wait. Without a party that is still to arrive, an arrival is a CHECK.
 
-  // Adds `parties` >= 0. Returns the phase in which they are to arrive first.
+  // Adds `parties` >= 0; more than INT64_MAX together are a CHECK. Returns the phase in which they are to arrive first.
   int64_t Register(int64_t parties = 1) noexcept;
   // One party arrives. Returns the phase in which it does.
   int64_t Arrive() { return Arrive(/*deregisters=*/false); }

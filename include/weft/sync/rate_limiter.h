@@ -20,7 +20,7 @@
 // Cancellation: Acquire() is a checkpoint. A wait that is cancelled uses no permits, and the next one takes its place.
 // Signal handlers must not call it; event.h says what to do instead.
 // Cost: an uncontended Mutex, and a frame from the cache; a timer for the first who waits. Waking allocates nothing.
-// (The rate is kept by one number, the time at which the bucket is full again: the generic cell rate algorithm of ATM.)
+// (What is kept is how many permits are missing, and since when: the generic cell rate algorithm of ATM, in permits.)
 #ifndef WEFT_SYNC_RATE_LIMITER_H_
 #define WEFT_SYNC_RATE_LIMITER_H_
 
@@ -56,15 +56,18 @@ class RateLimiter {
 
  private:
   void CheckPermits(int64_t permits) const;
-  absl::Duration FullAfter(int64_t permits, absl::Duration now) const;
+  double MissingAt(int64_t now_ns) const;
+  absl::Duration TimeUntilThere(double missing) const;
 
-  const absl::Duration interval_;  // in which one permit comes
+  const double rate_;  // permits a nanosecond
   const int64_t burst_;
   Mutex turn_;
   internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
-  // The time at which the bucket is full again, and so all permits that were used have been replaced; earlier than now
-  // if it is full. Guarded by turn_.
-  absl::Duration full_at_;
+  // ---- Guarded by turn_.
+  // Permits that were used by `at_ns_` and not replaced by then. More than the burst while somebody waits, and after a
+  // grant that came earlier than the last of its permits, by less than a nanosecond.
+  double missing_ = 0;
+  int64_t at_ns_ = 0;
 };
 
 }  // namespace weft

@@ -18,6 +18,9 @@
 //   on an OS thread to which foreign code has moved;
 //   in a coroutine that a Task has resumed by itself, past Foreign();
 //   beside another operation that is waiting, since a virtual thread waits for one thing at a time.
+// One case cannot be told: foreign code of one virtual thread resumes a coroutine that another one awaits, as an event
+// does that runs its waiters in its Set(). The coroutine then runs as the thread that resumes it. Its waits, and its
+// cancellation, are that one's. So between virtual threads use an Event of Weft's, or one that posts its waiters.
 //
 // Lifetime. Foreign() moves an rvalue into its frame; an lvalue must outlive the await. AsForeign() refers to its
 // operation: await it in the expression that makes it. Foreign code must resume the coroutine that awaits it, once. If

@@ -55,7 +55,8 @@
 // happen before Join() returns.
 //
 // Cancellation. Join() and Close() are checkpoints. A status of a cancellation says why, when, from which line and by
-// which way the request came (cancel_reason.h). So does the handle of a subtask that was cancelled.
+// which way the request came (cancel_reason.h). So does the handle of a subtask that was cancelled, except for when and
+// the way.
 //
 // Cost. A child costs its frames and one control block, which its handle shares; nothing else is allocated.
 #ifndef WEFT_SCOPE_H_
@@ -267,23 +268,26 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   class [[nodiscard("co_await it")]] NextAwaiter : public internal::GivesWhenAwaited<std::optional<Handle>> {
    public:
     using WeftAwaitable = void;
-    explicit NextAwaiter(StructuredTaskScope& scope) : queue_(scope.completions) {
-      scope.CheckOwner("NextCompleted()");
+    explicit NextAwaiter(StructuredTaskScope& scope) : scope_(scope) { CheckOwner(); }
+    // It may have been passed to another thread: Race(scope.NextCompleted(), ...).
+    bool await_ready() noexcept {
+      CheckOwner();
+      return scope_.completions.AwaitReady();
     }
-    bool await_ready() noexcept { return queue_.AwaitReady(); }
     template <internal::WeftPromise Promise>
     void await_suspend(std::coroutine_handle<Promise> frame,
                        std::source_location where = std::source_location::current()) noexcept {
-      queue_.Suspend({frame.promise(), where});
+      scope_.completions.Suspend({frame.promise(), where});
     }
     std::optional<Handle> await_resume() noexcept {
-      internal::ChildBase* const child = queue_.Take();
+      internal::ChildBase* const child = scope_.completions.Take();
       if (child == nullptr) return std::nullopt;
       return AdoptHandle<Handle>(*child);
     }
 
    private:
-    internal::CompletionQueue& queue_;
+    void CheckOwner() const noexcept { scope_.CheckOwner("NextCompleted()"); }
+    StructuredTaskScope& scope_;
   };
 
   // The hooks that this policy needs.
@@ -338,8 +342,11 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   auto StartService(F service, std::string name, bool daemon)
       -> Task<absl::StatusOr<Subtask<internal::FlatValue<internal::ValueOfCall<F&, Ready>>>>> {
     auto start = std::make_shared<internal::StartState>();
-    internal::ServiceCall<F> run(std::move(service), start);
-    auto subtask = daemon ? this->ForkDaemon(std::move(run), {.name = name}) : Fork(std::move(run), {.name = name});
+    // A call that no child has taken, for want of memory, goes before the wait: so that is over.
+    auto subtask = [&] {
+      internal::ServiceCall<F> run(std::move(service), start);
+      return daemon ? this->ForkDaemon(std::move(run), {.name = name}) : Fork(std::move(run), {.name = name});
+    }();
     internal::StartGuard guard(*start, ScopeBase::ChildOf(subtask));
     co_await start->decided.Wait();
     guard.Decided();

@@ -134,6 +134,9 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
   return frame;
 }
 
+// The tasks in it begin when it is awaited. (all.h)
+template <class A>
+concept AwaitedOnce = requires { typename std::remove_cvref_t<A>::ConsumesItsTasks; };
 template <class A>
 concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
                  std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
@@ -171,6 +174,8 @@ class TaskPromiseBase : public PromiseBase {
                   "a weft::Task awaits Weft's own awaitables; this one does not know how to park a virtual thread: "
                   "co_await weft::Foreign(it)");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
+    static_assert(!AwaitedOnce<A> || std::is_rvalue_reference_v<A&&>,
+                  "what All() returns is awaited once: co_await std::move(all)");
     static_assert(!IsTask<A> || !std::is_const_v<std::remove_reference_t<A>>,
                   "a const Task cannot be awaited, because awaiting takes its frame: declare it without const");
     return std::forward<A>(awaitable);

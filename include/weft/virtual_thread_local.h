@@ -12,11 +12,11 @@
 // Inheritance. Values of an InheritableVirtualThreadLocal<T> are copied to a thread that Fork(),
 // VirtualThread::Start(), a Builder or a ThreadFactory makes, from the virtual thread that makes it, at that moment:
 // what either sets afterwards the other does not see. If a copy throws, so does Fork(), Start() or whatever makes the
-// thread, and there is none. The branches of All(), Race() and ForEach(), and what is submitted to an executor, begin
-// without values.
+// thread, and there is none. Race(), Any(), ForEach() and Map() fork. The branches of All(), and what is submitted to an
+// executor, begin without values.
 //
 // Lifetime. A value is destroyed on its thread: by Remove(), or when the thread ends, after its frames and its closure,
-// the last made first. A destructor may use other thread-locals; what it makes is destroyed as well. The variable
+// the last made first, copies in the order of their originals. A destructor may use other thread-locals; what it makes is destroyed as well. The variable
 // itself, which is not movable, may be destroyed before its values. It may be a global.
 //
 // Who may call: virtual threads. On any other thread it is a CHECK. A thread that was built with
@@ -27,7 +27,7 @@
 //
 // Cost. A thread that uses none pays nothing. One that does has an allocation for each value, of its size and 24 bytes,
 // and the record that handles to the thread share. Get() finds the value that was used last at once; others take a step
-// for each value of the thread that was used since. A thread with inheritable values copies them at each Fork(), and
+// for each value of the thread that was made later. A thread with inheritable values copies them at each Fork(), and
 // takes none of the short cuts of scopes and of All().
 #ifndef WEFT_VIRTUAL_THREAD_LOCAL_H_
 #define WEFT_VIRTUAL_THREAD_LOCAL_H_
@@ -154,6 +154,7 @@ class VirtualThreadLocal : internal::ThreadLocalVariable {
   template <class F>
   T& Make(std::source_location used_at, F&& make) const {
     Node* const node = new Node(ops_, make);
+    Remove();  // what `make` itself has set
     AddNode(*node, used_at);
     return node->value;
   }

@@ -8,6 +8,17 @@
 #include "weft/internal/thread_block.h"
 
 namespace weft::internal {
+namespace {
+
+// The code of others must not see that an exception is on its way through the frame that waits.
+template <class F>
+void WithoutExceptions(F run) noexcept {
+  const ExceptionState exceptions = ExceptionState::Exchange({});
+  run();
+  ExceptionState::Exchange(exceptions);
+}
+
+}  // namespace
 
 void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   CarrierCounters::Add(carrier.counters.pins);
@@ -17,14 +28,12 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   runtime.carriers.EnterBlocked(carrier);
   while (!wait.over(wait.of)) {
     runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
-    runtime.cancel_queue.RunStopCallbacks();
+    WithoutExceptions([&] { runtime.cancel_queue.RunStopCallbacks(); });
     // The last thread rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
     // before everything that a ring may be about has been looked at; one that comes later makes the park return.
     carrier.duties.PollTimersAndDriver();
     if (ThreadBlock* thread = carrier.queue.TakeFor(wait)) {
-      const ExceptionState exceptions = ExceptionState::Exchange({});
-      carrier.RunThread(*thread);
-      ExceptionState::Exchange(exceptions);
+      WithoutExceptions([&] { carrier.RunThread(*thread); });
     } else if (!wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
     }

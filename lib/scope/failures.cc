@@ -1,5 +1,7 @@
 #include "weft/internal/failures.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "lib/base/list.h"
@@ -25,16 +27,18 @@ bool Failures::Add(ChildBase& child) noexcept {
 }
 
 void Failures::AddUnallocated() noexcept {
-  if (Count() == 1) first_is_unallocated_ = true;
+  if (const uint64_t count = Count(); count <= kMostKept) unallocated_.set(count - 1);
 }
 
 Failures::Found Failures::Find() noexcept {
   Found found;
-  for (ThreadBlock* child = kept_.front(); child != nullptr; child = kept_.Next(child)) {
-    found.kept[found.kept_count++] = static_cast<const ChildBase*>(child);
-  }
-  found.first_is_unallocated = first_is_unallocated_;
   found.count = count_.load(std::memory_order_relaxed);
+  found.size = static_cast<size_t>(std::min<uint64_t>(found.count, kMostKept));
+  ThreadBlock* child = kept_.front();
+  for (size_t i = 0; i < found.size; ++i) {
+    found.first[i] = unallocated_.test(i) ? nullptr : static_cast<const ChildBase*>(child);
+    if (!unallocated_.test(i)) child = kept_.Next(child);
+  }
   return found;
 }
 

@@ -193,9 +193,11 @@ Outcome PolicyScope::CollectFailures(bool with_timeout) {
     timed_out = with_timeout && timer_.has_shut_scope;
   }
   std::vector<Failure> failures;
-  if (found.first_is_unallocated) failures.push_back(Unallocated::Failed().MakeFailure());
   if (timed_out) failures.push_back({0, CancelledStatus(Explain(cause_, owner))});
-  for (size_t i = 0; i < found.kept_count; ++i) failures.push_back(found.kept[i]->MakeFailure());
+  for (size_t i = 0; i < found.size; ++i) {
+    const ChildBase& child = found.first[i] != nullptr ? *found.first[i] : Unallocated::Failed();
+    failures.push_back(child.MakeFailure());
+  }
   if (failures.size() > Failures::kMostKept) failures.pop_back();
   return Outcome(std::move(failures), found.count + (timed_out ? 1 : 0));
 }

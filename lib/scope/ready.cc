@@ -12,9 +12,11 @@
 
 namespace weft::internal {
 
-// The service's identity has room for the reason, if it is to be asked to end. Then nothing can be allocated.
+// The service's identity has room for the reason, if it is to be asked to end. Then nothing can be allocated. If the
+// start has ended, `service` may stand for a child that found no memory.
 StartGuard::StartGuard(StartState& start, ChildBase& service) noexcept : start_(start), service_(service) {
-  service.TryIdentity();
+  std::lock_guard guard(start.lock);
+  if (!start.ended) service.TryIdentity();
 }
 
 // By the thread that is unwound. A service that has not called ServiceCall::AfterEnd() stays while the lock is held.

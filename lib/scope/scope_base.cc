@@ -140,7 +140,7 @@ void ScopeBase::StartChildChecked(ChildBase& child, ThreadIdentity* name, bool d
   const uint64_t id = carrier.NextThreadIds(1);
   PlaceChild(child, by_owner ? RoundOfFork(id) : Round(), id);
   if (name != nullptr) child.SetIdentity(*name);
-  if (self.state.Observe().hands_down() && !shut()) HandDown(self, child);
+  if (self.state.Observe().hands_down() && (!shut() || child.OwesCleanUp())) HandDown(self, child);
   child.daemon_ = daemon;
   if (hooks_.on_fork != nullptr && !daemon) AnnounceFork(child);
   // A cancelled thread starts nothing except what owes a clean-up. A shutdown that is missed here is seen when the

@@ -109,17 +109,19 @@ bool ThreadIdentity::EndUnstarted(const CancelCause& cause) noexcept {
 void ThreadIdentity::DestroyLocals() noexcept {
   while (ThreadLocalNode* const node = locals) {
     locals = node->next;
+    last_used = nullptr;
     node->ops.destroy(*node);
   }
 }
 
 void ThreadIdentity::InheritLocals(const ThreadIdentity& from) {
+  ThreadLocalNode** last = &locals;
   for (ThreadLocalNode* node = from.locals; node != nullptr; node = node->next) {
     if (node->ops.copy == nullptr) continue;
     ThreadLocalNode* const copy = node->ops.copy(*node);
     copy->key = node->key;
-    copy->next = locals;
-    locals = copy;
+    *last = copy;
+    last = &copy->next;
   }
 }
 

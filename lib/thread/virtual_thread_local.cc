@@ -38,17 +38,12 @@ bool Traced() noexcept {
 ThreadLocalVariable::ThreadLocalVariable(const char* name, std::source_location where) noexcept
     : key_(next_key.fetch_add(1, std::memory_order_relaxed)), name_(name), where_(where) {}
 
-// Puts the one that it finds in front of the others.
 ThreadLocalNode* ThreadLocalVariable::FindNode(const char* what) const noexcept {
   ThreadIdentity* const identity = RequireThread(what).identity();
   if (identity == nullptr) return nullptr;
-  for (ThreadLocalNode** at = &identity->locals; *at != nullptr; at = &(*at)->next) {
-    ThreadLocalNode* const node = *at;
-    if (node->key != key_) continue;
-    *at = node->next;
-    node->next = identity->locals;
-    identity->locals = node;
-    return node;
+  if (identity->last_used != nullptr && identity->last_used->key == key_) return identity->last_used;
+  for (ThreadLocalNode* node = identity->locals; node != nullptr; node = node->next) {
+    if (node->key == key_) return identity->last_used = node;
   }
   return nullptr;
 }
@@ -76,9 +71,12 @@ void ThreadLocalVariable::AddNode(ThreadLocalNode& node, std::source_location us
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-// FindNode() has just put it in front.
 void ThreadLocalVariable::TakeNode(ThreadLocalNode& node) const noexcept {
-  CurrentThread()->identity()->locals = node.next;
+  ThreadIdentity& identity = *CurrentThread()->identity();
+  ThreadLocalNode** at = &identity.locals;
+  while (*at != &node) at = &(*at)->next;
+  *at = node.next;
+  identity.last_used = nullptr;
 }
 
 void ThreadLocalVariable::DieWithoutInitialValue(std::source_location used_at) const noexcept {

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "lib/coro/frame_cache.h"
 #include "lib/coro/frame_fault.h"
 #include "tests/support/counted.h"
@@ -24,7 +25,9 @@
 #include "weft/finally.h"
 #include "weft/for_each.h"
 #include "weft/internal/frame_cache.h"
+#include "weft/cancellation.h"
 #include "weft/race.h"
+#include "weft/ready.h"
 #include "weft/scope.h"
 #include "weft/scoped_value.h"
 #include "weft/testing/simulation.h"
@@ -63,6 +66,52 @@ TEST_P(ScopeMemoryTest, AForkWithoutMemoryIsASubtaskThatHasFailed) {
     EXPECT_EQ(outcome.failure_count(), 1);
     EXPECT_EQ(outcome.failures().size(), 1);
     EXPECT_EQ(*other, 2);
+  });
+}
+
+TEST_P(ScopeMemoryTest, TheOutcomeHasAllFailuresInTheirOrder) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll scope({.timeout = absl::Milliseconds(5)});
+    const auto fail = []() -> Task<absl::Status> { co_return absl::NotFoundError("not there"); };
+    const Subtask<void> first = scope.Fork(fail());
+    while (first.state() == State::kUnavailable) co_await Yield();
+    ForkWithoutMemory(scope);
+    ForkWithoutMemory(scope);
+    const Subtask<void> last = scope.Fork(fail());
+    while (last.state() == State::kUnavailable) co_await Yield();
+    scope.Fork(Forever());
+    const Outcome outcome = co_await scope.Join();
+    std::vector<absl::StatusCode> codes;
+    for (const Failure& each : outcome.failures()) codes.push_back(each.status.code());
+    using enum absl::StatusCode;
+    EXPECT_EQ(codes, (std::vector{kDeadlineExceeded, kNotFound, kResourceExhausted, kResourceExhausted, kNotFound}));
+    EXPECT_EQ(outcome.failure_count(), 5);
+    EXPECT_EQ(outcome.status().code(), kDeadlineExceeded);
+  });
+}
+
+TEST_P(ScopeMemoryTest, AStartWithoutMemoryForTheServiceHasFailedAtOnce) {
+  Everywhere([]() -> Task<void> {
+    for (const bool timed : {false, true}) {
+      for (const bool shut : {false, true}) {
+        AwaitAll scope;
+        if (shut) scope.Shutdown();
+        auto start = scope.Start([held = Counted()](Ready ready) -> Task<void> {
+          ready.Set();
+          co_return;
+        });
+        const ScopedFrameFault fault({.first = timed ? 2 : 1, .here = true});  // the child; a boundary comes first
+        absl::Status started;
+        if (timed) {
+          started = (co_await WithTimeout(absl::Minutes(1), std::move(start))).status();
+        } else {
+          started = (co_await std::move(start)).status();
+        }
+        EXPECT_EQ(started.code(), absl::StatusCode::kFailedPrecondition) << started;
+        const absl::Status joined = (co_await scope.Join()).status();
+        EXPECT_EQ(joined.code(), shut ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted) << joined;
+      }
+    }
   });
 }
 
@@ -130,6 +179,13 @@ Task<absl::Status> Scenario() {
   });
   absl::Status joined = co_await scope.Join();
   if (!joined.ok()) co_return co_await scope.Close(std::move(joined));
+  AwaitAll services;
+  const auto service = co_await services.Start([held = Counted()](Ready ready) -> Task<void> {
+    ready.Set();
+    co_await Yield();
+  });
+  absl::Status served = (co_await services.Join()).status();
+  if (!served.ok() || !service.ok()) co_return co_await services.Close(served.ok() ? service.status() : served);
   AsCompleted<int> more;
   for (int i = 0; i < 2; ++i) more.Fork([i]() -> Task<int> { co_return i; });
   while (auto next = co_await more.NextCompleted()) {

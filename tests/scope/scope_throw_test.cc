@@ -9,6 +9,7 @@
 #include <new>
 #include <ranges>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -23,6 +24,7 @@
 #include "weft/ready.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -424,6 +426,26 @@ TEST_P(ScopeThrowTest, ChildrenThatRunInsideADestructorSeeNoneOfTheOwnersExcepti
     EXPECT_EQ(seen, 0);
     EXPECT_EQ(std::current_exception(), nullptr);
   });
+}
+
+// The same of the callbacks of a child's stop token, which run on the carrier of whoever waits for it.
+TEST(ScopeThrowStopTest, StopCallbacksSeeNoneOfTheOwnersExceptions) {
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    int seen = -1;
+    try {
+      AwaitAll scope;
+      scope.Fork([&seen]() -> Task<void> {
+        StopOnCancel stop;
+        const std::stop_callback callback(stop.token(), [&seen] { seen = std::uncaught_exceptions(); });
+        co_await Forever();
+      });
+      co_await Yield();
+      co_await Yield();
+      throw std::runtime_error("the owner's");
+    } catch (const std::runtime_error&) {
+    }
+    EXPECT_EQ(seen, 0);
+  }());
 }
 
 TEST_P(ScopeThrowTest, TheOwnersHandlerIsIntactAfterADestructorThatRanThrowingChildren) {

@@ -16,6 +16,9 @@
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
+#include "weft/finally.h"
+#include "weft/for_each.h"
+#include "weft/race.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -110,6 +113,7 @@ TEST_P(ThreadLocalTest, ThreadLocalsAreDestroyedOnTheThreadThatEnds) {
     const auto use = [way](Event& used) -> Task<absl::Status> {
       one.Get();
       two.Get();
+      one.Get();  // the last made goes first, whichever was used last
       used.Set();
       if (way == kIsCancelled) co_await Forever();
       co_return way == kFails ? Lost() : absl::OkStatus();
@@ -175,6 +179,83 @@ TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadMakes) 
 }
 
 // Like in the JDK, where a scope's threads inherit from the one that forks, when it forks.
+// The last that was made goes first, also of copies: a value may have been made of another one.
+TEST_P(ThreadLocalTest, WhatIsInheritedIsDestroyedInTheSameOrder) {
+  struct Says {
+    explicit Says(int number) : number(number) {}
+    Says(const Says&) = default;
+    ~Says() { ended().push_back(number); }
+    static std::vector<int>& ended() {
+      static std::vector<int> numbers;
+      return numbers;
+    }
+    int number;
+  };
+  static InheritableVirtualThreadLocal<Says> one("one", [] { return Says(1); });
+  static InheritableVirtualThreadLocal<Says> two("two", [] { return Says(2); });
+  static InheritableVirtualThreadLocal<Says> three("three", [] { return Says(3); });
+  Everywhere([]() -> Task<void> {
+    one.Get();
+    two.Get();
+    three.Get();
+    two.Get();
+    AwaitAll scope;
+    scope.Fork([]() -> Task<void> {
+      one.Get();
+      Says::ended().clear();
+      co_return;
+    });
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(Says::ended(), (std::vector<int>{3, 2, 1}));
+    two.Remove();
+    EXPECT_EQ(one.Find()->number + three.Find()->number, 4);
+    EXPECT_EQ(two.Find(), nullptr);
+  });
+}
+
+TEST_P(ThreadLocalTest, AnInitialValueReplacesWhatItsFunctionHasSet) {
+  static VirtualThreadLocal<int> variable("variable", [] {
+    variable.Set(1);
+    return 2;
+  });
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ(variable.Get(), 2);
+    variable.Remove();
+    EXPECT_EQ(variable.Find(), nullptr);
+    co_return;
+  });
+}
+
+// Race() and its like fork; only the branches of All() do not.
+TEST_P(ThreadLocalTest, WhatForksForItsCallerInheritsToo) {
+  static InheritableVirtualThreadLocal<int> inherited("inherited");
+  Everywhere([]() -> Task<void> {
+    inherited.Set(1);
+    const auto read = []() -> Task<int> { co_return inherited.Get(); };
+    EXPECT_EQ(co_await Race(read(), read()), 1);
+    EXPECT_EQ(co_await Any(read(), read()), 1);
+    const std::vector<int> two = {0, 0};
+    EXPECT_EQ(co_await Map(two, 2, [&](int) { return read(); }), (std::vector<int>{1, 1}));
+  });
+}
+
+// A child that has promised a clean-up is started although its scope is shut, and has what the clean-up may need.
+TEST_P(ThreadLocalTest, AnOwedCleanUpInheritsToo) {
+  static InheritableVirtualThreadLocal<int> inherited("inherited");
+  Everywhere([]() -> Task<void> {
+    inherited.Set(1);
+    int seen = 0;
+    AwaitAll scope;
+    scope.Shutdown();
+    scope.Fork(Finally(Forever(), [&seen]() -> Task<void> {
+      seen = inherited.Get();
+      co_return;
+    }));
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(seen, 1);
+  });
+}
+
 TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadForks) {
   static InheritableVirtualThreadLocal<std::string> inherited("inherited");
   static VirtualThreadLocal<std::string> own("own");

@@ -6,6 +6,7 @@
 #include "weft/internal/compiler.h"
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 
@@ -37,11 +38,10 @@ class Failures {
   // Any thread, without the lock: exact after a join.
   bool none() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
 
-  // The failures, in the order in which the children ended. Those that are kept live as long as the scope.
+  // The first failures, in the order in which they came. The children live as long as the scope.
   struct Found {
-    std::array<const ChildBase*, kMostKept> kept;
-    size_t kept_count = 0;
-    bool first_is_unallocated = false;  // and is not among the kept
+    std::array<const ChildBase*, kMostKept> first;  // null: there was no memory for the child
+    size_t size = 0;
     uint64_t count = 0;
   };
   Found Find() noexcept;
@@ -52,7 +52,7 @@ class Failures {
 
   ThreadQueue kept_;
   Atomic<uint64_t> count_{0};  // relaxed: written under the lock; a join has ended what it counts
-  bool first_is_unallocated_ = false;
+  std::bitset<kMostKept> unallocated_;  // which of the first there was no memory for
 };
 
 }  // namespace weft::internal

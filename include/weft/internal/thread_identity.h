@@ -85,10 +85,11 @@ class ThreadIdentity {
   void AddRef() noexcept;
   void Release() noexcept;
 
-  // The thread itself, or what makes it: thread-locals. The values are in the order of their last use.
+  // The thread itself, or what makes it: thread-locals, the last made first.
   void DestroyLocals() noexcept;
   void InheritLocals(const ThreadIdentity& from);
   ThreadLocalNode* locals = nullptr;
+  ThreadLocalNode* last_used = nullptr;  // of these; null: not known
   bool locals_allowed = true;
 
   // Pins that are alive (weft/pin.h). relaxed: written by the thread itself, for whoever owns it, or displays it.

@@ -1,0 +1,15 @@
+// The same of a range.
+// expect: what All() returns is awaited once: co_await std::move(all)
+#include <utility>
+#include <vector>
+
+#include "weft/weft.h"
+
+weft::Task<void> Caller(std::vector<weft::Task<int>> tasks) {
+  auto all = weft::All(std::move(tasks));
+#ifdef MISUSE
+  co_await all;
+#else
+  co_await std::move(all);
+#endif
+}

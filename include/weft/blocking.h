@@ -117,7 +117,7 @@ class BlockingCall : private Job {
 
 template <class F>
 class [[nodiscard("co_await the call")]] BlockingAwaiter
-    : public GivesWhenAwaited<StatusOrOf<TaskResult<std::invoke_result_t<F>>>>, private BlockingCall {
+    : public GivesWhenAwaited<BoundaryResult<TaskResult<std::invoke_result_t<F>>>>, private BlockingCall {
   using Value = TaskResult<std::invoke_result_t<F>>;
 
  public:
@@ -142,7 +142,7 @@ class [[nodiscard("co_await the call")]] BlockingAwaiter
                      std::source_location where = std::source_location::current()) noexcept {
     Start({frame.promise(), where});
   }
-  StatusOrOf<Value> await_resume() {
+  BoundaryResult<Value> await_resume() {
     if (!called()) [[unlikely]]
       return WhyNotCalled();
     return TakeOutcome(slot_);

@@ -20,8 +20,8 @@
 //
 // Rules that users can rely on. An operation either completes or is cancelled, never both: what was read or acquired is
 // delivered, and the next checkpoint cancels. After a request, nothing can be awaited except inside a Shield. Of
-// several enclosing deadlines the earliest decides. ReasonOf() says why, when, from which line and by which way a
-// request came. (cancel_reason.h)
+// several enclosing deadlines the earliest decides, if a tick of the timers is between them (time.h). ReasonOf() says
+// why, when, from which line and by which way a request came. (cancel_reason.h)
 //
 // Order. An unwinding runs destructors in the order in which an exception would run them. When the turn of the frame
 // comes in which a scope lies, the scope ends its children, and waits for them. Frames inside that one have gone

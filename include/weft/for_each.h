@@ -384,16 +384,17 @@ Task<std::vector<StatusOrOf<ForEachValue<R, F>>>> MapSettledOver(R range, int li
     results.Put(index, co_await OutcomeOf<T>(begin));
     co_return absl::OkStatus();
   };
-  const absl::StatusOr<Outcome> outcome =
-      co_await WithTimeout(options.timeout, RunAllElements(elements, function, run_one), options.where);
-  if (outcome.ok()) outcome->ThrowIfFailed();  // no element's: an iterator has thrown, or there is no memory
+  std::optional<Outcome> outcome;
+  const auto run_all = [&]() -> Task<void> { outcome = co_await RunAllElements(elements, function, run_one); };
+  const absl::Status late = co_await WithTimeout(options.timeout, run_all(), options.where);
+  if (outcome.has_value()) outcome->ThrowIfFailed();  // no element's: an iterator has thrown, or there is no memory
   std::vector<StatusOrOf<T>> outcomes;
   const size_t count = elements.CountAll();
   outcomes.reserve(count);
   for (std::optional<StatusOrOf<T>>& each : results.all()) {
-    outcomes.push_back(each.has_value() ? *std::move(each) : StatusOrOf<T>(outcome.status()));
+    outcomes.push_back(each.has_value() ? *std::move(each) : StatusOrOf<T>(late));
   }
-  while (outcomes.size() < count) outcomes.push_back(outcome.status());
+  while (outcomes.size() < count) outcomes.push_back(late);
   co_return outcomes;
 }
 

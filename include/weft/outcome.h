@@ -7,6 +7,8 @@
 //   (co_await scope.Join()).ThrowIfFailed();
 //   (co_await scope.Join()).IgnoreFailures();
 //
+// Inside of a boundary (cancellation.h) it becomes a status, or a StatusOr: the first failure's, or the boundary's.
+//
 // A subtask fails by throwing, or by returning a status that is not OK. The first failure is the outcome's. failures()
 // has the later ones too, up to kMaxSuppressed; failure_count() counts all. Failures of either style can be read in the
 // other:
@@ -126,6 +128,20 @@ class [[nodiscard("look at the outcome of Join()")]] ValueOutcome {
   std::optional<Kept> value_;
   Outcome failed_;
 };
+
+namespace internal {
+
+// So `(co_await WithTimeout(timeout, scope.Join())).ok()` is false if a subtask has failed.
+template <>
+struct BoundaryResultFor<Outcome> {
+  using Type = absl::Status;
+};
+template <class T>
+struct BoundaryResultFor<ValueOutcome<T>> {
+  using Type = absl::StatusOr<Kept<T>>;
+};
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -142,7 +142,7 @@ class Runtime {
 
   // Like Run(), but returns a status, or a StatusOr, of any task: for a task that was cancelled, the status of that.
   template <internal::IntoTask A>
-  internal::StatusOrOf<internal::ValueOf<A>> TryRun(A&& task);
+  internal::BoundaryResult<internal::ValueOf<A>> TryRun(A&& task);
 
   std::string_view io_backend() const noexcept;  // "io_uring" or "epoll"; "none" in a simulation without I/O
   int parallelism() const noexcept;
@@ -164,8 +164,8 @@ internal::ValueOf<A> Run(A&& task) {
 
 // For main(): runs `task` on a runtime of its own, and returns an exit code. A status that is not OK is printed on
 // standard error, and the code is 1. An int is the code itself. For void the code is 0. An exception is not caught.
-template <class T>
-[[nodiscard("return it from main()")]] int RunMain(Task<T> task, RuntimeOptions options = {});
+template <internal::IntoTask A>
+[[nodiscard("return it from main()")]] int RunMain(A&& task, RuntimeOptions options = {});
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class RootThread final : public RootBlock {
   // The caller destroys what is left of the result: an exception, or a value that was moved out.
   void DropResult() noexcept { slot_.Reset(); }
 
-  // Result is T, or StatusOrOf<T>.
+  // Result is T, or BoundaryResult<T>.
   template <class Result>
   Result RunOn(RuntimeCore& core) {
     RunRoot(core, *this, done_);
@@ -245,23 +245,24 @@ internal::ValueOf<A> Runtime::Run(A&& task) {
 }
 
 template <internal::IntoTask A>
-internal::StatusOrOf<internal::ValueOf<A>> Runtime::TryRun(A&& task) {
-  using Result = internal::StatusOrOf<internal::ValueOf<A>>;
+internal::BoundaryResult<internal::ValueOf<A>> Runtime::TryRun(A&& task) {
+  using Result = internal::BoundaryResult<internal::ValueOf<A>>;
   return internal::RunAsRoot<Result>(*core_, internal::AsTask(std::forward<A>(task)));
 }
 
-template <class T>
-int RunMain(Task<T> task, RuntimeOptions options) {
+template <internal::IntoTask A>
+int RunMain(A&& task, RuntimeOptions options) {
+  using T = internal::ValueOf<A>;
   static_assert(std::is_same_v<T, absl::Status> || std::is_same_v<T, int> || std::is_void_v<T>,
                 "RunMain() takes a Task of absl::Status, int or void");
   const std::unique_ptr<Runtime> runtime = internal::CreateOrDie(options);
   if constexpr (std::is_void_v<T>) {
-    runtime->Run(std::move(task));
+    runtime->Run(std::forward<A>(task));
     return 0;
   } else if constexpr (std::is_same_v<T, int>) {
-    return runtime->Run(std::move(task));
+    return runtime->Run(std::forward<A>(task));
   } else if constexpr (std::is_same_v<T, absl::Status>) {
-    return internal::ReportMain(runtime->Run(std::move(task)));
+    return internal::ReportMain(runtime->Run(std::forward<A>(task)));
   }
 }
 

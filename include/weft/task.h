@@ -382,12 +382,12 @@ bool OwesCleanUp(const P& parameter) noexcept {
 
 // What a boundary yields for a task that it did not stop.
 template <class T>
-StatusOrOf<T> TakeOutcome(ResultSlot<T>& slot) {
+BoundaryResult<T> TakeOutcome(ResultSlot<T>& slot) {
   if constexpr (std::is_void_v<T>) {
     slot.Take();
     return absl::OkStatus();
   } else if constexpr (std::is_reference_v<T>) {
-    return StatusOrOf<T>(Kept<T>(slot.Take()));
+    return BoundaryResult<T>(Kept<T>(slot.Take()));
   } else {
     return slot.Take();
   }

@@ -4,10 +4,10 @@
 //   co_await weft::SleepUntil(weft::MonotonicNow() + absl::Seconds(1));  // or a time of the wall clock: deadline.h
 //
 // The virtual thread is parked, and its carrier runs others. A sleep never ends early. It ends late by at most one tick
-// of the timer wheel (0.26 ms) plus the time until a carrier is free. A sleep of zero or less, or until a time that has
-// passed, lets the threads that wait for this carrier run first, like Yield(). While the machine is suspended, a
-// Sleep() does not go on. What becomes of a SleepUntil() when the machine is suspended or the wall clock is set:
-// deadline.h.
+// of the timer wheel (0.26 ms; in a simulation a nanosecond) plus the time until a carrier is free. A sleep of zero or
+// less, or until a time that has passed, lets the threads that wait for this carrier run first, like Yield(). While the
+// machine is suspended, a Sleep() does not go on. What becomes of a SleepUntil() when the machine is suspended or the
+// wall clock is set: deadline.h.
 //
 // Cancellation: Sleep(), SleepUntil() and Yield() are checkpoints. A cancelled sleep ends at once.
 // Cost: one timer node in the frame, O(1) to arm and to cancel, from any carrier; nothing is allocated. The first sleep

@@ -75,7 +75,10 @@ void FutureBase::PublishBroken() noexcept {
 }
 
 void FutureBase::RequestCancel(const CancelCause& cause) noexcept {
-  if (Claim()) PublishCancelled(cause);
+  if (!Claim()) return;
+  ended_ = Ended::kCancelled;
+  cause_ = cause;
+  PublishKept();
 }
 
 bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcept {

@@ -12,7 +12,8 @@
 namespace weft::internal {
 
 Duties::Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept
-    : timers(runtime.Now()),
+    // Where a seed decides, time is virtual: timers are exact, and fire in the order of their times.
+    : timers(runtime.Now(), runtime.host->SeedDecides() ? 0 : TimerWheel::kTickShift),
       wall_timers(timers, *runtime.config.clock, runtime.clock_watch),
       runtime_(runtime),
       queue_(queue),

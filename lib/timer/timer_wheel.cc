@@ -18,7 +18,8 @@ constexpr int kSpins = 200;
 
 }  // namespace
 
-TimerWheel::TimerWheel(int64_t now_ns) noexcept : tick_(TickOfNow(now_ns)) {}
+TimerWheel::TimerWheel(int64_t now_ns, int tick_shift) noexcept
+    : tick_shift_(tick_shift), tick_(TickOfNow(now_ns)) {}
 
 TimerWheel::~TimerWheel() { WEFT_CHECK(armed() == 0) << "a timer wheel ends with " << armed() << " timers armed"; }
 
@@ -108,24 +109,25 @@ int TimerWheel::FireExpired(int64_t now_ns, int max) noexcept {
 // ---- Ticks.
 
 // Rounded up: a timer is never early.
-uint64_t TimerWheel::TickOfDeadline(int64_t deadline_ns) noexcept {
+uint64_t TimerWheel::TickOfDeadline(int64_t deadline_ns) const noexcept {
+  if (deadline_ns == kNoDeadline) return uint64_t{1} << (63 - tick_shift_);  // a tick that never comes
   const auto ns = static_cast<uint64_t>(std::max<int64_t>(deadline_ns, 0));
-  return (ns + (kTickNs - 1)) >> kTickShift;
+  return (ns + ((uint64_t{1} << tick_shift_) - 1)) >> tick_shift_;
 }
 
 // Rounded down, for the same reason.
-uint64_t TimerWheel::TickOfNow(int64_t now_ns) noexcept {
-  return static_cast<uint64_t>(std::max<int64_t>(now_ns, 0)) >> kTickShift;
+uint64_t TimerWheel::TickOfNow(int64_t now_ns) const noexcept {
+  return static_cast<uint64_t>(std::max<int64_t>(now_ns, 0)) >> tick_shift_;
 }
 
-int64_t TimerWheel::NanosOfTick(uint64_t tick) noexcept {
-  constexpr uint64_t kLastTick = static_cast<uint64_t>(kNoDeadline) >> kTickShift;
-  return tick > kLastTick ? kNoDeadline : static_cast<int64_t>(tick << kTickShift);
+int64_t TimerWheel::NanosOfTick(uint64_t tick) const noexcept {
+  const uint64_t last = static_cast<uint64_t>(kNoDeadline) >> tick_shift_;
+  return tick > last ? kNoDeadline : static_cast<int64_t>(tick << tick_shift_);
 }
 
 uint64_t TimerWheel::FirstTick(uint64_t tick, int level) noexcept {
   const int shift = level * kLevelBits;
-  return tick >> shift << shift;
+  return shift < 64 ? tick >> shift << shift : 0;
 }
 
 // ---- Lists.

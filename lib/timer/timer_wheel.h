@@ -9,10 +9,11 @@
 //   wheel.Move(sleeper, other_deadline_ns);   // if it is still armed
 //   wheel.Cancel(sleeper);
 //
-// Time is cut into ticks of 2^18 ns, about 0.26 ms. A timer never fires early: its deadline is rounded up to a tick,
-// and that tick must have come. So the wheel itself makes a timer at most one tick late. Any int64 is a deadline: one
-// that has passed counts as the wheel's current tick, and one in the last tick of the clock (the year 2262) never
-// comes. Timers fire in the order of their ticks, and within a tick in the order of their insertion.
+// Time is cut into ticks of 2^18 ns, about 0.26 ms; where time is virtual, of a nanosecond. A timer never fires early:
+// its deadline is rounded up to a tick, and that tick must have come. So the wheel itself makes a timer at most one
+// tick late. Any int64 is a deadline: one that has passed counts as the wheel's current tick, and one in the last tick
+// of the clock (the year 2262) never comes. Timers fire in the order of their ticks, and within a tick in the order of
+// their insertion.
 //
 // Who may call. As a rule one carrier inserts and fires, and any thread cancels; but every function may be called by
 // any thread, so that an idle carrier can fire what belongs to one that computes. Fire functions run one after the
@@ -37,8 +38,8 @@
 // `cancel_waits`, what fire did happens before Cancel returns. If it returns true, there was no fire.
 //
 // Cost: an insert takes 10 ns, with its cancel 13, most of it the lock; a million random timers fire in 0.3 us each,
-// most of it cache misses. A timer moves down one level at a time, at most seven times in its life, when its time comes
-// near; one that is cancelled before, as most timeouts are, never moves.
+// most of it cache misses. A timer moves down one level at a time, at most seven times in its life (ten in virtual
+// time), when its time comes near; one that is cancelled before, as most timeouts are, never moves.
 //
 // Rejected: a heap, 63 ns for an insert into a million and 160 for a cancel, where a wheel takes 3 and 40; a wheel
 // without moves down (Linux), which fires a timer late by an eighth of its length; one wheel for all carriers, the
@@ -67,7 +68,8 @@ class TimerWheel {
   static constexpr int64_t kTickNs = int64_t{1} << kTickShift;
   static constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
-  explicit TimerWheel(int64_t now_ns) noexcept;
+  // A tick of 2^tick_shift nanoseconds, 0 to kTickShift.
+  explicit TimerWheel(int64_t now_ns, int tick_shift = kTickShift) noexcept;
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
   ~TimerWheel();  // no timer is armed
@@ -98,8 +100,9 @@ class TimerWheel {
  private:
   static constexpr int kLevelBits = 6;
   static constexpr int kSlotsPerLevel = 1 << kLevelBits;
-  // 8 levels of 6 bits are 48 bits of ticks; an int64 of nanoseconds has 45. So nothing lies beyond the horizon.
-  static constexpr int kLevels = 8;
+  // 11 levels of 6 bits are 66 bits of ticks. An int64 of nanoseconds has 63, or 45 if a tick is 2^kTickShift, for which
+  // 8 levels do. So nothing lies beyond the horizon.
+  static constexpr int kLevels = 11;
   static constexpr int kSlots = kLevels * kSlotsPerLevel;
   // How many timers may move down for each one that may fire, and how many under one hold of the lock, so that a slot
   // with a million timers keeps neither the carrier nor another thread's Cancel.
@@ -115,9 +118,9 @@ class TimerWheel {
     uint64_t tick;  // its first
   };
 
-  static uint64_t TickOfDeadline(int64_t deadline_ns) noexcept;
-  static uint64_t TickOfNow(int64_t now_ns) noexcept;
-  static int64_t NanosOfTick(uint64_t tick) noexcept;
+  uint64_t TickOfDeadline(int64_t deadline_ns) const noexcept;
+  uint64_t TickOfNow(int64_t now_ns) const noexcept;
+  int64_t NanosOfTick(uint64_t tick) const noexcept;
   static uint64_t FirstTick(uint64_t tick, int level) noexcept;  // of the slot of that level in which `tick` lies
 
   // All of these: lock_ is held.
@@ -132,6 +135,7 @@ class TimerWheel {
   bool RunsElsewhere(const TimerNode& node) const noexcept;
   void AwaitFireEnd() noexcept;  // lock_ is released while it waits
 
+  const int tick_shift_;
   Lock lock_;
   bool in_fire_expired_ = false;
   uint32_t waiting_ = 0;               // threads in Cancel that wait for the end of a fire

@@ -102,6 +102,23 @@ TEST_P(BoundaryTest, ATimeoutEndsTheScopesInside) {
   });
 }
 
+TEST_P(BoundaryTest, AJoinThatIsInTimeFailsLikeItsFirstSubtask) {
+  Everywhere([]() -> Task<void> {
+    const auto fail = []() -> Task<absl::StatusOr<int>> { co_return absl::DataLossError("gone"); };
+    AwaitAll scope;
+    scope.Fork(fail());
+    const absl::Status joined = co_await WithTimeout(absl::InfiniteDuration(), scope.Join());
+    EXPECT_EQ(joined, absl::DataLossError("gone"));
+    ShutdownOnSuccess<int> race;
+    race.Fork(fail());
+    const absl::StatusOr<int> first = co_await CatchCancelled(race.Join());
+    EXPECT_EQ(first.status(), absl::DataLossError("gone"));
+    ShutdownOnSuccess<int> won;
+    won.Fork([]() -> Task<int> { co_return 1; });
+    EXPECT_EQ((co_await CatchCancelled(won.Join())).value(), 1);
+  });
+}
+
 TEST_P(BoundaryTest, ATimeoutThatIsNotPositiveLetsTheTaskRunToItsFirstCheckpoint) {
   Everywhere([]() -> Task<void> {
     for (const absl::Duration timeout : {absl::ZeroDuration(), -absl::Seconds(1), -absl::InfiniteDuration()}) {

@@ -278,10 +278,9 @@ Task<absl::Status> Adapted(EveryCheckpoint& test) {
   if (ReasonOf(stopped).kind != CancelReason::Kind::kEventSet) co_return absl::InternalError("not stopped");
   co_await Shield(Sleep(absl::Milliseconds(1)));
   guard->Unlock();
-  auto joined = co_await WithTimeout(absl::Hours(1), scope.Join());
+  absl::Status joined = co_await WithTimeout(absl::Hours(1), scope.Join());
   test.UserCode();
-  if (!joined.ok()) co_return joined.status();
-  co_return absl::Status(*joined);
+  co_return joined;
 }
 
 // Locks that are more than a mutex, and conditions of each.

@@ -197,6 +197,31 @@ TEST_P(FutureTest, AnOsThreadCompletesWhatAVirtualThreadWaitsFor) {
   });
 }
 
+// The promise and the only handle lie in the frame of the thread that waits, which goes while the completion returns.
+TEST_P(FutureTest, WhoeverSeesThatItIsDoneMayDestroyThePromise) {
+  if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
+  Everywhere([]() -> Task<void> {
+    constexpr int kRounds = 3'000;
+    std::atomic<Promise<int>*> next = nullptr;
+    std::thread completes([&next] {
+      for (int i = 0; i < kRounds; ++i) {
+        Promise<int>* promise;
+        while ((promise = next.exchange(nullptr)) == nullptr) std::this_thread::yield();
+        promise->SetValue(i);
+      }
+    });
+    const auto ask = [&next](int round) -> Task<int> {
+      Promise<int> promise;
+      next = &promise;
+      for (volatile int spin = round % 200; spin > 0; spin = spin - 1) {
+      }
+      co_return co_await promise.future().Get();
+    };
+    for (int i = 0; i < kRounds; ++i) EXPECT_EQ(co_await ask(i), i);
+    completes.join();
+  });
+}
+
 TEST(FutureOsTest, OsThreadsBlockUntilItIsDone) {
   for (int round = 0; round < 20; ++round) {
     Promise<int> promise;

@@ -296,7 +296,7 @@ Task<void> Expect(A awaitable) {
 // ---- What takes a Task and is awaited: of what yields a V.
 
 template <class V>
-using Bounded = internal::StatusOrOf<V>;
+using Bounded = internal::BoundaryResult<V>;
 template <class V>
 using MovedOn = std::conditional_t<std::is_void_v<V>, bool, std::optional<V>>;
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "tests/support/on_both.h"
+#include "weft/all.h"
 #include "weft/scope.h"
 #include "weft/scoped_value.h"
 #include "weft/sync/event.h"
@@ -79,6 +80,16 @@ TEST(ScopeStructureDeathTest, JoinByAStrangerNamesBoth) {
                  return ByAStranger([](AwaitAll& scope) -> Task<void> { (co_await scope.Join()).IgnoreFailures(); });
                }),
                "Join\\(\\) by VirtualThread\\[#3,b\\].*; the scope is owned by VirtualThread\\[#2,a\\]");
+}
+
+// What is passed to another thread is awaited by that one.
+TEST(ScopeStructureDeathTest, NextCompletedByABranchNamesBoth) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 AsCompleted<int> scope;
+                 scope.Fork(Give(1));
+                 co_await All(scope.NextCompleted(), scope.NextCompleted());
+               }),
+               "NextCompleted\\(\\) by VirtualThread\\[#3\\].*; the scope is owned by VirtualThread\\[#1\\]");
 }
 
 TEST(ScopeStructureDeathTest, CloseByAStrangerNamesBoth) {

@@ -123,6 +123,37 @@ TEST(SimulationTest, TimeJumpsToTheNextTimerWhenAllAreParked) {
   EXPECT_LT(absl::Now() - wall, absl::Minutes(1));
 }
 
+TEST(SimulationTest, TimersAreExactAndInTheOrderOfTheirTimes) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation simulation({.carriers = 1 + static_cast<int>(seed % 3), .seed = seed});
+    simulation.Run([]() -> Task<void> {
+      const MonotonicTime begin = MonotonicNow();
+      for (int i = 0; i < 1'000; ++i) co_await Sleep(absl::Nanoseconds(1'234'567));
+      EXPECT_EQ(MonotonicNow() - begin, 1'000 * absl::Nanoseconds(1'234'567));
+      std::vector<int> order;
+      AwaitAll scope;
+      for (const int number : {3, 1, 2, 0}) {
+        scope.Fork([&order, number]() -> Task<void> {
+          co_await Sleep(absl::Milliseconds(1) + number * absl::Nanoseconds(1));
+          order.push_back(number);
+        });
+      }
+      (co_await scope.Join()).IgnoreFailures();
+      EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+      EXPECT_TRUE(co_await MoveOnAfter(absl::Nanoseconds(1'001), Sleep(absl::Nanoseconds(1'000))));
+      EXPECT_FALSE(co_await MoveOnAfter(absl::Nanoseconds(1'000), Sleep(absl::Nanoseconds(1'001))));
+    }());
+  }
+}
+
+// Whatever a task can await.
+TEST(SimulationTest, RunsWhatATaskCanAwait) {
+  const auto give = [](int value) -> Task<int> { co_return value; };
+  Simulation simulation;
+  EXPECT_EQ(simulation.Run(All(give(1), give(2))), std::tuple(1, 2));
+  EXPECT_EQ(simulation.TryRun(Sleep(absl::Hours(1))), absl::OkStatus());
+}
+
 TEST(SimulationTest, TimeStandsStillWhileAThreadCanRun) {
   Simulation simulation;
   simulation.Run([]() -> Task<void> {
@@ -613,7 +644,7 @@ TEST(SimulationTest, TheReportTellsForHowLongAThreadHasWaited) {
                      (co_await scope.Join()).IgnoreFailures();
                    }())
                    .ok());
-  EXPECT_TRUE(absl::StrContains(report, " for 5.0")) << report;
+  EXPECT_TRUE(absl::StrContains(report, " for 5s, ")) << report;
 }
 
 // ---- Stacks.

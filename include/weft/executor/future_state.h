@@ -61,6 +61,12 @@ class FutureBase {
   [[nodiscard]] bool Claim() noexcept { return word_.Claim(); }
   // The claimer, who has written the outcome: wakes all who wait. Allocates nothing.
   void Publish() noexcept;
+  // The same for a claimer without a reference of its own: whoever sees that it is done may drop the last one meanwhile.
+  void PublishKept() noexcept {
+    AddRef();
+    Publish();
+    Release();
+  }
   // The claimer, in place of an outcome.
   void PublishCancelled(const CancelCause& cause) noexcept;
   void PublishBroken() noexcept;
@@ -115,13 +121,13 @@ class FutureState : public FutureBase {
   bool Complete(Args&&... args) {
     if (!this->Claim()) return false;
     WriteOutcome(std::forward<Args>(args)...);
-    this->Publish();
+    this->PublishKept();
     return true;
   }
   bool Fail(std::exception_ptr exception) noexcept {
     if (!this->Claim()) return false;
     slot_.SetException(std::move(exception));
-    this->Publish();
+    this->PublishKept();
     return true;
   }
   // The claimer. What the constructor of the value throws is the outcome then.

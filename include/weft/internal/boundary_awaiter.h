@@ -39,7 +39,7 @@ absl::Status StatusAt(const Boundary& boundary);
 // What the task yields, as a status or a StatusOr, or the status of the cancellation that the boundary has stopped.
 struct OrStatus {
   template <class T>
-  using Result = StatusOrOf<T>;
+  using Result = BoundaryResult<T>;
   template <class T>
   static Result<T> Take(const Boundary& boundary, ResultSlot<T>& slot) {
     if (boundary.reached) return StatusAt(boundary);

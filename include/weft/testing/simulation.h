@@ -10,8 +10,9 @@
 // dispatches, wake-ups and steals. Within a thread's turn, code runs like on one carrier.
 //
 // Time stands still while a virtual thread can run, unless `turn_time` says how long a turn takes. When all threads are
-// parked, it jumps to the next timer. Threads that run on and on may be waiting for time to pass, like a loop that
-// polls. So after 10,000 turns and checkpoints, or a hundred for each living thread, each further one takes 100 ns.
+// parked, it jumps to the next timer, to the nanosecond: a Sleep of 20 ms ends after 20 ms, if nothing else takes time.
+// Threads that run on and on may be waiting for time to pass, like a loop that polls. So after 10,000 turns and
+// checkpoints, or a hundred for each living thread, each further one takes 100 ns.
 //
 // If all threads are parked, with no timer and no I/O, nothing will ever happen: this is a deadlock, and ends the run
 // at once with a report. Two limits do the same. max_time catches a deadlock beside a ticker; max_turns catches a loop
@@ -45,6 +46,7 @@
 
 #include "absl/time/time.h"
 #include "weft/ext/scheduling_observer.h"
+#include "weft/internal/into_task.h"
 #include "weft/internal/status_traits.h"
 #include "weft/io_backend.h"
 #include "weft/runtime.h"
@@ -87,14 +89,14 @@ class Simulation {
   Simulation& operator=(const Simulation&) = delete;
 
   // Like Runtime::Run(): runs `task` to its end, on this OS thread. May be called again.
-  template <class T>
-  T Run(Task<T> task) {
-    return runtime().Run(std::move(task));
+  template <internal::IntoTask A>
+  internal::ValueOf<A> Run(A&& task) {
+    return runtime().Run(std::forward<A>(task));
   }
   // Like Runtime::TryRun(): if the task is cancelled, returns the status of that.
-  template <class T>
-  internal::StatusOrOf<T> TryRun(Task<T> task) {
-    return runtime().TryRun(std::move(task));
+  template <internal::IntoTask A>
+  internal::BoundaryResult<internal::ValueOf<A>> TryRun(A&& task) {
+    return runtime().TryRun(std::forward<A>(task));
   }
 
   // Sets the wall clock. Called between two Run()s, or by what runs in the simulation.

@@ -25,7 +25,7 @@
 // Annotating Task itself with coro_lifetimebound would require coro_return_type, which rejects every function that
 // returns a Task without being a coroutine, as many lambdas do. A Task that is never awaited destroys its parameters
 // and runs nothing. A lambda that is a coroutine refers to its captures, so it must outlive its Task;
-// `scope.Fork(lambda)` keeps it.
+// `scope.Fork(lambda)` keeps it. `scope.Fork(WithTimeout(limit, lambda()))` does not: fork a lambda that awaits that.
 //
 // Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, or any
 // movable type. Without exceptions, failures are absl::Status and absl::StatusOr. Where a T& becomes part of a

@@ -73,6 +73,28 @@ TEST_P(UdpSocketTest, ADatagramArrivesWithItsSender) {
   });
 }
 
+// A regression: on the machine the answer was of a family that the socket does not speak.
+TEST_P(UdpSocketTest, ASocketOfIpv6AnswersASenderOfIpv4) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket four = Bound();
+    UdpSocket six = Bound("[::]:0");
+    const std::string port = std::to_string(six.local_address()->port());
+    EXPECT_TRUE((co_await four.SendTo("question", *SocketAddress::Parse("127.0.0.1:" + port))).ok());
+    char buffer[100];
+    Datagram got = (co_await six.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(got.sender.ToString(), "[::ffff:127.0.0.1]:" + std::to_string(four.local_address()->port()));
+    EXPECT_TRUE((co_await six.SendTo("answer", got.sender)).ok());
+    got = (co_await four.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(std::string(buffer, got.size), "answer");
+    EXPECT_EQ(got.sender.ToString(), "127.0.0.1:" + port);
+    EXPECT_TRUE((co_await six.SendTo("plain", *four.local_address())).ok());
+    EXPECT_EQ(co_await Next(four), "plain");
+    EXPECT_EQ(ErrnoOf(co_await four.SendTo("x", *SocketAddress::Parse("[::1]:" + port))), EAFNOSUPPORT);
+    EXPECT_TRUE(six.SetPeer(*SocketAddress::Parse("[::ffff:127.0.0.1]:9")).ok());
+    EXPECT_EQ(six.peer_address()->ToString(), "[::ffff:127.0.0.1]:9");
+  });
+}
+
 TEST_P(UdpSocketTest, AReceiveWaitsForTheNextDatagram) {
   Everywhere([]() -> Task<void> {
     UdpSocket a = Bound();

@@ -451,6 +451,35 @@ TEST_P(TcpTest, Ipv6WorksTheSame) {
   });
 }
 
+// A regression: the machine showed such a client as one of IPv4.
+TEST_P(TcpTest, AListenerOfIpv6ShowsAClientOfIpv4ByItsMappedAddress) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = TcpListener::Bind("[::]:0").value();
+    const std::string port = std::to_string(listener.local_address()->port());
+    TcpStream client = (co_await TcpStream::Connect("127.0.0.1:" + port)).value();
+    TcpStream server = (co_await listener.Accept()).value();
+    const std::string client_port = std::to_string(client.local_address()->port());
+    EXPECT_EQ(client.peer_address()->ToString(), "127.0.0.1:" + port);
+    EXPECT_EQ(client.local_address()->ToString(), "127.0.0.1:" + client_port);
+    EXPECT_EQ(server.peer_address()->ToString(), "[::ffff:127.0.0.1]:" + client_port);
+    EXPECT_EQ(server.local_address()->ToString(), "[::ffff:127.0.0.1]:" + port);
+  });
+}
+
+TEST_P(TcpTest, AListenerOfIpv4IsReachedByItsMappedAddress) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    const std::string port = std::to_string(listener.local_address()->port());
+    TcpStream client = (co_await TcpStream::Connect("[::ffff:127.0.0.1]:" + port)).value();
+    TcpStream server = (co_await listener.Accept()).value();
+    const std::string client_port = std::to_string(client.local_address()->port());
+    EXPECT_EQ(client.peer_address()->ToString(), "[::ffff:127.0.0.1]:" + port);
+    EXPECT_EQ(client.local_address()->ToString(), "[::ffff:127.0.0.1]:" + client_port);
+    EXPECT_EQ(server.peer_address()->ToString(), "127.0.0.1:" + client_port);
+    EXPECT_EQ(ErrnoOf(TcpListener::Bind("[::ffff:127.0.0.1]:" + port).status()), EADDRINUSE);
+  });
+}
+
 TEST_P(TcpTest, AStreamMayMoveToAnotherThreadBetweenOperations) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Connect();

@@ -27,6 +27,7 @@
 #include "lib/testing/machine/event_counter.h"
 #include "lib/testing/machine/file_object.h"
 #include "lib/testing/machine/kernel.h"
+#include "lib/testing/machine/mapped_address.h"
 #include "lib/testing/machine/open_object.h"
 #include "lib/testing/machine/pipe.h"
 #include "lib/testing/machine/socket.h"
@@ -76,8 +77,10 @@ void WriteAddress(const std::optional<net::SocketAddress>& address, int family, 
   if (to == nullptr || size == nullptr) return;
   sockaddr_storage none = {};
   none.ss_family = static_cast<sa_family_t>(family);
-  const auto* const data = address.has_value() ? address->data() : reinterpret_cast<const sockaddr*>(&none);
-  const socklen_t bytes = address.has_value() ? address->size()
+  std::optional<net::SocketAddress> shown;
+  if (address.has_value()) shown = ShownBy(family, *address);
+  const auto* const data = shown.has_value() ? shown->data() : reinterpret_cast<const sockaddr*>(&none);
+  const socklen_t bytes = shown.has_value() ? shown->size()
                           : family == AF_UNIX ? static_cast<socklen_t>(sizeof(sa_family_t))
                           : family == AF_INET ? static_cast<socklen_t>(sizeof(sockaddr_in))
                                               : static_cast<socklen_t>(sizeof(sockaddr_in6));

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lib/testing/machine/mapped_address.h"
 
 namespace weft::internal::machine {
 namespace {
@@ -67,8 +68,13 @@ uint32_t DatagramSocket::Readiness() const noexcept {
 
 bool DatagramSocket::IsFull() const noexcept { return is_unix() && messages_.size() >= kMaxUnixMessages; }
 
-int DatagramSocket::Connect(const net::SocketAddress& peer) {
-  if (peer.family() != family()) return -EAFNOSUPPORT;
+bool DatagramSocket::Speaks(int other_family) const noexcept {
+  return other_family == family() || (family() == AF_INET6 && other_family == AF_INET);
+}
+
+int DatagramSocket::Connect(const net::SocketAddress& wanted) {
+  if (!Speaks(wanted.family())) return -EAFNOSUPPORT;
+  const net::SocketAddress peer = Unmapped(wanted);
   if (is_unix()) {
     const auto found = FindUnix(peer);
     if (found == nullptr) {
@@ -120,11 +126,11 @@ int64_t DatagramSocket::SendUnix(Message message, const std::optional<net::Socke
 }
 
 int64_t DatagramSocket::SendUdp(Message message, const std::optional<net::SocketAddress>& to) {
-  const std::optional<net::SocketAddress>& receiver = to.has_value() ? to : peer_;
-  if (!receiver.has_value()) return -EDESTADDRREQ;
-  if (receiver->family() != family()) return -EAFNOSUPPORT;
-  if (receiver->port() == 0) return -EINVAL;
-  if (IsBroadcast(*receiver) && IntegerOption(SOL_SOCKET, SO_BROADCAST) == 0) return -EACCES;
+  if (!to.has_value() && !peer_.has_value()) return -EDESTADDRREQ;
+  if (to.has_value() && !Speaks(to->family())) return -EAFNOSUPPORT;
+  const net::SocketAddress receiver = to.has_value() ? Unmapped(*to) : *peer_;
+  if (receiver.port() == 0) return -EINVAL;
+  if (IsBroadcast(receiver) && IntegerOption(SOL_SOCKET, SO_BROADCAST) == 0) return -EACCES;
   if (!name().has_value()) {
     const absl::StatusOr<net::SocketAddress> every =
         net::SocketAddress::Parse(family() == AF_INET ? "0.0.0.0:0" : "[::]:0");
@@ -132,9 +138,9 @@ int64_t DatagramSocket::SendUdp(Message message, const std::optional<net::Socket
   }
   message.sender = name();
   if (Network::IsEveryAddress(*name())) {
-    const bool to_one = !IsGroup(*receiver) && !IsBroadcast(*receiver);
+    const bool to_one = !IsGroup(receiver) && !IsBroadcast(receiver);
     const absl::StatusOr<net::SocketAddress> host =
-        to_one ? *receiver : net::SocketAddress::Parse(family() == AF_INET ? "127.0.0.1:1" : "[::1]:1");
+        to_one ? receiver : net::SocketAddress::Parse(receiver.family() == AF_INET ? "127.0.0.1:1" : "[::1]:1");
     message.sender = Network::WithPort(*host, name()->port());
   }
   Surroundings& surroundings = network_.surroundings();
@@ -142,7 +148,7 @@ int64_t DatagramSocket::SendUdp(Message message, const std::optional<net::Socket
   if (surroundings.chance.LosesDatagram()) return bytes;
   surroundings.wire.At(surroundings.wire.NowNanos() + surroundings.chance.Delay(),
                        [weak = weak_from_this(), &network = network_, message = std::move(message),
-                        address = *receiver] { Arrive(network, message, address, weak); });
+                        address = receiver] { Arrive(network, message, address, weak); });
   return bytes;
 }
 
@@ -192,7 +198,7 @@ int64_t DatagramSocket::Receive(Parts into, int flags, Received& received) {
   const size_t done = Scatter(first.data.data(), first.data.size(), into);
   const size_t size = first.data.size();
   received.truncated = done < size;
-  received.sender = first.sender;
+  if (first.sender.has_value()) received.sender = ShownBy(family(), *first.sender);
   if ((flags & MSG_PEEK) == 0) {
     received.rights = std::move(first.rights);
     bytes_ -= size;

@@ -33,7 +33,7 @@ class DatagramSocket final : public Socket {
 
   std::string Describe() const override;
   uint32_t Readiness() const noexcept override;
-  int Connect(const net::SocketAddress& peer) override;
+  int Connect(const net::SocketAddress& wanted) override;
   int64_t Send(Parts from, Rights rights, const std::optional<net::SocketAddress>& to) override;
   int64_t Receive(Parts into, int flags, Received& received) override;
   int ShutDown(int how) override;
@@ -48,6 +48,8 @@ class DatagramSocket final : public Socket {
     Rights rights;
   };
 
+  // May it send to that family? One of IPv6 sends to both.
+  bool Speaks(int other_family) const noexcept;
   std::shared_ptr<DatagramSocket> FindUnix(const net::SocketAddress& name) const;
   int64_t SendUnix(Message message, const std::optional<net::SocketAddress>& to);
   int64_t SendUdp(Message message, const std::optional<net::SocketAddress>& to);

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lib/testing/machine/mapped_address.h"
 #include "weft/internal/check.h"
 
 namespace weft::internal::machine {
@@ -99,20 +100,19 @@ bool Network::IsFree(const Socket& socket, const net::SocketAddress& wanted) con
 int Network::Bind(Socket& socket, const net::SocketAddress& wanted) {
   if (socket.name().has_value()) return -EINVAL;
   if (wanted.family() != socket.family()) return -EAFNOSUPPORT;
-  std::string key;
   if (socket.is_unix() && !wanted.path().empty()) {
     const int64_t number = files_.MakeSocketFile(std::string(wanted.path()).c_str());
     if (number < 0) return number == -EEXIST ? -EADDRINUSE : static_cast<int>(number);
-    key = absl::StrCat("file ", number);
-  } else if (socket.is_unix()) {
-    key = KeyOf(wanted);
-    if (bound_.contains(key)) return -EADDRINUSE;
-  } else {
-    if (wanted.port() == 0) return BindToFreePort(socket, wanted);
-    if (!IsFree(socket, wanted)) return -EADDRINUSE;
-    key = KeyOf(wanted);
+    return Name(socket, wanted, absl::StrCat("file ", number));
   }
-  socket.SetName(wanted);
+  const net::SocketAddress name = Unmapped(wanted);
+  if (!socket.is_unix() && name.port() == 0) return BindToFreePort(socket, name);
+  if (socket.is_unix() ? bound_.contains(KeyOf(name)) : !IsFree(socket, name)) return -EADDRINUSE;
+  return Name(socket, name, KeyOf(name));
+}
+
+int Network::Name(Socket& socket, const net::SocketAddress& name, std::string key) {
+  socket.SetName(name);
   bound_.emplace(key, &socket);
   keys_.emplace(&socket, std::move(key));
   return 0;
@@ -127,7 +127,7 @@ int Network::BindToFreePort(Socket& socket, const net::SocketAddress& host) {
     last_port_ = last_port_ == kLastFreePort ? kFirstFreePort : static_cast<uint16_t>(last_port_ + 1);
     const net::SocketAddress wanted = WithPort(host, last_port_);
     // Also where SO_REUSEADDR would share it: nobody asked for that port.
-    if (All(socket.type(), wanted).empty() && IsFree(socket, wanted)) return Bind(socket, wanted);
+    if (All(socket.type(), wanted).empty() && IsFree(socket, wanted)) return Name(socket, wanted, KeyOf(wanted));
   }
   return -EADDRINUSE;
 }

@@ -52,6 +52,7 @@ class Network {
   // What names are compared by.
   std::string KeyOf(const net::SocketAddress& address) const;
   bool IsFree(const Socket& socket, const net::SocketAddress& wanted) const;
+  int Name(Socket& socket, const net::SocketAddress& name, std::string key);
 
   Surroundings& surroundings_;
   FileSystem& files_;

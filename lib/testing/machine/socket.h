@@ -37,7 +37,7 @@ class Socket : public OpenObject, public std::enable_shared_from_this<Socket> {
   int family() const noexcept { return family_; }
   int type() const noexcept { return type_; }
   bool is_unix() const noexcept { return family_ == AF_UNIX; }
-  // Where it is bound; nothing until then.
+  // Where it is bound, unmapped (mapped_address.h); nothing until then.
   const std::optional<net::SocketAddress>& name() const noexcept { return name_; }
   virtual void SetName(const net::SocketAddress& name) { name_ = name; }
 
@@ -50,7 +50,7 @@ class Socket : public OpenObject, public std::enable_shared_from_this<Socket> {
   // `flags`: MSG_PEEK, MSG_TRUNC.
   virtual int64_t Receive(Parts into, int flags, Received& received) = 0;
   virtual int ShutDown(int how) = 0;
-  virtual std::optional<net::SocketAddress> peer() const = 0;
+  virtual std::optional<net::SocketAddress> peer() const = 0;  // unmapped, too
   virtual int TakeError() noexcept { return 0; }
   // Does a connection of its own end, as by a router that has forgotten it?
   virtual void Break() {}

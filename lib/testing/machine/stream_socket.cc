@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lib/testing/machine/mapped_address.h"
 
 namespace weft::internal::machine {
 namespace {
@@ -152,7 +153,7 @@ int StreamSocket::Connect(const net::SocketAddress& peer) {
   }
   if (const int error = TakeError(); error != 0) return -error;
   if (peer.family() != family()) return -EAFNOSUPPORT;
-  return is_unix() ? ConnectUnix(peer) : ConnectTcp(peer);
+  return is_unix() ? ConnectUnix(peer) : ConnectTcp(Unmapped(peer));
 }
 
 int StreamSocket::ConnectUnix(const net::SocketAddress& peer) {
@@ -168,7 +169,7 @@ int StreamSocket::ConnectUnix(const net::SocketAddress& peer) {
 }
 
 int StreamSocket::ConnectTcp(const net::SocketAddress& peer) {
-  const char* const host = family() == AF_INET ? "127.0.0.1:" : "[::1]:";
+  const char* const host = peer.family() == AF_INET ? "127.0.0.1:" : "[::1]:";
   const net::SocketAddress to =
       Network::IsEveryAddress(peer) ? *net::SocketAddress::Parse(absl::StrCat(host, peer.port())) : peer;
   // Of several addresses of its own, Linux takes the one that it connects to.

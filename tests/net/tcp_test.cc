@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <utility>
@@ -477,6 +478,23 @@ TEST_P(TcpTest, AListenerOfIpv4IsReachedByItsMappedAddress) {
     EXPECT_EQ(client.local_address()->ToString(), "[::ffff:127.0.0.1]:" + client_port);
     EXPECT_EQ(server.peer_address()->ToString(), "127.0.0.1:" + client_port);
     EXPECT_EQ(ErrnoOf(TcpListener::Bind("[::ffff:127.0.0.1]:" + port).status()), EADDRINUSE);
+  });
+}
+
+// A regression: on the machine each family had its own ports.
+TEST_P(TcpTest, APortOfEveryAddressIsTakenForBothFamilies) {
+  Everywhere([]() -> Task<void> {
+    const auto taken = [](const char* first, std::initializer_list<const char*> others) {
+      const TcpListener listener = TcpListener::Bind(std::string(first) + ":0").value();
+      const std::string port = ":" + std::to_string(listener.local_address()->port());
+      for (const char* other : others) {
+        EXPECT_EQ(ErrnoOf(TcpListener::Bind(other + port).status()), EADDRINUSE) << other;
+      }
+    };
+    taken("[::]", {"[::]", "[::1]", "0.0.0.0", "127.0.0.1", "[::ffff:127.0.0.1]"});
+    taken("0.0.0.0", {"[::]", "127.0.0.1", "[::ffff:127.0.0.1]"});
+    taken("127.0.0.1", {"[::]", "0.0.0.0", "[::ffff:127.0.0.1]"});
+    co_return;
   });
 }
 

@@ -183,6 +183,15 @@ TEST(MachineTest, DatagramsChangePlacesAndAreLostByChance) {
   EXPECT_GT(lost, 5);
 }
 
+TEST(MachineTest, EveryIpv4AddressLeavesThePortToThoseOfIpv6) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    const TcpListener four = TcpListener::Bind("0.0.0.0:80").value();
+    const TcpListener six = TcpListener::Bind("[::1]:80").value();
+    EXPECT_EQ(ErrnoOf(TcpListener::Bind("[::]:80").status()), EADDRINUSE);
+    co_return;
+  });
+}
+
 // ---- Hosts that do not reach each other.
 
 TEST(MachineTest, AConnectToAHostThatDoesNotAnswerTimesOutAfterTwoMinutes) {

@@ -80,13 +80,16 @@ std::vector<Socket*> Network::All(int type, const net::SocketAddress& address) c
   return found;
 }
 
+bool Network::Covers(const net::SocketAddress& one, const net::SocketAddress& other) noexcept {
+  return IsEveryAddress(one) && (one.family() == AF_INET6 || other.family() == AF_INET);
+}
+
 bool Network::IsFree(const Socket& socket, const net::SocketAddress& wanted) const {
-  const bool every = IsEveryAddress(wanted);
   for (const auto& [key, other] : bound_) {
-    if (other->type() != socket.type() || other->family() != wanted.family()) continue;
+    if (other->type() != socket.type() || other->is_unix()) continue;
     const net::SocketAddress& taken = *other->name();
     if (taken.port() != wanted.port()) continue;
-    if (!every && !IsEveryAddress(taken) && HostOf(taken) != HostOf(wanted)) continue;
+    if (!Covers(wanted, taken) && !Covers(taken, wanted) && HostOf(taken) != HostOf(wanted)) continue;
     const auto both = [&](int option) {
       return socket.IntegerOption(SOL_SOCKET, option) != 0 && other->IntegerOption(SOL_SOCKET, option) != 0;
     };

@@ -194,6 +194,7 @@ TEST(MachineTest, EveryIpv4AddressLeavesThePortToThoseOfIpv6) {
 
 // ---- Hosts that do not reach each other.
 
+// A regression: it gave up after 63 s, where Linux sends its last SYN.
 TEST(MachineTest, AConnectToAHostThatDoesNotAnswerTimesOutAfterTwoMinutes) {
   UnderSeeds({}, [](Machine& machine) -> Task<void> {
     TcpListener listener = TcpListener::Bind("10.0.0.1:80").value();
@@ -201,8 +202,8 @@ TEST(MachineTest, AConnectToAHostThatDoesNotAnswerTimesOutAfterTwoMinutes) {
     const MonotonicTime start = MonotonicNow();
     const absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect("10.0.0.1:80");
     EXPECT_EQ(ErrnoOf(stream.status()), ETIMEDOUT) << stream.status();
-    EXPECT_GT(MonotonicNow() - start, absl::Seconds(60));
-    EXPECT_LT(MonotonicNow() - start, absl::Seconds(130));
+    EXPECT_GE(MonotonicNow() - start, absl::Seconds(127));
+    EXPECT_LT(MonotonicNow() - start, absl::Seconds(127.1));
     machine.Heal();
     EXPECT_TRUE((co_await TcpStream::Connect("10.0.0.1:80")).ok());
     EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect("10.0.0.2:80")).status()), ECONNREFUSED);
@@ -226,6 +227,7 @@ TEST(MachineTest, WhatIsSentWhileTheHostIsCutOffArrivesOnceItIsBack) {
   });
 }
 
+// A regression: it was given up at the last try, and not the longest interval later.
 TEST(MachineTest, AConnectionWhosePeerStaysAwayIsGivenUp) {
   UnderSeeds({}, [](Machine& machine) -> Task<void> {
     TcpListener listener = TcpListener::Bind("10.0.0.1:80").value();
@@ -236,8 +238,8 @@ TEST(MachineTest, AConnectionWhosePeerStaysAwayIsGivenUp) {
     const MonotonicTime start = MonotonicNow();
     char buffer[8];
     EXPECT_EQ(ErrnoOf((co_await client.Read(buffer)).status()), ETIMEDOUT);
-    EXPECT_GT(MonotonicNow() - start, absl::Minutes(5));
-    EXPECT_LT(MonotonicNow() - start, absl::Minutes(30));
+    EXPECT_GE(MonotonicNow() - start, absl::Seconds(924.6));
+    EXPECT_LT(MonotonicNow() - start, absl::Seconds(924.7));
     machine.Heal();
     // The server has not heard of it. It does when it sends.
     EXPECT_TRUE((co_await server.Write("hello")).ok());

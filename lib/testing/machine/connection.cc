@@ -10,10 +10,10 @@ namespace weft::internal::machine {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{128} << 10;
-// Linux's TCP_RTO_MIN, TCP_RTO_MAX and net.ipv4.tcp_retries2.
+// Linux's TCP_RTO_MIN, TCP_RTO_MAX, and 1 and net.ipv4.tcp_retries2.
 constexpr int64_t kFirstRetryNanos = 200'000'000;
 constexpr int64_t kLongestRetryNanos = 120'000'000'000;
-constexpr int kMaxTries = 15;
+constexpr int kMaxTries = 16;
 
 }  // namespace
 
@@ -138,16 +138,15 @@ void ConnectionEnd::Expect(Segment segment) {
 void ConnectionEnd::ArriveFirst() {
   Surroundings& surroundings = connection_.surroundings_;
   const int64_t now_ns = surroundings.wire.NowNanos();
+  if (tries_ == kMaxTries) return GiveUp();
   if (surroundings.routes.Reaches(local_, peer_->local_)) {
     tries_ = 0;
     Segment first = std::move(under_way_.front());
     under_way_.pop_front();
     under_way_bytes_ -= first.data.size();
     Arrive(std::move(first));
-  } else if (++tries_ > kMaxTries) {
-    return GiveUp();
   } else {
-    under_way_.front().arrives_ns = now_ns + std::min(kFirstRetryNanos << (tries_ - 1), kLongestRetryNanos);
+    under_way_.front().arrives_ns = now_ns + std::min(kFirstRetryNanos << tries_++, kLongestRetryNanos);
   }
   if (under_way_.empty()) return;
   surroundings.wire.At(std::max(now_ns, under_way_.front().arrives_ns),
@@ -188,6 +187,7 @@ void ConnectionEnd::BecomeReset(int error) {
 void ConnectionEnd::GiveUp() {
   under_way_.clear();
   under_way_bytes_ = 0;
+  tries_ = 0;
   peer_->BecomeReset(ETIMEDOUT);
 }
 

@@ -2,7 +2,7 @@
 //
 // A connection has two ends. What is sent at one goes into the queue of the other: at once between Unix sockets; after
 // a delay by chance over TCP, in the order in which it was sent. It is sent again, at longer and longer intervals, if
-// the hosts do not reach each other by then; after about 15 minutes of virtual time the connection is given up.
+// the hosts do not reach each other by then; after 15 min 25 s of virtual time the connection is given up.
 //
 // An end outlives its socket, as in Linux: what a socket has sent arrives after its close, and what comes for one that
 // is closed is answered by a reset.

@@ -9,7 +9,7 @@
 namespace weft::internal::machine {
 namespace {
 
-// Linux's net.ipv4.tcp_syn_retries, and its first timeout.
+// 1 and Linux's net.ipv4.tcp_syn_retries, and its first timeout.
 constexpr int kMaxKnocks = 7;
 constexpr int64_t kFirstKnockNanos = 1'000'000'000;
 
@@ -22,9 +22,10 @@ void TcpDial::KnockAfter(int64_t delay_ns) {
   });
 }
 
-// At the server's host.
+// At the server's host; or the end of waiting for an answer to the last knock.
 void TcpDial::Knock() {
   Surroundings& surroundings = network_.surroundings();
+  if (knocks_++ == kMaxKnocks) return answered_(ETIMEDOUT, {});
   if (!surroundings.routes.Reaches(from_, to_)) return KnockAgain();
   const auto listener = StreamSocket::FindListener(network_, to_);
   if (listener == nullptr) return AnswerAfterDelay(ECONNREFUSED, {});
@@ -34,10 +35,7 @@ void TcpDial::Knock() {
   AnswerAfterDelay(0, {connection, &connection->client()});
 }
 
-void TcpDial::KnockAgain() {
-  if (++knocks_ == kMaxKnocks) return answered_(ETIMEDOUT, {});
-  KnockAfter(kFirstKnockNanos << (knocks_ - 1));
-}
+void TcpDial::KnockAgain() { KnockAfter(kFirstKnockNanos << (knocks_ - 1)); }
 
 void TcpDial::AnswerAfterDelay(int error, ConnectionPlace place) {
   Surroundings& surroundings = network_.surroundings();

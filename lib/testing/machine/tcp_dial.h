@@ -2,7 +2,7 @@
 //
 // It knocks at the server's host after a delay, and learns the answer after another. Nobody there: it is refused. No
 // answer, because the hosts do not reach each other or the server's queue is full: it knocks again after 1 s, 2 s and
-// so on, seven times, and gives up after about two minutes of virtual time.
+// so on, seven times in all, and gives up after 127 s of virtual time.
 #ifndef WEFT_LIB_TESTING_MACHINE_TCP_DIAL_H_
 #define WEFT_LIB_TESTING_MACHINE_TCP_DIAL_H_
 

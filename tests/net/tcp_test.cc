@@ -352,6 +352,31 @@ TEST_P(TcpTest, APeerThatResetsIsAStatusWithTheErrno) {
   });
 }
 
+// Waits for a reset, or the acknowledgement of an end, to get here.
+Task<void> AwaitDisconnected(const TcpStream& stream) {
+  constexpr int kTries = 10'000;
+  for (int i = 0; i < kTries && stream.peer_address().ok(); ++i) co_await Sleep(absl::Milliseconds(1));
+  EXPECT_EQ(ErrnoOf(stream.peer_address().status()), ENOTCONN);
+}
+
+// A regression: on the machine it was connected until it was closed.
+TEST_P(TcpTest, AStreamThatHasEndedInBothDirectionsIsNotConnected) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE(client.ShutdownWrite().ok());
+    EXPECT_EQ(co_await ReadToEnd(server), "");
+    EXPECT_TRUE(client.ShutdownWrite().ok()) << "one direction is open";
+    EXPECT_TRUE(client.peer_address().ok());
+    EXPECT_TRUE(server.ShutdownWrite().ok());
+    EXPECT_EQ(co_await ReadToEnd(client), "");
+    for (const TcpStream* stream : {&client, &server}) {
+      co_await AwaitDisconnected(*stream);
+      EXPECT_TRUE(stream->local_address().ok());
+    }
+    EXPECT_EQ(ErrnoOf(client.ShutdownWrite()), ENOTCONN);
+  });
+}
+
 TEST_P(TcpTest, AStreamThatEndsEarlyIsOutOfRange) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Connect();

@@ -39,6 +39,10 @@ uint32_t ConnectionEnd::Readiness() const noexcept {
   return ready;
 }
 
+bool ConnectionEnd::IsOver() const noexcept {
+  return connection_.delayed_ && (reset_ || (finished_ && peer_->finished_));
+}
+
 size_t ConnectionEnd::Room() const noexcept {
   const size_t used = peer_->received_.size() + peer_->under_way_bytes_;
   return buffer_bytes_ > used ? buffer_bytes_ - used : 0;

@@ -51,6 +51,9 @@ class ConnectionEnd {
   const net::SocketAddress& remote() const noexcept { return peer_->local_; }
   void SetBuffer(size_t bytes) noexcept { buffer_bytes_ = bytes; }
 
+  // Has TCP ended, by a reset or in both directions? Its socket has no peer any more; a Unix socket keeps it.
+  bool IsOver() const noexcept;
+
   // As the system calls, for the socket that owns the end.
   uint32_t Readiness() const noexcept;
   int64_t Send(Parts from, Rights rights);

@@ -230,6 +230,7 @@ int StreamSocket::ShutDown(int how) {
       return 0;
     case State::kJustConnected:
     case State::kConnected:
+      if (place_.end->IsOver()) return -ENOTCONN;
       place_.end->ShutDown(how);
       return 0;
   }
@@ -237,7 +238,7 @@ int StreamSocket::ShutDown(int how) {
 }
 
 std::optional<net::SocketAddress> StreamSocket::peer() const {
-  if (place_.end == nullptr) return std::nullopt;
+  if (place_.end == nullptr || place_.end->IsOver()) return std::nullopt;
   return place_.end->remote();
 }
 

@@ -359,6 +359,20 @@ Task<void> AwaitDisconnected(const TcpStream& stream) {
   EXPECT_EQ(ErrnoOf(stream.peer_address().status()), ENOTCONN);
 }
 
+// A regression: on the machine the reader was told of the reset, and the stream had a peer still.
+TEST_P(TcpTest, AResetAfterTheEndIsAnErrorOfWritersOnly) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    client.Close();
+    EXPECT_EQ(co_await ReadToEnd(server), "");
+    EXPECT_TRUE((co_await server.Write("to nobody")).ok());
+    co_await AwaitDisconnected(server);
+    EXPECT_EQ(co_await ReadToEnd(server), "");
+    EXPECT_EQ(ErrnoOf(co_await server.Write("to nobody")), EPIPE);
+    EXPECT_EQ(ErrnoOf(server.ShutdownWrite()), ENOTCONN);
+  });
+}
+
 // A regression: on the machine it was connected until it was closed.
 TEST_P(TcpTest, AStreamThatHasEndedInBothDirectionsIsNotConnected) {
   Everywhere([]() -> Task<void> {

@@ -73,6 +73,8 @@ int64_t ConnectionEnd::Send(Parts from, Rights rights) {
 int64_t ConnectionEnd::Receive(Parts into, bool peek, Rights& rights) {
   const size_t wanted = BytesOf(into);
   if (received_.empty()) {
+    // TCP's end of input stays one, whatever comes after it; the error is for a sender.
+    if (finished_ && connection_.delayed_) return 0;
     if (const int error = TakeError(); error != 0) return -error;
     return finished_ || read_shut_ || reset_ || wanted == 0 ? 0 : -EAGAIN;
   }

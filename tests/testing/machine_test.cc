@@ -183,6 +183,27 @@ TEST(MachineTest, DatagramsChangePlacesAndAreLostByChance) {
   EXPECT_GT(lost, 5);
 }
 
+// A regression: only what the sender had written was counted. The numbers are those of Linux 6.18.
+TEST(MachineTest, AQueueOfDatagramsIsFullAsInLinux) {
+  for (const auto& [bytes, room] : {std::pair<size_t, int>{1, 256}, {500, 166}, {1000, 92}, {3000, 48}, {5000, 25},
+                                    {10'000, 12}, {20'000, 10}, {40'000, 5}, {65'507, 3}}) {
+    SCOPED_TRACE(bytes);
+    UnderSeeds({}, [&](Machine&) -> Task<void> {
+      UdpSocket receiver = UdpSocket::Bind("10.0.0.1:53").value();
+      UdpSocket sender = UdpSocket::Connect("10.0.0.1:53").value();
+      const std::string data(bytes, 'x');
+      for (int i = 0; i < 300; ++i) EXPECT_TRUE((co_await sender.Send(data)).ok());
+      co_await Sleep(absl::Seconds(1));
+      char buffer[1];
+      int came = 0;
+      while ((co_await MoveOnAfter(absl::Milliseconds(1), receiver.ReceiveFrom(buffer))).has_value()) ++came;
+      EXPECT_EQ(came, room);
+      EXPECT_TRUE((co_await sender.Send("x")).ok());
+      EXPECT_TRUE((co_await receiver.ReceiveFrom(buffer)).ok());
+    });
+  }
+}
+
 TEST(MachineTest, EveryIpv4AddressLeavesThePortToThoseOfIpv6) {
   UnderSeeds({}, [](Machine&) -> Task<void> {
     const TcpListener four = TcpListener::Bind("0.0.0.0:80").value();

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -19,6 +20,16 @@ constexpr size_t kMaxUdpBytes = 65'507;
 constexpr size_t kMaxUnixBytes = 212'960;  // net.core.wmem_default, and some overhead
 constexpr size_t kReceiveBytes = 212'992;  // net.core.rmem_default
 constexpr size_t kMaxUnixMessages = 11;    // net.unix.max_dgram_qlen, and one
+
+// What Linux counts for a UDP datagram of so many bytes: its description, and the memory for it and its headers (as
+// measured with Linux 6.18).
+size_t TrueSize(size_t bytes) noexcept {
+  constexpr size_t kDescription = 256, kHeaders = 384, kSmallest = 576, kLargestBlock = 16'384, kPage = 4096;
+  const size_t whole = bytes + kHeaders;
+  if (whole <= kSmallest) return kDescription + kSmallest;
+  const size_t block = whole <= kLargestBlock ? std::bit_ceil(whole) : (whole + kPage - 1) / kPage * kPage;
+  return kDescription + block;
+}
 
 bool IsGroup(const net::SocketAddress& address) noexcept {
   if (address.family() == AF_INET) {
@@ -182,8 +193,9 @@ bool DatagramSocket::TakesFrom(const net::SocketAddress& sender) const {
 }
 
 bool DatagramSocket::Take(Message message) {
-  if (is_unix() ? IsFull() : bytes_ + message.data.size() > kReceiveBytes) return false;
-  bytes_ += message.data.size();
+  const size_t size = TrueSize(message.data.size());
+  if (is_unix() ? IsFull() : bytes_ + size > kReceiveBytes) return false;
+  bytes_ += size;
   messages_.push_back(std::move(message));
   TellReady(EPOLLIN);
   return true;
@@ -201,7 +213,7 @@ int64_t DatagramSocket::Receive(Parts into, int flags, Received& received) {
   if (first.sender.has_value()) received.sender = ShownBy(family(), *first.sender);
   if ((flags & MSG_PEEK) == 0) {
     received.rights = std::move(first.rights);
-    bytes_ -= size;
+    bytes_ -= TrueSize(size);
     messages_.pop_front();
     for (const auto& waits : std::exchange(wait_for_room_, {})) {
       if (const auto socket = waits.lock()) socket->TellReady(EPOLLOUT);

@@ -65,7 +65,7 @@ class DatagramSocket final : public Socket {
   std::optional<net::SocketAddress> peer_;
   std::weak_ptr<DatagramSocket> unix_peer_;
   std::deque<Message> messages_;
-  size_t bytes_ = 0;  // of these
+  size_t bytes_ = 0;  // of memory that these would take in Linux
   std::vector<std::weak_ptr<DatagramSocket>> wait_for_room_;  // Unix sockets whose peer this is
   std::set<std::string> groups_;  // multicast
   int error_ = 0;

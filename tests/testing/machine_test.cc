@@ -306,6 +306,23 @@ TEST(MachineTest, AServerSurvivesFaultsAndEachRequestEndsWell) {
   EXPECT_GT(echoed, static_cast<int>(kSeeds) * 10);
 }
 
+// A regression: no call of bind(2) or connect(2) ever failed.
+TEST(MachineTest, BindsAndConnectsFailByChance) {
+  std::set<int> binds, connects;
+  UnderSeeds({.faults = 0.2}, [&](Machine&) -> Task<void> {
+    absl::StatusOr<TcpListener> listener = TcpListener::Bind("10.0.0.1:80");
+    while (!listener.ok()) {
+      binds.insert(ErrnoOf(listener.status()));
+      listener = TcpListener::Bind("10.0.0.1:80");
+    }
+    for (int i = 0; i < 20; ++i) connects.insert(ErrnoOf((co_await TcpStream::Connect("10.0.0.1:80")).status()));
+  });
+  for (const int error : {EADDRINUSE, EADDRNOTAVAIL}) EXPECT_TRUE(binds.contains(error)) << error;
+  for (const int error : {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH}) {
+    EXPECT_TRUE(connects.contains(error)) << error;
+  }
+}
+
 TEST(MachineTest, ASocketThatClosesWithBytesUnreadResetsItsPeer) {
   UnderSeeds({.short_transfers = 0}, [](Machine&) -> Task<void> {
     TcpListener listener = TcpListener::Bind("10.0.0.1:80").value();

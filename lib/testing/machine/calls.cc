@@ -288,7 +288,9 @@ int Bind(int fd, const sockaddr* address, socklen_t size) {
   if (machine == nullptr) return RealSyscalls().bind(fd, address, size);
   return IntResult(OnSocket(*machine, fd, [&](Socket& socket) -> int64_t {
     const std::optional<net::SocketAddress> wanted = AddressOf(address, size);
-    return wanted.has_value() ? machine->network.Bind(socket, *wanted) : -EINVAL;
+    if (!wanted.has_value()) return -EINVAL;
+    const int fault = socket.is_unix() ? 0 : machine->Fault({EADDRINUSE, EADDRNOTAVAIL});
+    return fault != 0 ? fault : machine->network.Bind(socket, *wanted);
   }));
 }
 

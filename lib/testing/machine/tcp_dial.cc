@@ -12,8 +12,15 @@ namespace {
 // 1 and Linux's net.ipv4.tcp_syn_retries, and its first timeout.
 constexpr int kMaxKnocks = 7;
 constexpr int64_t kFirstKnockNanos = 1'000'000'000;
+constexpr int kFaults[] = {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH};
 
 }  // namespace
+
+void TcpDial::Begin() {
+  Chance& chance = network_.surroundings().chance;
+  if (const int fault = chance.Fault(kFaults); fault != 0) return AnswerAfterDelay(fault, {});
+  KnockAfter(chance.Delay());
+}
 
 void TcpDial::KnockAfter(int64_t delay_ns) {
   Wire& wire = network_.surroundings().wire;

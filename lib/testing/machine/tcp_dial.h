@@ -1,8 +1,9 @@
 // Layer testing. How does a TCP client get through to its server?
 //
-// It knocks at the server's host after a delay, and learns the answer after another. Nobody there: it is refused. No
-// answer, because the hosts do not reach each other or the server's queue is full: it knocks again after 1 s, 2 s and
-// so on, seven times in all, and gives up after 127 s of virtual time.
+// By chance the dial fails, whoever is there. Otherwise it knocks at the server's host after a delay, and learns the
+// answer after another. Nobody there: it is refused. No answer, because the hosts do not reach each other or the
+// server's queue is full: it knocks again after 1 s, 2 s and so on, seven times in all, and gives up after 127 s of
+// virtual time.
 #ifndef WEFT_LIB_TESTING_MACHINE_TCP_DIAL_H_
 #define WEFT_LIB_TESTING_MACHINE_TCP_DIAL_H_
 
@@ -26,7 +27,7 @@ class TcpDial : public std::enable_shared_from_this<TcpDial> {
   TcpDial(Network& network, const net::SocketAddress& from, const net::SocketAddress& to, Answered answered)
       : network_(network), from_(from), to_(to), answered_(std::move(answered)) {}
 
-  void Begin() { KnockAfter(network_.surroundings().chance.Delay()); }
+  void Begin();
   const net::SocketAddress& to() const noexcept { return to_; }
 
  private:

@@ -295,6 +295,17 @@ TEST(MachineTest, ANameMeansItsAddresses) {
   });
 }
 
+// A regression: it was unknown.
+TEST(MachineTest, LocalhostIsEachAddressOfTheLoopback) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    for (const std::string host : {"[::1]", "127.0.0.1"}) {
+      TcpListener listener = TcpListener::Bind(host + ":80").value();
+      TcpStream client = (co_await net::Connect("localhost", 80)).value();
+      EXPECT_EQ(client.peer_address()->ToString(), host + ":80");
+    }
+  });
+}
+
 // ---- Failures.
 
 TEST(MachineTest, AServerSurvivesFaultsAndEachRequestEndsWell) {

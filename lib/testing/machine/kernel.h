@@ -54,7 +54,7 @@ class Kernel {
   Surroundings surroundings;
   FileSystem files;
   Network network;
-  // What getaddrinfo(3) knows.
+  // What getaddrinfo(3) knows: at first localhost, by its addresses in the order of RFC 6724.
   std::map<std::string, std::vector<net::SocketAddress>> hosts;
   Descriptors descriptors;  // last: their ends touch the others
   // Set by the simulation: lets virtual time pass, if a function of the pool runs.

@@ -29,6 +29,7 @@
 #include "weft/io/pipe.h"
 #include "weft/net/connect.h"
 #include "weft/net/tcp_listener.h"
+#include "weft/net/tcp_options.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/net/udp_socket.h"
 #include "weft/process.h"
@@ -268,6 +269,71 @@ TEST(MachineTest, AConnectionWhosePeerStaysAwayIsGivenUp) {
   });
 }
 
+struct Connected {
+  TcpStream client;
+  TcpStream server;
+};
+
+// To 10.0.0.1, by a listener that is closed again.
+Task<Connected> Connect() {
+  TcpListener listener = TcpListener::Bind("10.0.0.1:80").value();
+  TcpStream client = (co_await TcpStream::Connect("10.0.0.1:80")).value();
+  co_return Connected{std::move(client), (co_await listener.Accept()).value()};
+}
+
+constexpr net::KeepAlive kProbes = {.idle = absl::Seconds(10), .interval = absl::Seconds(5), .count = 3};
+
+// A regression: the option was taken, and without effect.
+TEST(MachineTest, AReaderThatIsKeptAliveNoticesThatItsPeerIsCutOff) {
+  UnderSeeds({}, [](Machine& machine) -> Task<void> {
+    auto [client, server] = co_await Connect();
+    char buffer[8];
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kProbes).ok());
+    const MonotonicTime start = MonotonicNow();
+    co_await Sleep(absl::Seconds(23));  // so the probes after 10 s and 20 s are answered
+    machine.Disconnect("10.0.0.1");
+    EXPECT_EQ(ErrnoOf((co_await server.Read(buffer)).status()), ETIMEDOUT);
+    EXPECT_EQ(MonotonicNow() - start, absl::Seconds(20 + 10 + 3 * 5));
+    // The client has not heard of it. It does if it asks.
+    machine.Heal();
+    EXPECT_TRUE(net::TcpOptions(client).SetKeepAlive(kProbes).ok());
+    EXPECT_EQ(ErrnoOf((co_await client.Read(buffer)).status()), ECONNRESET);
+    EXPECT_EQ(MonotonicNow() - start, absl::Seconds(45 + 10));
+  });
+}
+
+TEST(MachineTest, AReaderThatIsKeptAliveOutlastsAShortCut) {
+  UnderSeeds({}, [](Machine& machine) -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kProbes).ok());
+    char buffer[8];
+    for (const bool kept_alive : {true, false}) {
+      machine.Disconnect("10.0.0.1");
+      if (!kept_alive) EXPECT_TRUE(net::TcpOptions(server).DisableKeepAlive().ok());
+      const absl::Duration cut = kept_alive ? absl::Seconds(18) : absl::Hours(1);
+      EXPECT_FALSE((co_await MoveOnAfter(cut, server.Read(buffer))).has_value());
+      machine.Heal();
+      EXPECT_FALSE((co_await MoveOnAfter(absl::Hours(1), server.Read(buffer))).has_value());
+    }
+    EXPECT_TRUE((co_await client.Write("x")).ok());
+    EXPECT_EQ(*co_await server.Read(buffer), 1u);
+  });
+}
+
+TEST(MachineTest, NoProbesFollowTheEndOfAConnection) {
+  UnderSeeds({}, [](Machine& machine) -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kProbes).ok());
+    for (TcpStream* stream : {&client, &server}) EXPECT_TRUE(stream->ShutdownWrite().ok());
+    co_await Sleep(absl::Seconds(1));
+    machine.Disconnect("10.0.0.1");
+    co_await Sleep(absl::Hours(1));
+    char buffer[8];
+    EXPECT_EQ(*co_await server.Read(buffer), 0u);
+    EXPECT_EQ(ErrnoOf(co_await server.Write("x")), EPIPE);
+  });
+}
+
 TEST(MachineTest, PartedHostsLoseTheirDatagramsAndOthersDoNot) {
   UnderSeeds({}, [](Machine& machine) -> Task<void> {
     UdpSocket one = UdpSocket::Bind("10.0.0.1:9").value();
@@ -395,6 +461,21 @@ TEST(MachineTest, AReadThatNobodyAnswersIsADeadlockAtOnce) {
   EXPECT_FALSE(ended.ok());
   EXPECT_TRUE(absl::StrContains(report, "deadlock")) << report;
   EXPECT_TRUE(absl::StrContains(report, "Read")) << report;
+}
+
+TEST(MachineTest, ProbesThatAreAnsweredHideNoDeadlock) {
+  std::string report;
+  Machine machine;
+  Simulation simulation(
+      {.machine = &machine, .on_deadlock = [&report](const std::string& text) { report = text; }});
+  const absl::Status ended = simulation.TryRun([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kProbes).ok());
+    char buffer[1];
+    (co_await server.Read(buffer)).IgnoreError();
+  }());
+  EXPECT_FALSE(ended.ok());
+  EXPECT_TRUE(absl::StrContains(report, "deadlock")) << report;
 }
 
 TEST(MachineTest, ThereAreNoSignalsAndNoPrograms) {

@@ -20,8 +20,8 @@
 // Network. Every IP address is the machine's, without being set up: servers and clients may use 10.0.0.1 and 10.0.0.2
 // to be told apart. Where a client does not say otherwise, its own address is the one that it connects to, as in Linux.
 // Disconnect() and Part() cut hosts off. TCP then sends again, and gives up after about two minutes if it was
-// connecting, and after 15 if it was connected; virtual minutes, which take no time. AddHost() says what names mean;
-// localhost is ::1 and 127.0.0.1.
+// connecting, and after 15 if it was connected; virtual minutes, which take no time. A connection that only reads never
+// notices, unless it is kept alive (net/tcp_options.h). AddHost() says what names mean; localhost is ::1 and 127.0.0.1.
 //
 // Disk. It begins with the directory /tmp. Programs run as root. It lasts as long as the machine, over any number of
 // simulations, one after the other: so a service can be started anew on what it has left. LosePower() in between takes

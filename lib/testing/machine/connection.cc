@@ -25,6 +25,10 @@ Connection::Connection(Surroundings& surroundings, bool delayed, const net::Sock
   client_.buffer_bytes_ = server_.buffer_bytes_ = kBufferBytes;
 }
 
+Surroundings& ConnectionEnd::surroundings() const noexcept { return connection_.surroundings_; }
+
+std::shared_ptr<Connection> ConnectionEnd::Keep() const { return connection_.shared_from_this(); }
+
 // ---- The socket's calls.
 
 uint32_t ConnectionEnd::Readiness() const noexcept {
@@ -57,7 +61,7 @@ int64_t ConnectionEnd::Send(Parts from, Rights rights) {
   const size_t room = Room();
   wants_room_ = room < wanted;
   if (room == 0) return -EAGAIN;
-  Chance& chance = connection_.surroundings_.chance;
+  Chance& chance = surroundings().chance;
   const size_t bytes = chance.Part(std::min(wanted, room));
   std::string data = Gather(from, bytes);
   // TCP may send it in two pieces.
@@ -81,7 +85,7 @@ int64_t ConnectionEnd::Receive(Parts into, bool peek, Rights& rights) {
   if (wanted == 0) return 0;
   // What TCP has it gives: a receive that is short has emptied it, and programs may rely on that.
   const size_t there = std::min(wanted, received_.size());
-  const size_t bytes = connection_.delayed_ ? there : connection_.surroundings_.chance.Part(there);
+  const size_t bytes = connection_.delayed_ ? there : surroundings().chance.Part(there);
   const std::string data = peek ? received_.Peek(bytes) : received_.Pop(bytes, rights);
   if (!peek && std::exchange(peer_->wants_room_, false)) peer_->Expect({.kind = Segment::Kind::kRoom});
   return static_cast<int64_t>(Scatter(data.data(), data.size(), into));
@@ -132,21 +136,22 @@ void ConnectionEnd::Tell(uint32_t ready) {
 
 void ConnectionEnd::Expect(Segment segment) {
   if (!connection_.delayed_) return Arrive(std::move(segment));
-  Surroundings& surroundings = connection_.surroundings_;
-  segment.arrives_ns = surroundings.wire.NowNanos() + surroundings.chance.Delay();
+  Wire& wire = surroundings().wire;
+  segment.arrives_ns = wire.NowNanos() + surroundings().chance.Delay();
   under_way_bytes_ += segment.data.size();
   under_way_.push_back(std::move(segment));
   if (under_way_.size() > 1) return;  // behind those before it
-  surroundings.wire.At(under_way_.front().arrives_ns,
-                       [this, kept = connection_.shared_from_this()] { ArriveFirst(); });
+  wire.At(under_way_.front().arrives_ns, [this, kept = Keep()] { ArriveFirst(); });
 }
 
 void ConnectionEnd::ArriveFirst() {
-  Surroundings& surroundings = connection_.surroundings_;
-  const int64_t now_ns = surroundings.wire.NowNanos();
+  Wire& wire = surroundings().wire;
+  const int64_t now_ns = wire.NowNanos();
   if (tries_ == kMaxTries) return GiveUp();
-  if (surroundings.routes.Reaches(local_, peer_->local_)) {
+  if (surroundings().routes.Reaches(local_, peer_->local_)) {
     tries_ = 0;
+    keep_alive_.HeardAt(now_ns);
+    peer_->keep_alive_.HeardAt(now_ns);
     Segment first = std::move(under_way_.front());
     under_way_.pop_front();
     under_way_bytes_ -= first.data.size();
@@ -155,8 +160,7 @@ void ConnectionEnd::ArriveFirst() {
     under_way_.front().arrives_ns = now_ns + std::min(kFirstRetryNanos << tries_++, kLongestRetryNanos);
   }
   if (under_way_.empty()) return;
-  surroundings.wire.At(std::max(now_ns, under_way_.front().arrives_ns),
-                       [this, kept = connection_.shared_from_this()] { ArriveFirst(); });
+  wire.At(std::max(now_ns, under_way_.front().arrives_ns), [this, kept = Keep()] { ArriveFirst(); });
 }
 
 void ConnectionEnd::Arrive(Segment segment) {

@@ -24,6 +24,7 @@
 #include <string>
 
 #include "lib/testing/machine/byte_queue.h"
+#include "lib/testing/machine/keep_alive.h"
 #include "lib/testing/machine/open_object.h"
 #include "lib/testing/machine/surroundings.h"
 #include "weft/net/socket_address.h"
@@ -50,6 +51,8 @@ class ConnectionEnd {
   const net::SocketAddress& local() const noexcept { return local_; }
   const net::SocketAddress& remote() const noexcept { return peer_->local_; }
   void SetBuffer(size_t bytes) noexcept { buffer_bytes_ = bytes; }
+  // TCP's only.
+  void SetKeepAlive(const KeepAlive::Options& options) { keep_alive_.Set(options); }
 
   // Has TCP ended, by a reset or in both directions? Its socket has no peer any more; a Unix socket keeps it.
   bool IsOver() const noexcept;
@@ -69,6 +72,7 @@ class ConnectionEnd {
 
  private:
   friend class Connection;
+  friend class KeepAlive;
 
   // Something under way to this end.
   struct Segment {
@@ -81,6 +85,8 @@ class ConnectionEnd {
   ConnectionEnd(Connection& connection, const net::SocketAddress& local) noexcept
       : connection_(connection), local_(local) {}
 
+  Surroundings& surroundings() const noexcept;
+  std::shared_ptr<Connection> Keep() const;
   bool TakesBytes() const noexcept { return !write_shut_ && !reset_; }
   size_t Room() const noexcept;
   void Tell(uint32_t ready);
@@ -108,6 +114,7 @@ class ConnectionEnd {
   bool reset_ = false;
   bool wants_room_ = false;
   int error_ = 0;
+  KeepAlive keep_alive_{*this};
 };
 
 // Kept by its sockets, and by what is under way.

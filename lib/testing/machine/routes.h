@@ -5,6 +5,9 @@
 #ifndef WEFT_LIB_TESTING_MACHINE_ROUTES_H_
 #define WEFT_LIB_TESTING_MACHINE_ROUTES_H_
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -21,8 +24,14 @@ inline std::string HostOf(const net::SocketAddress& address) {
 
 class Routes {
  public:
-  void Part(const std::string& one, const std::string& other) { parted_.insert(std::minmax(one, other)); }
-  void Disconnect(const std::string& host) { disconnected_.insert(host); }
+  void Part(const std::string& one, const std::string& other) {
+    parted_.insert(std::minmax(one, other));
+    TellWatches();
+  }
+  void Disconnect(const std::string& host) {
+    disconnected_.insert(host);
+    TellWatches();
+  }
   void Heal() noexcept {
     parted_.clear();
     disconnected_.clear();
@@ -34,9 +43,22 @@ class Routes {
     return !disconnected_.contains(a) && !disconnected_.contains(b) && !parted_.contains(std::minmax(a, b));
   }
 
+  // Has `what` happen whenever hosts have been cut off, until it is forgotten. Returns a number above 0.
+  int64_t Watch(std::function<void()> what) {
+    watches_.emplace(++last_watch_, std::move(what));
+    return last_watch_;
+  }
+  void Forget(int64_t watch) noexcept { watches_.erase(watch); }
+
  private:
+  void TellWatches() const {
+    for (const auto& [watch, what] : watches_) what();
+  }
+
   std::set<std::pair<std::string, std::string>> parted_;
   std::set<std::string> disconnected_;
+  std::map<int64_t, std::function<void()>> watches_;
+  int64_t last_watch_ = 0;
 };
 
 }  // namespace weft::internal::machine

@@ -1,7 +1,7 @@
 // Layer testing. What is asked of the machine's sockets?
 //
-// The system calls of sockets, and the options that are stored and otherwise without effect. What a kind of socket does
-// not do, its functions here refuse. (stream_socket.h, datagram_socket.h)
+// The system calls of sockets, and the options, most of which are stored and otherwise without effect. What a kind of
+// socket does not do, its functions here refuse. (stream_socket.h, datagram_socket.h)
 #ifndef WEFT_LIB_TESTING_MACHINE_SOCKET_H_
 #define WEFT_LIB_TESTING_MACHINE_SOCKET_H_
 

@@ -1,6 +1,7 @@
 #include "lib/testing/machine/stream_socket.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -44,13 +45,28 @@ void StreamSocket::Take(ConnectionPlace place) {
   place_ = std::move(place);
   place_.end->SetOwner(this);
   state_ = State::kConnected;
-  SizeBuffer();
+  ApplyOptions();
 }
 
-void StreamSocket::SizeBuffer() noexcept {
+void StreamSocket::ApplyOptions() {
+  if (place_.end == nullptr) return;
   const int bytes = IntegerOption(SOL_SOCKET, SO_SNDBUF);
   // Linux takes twice as much, for its own needs.
-  if (place_.end != nullptr && bytes > 0) place_.end->SetBuffer(2 * static_cast<size_t>(std::max(bytes, 2304)));
+  if (bytes > 0) place_.end->SetBuffer(2 * static_cast<size_t>(std::max(bytes, 2304)));
+  if (is_unix()) return;
+  KeepAlive::Options keep_alive;
+  if (IntegerOption(SOL_SOCKET, SO_KEEPALIVE) != 0) {
+    constexpr int64_t kSecond = 1'000'000'000;
+    const auto set_or = [this](int option, int usual) {
+      const int set = IntegerOption(IPPROTO_TCP, option);
+      return set > 0 ? set : usual;
+    };
+    // Linux's net.ipv4.tcp_keepalive_time, tcp_keepalive_intvl and tcp_keepalive_probes.
+    keep_alive = {.idle_ns = set_or(TCP_KEEPIDLE, 7200) * kSecond,
+                  .interval_ns = set_or(TCP_KEEPINTVL, 75) * kSecond,
+                  .count = set_or(TCP_KEEPCNT, 9)};
+  }
+  place_.end->SetKeepAlive(keep_alive);
 }
 
 std::string StreamSocket::Describe() const {
@@ -253,7 +269,7 @@ void StreamSocket::Break() {
 
 int StreamSocket::SetOption(int level, int option, const void* value, socklen_t size) {
   if (const int error = Socket::SetOption(level, option, value, size); error != 0) return error;
-  SizeBuffer();
+  ApplyOptions();
   return 0;
 }
 

@@ -55,7 +55,8 @@ class StreamSocket final : public Socket, private ConnectionOwner {
 
   void OnChange(uint32_t ready) override { TellReady(ready); }
   void Take(ConnectionPlace place);
-  void SizeBuffer() noexcept;
+  // Those that mean something to a connection.
+  void ApplyOptions();
   void Refuse() noexcept;
   int ConnectUnix(const net::SocketAddress& peer);
   int ConnectTcp(const net::SocketAddress& peer);

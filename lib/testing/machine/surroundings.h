@@ -12,8 +12,8 @@ struct Surroundings {
   explicit Surroundings(const Chance::Options& options) noexcept : chance(options) {}
 
   Chance chance;
-  Wire wire;
   Routes routes;
+  Wire wire;  // last: what is under way touches the others
 };
 
 }  // namespace weft::internal::machine

@@ -101,6 +101,58 @@ TEST(MachinePowerTest, WhatWasDoneToAFileSinceItsSyncIsLost) {
   EXPECT_EQ(files.Stat("/tmp/f").st_mode, mode_t{S_IFREG | 0644});
 }
 
+TEST(MachinePowerTest, WhatASyncHasLostThatFailedIsThereOnceItIsWrittenAgain) {
+  constexpr uint64_t kSeeds = 50;
+  int lost = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Files files({.seed = seed});
+    PutForGood(files, "/tmp/f", "old" + std::string(kPage, '.'));
+    {
+      const OpenFile file = files.Open("/tmp/f", O_RDWR);
+      EXPECT_EQ(Files::WriteAt(*file, "new", 0), 3);
+      EXPECT_EQ(file->Sync(-EIO), -EIO);
+      EXPECT_EQ(Files::ReadAt(*file, 3, 0), "new");
+      EXPECT_EQ(Files::WriteAt(*file, "new", kPage), 3);  // another page
+      EXPECT_EQ(file->Sync(), 0);
+    }
+    files.system().LosePower();
+    const std::string text = files.Get("/tmp/f");
+    EXPECT_TRUE(text.starts_with("old...") || text.starts_with("new...")) << text.substr(0, 6);
+    EXPECT_EQ(text.substr(kPage), "new");
+    if (text.starts_with("old")) ++lost;
+    {
+      const OpenFile file = files.Open("/tmp/f", O_RDWR);
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(Files::WriteAt(*file, "abc", 0), 3);
+        if (i == 0) EXPECT_EQ(file->Sync(-EIO), -EIO);
+      }
+      EXPECT_EQ(file->Sync(), 0);
+    }
+    files.system().LosePower();
+    EXPECT_TRUE(files.Get("/tmp/f").starts_with("abc..."));
+  }
+  EXPECT_GT(lost, 10);
+  EXPECT_LT(lost, 40);
+}
+
+TEST(MachinePowerTest, WhatWasLostShowsNothingBehindTheEnd) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Files files({.seed = seed});
+    PutForGood(files, "/tmp/f", "aaaa");
+    {
+      const OpenFile file = files.Open("/tmp/f", O_RDWR);
+      EXPECT_EQ(file->Truncate(0), 0);
+      EXPECT_EQ(Files::WriteAt(*file, "bb", 0), 2);
+      EXPECT_EQ(file->Sync(-EIO), -EIO);
+      EXPECT_EQ(file->Truncate(1), 0);
+      EXPECT_EQ(file->Sync(), 0);
+    }
+    files.system().LosePower();
+    EXPECT_EQ(files.Open("/tmp/f", O_RDWR)->Truncate(3), 0);
+    EXPECT_EQ(files.Get("/tmp/f").substr(1), std::string(2, '\0'));
+  }
+}
+
 TEST(MachinePowerTest, UnlinksAndRenamesAreUndone) {
   Files files;
   PutForGood(files, "/tmp/f", "f");

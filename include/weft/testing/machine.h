@@ -25,7 +25,7 @@
 //
 // Disk. It begins with the directory /tmp. Programs run as root. It lasts as long as the machine, over any number of
 // simulations, one after the other: so a service can be started anew on what it has left. LosePower() in between takes
-// away what was not synced.
+// away what was not synced, and what a Sync() has lost that failed with EIO (a fault): fs/file.h says what to do then.
 //
 // What is not here: processes (none can be spawned: ENOENT), signals (Signals::Open() returns ENOSYS), and the standard
 // streams, which are the real ones.
@@ -83,7 +83,9 @@ class Machine {
   // Everything gets everywhere again. What TCP sends again comes when it does so.
   void Heal();
 
-  // What no fsync(2) of the file, and of its directory, has brought to the disk is gone. CHECKs that nothing is open.
+  // What no fsync(2) of the file, and of its directory, has brought to the disk is gone. An fsync(2) that fails with
+  // EIO may lose what it had to bring: a later one does not bring that, unless it is written again. CHECKs that nothing
+  // is open.
   void LosePower();
 
   int open_descriptors() const;

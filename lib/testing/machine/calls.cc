@@ -591,16 +591,18 @@ ssize_t PWriteV2(int fd, const iovec* parts, int count, off_t offset, int flags)
   }));
 }
 
+int Sync(Kernel& machine, int fd) {
+  return IntResult(OnFile(machine, fd, {}, [&](FileObject& file) { return file.Sync(machine.Fault({EINTR, EIO})); }));
+}
+
 int FSync(int fd) {
   Kernel* const machine = MachineOf(fd);
-  if (machine == nullptr) return RealSyscalls().fsync(fd);
-  return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [](FileObject& file) { return file.Sync(); }));
+  return machine == nullptr ? RealSyscalls().fsync(fd) : Sync(*machine, fd);
 }
 
 int FDataSync(int fd) {
   Kernel* const machine = MachineOf(fd);
-  if (machine == nullptr) return RealSyscalls().fdatasync(fd);
-  return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [](FileObject& file) { return file.Sync(); }));
+  return machine == nullptr ? RealSyscalls().fdatasync(fd) : Sync(*machine, fd);
 }
 
 int FTruncate(int fd, off_t size) {

@@ -17,6 +17,17 @@ constexpr size_t InOnePage(uint64_t offset, size_t bytes) noexcept {
   return std::min(bytes, static_cast<size_t>(Contents::kPageBytes - offset % Contents::kPageBytes));
 }
 
+// The bytes of a page, which nobody else has from here on.
+template <class Page>
+char* Own(std::shared_ptr<Page>& page) {
+  if (page == nullptr) {
+    page = std::make_shared<Page>();  // zeros
+  } else if (page.use_count() > 1) {
+    page = std::make_shared<Page>(*page);
+  }
+  return page->data();
+}
+
 }  // namespace
 
 size_t Contents::Read(uint64_t offset, char* into, size_t bytes) const {
@@ -49,18 +60,21 @@ size_t Contents::Write(uint64_t offset, const char* from, size_t bytes, Space& s
 }
 
 void Contents::Resize(uint64_t size, Space& space) {
-  if (size <= size_) {
-    const auto first = pages_.lower_bound(PagesOf(size));
-    space.Give(static_cast<uint64_t>(std::distance(first, pages_.end())));
-    pages_.erase(first, pages_.end());
-    // What is behind the end is zeros, which it shows if it becomes longer again.
-    const uint64_t kept = size % kPageBytes;
-    const auto last = pages_.find(size / kPageBytes);
-    if (kept != 0 && last != pages_.end() && last->second != nullptr) {
-      std::memset(BytesOf(last->first, space) + kept, 0, kPageBytes - kept);
-    }
-  }
+  const bool cut = size <= size_;
   size_ = size;
+  if (!cut) return;
+  const auto first = pages_.lower_bound(PagesOf(size));
+  space.Give(static_cast<uint64_t>(std::distance(first, pages_.end())));
+  pages_.erase(first, pages_.end());
+  lost_.erase(lost_.lower_bound(PagesOf(size)), lost_.end());
+  ClearBehindEnd();
+}
+
+void Contents::ClearBehindEnd() {
+  const uint64_t kept = size_ % kPageBytes;
+  const auto last = pages_.find(size_ / kPageBytes);
+  if (kept == 0 || last == pages_.end() || last->second == nullptr) return;
+  std::memset(Own(last->second) + kept, 0, kPageBytes - kept);
 }
 
 bool Contents::Allocate(uint64_t offset, uint64_t bytes, Space& space) {
@@ -71,19 +85,37 @@ bool Contents::Allocate(uint64_t offset, uint64_t bytes, Space& space) {
   return true;
 }
 
+void Contents::LosePages(const Contents& durable, Chance& chance) {
+  for (const auto& [place, page] : pages_) {
+    const auto there = durable.pages_.find(place);
+    const bool same = there != durable.pages_.end() && there->second == page;
+    if (page != nullptr && !same && chance.Below(2) == 0) lost_.insert(place);
+  }
+}
+
+Contents Contents::Synced(const Contents& before) const {
+  Contents synced = *this;
+  synced.lost_.clear();
+  for (const uint64_t place : lost_) {
+    const auto there = before.pages_.find(place);
+    if (there == before.pages_.end()) {
+      synced.pages_.erase(place);
+    } else {
+      synced.pages_[place] = there->second;
+    }
+  }
+  if (lost_.contains(size_ / kPageBytes)) synced.ClearBehindEnd();
+  return synced;
+}
+
 char* Contents::BytesOf(uint64_t page, Space& space) {
   auto found = pages_.find(page);
   if (found == pages_.end()) {
     if (!space.Take(1)) return nullptr;
     found = pages_.try_emplace(page).first;
   }
-  std::shared_ptr<Page>& bytes = found->second;
-  if (bytes == nullptr) {
-    bytes = std::make_shared<Page>();  // zeros
-  } else if (bytes.use_count() > 1) {
-    bytes = std::make_shared<Page>(*bytes);
-  }
-  return bytes->data();
+  lost_.erase(page);
+  return Own(found->second);
 }
 
 }  // namespace weft::internal::machine

@@ -11,6 +11,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
+
+#include "lib/testing/machine/chance.h"
 
 namespace weft::internal::machine {
 
@@ -53,14 +56,22 @@ class Contents {
   // Gives the range its pages, and leaves the size as it is. False: there is no room, and nothing is changed.
   bool Allocate(uint64_t offset, uint64_t bytes, Space& space);
 
+  // Chance takes some of the pages that are not those of `durable`: Synced() is without them until they are written to.
+  void LosePages(const Contents& durable, Chance& chance);
+  // What the disk has of this, where it had `before`: a page that was lost stays as it was there.
+  Contents Synced(const Contents& before) const;
+
  private:
   using Page = std::array<char, kPageBytes>;
 
   // The bytes of a page, to be written to by this alone. Null: there is no room.
   char* BytesOf(uint64_t page, Space& space);
+  // What is behind the end is zeros, which it shows if it becomes longer again.
+  void ClearBehindEnd();
 
   uint64_t size_ = 0;
   std::map<uint64_t, std::shared_ptr<Page>> pages_;  // null: zeros
+  std::set<uint64_t> lost_;                          // see LosePages()
 };
 
 }  // namespace weft::internal::machine

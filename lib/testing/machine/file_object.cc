@@ -195,8 +195,10 @@ int64_t FileObject::CopyTo(int64_t* offset, FileObject& to, int64_t* to_offset, 
 
 // ---- The rest.
 
-int FileObject::Sync() {
+int FileObject::Sync(int fault) {
   if (IsPathOnly()) return -EBADF;
+  if (fault == -EIO) FailToSync(*inode_, disk_.chance);
+  if (fault != 0) return fault;
   SyncInode(*inode_, *disk_.root);
   return 0;
 }

@@ -42,7 +42,8 @@ class FileObject final : public OpenObject {
   // `append`: RWF_APPEND.
   int64_t WriteAt(Parts from, int64_t offset, bool append);
   // fsync(2) and fdatasync(2); journal.h says what that means.
-  int Sync();
+  // `fault`: 0, or the negative errno with which it is to fail.
+  int Sync(int fault = 0);
   int Truncate(int64_t size);
   // `mode`: 0, or FALLOC_FL_KEEP_SIZE.
   int Allocate(int mode, int64_t offset, int64_t size);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace weft::internal::machine {
@@ -60,13 +61,19 @@ void Restore(const std::shared_ptr<Inode>& inode, Chance& chance) {
 }  // namespace
 
 void SyncInode(Inode& inode, Inode& root) {
+  Contents contents = inode.state.contents.Synced(inode.durable.contents);
   inode.durable = inode.state;
+  inode.durable.contents = std::move(contents);
   if (!inode.IsDirectory() || inode.directory->removed) return;
   if (inode.directory->moved) {
     SyncAllEntries(root);
   } else {
     SyncEntries(*inode.directory);
   }
+}
+
+void FailToSync(Inode& inode, Chance& chance) {
+  inode.state.contents.LosePages(inode.durable.contents, chance);
 }
 
 void LosePower(const std::shared_ptr<Inode>& root, Space& space, Chance& chance) {

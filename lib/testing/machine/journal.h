@@ -4,6 +4,9 @@
 //
 //  * fsync(2) of a file brings its bytes, size, permissions and times to the disk. What was done to it since is lost. A
 //    file that was never synced, but has a name on the disk, is empty.
+//  * An fsync(2) of a file that fails with EIO may lose any page of 4 KiB that it had to bring: what the file has at
+//    present stays readable, and counts as clean, so that no later fsync brings it until it is written again. Of such a
+//    page the disk keeps what it had.
 //  * fsync(2) of a directory brings its entries to the disk: creations, renames and unlinks in it since its last fsync
 //    are undone. The fsync of a file brings none of its names there, nor that of a directory its own.
 //  * A symbolic link and a socket file come to the disk with their name.
@@ -40,6 +43,9 @@ inline void NoteRemoval(const Inode& directory, Inode& parent) noexcept {
 
 // `root`: of the tree that `inode` is in.
 void SyncInode(Inode& inode, Inode& root);
+
+// As one that fails with EIO.
+void FailToSync(Inode& inode, Chance& chance);
 
 // Makes everything below `root` what is on the disk. Nothing may be open.
 void LosePower(const std::shared_ptr<Inode>& root, Space& space, Chance& chance);

@@ -50,7 +50,7 @@ class VirtualClock final : public internal::Clock {
 
  private:
   int64_t now_ns_ = 1;  // 0 stands for "not mounted"
-  int64_t wall_zero_ns_ = 1'577'836'800'000'000'000;  // every simulation begins at the same moment: 2020-01-01 UTC
+  int64_t wall_zero_ns_ = 1'577'836'800'000'000'000;  // 2020-01-01 UTC, as at first of a machine (wire.h)
 };
 
 }  // namespace
@@ -501,6 +501,7 @@ Simulation::Simulation(SimulationOptions options)
   auto host = std::make_unique<Host>(*trace_, backend, machine_, std::move(options));
   host_ = host.get();
   if (machine_ != nullptr) {
+    host_->clock.SetWall(machine_->surroundings.wire.WallNanos());
     machine_->surroundings.wire.SetClock(&host_->clock);
     machine_->pause = [host = host_](int64_t nanos) { host->PauseInJob(nanos); };
   }

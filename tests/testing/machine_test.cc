@@ -580,6 +580,21 @@ TEST(MachineTest, TheDiskIsTheMachinesOwn) {
   }());
 }
 
+TEST(MachineTest, TheNextSimulationsWallClockGoesOnWhereTheLastOneStopped) {
+  Machine machine;
+  absl::Time stopped;
+  Simulation({.machine = &machine}).Run([&stopped]() -> Task<void> {
+    EXPECT_EQ(absl::ToUnixSeconds(Now()), 1'577'836'800);
+    co_await Sleep(absl::Hours(24 * 30));
+    EXPECT_TRUE((co_await fs::WriteFile("/tmp/f", "text")).ok());
+    stopped = Now();
+  }());
+  Simulation({.machine = &machine}).Run([&stopped]() -> Task<void> {
+    EXPECT_EQ(Now(), stopped);
+    EXPECT_GE(Now(), (co_await fs::Stat("/tmp/f"))->modified);
+  }());
+}
+
 // ---- What is left open.
 
 TEST(MachineDeathTest, WhatIsLeftOpenIsNamedWhenTheMachineGoes) {

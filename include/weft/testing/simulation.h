@@ -23,8 +23,9 @@
 // too, because of a Shield or a clean-up, shields hide nothing any more. If that does not help, because foreign work or
 // a loop never ends, the process ends with a last report.
 //
-// The wall clock is virtual as well. It begins at 2020-01-01 UTC, keeps pace with the virtual time, and is set by
-// SetWallClock(), as an administrator or NTP sets that of a machine: what waits for a time of it (deadline.h) is moved.
+// The wall clock is virtual as well. It begins at 2020-01-01 UTC, or where that of the machine's last simulation
+// stopped. It keeps pace with the virtual time, and is set by SetWallClock(), as an administrator or NTP sets that of a
+// machine: what waits for a time of it (deadline.h) is moved.
 //
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.

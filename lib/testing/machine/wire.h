@@ -18,7 +18,8 @@ class Wire {
  public:
   static constexpr int64_t kNever = INT64_MAX;
 
-  // Null: time stands still, because no simulation uses the machine, and nothing is under way any more.
+  // Null: time stands still, because no simulation uses the machine, and nothing is under way any more. The wall clock
+  // of the next simulation goes on from there.
   void SetClock(Clock* clock) noexcept {
     if (clock == nullptr) {
       stopped_at_ns_ = WallNanos();

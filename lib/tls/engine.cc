@@ -7,6 +7,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include "lib/tls/context_state.h"
 #include "lib/tls/openssl.h"
 #include "weft/internal/lock.h"
+#include "weft/internal/wait.h"
 #include "weft/io/buffer.h"
 #include "weft/tls/context.h"
 
@@ -62,6 +64,14 @@ bool IsAboutCertificate(int alert) noexcept {
 bool IsAboutChoice(int alert) noexcept {
   return alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_PROTOCOL_VERSION ||
          alert == SSL_AD_INSUFFICIENT_SECURITY || alert == SSL_AD_NO_APPLICATION_PROTOCOL;
+}
+
+// Certificates are looked at as of the runtime's wall clock, which is virtual in a simulation; where there is no
+// runtime, as of the system's.
+void SetVerifyTime(SSL* ssl) noexcept {
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  if (CurrentThread() == nullptr) return;
+  X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), static_cast<time_t>(RuntimeWallNow() / kNanosPerSecond));
 }
 
 }  // namespace
@@ -143,6 +153,7 @@ TlsEngine::~TlsEngine() {
 
 Step TlsEngine::Handshake() {
   return Make("TLS handshake", [this](SSL* ssl, size_t&) {
+    SetVerifyTime(ssl);
     const int result = SSL_do_handshake(ssl);
     established_ = result == 1;
     return result;

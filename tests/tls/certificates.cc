@@ -66,8 +66,9 @@ std::string Sign(const Subject& subject, EVP_PKEY* key, const std::string& issue
   X509* const certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial.fetch_add(1));
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -2 * kHour);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), subject.expired ? -kHour : kHour);
+  ASN1_TIME_set(X509_getm_notBefore(certificate), kSimulationsBegin_s - kHour);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), kHour);
+  if (subject.until_s != 0) ASN1_TIME_set(X509_getm_notAfter(certificate), subject.until_s);
   X509_set_pubkey(certificate, key);
   SetName(X509_get_subject_name(certificate), subject.name);
   SetName(X509_get_issuer_name(certificate), issuer);

@@ -2,6 +2,7 @@
 #ifndef WEFT_TESTS_TLS_CERTIFICATES_H_
 #define WEFT_TESTS_TLS_CERTIFICATES_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,10 +19,13 @@ struct Issued {
   tls::Pem key_pem() const { return tls::Pem::Text(key); }
 };
 
+// The time at which simulations begin: 2020-01-01 UTC. Certificates are valid since an hour before it.
+inline constexpr int64_t kSimulationsBegin_s = 1'577'836'800;
+
 struct Subject {
-  std::string name;     // the CN
-  std::string names;    // "DNS:db.internal,IP:127.0.0.1"; empty: none
-  bool expired = false;  // since an hour
+  std::string name;   // the CN
+  std::string names;  // "DNS:db.internal,IP:127.0.0.1"; empty: none
+  int64_t until_s = 0;      // since 1970: valid until then; 0: for another hour
 };
 
 class Authority {

@@ -85,13 +85,51 @@ TEST_P(TlsHandshakeTest, AnUnknownAuthorityIsRefusedAlsoByDefault) {
 }
 
 TEST_P(TlsHandshakeTest, AnExpiredCertificateIsRefused) {
-  const Issued expired = Trusted().Issue({.name = "old", .names = "DNS:db.internal", .expired = true});
+  const Issued expired =
+      Trusted().Issue({.name = "old", .names = "DNS:db.internal", .until_s = kSimulationsBegin_s - 1});
   const tls::Context server =
       *tls::Context::Server({.certificate = expired.certificate_pem(), .key = expired.key_pem()});
   Everywhere([&]() -> Task<void> {
     const Ends ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
     ExpectRefusedByClient(ends, "has expired");
   });
+}
+
+TEST(TlsSimulatedHandshakeTest, CertificatesAreValidByTheSimulationsWallClock) {
+  constexpr int64_t kHour_s = 3600;
+  const Issued brief =
+      Trusted().Issue({.name = "brief", .names = "DNS:db.internal", .until_s = kSimulationsBegin_s + kHour_s});
+  const tls::Context server = *tls::Context::Server({.certificate = brief.certificate_pem(), .key = brief.key_pem()});
+  Machine machine;
+  Simulation simulation({.machine = &machine});
+  const auto expect_refused = [&](const std::string& reason) {
+    simulation.Run([&]() -> Task<void> {
+      ExpectRefusedByClient(co_await Handshake({.host = "db.internal", .context = SharedClient()}, server), reason);
+    }());
+  };
+  simulation.Run([&]() -> Task<void> {
+    const Ends ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
+    EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+    co_await Sleep(absl::Seconds(kHour_s));
+  }());
+  expect_refused("has expired");
+  simulation.SetWallClock(absl::FromUnixSeconds(kSimulationsBegin_s - 2 * kHour_s));
+  expect_refused("not yet valid");
+}
+
+// A client's certificate, too.
+TEST(TlsSimulatedHandshakeTest, AServerVerifiesByTheSimulationsWallClock) {
+  const tls::Context server = DbServer({.client_authorities = Trusted().pem()});
+  const Issued ann = Trusted().Issue({.name = "ann", .names = {}, .until_s = kSimulationsBegin_s + 1});
+  const tls::Context as_ann = TrustingClient({.certificate = ann.certificate_pem(), .key = ann.key_pem()});
+  Machine machine;
+  Simulation({.machine = &machine}).Run([&]() -> Task<void> {
+    Ends ends = co_await Handshake({.host = "db.internal", .context = as_ann}, server);
+    EXPECT_TRUE(ends.server.ok()) << ends.server.status();
+    co_await Sleep(absl::Seconds(2));
+    ends = co_await Handshake({.host = "db.internal", .context = as_ann}, server);
+    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+  }());
 }
 
 TEST_P(TlsHandshakeTest, WithoutVerificationAnyServerIsAccepted) {

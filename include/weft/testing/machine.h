@@ -14,8 +14,9 @@
 //   whether       a call fails with one of its documented errors, a connection is reset, a name is not resolved: faults
 //   what order    descriptors become ready in; UDP datagrams arrive in
 //
-// The same seeds give the same run, so a failure found under one is repeated at will. A wait for something that nobody
-// will send is reported as a deadlock, at once.
+// The same seeds give the same run, so a failure found under one is repeated at will. (The exception is TLS: OpenSSL's
+// random numbers come from no seed, and the lengths of signatures, pieces and delays differ with them.) A wait for
+// something that nobody will send is reported as a deadlock, at once.
 //
 // Network. Every IP address is the machine's, without being set up: servers and clients may use 10.0.0.1 and 10.0.0.2
 // to be told apart. Where a client does not say otherwise, its own address is the one that it connects to, as in Linux.

@@ -15,6 +15,9 @@
 // which sessions are kept: the next connection to it resumes one, which is a shorter handshake. A server's tickets of
 // TLS 1.3 come behind the handshake, so only a client that reads gets them.
 //
+// In a simulation, "now" is its wall clock's: certificates of today are not valid yet in 2020, where it begins, so set
+// it. OpenSSL's random numbers come from no seed, so two runs under one seed may differ.
+//
 // One virtual thread may read while another writes. Two threads must not read at the same time; of writes, each goes
 // out whole, one after the other.
 //

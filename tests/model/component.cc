@@ -57,6 +57,17 @@ bool IsWanted(const Program& program) {
   return arguments.program == program.name;
 }
 
+// Those that are chosen; a failure if none is.
+std::vector<const Program*> Wanted(const Component& component) {
+  std::vector<const Program*> wanted;
+  for (const Program& program : component.programs) {
+    if (IsWanted(program)) wanted.push_back(&program);
+  }
+  EXPECT_FALSE(wanted.empty()) << component.name << " has no program to run; --program is \"" << arguments.program
+                               << "\"";
+  return wanted;
+}
+
 // How to see one violation again.
 std::string Reproduce(const Program& program, const Result& result, const std::string& weakened) {
   const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
@@ -113,9 +124,8 @@ Result ExploreBothWays(const Program& program, Options options) {
 // An argument that asks for one execution.
 bool ReplaysOnly(const Component& component) {
   if (arguments.schedule.empty()) return false;
-  for (const Program& program : component.programs) {
-    if (!IsWanted(program)) continue;
-    const Result result = program.replay(Sized(program.options), arguments.schedule);
+  for (const Program* program : Wanted(component)) {
+    const Result result = program->replay(Sized(program->options), arguments.schedule);
     EXPECT_TRUE(result.exhausted) << "this is no schedule: " << arguments.schedule;
     EXPECT_EQ(result.violation, "") << result.Report();
   }
@@ -127,14 +137,13 @@ bool ReplaysOnly(const Component& component) {
 void Prove(const Component& component) {
   if (ReplaysOnly(component)) return;
   Sum sum;
-  for (const Program& program : component.programs) {
-    if (!IsWanted(program)) continue;
-    const Options options = Sized(program.options);
-    const Result result = ExploreBothWays(program, options);
-    std::cout << absl::StrFormat("  %-60s %10d executions, %d preemptions, %s, %.2f s, %.2f M/s\n", program.name,
+  for (const Program* program : Wanted(component)) {
+    const Options options = Sized(program->options);
+    const Result result = ExploreBothWays(*program, options);
+    std::cout << absl::StrFormat("  %-60s %10d executions, %d preemptions, %s, %.2f s, %.2f M/s\n", program->name,
                                  result.executions, options.preemptions, result.exhausted ? "all" : "not all",
                                  result.seconds, static_cast<double>(result.executions) / 1e6 / result.seconds);
-    EXPECT_EQ(result.violation, "") << result.Report() << Reproduce(program, result, "");
+    EXPECT_EQ(result.violation, "") << result.Report() << Reproduce(*program, result, "");
     sum.executions += result.executions;
     sum.seconds += result.seconds;
     sum.exhausted = sum.exhausted && result.exhausted;
@@ -156,25 +165,25 @@ std::string Search(const Program& program, const Options& options, Sum& sum) {
 
 // What fails when the order is weaker; empty: nothing.
 std::string Refute(const Component& component, int64_t max_executions, Sum& sum) {
+  const std::vector<const Program*> wanted = Wanted(component);
   // Drawn first: what fails at all mostly fails in one of some hundred executions of some program, to which depth first
   // may come after half a million.
   for (int64_t drawn = kFirstDrawn; drawn <= std::min(kLastDrawn, max_executions); drawn *= 10) {
-    for (const Program& program : component.programs) {
-      if (!IsWanted(program)) continue;
-      Options options = Sized(program.options);
+    for (const Program* program : wanted) {
+      Options options = Sized(program->options);
       options.seed = arguments.seed;
       options.max_executions = drawn;
-      if (std::string found = Search(program, options, sum); !found.empty()) return found;
+      if (std::string found = Search(*program, options, sum); !found.empty()) return found;
     }
   }
   // Most need few preemptions: the cheap searches of all programs first.
   for (int preemptions = 0; preemptions <= kMostPreemptions; ++preemptions) {
-    for (const Program& program : component.programs) {
-      Options options = Sized(program.options);
-      if (!IsWanted(program) || preemptions > options.preemptions) continue;
+    for (const Program* program : wanted) {
+      Options options = Sized(program->options);
+      if (preemptions > options.preemptions) continue;
       options.preemptions = preemptions;
       options.max_executions = max_executions;
-      if (std::string found = Search(program, options, sum); !found.empty()) return found;
+      if (std::string found = Search(*program, options, sum); !found.empty()) return found;
     }
   }
   return "";
@@ -185,9 +194,10 @@ std::string Refute(const Component& component, int64_t max_executions, Sum& sum)
 void RefuteWeakerOrders(const Component& component) {
   if (!arguments.schedule.empty() && arguments.weaken.empty()) return;
   Sum sum;
-  int killed = 0, total = 0, not_shown = 0;
+  int tried = 0, killed = 0, total = 0, not_shown = 0;
   for (const Weakening& weakening : WeakeningsOf(component.name)) {
     if (!arguments.weaken.empty() && arguments.weaken != SiteArgument(weakening)) continue;
+    ++tried;
     const Weakened weakened(weakening);
     if (ReplaysOnly(component)) continue;
     const auto excuse = std::find_if(component.not_shown.begin(), component.not_shown.end(),
@@ -210,8 +220,9 @@ void RefuteWeakerOrders(const Component& component) {
         << ": no program fails. Either one is missing, or the order can be weaker: then weaken it, and "
            "say so there";
   }
+  EXPECT_GT(tried, 0) << "no order of " << component.name << " was compiled and is to be weakened; --weaken is \""
+                      << arguments.weaken << "\"";
   if (!arguments.schedule.empty()) return;
-  EXPECT_GT(total, 0) << "no site of " << component.name << " was compiled";
   sum.violations = total - killed;
   PrintRow("M2", component.name, sum,
            absl::StrFormat("\"weakened\":%d,\"killed\":%d,\"not_shown\":%d", total, killed, not_shown));

@@ -24,7 +24,8 @@
 //   --seed=N                       of what is drawn
 //   --program=NAME                 this program only
 //   --schedule=TEXT                one execution of it, with its trace
-//   --weaken=LABEL:ORDER           with this order at that site
+//   --weaken=LABEL:ORDER:WEAKER    with the weaker order at that site, "lock/1:acquire:relaxed": RefuteWeakerOrders()
+// A test in which one of these leaves nothing to run fails: choose it with --gtest_filter, as a report does.
 #ifndef WEFT_TESTS_MODEL_COMPONENT_H_
 #define WEFT_TESTS_MODEL_COMPONENT_H_
 

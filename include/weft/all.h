@@ -152,7 +152,7 @@ template <class... T>
 class [[nodiscard("co_await it")]] AllAwaiter : public GivesWhenAwaited<AllResult<T...>> {
  public:
   using WeftAwaitable = void;
-  using ConsumesItsTasks = void;
+  using IsAwaitedOnce = void;
 
   explicit AllAwaiter(Task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
   AllAwaiter(AllAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
@@ -244,7 +244,7 @@ template <class T, size_t kCount>
 class [[nodiscard("co_await it")]] AllArrayAwaiter : public GivesWhenAwaited<AllArrayResult<T, kCount>> {
  public:
   using WeftAwaitable = void;
-  using ConsumesItsTasks = void;
+  using IsAwaitedOnce = void;
 
   explicit AllArrayAwaiter(std::array<Task<T>, kCount>&& tasks) noexcept : tasks_(std::move(tasks)) {}
   AllArrayAwaiter(AllArrayAwaiter&& other) noexcept : tasks_(std::move(other.tasks_)) {}  // before it is awaited
@@ -305,7 +305,7 @@ template <class T>
 class AllRangeAwaiter {
  public:
   using WeftAwaitable = void;
-  using ConsumesItsTasks = void;
+  using IsAwaitedOnce = void;
 
   explicit AllRangeAwaiter(RangeOfBranches<T>&& branches) noexcept : branches_(std::move(branches)) {}
   AllRangeAwaiter(AllRangeAwaiter&& other) noexcept : branches_(std::move(other.branches_)) {}  // before it is awaited

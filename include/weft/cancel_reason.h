@@ -5,8 +5,8 @@
 //   // "shut down: no quorum (virtual thread #7), at server/replicate.cc:31"
 //
 // The reason travels with the request, unchanged, from where the request was made to every thread that it ends. It is
-// in the status that WithTimeout(), CatchCancelled() and the other boundaries return. The status of a cancelled subtask,
-// or thread, has it without `when` and `path`.
+// in the status that WithTimeout(), CatchCancelled() and the other boundaries return. The status of a cancelled
+// subtask, or thread, has it without `when` and `path`.
 #ifndef WEFT_CANCEL_REASON_H_
 #define WEFT_CANCEL_REASON_H_
 

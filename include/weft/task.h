@@ -134,9 +134,9 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
   return frame;
 }
 
-// The tasks in it begin when it is awaited. (all.h)
+// What has something that the wait consumes: tasks, or how long it is.
 template <class A>
-concept AwaitedOnce = requires { typename std::remove_cvref_t<A>::ConsumesItsTasks; };
+concept AwaitedOnce = requires { typename std::remove_cvref_t<A>::IsAwaitedOnce; };
 template <class A>
 concept IsTask = requires { typename std::remove_cvref_t<A>::promise_type; } &&
                  std::is_same_v<std::remove_cvref_t<A>, Task<typename std::remove_cvref_t<A>::value_type>>;
@@ -175,7 +175,7 @@ class TaskPromiseBase : public PromiseBase {
                   "co_await weft::Foreign(it)");
     static_assert(!IsTask<A> || std::is_rvalue_reference_v<A&&>, "a Task is awaited once: co_await std::move(task)");
     static_assert(!AwaitedOnce<A> || std::is_rvalue_reference_v<A&&>,
-                  "what All() returns is awaited once: co_await std::move(all)");
+                  "this is awaited once: co_await a temporary, or std::move() it");
     static_assert(!IsTask<A> || !std::is_const_v<std::remove_reference_t<A>>,
                   "a const Task cannot be awaited, because awaiting takes its frame: declare it without const");
     return std::forward<A>(awaitable);

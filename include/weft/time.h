@@ -59,6 +59,7 @@ namespace internal {
 class [[nodiscard("co_await the sleep")]] SleepAwaiter {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
 
   explicit SleepAwaiter(absl::Duration duration) noexcept { timer_.deadline_ns = absl::ToInt64Nanoseconds(duration); }
   SleepAwaiter(SleepAwaiter&& other) noexcept { timer_.deadline_ns = other.timer_.deadline_ns; }  // not awaited yet

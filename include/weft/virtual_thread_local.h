@@ -12,12 +12,13 @@
 // Inheritance. Values of an InheritableVirtualThreadLocal<T> are copied to a thread that Fork(),
 // VirtualThread::Start(), a Builder or a ThreadFactory makes, from the virtual thread that makes it, at that moment:
 // what either sets afterwards the other does not see. If a copy throws, so does Fork(), Start() or whatever makes the
-// thread, and there is none. Race(), Any(), ForEach() and Map() fork. The branches of All(), and what is submitted to an
-// executor, begin without values.
+// thread, and there is none. Race(), Any(), ForEach() and Map() fork. The branches of All(), and what is submitted to
+// an executor, begin without values.
 //
 // Lifetime. A value is destroyed on its thread: by Remove(), or when the thread ends, after its frames and its closure,
-// the last made first, copies in the order of their originals. A destructor may use other thread-locals; what it makes is destroyed as well. The variable
-// itself, which is not movable, may be destroyed before its values. It may be a global.
+// the last made first, copies in the order of their originals. A destructor may use other thread-locals; what it makes
+// is destroyed as well. The variable itself, which is not movable, may be destroyed before its values. It may be a
+// global.
 //
 // Who may call: virtual threads. On any other thread it is a CHECK. A thread that was built with
 // AllowThreadLocals(false) must not use one: a CHECK names the variable and the thread. (thread_builder.h)

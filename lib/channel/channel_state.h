@@ -235,7 +235,7 @@ void ChannelState<Thread>::Add(const Party& party, WaitNode& self) noexcept {
 }
 
 template <class Thread>
-int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
+int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max, size_t* rest) noexcept {
   WaitNodes woken;
   int64_t count = 0;
   {
@@ -248,20 +248,18 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max) noexcept {
       if (taken.to != nullptr) type_.move(taken.to, taken.from);
       woken.PushBack(taken.partner);
     }
+    if (rest != nullptr) {
+      auto there = static_cast<size_t>(ring_.size());
+      WaitNode* sender = senders_.nodes.front();
+      for (; sender != nullptr && there < *rest; sender = senders_.nodes.Next(sender)) ++there;
+      *rest = std::min(*rest, there);
+    }
   }
   while (WaitNode* const node = woken.PopFront()) {
     PartyOf(*node).outcome = ChannelOutcome::kDone;
     WakeNode<Thread>(*node);
   }
   return count;
-}
-
-template <class Thread>
-size_t ChannelState<Thread>::CountUpTo(size_t max) noexcept {
-  const RingLocks locks(ring_);
-  auto count = static_cast<size_t>(ring_.size());
-  for (WaitNode* node = senders_.nodes.front(); node != nullptr && count < max; node = senders_.nodes.Next(node)) ++count;
-  return std::min(count, max);
 }
 
 template <class Thread>

@@ -75,10 +75,10 @@ void FutureBase::PublishBroken() noexcept {
 }
 
 void FutureBase::RequestCancel(const CancelCause& cause) noexcept {
-  if (!Claim()) return;
-  ended_ = Ended::kCancelled;
-  cause_ = cause;
-  PublishKept();
+  CompleteBy([&] {
+    ended_ = Ended::kCancelled;
+    cause_ = cause;
+  });
 }
 
 bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcept {

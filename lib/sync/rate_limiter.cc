@@ -32,14 +32,15 @@ void RateLimiter::CheckPermits(int64_t permits) const {
       << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
 }
 
-// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time: what max() is given then may
-// be no number.)
+// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time. Then max() may be given what
+// is no number.)
 double RateLimiter::MissingAt(int64_t now_ns) const {
   return std::max(0.0, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
 }
 
 // How long it takes until no more than a burst is missing. Less than a nanosecond is nothing: so much is rounded.
 absl::Duration RateLimiter::TimeUntilThere(double missing) const {
+  if (missing <= static_cast<double>(burst_)) return absl::ZeroDuration();
   const double wait_ns = (missing - static_cast<double>(burst_)) / rate_;
   return wait_ns < 1 ? absl::ZeroDuration() : absl::Nanoseconds(std::ceil(wait_ns));
 }

@@ -100,8 +100,8 @@ class TimerWheel {
  private:
   static constexpr int kLevelBits = 6;
   static constexpr int kSlotsPerLevel = 1 << kLevelBits;
-  // 11 levels of 6 bits are 66 bits of ticks. An int64 of nanoseconds has 63, or 45 if a tick is 2^kTickShift, for which
-  // 8 levels do. So nothing lies beyond the horizon.
+  // 11 levels of 6 bits are 66 bits of ticks. An int64 of nanoseconds has 63, or 45 if a tick is 2^kTickShift, for
+  // which 8 levels do. So nothing lies beyond the horizon.
   static constexpr int kLevels = 11;
   static constexpr int kSlots = kLevels * kSlotsPerLevel;
   // How many timers may move down for each one that may fire, and how many under one hold of the lock, so that a slot

@@ -1,5 +1,5 @@
 // An All() that has a name, awaited without std::move().
-// expect: what All() returns is awaited once: co_await std::move(all)
+// expect: this is awaited once: co_await a temporary, or std::move() it
 #include <utility>
 
 #include "weft/weft.h"

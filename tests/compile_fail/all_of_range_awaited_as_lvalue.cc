@@ -1,5 +1,5 @@
 // The same of a range.
-// expect: what All() returns is awaited once: co_await std::move(all)
+// expect: this is awaited once: co_await a temporary, or std::move() it
 #include <utility>
 #include <vector>
 

@@ -69,52 +69,6 @@ TEST_P(ScopeMemoryTest, AForkWithoutMemoryIsASubtaskThatHasFailed) {
   });
 }
 
-TEST_P(ScopeMemoryTest, TheOutcomeHasAllFailuresInTheirOrder) {
-  Everywhere([]() -> Task<void> {
-    AwaitAll scope({.timeout = absl::Milliseconds(5)});
-    const auto fail = []() -> Task<absl::Status> { co_return absl::NotFoundError("not there"); };
-    const Subtask<void> first = scope.Fork(fail());
-    while (first.state() == State::kUnavailable) co_await Yield();
-    ForkWithoutMemory(scope);
-    ForkWithoutMemory(scope);
-    const Subtask<void> last = scope.Fork(fail());
-    while (last.state() == State::kUnavailable) co_await Yield();
-    scope.Fork(Forever());
-    const Outcome outcome = co_await scope.Join();
-    std::vector<absl::StatusCode> codes;
-    for (const Failure& each : outcome.failures()) codes.push_back(each.status.code());
-    using enum absl::StatusCode;
-    EXPECT_EQ(codes, (std::vector{kDeadlineExceeded, kNotFound, kResourceExhausted, kResourceExhausted, kNotFound}));
-    EXPECT_EQ(outcome.failure_count(), 5);
-    EXPECT_EQ(outcome.status().code(), kDeadlineExceeded);
-  });
-}
-
-TEST_P(ScopeMemoryTest, AStartWithoutMemoryForTheServiceHasFailedAtOnce) {
-  Everywhere([]() -> Task<void> {
-    for (const bool timed : {false, true}) {
-      for (const bool shut : {false, true}) {
-        AwaitAll scope;
-        if (shut) scope.Shutdown();
-        auto start = scope.Start([held = Counted()](Ready ready) -> Task<void> {
-          ready.Set();
-          co_return;
-        });
-        const ScopedFrameFault fault({.first = timed ? 2 : 1, .here = true});  // the child; a boundary comes first
-        absl::Status started;
-        if (timed) {
-          started = (co_await WithTimeout(absl::Minutes(1), std::move(start))).status();
-        } else {
-          started = (co_await std::move(start)).status();
-        }
-        EXPECT_EQ(started.code(), absl::StatusCode::kFailedPrecondition) << started;
-        const absl::Status joined = (co_await scope.Join()).status();
-        EXPECT_EQ(joined.code(), shut ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted) << joined;
-      }
-    }
-  });
-}
-
 TEST_P(ScopeMemoryTest, AForkWithoutMemoryIntoAScopeThatIsShutStaysUnavailable) {
   Everywhere([]() -> Task<void> {
     ShutdownOnFailure scope;
@@ -148,6 +102,61 @@ TEST_P(ScopeMemoryTest, AnyPolicySeesItAsAFailure) {
     ForkWithoutMemory(all);
     const absl::StatusOr<std::vector<int>> values = co_await all.Join();
     EXPECT_EQ(values.status().code(), absl::StatusCode::kResourceExhausted);
+  });
+}
+
+// ---- On one OS thread, whose allocations fail, in virtual time.
+
+template <class Body>
+void UnderSeeds(Body body) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    testing::Simulation({.carriers = 1 + static_cast<int>(seed % 3), .seed = seed}).Run(body());
+  }
+}
+
+TEST(ScopeMemorySimulationTest, TheOutcomeHasAllFailuresInTheirOrder) {
+  UnderSeeds([]() -> Task<void> {
+    AwaitAll scope({.timeout = absl::Milliseconds(5)});
+    const auto fail = []() -> Task<absl::Status> { co_return absl::NotFoundError("not there"); };
+    const Subtask<void> first = scope.Fork(fail());
+    while (first.state() == State::kUnavailable) co_await Yield();
+    ForkWithoutMemory(scope);
+    ForkWithoutMemory(scope);
+    const Subtask<void> last = scope.Fork(fail());
+    while (last.state() == State::kUnavailable) co_await Yield();
+    scope.Fork(Forever());
+    const Outcome outcome = co_await scope.Join();
+    std::vector<absl::StatusCode> codes;
+    for (const Failure& each : outcome.failures()) codes.push_back(each.status.code());
+    using enum absl::StatusCode;
+    EXPECT_EQ(codes, (std::vector{kDeadlineExceeded, kNotFound, kResourceExhausted, kResourceExhausted, kNotFound}));
+    EXPECT_EQ(outcome.failure_count(), 5);
+    EXPECT_EQ(outcome.status().code(), kDeadlineExceeded);
+  });
+}
+
+TEST(ScopeMemorySimulationTest, AStartWithoutMemoryForTheServiceHasFailedAtOnce) {
+  UnderSeeds([]() -> Task<void> {
+    for (const bool timed : {false, true}) {
+      for (const bool shut : {false, true}) {
+        AwaitAll scope;
+        if (shut) scope.Shutdown();
+        auto start = scope.Start([held = Counted()](Ready ready) -> Task<void> {
+          ready.Set();
+          co_return;
+        });
+        const ScopedFrameFault fault({.first = timed ? 2 : 1, .here = true});  // the child; a boundary comes first
+        absl::Status started;
+        if (timed) {
+          started = (co_await WithTimeout(absl::Minutes(1), std::move(start))).status();
+        } else {
+          started = (co_await std::move(start)).status();
+        }
+        EXPECT_EQ(started.code(), absl::StatusCode::kFailedPrecondition) << started;
+        const absl::Status joined = (co_await scope.Join()).status();
+        EXPECT_EQ(joined.code(), shut ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted) << joined;
+      }
+    }
   });
 }
 

@@ -430,7 +430,7 @@ TEST_P(ScopeThrowTest, ChildrenThatRunInsideADestructorSeeNoneOfTheOwnersExcepti
 
 // The same of the callbacks of a child's stop token, which run on the carrier of whoever waits for it.
 TEST(ScopeThrowStopTest, StopCallbacksSeeNoneOfTheOwnersExceptions) {
-  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+  (*Runtime::Create({.parallelism = 1, .max_pool_size = 1}))->Run([]() -> Task<void> {
     int seen = -1;
     try {
       AwaitAll scope;

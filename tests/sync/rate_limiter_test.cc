@@ -137,11 +137,14 @@ TEST(RateLimiterTimeTest, TheAverageHoldsAtAnyRate) {
 
 TEST(RateLimiterTimeTest, TheBurstIsThereAtAnyRate) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  for (const double rate : {1e-300, 1e-20, 1e300, kInfinity}) {
+  for (const double rate : {1e-320, 1e-300, 1e-20, 1e300, kInfinity}) {
     RateLimiter limiter({.permits_per_second = rate, .burst = INT64_MAX});
     EXPECT_TRUE(limiter.TryAcquire(INT64_MAX - 1024)) << rate;
     EXPECT_TRUE(limiter.TryAcquire()) << rate;
     EXPECT_EQ(limiter.TryAcquire(INT64_MAX), rate > 1) << rate;
+    RateLimiter single({.permits_per_second = rate});
+    EXPECT_TRUE(single.TryAcquire()) << rate;
+    EXPECT_EQ(single.TryAcquire(), rate > 1) << rate;
   }
 }
 

@@ -153,6 +153,24 @@ TEST(MachinePowerTest, WhatWasLostShowsNothingBehindTheEnd) {
   }
 }
 
+TEST(MachinePowerTest, ACutBringsThePageThatItIsIn) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Files files({.seed = seed});
+    PutForGood(files, "/tmp/f", "aaaa");
+    {
+      const OpenFile file = files.Open("/tmp/f", O_RDWR);
+      EXPECT_EQ(file->Truncate(0), 0);
+      EXPECT_EQ(Files::WriteAt(*file, "bb", 0), 2);
+      EXPECT_EQ(file->Sync(-EIO), -EIO);
+      EXPECT_EQ(file->Truncate(1), 0);
+      EXPECT_EQ(file->Truncate(4), 0);
+      EXPECT_EQ(file->Sync(), 0);
+    }
+    files.system().LosePower();
+    EXPECT_EQ(files.Get("/tmp/f"), std::string("b\0\0\0", 4));
+  }
+}
+
 TEST(MachinePowerTest, UnlinksAndRenamesAreUndone) {
   Files files;
   PutForGood(files, "/tmp/f", "f");

@@ -302,6 +302,22 @@ TEST(MachineTest, AReaderThatIsKeptAliveNoticesThatItsPeerIsCutOff) {
   });
 }
 
+TEST(MachineTest, OptionsThatAreSetAnewBeginAnew) {
+  UnderSeeds({}, [](Machine& machine) -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive({.idle = absl::Hours(2)}).ok());
+    machine.Disconnect("10.0.0.1");
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kProbes).ok());
+    co_await Sleep(absl::Seconds(21));  // so two probes are not answered
+    constexpr net::KeepAlive kOne = {.idle = absl::Seconds(3), .interval = absl::Seconds(2), .count = 1};
+    EXPECT_TRUE(net::TcpOptions(server).SetKeepAlive(kOne).ok());
+    const MonotonicTime start = MonotonicNow();
+    char buffer[8];
+    EXPECT_EQ(ErrnoOf((co_await server.Read(buffer)).status()), ETIMEDOUT);
+    EXPECT_EQ(MonotonicNow() - start, absl::Seconds(3 + 2));
+  });
+}
+
 TEST(MachineTest, AReaderThatIsKeptAliveOutlastsAShortCut) {
   UnderSeeds({}, [](Machine& machine) -> Task<void> {
     auto [client, server] = co_await Connect();

@@ -178,7 +178,6 @@ TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadMakes) 
   });
 }
 
-// Like in the JDK, where a scope's threads inherit from the one that forks, when it forks.
 // The last that was made goes first, also of copies: a value may have been made of another one.
 TEST_P(ThreadLocalTest, WhatIsInheritedIsDestroyedInTheSameOrder) {
   struct Says {
@@ -256,6 +255,7 @@ TEST_P(ThreadLocalTest, AnOwedCleanUpInheritsToo) {
   });
 }
 
+// Like in the JDK, where a scope's threads inherit from the one that forks, when it forks.
 TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadForks) {
   static InheritableVirtualThreadLocal<std::string> inherited("inherited");
   static VirtualThreadLocal<std::string> own("own");

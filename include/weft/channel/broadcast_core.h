@@ -19,6 +19,15 @@ class BroadcastCore;
 
 // A subscriber: how many of the values it has seen or missed.
 struct BroadcastPosition {
+  BroadcastPosition(BroadcastCore* of, uint64_t seen_until) noexcept : core(of), seen(seen_until) {}
+  // A copy does not wait.
+  BroadcastPosition(const BroadcastPosition& other) noexcept : BroadcastPosition(other.core, other.seen) {}
+  BroadcastPosition& operator=(const BroadcastPosition& other) noexcept {
+    core = other.core;
+    seen = other.seen;
+    return *this;
+  }
+
   BroadcastCore* core;
   uint64_t seen;
   int32_t waits = 0;  // its waits, and cases of Select(), that are not over. Guarded by the core's lock
@@ -77,7 +86,7 @@ class BroadcastCore {
 
   Waiters waiters_;
   // ---- Guarded by waiters_.lock.
-  int64_t waits_ = 0;  // that are not over: of the threads in waiters_, and of those that were woken and have yet to look
+  int64_t waits_ = 0;  // not over: of the threads in waiters_, and of those that were woken and have yet to look
   uint64_t sent_ = 0;
   bool closed_ = false;
   absl::Status status_;

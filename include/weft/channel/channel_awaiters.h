@@ -197,10 +197,10 @@ class ReceivedBatch {
   ReceivedBatch& operator=(const ReceivedBatch&) = delete;
   ~ReceivedBatch() { Clear(); }
 
-  // `max` is at most kMost.
-  int64_t Receive(ChannelCore& from, int64_t max) noexcept {
+  // `max` is at most kMost. `rest`: as for ReceiveSome().
+  int64_t Receive(ChannelCore& from, int64_t max, size_t* rest) noexcept {
     Clear();
-    return size_ = from.ReceiveSome(elements_, max);
+    return size_ = from.ReceiveSome(elements_, max, rest);
   }
   T&& Take(int64_t i) noexcept {
     if constexpr (kBoxed<T>) {
@@ -248,15 +248,15 @@ class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public G
     size_t count = 0;
     Put(count++, receiving_.Take());
     ReceivedBatch<T> batch;
-    size_t max = max_;
-    for (bool first = true; count < max; first = false) {
-      const auto wanted = static_cast<int64_t>(std::min<size_t>(max - count, ReceivedBatch<T>::kMost));
+    size_t rest = max_ - 1;
+    for (bool first = true; rest > 0; first = false) {
+      const auto wanted = static_cast<int64_t>(std::min<size_t>(rest, ReceivedBatch<T>::kMost));
       MakeRoomFor(static_cast<size_t>(wanted));
-      const int64_t received = batch.Receive(receiving_.core(), wanted);
+      rest -= static_cast<size_t>(wanted);
+      // What is there at the first look is the end: senders that are as fast would keep us for ever.
+      const int64_t received = batch.Receive(receiving_.core(), wanted, first ? &rest : nullptr);
       for (int64_t i = 0; i < received; ++i) Put(count++, batch.Take(i));
-      if (received < wanted) break;  // there was no more
-      // Senders that are as fast would keep us for ever.
-      if (first) max = count + receiving_.core().CountUpTo(max - count);
+      if (received < wanted) break;
     }
     return count;
   }

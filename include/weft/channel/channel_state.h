@@ -68,10 +68,9 @@ class ChannelState {
   // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
   template <class Node>
   [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
-  // Receives up to `max` values, side by side from `to`. Returns how many; does not wait.
-  int64_t ReceiveSome(void* to, int64_t max) noexcept;
-  // How many could be received now, if that is less than `max`. O(senders that wait, and are counted).
-  size_t CountUpTo(size_t max) noexcept;
+  // Receives up to `max` values, side by side from `to`. Returns how many; does not wait. `rest`, if it is not null,
+  // becomes how many could be received after these, if that is less.
+  int64_t ReceiveSome(void* to, int64_t max, size_t* rest = nullptr) noexcept;
   // True: it was open. close() is called under the locks then.
   template <class F>
   bool Close(F close) noexcept;

@@ -88,6 +88,7 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
 
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   explicit SelectAwaiter(A&&... waits) : waits_(std::move(waits)...) {}
   SelectAwaiter(SelectAwaiter&& other) : waits_(std::move(other.waits_)) {}  // before it is awaited
   ~SelectAwaiter() { wait_.TakeBack(records_.data(), kCases); }
@@ -128,8 +129,7 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
       if (I != static_cast<size_t>(wait_.chosen())) wait.NotSelected();
     }
   }
-  // If giving a value back throws: what has happened must not hold a lock for ever. Only a lock's guard is not in the
-  // awaiter itself, and making one does not throw.
+  // If giving a value back throws: a lock, or a permit, that this has got must not be held for ever.
   struct DropUnlessTaken {
     ~DropUnlessTaken() {
       if (self != nullptr) [[unlikely]]
@@ -144,7 +144,7 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
   template <size_t I>
   void DropIfChosen() noexcept {
     auto& wait = std::get<I>(waits_);
-    if constexpr (noexcept(wait.await_resume())) {
+    if constexpr (requires { typename std::remove_reference_t<decltype(wait)>::YieldsAGuard; }) {
       if (I == static_cast<size_t>(wait_.chosen())) static_cast<void>(wait.await_resume());
     }
   }

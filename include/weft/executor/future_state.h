@@ -61,11 +61,18 @@ class FutureBase {
   [[nodiscard]] bool Claim() noexcept { return word_.Claim(); }
   // The claimer, who has written the outcome: wakes all who wait. Allocates nothing.
   void Publish() noexcept;
-  // The same for a claimer without a reference of its own: whoever sees that it is done may drop the last one meanwhile.
-  void PublishKept() noexcept {
+  // All of it, by whoever has no reference of its own: calls write() as the claimer. False: it is not the first.
+  // Whoever sees that it is done, or is being completed, may drop the last reference meanwhile.
+  template <class Write>
+  bool CompleteBy(Write write) noexcept {
     AddRef();
-    Publish();
+    const bool first = Claim();
+    if (first) {
+      write();
+      Publish();
+    }
     Release();
+    return first;
   }
   // The claimer, in place of an outcome.
   void PublishCancelled(const CancelCause& cause) noexcept;
@@ -119,16 +126,10 @@ class FutureState : public FutureBase {
   // ---- Whoever completes it. False, and nothing has changed: it was done, or is being completed.
   template <class... Args>
   bool Complete(Args&&... args) {
-    if (!this->Claim()) return false;
-    WriteOutcome(std::forward<Args>(args)...);
-    this->PublishKept();
-    return true;
+    return this->CompleteBy([&] { WriteOutcome(std::forward<Args>(args)...); });
   }
   bool Fail(std::exception_ptr exception) noexcept {
-    if (!this->Claim()) return false;
-    slot_.SetException(std::move(exception));
-    this->PublishKept();
-    return true;
+    return this->CompleteBy([&] { slot_.SetException(std::move(exception)); });
   }
   // The claimer. What the constructor of the value throws is the outcome then.
   template <class... Args>

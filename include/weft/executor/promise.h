@@ -14,8 +14,9 @@
 // the future has failed, with a kAborted that says so.
 //
 // Who may call: any thread, also an OS thread; several at once, as long as none of them moves or destroys the promise.
-// Whoever sees that the future is done may destroy both, also while the call that has completed it is yet to return. No
-// lock is held while a value is moved in. Waiters are woken, and nothing of theirs runs on the caller's stack.
+// Whoever sees that the future is done, or is not the first to complete it, may destroy both, also while the call that
+// completes it is yet to return. No lock is held while a value is moved in. Waiters are woken, and nothing of theirs
+// runs on the caller's stack.
 //
 // Memory ordering: what came before the completion happens before what follows a wait for the future.
 //

@@ -64,6 +64,7 @@ template <class Guard>
 class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public GivesWhenAwaited<Guard> {
  public:
   using WeftAwaitable = void;
+  using YieldsAGuard = void;
   LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{&lock, permits} {}
   bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
     const bool may_go_on = AtCheckpoint();

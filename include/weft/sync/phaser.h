@@ -22,8 +22,8 @@
 // Memory ordering: what came before an arrival happens before the call of on_advance for its phase; that happens before
 // what follows every wait for the end of that phase.
 // Cancellation: ArriveAndAwaitAdvance() and AwaitAdvance() are checkpoints. An ArriveAndAwaitAdvance() that is
-// cancelled has not arrived; if its phase is advancing by then, it has, and the wait goes on. So a party that may be cancelled leaves by a destructor, and the others do not wait for
-// it:
+// cancelled has not arrived; if its phase is advancing by then, it has, and the wait goes on. So a party that may be
+// cancelled leaves by a destructor, and the others do not wait for it:
 //
 //   absl::Cleanup leave = [&] { phaser.ArriveAndDeregister(); };
 //

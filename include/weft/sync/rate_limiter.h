@@ -64,8 +64,8 @@ class RateLimiter {
   Mutex turn_;
   internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
   // ---- Guarded by turn_.
-  // Permits that were used by `at_ns_` and not replaced by then. More than the burst while somebody waits, and after a
-  // grant that came earlier than the last of its permits, by less than a nanosecond.
+  // As of `at_ns_`, when the last grant was asked for: permits that are not replaced, with those of that grant. So more
+  // than the burst if it had to wait.
   double missing_ = 0;
   int64_t at_ns_ = 0;
 };

@@ -66,7 +66,7 @@ void Contents::Resize(uint64_t size, Space& space) {
   const auto first = pages_.lower_bound(PagesOf(size));
   space.Give(static_cast<uint64_t>(std::distance(first, pages_.end())));
   pages_.erase(first, pages_.end());
-  lost_.erase(lost_.lower_bound(PagesOf(size)), lost_.end());
+  lost_.erase(lost_.lower_bound(size / kPageBytes), lost_.end());  // the cut is written to the page that it is in
   ClearBehindEnd();
 }
 

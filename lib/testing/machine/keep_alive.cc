@@ -20,6 +20,8 @@ void KeepAlive::Set(const Options& options) {
   if (options == options_) return;
   options_ = options;
   quiet_since_ns_ = Now();
+  probing_ = false;
+  ++set_;
   if (watch_ == 0) watch_ = end_.surroundings().routes.Watch([this] { BeginIfUnanswered(); });
   BeginIfUnanswered();
 }
@@ -34,7 +36,9 @@ void KeepAlive::BeginIfUnanswered() {
 
 void KeepAlive::ProbeAt(int64_t time_ns) {
   probing_ = true;
-  end_.surroundings().wire.At(time_ns, [this, kept = end_.Keep()] { Probe(); });
+  end_.surroundings().wire.At(time_ns, [this, set = set_, kept = end_.Keep()] {
+    if (set == set_) Probe();
+  });
 }
 
 void KeepAlive::Probe() {

@@ -50,6 +50,7 @@ class KeepAlive {
   int64_t watch_ = 0;  // of the routes; 0: none
   bool probing_ = false;
   int unanswered_ = 0;
+  int64_t set_ = 0;  // how often: probes of earlier options are none any more
 };
 
 }  // namespace weft::internal::machine

@@ -66,8 +66,8 @@ struct Failure {
 
 class [[nodiscard("look at the outcome of Join(), or say .IgnoreFailures()")]] Outcome {
  public:
-  // Failures kept beyond the first. A server's scope may see any number; 64 are enough to find out why.
-  static constexpr size_t kMaxSuppressed = 64;
+  // Failures kept beyond the first. A server's scope may see any number; 64 in all are enough to find out why.
+  static constexpr size_t kMaxSuppressed = 63;
 
   Outcome() = default;
   explicit Outcome(std::vector<Failure> failures, uint64_t failure_count)

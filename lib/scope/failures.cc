@@ -27,7 +27,7 @@ bool Failures::Add(ChildBase& child) noexcept {
 }
 
 void Failures::AddUnallocated() noexcept {
-  if (const uint64_t count = Count(); count <= kMostKept) unallocated_.set(count - 1);
+  if (const uint64_t count = Count(); count <= kMostKept) unallocated_ |= uint64_t{1} << (count - 1);
 }
 
 Failures::Found Failures::Find() noexcept {
@@ -36,8 +36,9 @@ Failures::Found Failures::Find() noexcept {
   found.size = static_cast<size_t>(std::min<uint64_t>(found.count, kMostKept));
   ThreadBlock* child = kept_.front();
   for (size_t i = 0; i < found.size; ++i) {
-    found.first[i] = unallocated_.test(i) ? nullptr : static_cast<const ChildBase*>(child);
-    if (!unallocated_.test(i)) child = kept_.Next(child);
+    const bool unallocated = (unallocated_ >> i & 1) != 0;
+    found.first[i] = unallocated ? nullptr : static_cast<const ChildBase*>(child);
+    if (!unallocated) child = kept_.Next(child);
   }
   return found;
 }

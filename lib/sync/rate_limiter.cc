@@ -32,8 +32,8 @@ void RateLimiter::CheckPermits(int64_t permits) const {
       << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
 }
 
-// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time. Then max() may be given what
-// is no number.)
+// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time. max() may be given what is
+// no number then.)
 double RateLimiter::MissingAt(int64_t now_ns) const {
   return std::max(0.0, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
 }

@@ -61,9 +61,10 @@ Task<void> Count(Counts& counts) {
   }
 }
 
+// Every 47 ms, which divides no interval at which TCP sends again: otherwise that may be cut off each time.
 Task<void> CutOffNowAndThen(weft::testing::Machine& machine) {
   for (;;) {
-    co_await weft::Sleep(absl::Milliseconds(30));
+    co_await weft::Sleep(absl::Milliseconds(37));
     machine.Disconnect("10.0.0.1");
     co_await weft::Sleep(absl::Milliseconds(10));
     machine.Heal();

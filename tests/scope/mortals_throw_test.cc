@@ -27,7 +27,7 @@ auto Thrower(World& world, Span span) {
   };
 }
 
-// The first 65 failures are the scope's, and its owner's in the end. The others belong to the children.
+// The first 64 failures are the scope's, and its owner's in the end. The others belong to the children.
 Task<void> Throws(World& world) {
   AwaitAll outer;
   world.In(outer);

@@ -6,7 +6,6 @@
 #include "weft/internal/compiler.h"
 
 #include <array>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,6 +20,7 @@ class ChildBase;
 class Failures {
  public:
   static constexpr size_t kMostKept = 1 + Outcome::kMaxSuppressed;
+  static_assert(kMostKept <= 64);
 
   Failures() = default;
   Failures(const Failures&) = delete;
@@ -52,7 +52,7 @@ class Failures {
 
   ThreadQueue kept_;
   Atomic<uint64_t> count_{0};  // relaxed: written under the lock; a join has ended what it counts
-  std::bitset<kMostKept> unallocated_;  // which of the first there was no memory for
+  uint64_t unallocated_ = 0;  // a bit for each of the first: there was no memory for it
 };
 
 }  // namespace weft::internal

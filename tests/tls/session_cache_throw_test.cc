@@ -24,6 +24,7 @@ thread_local int64_t left = -1;  // allocations, by operator new, that succeed b
 // True: one has failed.
 bool PutFails(SessionCache& cache, const std::string& host, int64_t allocations) {
   SessionPtr session(SSL_SESSION_new());
+  SSL_SESSION_set_protocol_version(session.get(), TLS1_3_VERSION);  // so it is given out once
   bool thrown = false;
   left = allocations;
   try {

@@ -188,8 +188,9 @@ TEST(TimerWheelDeathTest, AWheelThatEndsWithTimersArmedIsMisuse) {
 
 class Differential {
  public:
-  explicit Differential(uint64_t seed) : random_(seed), now_ns_(Random(int64_t{1} << 40)), wheel_(now_ns_) {
-    tick_ = now_ns_ >> TimerWheel::kTickShift;
+  Differential(uint64_t seed, int tick_shift)
+      : tick_shift_(tick_shift), random_(seed), now_ns_(Random(int64_t{1} << 40)), wheel_(now_ns_, tick_shift) {
+    tick_ = now_ns_ >> tick_shift_;
     for (Node& node : nodes_) {
       node.test = this;
       node.cancel_waits = Random(2) == 0;
@@ -258,7 +259,8 @@ class Differential {
 
   void Note(Node& node, int64_t deadline_ns) {
     const int64_t positive = std::max<int64_t>(deadline_ns, 0);
-    const int64_t tick = std::max(positive / kTick + (positive % kTick != 0 ? 1 : 0), tick_);
+    const int64_t length = int64_t{1} << tick_shift_;
+    const int64_t tick = std::max(positive / length + (positive % length != 0 ? 1 : 0), tick_);
     node.place = model_.emplace(tick, &node);  // behind its equals
     node.armed = true;
   }
@@ -281,7 +283,7 @@ class Differential {
       default:
         break;
     }
-    const int64_t now_tick = now_ns_ >> TimerWheel::kTickShift;
+    const int64_t now_tick = now_ns_ >> tick_shift_;
     firing_ = true;
     do {
       const int max = static_cast<int>(1 + Random(5));
@@ -324,11 +326,12 @@ class Differential {
     const int64_t next_ns = wheel_.NextDeadline();
     if (model_.empty()) {
       EXPECT_EQ(next_ns, TimerWheel::kNoDeadline);
-    } else if (model_.begin()->first <= std::numeric_limits<int64_t>::max() / kTick) {
-      EXPECT_LE(next_ns, model_.begin()->first * kTick);
+    } else if (model_.begin()->first <= std::numeric_limits<int64_t>::max() >> tick_shift_) {
+      EXPECT_LE(next_ns, model_.begin()->first << tick_shift_);
     }
   }
 
+  const int tick_shift_;
   std::mt19937_64 random_;
   int64_t now_ns_;
   TimerWheel wheel_;
@@ -351,8 +354,10 @@ TEST(TimerWheelTest, BehavesAsAMultimap) {
   const uint64_t seeds = CountOf("WEFT_TIMER_SEEDS", 100);
   for (uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
-    Differential(seed).Run(kSteps);
-    row.AddRuns(kSteps);
+    for (const int tick_shift : {TimerWheel::kTickShift, 0}) {
+      Differential(seed, tick_shift).Run(kSteps);
+      row.AddRuns(kSteps);
+    }
   }
 }
 

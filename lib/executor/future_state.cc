@@ -75,10 +75,9 @@ void FutureBase::PublishBroken() noexcept {
 }
 
 void FutureBase::RequestCancel(const CancelCause& cause) noexcept {
-  CompleteBy([&] {
-    ended_ = Ended::kCancelled;
-    cause_ = cause;
-  });
+  AddRef();  // as in CompleteBy()
+  if (Claim()) PublishCancelled(cause);
+  Release();
 }
 
 bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcept {

@@ -29,8 +29,9 @@
 // moved to memory of its own by the Send(), and there is an allocation for each; then a value whose Send() fails is
 // moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. If the move throws in a
 // Select(), the other values that it was to send are destroyed, and one that it has received. A T whose move does not
-// throw is moved under locks of the channel, and so does, of a conflated one, the destructor of what is replaced: they
-// must use nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not for them.
+// throw is moved under locks of the channel; what a conflated one replaces is destroyed under them. So this move and
+// this destructor must use nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not
+// for them.
 //
 // Lifetime: the channel must outlive the calls to it. It is a CHECK to destroy it while a thread waits. A thread that
 // has received the last value, or has seen that the channel is closed, may destroy it, unless another one is in a

@@ -323,11 +323,11 @@ TEST_P(DriverTest, ConnectEndsWithZero) {
 }
 
 TEST_P(DriverTest, ConnectToNobodyIsRefused) {
-  sockaddr_in nobody;
-  {
-    const Listener listener = Listen();
-    nobody = listener.address;
-  }
+  sockaddr_in nobody = {.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t size = sizeof(nobody);
+  const Fd bound(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));  // it does not listen
+  ASSERT_EQ(::bind(bound.get(), reinterpret_cast<const sockaddr*>(&nobody), size), 0);
+  ASSERT_EQ(::getsockname(bound.get(), reinterpret_cast<sockaddr*>(&nobody), &size), 0);
   const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   CountedOperation op;
   op.SetConnect(client.get(), nobody);

@@ -11,13 +11,12 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -176,8 +175,9 @@ Task<absl::Status> Tcp() {
 }
 
 Task<absl::Status> Unix() {
-  static int names = 0;
-  const std::string name = absl::StrCat("@weft-errno-", ::getpid(), "-", ::time(nullptr), "-", ++names);
+  // By chance: processes of two sandboxes may have one id.
+  static std::random_device random;
+  const std::string name = absl::StrCat("@weft-errno-", random(), "-", random());
   absl::StatusOr<UnixListener> listener = UnixListener::Bind(name, {.wait_when_exhausted = false});
   if (!listener.ok()) co_return listener.status();
   co_return co_await Both(

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "tests/net/names.h"
 #include "tests/net/net_fixture.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/nobody.h"
 #include "tests/support/on_both.h"
 #include "weft/io/unique_descriptor.h"
 #include "weft/weft.h"
@@ -53,9 +55,6 @@ class ConnectTest : public OnBackends {
 WEFT_ON_REAL_BACKENDS(ConnectTest);
 
 TcpListener Listen(const char* address = "127.0.0.1:0") { return TcpListener::Bind(address).value(); }
-
-// An address at which nobody listens.
-SocketAddress Refusing(const char* address = "127.0.0.1:0") { return *Listen(address).local_address(); }
 
 // An address that does not answer: its backlog is full, and the kernel drops what comes.
 class BlackHole {
@@ -112,9 +111,10 @@ TEST_P(ConnectTest, TheFirstAddressIsTakenIfItAnswers) {
 TEST_P(ConnectTest, AnAddressThatRefusesIsFollowedByTheNextAtOnce) {
   Everywhere([]() -> Task<void> {
     TcpListener good = Listen();
+    const Nobody four, six("[::1]:0");
     const MonotonicTime before = MonotonicNow();
     absl::StatusOr<TcpStream> stream =
-        co_await net::ConnectToAny({Refusing(), Refusing("[::1]:0"), *good.local_address()}, Options());
+        co_await net::ConnectToAny({four.address(), six.address(), *good.local_address()}, Options());
     ExpectPeer(stream, *good.local_address());
     ExpectDelays(0, before);
   });
@@ -123,6 +123,7 @@ TEST_P(ConnectTest, AnAddressThatRefusesIsFollowedByTheNextAtOnce) {
 TEST_P(ConnectTest, AnAddressThatDoesNotAnswerHoldsUpTheNextForOneDelay) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;
+    const Nobody nobody;
     TcpListener good = Listen();
     const int64_t before_descriptors = OpenDescriptors();
     {
@@ -132,7 +133,7 @@ TEST_P(ConnectTest, AnAddressThatDoesNotAnswerHoldsUpTheNextForOneDelay) {
       ExpectPeer(stream, *good.local_address());
       ExpectDelays(1, before);
       before = MonotonicNow();
-      stream = co_await net::ConnectToAny({hole.address(), hole.address(), Refusing(), *good.local_address()},
+      stream = co_await net::ConnectToAny({hole.address(), hole.address(), nobody.address(), *good.local_address()},
                                           Options());
       ExpectPeer(stream, *good.local_address());
       ExpectDelays(2, before);
@@ -156,6 +157,7 @@ TEST_P(ConnectTest, TheFamiliesTakeTurns) {
 TEST_P(ConnectTest, WithoutADelayAllBeginAtOnceAndWithAnInfiniteOneNoneOverlap) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;
+    const Nobody nobody;
     TcpListener good = Listen();
     MonotonicTime before = MonotonicNow();
     for (const absl::Duration none : {absl::ZeroDuration(), -absl::Seconds(1), -absl::InfiniteDuration()}) {
@@ -165,7 +167,8 @@ TEST_P(ConnectTest, WithoutADelayAllBeginAtOnceAndWithAnInfiniteOneNoneOverlap) 
     }
     ExpectDelays(0, before);
     absl::StatusOr<TcpStream> stream =
-        co_await net::ConnectToAny({Refusing(), *good.local_address()}, {.attempt_delay = absl::InfiniteDuration()});
+        co_await net::ConnectToAny({nobody.address(), *good.local_address()},
+                                   {.attempt_delay = absl::InfiniteDuration()});
     ExpectPeer(stream, *good.local_address());
     const net::ConnectOptions one_by_one = {.attempt_delay = absl::InfiniteDuration()};
     EXPECT_FALSE((co_await MoveOnAfter(
@@ -176,14 +179,13 @@ TEST_P(ConnectTest, WithoutADelayAllBeginAtOnceAndWithAnInfiniteOneNoneOverlap) 
 
 TEST_P(ConnectTest, IfAllFailTheStatusHasWhatEachSaid) {
   Everywhere([]() -> Task<void> {
-    const SocketAddress first = Refusing();
-    const SocketAddress second = Refusing("[::1]:0");
-    absl::Status failed = (co_await net::ConnectToAny({first, second}, Options())).status();
+    const Nobody first, second("[::1]:0");
+    absl::Status failed = (co_await net::ConnectToAny({first.address(), second.address()}, Options())).status();
     EXPECT_EQ(failed.code(), absl::StatusCode::kUnavailable) << failed;
     EXPECT_EQ(ErrnoOf(failed), ECONNREFUSED);
     EXPECT_TRUE(absl::StrContains(failed.message(), "none of 2 addresses answered; connect to ")) << failed;
-    EXPECT_TRUE(absl::StrContains(failed.message(), first.ToString())) << failed;
-    EXPECT_TRUE(absl::StrContains(failed.message(), second.ToString())) << failed;
+    EXPECT_TRUE(absl::StrContains(failed.message(), first.address().ToString())) << failed;
+    EXPECT_TRUE(absl::StrContains(failed.message(), second.address().ToString())) << failed;
     EXPECT_EQ((co_await net::ConnectToAny({})).status().code(), absl::StatusCode::kNotFound);
   });
 }
@@ -209,17 +211,25 @@ TEST_P(ConnectTest, ACancelledConnectLeavesNothingBehind) {
 TEST_P(ConnectTest, ANameIsResolvedAndItsAddressesTriedInTurn) {
   const ScopedNames names({{"db.internal", {{"127.0.0.7", "::1", "127.0.0.1"}}}});
   Everywhere([]() -> Task<void> {
-    TcpListener good = Listen();
-    const uint16_t port = good.local_address()->port();
+    std::optional<TcpListener> listener;
+    std::optional<Nobody> seven, six;
+    do {
+      listener.emplace(Listen());
+      const std::string same = ":" + std::to_string(listener->local_address()->port());
+      seven.emplace("127.0.0.7" + same);
+      six.emplace("[::1]" + same);
+    } while (!seven->bound() || !six->bound());
+    const SocketAddress good = *listener->local_address();
+    const uint16_t port = good.port();
     const MonotonicTime before = MonotonicNow();
-    ExpectPeer(co_await net::Connect("db.internal", port, Options()), *good.local_address());
-    ExpectPeer(co_await net::Connect("db.internal:" + std::to_string(port), Options()), *good.local_address());
-    ExpectPeer(co_await net::Connect("127.0.0.1", port), *good.local_address());
-    TcpListener six = Listen("[::1]:0");
-    ExpectPeer(co_await net::Connect("[::1]:" + std::to_string(six.local_address()->port())), *six.local_address());
-    ExpectPeer(co_await net::Connect("::1", six.local_address()->port()), *six.local_address());
+    ExpectPeer(co_await net::Connect("db.internal", port, Options()), good);
+    ExpectPeer(co_await net::Connect("db.internal:" + std::to_string(port), Options()), good);
+    ExpectPeer(co_await net::Connect("127.0.0.1", port), good);
+    TcpListener other = Listen("[::1]:0");
+    ExpectPeer(co_await net::Connect("[::1]:" + std::to_string(other.local_address()->port())), *other.local_address());
+    ExpectPeer(co_await net::Connect("::1", other.local_address()->port()), *other.local_address());
     net::Resolver own;
-    ExpectPeer(co_await net::Connect("db.internal", port, {.resolver = &own}), *good.local_address());
+    ExpectPeer(co_await net::Connect("db.internal", port, {.resolver = &own}), good);
     EXPECT_EQ((co_await net::Connect("other.internal", port)).status().code(), absl::StatusCode::kNotFound);
     ExpectDelays(0, before);
   });
@@ -243,10 +253,11 @@ TEST_P(LateTest, AnAddressThatAnswersLateStillWins) {
   runtime->Run([]() -> Task<void> {
     BlackHole late;
     BlackHole hole;
+    const Nobody nobody;
     AwaitAll scope;
     const int64_t before = OpenDescriptors();
     auto connected = scope.Fork([&]() -> Task<absl::StatusOr<TcpStream>> {
-      co_return co_await net::ConnectToAny({hole.address(), late.address(), Refusing()},
+      co_return co_await net::ConnectToAny({hole.address(), late.address(), nobody.address()},
                                            {.attempt_delay = absl::Milliseconds(1)});
     });
     while (OpenDescriptors() < before + 2) co_await Yield();  // until both have been asked

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "lib/coro/frame_fault.h"
 #include "tests/support/allocator.h"
+#include "tests/support/nobody.h"
 #include "weft/cancellation.h"
 #include "weft/net/connect.h"
 #include "weft/net/socket_address.h"
@@ -80,9 +81,9 @@ TEST_P(ConnectMemoryTest, WhicheverAllocationFailsItEnds) {
   // Without spare carriers: they have descriptors of their own.
   const RuntimeOptions options = {.parallelism = 1, .max_pool_size = 1, .io = GetParam().backend};
   (*Runtime::Create(options))->Run([]() -> Task<void> {
-    const SocketAddress nobody = *TcpListener::Bind("127.0.0.1:0")->local_address();
+    const Nobody nobody;
     TcpListener somebody = *TcpListener::Bind("127.0.0.1:0");
-    const std::vector<SocketAddress> addresses = {nobody, nobody, *somebody.local_address()};
+    const std::vector<SocketAddress> addresses = {nobody.address(), nobody.address(), *somebody.local_address()};
     EXPECT_TRUE((co_await net::ConnectToAny(addresses)).ok());  // a carrier opens its backend when it is first used
     const int64_t before = Census::Take().descriptors;
     for (int64_t allocation = 1; !co_await ConnectsWithout(allocation, addresses); ++allocation) {

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "lib/coro/frame_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/nobody.h"
 #include "tests/support/read_to_end.h"
 #include "weft/io/stream.h"
 #include "weft/weft.h"
@@ -331,8 +332,8 @@ TEST_P(TcpTest, TheFirstOperationsOnASocketMayComeAtOnce) {
 
 TEST_P(TcpTest, NobodyListensIsAStatusWithTheErrno) {
   Everywhere([]() -> Task<void> {
-    SocketAddress address = *Listen().local_address();  // closed again
-    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+    const Nobody nobody;
+    absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(nobody.address());
     EXPECT_EQ(stream.status().code(), absl::StatusCode::kUnavailable) << stream.status();
     EXPECT_EQ(ErrnoOf(stream.status()), ECONNREFUSED);
   });

@@ -86,8 +86,8 @@ concept AssignsResults =
 // Runs the tasks, and returns a tuple of their results, in the same order.
 template <class... T>
 internal::AllAwaiter<T...> All(Task<T>... tasks);
-// The same, where some of them are not Tasks but something that a Task can await.
-template <internal::IntoTask... A>
+// The same, where some of them become Tasks: closures, and what a Task can await. (task.h)
+template <internal::TaskOrClosure... A>
   requires(!(internal::IsTask<A> && ...))
 auto All(A&&... tasks);
 
@@ -377,7 +377,7 @@ internal::AllAwaiter<T...> All(Task<T>... tasks) {
   return internal::AllAwaiter<T...>(std::move(tasks)...);
 }
 
-template <internal::IntoTask... A>
+template <internal::TaskOrClosure... A>
   requires(!(internal::IsTask<A> && ...))
 auto All(A&&... tasks) {
   return internal::AllAwaiter<internal::ValueOf<A>...>(internal::AsTask(std::forward<A>(tasks))...);

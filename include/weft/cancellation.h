@@ -42,7 +42,7 @@
 // like a loop over any checkpoint, also if each call ends at once.
 //
 // Cost: a record in the awaiting frame, and for a timeout a timer. Nothing is allocated, except a frame if what is
-// awaited is not a Task.
+// passed is not a Task.
 #ifndef WEFT_CANCELLATION_H_
 #define WEFT_CANCELLATION_H_
 
@@ -97,37 +97,37 @@ using GraceShieldAwaiter = BoundaryAwaiter<GraceShield, AsItIs, T>;
 // Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first. ReasonOf()
 // tells that from a kDeadlineExceeded of the task's own. A timeout that is not positive lets the task run to its first
 // checkpoint.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
 
 // Like WithTimeout(), for callers that only need to know whether the task has ended. Yields std::optional<T>, empty if
 // the time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
 
 // Like WithTimeout(), until a time of the monotonic clock, or of the wall clock, which moves with that. (deadline.h)
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::DeadlineAwaiter<internal::ValueOf<A>> WithDeadline(
     Deadline deadline, A&& task, std::source_location where = std::source_location::current());
 
 // Awaits `task`. If a request to cancel arrives meanwhile, the task is unwound, and the result is the request's status:
 // kCancelled, or kDeadlineExceeded of an outer deadline, with ReasonOf(). Types are those of WithTimeout(). Entering is
 // a checkpoint.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task);
 
 // Awaits `task`, and hides from it all requests to boundaries outside. Entering and leaving are not checkpoints. If a
 // Fork(Shield(task)) is cancelled before its first run, it begins nevertheless, like a task of Finally(). (finally.h)
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task);
 
 // The same, for `grace` after a request at most: then the shield hides nothing any more, and the task is unwound at its
 // next checkpoint. `grace` counts from the request, not from this call, so that a series of shields in a cancelled
 // thread ends in time. If `grace` is not positive, or is over when the task begins, the task runs to its first
 // checkpoint.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(TimeSpan grace, A&& task);
 
 // True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it. For
@@ -255,34 +255,34 @@ class GraceShield : public Boundary {
 
 }  // namespace internal
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(TimeSpan timeout, A&& task,
                                                            std::source_location where) {
   return internal::TimeoutAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(TimeSpan timeout, A&& task,
                                                           std::source_location where) {
   return internal::MoveOnAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::DeadlineAwaiter<internal::ValueOf<A>> WithDeadline(Deadline deadline, A&& task, std::source_location where) {
   return internal::DeadlineAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), deadline, where);
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::CatchAwaiter<internal::ValueOf<A>> CatchCancelled(A&& task) {
   return internal::CatchAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)));
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::ShieldAwaiter<internal::ValueOf<A>> Shield(A&& task) {
   return internal::ShieldAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)));
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(TimeSpan grace, A&& task) {
   return internal::GraceShieldAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), grace);
 }

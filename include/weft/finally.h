@@ -59,9 +59,9 @@ concept CleanUp = GivesTask<F&> && std::is_void_v<ValueOfCall<F&>>;
 }  // namespace internal
 
 // Awaits `task`, then the task that `cleanup()` returns, and yields the result of `task`. `grace` limits the clean-up.
-template <internal::IntoTask A, internal::CleanUp F>
+template <internal::TaskOrClosure A, internal::CleanUp F>
 Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, TimeSpan grace = absl::InfiniteDuration());
-template <internal::IntoTask A, class F>
+template <internal::TaskOrClosure A, class F>
 Task<void> Finally(A&&, F, TimeSpan = {}) = delete;  // the clean-up takes nothing and returns a Task<void>
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ Task<T> RunFinally(CleanUpIsOwed, Task<T> task, F cleanup, absl::Duration grace)
 
 }  // namespace internal
 
-template <internal::IntoTask A, internal::CleanUp F>
+template <internal::TaskOrClosure A, internal::CleanUp F>
 Task<internal::ValueOf<A>> Finally(A&& task, F cleanup, TimeSpan grace) {
   return internal::RunFinally(internal::CleanUpIsOwed(), internal::AsTask(std::forward<A>(task)), std::move(cleanup),
                               grace);

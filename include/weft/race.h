@@ -45,20 +45,20 @@ concept TasksOfOneType = (std::same_as<ValueOf<A>, ValueOf<Rest>> && ...);
 }  // namespace internal
 
 // Returns the result of the first task that succeeds.
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest);
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires(!internal::TasksOfOneType<A, Rest...>)
 Task<void> Any(A&&, Rest&&...) = delete;  // all tasks of Any() must have the same type
 template <internal::RangeOfTasks R>
 auto Any(R&& tasks);
 
 // Returns the result of the first task that ends.
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest);
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires(!internal::TasksOfOneType<A, Rest...>)
 Task<void> Race(A&&, Rest&&...) = delete;  // all tasks of Race() must have the same type
 template <internal::RangeOfTasks R>
@@ -132,7 +132,7 @@ std::vector<Task<ValueOf<A>>> ListOfTasks(A&& first, Rest&&... rest) {
 
 }  // namespace internal
 
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Any(A&& first, Rest&&... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(
@@ -144,7 +144,7 @@ auto Any(R&& tasks) {
   return internal::TakeFirst</*kSuccessOnly=*/true>(internal::TasksOf(std::forward<R>(tasks)));
 }
 
-template <internal::IntoTask A, internal::IntoTask... Rest>
+template <internal::TaskOrClosure A, internal::TaskOrClosure... Rest>
   requires internal::TasksOfOneType<A, Rest...>
 Task<internal::ValueOf<A>> Race(A&& first, Rest&&... rest) {
   return internal::TakeFirst</*kSuccessOnly=*/false>(

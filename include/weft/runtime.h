@@ -137,11 +137,11 @@ class Runtime {
   // throws its exception. If the runtime's end cancels the task, Run() returns the status of that if T is absl::Status
   // or absl::StatusOr; otherwise it is a CHECK (for exit(), see above). Any OS thread except a carrier may call it,
   // also several at once; on a carrier, co_await the task.
-  template <internal::IntoTask A>
+  template <internal::TaskOrClosure A>
   internal::ValueOf<A> Run(A&& task);
 
   // Like Run(), but returns a status, or a StatusOr, of any task: for a task that was cancelled, the status of that.
-  template <internal::IntoTask A>
+  template <internal::TaskOrClosure A>
   internal::BoundaryResult<internal::ValueOf<A>> TryRun(A&& task);
 
   std::string_view io_backend() const noexcept;  // "io_uring" or "epoll"; "none" in a simulation without I/O
@@ -157,14 +157,14 @@ class Runtime {
 };
 
 // Runtime::Default().Run(task).
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::ValueOf<A> Run(A&& task) {
   return Runtime::Default().Run(std::forward<A>(task));
 }
 
 // For main(): runs `task` on a runtime of its own, and returns an exit code. A status that is not OK is printed on
 // standard error, and the code is 1. An int is the code itself. For void the code is 0. An exception is not caught.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("return it from main()")]] int RunMain(A&& task, RuntimeOptions options = {});
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -239,18 +239,18 @@ Result RunAsRoot(RuntimeCore& core, Task<T> task) {
 
 }  // namespace internal
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::ValueOf<A> Runtime::Run(A&& task) {
   return internal::RunAsRoot<internal::ValueOf<A>>(*core_, internal::AsTask(std::forward<A>(task)));
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::BoundaryResult<internal::ValueOf<A>> Runtime::TryRun(A&& task) {
   using Result = internal::BoundaryResult<internal::ValueOf<A>>;
   return internal::RunAsRoot<Result>(*core_, internal::AsTask(std::forward<A>(task)));
 }
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 int RunMain(A&& task, RuntimeOptions options) {
   using T = internal::ValueOf<A>;
   static_assert(std::is_same_v<T, absl::Status> || std::is_same_v<T, int> || std::is_void_v<T>,

@@ -110,11 +110,7 @@ struct PolicyHolder {
 
 // What Fork() takes, if it can also be moved or copied into the child.
 template <class Forked>
-concept TaskOrClosure = WeftAwaitable<Forked> || GivesTask<std::decay_t<Forked>&>;
-// What can be moved, or else copied, into the child.
-template <class Forked>
-concept Keepable = IntoTask<Forked> ||
-                   (!WeftAwaitable<Forked> && std::is_constructible_v<std::decay_t<Forked>, Forked&&>);
+concept Forkable = WeftAwaitable<Forked> || GivesTask<std::decay_t<Forked>&>;
 
 }  // namespace internal
 
@@ -166,12 +162,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   }
   template <class Forked>
   auto ForkDaemon(Forked&& forked, ForkOptions options = {}) {
-    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
-    constexpr bool kTaken = internal::Keepable<Forked>;
-    static_assert(kTaskOrClosure, "ForkDaemon() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken,
+    constexpr bool kForkable = internal::Forkable<Forked>;
+    constexpr bool kTaken = internal::TaskOrClosure<Forked>;
+    static_assert(kForkable, "ForkDaemon() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kForkable || kTaken,
                   "a Task, or what cannot be copied, must be moved into the child: ForkDaemon(std::move(task))");
-    if constexpr (kTaskOrClosure && kTaken) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
+    if constexpr (kForkable && kTaken) return ScopeBase::ForkDaemon(std::forward<Forked>(forked), options);
   }
 
   // Starts a service: calls `service` in a child, and waits until it has called Ready::Set(). Returns the subtask, from
@@ -325,12 +321,12 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   template <class Forked>
   auto ForkChild(Forked&& forked, const ForkOptions& options) {
-    constexpr bool kTaskOrClosure = internal::TaskOrClosure<Forked>;
-    constexpr bool kTaken = internal::Keepable<Forked>;
-    static_assert(kTaskOrClosure, "Fork() takes a Task, or a closure without parameters that returns one");
-    static_assert(!kTaskOrClosure || kTaken,
+    constexpr bool kForkable = internal::Forkable<Forked>;
+    constexpr bool kTaken = internal::TaskOrClosure<Forked>;
+    static_assert(kForkable, "Fork() takes a Task, or a closure without parameters that returns one");
+    static_assert(!kForkable || kTaken,
                   "a Task, or what cannot be copied, must be moved into the child: Fork(std::move(task))");
-    if constexpr (kTaskOrClosure && kTaken) {
+    if constexpr (kForkable && kTaken) {
       using Forks = decltype(ScopeBase::Fork(std::forward<Forked>(forked), options));
       static_assert(std::is_same_v<Handle, AnySubtask> || std::is_same_v<Handle, Forks>,
                     "every subtask of this scope yields the Value of its policy");

@@ -130,7 +130,7 @@ class [[nodiscard("call .Run(task)")]] Carrying {
   }
 
   // Awaits `task` under the bindings, the first outermost. Exceptions pass through.
-  template <internal::IntoTask A>
+  template <internal::TaskOrClosure A>
   Task<internal::ValueOf<A>> Run(A&& task) && {
     return RunFrom<0>(std::move(bound_), where_, internal::AsTask(std::forward<A>(task)));
   }

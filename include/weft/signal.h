@@ -7,11 +7,10 @@
 //   });
 //
 // While at least one Signals object is there that wants a signal, the signal has no other effect: it does not end the
-// process, and interrupts no call for good (SA_RESTART). When the last of them is destroyed, the action of before
-// is back. Every
-// object receives every signal that it wants, once. The object gets what comes after it was made; what comes while
-// nobody is in Next() waits. Like the kernel's, signals of one number that come before the first of them is received
-// are one.
+// process, and interrupts no call for good (SA_RESTART). When the last of them is destroyed, the action of before is
+// back. Every object receives every signal that it wants, once. The object gets what comes after it was made; what comes
+// while nobody is in Next() waits. Like the kernel's, signals of one number that come before the first of them is
+// received are one.
 //
 // Any number of virtual threads may wait in Next(); each signal goes to one of them. Signals are received in the order
 // of their numbers, if several wait.
@@ -35,9 +34,30 @@
 #include <initializer_list>
 
 #include "absl/status/statusor.h"
-#include "weft/internal/signal_call.h"
+#include "weft/internal/descriptor.h"
+#include "weft/internal/into_task.h"
+#include "weft/internal/operation_awaiter.h"
+#include "weft/internal/wait_kind.h"
 
 namespace weft {
+
+namespace internal {
+
+class SignalSubscription;
+
+// (lib/process/signal.cc)
+class SignalCall : public OperationAwaiter, public GivesWhenAwaited<int> {
+ public:
+  SignalCall(DescriptorUse use, SignalSubscription& subscription) noexcept;
+  SignalCall(SignalCall&&) noexcept = default;  // before it is awaited
+
+  int await_resume() const { return OperationAwaiter::await_resume(); }
+
+ private:
+  static const WaitKind kSignal;
+};
+
+}  // namespace internal
 
 // (lib/process/signal.cc)
 class Signals {

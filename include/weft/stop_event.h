@@ -46,7 +46,7 @@ using StopEventAwaiter = BoundaryAwaiter<StopEventBoundary, OrStatus, T>;
 // Awaits `task`. If `event` is set meanwhile, or was set before, the task is unwound at its next checkpoint, and the
 // result is kCancelled, with the ReasonOf() kEventSet. A Reset() does not undo that. Types are those of WithTimeout().
 // Entering is not a checkpoint.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(
     Event& event, A&& task, std::source_location where = std::source_location::current());
 
@@ -75,7 +75,7 @@ class StopEventBoundary : public Boundary, private EventListener {
 
 }  // namespace internal
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(Event& event, A&& task, std::source_location where) {
   return internal::StopEventAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), event, where);
 }

@@ -54,7 +54,7 @@ using StopTokenAwaiter = BoundaryAwaiter<StopTokenBoundary, OrStatus, T>;
 // Awaits `task`. If `token` is stopped meanwhile, or was stopped before, the task is unwound at its next checkpoint,
 // and the result is kCancelled, with the ReasonOf() kStopRequested. Types are those of WithTimeout(). Entering is not a
 // checkpoint. Allocates nothing.
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(
     std::stop_token token, A&& task, std::source_location where = std::source_location::current());
 
@@ -112,7 +112,7 @@ class StopTokenBoundary : public Boundary {
 
 }  // namespace internal
 
-template <internal::IntoTask A>
+template <internal::TaskOrClosure A>
 internal::StopTokenAwaiter<internal::ValueOf<A>> WithStopToken(std::stop_token token, A&& task,
                                                                std::source_location where) {
   return internal::StopTokenAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), std::move(token),

@@ -11,7 +11,7 @@
 // else, fork it into a scope (scope.h) or use All() (all.h).
 //
 // Every function that takes a Task also takes what a Task can await, like a lock or a read: WithTimeout(), Fork(),
-// All(), Race(), Shield() and the others. A closure that must return a Task may return such an awaitable, too.
+// All(), Race(), Shield(), Run() and the others. A closure that must return a Task may return such an awaitable, too.
 //
 //   absl::StatusOr<weft::MutexGuard> guard = co_await weft::WithTimeout(absl::Seconds(1), mutex.Lock());
 //
@@ -19,13 +19,19 @@
 // buffer that it refers to must outlive it. The operation either completes, and the result has what was acquired, or it
 // is cancelled. Cost: a frame.
 //
+// They also take a closure without parameters that returns either. It is moved, or copied if it has a name; it is called
+// when it is awaited, and kept until what it returned has ended. Cost: a frame; none for a Fork(). (A range has tasks:
+// call Map(), or transform it.)
+//
+//   scope.Fork(weft::WithTimeout(limit, [id]() -> weft::Task<void> { ... }));
+//
 // Lifetime. Parameters are kept in the frame, by value or by reference as declared. A reference must outlive the call,
 // as with any function. If a parameter is declared [[clang::lifetimebound]], clang warns when a Task with a name refers
 // to a temporary, and from clang 22 on also when a forked Task does. Without the attribute clang cannot see this.
 // Annotating Task itself with coro_lifetimebound would require coro_return_type, which rejects every function that
 // returns a Task without being a coroutine, as many lambdas do. A Task that is never awaited destroys its parameters
-// and runs nothing. A lambda that is a coroutine refers to its captures, so it must outlive its Task;
-// `scope.Fork(lambda)` keeps it. `scope.Fork(WithTimeout(limit, lambda()))` does not: fork a lambda that awaits that.
+// and runs nothing. A lambda that is a coroutine refers to its captures, so it must outlive its Task. So pass a lambda,
+// not what it returns: `scope.Fork(lambda)` keeps it, `scope.Fork(lambda())` does not.
 //
 // Results. A value is moved out to the awaiter; an exception is rethrown there. T may be void, a reference, or any
 // movable type. Without exceptions, failures are absl::Status and absl::StatusOr. Where a T& becomes part of a

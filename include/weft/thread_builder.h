@@ -61,11 +61,6 @@ namespace weft {
 
 namespace internal {
 
-// What a thread can be started with: a Task, what becomes one, or a closure without parameters that returns one.
-template <class Forked>
-concept Startable = IntoTask<Forked> || (!WeftAwaitable<Forked> && GivesTask<std::decay_t<Forked>&> &&
-                                         std::is_constructible_v<std::decay_t<Forked>, Forked&&>);
-
 // What a Builder says of a thread.
 struct ThreadSettings {
   RuntimeCore* runtime = nullptr;  // null: the caller's, or else the default one
@@ -239,18 +234,18 @@ UnscopedThread& MakeUnscoped(ThreadSettings&& settings, Forked&& forked) {
 
 template <class Forked>
 VirtualThread MakeUnstarted(ThreadSettings&& settings, Forked&& forked) {
-  static_assert(Startable<Forked>, "a thread is started with a Task, moved, or with a closure without parameters that "
-                                   "returns one");
-  if constexpr (Startable<Forked>) {
+  static_assert(TaskOrClosure<Forked>, "a thread is started with a Task, moved, or with a closure without parameters "
+                                       "that returns one");
+  if constexpr (TaskOrClosure<Forked>) {
     return MakeUnscoped(std::move(settings), std::forward<Forked>(forked)).Unstarted();
   }
 }
 
 template <class Forked>
 VirtualThread MakeStarted(ThreadSettings&& settings, Forked&& forked) {
-  static_assert(Startable<Forked>, "a thread is started with a Task, moved, or with a closure without parameters that "
-                                   "returns one");
-  if constexpr (Startable<Forked>) {
+  static_assert(TaskOrClosure<Forked>, "a thread is started with a Task, moved, or with a closure without parameters "
+                                       "that returns one");
+  if constexpr (TaskOrClosure<Forked>) {
     return MakeUnscoped(std::move(settings), std::forward<Forked>(forked)).StartNow();
   }
 }

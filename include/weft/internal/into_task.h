@@ -1,10 +1,15 @@
-// What can be passed where a Task is wanted: a Task, or whatever a Task can await. And how the latter becomes a Task.
+// What can be passed where a Task is wanted: a Task, whatever a Task can await, or a closure that returns either. And how
+// the others become a Task.
 //
-//   template <IntoTask A>
-//   auto WithTimeout(absl::Duration timeout, A&& task) { return Timed<ValueOf<A>>(timeout, AsTask(std::move(task))); }
+//   template <TaskOrClosure A>
+//   auto WithTimeout(absl::Duration timeout, A&& task) {
+//     return Timed<ValueOf<A>>(timeout, AsTask(std::forward<A>(task)));
+//   }
 //
 // An awaitable of Weft's does nothing before it is awaited, and can be moved until then. So it is moved into the frame
-// of a Task, and awaited there. It cannot stay where it is: it may be a temporary.
+// of a Task, and awaited there. It cannot stay where it is: it may be a temporary. A closure is moved there as well, or
+// copied if it has a name, and is called when the Task is awaited. So what it captured is there as long as the coroutine
+// that refers to it.
 //
 // Cost: none for a Task, one frame from the cache for anything else.
 //
@@ -64,13 +69,25 @@ template <class T>
 struct ValueOfTask<Task<T>> {
   using Type = T;
 };
-// The T of the Task<T> that an A becomes.
-template <class A>
-using ValueOf = typename ValueOfTask<std::remove_cvref_t<A>>::Type;
 
 // What returns an IntoTask when it is called with these arguments.
 template <class F, class... Args>
 concept GivesTask = std::invocable<F, Args...> && IntoTask<std::invoke_result_t<F, Args...>>;
+template <class F>
+  requires(!WeftAwaitable<F> && GivesTask<F&>)
+struct ValueOfTask<F> : ValueOfTask<std::remove_cvref_t<std::invoke_result_t<F&>>> {};
+
+// The T of the Task<T> that an A becomes.
+template <class A>
+using ValueOf = typename ValueOfTask<std::remove_cvref_t<A>>::Type;
+
+// The compiler shows the first of these lines, or those above, to callers who pass something else.
+template <class F>
+concept ClosureOfTask =
+    !WeftAwaitable<F> && GivesTask<std::decay_t<F>&> &&  // or a closure without parameters that returns one
+    std::is_constructible_v<std::decay_t<F>, F&&>;       // a closure that cannot be copied must be moved
+template <class A>
+concept TaskOrClosure = IntoTask<A> || ClosureOfTask<A>;
 
 // The T of the Task that a call returns.
 template <class F, class... Args>
@@ -99,12 +116,19 @@ Task<ValueOf<A>> AwaitInTask(A awaitable) {
   co_return co_await std::move(awaitable);
 }
 
-template <IntoTask A>
-Task<ValueOf<A>> AsTask(A&& awaitable) {
+template <class F>
+Task<ValueOf<F>> CallInTask(F closure) {
+  co_return co_await closure();
+}
+
+template <TaskOrClosure A>
+Task<ValueOf<A>> AsTask(A&& task) {
   if constexpr (IsTask<A>) {
-    return std::move(awaitable);
+    return std::move(task);
+  } else if constexpr (IntoTask<A>) {
+    return AwaitInTask<std::remove_cvref_t<A>>(std::move(task));
   } else {
-    return AwaitInTask<std::remove_cvref_t<A>>(std::move(awaitable));
+    return CallInTask<std::decay_t<A>>(std::forward<A>(task));
   }
 }
 

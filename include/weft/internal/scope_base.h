@@ -49,23 +49,19 @@ class ScopeBase : public PolicyScope {
   static void* operator new(size_t, Where...) = delete;  // a scope is a local variable of the coroutine that opens it
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. Any carrier may run the
-  // child. After a shutdown of the scope, it starts only what has promised a clean-up (finally.h), and the subtask
+  // child. A closure is called by the child, which keeps it until it has ended: so captures by value are safe. After a shutdown of the scope, it starts only what has promised a clean-up (finally.h), and the subtask
   // stays kUnavailable. Without memory for the child, it starts nothing, and the subtask has failed
   // (kResourceExhausted, std::bad_alloc); the policy sees that like any failure. The owner and every virtual thread in
   // the tree below the scope may call it. Any other caller is a CHECK, and so is a fork under other scoped-value
   // bindings than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the
   // child.
-  template <IntoTask A>
+  template <TaskOrClosure A>
   Subtask<FlatValue<ValueOf<A>>> Fork(A&& task, ForkOptions options = {}) {
-    return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)));
-  }
-  // Starts a virtual thread that calls `closure`, which returns a Task, and awaits that Task. The closure is moved into
-  // the child and kept until the child has ended, so captures by value are safe.
-  template <class F>
-    requires GivesTask<std::decay_t<F>&>
-  Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> Fork(F&& closure, ForkOptions options = {}) {
-    using T = ValueOfCall<std::decay_t<F>&>;
-    return Adopt<ClosureChild<std::decay_t<F>, T>>(options, std::forward<F>(closure));
+    if constexpr (ClosureOfTask<A>) {
+      return Adopt<ClosureChild<std::decay_t<A>, ValueOf<A>>>(options, std::forward<A>(task));
+    } else {
+      return Adopt<TaskChild<ValueOf<A>>>(options, AsTask(std::forward<A>(task)));
+    }
   }
 
   // Starts a daemon: a child that serves the other children, like a ticker or a watchdog. A join waits until the others
@@ -73,15 +69,13 @@ class ScopeBase : public PolicyScope {
   // like that of any child. A policy for subtasks of any type, like Supervisor's, sees the failure; no policy sees a
   // daemon's value. A daemon does not count against max_concurrency. Only the owner may call it. The rest is like
   // Fork().
-  template <IntoTask A>
+  template <TaskOrClosure A>
   Subtask<FlatValue<ValueOf<A>>> ForkDaemon(A&& task, ForkOptions options = {}) {
-    return AdoptChecked<TaskChild<ValueOf<A>>>(kDaemon, options, AsTask(std::forward<A>(task)));
-  }
-  template <class F>
-    requires GivesTask<std::decay_t<F>&>
-  Subtask<FlatValue<ValueOfCall<std::decay_t<F>&>>> ForkDaemon(F&& closure, ForkOptions options = {}) {
-    using T = ValueOfCall<std::decay_t<F>&>;
-    return AdoptChecked<ClosureChild<std::decay_t<F>, T>>(kDaemon, options, std::forward<F>(closure));
+    if constexpr (ClosureOfTask<A>) {
+      return AdoptChecked<ClosureChild<std::decay_t<A>, ValueOf<A>>>(kDaemon, options, std::forward<A>(task));
+    } else {
+      return AdoptChecked<TaskChild<ValueOf<A>>>(kDaemon, options, AsTask(std::forward<A>(task)));
+    }
   }
 
  protected:

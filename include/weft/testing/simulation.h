@@ -90,12 +90,12 @@ class Simulation {
   Simulation& operator=(const Simulation&) = delete;
 
   // Like Runtime::Run(): runs `task` to its end, on this OS thread. May be called again.
-  template <internal::IntoTask A>
+  template <internal::TaskOrClosure A>
   internal::ValueOf<A> Run(A&& task) {
     return runtime().Run(std::forward<A>(task));
   }
   // Like Runtime::TryRun(): if the task is cancelled, returns the status of that.
-  template <internal::IntoTask A>
+  template <internal::TaskOrClosure A>
   internal::BoundaryResult<internal::ValueOf<A>> TryRun(A&& task) {
     return runtime().TryRun(std::forward<A>(task));
   }

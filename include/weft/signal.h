@@ -8,8 +8,8 @@
 //
 // While at least one Signals object is there that wants a signal, the signal has no other effect: it does not end the
 // process, and interrupts no call for good (SA_RESTART). When the last of them is destroyed, the action of before is
-// back. Every object receives every signal that it wants, once. The object gets what comes after it was made; what comes
-// while nobody is in Next() waits. Like the kernel's, signals of one number that come before the first of them is
+// back. Every object receives every signal that it wants, once. The object gets what comes after it was made; what
+// comes while nobody is in Next() waits. Like the kernel's, signals of one number that come before the first of them is
 // received are one.
 //
 // Any number of virtual threads may wait in Next(); each signal goes to one of them. Signals are received in the order

@@ -19,9 +19,9 @@
 // buffer that it refers to must outlive it. The operation either completes, and the result has what was acquired, or it
 // is cancelled. Cost: a frame.
 //
-// They also take a closure without parameters that returns either. It is moved, or copied if it has a name; it is called
-// when it is awaited, and kept until what it returned has ended. Cost: a frame; none for a Fork(). (A range has tasks:
-// call Map(), or transform it.)
+// They also take a closure without parameters that returns either. It is moved, or copied if it has a name; it is
+// called when it is awaited, and kept until what it returned has ended. Cost: a frame; none for a Fork(). (A range has
+// tasks: call Map(), or transform it.)
 //
 //   scope.Fork(weft::WithTimeout(limit, [id]() -> weft::Task<void> { ... }));
 //

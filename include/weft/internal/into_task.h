@@ -1,5 +1,5 @@
-// What can be passed where a Task is wanted: a Task, whatever a Task can await, or a closure that returns either. And how
-// the others become a Task.
+// What can be passed where a Task is wanted: a Task, whatever a Task can await, or a closure that returns either. And
+// how the others become a Task.
 //
 //   template <TaskOrClosure A>
 //   auto WithTimeout(absl::Duration timeout, A&& task) {
@@ -8,8 +8,8 @@
 //
 // An awaitable of Weft's does nothing before it is awaited, and can be moved until then. So it is moved into the frame
 // of a Task, and awaited there. It cannot stay where it is: it may be a temporary. A closure is moved there as well, or
-// copied if it has a name, and is called when the Task is awaited. So what it captured is there as long as the coroutine
-// that refers to it.
+// copied if it has a name, and is called when the Task is awaited. So what it captured is there as long as the
+// coroutine that refers to it.
 //
 // Cost: none for a Task, one frame from the cache for anything else.
 //

@@ -49,12 +49,12 @@ class ScopeBase : public PolicyScope {
   static void* operator new(size_t, Where...) = delete;  // a scope is a local variable of the coroutine that opens it
 
   // Starts `task` as a virtual thread of its own, a child of this scope, and returns at once. Any carrier may run the
-  // child. A closure is called by the child, which keeps it until it has ended: so captures by value are safe. After a shutdown of the scope, it starts only what has promised a clean-up (finally.h), and the subtask
-  // stays kUnavailable. Without memory for the child, it starts nothing, and the subtask has failed
-  // (kResourceExhausted, std::bad_alloc); the policy sees that like any failure. The owner and every virtual thread in
-  // the tree below the scope may call it. Any other caller is a CHECK, and so is a fork under other scoped-value
-  // bindings than those at the scope's opening (JEP 453, JEP 446). What happened before Fork() happens before the
-  // child.
+  // child. A closure is called by the child, which keeps it until it has ended: so captures by value are safe. After a
+  // shutdown of the scope, it starts only what has promised a clean-up (finally.h), and the subtask stays kUnavailable.
+  // Without memory for the child, it starts nothing, and the subtask has failed (kResourceExhausted, std::bad_alloc);
+  // the policy sees that like any failure. The owner and every virtual thread in the tree below the scope may call it.
+  // Any other caller is a CHECK, and so is a fork under other scoped-value bindings than those at the scope's opening
+  // (JEP 453, JEP 446). What happened before Fork() happens before the child.
   template <TaskOrClosure A>
   Subtask<FlatValue<ValueOf<A>>> Fork(A&& task, ForkOptions options = {}) {
     if constexpr (ClosureOfTask<A>) {

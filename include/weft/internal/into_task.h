@@ -105,9 +105,7 @@ struct YieldOfCall<F, Arguments...> {
 };
 template <class F, class... Arguments>
   requires GivesTask<F, Arguments...>
-struct YieldOfCall<F, Arguments...> {
-  using Type = ValueOfCall<F, Arguments...>;
-};
+struct YieldOfCall<F, Arguments...> : ValueOfTask<std::remove_cvref_t<std::invoke_result_t<F, Arguments...>>> {};
 template <class F, class... Arguments>
 using YieldOf = typename YieldOfCall<F&, Arguments...>::Type;
 

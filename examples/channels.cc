@@ -99,7 +99,7 @@ weft::Task<int> Collect(weft::Channel<int>& left, weft::Channel<int>& right, wef
   for (;;) {
     //! [select]
     auto got = co_await weft::Select(left.Receive(), right.Receive(), cancel.Wait(),
-                                     weft::Sleep(absl::Milliseconds(20)));
+                                     weft::Sleep(absl::Seconds(1)));
     switch (got.index()) {
       case 0: sum += std::get<0>(got).value_or(0); break;
       case 1: sum += std::get<1>(got).value_or(0); break;

@@ -17,7 +17,7 @@ namespace {
 int Process(int i) { return i % 10; }
 
 weft::Task<int> Ask(int server) {
-  co_await weft::Sleep(absl::Milliseconds(20 * server));
+  co_await weft::Sleep(server == 1 ? absl::Milliseconds(1) : absl::Hours(server));  // those that lose are cancelled
   co_return server;
 }
 
@@ -60,7 +60,7 @@ weft::Task<absl::Status> Main() {
   weft::Future<Total> total = executor.Submit(PriceInEur())
       .Combine(executor.Submit(Rate()), [](double price, double rate) { return price * rate; })
       .Then([](double net) { return AddTax(net); });        // a value or a Task; failures pass by, Recover() takes them
-  Print(co_await total.WithTimeout(absl::Seconds(2)).TryGet());
+  Print(co_await total.WithTimeout(absl::Minutes(2)).TryGet());
   std::printf("sum %lld, quickest %d\n", static_cast<long long>(sum), quickest);
   co_await executor.Close();                                  // waits for all; ShutdownNow() first would cancel them
   co_return absl::OkStatus();

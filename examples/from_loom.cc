@@ -106,7 +106,7 @@ namespace deadline {
 //! [deadline]
 weft::Task<absl::StatusOr<int>> InTime() {
   co_return co_await weft::WithTimeout(
-      absl::Seconds(1), both::Total());
+      absl::Minutes(1), both::Total());
 }
 //! [deadline]
 }  // namespace deadline

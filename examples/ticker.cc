@@ -22,7 +22,7 @@ weft::Task<void> Work() { co_await weft::Sleep(5ms); }
 weft::Task<void> Report(weft::Event& stop) {
   weft::Ticker ticker(2ms);                                 // or absl::Milliseconds(2)
   int64_t reports = 0, missed = 0;
-  weft::Tick last = {};
+  weft::Tick last = {.number = -1, .missed = 0, .due = {}};
   while (true) {
     auto got = co_await weft::Select(ticker.Next(), stop.Wait());
     if (got.index() == 1) break;

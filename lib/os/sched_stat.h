@@ -1,4 +1,4 @@
-// Layer os. How long has an OS thread waited for a processor?
+// Layer os. What has an OS thread had of the processors?
 #ifndef WEFT_LIB_OS_SCHED_STAT_H_
 #define WEFT_LIB_OS_SCHED_STAT_H_
 
@@ -8,9 +8,15 @@
 
 namespace weft::internal {
 
-// Nanoseconds since it began, of an OS thread of this process. 0 if the kernel does not tell (CONFIG_SCHED_INFO). Reads
-// /proc/self/task/*/schedstat: some microseconds.
-int64_t WaitedForProcessor(pid_t thread) noexcept;
+struct ProcessorUse {
+  int64_t ran_ns = 0;     // since it began
+  int64_t waited_ns = 0;  // for a processor, since it began; a wait counts when it is over
+  bool runnable = false;  // it runs, or waits for a processor
+};
+
+// Of an OS thread of this process. What the kernel does not tell is 0 or false: the waits without CONFIG_SCHED_INFO, all
+// but the first without /proc. Cost: two files of /proc are read, some 10 microseconds.
+ProcessorUse UseOfProcessors(pid_t thread) noexcept;
 
 }  // namespace weft::internal
 

@@ -53,16 +53,17 @@ void NoteMounted(void* argument) noexcept {
 
 }  // namespace
 
-std::unique_ptr<Watchdog> Watchdog::Make(RuntimeCore& runtime) noexcept {
+std::unique_ptr<Watchdog> Watchdog::Make(RuntimeCore& runtime, Use use) noexcept {
   std::unique_ptr<Sighting[]> sightings(
       new (std::nothrow) Sighting[static_cast<size_t>(runtime.config.max_pool_size)]);
   if (sightings == nullptr) return nullptr;
-  return std::unique_ptr<Watchdog>(new (std::nothrow) Watchdog(runtime, std::move(sightings)));
+  return std::unique_ptr<Watchdog>(new (std::nothrow) Watchdog(runtime, std::move(sightings), use));
 }
 
-Watchdog::Watchdog(RuntimeCore& runtime, std::unique_ptr<Sighting[]> sightings) noexcept
+Watchdog::Watchdog(RuntimeCore& runtime, std::unique_ptr<Sighting[]> sightings, Use use) noexcept
     : runtime_(runtime),
       sightings_(std::move(sightings)),
+      use_(use),
       period_ns_(PeriodFor(runtime.config.held_threshold_ns)),
       rounds_per_second_(static_cast<int>(kSecondNanos / period_ns_)),
       memory_(runtime) {}
@@ -131,22 +132,32 @@ void Watchdog::LookAt(Carrier& carrier, Sighting& sighting, int64_t now_ns) noex
   }
   if (sighting.state == State::kGoesOn) {
     sighting.state = State::kSuspect;
-    sighting.since_ns = now_ns;
-    sighting.waited_ns = WaitedForProcessor(carrier.os_thread.id);
+    sighting.held_ns = 0;
+    sighting.at_ns = now_ns;
+    sighting.use = use_(carrier.os_thread.id);
     return;
   }
   if (sighting.state == State::kSuspect) {
-    const int64_t waited_ns = WaitedForProcessor(carrier.os_thread.id) - sighting.waited_ns;
-    const int64_t held_ns = now_ns - sighting.since_ns - waited_ns;
-    if (held_ns < runtime_.config.held_threshold_ns) return;
+    CountHold(carrier, sighting, now_ns);
+    if (sighting.held_ns < runtime_.config.held_threshold_ns) return;
     sighting.state = State::kHeld;
-    Report(carrier, held_ns);
+    Report(carrier, sighting.held_ns);
   }
   // A destructor that waits has been seen to already. (CarrierPool::EnterBlocked)
   const bool blocked = carrier.blocked.load(std::memory_order_relaxed) > 0;
   if (sighting.state == State::kHeld && !blocked && OthersCouldRun() && runtime_.carriers.AddSpareForHeld()) {
     sighting.state = State::kReplaced;
   }
+}
+
+// Adds what was held, net, since the last look.
+void Watchdog::CountHold(const Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept {
+  const ProcessorUse use = use_(carrier.os_thread.id);
+  const int64_t ran_ns = use.ran_ns - sighting.use.ran_ns;
+  const int64_t waited_ns = use.waited_ns - sighting.use.waited_ns;
+  sighting.held_ns += use.runnable ? ran_ns : std::max<int64_t>(now_ns - sighting.at_ns - waited_ns, 0);
+  sighting.at_ns = now_ns;
+  sighting.use = use;
 }
 
 // By the count of a hold; once.

@@ -10,8 +10,10 @@
 //   is there for the threshold, net             held: counted and reported, once
 //   is held, and others could run               a spare carrier, once (CarrierPool::AddSpareForHeld)
 //
-// Net: without the time that its OS thread waited for a processor, which /proc/self/task/*/schedstat tells. Otherwise
-// every carrier of a machine that is short of processors would be held.
+// Net: without the time that its OS thread waited for a processor. (lib/os/sched_stat.h) Otherwise every carrier of a
+// machine that is short of processors would be held. What counts from one look to the next is what the OS thread ran, if
+// it is runnable at the second; else the time between them without the waits that ended in it. A wait that goes on is not
+// in the kernel's number yet, so there is none that could be subtracted.
 //
 // How it costs the carriers nothing: it reads what they count anyway. About once a second it also looks whether frames
 // hold more memory than is needed (memory_return.h). It sleeps when no carrier was awake for a second, and there is no
@@ -22,10 +24,13 @@
 #ifndef WEFT_LIB_RUNTIME_WATCHDOG_H_
 #define WEFT_LIB_RUNTIME_WATCHDOG_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "lib/os/sched_stat.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/memory_return.h"
 #include "weft/internal/atomic.h"
@@ -37,8 +42,10 @@ class RuntimeCore;
 
 class Watchdog {
  public:
-  // Null: no memory.
-  static std::unique_ptr<Watchdog> Make(RuntimeCore& runtime) noexcept;
+  using Use = ProcessorUse (*)(pid_t thread) noexcept;
+
+  // Null: no memory. A test has its own `use`.
+  static std::unique_ptr<Watchdog> Make(RuntimeCore& runtime, Use use = &UseOfProcessors) noexcept;
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();  // stops the OS thread
@@ -54,20 +61,24 @@ class Watchdog {
     enum class State : uint8_t { kGoesOn, kSuspect, kHeld, kReplaced };
     State state = State::kGoesOn;
     int64_t progress = -1;
-    int64_t since_ns = 0;   // kSuspect
-    int64_t waited_ns = 0;  // the time that its OS thread had waited for a processor by then
+    // kSuspect: held for so long by the last look, which was at that time.
+    int64_t held_ns = 0;
+    int64_t at_ns = 0;
+    ProcessorUse use;
   };
 
-  Watchdog(RuntimeCore& runtime, std::unique_ptr<Sighting[]> sightings) noexcept;
+  Watchdog(RuntimeCore& runtime, std::unique_ptr<Sighting[]> sightings, Use use) noexcept;
   static void Main(void* watchdog) noexcept;
   void Watch() noexcept;
   void SleepUntilRung() noexcept;
   void LookAt(Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept;
+  void CountHold(const Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept;
   void Report(Carrier& carrier, int64_t held_ns) noexcept;
   bool OthersCouldRun() noexcept;
 
   RuntimeCore& runtime_;
   const std::unique_ptr<Sighting[]> sightings_;  // one for each carrier that there may be
+  const Use use_;
   const int64_t period_ns_;         // between two looks
   const int rounds_per_second_;
   MemoryReturn memory_;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -654,18 +655,27 @@ TEST_P(DriverTest, WhatWasCancelledIsCompletedInTheOrderOfTheCancellations) {
 // ---- Waiting -------------------------------------------------------------------------------------------------------
 
 TEST_P(DriverTest, PollWithoutTimeToWaitReturnsAtOnce) {
-  const auto start = steady_clock::now();
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(driver_->Poll(0), 0);
-  EXPECT_LT(steady_clock::now() - start, milliseconds(1000));
+  // The shortest of many: in any of them another process may have the processor.
+  auto least = steady_clock::duration::max();
+  for (int i = 0; i < 100; ++i) {
+    const auto start = steady_clock::now();
+    EXPECT_EQ(driver_->Poll(0), 0);
+    least = std::min(least, steady_clock::now() - start);
+  }
+  EXPECT_LT(least, milliseconds(10));
 }
 
 TEST_P(DriverTest, PollReturnsAfterItsTimeAndNotBefore) {
   for (const int64_t timeout_ns : {int64_t{1}, int64_t{50'000}, kMillisecondNs, 20 * kMillisecondNs}) {
-    const auto start = steady_clock::now();
-    EXPECT_EQ(driver_->Poll(timeout_ns), 0);
-    const auto waited = steady_clock::now() - start;
-    EXPECT_GE(waited, std::chrono::nanoseconds(timeout_ns));
-    EXPECT_LT(waited, milliseconds(2000));
+    auto least = steady_clock::duration::max();
+    for (int i = 0; i < 3; ++i) {
+      const auto start = steady_clock::now();
+      EXPECT_EQ(driver_->Poll(timeout_ns), 0);
+      const auto waited = steady_clock::now() - start;
+      EXPECT_GE(waited, std::chrono::nanoseconds(timeout_ns));
+      least = std::min(least, waited);
+    }
+    EXPECT_LT(least, milliseconds(2000));
   }
 }
 

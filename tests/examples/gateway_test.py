@@ -155,7 +155,7 @@ class Backend:
         parallel = report["parallel_calls"]
         self.assertEqual(len(parallel["calls_ms"]), 20)
         self.assertGreaterEqual(min(parallel["calls_ms"]), 700)
-        self.assertLessEqual(parallel["total_ms"] - max(parallel["calls_ms"]), 50)
+        self.assertLess(parallel["total_ms"], sum(parallel["calls_ms"]) / 2)
         self.assertGreaterEqual(parallel["moves"], 1)
         for call in range(20):
             self.assertRegex(done.stdout, r"  call-%02d +\|[ .0-9]+\| \d+@" % call)

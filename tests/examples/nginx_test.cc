@@ -11,9 +11,11 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +26,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "examples/http/client.h"
 #include "examples/http/message.h"
@@ -75,12 +78,18 @@ Headers PassedOn(const Headers& headers) {
   return passed;
 }
 
-Task<Response> Forward(Pool& upstream, absl::Duration time_limit, const Request& request) {
+// How long a request may take, in milliseconds, where its sender says so.
+constexpr char kLimitHeader[] = "Time-Limit-Ms";
+
+Task<Response> Forward(Pool& upstream, const Request& request) {
+  const std::string* const limit = request.headers.Find(kLimitHeader);
+  int64_t limit_ms = absl::ToInt64Milliseconds(kGuard);
+  if (limit != nullptr) EXPECT_TRUE(absl::SimpleAtoi(*limit, &limit_ms)) << *limit;
   const Request passed{.method = request.method,
                        .target = request.target,
                        .headers = PassedOn(request.headers),
                        .body = request.body};
-  absl::StatusOr<Response> answer = co_await weft::WithTimeout(time_limit, upstream.Call(passed));
+  absl::StatusOr<Response> answer = co_await weft::WithTimeout(absl::Milliseconds(limit_ms), upstream.Call(passed));
   if (!answer.ok()) {
     const bool late = answer.status().code() == absl::StatusCode::kDeadlineExceeded;
     co_return Response{.status = late ? 504 : 502, .body = answer.status().ToString()};
@@ -101,7 +110,6 @@ struct Beside {
   std::string directives = {};  // nginx's
   int64_t max_connections = 256;
   Limits limits = kLimits;
-  absl::Duration time_limit = absl::Seconds(60);  // of the gateway, for nginx
 };
 
 // The client of a test, the gateway, and nginx behind it.
@@ -126,7 +134,9 @@ class NginxTest : public testing::TestWithParam<weft::IoBackend> {
   }
 
   static void WithNginx(Beside beside, Body body) {
-    auto runtime = weft::Runtime::Create({.parallelism = 2, .io = GetParam()});
+    // Descriptors are counted, and a spare carrier has some.
+    auto runtime = weft::Runtime::Create(
+        {.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration(), .io = GetParam()});
     ASSERT_TRUE(runtime.ok()) << runtime.status();
     ASSERT_EQ((*runtime)->io_backend(), GetParam() == weft::IoBackend::kUring ? "io_uring" : "epoll");
     const absl::Status done = (*runtime)->Run(RunChain(std::move(beside), std::move(body)));
@@ -142,9 +152,11 @@ class NginxTest : public testing::TestWithParam<weft::IoBackend> {
     EXPECT_TRUE(answer->body == contents) << target << ": " << answer->body.size() << " bytes";
   }
 
-  // The status of the answer to a GET; 0 if there is none.
-  static Task<int> StatusOfGet(Chain& chain, std::string target) {
-    const absl::StatusOr<Response> answer = co_await chain.Get(std::move(target));
+  // The status of the answer to a GET that may take so long; 0 if there is none.
+  static Task<int> StatusOfGet(Chain& chain, std::string target, absl::Duration limit = kGuard) {
+    Request request{.target = std::move(target)};
+    request.headers.Add(kLimitHeader, absl::StrCat(absl::ToInt64Milliseconds(limit)));
+    const absl::StatusOr<Response> answer = co_await chain.Send(std::move(request));
     co_return answer.ok() ? answer->status : 0;
   }
 
@@ -160,6 +172,24 @@ class NginxTest : public testing::TestWithParam<weft::IoBackend> {
       co_await weft::Yield();
     }
   }
+  // How many requests nginx has begun with, this one included.
+  static Task<int64_t> Requests(Chain& chain) {
+    Pool pool(chain.nginx.address());
+    const absl::StatusOr<Response> answer = co_await pool.Call({.target = "/status"});
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    if (!answer.ok()) co_return std::numeric_limits<int64_t>::max();
+    // "... server accepts handled requests\n 5 5 7 \nReading: ..."
+    const std::string_view body = answer->body;
+    const std::string numbers(body.substr(body.find("requests") + std::strlen("requests")));
+    const std::vector<std::string> words = absl::StrSplit(numbers, absl::ByAnyChar(" \n"), absl::SkipEmpty());
+    int64_t requests = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(words.at(2), &requests)) << answer->body;
+    co_return requests;
+  }
+  // Until nginx has begun with so many requests since `before`, beside those for this number.
+  static Task<void> UntilNginxHasBegun(Chain& chain, int64_t before, int requests) {
+    for (int64_t asked = 1; co_await Requests(chain) < before + asked + requests; ++asked) co_await weft::Yield();
+  }
 
  private:
   static Task<absl::Status> RunChain(Beside beside, Body body) {
@@ -167,7 +197,7 @@ class NginxTest : public testing::TestWithParam<weft::IoBackend> {
     if (absl::Status started = co_await nginx.Start(beside.directives); !started.ok()) co_return started;
     Pool upstream(nginx.address(), {.max_connections = beside.max_connections, .limits = beside.limits});
     Server gateway({.limits = kLimits},
-                   [&](const Request& request) { return Forward(upstream, beside.time_limit, request); });
+                   [&](const Request& request) { return Forward(upstream, request); });
     auto listener = weft::net::TcpListener::Bind("127.0.0.1:0");
     if (!listener.ok()) co_return listener.status();
     Chain chain{.client = Pool(*listener->local_address(), {.max_connections = 1000, .limits = kLimits}),
@@ -413,13 +443,13 @@ int OpenDescriptors() {
 }
 
 TEST_P(NginxTest, AnAnswerThatIsTooSlowIsGivenUpAndLeavesNothing) {
-  WithNginx({.time_limit = kSoon}, [](Chain& chain) -> Task<void> {
+  WithNginx({}, [](Chain& chain) -> Task<void> {
     chain.nginx.AddFile("a", "hello");
     chain.nginx.AddFile("big", Bytes(1'000'000));
     const int before = OpenDescriptors();
     for (const std::string target : {"/slow/big", "/slow-chunked/big"}) {
       co_await ExpectFile(chain, "/a", "hello");  // so that a kept connection is used
-      EXPECT_EQ(co_await StatusOfGet(chain, target), 504) << target;
+      EXPECT_EQ(co_await StatusOfGet(chain, target, kSoon), 504) << target;
       EXPECT_EQ(chain.upstream.stats().open, 0);
       co_await UntilNginxAnswers(chain, 0);
     }
@@ -429,12 +459,12 @@ TEST_P(NginxTest, AnAnswerThatIsTooSlowIsGivenUpAndLeavesNothing) {
 }
 
 TEST_P(NginxTest, AStalledNginxIsGivenUpAndUsedAgainWhenItGoesOn) {
-  WithNginx({.time_limit = kSoon}, [](Chain& chain) -> Task<void> {
+  WithNginx({}, [](Chain& chain) -> Task<void> {
     chain.nginx.AddFile("a", "hello");
     co_await ExpectFile(chain, "/a", "hello");
     EXPECT_TRUE(chain.nginx.Signal(SIGSTOP).ok());
-    EXPECT_EQ(co_await StatusOfGet(chain, "/a"), 504);  // on the connection that was kept
-    EXPECT_EQ(co_await StatusOfGet(chain, "/a"), 504);  // on one that the kernel accepts for it
+    EXPECT_EQ(co_await StatusOfGet(chain, "/a", kSoon), 504);  // on the connection that was kept
+    EXPECT_EQ(co_await StatusOfGet(chain, "/a", kSoon), 504);  // on one that the kernel accepts for it
     EXPECT_EQ(chain.upstream.stats().open, 0);
     EXPECT_TRUE(chain.nginx.Signal(SIGCONT).ok());
     co_await UntilNginxAnswers(chain, 0);
@@ -494,17 +524,18 @@ TEST_P(NginxTest, WhatNginxIsAskedToFinishArrivesWholeAndTheRestIsSaidToFail) {
   WithNginx({}, [](Chain& chain) -> Task<void> {
     constexpr int kDownloads = 8;
     constexpr int kClients = 4;
-    const std::string contents = Bytes(kSlowBytes);
     for (const int signal : {SIGQUIT, SIGTERM}) {
+      const std::string contents = Bytes(signal == SIGQUIT ? kSlowBytes : 1'000'000);  // the latter take 14 s
       if (!chain.nginx.is_running()) EXPECT_TRUE((co_await chain.nginx.Start("")).ok());
       chain.nginx.AddFile("a", "hello");
       chain.nginx.AddFile("big", contents);
       int statuses[kDownloads] = {};
+      const int64_t before = co_await Requests(chain);
       weft::ShutdownOnFailure scope;
       for (int i = 0; i < kDownloads; ++i) {
         scope.Fork(Download(chain, i % 2 == 0 ? "/slow/big" : "/slow-chunked/big", contents, statuses[i]));
       }
-      co_await UntilNginxAnswers(chain, kDownloads);
+      co_await UntilNginxHasBegun(chain, before, kDownloads);
       for (int i = 0; i < kClients; ++i) {
         scope.Fork([&chain]() -> Task<void> {
           for (int status = 200; status == 200;) {
@@ -540,8 +571,9 @@ TEST_P(NginxTest, NoRequestFailsWhileNginxReadsItsConfigurationAnew) {
     std::atomic<int> newest = 0;
     weft::ShutdownOnFailure scope;
     int download = 0;
+    const int64_t before = co_await Requests(chain);
     scope.Fork(Download(chain, "/slow/big", big, download));
-    co_await UntilNginxAnswers(chain, 1);
+    co_await UntilNginxHasBegun(chain, before, 1);
     for (int client = 0; client < kClients; ++client) {
       scope.Fork([&chain, &contents, &newest, client]() -> Task<void> {
         for (int i = 0; newest < kReloads; ++i) {

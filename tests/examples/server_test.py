@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 60
 class ServerTest(unittest.TestCase):
 
     def setUp(self):
-        self._start()
+        self._start("--timeout=10m")
 
     def _start(self, *flags, descriptors=None):
         limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)))
@@ -57,11 +57,13 @@ class ServerTest(unittest.TestCase):
         self.assertEqual(other_lines.readline(), "request 2 from %s:%d: 0 bytes\n" % other.getsockname())
 
     def test_who_says_nothing_is_rejected(self):
+        self._start()
         _, lines = self._connect()
         self.assertRegex(lines.readline(), r"^rejected: DEADLINE_EXCEEDED")
         self.assertEqual(lines.readline(), "")
 
     def test_it_outlives_a_shortage_of_descriptors(self):
+        self._start("--timeout=10s")
         connection, lines = self._connect()
         connection.sendall(b"hello\n")
         self.assertRegex(lines.readline(), r": 5 bytes\n$")  # it is accepted by now
@@ -72,7 +74,7 @@ class ServerTest(unittest.TestCase):
         self.assertRegex(waiting_lines.readline(), r": 5 bytes\n$")
 
     def test_it_takes_no_more_than_there_are_descriptors_for(self):
-        self._start(descriptors=64 + 3)
+        self._start("--timeout=10s", descriptors=64 + 3)
         connections = [self._connect() for _ in range(5)]
         for connection, _ in connections:
             connection.sendall(b"hello\n")
@@ -84,7 +86,6 @@ class ServerTest(unittest.TestCase):
 
     def _begin_to_end(self):
         """Has a request in flight when SIGTERM comes; its connection."""
-        self._start("--timeout=10m")
         connection, lines = self._connect()
         connection.sendall(b"hello\n")
         self.assertRegex(lines.readline(), r": 5 bytes\n$")

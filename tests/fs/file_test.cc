@@ -215,6 +215,13 @@ TEST_P(NamedPipeTest, ItIsNotWaitedForAndIsNoFile) {
 
 // ---- The cache.
 
+// Some file systems, like overlayfs and tmpfs, refuse to say what is cached.
+bool SaysWhatIsCached(const File& file) {
+  char byte;
+  const iovec part = {&byte, 1};
+  return ::preadv2(file.native_handle(), &part, 1, 0, RWF_NOWAIT) == 1;
+}
+
 TEST(FileCacheTest, WhatIsCachedIsReadWithoutThePoolAndTheRestByIt) {
   const Scratch scratch;
   const std::string text(300'000, 'x');  // more than is copied on the carrier
@@ -222,13 +229,14 @@ TEST(FileCacheTest, WhatIsCachedIsReadWithoutThePoolAndTheRestByIt) {
   const auto runtime = Runtime::Create({.parallelism = 1}).value();
   runtime->Run([](const std::string& path, const std::string& expected) -> Task<void> {
     File file = (co_await File::Open(path)).value();
+    const bool says = SaysWhatIsCached(file);
     ScopedSyscallFault plain(&Syscalls::pread, {.times = 0});
     EXPECT_EQ(co_await ReadText(file, 1000, 0), expected.substr(0, 1000));
-    EXPECT_EQ(plain.calls(), 0);
+    EXPECT_EQ(plain.calls(), says ? 0 : 1);
     EXPECT_EQ(co_await ReadText(file, 1000, expected.size() - 500), expected.substr(0, 500));
-    EXPECT_EQ(plain.calls(), 1);  // the end, once more
+    EXPECT_EQ(plain.calls(), says ? 1 : 3);  // the end, once more
     EXPECT_TRUE(co_await ReadText(file, 400'000, 0) == expected);
-    EXPECT_EQ(plain.calls(), 3);
+    EXPECT_EQ(plain.calls(), says ? 3 : 5);
     for (const int error : {EAGAIN, EOPNOTSUPP, EIO, EINTR, EINVAL}) {
       ScopedSyscallFault cached(&Syscalls::preadv2, {.times = ScopedSyscallFault::kForever, .error = error});
       EXPECT_EQ(co_await ReadText(file, 1000, 5), expected.substr(0, 1000));

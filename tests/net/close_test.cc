@@ -21,6 +21,7 @@
 #include "lib/io/open_descriptor.h"
 #include "lib/net/socket_awaiters.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/nobody.h"
 #include "tests/support/on_both.h"
 #include "weft/internal/descriptor.h"
 #include "weft/weft.h"
@@ -151,8 +152,9 @@ TEST_P(CloseTest, WhatIsPendingEndsAndThePeerSeesTheEnd) {
                                           << " who " << static_cast<int>(who));
         Everywhere([what, how, who]() -> Task<void> {
           if (what == What::kAccept) {
-            Subject<TcpListener> subject{Listen(), Listen()};
-            const SocketAddress address = *subject.socket->local_address();
+            const Nobody nobody;
+            const SocketAddress address = nobody.address();
+            Subject<TcpListener> subject{TcpListener::Bind(address).value(), Listen()};
             co_await EndUnderUse(subject, what, how, who);
             EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect(address)).status()), ECONNREFUSED);
             co_return;
@@ -460,8 +462,9 @@ TEST_P(CloseTest, AListenerIsBoundAgainAtOnce) {
 TEST_P(CloseTest, UnderAnAcceptAListenerIsBoundAgainOnceItIsClosedOrAtOnceAfterAShutdown) {
   for (const bool shutdown : {false, true}) {
     Everywhere([shutdown]() -> Task<void> {
-      TcpListener listener = Listen();
-      const SocketAddress address = *listener.local_address();
+      const Nobody nobody;  // the port stays ours
+      const SocketAddress address = nobody.address();
+      TcpListener listener = TcpListener::Bind(address).value();
       Introduction accepting;
       AwaitAll scope;
       scope.Fork([&]() -> Task<void> {

@@ -174,7 +174,10 @@ template <class Entry>
 void ExpectToGoOnWithoutASpareCarrier(Entry Syscalls::* entry) {
   for (const int error : {EPERM, ENOMEM, EMFILE}) {
     const std::unique_ptr<Runtime> runtime =
-        *Runtime::Create({.parallelism = 1, .min_runnable = 1, .io = IoBackend::kAuto});
+        *Runtime::Create({.parallelism = 1,
+                          .min_runnable = 1,
+                          .held_carrier_threshold = absl::ZeroDuration(),
+                          .io = IoBackend::kAuto});
     {
       const ScopedSyscallFault fault(entry, {.times = ScopedSyscallFault::kForever, .error = error});
       runtime->Run(HoldTheCarrier());

@@ -42,7 +42,9 @@ constexpr bool kDebug = true;
 template <class Body>
 void DebugDeath(const char* wait, Body body) {
   const auto in_a_simulation = [&body] { testing::Simulation().Run(body()); };
-  const auto on_a_carrier = [&body] { (*Runtime::Create({.parallelism = 1}))->Run(body()); };
+  const auto on_a_carrier = [&body] {
+    (*Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()}))->Run(body());
+  };
   if (kDebug) {
     const std::string said =
         absl::StrCat("VirtualThread\\[#[0-9]+\\] ", wait,

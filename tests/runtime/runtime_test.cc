@@ -512,7 +512,8 @@ TEST(FairnessTest, WithHogsThatYieldWhoIsWokenFromOutsideRunsWithin61DispatchesA
 // Each does operations that are ready at once, for as long as another thread has not had its turn.
 TEST(FairnessTest, OperationsThatAreReadyAtOnceSpendABudgetAndThenYield) {
   for (int kind = 0; kind < 5; ++kind) {
-    const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+    const std::unique_ptr<Runtime> runtime =
+        *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
     const int turns = runtime->Run([](int which) -> Task<int> {
       bool had_its_turn = false;
       AwaitAll scope;

@@ -83,7 +83,7 @@ Task<void> LeaveAScope(Arm arm, Disarm disarm, bool& child_ended) {
 template <class Arm, class Disarm>
 int CarriersAfterLeaving(IoBackend io, Arm arm, Disarm disarm) {
   const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
-      Runtime::Create({.parallelism = 1, .min_runnable = 1, .io = io});
+      Runtime::Create({.parallelism = 1, .min_runnable = 1, .held_carrier_threshold = absl::ZeroDuration(), .io = io});
   EXPECT_TRUE(runtime.ok()) << runtime.status();
   bool child_ended = false;
   (*runtime)->Run(LeaveAScope(arm, disarm, child_ended));
@@ -182,7 +182,11 @@ Task<void> Hold(int carriers) {
 TEST_P(SpareCarrierTest, ThereAreAsManyAsWereEverNeededAtOnce) {
   for (const int parallelism : {1, 2}) {
     const std::unique_ptr<Runtime> runtime =
-        Runtime::Create({.parallelism = parallelism, .min_runnable = parallelism, .io = GetParam()}).value();
+        Runtime::Create({.parallelism = parallelism,
+                         .min_runnable = parallelism,
+                         .held_carrier_threshold = absl::ZeroDuration(),
+                         .io = GetParam()})
+            .value();
     int most = 0;
     for (const int held : {0, 1, 1, 3, 0, 1, 3, 2, 4, 4}) {
       runtime->Run(Hold(held));

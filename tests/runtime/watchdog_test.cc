@@ -88,10 +88,17 @@ class Watched {
       };
     }
     runtime = Runtime::Create(options).value();
-    watchdog = Watchdog::Make(runtime->core());
+    watchdog = Watchdog::Make(runtime->core(), [](pid_t) noexcept { return use; });
+    use = {.runnable = true};
   }
 
+  // In which every OS thread has run.
   void LookAfter(int64_t hours) {
+    use.ran_ns += hours * kHourNanos;
+    PassAndLook(hours);
+  }
+  // In which they have had of the processors what `use` says.
+  void PassAndLook(int64_t hours) {
     now_ns_ += hours * kHourNanos;
     watchdog->Look(now_ns_);
   }
@@ -103,6 +110,7 @@ class Watched {
   std::vector<Reported> reports;
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<Watchdog> watchdog;
+  static inline internal::ProcessorUse use;  // of any OS thread
 
  private:
   int64_t now_ns_ = 0;
@@ -112,13 +120,16 @@ class Watched {
 class Holder {
  public:
   virtual ~Holder() = default;
-  virtual void Hold() = 0;
+  virtual void Hold() = 0;  // sets `begun`
   virtual void Release() = 0;
+
+  std::atomic<bool> begun{false};
 };
 
 class Loop final : public Holder {
  public:
   [[gnu::noinline]] void Hold() override {
+    begun = true;
     while (!go_.load()) {
     }
   }
@@ -136,6 +147,7 @@ class BlockingRead final : public Holder {
     ::close(ends_[1]);
   }
   [[gnu::noinline]] void Hold() override {
+    begun = true;
     char byte;
     // A signal does not end it: what asks for the stack lets the call be restarted.
     EXPECT_EQ(::read(ends_[0], &byte, 1), 1);
@@ -149,7 +161,10 @@ class BlockingRead final : public Holder {
 class HeldMutex final : public Holder {
  public:
   HeldMutex() { mutex_.lock(); }
-  [[gnu::noinline]] void Hold() override { const std::lock_guard guard(mutex_); }
+  [[gnu::noinline]] void Hold() override {
+    begun = true;
+    const std::lock_guard guard(mutex_);
+  }
   void Release() override { mutex_.unlock(); }
 
  private:
@@ -172,7 +187,7 @@ class Held {
  public:
   Held(Runtime& runtime, Holder& holder, std::function<void(AwaitAll&)> others = nullptr, int number = 1)
       : holder_(holder), others_(std::move(others)), runs_([this, &runtime] { runtime.Run(Root(*this)); }) {
-    Await(begun_);
+    Await(holder_.begun);
     AwaitRunning(runtime, number);
   }
   ~Held() {
@@ -191,7 +206,6 @@ class Held {
     scope.Fork(
         [&held]() -> Task<void> {
           held.thread_ = VirtualThread::Current().id();
-          held.begun_ = true;
           held.holder_.Hold();
           co_return;
         },
@@ -201,7 +215,6 @@ class Held {
 
   Holder& holder_;
   const std::function<void(AwaitAll&)> others_;
-  std::atomic<bool> begun_{false};
   std::atomic<uint64_t> thread_{0};
   std::thread runs_;
 };
@@ -261,6 +274,39 @@ TEST(WatchdogTest, SeveralCarriersMayBeHeldAtOnce) {
   EXPECT_NE(watched.reports[0].carrier, watched.reports[1].carrier);
 }
 
+TEST(WatchdogTest, AWaitForAProcessorIsNoHoldAlsoWhileItGoesOn) {
+  Watched watched({.parallelism = 1});
+  Loop loop;
+  Held held(*watched.runtime, loop);
+  watched.LookAfter(1);
+  watched.LookAfter(1);  // from here on the time counts
+  for (int round = 0; round < 3; ++round) {
+    for (int look = 0; look < 5; ++look) watched.PassAndLook(10);
+    Watched::use.waited_ns += 50 * kHourNanos;  // the kernel counts it now
+    Watched::use.ran_ns += kHourNanos / 10;
+    watched.PassAndLook(0);
+  }
+  EXPECT_TRUE(watched.reports.empty()) << watched.reports[0].text;
+  watched.LookAfter(3);
+  ASSERT_EQ(watched.reports.size(), 1u);
+  EXPECT_EQ(watched.reports[0].held, 3.3 * absl::Hours(1));
+}
+
+TEST(WatchdogTest, WhatBlocksIsHeldForTheTimeWithoutItsWaitsForAProcessor) {
+  Watched watched({.parallelism = 1});
+  BlockingRead blocking;
+  Held held(*watched.runtime, blocking);
+  watched.LookAfter(1);
+  watched.LookAfter(1);
+  Watched::use.runnable = false;
+  Watched::use.waited_ns += 9 * kHourNanos;
+  watched.PassAndLook(10);
+  EXPECT_TRUE(watched.reports.empty());
+  watched.PassAndLook(3);
+  ASSERT_EQ(watched.reports.size(), 1u);
+  EXPECT_EQ(watched.reports[0].held, absl::Hours(4));
+}
+
 TEST(WatchdogTest, AThreadThatGoesOnHoldsNothing) {
   Watched watched({.parallelism = 1});
   std::atomic<bool> stop{false};
@@ -305,6 +351,7 @@ TEST(WatchdogTest, OthersRunOnASpareCarrierWhichRetiresAfterwards) {
     EXPECT_EQ(watched.runtime->Stats().carriers, 2);
     EXPECT_TRUE(core.carriers.MayRun(core.carrier(1)));
     held.End();
+    AwaitRunning(*watched.runtime, 0);
     watched.LookAfter(1);
     EXPECT_FALSE(core.carriers.MayRun(core.carrier(1))) << "it retires";
     // The runtime goes on with those that it is to have.
@@ -398,7 +445,7 @@ TEST(WatchdogDeathTest, AVariablePrintsHeldCarriers) {
         RuntimeOptions options;
         options.parallelism = 1;
         options.held_carrier_threshold = absl::Milliseconds(1);
-        options.on_held_carrier = [&](const HeldCarrier&) { told = true; };
+        options.on_held_carrier = [&](const HeldCarrier& held) { told = told || held.name == "holder"; };
         const auto runtime = Runtime::Create(options).value();
         Loop loop;
         Held held(*runtime, loop);

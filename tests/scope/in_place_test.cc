@@ -181,7 +181,7 @@ TEST_P(InPlaceTest, AllIsTakenWhereATaskIsExpected) {
     const auto one = []() -> Task<int> { co_return 1; };
     AwaitAll scope;
     auto forked = scope.Fork(All(one(), one()));
-    const auto in_time = co_await WithTimeout(absl::Seconds(1), All(one(), one()));
+    const auto in_time = co_await WithTimeout(absl::Hours(1), All(one(), one()));
     const auto shielded = co_await Shield(All(one()));
     const auto caught = co_await CatchCancelled(All(one()));
     (co_await scope.Join()).IgnoreFailures();
@@ -275,7 +275,7 @@ Task<int64_t> Fib(int n) {
 
 // On one carrier nobody else could wake it, or run it.
 TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnInTheMiddleOfALongTree) {
-  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
   runtime->Run([]() -> Task<void> {
     bool slept = false;
     bool ran = false;
@@ -301,7 +301,7 @@ TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnInTheMiddleOfALongTree) {
 
 // A single branch is begun before it lies in the deque, and must not be taken for what lies there.
 TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnBesideALoopOfAllsOfOne) {
-  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
   runtime->Run([]() -> Task<void> {
     bool ran = false;
     AwaitAll scope;

@@ -416,7 +416,9 @@ class OwedCleanUpOfARootTest : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Carriers, OwedCleanUpOfARootTest, ::testing::Values(1, 2, 4));
 
 TEST_P(OwedCleanUpOfARootTest, ARootThatIsCancelledBeforeItBeginsCleansUp) {
-  absl::StatusOr<std::unique_ptr<Runtime>> created = Runtime::Create({.parallelism = GetParam()});
+  // Without spare carriers: they would run it.
+  absl::StatusOr<std::unique_ptr<Runtime>> created =
+      Runtime::Create({.parallelism = GetParam(), .held_carrier_threshold = absl::ZeroDuration()});
   ASSERT_TRUE(created.ok()) << created.status();
   Runtime& runtime = **created;
   std::atomic<int> spinning{0};

@@ -25,9 +25,9 @@ constexpr int64_t kTickMillis = 10;  // of each connection
 // In each step it is the turn of some of the connections, so that the process has no CPU for long at a time.
 constexpr size_t kStepsPerTick = 10;
 constexpr std::chrono::microseconds kStep(kTickMillis * 1'000 / kStepsPerTick);
-// Once a second, so that the queue is full for less than a hundredth of the time. A client that finds it full waits for
-// a second, whatever the server does: the kernel drops what it sends, and it tries again.
-constexpr size_t kStepsPerStorm = 1'000;
+// The queue is full for less than a hundredth of the time. A client that finds it full waits for a second, whatever the
+// server does: the kernel drops what it sends, and it tries again, after 1, 3, 7 and 15 s, which is no multiple of this.
+constexpr size_t kStepsPerStorm = 1'370;
 constexpr size_t kStepOfStorm = 300;
 constexpr int kSegmentsPerTick = 4;
 constexpr int kPipelinedPerTick = 8;

@@ -4,7 +4,8 @@
 //   const Nobody other("[::1]:0", SOCK_DGRAM);
 //   absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(nobody.address());  // ECONNREFUSED
 //
-// The address of a socket that has been closed may be another process's a moment later.
+// The address of a socket that has been closed may be another process's a moment later. A TcpListener of this one may be
+// bound to it meanwhile: when that is closed, nobody listens again.
 #ifndef WEFT_TESTS_SUPPORT_NOBODY_H_
 #define WEFT_TESTS_SUPPORT_NOBODY_H_
 
@@ -24,7 +25,7 @@ class Nobody {
   explicit Nobody(const std::string& text = "127.0.0.1:0", int type = SOCK_STREAM)
       : Nobody(*net::SocketAddress::Parse(text), type) {}
   Nobody(const net::SocketAddress& wanted, int type)
-      : socket_(internal::Sys().socket(wanted.family(), type | SOCK_CLOEXEC, 0)),
+      : socket_(Open(wanted.family(), type)),
         bound_(internal::Sys().bind(socket_.get(), wanted.data(), wanted.size()) == 0) {
     // Connected to itself, a socket of datagrams takes those of nobody else.
     const net::SocketAddress self = address();
@@ -41,6 +42,13 @@ class Nobody {
   }
 
  private:
+  static int Open(int family, int type) {
+    const int fd = internal::Sys().socket(family, type | SOCK_CLOEXEC, 0);
+    const int yes = 1;
+    EXPECT_EQ(internal::Sys().setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
+    return fd;
+  }
+
   const io::UniqueDescriptor socket_;
   const bool bound_;
 };

@@ -186,7 +186,7 @@ TEST_F(WallTimersTest, AfterCancelReturnsTheTimerMayGoWhateverTheClockDoes) {
   });
   std::mt19937_64 random(1);
   int fired = 0, cancelled = 0;
-  for (int i = 0; i < kTimers; ++i) {
+  for (int i = 0; i < kTimers || fired == 0 || cancelled == 0; ++i) {
     const auto mine = std::make_unique<Timer>();
     mine->cancel_waits = true;
     timers.Arm(*mine, Wall() + static_cast<int64_t>(random() % 8) * kTick);
@@ -198,8 +198,6 @@ TEST_F(WallTimersTest, AfterCancelReturnsTheTimerMayGoWhateverTheClockDoes) {
   over = true;
   fires.join();
   steps.join();
-  EXPECT_GT(fired, 0);
-  EXPECT_GT(cancelled, 0);
   EXPECT_EQ(wheel.armed(), 0u);
 }
 

@@ -1,6 +1,7 @@
 #include "lib/fs/calls.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -49,11 +50,26 @@ absl::StatusOr<UniqueDescriptor> OpenPath(const std::string& path, int flags, ui
   return fd;
 }
 
+namespace {
+
+// Of a pipe, or a terminal, whose reader is slow: for a moment, so that the caller can stop.
+void AwaitRoom(int fd) noexcept {
+  constexpr int kMomentMillis = 20;
+  pollfd wanted = {.fd = fd, .events = POLLOUT, .revents = 0};
+  static_cast<void>(Sys().poll(&wanted, 1, kMomentMillis));
+}
+
+}  // namespace
+
 absl::Status WriteAll(int fd, ConstBuffer data, const std::string& path) {
   while (!data.empty()) {
     if (IsToStop()) return Stopped();
     const ssize_t written =
         Retry([&] { return Sys().write(fd, data.data(), std::min(data.size(), kMaxFileBytesAtOnce)); });
+    if (written < 0 && errno == EAGAIN) {  // OpenAt() has made it so
+      AwaitRoom(fd);
+      continue;
+    }
     if (written < 0) return PathStatus(errno, "write", path);
     if (written == 0) return PathStatus(EIO, "write", path);  // for ever, perhaps
     data.remove_prefix(static_cast<size_t>(written));

@@ -16,8 +16,15 @@
 namespace weft::internal {
 namespace {
 
-// For the first operation on a descriptor, and those that come at the same time.
+// For the first operation of a runtime on a descriptor, and those that come at the same time.
 constinit GlobalLock attach_lock;
+
+// Calls `visit` with those that may have heard of a descriptor.
+template <class Visit>
+void VisitAttached(Backend* first, bool several, Visit visit) noexcept {
+  if (first != nullptr) visit(*first);
+  if (several) VisitBackends([](Backend& backend, void* with) { (*static_cast<Visit*>(with))(backend); }, &visit);
+}
 
 }  // namespace
 
@@ -33,6 +40,8 @@ void OpenDescriptor::Open(int fd) noexcept {
 }
 
 bool OpenDescriptor::Acquire() noexcept {
+  if (IsInherited()) [[unlikely]]
+    TakeOver();
   uint32_t uses = uses_.load(std::memory_order_relaxed);
   do {
     if ((uses & kClosed) != 0) return false;
@@ -47,6 +56,8 @@ void OpenDescriptor::Leave() noexcept {
 }
 
 void OpenDescriptor::Close() noexcept {
+  if (IsInherited()) [[unlikely]]
+    TakeOver();
   uint32_t uses = uses_.load(std::memory_order_relaxed);
   do {
     if ((uses & kClosed) != 0) return;
@@ -55,27 +66,24 @@ void OpenDescriptor::Close() noexcept {
   } while (!uses_.compare_exchange_weak(uses, (uses + kUse) | kClosed, std::memory_order_acq_rel,
                                         std::memory_order_relaxed));
   if (uses != 0) {
-    Backend* backend;
+    Backend* first;
+    bool several;
     {
       // Either the first operation has attached it by now, or it comes to see `closed`.
       std::lock_guard guard(attach_lock);
       // relaxed: this lock orders it for the first operation, and that of CancelPending() for others.
       pending_.closed.store(true, std::memory_order_relaxed);
-      backend = backend_.get();
+      first = backend_.get();
+      several = several_;
     }
-    if (backend != nullptr && backend->inherited()) {
-      // The threads that use it are the parent's. relaxed: as above.
-      uses_.store(kClosed | kUse, std::memory_order_relaxed);
-    } else if (backend != nullptr) {
-      backend->CancelPending(fd(), pending_);
-    }
+    VisitAttached(first, several, [this](Backend& backend) { backend.CancelPending(fd(), pending_); });
   }
   Leave();
 }
 
 void OpenDescriptor::CloseInKernel() noexcept {
   const int number = fd();
-  if (backend_ != nullptr) backend_->Forget(number);
+  VisitAttached(backend_.get(), several_, [number](Backend& backend) { backend.Forget(number); });
   Sys().close(number);  // the descriptor is gone whatever it says
   // [descriptor/2] release: pairs with [descriptor/1].
   fd_.store(-1, std::memory_order_release);
@@ -83,13 +91,37 @@ void OpenDescriptor::CloseInKernel() noexcept {
   Release();
 }
 
-void OpenDescriptor::AttachFirst(ParkReason what) noexcept {
+void OpenDescriptor::AttachTo(const Backend* own, ParkReason what) noexcept {
+  WEFT_CHECK(own != nullptr) << ParkReasonName(what)
+                             << "() in a simulation without I/O: SimulationOptions::io gives it some";
   std::lock_guard guard(attach_lock);
-  if (backend_ == nullptr || backend_->inherited()) backend_ = RuntimeBackend();
-  WEFT_CHECK(backend_ != nullptr) << ParkReasonName(what)
-                                  << "() in a simulation without I/O: SimulationOptions::io gives it some";
+  if (backend_ == nullptr) backend_ = RuntimeBackend();
+  several_ |= backend_.get() != own;
   // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
-  attached_.store(true, std::memory_order_release);
+  attached_.store(own, std::memory_order_release);
+}
+
+// The descriptor of a real runtime, in a child. A simulation goes on there, and so do its uses.
+void OpenDescriptor::TakeOver() noexcept {
+  bool closing = false;
+  {
+    std::lock_guard guard(attach_lock);
+    if (!IsInherited()) return;
+    if (backend_ != nullptr && backend_->inherited()) {
+      const uint32_t uses = uses_.load(std::memory_order_relaxed);
+      closing = (uses & kClosed) != 0 && uses != kClosed;
+      uses_.store(uses & kClosed, std::memory_order_relaxed);
+      // The parent's operations are in it, and a thread of the parent may have its lock.
+      ::new (&pending_) PendingOperations();
+      pending_.closed.store((uses & kClosed) != 0, std::memory_order_relaxed);
+      backend_ = nullptr;
+      several_ = false;
+      attached_.store(nullptr, std::memory_order_relaxed);  // relaxed: [descriptor/12]
+    }
+    // [descriptor/12] release: pairs with [descriptor/11].
+    forks_.store(ForksSoFar(), std::memory_order_release);
+  }
+  if (closing) CloseInKernel();
 }
 
 // ---- The ways to hold one (weft/internal/descriptor.h).

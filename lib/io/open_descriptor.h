@@ -16,6 +16,12 @@
 // is pending. An operation that got its use before the bit is either found by the driver, or looks at `pending_.closed`
 // afterwards. (lib/driver/pending_operations.h)
 //
+// Several runtimes may use it, one after the other or at once. Each operation is its own runtime's. What ends here,
+// ends in all of them.
+//
+// In a child of fork(2) the parent's uses are nobody's. So the first to do anything with it there takes it over: from
+// then on it has no uses, and belongs to no runtime.
+//
 // Memory: reference-counted. The open descriptor is one reference; objects that want to use it, or to know whether it
 // is open, hold others. A use needs none: what is in use is open.
 #ifndef WEFT_LIB_IO_OPEN_DESCRIPTOR_H_
@@ -27,6 +33,7 @@
 
 #include "lib/driver/driver.h"
 #include "lib/driver/pending_operations.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/frame_cache.h"
 #include "weft/internal/wait_kind.h"
@@ -65,11 +72,12 @@ class OpenDescriptor {
   // ---- Any thread that has a use.
 
   int fd() const noexcept { return fd_.load(std::memory_order_relaxed); }
-  // On a virtual thread, before an operation, which is a `what`: the descriptor belongs to this runtime from now on.
+  // On a virtual thread, before an operation, which is a `what`: from now on its runtime knows of the descriptor.
   void Attach(ParkReason what) noexcept {
+    const Backend* const own = CurrentBackend();
     // [descriptor/9] acquire: pairs with [descriptor/10].
-    if (!attached_.load(std::memory_order_acquire) || backend_->inherited()) [[unlikely]]
-      AttachFirst(what);
+    if (own == nullptr || attached_.load(std::memory_order_acquire) != own) [[unlikely]]
+      AttachTo(own, what);
   }
   // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
   bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
@@ -89,14 +97,21 @@ class OpenDescriptor {
   OpenDescriptor() noexcept = default;
   ~OpenDescriptor() = default;
   void CloseInKernel() noexcept;
-  void AttachFirst(ParkReason what) noexcept;
+  void AttachTo(const Backend* own, ParkReason what) noexcept;
+  // [descriptor/11] acquire: pairs with [descriptor/12].
+  bool IsInherited() const noexcept { return forks_.load(std::memory_order_acquire) != ForksSoFar(); }
+  void TakeOver() noexcept;
 
   Atomic<uint32_t> uses_{kClosed};  // relaxed: whoever begins a use knows the rest by the reference
   Atomic<uint32_t> refs_{1};
   Atomic<int> fd_{-1};  // relaxed: it does not change while there is a use, and whoever shares a new one orders it
-  Atomic<bool> attached_{false};
+  // Which backend attached it last. Compared, never followed: it may be gone.
+  Atomic<const Backend*> attached_{nullptr};
+  Atomic<uint32_t> forks_{ForksSoFar()};
   Atomic<bool> shut_down_{false};
-  std::shared_ptr<Backend> backend_;  // written once, under a lock
+  // Written under attach_lock (open_descriptor.cc), before attached_.
+  std::shared_ptr<Backend> backend_;  // the first. Its runtime may have ended
+  bool several_ = false;              // others came
   PendingOperations pending_;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 
@@ -14,6 +15,7 @@
 #include "lib/io/sigpipe.h"
 #include "lib/os/syscalls.h"
 #include "weft/blocking.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/io/readiness.h"
 #include "weft/task.h"
 
@@ -24,6 +26,7 @@ using internal::ErrnoToStatus;
 using internal::Sys;
 
 constexpr off_t kWhereItStands = -1;
+constexpr size_t kMaxBytesNow = size_t{256} << 10;  // copied on the carrier: some 30 us
 
 // A transfer that has to wait has to wait for others: not for a disk, whose files are always ready.
 bool WaitsForOthers(int fd) {
@@ -36,7 +39,8 @@ bool WaitsForOthers(int fd) {
 bool CannotBeMadeNow(int error) { return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == EPERM; }
 
 // Transfers bytes: at once, by `try_now`; or, if that cannot be or has to wait for a disk, by `call`, on an OS thread
-// that may block. Yields -1 if another process was faster.
+// that may block. Yields -1 if another process was faster. Of a file, Linux 5.9 and 5.10 say 0 where they should say
+// EAGAIN. (preadv2(2), BUGS)
 template <class TryNow, class Call>
 Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const char* what) {
   struct Transferred {
@@ -51,7 +55,8 @@ Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const 
     return Transferred{result, result < 0 ? errno : 0};
   };
   Transferred done = repeat(try_now);
-  if (CannotBeMadeNow(done.error) || (done.error == EAGAIN && !WaitsForOthers(fd))) {
+  const bool waits = done.error == EAGAIN || done.bytes == 0;
+  if (CannotBeMadeNow(done.error) || (waits && !WaitsForOthers(fd))) {
     const absl::StatusOr<Transferred> waited = co_await Blocking([&] { return repeat(call); });
     if (!waited.ok()) co_return waited.status();
     done = *waited;
@@ -65,7 +70,11 @@ Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const 
 Task<absl::StatusOr<size_t>> StandardInput::Read(MutableBuffer buffer) {
   // The object is a value, and may be gone.
   return [](int fd, MutableBuffer into) -> Task<absl::StatusOr<size_t>> {
-    const iovec part = {into.data(), into.size()};
+    if (into.empty()) {
+      co_await internal::CheckpointAwaiter();
+      co_return 0;
+    }
+    const iovec part = {into.data(), std::min(into.size(), kMaxBytesNow)};
     const auto try_now = [&] { return Sys().preadv2(fd, &part, 1, kWhereItStands, RWF_NOWAIT); };
     const auto read = [&] { return Sys().read(fd, into.data(), into.size()); };
     for (;;) {

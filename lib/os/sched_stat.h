@@ -14,8 +14,8 @@ struct ProcessorUse {
   bool runnable = false;  // it runs, or waits for a processor
 };
 
-// Of an OS thread of this process. What the kernel does not tell is 0 or false: the waits without CONFIG_SCHED_INFO, all
-// but the first without /proc. Cost: two files of /proc are read, some 10 microseconds.
+// Of an OS thread of this process. What the kernel does not tell is 0 or false: the waits without CONFIG_SCHED_INFO,
+// all but the first without /proc. Cost: two files of /proc are read, some 10 microseconds.
 ProcessorUse UseOfProcessors(pid_t thread) noexcept;
 
 }  // namespace weft::internal

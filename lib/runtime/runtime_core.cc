@@ -60,6 +60,7 @@ RuntimeCore::~RuntimeCore() {
 
 // In the child, while it has one thread.
 void RuntimeCore::SetAsideInherited() noexcept {
+  forks_so_far.fetch_add(1, std::memory_order_relaxed);
   RuntimeCore** at = &all_runtimes;
   while (RuntimeCore* const runtime = *at) {
     if (runtime->host->SurvivesFork()) {

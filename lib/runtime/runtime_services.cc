@@ -285,4 +285,19 @@ bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->
 
 std::shared_ptr<Backend> RuntimeBackend() noexcept { return Carrier::Require("I/O").runtime.config.backend; }
 
+const Backend* CurrentBackend() noexcept { return Carrier::Require("I/O").runtime.config.backend.get(); }
+
+void VisitBackends(void (*visit)(Backend& backend, void* argument), void* argument) noexcept {
+  struct Visit {
+    void (*visit)(Backend& backend, void* argument);
+    void* argument;
+  } call = {visit, argument};
+  RuntimeCore::ForEach(
+      [](RuntimeCore& runtime, void* with) {
+        const auto& [visit_one, its_argument] = *static_cast<const Visit*>(with);
+        if (runtime.config.backend != nullptr) visit_one(*runtime.config.backend, its_argument);
+      },
+      &call);
+}
+
 }  // namespace weft::internal

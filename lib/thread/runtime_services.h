@@ -171,6 +171,15 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
 
 bool StartOperation(Operation& operation) noexcept;  // Driver::Start() of this carrier
 std::shared_ptr<Backend> RuntimeBackend() noexcept;
+const Backend* CurrentBackend() noexcept;  // the same. Null: a simulation without I/O
+
+// ---- Descriptors, any thread.
+
+// The backends of all runtimes of this process.
+void VisitBackends(void (*visit)(Backend& backend, void* argument), void* argument) noexcept;
+// How many forks after the first process that has had a runtime this one is.
+inline constinit Atomic<uint32_t> forks_so_far{0};  // relaxed: written in a child while it has one thread
+inline uint32_t ForksSoFar() noexcept { return forks_so_far.load(std::memory_order_relaxed); }
 
 }  // namespace weft::internal
 

@@ -63,7 +63,9 @@ bool TimerWheel::Cancel(TimerNode& node) noexcept {
       const int slot = node.slot_;
       Unlink(node);
       armed_.store(armed_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      if (slots_[slot].head == nullptr) PublishNext();
+      // Not during a FireExpired(), which publishes at its end: a node that is firing may be armed again, and until
+      // then its owner must not sleep for longer than to the old deadline.
+      if (slots_[slot].head == nullptr && !in_fire_expired_) PublishNext();
       was_armed = true;
     }
     if (!RunsElsewhere(node)) return was_armed;

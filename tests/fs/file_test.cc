@@ -29,6 +29,7 @@
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/errno.h"
+#include "weft/fs/contents.h"
 #include "weft/io/stream.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
@@ -41,6 +42,7 @@ namespace {
 
 using fs::File;
 using fs::LockKind;
+using fs::WriteFile;
 using internal::ScopedSyscallFault;
 using internal::Syscalls;
 
@@ -211,6 +213,40 @@ TEST_P(NamedPipeTest, ItIsNotWaitedForAndIsNoFile) {
     File writer = (co_await File::Open(scratch / "pipe", {.read = false, .write = true})).value();
     EXPECT_EQ(ErrnoOf(co_await writer.Write("x")), ESPIPE);
   });
+}
+
+TEST_P(NamedPipeTest, WriteFileWaitsForASlowReader) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    const std::string path = scratch / "pipe";
+    const std::string text(300'000, 'x');  // a pipe has room for 65,536
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await WriteFile(path, text), absl::OkStatus()); });
+    size_t got = 0;
+    std::vector<char> buffer(10'000);
+    while (got < text.size()) {
+      const ssize_t bytes = ::read(fd, buffer.data(), buffer.size());
+      if (bytes > 0) got += static_cast<size_t>(bytes);
+      co_await Yield();
+    }
+    (co_await scope.Join()).IgnoreFailures();
+    ::close(fd);
+  });
+}
+
+// In real time: a call in the pool knows no other.
+TEST(NamedPipeCancelTest, AWriteFileThatWaitsForAReaderCanBeCancelled) {
+  const Scratch scratch;
+  const std::string path = scratch / "pipe";
+  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  const std::string text(300'000, 'x');
+  const absl::Status late = runtime->Run(WithTimeout(absl::Milliseconds(1), WriteFile(path, text)));
+  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded) << late;
+  ::close(fd);
 }
 
 // ---- The cache.

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -174,6 +175,16 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
 }
 
 // Both see that there is input, one gets it, and the other can be cancelled all the same.
+TEST_P(PipeTest, AReadOfStandardInputIntoNothingWaitsForNothing) {
+  Everywhere([]() -> Task<void> {
+    int fds[2];
+    EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);
+    EXPECT_EQ(*co_await StandardInput(fds[0]).Read({}), 0u);
+    internal::Sys().close(fds[0]);
+    internal::Sys().close(fds[1]);
+  });
+}
+
 TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
   if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "RWF_NOWAIT for pipes came with Linux 6.4";
   Everywhere([]() -> Task<void> {
@@ -243,6 +254,50 @@ TEST(StandardStreamTest, ACallThatMayBlockIsMadeOnAnOsThread) {
       std::fclose(file);
     }
   }());
+}
+
+// The bug of Linux 5.9 and 5.10: the cache says that the file ends where it does not.
+TEST(StandardStreamTest, AnEndThatOnlyTheCacheSeesIsNone) {
+  static const Syscalls lying = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.preadv2 = [](int, const iovec*, int, off_t, int) -> ssize_t { return 0; };
+    return table;
+  }();
+  std::FILE* const file = std::tmpfile();
+  std::fputs("text", file);
+  std::rewind(file);
+  {
+    const internal::ScopedSyscalls scope(lying);
+    (*Runtime::Create())->Run([&]() -> Task<void> {
+      char buffer[8];
+      EXPECT_EQ(*co_await StandardInput(::fileno(file)).Read(buffer), 4u);
+      EXPECT_EQ(*co_await StandardInput(::fileno(file)).Read(buffer), 0u);
+    });
+  }
+  std::fclose(file);
+}
+
+TEST(StandardStreamTest, ACarrierCopiesNoMoreThanAFileDoes) {
+  static std::atomic<size_t> most{0};
+  static const Syscalls table = [] {
+    Syscalls changed = internal::RealSyscalls();
+    changed.preadv2 = [](int, const iovec* parts, int, off_t, int) -> ssize_t {
+      most = std::max(most.load(), parts->iov_len);
+      errno = EAGAIN;
+      return -1;
+    };
+    return changed;
+  }();
+  std::FILE* const file = std::tmpfile();
+  {
+    const internal::ScopedSyscalls scope(table);
+    (*Runtime::Create())->Run([&]() -> Task<void> {
+      std::vector<char> buffer(10'000'000);
+      EXPECT_EQ(*co_await StandardInput(::fileno(file)).Read(buffer), 0u);
+    });
+  }
+  std::fclose(file);
+  EXPECT_EQ(most, size_t{256} << 10);
 }
 
 // A socket says it once: the call must not be made again.

@@ -45,8 +45,9 @@ class OnBackends : public ::testing::TestWithParam<NetPlace> {
   static void Everywhere(Body body) {
     const auto [io, kind, carriers] = GetParam();
     if (kind == NetPlace::Kind::kReal) {
-      const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(
-          {.parallelism = carriers, .held_carrier_threshold = absl::ZeroDuration(), .io = io});  // a spare one has descriptors
+      // Without spare carriers, which have descriptors of their own.
+      const absl::StatusOr<std::unique_ptr<Runtime>> runtime =
+          Runtime::Create({.parallelism = carriers, .held_carrier_threshold = absl::ZeroDuration(), .io = io});
       ASSERT_TRUE(runtime.ok()) << runtime.status();
       RunOn(**runtime, body);
       return;

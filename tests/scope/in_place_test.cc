@@ -275,7 +275,8 @@ Task<int64_t> Fib(int n) {
 
 // On one carrier nobody else could wake it, or run it.
 TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnInTheMiddleOfALongTree) {
-  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
+  const std::unique_ptr<Runtime> runtime =
+      *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
   runtime->Run([]() -> Task<void> {
     bool slept = false;
     bool ran = false;
@@ -301,7 +302,8 @@ TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnInTheMiddleOfALongTree) {
 
 // A single branch is begun before it lies in the deque, and must not be taken for what lies there.
 TEST(InPlaceFairnessTest, WhoeverWaitsGetsATurnBesideALoopOfAllsOfOne) {
-  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
+  const std::unique_ptr<Runtime> runtime =
+      *Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()});
   runtime->Run([]() -> Task<void> {
     bool ran = false;
     AwaitAll scope;

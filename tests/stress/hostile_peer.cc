@@ -26,7 +26,8 @@ constexpr int64_t kTickMillis = 10;  // of each connection
 constexpr size_t kStepsPerTick = 10;
 constexpr std::chrono::microseconds kStep(kTickMillis * 1'000 / kStepsPerTick);
 // The queue is full for less than a hundredth of the time. A client that finds it full waits for a second, whatever the
-// server does: the kernel drops what it sends, and it tries again, after 1, 3, 7 and 15 s, which is no multiple of this.
+// server does: the kernel drops what it sends, and it tries again, after 1, 3, 7 and 15 s, which is no multiple of
+// this.
 constexpr size_t kStepsPerStorm = 1'370;
 constexpr size_t kStepOfStorm = 300;
 constexpr int kSegmentsPerTick = 4;

@@ -4,8 +4,8 @@
 //   const Nobody other("[::1]:0", SOCK_DGRAM);
 //   absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(nobody.address());  // ECONNREFUSED
 //
-// The address of a socket that has been closed may be another process's a moment later. A TcpListener of this one may be
-// bound to it meanwhile: when that is closed, nobody listens again.
+// The address of a socket that has been closed may be another process's a moment later. A TcpListener of this one may
+// be bound to it meanwhile: when that is closed, nobody listens again.
 #ifndef WEFT_TESTS_SUPPORT_NOBODY_H_
 #define WEFT_TESTS_SUPPORT_NOBODY_H_
 

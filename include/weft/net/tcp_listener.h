@@ -5,7 +5,7 @@
 //   absl::StatusOr<TcpStream> stream = co_await listener->Accept();
 //
 // Lifetime. It can be moved, also while an Accept() is pending, which goes on. The destructor closes the listener. Any
-// thread may call Bind(). The first Accept() ties the listener to the runtime on which it is called.
+// thread may call Bind().
 //
 // Cancellation: Accept() is a checkpoint, also while it waits for descriptors. A connection that was accepted is
 // delivered.

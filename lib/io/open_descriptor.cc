@@ -19,11 +19,23 @@ namespace {
 // For the first operation of a runtime on a descriptor, and those that come at the same time.
 constinit GlobalLock attach_lock;
 
+template <class Visit>
+void VisitAll(Visit visit) noexcept {
+  VisitBackends([](Backend& backend, void* with) { (*static_cast<Visit*>(with))(backend); }, &visit);
+}
+
 // Calls `visit` with those that may have heard of a descriptor.
 template <class Visit>
 void VisitAttached(Backend* first, bool several, Visit visit) noexcept {
   if (first != nullptr) visit(*first);
-  if (several) VisitBackends([](Backend& backend, void* with) { (*static_cast<Visit*>(with))(backend); }, &visit);
+  if (several) VisitAll(visit);
+}
+
+// In a child of fork(2): is this of the parent's runtimes, of those that had ended by then or of the others?
+bool IsOfTheParent(const Backend& backend) noexcept {
+  bool is_of_this_process = false;
+  VisitAll([&](const Backend& each) { is_of_this_process |= &each == &backend; });
+  return !is_of_this_process;
 }
 
 }  // namespace
@@ -101,13 +113,13 @@ void OpenDescriptor::AttachTo(const Backend* own, ParkReason what) noexcept {
   attached_.store(own, std::memory_order_release);
 }
 
-// The descriptor of a real runtime, in a child. A simulation goes on there, and so do its uses.
+// The first time that a child does anything with it. A simulation goes on in the child, and so do its uses.
 void OpenDescriptor::TakeOver() noexcept {
   bool closing = false;
   {
     std::lock_guard guard(attach_lock);
     if (!IsInherited()) return;
-    if (backend_ != nullptr && backend_->inherited()) {
+    if (backend_ != nullptr && IsOfTheParent(*backend_)) {
       const uint32_t uses = uses_.load(std::memory_order_relaxed);
       closing = (uses & kClosed) != 0 && uses != kClosed;
       uses_.store(uses & kClosed, std::memory_order_relaxed);

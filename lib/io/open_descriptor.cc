@@ -19,23 +19,11 @@ namespace {
 // For the first operation of a runtime on a descriptor, and those that come at the same time.
 constinit GlobalLock attach_lock;
 
-template <class Visit>
-void VisitAll(Visit visit) noexcept {
-  VisitBackends([](Backend& backend, void* with) { (*static_cast<Visit*>(with))(backend); }, &visit);
-}
-
 // Calls `visit` with those that may have heard of a descriptor.
 template <class Visit>
 void VisitAttached(Backend* first, bool several, Visit visit) noexcept {
   if (first != nullptr) visit(*first);
-  if (several) VisitAll(visit);
-}
-
-// In a child of fork(2): is this of the parent's runtimes, of those that had ended by then or of the others?
-bool IsOfTheParent(const Backend& backend) noexcept {
-  bool is_of_this_process = false;
-  VisitAll([&](const Backend& each) { is_of_this_process |= &each == &backend; });
-  return !is_of_this_process;
+  if (several) VisitBackends([](Backend& backend, void* with) { (*static_cast<Visit*>(with))(backend); }, &visit);
 }
 
 }  // namespace
@@ -86,7 +74,7 @@ void OpenDescriptor::Close() noexcept {
       // relaxed: this lock orders it for the first operation, and that of CancelPending() for others.
       pending_.closed.store(true, std::memory_order_relaxed);
       first = backend_.get();
-      several = several_;
+      several = Several();
     }
     VisitAttached(first, several, [this](Backend& backend) { backend.CancelPending(fd(), pending_); });
   }
@@ -95,7 +83,7 @@ void OpenDescriptor::Close() noexcept {
 
 void OpenDescriptor::CloseInKernel() noexcept {
   const int number = fd();
-  VisitAttached(backend_.get(), several_, [number](Backend& backend) { backend.Forget(number); });
+  VisitAttached(backend_.get(), Several(), [number](Backend& backend) { backend.Forget(number); });
   Sys().close(number);  // the descriptor is gone whatever it says
   // [descriptor/2] release: pairs with [descriptor/1].
   fd_.store(-1, std::memory_order_release);
@@ -107,29 +95,32 @@ void OpenDescriptor::AttachTo(const Backend* own, ParkReason what) noexcept {
   WEFT_CHECK(own != nullptr) << ParkReasonName(what)
                              << "() in a simulation without I/O: SimulationOptions::io gives it some";
   std::lock_guard guard(attach_lock);
-  if (backend_ == nullptr) backend_ = RuntimeBackend();
-  several_ |= backend_.get() != own;
-  // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
-  attached_.store(own, std::memory_order_release);
+  if (backend_ == nullptr) {
+    backend_ = RuntimeBackend();
+    // [descriptor/10] release: pairs with [descriptor/9], whose caller may be the one to close the descriptor.
+    attached_.store(own, std::memory_order_release);
+  } else if (backend_.get() != own) {
+    // [descriptor/14] release: pairs with [descriptor/13], like [descriptor/10].
+    several_.store(true, std::memory_order_release);
+  }
 }
 
-// The first time that a child does anything with it. A simulation goes on in the child, and so do its uses.
+// The first time that a child does anything with it. What goes on there, a simulation without I/O, has no uses.
 void OpenDescriptor::TakeOver() noexcept {
   bool closing = false;
   {
     std::lock_guard guard(attach_lock);
     if (!IsInherited()) return;
-    if (backend_ != nullptr && IsOfTheParent(*backend_)) {
-      const uint32_t uses = uses_.load(std::memory_order_relaxed);
-      closing = (uses & kClosed) != 0 && uses != kClosed;
-      uses_.store(uses & kClosed, std::memory_order_relaxed);
-      // The parent's operations are in it, and a thread of the parent may have its lock.
-      ::new (&pending_) PendingOperations();
-      pending_.closed.store((uses & kClosed) != 0, std::memory_order_relaxed);
-      backend_ = nullptr;
-      several_ = false;
-      attached_.store(nullptr, std::memory_order_relaxed);  // relaxed: [descriptor/12]
-    }
+    const uint32_t uses = uses_.load(std::memory_order_relaxed);
+    closing = (uses & kClosed) != 0 && uses != kClosed;
+    uses_.store(uses & kClosed, std::memory_order_relaxed);
+    // The parent's operations are in it, and a thread of the parent may have its lock.
+    ::new (&pending_) PendingOperations();
+    // relaxed: [descriptor/12] orders these.
+    pending_.closed.store((uses & kClosed) != 0, std::memory_order_relaxed);
+    attached_.store(nullptr, std::memory_order_relaxed);
+    several_.store(false, std::memory_order_relaxed);
+    backend_ = nullptr;
     // [descriptor/12] release: pairs with [descriptor/11].
     forks_.store(ForksSoFar(), std::memory_order_release);
   }

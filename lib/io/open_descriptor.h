@@ -16,8 +16,8 @@
 // is pending. An operation that got its use before the bit is either found by the driver, or looks at `pending_.closed`
 // afterwards. (lib/driver/pending_operations.h)
 //
-// Several runtimes may use it, one after the other or at once. Each operation is its own runtime's. What ends here,
-// ends in all of them.
+// Several runtimes may use it, one after the other or at once. Each operation is its own runtime's. Close() ends what
+// is pending in each.
 //
 // In a child of fork(2) the parent's uses are nobody's. So the first to do anything with it there takes it over: from
 // then on it has no uses, and belongs to no runtime.
@@ -76,7 +76,7 @@ class OpenDescriptor {
   void Attach(ParkReason what) noexcept {
     const Backend* const own = CurrentBackend();
     // [descriptor/9] acquire: pairs with [descriptor/10].
-    if (own == nullptr || attached_.load(std::memory_order_acquire) != own) [[unlikely]]
+    if (own == nullptr || (attached_.load(std::memory_order_acquire) != own && !Several())) [[unlikely]]
       AttachTo(own, what);
   }
   // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
@@ -97,6 +97,8 @@ class OpenDescriptor {
   OpenDescriptor() noexcept = default;
   ~OpenDescriptor() = default;
   void CloseInKernel() noexcept;
+  // [descriptor/13] acquire: pairs with [descriptor/14].
+  bool Several() const noexcept { return several_.load(std::memory_order_acquire); }
   void AttachTo(const Backend* own, ParkReason what) noexcept;
   // [descriptor/11] acquire: pairs with [descriptor/12].
   bool IsInherited() const noexcept { return forks_.load(std::memory_order_acquire) != ForksSoFar(); }
@@ -105,13 +107,12 @@ class OpenDescriptor {
   Atomic<uint32_t> uses_{kClosed};  // relaxed: whoever begins a use knows the rest by the reference
   Atomic<uint32_t> refs_{1};
   Atomic<int> fd_{-1};  // relaxed: it does not change while there is a use, and whoever shares a new one orders it
-  // Which backend attached it last. Compared, never followed: it may be gone.
-  Atomic<const Backend*> attached_{nullptr};
+  Atomic<const Backend*> attached_{nullptr};  // backend_
   Atomic<uint32_t> forks_{ForksSoFar()};
   Atomic<bool> shut_down_{false};
-  // Written under attach_lock (open_descriptor.cc), before attached_.
-  std::shared_ptr<Backend> backend_;  // the first. Its runtime may have ended
-  bool several_ = false;              // others came
+  Atomic<bool> several_{false};  // others came: whoever ends something asks all
+  // Written under attach_lock (open_descriptor.cc), before attached_. Its runtime may have ended.
+  std::shared_ptr<Backend> backend_;
   PendingOperations pending_;
 };
 

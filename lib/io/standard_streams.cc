@@ -28,10 +28,15 @@ using internal::Sys;
 constexpr off_t kWhereItStands = -1;
 constexpr size_t kMaxBytesNow = size_t{256} << 10;  // copied on the carrier: some 30 us
 
+mode_t ModeOf(int fd) {
+  struct stat status = {};
+  return Sys().fstat(fd, &status) == 0 ? status.st_mode : 0;
+}
+
 // A transfer that has to wait has to wait for others: not for a disk, whose files are always ready.
 bool WaitsForOthers(int fd) {
-  struct stat status = {};
-  return Sys().fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+  const mode_t mode = ModeOf(fd);
+  return S_ISFIFO(mode) || S_ISSOCK(mode);
 }
 
 // Not every kind of file knows how not to wait (EOPNOTSUPP; EINVAL of f2fs), nor every kernel and sandbox the call. Any
@@ -39,8 +44,7 @@ bool WaitsForOthers(int fd) {
 bool CannotBeMadeNow(int error) { return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == EPERM; }
 
 // Transfers bytes: at once, by `try_now`; or, if that cannot be or has to wait for a disk, by `call`, on an OS thread
-// that may block. Yields -1 if another process was faster. Of a file, Linux 5.9 and 5.10 say 0 where they should say
-// EAGAIN. (preadv2(2), BUGS)
+// that may block. Yields -1 if another process was faster.
 template <class TryNow, class Call>
 Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const char* what) {
   struct Transferred {
@@ -55,8 +59,7 @@ Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const 
     return Transferred{result, result < 0 ? errno : 0};
   };
   Transferred done = repeat(try_now);
-  const bool waits = done.error == EAGAIN || done.bytes == 0;
-  if (CannotBeMadeNow(done.error) || (waits && !WaitsForOthers(fd))) {
+  if (CannotBeMadeNow(done.error) || (done.error == EAGAIN && !WaitsForOthers(fd))) {
     const absl::StatusOr<Transferred> waited = co_await Blocking([&] { return repeat(call); });
     if (!waited.ok()) co_return waited.status();
     done = *waited;
@@ -75,7 +78,13 @@ Task<absl::StatusOr<size_t>> StandardInput::Read(MutableBuffer buffer) {
       co_return 0;
     }
     const iovec part = {into.data(), std::min(into.size(), kMaxBytesNow)};
-    const auto try_now = [&] { return Sys().preadv2(fd, &part, 1, kWhereItStands, RWF_NOWAIT); };
+    // Linux 5.9 and 5.10 say 0 for what is not in the cache of a file. (preadv2(2), BUGS)
+    const auto try_now = [&] {
+      const ssize_t bytes = Sys().preadv2(fd, &part, 1, kWhereItStands, RWF_NOWAIT);
+      if (bytes != 0 || !S_ISREG(ModeOf(fd))) return bytes;
+      errno = EAGAIN;
+      return ssize_t{-1};
+    };
     const auto read = [&] { return Sys().read(fd, into.data(), into.size()); };
     for (;;) {
       if (absl::Status ready = co_await WaitReadable(fd); !ready.ok()) co_return ready;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace weft::internal {
 
@@ -14,9 +15,9 @@ struct ProcessorUse {
   bool runnable = false;  // it runs, or waits for a processor
 };
 
-// Of an OS thread of this process. What the kernel does not tell is 0 or false: the waits without CONFIG_SCHED_INFO,
-// all but the first without /proc. Cost: two files of /proc are read, some 10 microseconds.
-ProcessorUse UseOfProcessors(pid_t thread) noexcept;
+// Of an OS thread of this process. None if the kernel does not tell: without CONFIG_SCHED_INFO or /proc, or while the
+// process is short of descriptors. Cost: two files of /proc are read, some 10 microseconds.
+std::optional<ProcessorUse> UseOfProcessors(pid_t thread) noexcept;
 
 }  // namespace weft::internal
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -152,12 +153,15 @@ void Watchdog::LookAt(Carrier& carrier, Sighting& sighting, int64_t now_ns) noex
 
 // Adds what was held, net, since the last look.
 void Watchdog::CountHold(const Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept {
-  const ProcessorUse use = use_(carrier.os_thread.id);
-  const int64_t ran_ns = use.ran_ns - sighting.use.ran_ns;
-  const int64_t waited_ns = use.waited_ns - sighting.use.waited_ns;
-  sighting.held_ns += use.runnable ? ran_ns : std::max<int64_t>(now_ns - sighting.at_ns - waited_ns, 0);
+  const std::optional<ProcessorUse> use = use_(carrier.os_thread.id);
+  int64_t held_ns = now_ns - sighting.at_ns;
+  if (use.has_value() && sighting.use.has_value()) {
+    held_ns = use->runnable ? use->ran_ns - sighting.use->ran_ns
+                            : std::max<int64_t>(held_ns - (use->waited_ns - sighting.use->waited_ns), 0);
+  }
+  sighting.held_ns += held_ns;
   sighting.at_ns = now_ns;
-  sighting.use = use;
+  if (use.has_value()) sighting.use = use;
 }
 
 // By the count of a hold; once.

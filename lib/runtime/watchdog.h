@@ -28,6 +28,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "lib/os/sched_stat.h"
@@ -42,7 +43,7 @@ class RuntimeCore;
 
 class Watchdog {
  public:
-  using Use = ProcessorUse (*)(pid_t thread) noexcept;
+  using Use = std::optional<ProcessorUse> (*)(pid_t thread) noexcept;
 
   // Null: no memory. A test has its own `use`.
   static std::unique_ptr<Watchdog> Make(RuntimeCore& runtime, Use use = &UseOfProcessors) noexcept;
@@ -64,7 +65,7 @@ class Watchdog {
     // kSuspect: held for so long by the last look, which was at that time.
     int64_t held_ns = 0;
     int64_t at_ns = 0;
-    ProcessorUse use;
+    std::optional<ProcessorUse> use;
   };
 
   Watchdog(RuntimeCore& runtime, std::unique_ptr<Sighting[]> sightings, Use use) noexcept;

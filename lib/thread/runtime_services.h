@@ -177,7 +177,7 @@ const Backend* CurrentBackend() noexcept;  // the same. Null: a simulation witho
 
 // The backends of all runtimes of this process.
 void VisitBackends(void (*visit)(Backend& backend, void* argument), void* argument) noexcept;
-// How many forks after the first process that has had a runtime this one is.
+// Differs from the parent's in a child of fork(2) in which there was a runtime.
 inline constinit Atomic<uint32_t> forks_so_far{0};  // relaxed: written in a child while it has one thread
 inline uint32_t ForksSoFar() noexcept { return forks_so_far.load(std::memory_order_relaxed); }
 

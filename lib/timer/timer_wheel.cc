@@ -37,7 +37,7 @@ bool TimerWheel::Move(TimerNode& node, int64_t deadline_ns) noexcept {
   if (node.slot_ == TimerNode::kNotArmed) return false;
   const int left = node.slot_;
   Unlink(node);
-  if (slots_[left].head == nullptr) PublishNext();
+  if (slots_[left].head == nullptr) PublishUnlessFiring();
   Place(node, deadline_ns);
   return true;
 }
@@ -63,9 +63,7 @@ bool TimerWheel::Cancel(TimerNode& node) noexcept {
       const int slot = node.slot_;
       Unlink(node);
       armed_.store(armed_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      // Not during a FireExpired(), which publishes at its end: a node that is firing may be armed again, and until
-      // then its owner must not sleep for longer than to the old deadline.
-      if (slots_[slot].head == nullptr && !in_fire_expired_) PublishNext();
+      if (slots_[slot].head == nullptr) PublishUnlessFiring();
       was_armed = true;
     }
     if (!RunsElsewhere(node)) return was_armed;
@@ -179,6 +177,12 @@ TimerWheel::NextSlot TimerWheel::FindNext() const noexcept {
   const int slot = std::countr_zero(occupied_[level]);
   const uint64_t tick = FirstTick(tick_, level + 1) + (static_cast<uint64_t>(slot) << (level * kLevelBits));
   return {.slot = level * kSlotsPerLevel + slot, .tick = tick};
+}
+
+// FireExpired() publishes at its end. Until then the node that is firing may be armed again, for a time of which the
+// wheel's owner would not hear: it must not sleep for longer than to the deadline that it knows.
+void TimerWheel::PublishUnlessFiring() noexcept {
+  if (!in_fire_expired_) PublishNext();
 }
 
 void TimerWheel::PublishNext() noexcept {

@@ -130,6 +130,7 @@ class TimerWheel {
   void Unlink(TimerNode& node) noexcept;
   NextSlot FindNext() const noexcept;
   void PublishNext() noexcept;
+  void PublishUnlessFiring() noexcept;
   int64_t MoveDown(int64_t max) noexcept;
   void FireOne(TimerNode& node) noexcept;  // lock_ is released while the function runs
   bool RunsElsewhere(const TimerNode& node) const noexcept;

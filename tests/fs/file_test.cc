@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -247,6 +248,27 @@ TEST(NamedPipeCancelTest, AWriteFileThatWaitsForAReaderCanBeCancelled) {
   const absl::Status late = runtime->Run(WithTimeout(absl::Milliseconds(1), WriteFile(path, text)));
   EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded) << late;
   ::close(fd);
+}
+
+TEST(NamedPipeCancelTest, AReaderThatLeavesIsAStatus) {
+  const Scratch scratch;
+  const std::string path = scratch / "pipe";
+  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  runtime->Run([&]() -> Task<void> {
+    AwaitAll scope;
+    const std::string text(300'000, 'x');
+    auto written = scope.Fork(WriteFile(path, text));
+    int bytes = 0;
+    while (bytes == 0) {
+      EXPECT_EQ(::ioctl(fd, FIONREAD, &bytes), 0);
+      co_await Yield();
+    }
+    ::close(fd);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(ErrnoOf(written.status()), EPIPE) << written.status();
+  });
 }
 
 // ---- The cache.

@@ -174,7 +174,6 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledWhileThereIsNone) {
   });
 }
 
-// Both see that there is input, one gets it, and the other can be cancelled all the same.
 TEST_P(PipeTest, AReadOfStandardInputIntoNothingWaitsForNothing) {
   Everywhere([]() -> Task<void> {
     int fds[2];
@@ -185,6 +184,7 @@ TEST_P(PipeTest, AReadOfStandardInputIntoNothingWaitsForNothing) {
   });
 }
 
+// Both see that there is input, one gets it, and the other can be cancelled all the same.
 TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
   if (!PipesCanBeReadWithoutWaiting()) GTEST_SKIP() << "RWF_NOWAIT for pipes came with Linux 6.4";
   Everywhere([]() -> Task<void> {

@@ -4,6 +4,7 @@
 //
 // The children start threads, which ThreadSanitizer cannot follow after the fork of a process that has several: the
 // target bears the tag "threads_after_fork".
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -13,6 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "lib/runtime/runtime_core.h"
 #include "tests/runtime/fork_fixture.h"
 #include "tests/support/child_process.h"
 #include "weft/weft.h"
@@ -135,6 +140,45 @@ TEST(ForkLockTest, NoLockOfAnotherThreadIsHeldInTheChild) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   ::unsetenv("WEFT_IO");
+}
+
+// What it uses it takes over: what the parent's threads have begun there is nobody's.
+TEST_P(ForkRuntimeTest, WhatTheChildUsesItCanCloseWhoeverUsesItInTheParent) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  TcpListener listener = TcpListener::Bind("127.0.0.1:0").value();
+  Connected connected = runtime->Run(Connect(listener));
+  std::thread users([&] {
+    runtime->Run([&]() -> Task<void> {
+      AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        char word[4];
+        EXPECT_TRUE((co_await connected.server.ReadExactly(absl::MakeSpan(word))).ok());
+      });
+      scope.Fork([&]() -> Task<void> { EXPECT_FALSE((co_await listener.Accept()).ok()); });
+      (co_await scope.Join()).IgnoreFailures();
+    });
+  });
+  while (runtime->core().Counts().operations < 2) std::this_thread::yield();
+  const ChildEnd end = Fork(*runtime, [&] {
+    const int server = connected.server.native_handle();
+    {
+      const std::unique_ptr<Runtime> own = NewRuntime();
+      own->Run([&]() -> Task<void> {
+        char byte[1];
+        const bool none = !co_await MoveOnAfter(absl::Milliseconds(1), listener.Accept()) &&
+                          !co_await MoveOnAfter(absl::Milliseconds(1), connected.server.Read(byte));
+        if (!none) std::_Exit(100);
+      });
+      connected.server.Close();
+      listener.Close();
+      if (connected.server.is_open() || listener.is_open()) std::_Exit(101);
+    }
+    std::exit(::fcntl(server, F_GETFD) < 0 ? 2 : 102);
+  });
+  EXPECT_TRUE(end.Exited(2)) << end;
+  EXPECT_TRUE(runtime->Run([&]() -> Task<absl::Status> { co_return co_await connected.client.Write("weft"); }).ok());
+  listener.Close();
+  users.join();
 }
 
 }  // namespace

@@ -123,46 +123,6 @@ TEST_P(ForkTest, WhatTheChildClosesIsClosedThereAndNotInTheParentWhoeverUsesIt) 
   reader.join();
 }
 
-// It takes them over: what the parent's threads have begun there is nobody's.
-TEST_P(ForkTest, WhatTheChildUsesItCanCloseWhoeverUsesItInTheParent) {
-  const std::unique_ptr<Runtime> runtime = NewRuntime();
-  TcpListener listener = TcpListener::Bind("127.0.0.1:0").value();
-  // By a runtime that ends: so two have used them.
-  Connected connected = NewRuntime()->Run(Connect(listener));
-  std::thread users([&] {
-    runtime->Run([&]() -> Task<void> {
-      AwaitAll scope;
-      scope.Fork([&]() -> Task<void> {
-        char word[4];
-        EXPECT_TRUE((co_await connected.server.ReadExactly(absl::MakeSpan(word))).ok());
-      });
-      scope.Fork([&]() -> Task<void> { EXPECT_FALSE((co_await listener.Accept()).ok()); });
-      (co_await scope.Join()).IgnoreFailures();
-    });
-  });
-  while (runtime->core().Counts().operations < 2) std::this_thread::yield();
-  const ChildEnd end = Fork(*runtime, [&] {
-    const int before = OpenSockets();
-    {
-      const std::unique_ptr<Runtime> own = NewRuntime();
-      own->Run([&]() -> Task<void> {
-        char byte[1];
-        const bool none = !co_await MoveOnAfter(absl::Milliseconds(1), listener.Accept()) &&
-                          !co_await MoveOnAfter(absl::Milliseconds(1), connected.server.Read(byte));
-        if (!none) std::_Exit(100);
-      });
-      connected.server.Close();
-      listener.Close();
-      if (connected.server.is_open() || listener.is_open()) std::_Exit(101);
-    }
-    std::exit(before - OpenSockets());
-  });
-  EXPECT_TRUE(end.Exited(2)) << end;
-  EXPECT_TRUE(runtime->Run([&]() -> Task<absl::Status> { co_return co_await connected.client.Write("weft"); }).ok());
-  listener.Close();
-  users.join();
-}
-
 // ---- A virtual thread that goes on in the child.
 
 class ForkOnACarrierTest : public ::testing::TestWithParam<IoBackend> {};

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -88,8 +89,9 @@ class Watched {
       };
     }
     runtime = Runtime::Create(options).value();
-    watchdog = Watchdog::Make(runtime->core(), [](pid_t) noexcept { return use; });
+    watchdog = Watchdog::Make(runtime->core(), [](pid_t) noexcept { return knows ? std::optional(use) : std::nullopt; });
     use = {.runnable = true};
+    knows = true;
   }
 
   // In which every OS thread has run.
@@ -111,6 +113,7 @@ class Watched {
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<Watchdog> watchdog;
   static inline internal::ProcessorUse use;  // of any OS thread
+  static inline bool knows = true;
 
  private:
   int64_t now_ns_ = 0;
@@ -305,6 +308,25 @@ TEST(WatchdogTest, WhatBlocksIsHeldForTheTimeWithoutItsWaitsForAProcessor) {
   watched.PassAndLook(3);
   ASSERT_EQ(watched.reports.size(), 1u);
   EXPECT_EQ(watched.reports[0].held, absl::Hours(4));
+}
+
+TEST(WatchdogTest, WhatTheKernelDoesNotTellForAMomentIsNoHoldOfAllThatWas) {
+  Watched watched({.parallelism = 1});
+  Loop loop;
+  Watched::use = {.ran_ns = 100 * kHourNanos, .waited_ns = 100 * kHourNanos, .runnable = true};
+  Held held(*watched.runtime, loop);
+  watched.LookAfter(1);
+  watched.LookAfter(1);
+  for (const bool knows : {false, true, false, true}) {
+    Watched::knows = knows;
+    watched.PassAndLook(0);
+  }
+  EXPECT_TRUE(watched.reports.empty()) << watched.reports[0].text;
+  // Where it never tells, all the time counts.
+  Watched::knows = false;
+  watched.PassAndLook(2);
+  ASSERT_EQ(watched.reports.size(), 1u);
+  EXPECT_EQ(watched.reports[0].held, absl::Hours(2));
 }
 
 TEST(WatchdogTest, AThreadThatGoesOnHoldsNothing) {

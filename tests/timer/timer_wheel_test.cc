@@ -55,6 +55,35 @@ TEST(TimerWheelTest, NeverFiresEarlyAndAtMostATickLate) {
   }
 }
 
+// A timer that takes another one away while it fires, by Cancel() or by Move().
+struct Taker : TimerNode {
+  explicit Taker(TimerWheel& of, bool by_moving) : wheel(of), moves(by_moving) {
+    fire = [](TimerNode* node) noexcept {
+      auto& taker = *static_cast<Taker*>(node);
+      EXPECT_TRUE(taker.moves ? taker.wheel.Move(taker.other, 1'000 * kTick) : taker.wheel.Cancel(taker.other));
+      taker.known = taker.wheel.NextDeadline();
+    };
+  }
+  TimerWheel& wheel;
+  const bool moves;
+  Timer other;
+  int64_t known = -1;
+};
+
+TEST(TimerWheelTest, WhileOneFiresItsOwnerSleepsForNoLongerThanToTheDeadlineThatItKnows) {
+  for (const bool moves : {false, true}) {
+    TimerWheel wheel(0);
+    Taker taker(wheel, moves);
+    wheel.Insert(taker, kTick);
+    wheel.Insert(taker.other, 100 * kTick);
+    const int64_t known = wheel.NextDeadline();
+    EXPECT_EQ(wheel.FireExpired(2 * kTick, kAll), 1);
+    EXPECT_LE(taker.known, known);
+    EXPECT_GT(wheel.NextDeadline(), 100 * kTick) << "published at the end";
+    EXPECT_EQ(wheel.Cancel(taker.other), moves);
+  }
+}
+
 TEST(TimerWheelTest, AnyDeadlineIsAccepted) {
   constexpr int64_t kYearNs = int64_t{365} * 24 * 3600 * 1'000'000'000;
   TimerWheel wheel(1'000'000'000);

@@ -116,10 +116,9 @@ void OpenDescriptor::TakeOver() noexcept {
     uses_.store(uses & kClosed, std::memory_order_relaxed);
     // The parent's operations are in it, and a thread of the parent may have its lock.
     ::new (&pending_) PendingOperations();
-    // relaxed: [descriptor/12] orders these.
-    pending_.closed.store((uses & kClosed) != 0, std::memory_order_relaxed);
-    attached_.store(nullptr, std::memory_order_relaxed);
-    several_.store(false, std::memory_order_relaxed);
+    pending_.closed.store((uses & kClosed) != 0, std::memory_order_relaxed);  // relaxed: [descriptor/12] orders it
+    attached_.store(nullptr, std::memory_order_relaxed);                      // relaxed: the same
+    several_.store(false, std::memory_order_relaxed);                         // relaxed: the same
     backend_ = nullptr;
     // [descriptor/12] release: pairs with [descriptor/11].
     forks_.store(ForksSoFar(), std::memory_order_release);

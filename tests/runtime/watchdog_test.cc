@@ -89,7 +89,8 @@ class Watched {
       };
     }
     runtime = Runtime::Create(options).value();
-    watchdog = Watchdog::Make(runtime->core(), [](pid_t) noexcept { return knows ? std::optional(use) : std::nullopt; });
+    watchdog = Watchdog::Make(runtime->core(),
+                              [](pid_t) noexcept { return knows ? std::optional(use) : std::nullopt; });
     use = {.runnable = true};
     knows = true;
   }

@@ -15,7 +15,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lib/base/errno_status.h"
-#include "lib/io/sigpipe.h"
 #include "lib/os/syscalls.h"
 #include "weft/cancellation.h"
 #include "weft/errno.h"
@@ -63,7 +62,6 @@ void AwaitRoom(int fd) noexcept {
 }  // namespace
 
 absl::Status WriteAll(int fd, ConstBuffer data, const std::string& path) {
-  IgnoreSigpipe();
   while (!data.empty()) {
     if (IsToStop()) return Stopped();
     const ssize_t written =

@@ -75,7 +75,7 @@ class UniqueDescriptor {
 int OpenAt(int directory, const char* path, int flags, uint32_t permissions = 0) noexcept;
 // Same, from the current directory.
 absl::StatusOr<UniqueDescriptor> OpenPath(const std::string& path, int flags, uint32_t permissions = 0);
-// Writes all of `data` where the descriptor is. Stops when asked to.
+// Writes all of `data` where the descriptor is. Waits while a pipe is full. Stops when asked to.
 absl::Status WriteAll(int fd, ConstBuffer data, const std::string& path);
 
 fs::FileInfo InfoOf(const struct stat& status);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/fs/calls.h"
 #include "lib/fs/replacement.h"
+#include "lib/io/sigpipe.h"
 #include "lib/os/syscalls.h"
 #include "weft/io/aligned_bytes.h"
 #include "weft/io/buffer.h"
@@ -73,6 +74,11 @@ absl::StatusOr<std::string> ReadAll(const std::string& path, uint64_t max_bytes)
 absl::Status WriteTo(const std::string& path, int flags, ConstBuffer data, uint32_t permissions) {
   absl::StatusOr<UniqueDescriptor> fd = OpenPath(path, O_WRONLY | O_CREAT | flags, permissions);
   if (!fd.ok()) return fd.status();
+  struct stat status;
+  if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd->get(), &status); }); error != 0) {
+    return PathStatus(error, "stat", path);
+  }
+  if (!S_ISREG(status.st_mode)) internal::IgnoreSigpipe();
   if (absl::Status written = WriteAll(fd->get(), data, path); !written.ok()) return written;
   return PathStatus(fd->Close(), "close", path);
 }

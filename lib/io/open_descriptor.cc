@@ -16,7 +16,7 @@
 namespace weft::internal {
 namespace {
 
-// For the first operation of a runtime on a descriptor, and those that come at the same time.
+// Guards which backends know of a descriptor. For the first operation on it, and the first of another runtime.
 constinit GlobalLock attach_lock;
 
 // Calls `visit` with those that may have heard of a descriptor.

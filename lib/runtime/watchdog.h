@@ -13,7 +13,8 @@
 // Net: without the time that its OS thread waited for a processor. (lib/os/sched_stat.h) Otherwise every carrier of a
 // machine that is short of processors would be held. What counts from one look to the next is what the OS thread ran,
 // if it is runnable at the second; else the time between them without the waits that ended in it. A wait that goes on
-// is not in the kernel's number yet, so there is none that could be subtracted.
+// is not in the kernel's number yet, so there is none that could be subtracted. Where the kernel does not tell, all the
+// time counts.
 //
 // How it costs the carriers nothing: it reads what they count anyway. About once a second it also looks whether frames
 // hold more memory than is needed (memory_return.h). It sleeps when no carrier was awake for a second, and there is no

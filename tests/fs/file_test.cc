@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -216,59 +217,73 @@ TEST_P(NamedPipeTest, ItIsNotWaitedForAndIsNoFile) {
   });
 }
 
+// One with a reader, and what it has no room for.
+struct SlowPipe {
+  SlowPipe() {
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  }
+
+  const Scratch scratch;
+  const std::string path = scratch / "pipe";
+  int reader = -1;  // closed by the test
+  const std::string text = std::string(300'000, 'x');
+};
+
 TEST_P(NamedPipeTest, WriteFileWaitsForASlowReader) {
   Everywhere([]() -> Task<void> {
-    const Scratch scratch;
-    const std::string path = scratch / "pipe";
-    const std::string text(300'000, 'x');  // a pipe has room for 65,536
-    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
-    const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const SlowPipe pipe;
     AwaitAll scope;
-    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await WriteFile(path, text), absl::OkStatus()); });
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await WriteFile(pipe.path, pipe.text), absl::OkStatus()); });
     size_t got = 0;
     std::vector<char> buffer(10'000);
-    while (got < text.size()) {
-      const ssize_t bytes = ::read(fd, buffer.data(), buffer.size());
+    while (got < pipe.text.size()) {
+      const ssize_t bytes = ::read(pipe.reader, buffer.data(), buffer.size());
       if (bytes > 0) got += static_cast<size_t>(bytes);
       co_await Yield();
     }
     (co_await scope.Join()).IgnoreFailures();
-    ::close(fd);
+    ::close(pipe.reader);
   });
 }
 
 // In real time: a call in the pool knows no other.
 TEST(NamedPipeCancelTest, AWriteFileThatWaitsForAReaderCanBeCancelled) {
-  const Scratch scratch;
-  const std::string path = scratch / "pipe";
-  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const SlowPipe pipe;
   const auto runtime = Runtime::Create({.parallelism = 1}).value();
-  const std::string text(300'000, 'x');
-  const absl::Status late = runtime->Run(WithTimeout(absl::Milliseconds(1), WriteFile(path, text)));
+  const absl::Status late = runtime->Run(WithTimeout(absl::Milliseconds(1), WriteFile(pipe.path, pipe.text)));
   EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded) << late;
-  ::close(fd);
+  ::close(pipe.reader);
 }
 
 TEST(NamedPipeCancelTest, AReaderThatLeavesIsAStatus) {
-  const Scratch scratch;
-  const std::string path = scratch / "pipe";
-  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const SlowPipe pipe;
   const auto runtime = Runtime::Create({.parallelism = 1}).value();
   runtime->Run([&]() -> Task<void> {
     AwaitAll scope;
-    const std::string text(300'000, 'x');
-    auto written = scope.Fork(WriteFile(path, text));
+    auto written = scope.Fork(WriteFile(pipe.path, pipe.text));
     int bytes = 0;
     while (bytes == 0) {
-      EXPECT_EQ(::ioctl(fd, FIONREAD, &bytes), 0);
+      EXPECT_EQ(::ioctl(pipe.reader, FIONREAD, &bytes), 0);
       co_await Yield();
     }
-    ::close(fd);
+    ::close(pipe.reader);
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(ErrnoOf(written.status()), EPIPE) << written.status();
   });
+}
+
+TEST(SigpipeDeathTest, AFileThatIsNoPipeLeavesItsActionAsItIs) {
+  EXPECT_EXIT(
+      {
+        const Scratch scratch;
+        const absl::Status written =
+            Runtime::Create({.parallelism = 1}).value()->Run(WriteFile(scratch / "f", "text"));
+        struct sigaction action = {};
+        ::sigaction(SIGPIPE, nullptr, &action);
+        ::_exit(written.ok() && action.sa_handler == SIG_DFL ? 7 : 8);
+      },
+      ::testing::ExitedWithCode(7), "");
 }
 
 // ---- The cache.

@@ -105,47 +105,41 @@ const Taker kTakers[] = {
     {"Fork() of a boundary", &ForkedWithATimeout},
 };
 
-TEST(ClosuresTest, WhatAClosureCapturedIsThereUntilItsCoroutineHasGone) {
+// Runs body(taker, seen) with each.
+void WithEachTaker(const std::function<Task<void>(const Taker& taker, Seen& seen)>& body) {
   for (const Taker& taker : kTakers) {
     SCOPED_TRACE(taker.name);
-    Simulation simulation;
-    simulation.Run([&]() -> Task<void> {
-      Seen seen;
-      EXPECT_EQ(co_await taker.take(seen), 42);
-      EXPECT_EQ(seen.calls, static_cast<int>(seen.captures.size()));
-      EXPECT_EQ(seen.captures_there(), 0);
-    });
+    Seen seen;
+    Simulation().Run(body(taker, seen));
   }
+}
+
+TEST(ClosuresTest, WhatAClosureCapturedIsThereUntilItsCoroutineHasGone) {
+  WithEachTaker([](const Taker& taker, Seen& seen) -> Task<void> {
+    EXPECT_EQ(co_await taker.take(seen), 42);
+    EXPECT_EQ(seen.calls, static_cast<int>(seen.captures.size()));
+    EXPECT_EQ(seen.captures_there(), 0);
+  });
 }
 
 TEST(ClosuresTest, ACancelledClosureGoesWithItsCoroutine) {
-  for (const Taker& taker : kTakers) {
-    SCOPED_TRACE(taker.name);
-    Simulation simulation;
-    simulation.Run([&]() -> Task<void> {
-      Seen seen;
-      AwaitAll scope;
-      scope.Fork([&]() -> Task<void> { static_cast<void>(co_await MoveOnAfter(kWait / 2, taker.take(seen))); });
-      co_await Sleep(kWait / 4);
-      EXPECT_EQ(seen.captures_there(), static_cast<int>(seen.captures.size()));
-      (co_await scope.Join()).IgnoreFailures();
-      EXPECT_EQ(seen.captures_there(), 0);
-    });
-  }
+  WithEachTaker([](const Taker& taker, Seen& seen) -> Task<void> {
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { static_cast<void>(co_await MoveOnAfter(kWait / 2, taker.take(seen))); });
+    co_await Sleep(kWait / 4);
+    EXPECT_EQ(seen.captures_there(), static_cast<int>(seen.captures.size()));
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(seen.captures_there(), 0);
+  });
 }
 
 TEST(ClosuresTest, WhatIsNeverAwaitedIsNeverCalled) {
-  for (const Taker& taker : kTakers) {
-    SCOPED_TRACE(taker.name);
-    Simulation simulation;
-    simulation.Run([&]() -> Task<void> {
-      Seen seen;
-      { Task<int> dropped = taker.take(seen); }
-      EXPECT_EQ(seen.calls, 0);
-      EXPECT_EQ(seen.captures_there(), 0);
-      co_return;
-    });
-  }
+  WithEachTaker([](const Taker& taker, Seen& seen) -> Task<void> {
+    { Task<int> dropped = taker.take(seen); }
+    EXPECT_EQ(seen.calls, 0);
+    EXPECT_EQ(seen.captures_there(), 0);
+    co_return;
+  });
 }
 
 TEST(ClosuresTest, AClosureThatHasANameIsCopied) {

@@ -42,8 +42,8 @@ struct WriteFileOptions {
 };
 
 // Makes `data` its contents, in place: it is created, or cut to nothing and written. Other processes can see a part,
-// and a failure or a cancellation leaves one. A pipe or a terminal is waited for while it is full; without a reader it
-// is EPIPE, and never a SIGPIPE.
+// and a failure or a cancellation leaves one. A pipe or a terminal is waited for while it is full. A pipe
+// whose reader has left is EPIPE, and no SIGPIPE: the process ignores that from then on. (weft/io/pipe.h)
 Task<absl::Status> WriteFile(TextView path, ConstBuffer data, WriteFileOptions options = {});
 
 // Writes `data` at its end, and creates it if it is not there. A failure or a cancellation may leave a part.

@@ -1,6 +1,6 @@
-// Layer base. What sanitizers offer to the code that they check. In a program that is built without them, these macros
-// do nothing, and no header of theirs is needed: those come with the compiler's runtime libraries, which not everybody
-// has installed.
+// Layer base. What sanitizers offer to the code that they check. In a program that is built without them, all of this
+// does nothing, and no header of theirs is needed: those come with the compiler's runtime libraries, which not
+// everybody has installed.
 #ifndef WEFT_LIB_BASE_SANITIZERS_H_
 #define WEFT_LIB_BASE_SANITIZERS_H_
 
@@ -13,7 +13,32 @@
 #endif
 
 #if __has_feature(thread_sanitizer)
+#include <sanitizer/linux_syscall_hooks.h>
 #include <sanitizer/tsan_interface.h>
 #endif
+
+namespace weft::internal {
+
+// Lives around a system call that may wait and that ThreadSanitizer does not intercept.
+//
+// ThreadSanitizer lets a signal handler run in the calls that it knows. In other code, it keeps the signal until the
+// thread makes such a call. A thread that goes to sleep in a call that it does not know would keep the signal for as
+// long as it sleeps. So tell it of these calls: a handler runs before the wait, or in it.
+class BlockingSyscall {
+ public:
+  BlockingSyscall(const BlockingSyscall&) = delete;
+  BlockingSyscall& operator=(const BlockingSyscall&) = delete;
+
+#if __has_feature(thread_sanitizer)
+  // The hook of futex(2), for each call: of those without effects of their own, it is the one that says "may wait".
+  BlockingSyscall() noexcept { __sanitizer_syscall_pre_futex(0, 0, 0, 0, 0, 0); }
+  ~BlockingSyscall() { __sanitizer_syscall_post_futex(0, 0, 0, 0, 0, 0, 0); }
+#else
+  BlockingSyscall() noexcept {}
+  ~BlockingSyscall() {}
+#endif
+};
+
+}  // namespace weft::internal
 
 #endif  // WEFT_LIB_BASE_SANITIZERS_H_

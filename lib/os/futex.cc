@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "lib/base/sanitizers.h"
 #include "weft/internal/check.h"
 
 namespace weft::internal {
@@ -21,12 +22,11 @@ static_assert(sizeof(Atomic<uint32_t>) == sizeof(uint32_t));
 
 FutexOutcome FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns) noexcept {
   const int saved_errno = errno;
-  // Also for kNoDeadlineNs, in some 290 years. A wait with a timeout ends with a signal, whereas the kernel goes on
-  // with one that has none (SA_RESTART). ThreadSanitizer holds a handler back while a thread is in a call that it does
-  // not know: in a wait without end, for ever.
+  // Also for kNoDeadlineNs, in some 290 years.
   const int64_t at = deadline_ns < 0 ? 0 : deadline_ns;
   const timespec deadline = {.tv_sec = at / kNanosPerSecond, .tv_nsec = at % kNanosPerSecond};
   // WAIT_BITSET, because plain FUTEX_WAIT takes a relative timeout, which drifts when the wait is repeated.
+  const BlockingSyscall blocking;
   const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, &deadline, nullptr,
                                 FUTEX_BITSET_MATCH_ANY);
   const int error = result == 0 ? 0 : errno;

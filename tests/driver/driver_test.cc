@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -747,6 +748,31 @@ TEST_P(DriverTest, ASignalIsNotAnEndButItsHandlerMayRing) {
   driver_of_signal.store(nullptr);
   stop.store(true);
   sender.join();
+  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
+}
+
+void RaiseHere() { ::syscall(SYS_tgkill, ::getpid(), ::gettid(), SIGUSR1); }
+
+volatile sig_atomic_t signals_to_come = 0;
+
+// ThreadSanitizer keeps a signal until the thread uses an atomic or makes a call that it knows. So one comes while each
+// of these handles the one before, and some last one comes just before the wait.
+TEST_P(DriverTest, ASignalThatComesJustBeforeAPollIsHandledAllTheSame) {
+  struct sigaction action = {};
+  struct sigaction before = {};
+  action.sa_handler = [](int) {
+    signals_to_come = signals_to_come - 1;
+    if (signals_to_come > 0) return RaiseHere();
+    driver_of_signal.load()->Ring();
+  };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  driver_of_signal.store(driver_.get());
+  for (int signals = 1; signals <= 100; ++signals) {
+    signals_to_come = signals;
+    RaiseHere();
+    EXPECT_EQ(driver_->Poll(Driver::kNoTimeout), 0);
+  }
+  driver_of_signal.store(nullptr);
   ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <memory>
 #include <mutex>
@@ -135,6 +138,31 @@ TEST(FutexTest, AWakeAfterTheStoreIsNotLost) {
   turns(0);
   other.join();
   EXPECT_EQ(word.load(), kRounds);
+}
+
+void RaiseHere() { ::syscall(SYS_tgkill, ::getpid(), ::gettid(), SIGUSR1); }
+
+Atomic<uint32_t> word_of_signal{0};
+volatile sig_atomic_t signals_to_come = 0;
+
+// ThreadSanitizer keeps a signal until the thread uses an atomic or makes a call that it knows. So one comes while each
+// of these handles the one before, and some last one comes just before the wait.
+TEST(FutexTest, ASignalThatComesJustBeforeAWaitIsHandledAllTheSame) {
+  struct sigaction action = {};
+  struct sigaction before = {};
+  action.sa_handler = [](int) {
+    signals_to_come = signals_to_come - 1;
+    if (signals_to_come > 0) return RaiseHere();
+    word_of_signal.store(1);
+  };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  for (int signals = 1; signals <= 10; ++signals) {
+    word_of_signal.store(0);
+    signals_to_come = signals;
+    RaiseHere();
+    while (word_of_signal.load() == 0) FutexWait(word_of_signal, 0);
+  }
+  ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 TEST(ClockTest, TheRealClockDoesNotGoBack) {

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
 #include "lib/base/list.h"
+#include "lib/base/sanitizers.h"
 #include "lib/driver/pending_operations.h"
 #include "lib/driver/plain_call.h"
 #include "lib/driver/request_facts.h"
@@ -340,6 +341,7 @@ int UringDriver::EnterOnce(unsigned to_submit, bool reap, Park park, int64_t tim
   }
   const int refused = Sys().io_uring_enter(ring_.ring_fd);
   if (refused != 0) return refused;
+  const BlockingSyscall blocking;
   return io_uring_enter2(static_cast<unsigned>(ring), to_submit, park == Park::kYes ? 1 : 0, flags,
                          static_cast<sigset_t*>(argument_pointer), argument_size);
 }

@@ -118,7 +118,10 @@ void MakeRunnableOutside(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
   runtime.roots.Gone();
 }
 
+// In a child of fork(), a thread of the parent is memory that nobody runs, and a lock on the way to it may be held by a
+// thread that is not there.
 [[gnu::noinline]] void WakeOutside(RuntimeCore& runtime, ThreadBlock& thread) noexcept {
+  if (runtime.inherited()) return;
   const OutsideCall call(runtime);
   if (thread.state.Wake() != ThreadState::WakeOutcome::kSchedule) return;
   CountWake(runtime);
@@ -161,6 +164,7 @@ void CountWake(RuntimeCore& runtime) noexcept {
 
 void WakeFromOutside(ThreadBlock& thread) noexcept {
   RuntimeCore& runtime = thread.runtime();
+  if (runtime.inherited()) return;  // like WakeOutside()
   const OutsideCall call(runtime);
   CountWake(runtime);
   MakeRunnable(thread);

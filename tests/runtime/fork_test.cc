@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -15,7 +17,10 @@
 #include "lib/runtime/runtime_core.h"
 #include "tests/runtime/fork_fixture.h"
 #include "tests/support/child_process.h"
+#include "weft/channel/channel.h"
+#include "weft/sync/latch.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/weft.h"
 
 namespace weft {
@@ -121,6 +126,40 @@ TEST_P(ForkTest, WhatTheChildClosesIsClosedThereAndNotInTheParentWhoeverUsesIt) 
                   }(connected.client))
                   .ok());
   reader.join();
+}
+
+// A lock on the way to them may be held by a thread that is not in the child. So a child that closes a descriptor, for
+// which a paused Accept() of the parent's waits, wakes nobody there either.
+TEST_P(ForkTest, WhatTheChildDoesWakesNoThreadOfTheParent) {
+  const std::unique_ptr<Runtime> forking = NewRuntime();
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  Event event;
+  Latch latch(1);
+  Channel<int> channel(1);
+  std::vector<VirtualThread> parked;
+  const auto start = [&](auto closure) {
+    parked.push_back(VirtualThread::Builder(*runtime).Start(std::move(closure)));
+    while (parked.back().state() != VirtualThread::State::kWaiting) std::this_thread::yield();
+  };
+  start([&]() -> Task<void> { co_await event.Wait(); });
+  start([&]() -> Task<void> { co_await latch.Wait(); });
+  start([&]() -> Task<void> { EXPECT_EQ(co_await channel.Receive(), 1); });
+  start([]() -> Task<void> { co_await VirtualThread::Park(); });
+  const auto wake_all = [&] {
+    event.Set();
+    latch.CountDown();
+    EXPECT_TRUE(channel.TrySend(1));
+    parked[3].Unpark();
+  };
+  const ChildEnd end = Fork(*forking, [&] {
+    wake_all();
+    int woken = 0;
+    for (const VirtualThread& thread : parked) woken += thread.state() != VirtualThread::State::kWaiting;
+    std::exit(woken);
+  });
+  EXPECT_TRUE(end.Exited(0)) << end;
+  wake_all();
+  for (const VirtualThread& thread : parked) EXPECT_TRUE(thread.JoinBlocking().ok());
 }
 
 // ---- A virtual thread that goes on in the child.

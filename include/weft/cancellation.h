@@ -130,8 +130,8 @@ template <internal::TaskOrClosure A>
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::GraceShieldAwaiter<internal::ValueOf<A>> Shield(TimeSpan grace, A&& task);
 
-// True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it. For
-// computations that stop early without a checkpoint.
+// True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it; in a
+// closure that a ThreadPoolExecutor calls, the task. For computations that stop early without a checkpoint.
 bool CancelRequested() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ namespace weft {
 
 bool CancelRequested() noexcept {
   internal::ThreadBlock* const caller = internal::CurrentThread() == nullptr ? internal::CallingThread() : nullptr;
+  // relaxed: a hint.
+  if (internal::CallAsked() != nullptr) return internal::CallAsked()->load(std::memory_order_relaxed);
   return internal::IsCancelled(caller != nullptr ? *caller : internal::RequireThread("CancelRequested()"));
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "lib/base/list.h"
+#include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
@@ -73,18 +74,18 @@ absl::Status Executor::Guest::WhyNot() {
   return absl::FailedPreconditionError("a task is submitted to an executor that was shut down");
 }
 
-void Executor::Left(TaskRun& run) noexcept { Uncount(&run); }
-
-void Executor::GuestLeft() noexcept { Uncount(nullptr); }
+void Executor::Forget(TaskRun& run) noexcept {
+  std::lock_guard guard(lock_);
+  Runs::Remove(&run);
+}
 
 // The last one completes the termination, after which the executor may be gone.
-void Executor::Uncount(TaskRun* run) noexcept {
+void Executor::Left() noexcept {
   std::optional<Future<void>> terminated;
   std::optional<internal::OutsideCall> call;
   RuntimeCore* held;
   {
     std::lock_guard guard(lock_);
-    if (run != nullptr) Runs::Remove(run);
     if (--unfinished_ > 0) return;
     terminated.emplace(terminated_.future());
     held = held_;
@@ -95,79 +96,6 @@ void Executor::Uncount(TaskRun* run) noexcept {
 }
 
 // ---- The end.
-
-bool Executor::IsShutdown() const noexcept {
-  std::lock_guard guard(lock_);
-  return shut_;
-}
-
-void Executor::Shutdown() noexcept {
-  {
-    std::lock_guard guard(lock_);
-    if (std::exchange(shut_, true)) return;
-  }
-  OnShutdown();
-  Uncount(nullptr);
-}
-
-// Counts itself until all are asked: whoever waits for the last task may destroy the executor.
-void Executor::ShutdownNow(std::source_location where) noexcept {
-  bool first;
-  {
-    std::lock_guard guard(lock_);
-    first = !std::exchange(shut_, true);  // if so, it has the count that an open executor has
-    if (!first && unfinished_ == 0) return;
-    if (!first) ++unfinished_;
-  }
-  if (first) OnShutdown();
-  AskAll(MakeCause(CancelReason::Kind::kShutdown, where));
-  Uncount(nullptr);
-}
-
-// The executor is shut down: nothing is added any more. Asking a task may end it, and then takes lock_; so some are
-// taken out of the list and kept by their futures meanwhile.
-void Executor::AskAll(const CancelCause& cause) noexcept {
-  constexpr int kBatch = 64;
-  FutureBase* kept[kBatch];
-  for (int count = kBatch; count == kBatch;) {
-    count = 0;
-    {
-      std::lock_guard guard(lock_);
-      while (count < kBatch) {
-        TaskRun* const run = runs_.PopFront();
-        if (run == nullptr) break;
-        asked_.PushBack(run);
-        kept[count] = &run->future();
-        kept[count++]->AddRef();
-      }
-    }
-    for (int i = 0; i < count; ++i) {
-      kept[i]->RequestCancel(cause);
-      kept[i]->Release();
-    }
-  }
-}
-
-bool Executor::AwaitTerminationBlocking(TimeSpan timeout) const noexcept {
-  return FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::AwaitTerminationBlocking()", timeout);
-}
-
-void Executor::CloseBlocking() noexcept {
-  Shutdown();
-  static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::CloseBlocking()"));
-}
-
-Task<void> Executor::Close() {
-  struct AtEnd {
-    ~AtEnd() {
-      if (!executor.IsTerminated()) executor.ShutdownNow();
-    }
-    Executor& executor;
-  };
-  Shutdown();
-  const AtEnd at_end{*this};
-  co_await terminated_.future().Get();
-}
 
 // A destructor on a virtual thread, or in a callback of a carrier.
 struct Executor::CarrierHold {
@@ -188,7 +116,89 @@ struct Executor::CarrierHold {
   }
 };
 
+bool Executor::IsShutdown() const noexcept {
+  std::lock_guard guard(lock_);
+  return shut_;
+}
+
+void Executor::Shutdown() noexcept {
+  {
+    std::lock_guard guard(lock_);
+    if (std::exchange(shut_, true)) return;
+  }
+  OnShutdown();
+  Left();
+}
+
+// Counts itself until all are asked: whoever waits for the last task may destroy the executor.
+void Executor::ShutdownNow(std::source_location where) noexcept {
+  bool first;
+  {
+    std::lock_guard guard(lock_);
+    first = !std::exchange(shut_, true);  // if so, it has the count that an open executor has
+    if (!first && unfinished_ == 0) return;
+    if (!first) ++unfinished_;
+  }
+  if (first) OnShutdown();
+  AskAll(MakeCause(CancelReason::Kind::kShutdown, where));
+  Left();
+}
+
+// The executor is shut down: nothing is added any more. Asking a task may end it, and then takes lock_; so some are
+// taken out of the list and kept by their futures meanwhile.
+void Executor::AskAll(const CancelCause& cause) noexcept {
+  constexpr int kBatch = 64;
+  FutureBase* kept[kBatch];
+  for (int count = kBatch; count == kBatch;) {
+    count = 0;
+    {
+      std::lock_guard guard(lock_);
+      while (count < kBatch) {
+        TaskRun* const run = runs_.PopFront();
+        if (run == nullptr) break;
+        asked_.PushBack(run);
+        kept[count] = &run->future();
+        kept[count++]->Keep();
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      kept[i]->RequestCancel(cause);
+      kept[i]->LetGo();
+    }
+  }
+}
+
+bool Executor::AwaitTerminationBlocking(TimeSpan timeout) const noexcept {
+  return FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::AwaitTerminationBlocking()", timeout);
+}
+
+void Executor::CloseBlocking() noexcept {
+  Shutdown();
+  static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::CloseBlocking()"));
+}
+
+Task<void> Executor::Close() {
+  struct AtEnd {
+    ~AtEnd() {
+      if (!executor.IsTerminated()) executor.ShutdownNow();
+    }
+    Executor& executor;
+  };
+  CheckMayWait("Close() of an Executor");
+  Shutdown();
+  const AtEnd at_end{*this};
+  co_await terminated_.future().Get();
+}
+
+void Executor::CheckMayWait(const char* what) {
+  const ThreadBlock* const self = internal::CurrentThread();
+  WEFT_CHECK(self == nullptr || !CarrierHold::MayRun(this, *self))
+      << what << " by " << internal::DescribeThread(*self) << ", which is a task of it, or below one: it would wait "
+         "for itself";
+}
+
 void Executor::ShutDownAndWait(std::source_location where) noexcept {
+  CheckMayWait("the destruction of an Executor");
   Shutdown();
   AskAll(MakeCause(CancelReason::Kind::kScopeClosed, where));
   if (IsTerminated()) return;
@@ -197,7 +207,7 @@ void Executor::ShutDownAndWait(std::source_location where) noexcept {
                                    .begin = &CarrierHold::Begin,
                                    .over = &CarrierHold::IsOver,
                                    .may_run = &CarrierHold::MayRun});
-    // The last task may have left before there was anybody to ring. All that it still does is to say so. (Uncount)
+    // The last task may have left before there was anybody to ring. All that it still does is to say so. (Left)
     while (!IsTerminated()) std::this_thread::yield();
   } else {
     static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("the destruction of an Executor"));

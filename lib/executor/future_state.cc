@@ -75,9 +75,9 @@ void FutureBase::PublishBroken() noexcept {
 }
 
 void FutureBase::RequestCancel(const CancelCause& cause) noexcept {
-  AddRef();  // as in CompleteBy()
+  Keep();  // as in CompleteBy()
   if (Claim()) PublishCancelled(cause);
-  Release();
+  LetGo();
 }
 
 bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcept {

@@ -27,7 +27,8 @@ Task<void> ScheduledExecutor::SleepUntil(int64_t time_ns) {
 
 Task<absl::Status> ScheduledExecutor::SleepUnlessShutDown(int64_t time_ns) {
   const absl::Duration left = absl::Nanoseconds(time_ns) - absl::Nanoseconds(internal::RuntimeNow());
-  if (!co_await MoveOnAfter(left, stopping_.Wait())) co_return absl::OkStatus();
+  // Looked at first: a time that is over ends even a wait that need not wait.
+  if (!stopping_.IsSet() && !co_await MoveOnAfter(left, stopping_.Wait())) co_return absl::OkStatus();
   co_return CancelledStatus({.kind = CancelReason::Kind::kShutdown});
 }
 

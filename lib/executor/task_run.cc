@@ -43,18 +43,19 @@ void TaskRun::RunJob(Job& job) noexcept {
     std::lock_guard guard(run.lock_);
     asked = run.asked_early_;
   }
-  if (asked.has_value()) return run.EndUnstarted(*asked);
+  if (asked.has_value() && !run.OwesCleanUp()) return run.EndUnstarted(*asked);
   if (!run.needs_thread()) return run.CallHere();
   FutureBase& done = run.future();
-  done.AddRef();
-  if (RuntimeCore* const runtime = run.group->runtime_of_tasks()) {
+  done.Keep();
+  if (RuntimeCore* const runtime = run.HeldWhileQueued()) {
     run.StartOn(*runtime);
+    EndUnscoped(*runtime);
   } else {
     HeldRuntime held(nullptr);
     run.StartOn(held.core());
   }
   static_cast<void>(done.AwaitBlocking("a task of a ThreadPoolExecutor"));
-  done.Release();
+  done.LetGo();
 }
 
 void TaskRun::RefuseJob(Job& job, int error) noexcept {
@@ -63,8 +64,10 @@ void TaskRun::RefuseJob(Job& job, int error) noexcept {
 
 // On an OS thread that runs no virtual thread.
 void TaskRun::CallHere() noexcept {
+  SetCallAsked(&asked_in_call_);
   static_cast<void>(Begin());
   DropClosure();
+  SetCallAsked(nullptr);
   MoveOutcome();
   DropUnread();
   SetEnded();
@@ -108,17 +111,27 @@ void TaskRun::SetEnded() noexcept {
 
 // A failure must not be lost, and a value that nobody can read is destroyed where it belongs.
 void TaskRun::DropUnread() noexcept {
-  if (!future().Unshared()) return;
+  if (future().handles() > 0) return;
   if (failed()) ReportFailure(group == nullptr ? nullptr : group->uncaught_handler());
   DropOutcome();
 }
 
 // The last touch of the run: its future may be gone afterwards, and it with it. If the last handle has gone meanwhile,
-// the outcome is destroyed here, on behalf of no thread: this one has ended.
+// the outcome is destroyed here, on behalf of no thread: this one has ended. Before the group can be gone, and with it
+// what the outcome refers to.
 void TaskRun::Leave() noexcept {
-  if (group != nullptr) group->Left(*this);
-  const WithoutCurrentThread on_behalf_of_nobody;
-  future().Release();
+  TaskGroup* const left = group;
+  if (left != nullptr) left->Forget(*this);
+  {
+    const WithoutCurrentThread on_behalf_of_nobody;
+    future().LetGo();
+  }
+  if (left != nullptr) left->Left();
+}
+
+// The runtime that a pool keeps for a task in its queue. (ThreadPoolExecutor::Start)
+RuntimeCore* TaskRun::HeldWhileQueued() const noexcept {
+  return group != nullptr && needs_thread() ? group->runtime_of_tasks() : nullptr;
 }
 
 void TaskRun::DropUnstarted() noexcept {
@@ -128,16 +141,20 @@ void TaskRun::DropUnstarted() noexcept {
 }
 
 void TaskRun::EndUnstarted(const CancelCause& why) noexcept {
+  RuntimeCore* const held = HeldWhileQueued();
   DropUnstarted();
   future().PublishCancelled(why);
   Leave();
+  if (held != nullptr) EndUnscoped(*held);
 }
 
 void TaskRun::EndUnstarted(absl::Status why) noexcept {
+  RuntimeCore* const held = HeldWhileQueued();
   DropUnstarted();
   WriteStatus(std::move(why));
   future().Publish();
   Leave();
+  if (held != nullptr) EndUnscoped(*held);
 }
 
 void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
@@ -168,8 +185,10 @@ void TaskRun::AskToEnd(const CancelCause& why) noexcept {
       return;
     }
     case Phase::kWaiting:
-      if (group == nullptr || !group->Withdraw(*this)) {
+      // One that owes a clean-up begins nevertheless. (finally.h)
+      if (group == nullptr || OwesCleanUp() || !group->Withdraw(*this)) {
         if (!asked_early_.has_value()) asked_early_ = why;
+        asked_in_call_.store(true, std::memory_order_relaxed);
         return;
       }
       guard.unlock();

@@ -4,6 +4,7 @@
 #include <source_location>
 
 #include "lib/os/worker_pool.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/executor/task_run.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -30,13 +31,17 @@ std::unique_ptr<WorkerPool> MakePool(int threads) {
 }  // namespace
 
 ThreadPoolExecutor::ThreadPoolExecutor(int threads, std::source_location where)
-    : runtime_(RuntimeOrNull()), where_(where), pool_(MakePool(threads)) {}
+    : runtime_(RuntimeOrNull()),
+      handler_(runtime_ == nullptr ? nullptr : internal::UncaughtHandlerOf(*runtime_)),
+      where_(where), pool_(MakePool(threads)) {}
 
 ThreadPoolExecutor::~ThreadPoolExecutor() { ShutDownAndWait(where_); }
 
 int ThreadPoolExecutor::threads() const noexcept { return pool_->workers(); }
 
+// What is to run on our runtime keeps it while it is queued. (TaskRun::HeldWhileQueued)
 void ThreadPoolExecutor::Start(TaskRun& run) noexcept {
+  if (runtime_ != nullptr && run.needs_thread()) internal::BeginUnscoped(*runtime_);
   WEFT_CHECK(pool_->Submit(run)) << "a queue without a bound is full";
 }
 

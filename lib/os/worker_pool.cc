@@ -128,11 +128,15 @@ void WorkerPool::MakeWorker() noexcept {
     }
     delete worker;
   }
+  Worker* sleeper = nullptr;
   {
     std::lock_guard guard(lock_);
     --coming_;
     if (--workers_ == 0) any_left_.store(0, std::memory_order_relaxed);
+    // A job may have come since that counted on this worker, while another one went to sleep.
+    if (queued_ > coming_ && (sleeper = idle_.PopFront()) != nullptr) CallLocked(*sleeper);
   }
+  if (sleeper != nullptr) FutexWake(sleeper->woken, 1);  // it may be gone by now: only the address is used
   while (Job* const job = TakeIfNobodyWorks()) job->refuse(*job, error);
 }
 

@@ -27,12 +27,16 @@ namespace {
 
 // Whose call runs on this OS thread. initial-exec: like current_carrier.
 [[gnu::tls_model("initial-exec")]] constinit thread_local ThreadBlock* calls_for = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local const Atomic<bool>* call_asked = nullptr;
 
 }  // namespace
 
 const void* CurrentCarrier() noexcept { return Carrier::Current(); }
 
 void SetCallingThread(ThreadBlock* thread) noexcept { calls_for = thread; }
+
+const Atomic<bool>* CallAsked() noexcept { return call_asked; }
+void SetCallAsked(const Atomic<bool>* asked) noexcept { call_asked = asked; }
 
 // A host that runs carriers on this OS thread lets them run meanwhile.
 ThreadBlock* CallingThread() noexcept {

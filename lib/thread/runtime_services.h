@@ -34,6 +34,9 @@ const void* CurrentCarrier() noexcept;
 // The virtual thread whose Blocking() has called what runs on this OS thread, or null. It is parked.
 ThreadBlock* CallingThread() noexcept;
 void SetCallingThread(ThreadBlock* thread) noexcept;
+// Whether what runs on this OS thread for nobody's virtual thread was asked to end; null: nothing does.
+const Atomic<bool>* CallAsked() noexcept;
+void SetCallAsked(const Atomic<bool>* asked) noexcept;
 // While it lives, there is no current thread on this OS thread. For user code that a carrier calls on behalf of no
 // thread.
 class WithoutCurrentThread {

@@ -268,6 +268,30 @@ TEST_P(ExecutorTest, ItMayEndAsSoonAsItsOnlyTaskHasAResult) {
   });
 }
 
+// What it refers to may go when the executor has terminated.
+TEST_P(ExecutorTest, AResultThatNobodyReadsAnyMoreIsGoneWhenTheExecutorHasTerminated) {
+  struct Result {
+    explicit Result(const std::atomic<bool>& of) : arena_gone(of) {}
+    Result(const Result&) = default;
+    ~Result() { EXPECT_FALSE(arena_gone); }
+    const std::atomic<bool>& arena_gone;
+  };
+  Everywhere([]() -> Task<void> {
+    for (int k = 0; k < (simulated() ? 5 : 1'000); ++k) {
+      std::atomic<bool> arena_gone{false};
+      {
+        VirtualThreadPerTaskExecutor executor;
+        Future<Result> future = executor.Submit([&arena_gone] { return Result(arena_gone); });
+        static_cast<void>(co_await future.Get());
+        future = {};
+        co_await executor.Close();
+        arena_gone = true;
+        co_await Yield();
+      }
+    }
+  });
+}
+
 // ShutdownNow() may let the other one destroy the executor before it returns.
 TEST_P(ExecutorTest, ItMayEndAsSoonAsItHasTerminated) {
   if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
@@ -322,6 +346,36 @@ TEST(ExecutorRuntimeTest, TheEndOfTheRuntimeEndsItsTasks) {
   const Future<void> future = executor.Submit(Forever());
   runtime->reset();
   EXPECT_EQ(ReasonOf(future.TryGetBlocking()).kind, CancelReason::Kind::kRuntimeExit);
+}
+
+TEST(ExecutorDeathTest, ATaskThatWouldWaitForItselfIsACheck) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 VirtualThreadPerTaskExecutor executor;
+                 co_await executor.Submit([&executor]() -> Task<void> { co_await executor.Close(); }).Get();
+               }()),
+               "Close.. of an Executor by VirtualThread.*which is a task of it, or below one");
+  EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 auto executor = std::make_shared<VirtualThreadPerTaskExecutor>();
+                 Future<void> last = executor->Submit([executor]() -> Task<void> { co_return; });
+                 executor.reset();
+                 co_await last.Get();
+               }()),
+               "the destruction of an Executor by VirtualThread.*which is a task of it, or below one");
+}
+
+
+TEST_P(ExecutorTest, ATimeThatIsOverLeavesWhatIsDoneDone) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Future<int> future = executor.Submit([] { return 1; });
+    co_await executor.Close();
+    for (const absl::Duration over : {absl::ZeroDuration(), absl::Seconds(-1)}) {
+      EXPECT_EQ(co_await future.GetFor(over), 1);
+      EXPECT_EQ(co_await future.WithTimeout(over).Get(), 1);
+      EXPECT_TRUE(co_await executor.AwaitTermination(over));
+    }
+  });
 }
 
 // ---- Cancel.

@@ -18,10 +18,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/runtime/runtime_core.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
 #include "weft/executor/when.h"
 #include "weft/runtime.h"
@@ -290,6 +292,19 @@ TEST_P(FutureTest, TheLastHandleMovesAndOthersCopy) {
   });
 }
 
+// Whoever completes it may be about to leave, and does not look at the outcome any more.
+TEST_P(FutureTest, TheLastHandleMovesWhoeverStillKeepsTheFuture) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    Future<std::shared_ptr<int>> future = executor.Submit([] { return std::make_shared<int>(1); });
+    internal::FutureBase& state = internal::FutureAccess::State(future);
+    state.Keep();
+    EXPECT_EQ((co_await std::move(future).Get()).use_count(), 1);
+    state.LetGo();
+    co_await executor.Close();
+  });
+}
+
 TEST_P(FutureTest, AValueThatNobodyReadsIsDestroyed) {
   Everywhere([]() -> Task<void> {
     const int64_t alive = Counted::alive;
@@ -531,6 +546,27 @@ TEST(FutureRuntimeTest, TheEndOfTheRuntimeCancelsWhatWaits) {
     }());
   }
   EXPECT_EQ(ReasonOf(waiting.TryGetBlocking().status()).kind, CancelReason::Kind::kRuntimeExit);
+}
+
+TEST(FutureRuntimeTest, WhatAnOsThreadMakesOfSeveralRunsWhereTheFirstOfThemDoes) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+  VirtualThreadPerTaskExecutor executor(*runtime);
+  Event go;
+  const auto number = [&go]() -> Task<int> {
+    co_await go.Wait();
+    co_return 1;
+  };
+  std::vector<Future<int>> futures{executor.Submit(number), executor.Submit(number)};
+  const int64_t before = runtime->core().Counts().threads;
+  const auto all = WhenAll(futures);
+  const auto both = WhenAll(futures[0], futures[1]);
+  const auto any = WhenAny(futures);
+  EXPECT_EQ(runtime->core().Counts().threads, before + 3);
+  go.Set();
+  EXPECT_EQ(all.GetBlocking(), (std::vector{1, 1}));
+  EXPECT_EQ(both.GetBlocking(), std::tuple(1, 1));
+  EXPECT_LT(any.GetBlocking(), 2u);
+  executor.CloseBlocking();
 }
 
 TEST(FutureRuntimeTest, AnOsThreadMayUseAllOfIt) {

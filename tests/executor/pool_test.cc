@@ -30,6 +30,7 @@
 #include "weft/executor/thread_pool_executor.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/finally.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -237,6 +238,25 @@ TEST_P(ScheduledExecutorTest, AShutdownEndsWhatRunsAgainAndLetsWhatRunsOnceCome)
   });
 }
 
+TEST_P(ScheduledExecutorTest, AShutdownAlsoEndsWhatRunsAgainAndIsLate) {
+  Everywhere([]() -> Task<void> {
+    ScheduledExecutor executor;
+    std::atomic<int> runs{0};
+    Event begun;
+    Future<void> late = executor.ScheduleAtFixedRate(absl::ZeroDuration(), absl::Nanoseconds(1), [&]() -> Task<void> {
+      ++runs;
+      begun.Set();
+      co_await Shield(Sleep(absl::Microseconds(10)));
+    });
+    co_await begun.Wait();
+    executor.Shutdown();
+    const int so_far = runs;
+    co_await executor.Close();
+    EXPECT_LE(runs, so_far + 1);
+    EXPECT_EQ(ReasonOf(co_await late.TryGet()).kind, CancelReason::Kind::kShutdown);
+  });
+}
+
 // ---- ThreadPoolExecutor.
 
 TEST_P(ThreadPoolExecutorTest, RunCallsOnAnOsThreadAndYieldsWhatTheClosureReturns) {
@@ -390,6 +410,89 @@ TEST_P(ThreadPoolExecutorTest, CloseWaitsForARun) {
     EXPECT_TRUE(ended);
     (co_await scope.Join()).IgnoreFailures();
   });
+}
+
+TEST_P(ThreadPoolExecutorTest, WhatOwesACleanUpBeginsAlsoIfItIsCancelledInTheQueue) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    Gate go;
+    pool.Submit([&go] { go.Pass(); });
+    std::atomic<int> cleaned_up{0};
+    const auto owing = [&cleaned_up] {
+      return Finally(Forever(), [&cleaned_up]() -> Task<void> {
+        ++cleaned_up;
+        co_return;
+      });
+    };
+    Future<void> cancelled = pool.Submit(owing());
+    Future<void> shut_down = pool.Submit(owing());
+    cancelled.Cancel();
+    pool.ShutdownNow();
+    EXPECT_EQ(cleaned_up, 0);
+    go.Open();
+    co_await pool.Close();
+    EXPECT_EQ(cleaned_up, 2);
+    EXPECT_EQ(ReasonOf(co_await cancelled.TryGet()).kind, CancelReason::Kind::kFutureCancelled);
+    EXPECT_EQ(ReasonOf(co_await shut_down.TryGet()).kind, CancelReason::Kind::kShutdown);
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, AClosureCanAskWhetherItWasAskedToEnd) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    Gate begun;
+    Future<bool> before = pool.Submit([] { return CancelRequested(); });
+    EXPECT_FALSE(co_await before.Get());
+    Future<void> asked = pool.Submit([&begun] {
+      begun.Open();
+      while (!CancelRequested()) std::this_thread::yield();
+    });
+    EXPECT_TRUE((co_await Blocking([&begun] { begun.Pass(); })).ok());
+    asked.Cancel();
+    EXPECT_TRUE((co_await asked.TryGet()).ok());
+    EXPECT_FALSE(co_await pool.Submit([] { return CancelRequested(); }).Get());
+    co_await pool.Close();
+  });
+}
+
+// The runtime's end waits for them, and asks them to end as soon as they are there.
+TEST(ThreadPoolExecutorOsTest, QueuedTasksKeepTheRuntimeThatTheyAreToRunOn) {
+  std::unique_ptr<ThreadPoolExecutor> pool;
+  Gate go;
+  Future<void> forever, cancelled;
+  std::thread opener;
+  {
+    const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+    runtime->Run([&]() -> Task<void> {
+      pool = std::make_unique<ThreadPoolExecutor>(1);
+      pool->Submit([&go] { go.Pass(); });
+      cancelled = pool->Submit(Forever());
+      forever = pool->Submit(Forever());
+      cancelled.Cancel();
+      co_return;
+    }());
+    opener = std::thread([&go] { go.Open(); });
+  }
+  EXPECT_EQ(ReasonOf(forever.TryGetBlocking()).kind, CancelReason::Kind::kRuntimeExit);
+  EXPECT_EQ(ReasonOf(cancelled.TryGetBlocking()).kind, CancelReason::Kind::kFutureCancelled);
+  opener.join();
+}
+
+TEST(ThreadPoolExecutorOsTest, AFailureThatNobodyCanReadGoesToTheHandlerOfTheRuntime) {
+  std::vector<absl::Status> failures;
+  const auto keep = [&failures](TextView, const absl::Status& status, const std::exception_ptr&) {
+    failures.push_back(status);
+  };
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .on_uncaught_failure = keep});
+  runtime->Run([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    Gate go;
+    pool.Submit([&go] { go.Pass(); });
+    pool.Submit([] { return absl::DataLossError("gone"); });
+    go.Open();
+    co_await pool.Close();
+  }());
+  EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
 }
 
 TEST(ThreadPoolExecutorOsTest, AnOsThreadUsesAPoolWithoutAnyRuntime) {

@@ -11,6 +11,9 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -207,6 +210,44 @@ TEST(WorkerPoolTest, AWorkerMakesTheOneThatCouldNotBeMade) {
   second.go = third.go = true;
   second.AwaitEnded();
   third.AwaitEnded();
+}
+
+// Does an OS thread of this name sleep?
+bool Sleeps(const std::string& name) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string stat;
+    std::getline(std::ifstream(task.path() / "stat"), stat);
+    if (stat.find("(" + name + ") S ") != std::string::npos) return true;
+  }
+  return false;
+}
+
+// 1. Of two jobs the first keeps the only worker; a thread is being made for the second. 2. The worker runs the second
+// as well, and goes to sleep. 3. A third comes, and counts on the thread that is being made. 4. That cannot be made.
+TEST(WorkerPoolTest, AJobThatCountsOnAnOsThreadThatCannotBeMadeIsRunByOneThatSleeps) {
+  static WorkerPool* pool_of_test;
+  static std::deque<Counted>* jobs_of_test;
+  WorkerPool pool({.name = "test", .max_workers = 2, .keep_alive_ns = WorkerPool::kForever});
+  std::deque<Counted> jobs(3);
+  pool_of_test = &pool;
+  jobs_of_test = &jobs;
+  jobs[0].go = false;
+  EXPECT_TRUE(pool.Submit(jobs[0]));
+  jobs[0].AwaitBegun();
+  Syscalls failing = RealSyscalls();
+  failing.pthread_create = [](pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) {
+    (*jobs_of_test)[0].go = true;
+    (*jobs_of_test)[1].AwaitEnded();
+    while (!Sleeps("test-0")) sched_yield();
+    EXPECT_TRUE(pool_of_test->Submit((*jobs_of_test)[2]));
+    return EAGAIN;
+  };
+  {
+    const ScopedSyscalls scoped(failing);
+    EXPECT_TRUE(pool.Submit(jobs[1]));
+  }
+  jobs[2].AwaitEnded();
+  for (const Counted& job : jobs) EXPECT_EQ(job.runs, 1);
 }
 
 // Every k-th OS thread cannot be made, while jobs come from several threads.

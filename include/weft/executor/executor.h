@@ -123,18 +123,19 @@ class Executor : private internal::TaskGroup {
   // From now on nothing is started. What was submitted goes on. Idempotent.
   void Shutdown() noexcept;
   // The same, and asks what was submitted to end: virtual threads at their next checkpoint; what is still queued never
-  // begins; what an OS thread runs goes on. Does not wait.
+  // begins, unless it owes a clean-up (finally.h); what an OS thread runs goes on. Does not wait.
   void ShutdownNow(std::source_location where = std::source_location::current()) noexcept;
   bool IsShutdown() const noexcept;
   bool IsTerminated() const noexcept { return terminated_.IsDone(); }
 
   // Waits until it has terminated, for `timeout` at most. Yields whether it has. Does not shut it down.
   auto AwaitTermination(TimeSpan timeout = absl::InfiniteDuration()) const {
-    return MoveOnAfter(timeout, terminated_.future().Get());
+    return MoveOnAfter(IsTerminated() ? absl::InfiniteDuration() : absl::Duration(timeout), terminated_.future().Get());
   }
   // For OS threads, which it blocks. On a carrier it is a CHECK.
   bool AwaitTerminationBlocking(TimeSpan timeout = absl::InfiniteDuration()) const noexcept;
-  // Shuts it down, and waits until every task has ended. If the caller is cancelled meanwhile, so are the tasks.
+  // Shuts it down, and waits until every task has ended. If the caller is cancelled meanwhile, so are the tasks. In one
+  // of its tasks, which would wait for itself, this is a CHECK, and so is the destructor.
   Task<void> Close();
   // For OS threads.
   void CloseBlocking() noexcept;
@@ -147,7 +148,10 @@ class Executor : private internal::TaskGroup {
   // For the destructors of derived classes: Start() is not called any more when this has returned.
   void ShutDownAndWait(std::source_location where) noexcept;
   bool Withdraw(internal::TaskRun&) noexcept override { return false; }
-  void Left(internal::TaskRun& run) noexcept override;
+  void Forget(internal::TaskRun& run) noexcept override;
+  void Left() noexcept override;
+  // A CHECK in one of its own tasks.
+  void CheckMayWait(const char* what);
   // Called once, by whoever shuts it down, before it can terminate.
   virtual void OnShutdown() noexcept {}
   // Submit(). False: it was refused.
@@ -159,7 +163,7 @@ class Executor : private internal::TaskGroup {
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
     ~Guest() {
-      if (executor_ != nullptr) executor_->GuestLeft();
+      if (executor_ != nullptr) executor_->Left();
     }
     bool admitted() const noexcept { return executor_ != nullptr; }
     static absl::Status WhyNot();
@@ -172,8 +176,6 @@ class Executor : private internal::TaskGroup {
   using Runs = internal::List<internal::TaskRun, internal::TaskRunTag>;
 
   bool AdmitGuest() noexcept;
-  void GuestLeft() noexcept;
-  void Uncount(internal::TaskRun* run) noexcept;
   void AskAll(const internal::CancelCause& cause) noexcept;
   struct CarrierHold;  // (executor.cc)
 

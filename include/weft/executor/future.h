@@ -93,7 +93,7 @@ class Future {
 
   Future() noexcept = default;  // no future: everything but IsValid() and assignment is a CHECK
   Future(const Future& other) noexcept : state_(other.state_) {
-    if (state_ != nullptr) state_->AddRef();
+    if (state_ != nullptr) state_->AddHandle();
   }
   Future(Future&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   Future& operator=(Future other) noexcept {
@@ -101,7 +101,7 @@ class Future {
     return *this;
   }
   ~Future() {
-    if (state_ != nullptr) state_->Release();
+    if (state_ != nullptr) state_->DropHandle();
   }
 
   // False: it was made without a future, or moved from.
@@ -124,7 +124,9 @@ class Future {
   auto TryGet() && { return internal::FutureAwaiter<T, StatusOrValue>(std::move(*this), /*give_up=*/true); }
   // Get(), for `timeout` at most. Yields a std::optional<T>, or a bool for void: empty, or false, if it was not done by
   // then. The work goes on.
-  auto GetFor(TimeSpan timeout) const { return MoveOnAfter(timeout, Get()); }
+  auto GetFor(TimeSpan timeout) const {
+    return MoveOnAfter(IsDone() ? absl::InfiniteDuration() : absl::Duration(timeout), Get());
+  }
 
   // For OS threads, which they block. On a carrier they are a CHECK.
   T GetBlocking() const& {
@@ -251,7 +253,7 @@ template <class T>
 FutureState<T>& UnallocatedFuture() noexcept {
   alignas(FutureState<T>) static char storage[sizeof(FutureState<T>)];
   static FutureState<T>& instance = *[] {
-    auto* const state = ::new (static_cast<void*>(storage)) FutureState<T>(/*references=*/1);
+    auto* const state = ::new (static_cast<void*>(storage)) FutureState<T>(FutureBase::kHandle);
     state->Complete(absl::Status(absl::StatusCode::kResourceExhausted, ""));  // without words: there is no memory
     return state;
   }();
@@ -263,7 +265,7 @@ template <class Run>
 auto FutureOf(Run* run) noexcept {
   using T = FlatValue<typename Run::Result>;
   if (run == nullptr) [[unlikely]] {
-    UnallocatedFuture<T>().AddRef();
+    UnallocatedFuture<T>().AddHandle();
     return FutureAccess::Adopt<T>(UnallocatedFuture<T>());
   }
   return FutureAccess::Adopt<T>(*run);
@@ -279,6 +281,21 @@ auto StartRun(FutureBase* from, Work work) {
     run->StartOn(runtime.core());
   }
   return future;
+}
+
+// The same, and nobody has its future. Throws std::bad_alloc if there is no memory for it.
+template <class Work>
+void StartDetached(FutureBase* from, Work work) {
+  auto* const run = NewTaskRun(std::move(work));
+  if (run == nullptr) [[unlikely]]
+#if WEFT_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    DieOutOfMemory(sizeof(*run), "a virtual thread");
+#endif
+  HeldRuntime runtime(from);
+  run->DropHandle();  // before it can end: its failure is told, as nobody can read it
+  run->StartOn(runtime.core());
 }
 
 // ---- For what makes one future of others.
@@ -362,8 +379,10 @@ template <class T>
 Future<T> Future<T>::WithTimeout(TimeSpan timeout, std::source_location where) const {
   internal::FutureBase* const first = &state();
   return internal::StartRun(first, [from = *this, timeout, where]() mutable -> Task<StatusOrValue> {
-    absl::Status waited = co_await weft::WithTimeout(timeout, internal::DoneAwaiter(from.state()), where);
-    if (!waited.ok()) co_return waited;
+    if (!from.IsDone()) {
+      absl::Status waited = co_await weft::WithTimeout(timeout, internal::DoneAwaiter(from.state()), where);
+      if (!waited.ok()) co_return waited;
+    }
     if (!internal::HasValue(from)) co_return internal::FailureOf(from);
     co_return from.state().TryTake(/*give_up=*/true);
   });

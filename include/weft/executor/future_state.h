@@ -6,7 +6,9 @@
 //   claimed   Publish(), by the claimer     the claimer writes it, with no lock held: that is user code
 //   done      -                             everybody may read it, without a lock
 //
-// It goes with its last reference. Each handle has one, and so has whoever is to complete it.
+// It goes with the last handle and the last keeper. A Promise counts as a handle, because it makes some. Keepers are
+// the work behind the future, which does not look at the outcome once that is published, and whoever is in a call of
+// it. So the last handle has the outcome for itself, whatever they still do.
 #ifndef WEFT_EXECUTOR_FUTURE_STATE_H_
 #define WEFT_EXECUTOR_FUTURE_STATE_H_
 
@@ -44,15 +46,16 @@ class FutureBase {
   FutureBase(const FutureBase&) = delete;
   FutureBase& operator=(const FutureBase&) = delete;
 
-  void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
-  void Release() noexcept {
-    // [future/1] acq_rel: pairs with itself and with [future/2]. What every holder did happens before the destruction.
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-  // Is the caller's the only reference?
-  bool Unshared() const noexcept {
-    // [future/2] acquire: pairs with [future/1]. The others are done with the outcome, which may be moved out.
-    return refs_.load(std::memory_order_acquire) == 1;
+  static constexpr uint64_t kHandle = 1;
+  static constexpr uint64_t kKeeper = uint64_t{1} << 32;
+
+  void AddHandle() noexcept { refs_.fetch_add(kHandle, std::memory_order_relaxed); }  // relaxed: the caller has one
+  void Keep() noexcept { refs_.fetch_add(kKeeper, std::memory_order_relaxed); }       // relaxed: the caller has one
+  void DropHandle() noexcept { Drop(kHandle); }
+  void LetGo() noexcept { Drop(kKeeper); }
+  uint64_t handles() const noexcept {
+    // [future/2] acquire: pairs with [future/1]. Those whose handles are gone are done with the outcome.
+    return refs_.load(std::memory_order_acquire) % kKeeper;
   }
 
   bool done() const noexcept { return word_.done(); }
@@ -65,13 +68,13 @@ class FutureBase {
   // Whoever sees that it is done, or is being completed, may drop the last reference meanwhile.
   template <class Write>
   bool CompleteBy(Write write) noexcept {
-    AddRef();
+    Keep();
     const bool first = Claim();
     if (first) {
       write();
       Publish();
     }
-    Release();
+    LetGo();
     return first;
   }
   // The claimer, in place of an outcome.
@@ -95,7 +98,7 @@ class FutureBase {
  protected:
   enum class Ended : uint8_t { kWithOutcome, kCancelled, kBroken };
 
-  explicit FutureBase(uint32_t references) noexcept : refs_(references) {}
+  explicit FutureBase(uint64_t references) noexcept : refs_(references) {}
   virtual ~FutureBase();
 
   Ended ended() const noexcept { return ended_; }
@@ -105,7 +108,12 @@ class FutureBase {
  private:
   static const WaitKind kWait;
 
-  Atomic<uint32_t> refs_;
+  void Drop(uint64_t reference) noexcept {
+    // [future/1] acq_rel: pairs with itself and with [future/2]. What every holder did happens before the destruction.
+    if (refs_.fetch_sub(reference, std::memory_order_acq_rel) == reference) delete this;
+  }
+
+  Atomic<uint64_t> refs_;
   DoneWord word_;  // finished under waiters_.lock
   Ended ended_ = Ended::kWithOutcome;  // the claimer's, then constant
   Waiters waiters_;
@@ -190,7 +198,7 @@ class FutureState : public FutureBase {
     FreeFrame(state, size, static_cast<size_t>(alignment));
   }
 
-  explicit FutureState(uint32_t references) noexcept : FutureBase(references) {}
+  explicit FutureState(uint64_t references) noexcept : FutureBase(references) {}
 
  private:
   std::add_rvalue_reference_t<T> value() noexcept
@@ -201,7 +209,7 @@ class FutureState : public FutureBase {
   template <class U = T>
   U TakeValue(bool give_up) {
     if constexpr (kCopied) {
-      if (give_up && this->Unshared()) return value();
+      if (give_up && this->handles() == 1) return value();
       return static_cast<const U&>(*slot_.value());
     } else {
       WEFT_CHECK(!taken_.exchange(true, std::memory_order_relaxed))

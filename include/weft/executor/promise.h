@@ -45,7 +45,7 @@ class [[nodiscard("a Promise that is dropped breaks its future")]] Promise {
  public:
   using StatusOrValue = typename Future<T>::StatusOrValue;
 
-  Promise() : state_(new State(/*references=*/1)) {}
+  Promise() : state_(new State(State::kHandle)) {}
   Promise(Promise&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   // Breaks its own, and takes over the other's.
   Promise& operator=(Promise&& other) noexcept {
@@ -59,7 +59,7 @@ class [[nodiscard("a Promise that is dropped breaks its future")]] Promise {
 
   // Any number of times.
   Future<T> future() const noexcept {
-    state().AddRef();
+    state().AddHandle();
     return internal::FutureAccess::Adopt<T>(state());
   }
   bool IsDone() const noexcept { return state().done(); }
@@ -93,7 +93,7 @@ class [[nodiscard("a Promise that is dropped breaks its future")]] Promise {
     State* const left = std::exchange(state_, nullptr);
     if (left == nullptr) return;
     if (left->Claim()) left->PublishBroken();
-    left->Release();
+    left->DropHandle();
   }
 
   State* state_;

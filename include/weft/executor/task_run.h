@@ -53,8 +53,10 @@ class TaskGroup {
 
   // The task has ended; its future is not done yet. No lock is held.
   virtual void Ending(TaskRun&) noexcept {}
-  // The run has ended, and its future is done. The last touch of the group by the run.
-  virtual void Left(TaskRun& run) noexcept = 0;
+  // The run has ended, and its future is done. From here on the group does not know it.
+  virtual void Forget(TaskRun& run) noexcept = 0;
+  // A run that it has forgotten is gone; so is its outcome, unless somebody else has that. The last touch of the group.
+  virtual void Left() noexcept = 0;
   // For failures that nobody can read. Null: the runtime's handler.
   virtual const UncaughtFailureHandler* uncaught_handler() const noexcept { return nullptr; }
   // Where a task that a pool's OS thread has begun runs, if it needs a virtual thread. Null: the default runtime.
@@ -106,6 +108,7 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   void OnEnd(Ending ending) noexcept override;
   static void RunJob(Job& job) noexcept;
   static void RefuseJob(Job& job, int error) noexcept;
+  RuntimeCore* HeldWhileQueued() const noexcept;
   void DropUnstarted() noexcept;
   void CallHere() noexcept;
   void DropUnread() noexcept;
@@ -118,6 +121,8 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   enum class Phase : uint8_t { kWaiting, kOnThread, kEnded };  // the second: prepared for a virtual thread
   Phase phase_ = Phase::kWaiting;
   std::optional<CancelCause> asked_early_;  // before it was prepared
+
+  Atomic<bool> asked_in_call_{false};  // the same, for the closure that is being called. relaxed: a hint
 };
 
 // "A submitted task has failed, and nobody holds its future": to `handler`, or, if that is null, to the runtime's.
@@ -137,14 +142,14 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
  public:
   using Result = T;
 
-  // One reference is the handle's, the other the run's.
+  // The run keeps the future, and has made a handle for whoever has made the run.
   template <class G>
     requires(!kOfTask)
   explicit TaskRunOf(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
-      : State(/*references=*/2), closure_(std::in_place, std::forward<G>(closure)) {}
+      : State(State::kHandle + State::kKeeper), closure_(std::in_place, std::forward<G>(closure)) {}
   explicit TaskRunOf(Task<T>&& task) noexcept
     requires kOfTask
-      : State(/*references=*/2), closure_(std::in_place, NoClosure()) {
+      : State(State::kHandle + State::kKeeper), closure_(std::in_place, NoClosure()) {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Submit()");
   }
 

@@ -17,14 +17,15 @@
 // * A closure that returns a value runs on the OS thread, outside of every virtual thread: it may block, and must not
 //   await. What is a Task, or returns one, runs as a virtual thread, of the runtime of whoever made the pool, or of the
 //   default runtime; meanwhile it holds its place, that is one of the n OS threads. So the same program runs on the
-//   pool as on a VirtualThreadPerTaskExecutor, n tasks at a time: a flag can choose.
+//   pool as on a VirtualThreadPerTaskExecutor, n tasks at a time: a flag can choose. The end of that runtime waits for
+//   such tasks, also for those in the queue.
 //
 // OS threads are made when they are needed, n at most, and end with the pool. If the system refuses one, tasks wait for
 // those that there are; if there are none, they fail: kResourceExhausted, with the errno as a payload.
 //
 // Cancellation. Run() is a checkpoint. A closure that is queued is withdrawn, and never called. Once begun it is
 // awaited to its end, because it may refer to the frame; CancelRequested() inside tells it whether the caller was asked
-// to end.
+// to end. In a closure that was submitted it tells whether that was: by its future, or by ShutdownNow().
 //
 // In a simulation a pool is not simulated: its OS threads are real.
 //
@@ -75,8 +76,10 @@ class ThreadPoolExecutor : public Executor {
   void Start(internal::TaskRun& run) noexcept override;
   bool Withdraw(internal::TaskRun& run) noexcept override;
   internal::RuntimeCore* runtime_of_tasks() const noexcept override { return runtime_; }
+  const UncaughtFailureHandler* uncaught_handler() const noexcept override { return handler_.get(); }
 
   internal::RuntimeCore* const runtime_;  // null: the default one
+  const std::shared_ptr<const UncaughtFailureHandler> handler_;  // the runtime's
   const std::source_location where_;      // it was made
   const std::unique_ptr<internal::WorkerPool> pool_;
 };

@@ -86,12 +86,23 @@ class AnyDone {
   const std::unique_ptr<Cases> cases_;
 };
 
+// Whose runtime the wait is on.
+template <class T>
+FutureBase* FirstOf(const std::vector<Future<T>>& futures) noexcept {
+  return futures.empty() ? nullptr : &FutureAccess::State(futures.front());
+}
+template <class T, class... Others>
+FutureBase* FirstOf(const Future<T>& first, const Others&...) noexcept {
+  return &FutureAccess::State(first);
+}
+
 }  // namespace internal
 
 template <class T>
 Future<internal::AllValues<T>> WhenAll(std::vector<Future<T>> futures) {
   using Values = internal::AllValues<T>;
-  return internal::StartRun(nullptr, [futures = std::move(futures)]() mutable -> Task<internal::StatusOrOf<Values>> {
+  internal::FutureBase* const first = internal::FirstOf(futures);
+  return internal::StartRun(first, [futures = std::move(futures)]() mutable -> Task<internal::StatusOrOf<Values>> {
     for (const Future<T>& each : futures) {
       co_await internal::DoneAwaiter(internal::FutureAccess::State(each));
       if (!internal::HasValue(each)) co_return internal::FailureOf(each);
@@ -111,8 +122,9 @@ template <class... T>
   requires(sizeof...(T) > 0)
 Future<internal::ValuesTuple<T...>> WhenAll(Future<T>... futures) {
   using Values = internal::ValuesTuple<T...>;
+  internal::FutureBase* const first = internal::FirstOf(futures...);
   return internal::StartRun(
-      nullptr, [futures = std::tuple(std::move(futures)...)]() mutable -> Task<absl::StatusOr<Values>> {
+      first, [futures = std::tuple(std::move(futures)...)]() mutable -> Task<absl::StatusOr<Values>> {
         absl::Status failed;
         const auto wait = [&failed](const auto& each) -> Task<bool> {
           co_await internal::DoneAwaiter(internal::FutureAccess::State(each));
@@ -130,7 +142,8 @@ Future<internal::ValuesTuple<T...>> WhenAll(Future<T>... futures) {
 
 template <class T>
 Future<size_t> WhenAny(std::vector<Future<T>> futures) {
-  return internal::StartRun(nullptr, [futures = std::move(futures)]() mutable -> Task<absl::StatusOr<size_t>> {
+  internal::FutureBase* const front = internal::FirstOf(futures);
+  return internal::StartRun(front, [futures = std::move(futures)]() mutable -> Task<absl::StatusOr<size_t>> {
     if (futures.empty()) co_return absl::InvalidArgumentError("WhenAny() of no future");
     std::vector<internal::FutureBase*> states;
     states.reserve(futures.size());

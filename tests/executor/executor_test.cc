@@ -356,9 +356,12 @@ TEST(ExecutorDeathTest, ATaskThatWouldWaitForItselfIsACheck) {
                }()),
                "Close.. of an Executor by VirtualThread.*which is a task of it, or below one");
   EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 Event dropped;
                  auto executor = std::make_shared<VirtualThreadPerTaskExecutor>();
-                 Future<void> last = executor->Submit([executor]() -> Task<void> { co_return; });
+                 Future<void> last =
+                     executor->Submit([executor, &dropped]() -> Task<void> { co_await dropped.Wait(); });
                  executor.reset();
+                 dropped.Set();
                  co_await last.Get();
                }()),
                "the destruction of an Executor by VirtualThread.*which is a task of it, or below one");

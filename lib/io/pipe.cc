@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
 #include "lib/io/call_awaiter.h"
 #include "lib/io/parts.h"
@@ -32,7 +33,8 @@ using internal::OwnedDescriptor;
 using internal::Parts;
 using internal::Sys;
 
-absl::StatusOr<OwnedDescriptor> Adopted(int fd) {
+// `useless`: the access mode with which it is of no use.
+absl::StatusOr<OwnedDescriptor> Adopted(int fd, int useless) {
   OwnedDescriptor descriptor = OwnedDescriptor::Empty();
   if (!descriptor) {
     Sys().close(fd);
@@ -44,6 +46,11 @@ absl::StatusOr<OwnedDescriptor> Adopted(int fd) {
   if (error == EBADF) return ErrnoToStatus(EBADF, "Adopt()");  // nothing is open to be closed
   descriptor.Open(fd);
   if (error != 0) return ErrnoToStatus(error, "Adopt()");
+  // Reading or writing would be EBADF, which is for what we have closed. (IsClosed)
+  if ((flags & O_ACCMODE) == useless) {
+    return absl::InvalidArgumentError(absl::StrCat("Adopt() of a descriptor that is open only for ",
+                                                   useless == O_WRONLY ? "writing" : "reading"));
+  }
   return descriptor;
 }
 
@@ -92,14 +99,14 @@ absl::StatusOr<PipeEnds> MakePipe() {
 }
 
 absl::StatusOr<PipeReader> PipeReader::Adopt(int fd) {
-  absl::StatusOr<OwnedDescriptor> descriptor = Adopted(fd);
+  absl::StatusOr<OwnedDescriptor> descriptor = Adopted(fd, O_WRONLY);
   if (!descriptor.ok()) return descriptor.status();
   return PipeReader(*std::move(descriptor));
 }
 
 absl::StatusOr<PipeWriter> PipeWriter::Adopt(int fd) {
   internal::IgnoreSigpipe();
-  absl::StatusOr<OwnedDescriptor> descriptor = Adopted(fd);
+  absl::StatusOr<OwnedDescriptor> descriptor = Adopted(fd, O_RDONLY);
   if (!descriptor.ok()) return descriptor.status();
   return PipeWriter(*std::move(descriptor));
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lib/net/lookup.h"
+#include "lib/os/global_lock.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/blocking.h"
 #include "weft/executor/future.h"
 #include "weft/executor/promise.h"
@@ -103,10 +106,26 @@ Resolver::Resolver(ResolverOptions options) {
   state_ = std::make_shared<State>(options.max_concurrent);
 }
 
-// Never destroyed: threads may use it until the process ends.
+namespace {
+
+struct DefaultResolver {
+  internal::GlobalLock lock;
+  Resolver* resolver = nullptr;  // guarded by lock
+  uint32_t forks = 0;            // before it was made; guarded by lock
+};
+constinit DefaultResolver default_resolver;
+
+}  // namespace
+
+// Never destroyed: threads may use it until the process ends. A child of fork(2) makes its own: the places of the
+// parent's are held by threads that are not there.
 Resolver& Resolver::Default() {
-  static Resolver& resolver = *new Resolver;
-  return resolver;
+  std::lock_guard guard(default_resolver.lock);
+  if (default_resolver.resolver == nullptr || default_resolver.forks != internal::ForksSoFar()) {
+    default_resolver.resolver = new Resolver;
+    default_resolver.forks = internal::ForksSoFar();
+  }
+  return *default_resolver.resolver;
 }
 
 Task<absl::StatusOr<Addresses>> Resolver::Resolve(TextView host, uint16_t port, Family family) {

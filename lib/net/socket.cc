@@ -34,13 +34,13 @@ absl::Status SocketStatus(int error, absl::string_view what) {
   return internal::ErrnoToStatus(error, what);
 }
 
-absl::Status Socket::Shutdown(int how, absl::string_view what) const {
+int Socket::Shutdown(int how) const noexcept {
   const DescriptorUse use(descriptor());
-  if (!use) return SocketStatus(EBADF, what);
+  if (!use) return EBADF;
   if (how == SHUT_RDWR) use->SetShutDown();
   const int error = Sys().shutdown(use.fd(), how) == 0 ? 0 : errno;
   if (how == SHUT_RDWR) DescriptorFreed();  // for an Accept() in a pause
-  return SocketStatus(error, what);
+  return error;
 }
 
 absl::StatusOr<net::SocketAddress> Socket::LocalAddress() const {

@@ -73,7 +73,7 @@ Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
   return internal::AcceptFrom<TcpStream>(socket_.Share("Accept()"), wait_when_exhausted_, &TcpStream::Accepted);
 }
 
-void TcpListener::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
+void TcpListener::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR); }
 
 // ---- TcpStream.
 
@@ -110,8 +110,8 @@ Task<absl::Status> TcpStream::WriteParts(std::span<const ConstBuffer> parts) {
 
 Task<absl::Status> TcpStream::WaitHangUp() { return internal::AwaitHangUp(socket_.Share("WaitHangUp()")); }
 
-absl::Status TcpStream::ShutdownWrite() { return socket_.Shutdown(SHUT_WR, "shutdown"); }
+absl::Status TcpStream::ShutdownWrite() { return SocketStatus(socket_.Shutdown(SHUT_WR), "shutdown"); }
 
-void TcpStream::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
+void TcpStream::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR); }
 
 }  // namespace weft::net

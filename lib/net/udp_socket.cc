@@ -135,6 +135,15 @@ absl::Status UdpSocket::ChangeGroup(const SocketAddress& group, unsigned interfa
   group_req request = {};
   request.gr_interface = interface_index;
   std::memcpy(&request.gr_group, group.data(), group.size());
+  if (group.family() == AF_INET6) {
+    // The kernel looks at gr_interface only, and not at the zone of the address.
+    const unsigned zone = std::exchange(reinterpret_cast<sockaddr_in6*>(&request.gr_group)->sin6_scope_id, 0);
+    if (zone != 0 && interface_index != 0 && zone != interface_index) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " of ", group.ToString(), " on interface ", interface_index));
+    }
+    if (zone != 0) request.gr_interface = zone;
+  }
   const int level = group.family() == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
   return internal::SetSocketOption(socket_, level, option, request, what);
 }

@@ -70,7 +70,7 @@ void UnixListener::Close() noexcept {
 
 void UnixListener::Shutdown() noexcept {
   if (file_ != nullptr) file_->Remove();
-  socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError();
+  socket_.Shutdown(SHUT_RDWR);
 }
 
 }  // namespace weft::net

@@ -118,9 +118,9 @@ Task<absl::StatusOr<size_t>> UnixStream::Receive(MutableBuffer buffer, std::vect
   return ReceiveWith(socket_.Share("Receive()"), buffer, descriptors);
 }
 
-absl::Status UnixStream::ShutdownWrite() { return socket_.Shutdown(SHUT_WR, "shutdown"); }
+absl::Status UnixStream::ShutdownWrite() { return SocketStatus(socket_.Shutdown(SHUT_WR), "shutdown"); }
 
-void UnixStream::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR, "shutdown").IgnoreError(); }
+void UnixStream::Shutdown() noexcept { socket_.Shutdown(SHUT_RDWR); }
 
 absl::StatusOr<PeerCredentials> UnixStream::peer_credentials() const {
   const DescriptorUse use = socket_.Use("peer_credentials()");

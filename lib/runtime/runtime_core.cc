@@ -126,7 +126,10 @@ void RuntimeCore::NotifyWork() noexcept {
   if (carriers.any_blocked()) carriers.RingBlocked();
 }
 
+// In a child of fork(), a thread of the parent is memory that nobody runs, and the lock of a queue may be held by a
+// thread that is not there.
 void RuntimeCore::Inject(ThreadBlock& thread) noexcept {
+  if (inherited_) return;
   if (IsPinned(thread)) [[unlikely]]
     return QueuePinned(thread);
   injected.Push(thread);
@@ -134,6 +137,7 @@ void RuntimeCore::Inject(ThreadBlock& thread) noexcept {
 
 // The ring is not lost: a carrier takes rings before it looks into its queue, and sleeps afterwards.
 void RuntimeCore::QueuePinned(ThreadBlock& thread) noexcept {
+  if (inherited_) return;  // like Inject()
   Carrier& its = carrier(LastCarrier(thread));
   its.queue.pinned.Push(thread);
   if (&its != Carrier::Current()) host->Ring(its);

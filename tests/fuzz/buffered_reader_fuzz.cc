@@ -149,6 +149,7 @@ Task<void> Skip(Reader& in, Oracle& oracle, size_t count) {
   const size_t skipped = in.stream().position() - in.buffered() - oracle.position();
   if (!Oracle::Failed(done)) {
     WEFT_CHECK(done.ok() == (count <= oracle.rest().size())) << done;
+    WEFT_CHECK(io::IsEndOfStream(done) == (count > 0 && oracle.rest().empty())) << done;
     WEFT_CHECK(skipped == std::min(count, oracle.rest().size())) << skipped << " of " << count;
   }
   WEFT_CHECK(skipped <= count) << skipped << " of " << count;

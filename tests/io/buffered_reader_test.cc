@@ -196,6 +196,12 @@ TEST(BufferedReaderTest, PiecesOfAnySize) {
     EXPECT_EQ(TextOf(co_await in.Peek(8)), "defghij");
     EXPECT_EQ(*co_await in.ReadAll({.max_bytes = 7}), "defghij");
     EXPECT_EQ((co_await in.Skip(1)).code(), absl::StatusCode::kOutOfRange);
+
+    io::BufferedReader cut(ScriptedReader("four", PieceSizes::Of(3)));
+    const absl::Status skipped = co_await cut.Skip(5);
+    EXPECT_EQ(skipped.code(), absl::StatusCode::kOutOfRange);
+    EXPECT_FALSE(io::IsEndOfStream(skipped)) << skipped;
+    EXPECT_TRUE(io::IsEndOfStream(co_await cut.Skip(1)));
   });
 }
 

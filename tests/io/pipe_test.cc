@@ -330,6 +330,17 @@ TEST(PipeAdoptTest, WhatIsNotOpenIsRefused) {
   EXPECT_EQ(ErrnoOf(PipeWriter::Adopt(1 << 20).status()), EBADF);
 }
 
+TEST(PipeAdoptTest, WhatIsOpenTheOtherWayIsRefusedAndIsNoClosedDescriptor) {
+  int fds[2];
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  const absl::Status read = PipeReader::Adopt(fds[1]).status();
+  const absl::Status write = PipeWriter::Adopt(fds[0]).status();
+  EXPECT_EQ(read.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(write.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(io::IsClosed(read) || io::IsClosed(write));
+  for (const int fd : fds) EXPECT_EQ(::fcntl(fd, F_GETFD), -1) << "it is owned, also if it is refused";
+}
+
 TEST(PipeSignalTest, AnActionForSigpipeThatTheProgramChoseStays) {
   // The first writer of this process was made long ago, or is made now.
   EXPECT_TRUE(MakePipe().ok());

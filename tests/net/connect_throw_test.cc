@@ -1,6 +1,6 @@
-// net::Connect() without memory. Goal: whichever allocation fails, of a frame or another one, the call ends, with a
-// stream or a failure, and nothing stays open. Method: each allocation in turn, on the one carrier of a runtime; the
-// first two addresses refuse, so that later attempts depend on earlier ones.
+// net::Connect() and Shutdown() without memory. Goal: whichever allocation fails, of a frame or another one, the call
+// ends, with a stream or a failure, and nothing stays open. Method: each allocation in turn, on the one carrier of a
+// runtime; the first two addresses refuse, so that later attempts depend on earlier ones.
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -89,6 +89,20 @@ TEST_P(ConnectMemoryTest, WhicheverAllocationFailsItEnds) {
     for (int64_t allocation = 1; !co_await ConnectsWithout(allocation, addresses); ++allocation) {
       EXPECT_EQ(Census::Take().descriptors, before) << allocation;
     }
+  }());
+}
+
+TEST(ShutdownMemoryTest, AShutdownThatFailsNeedsNoMemory) {
+  may_allocate = [](size_t, bool) noexcept { return left < 0 || left-- > 0; };
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    TcpListener listener = *TcpListener::Bind("127.0.0.1:0");
+    TcpStream stream = *co_await TcpStream::Connect(*listener.local_address());
+    stream.Close();
+    listener.Close();
+    left = 0;
+    stream.Shutdown();
+    listener.Shutdown();
+    left = -1;
   }());
 }
 

@@ -258,6 +258,11 @@ TEST_P(UdpSocketTest, AGroupIsReceivedFromWhileItIsJoined) {
     EXPECT_EQ(OptionOf(six, IPPROTO_IPV6, IPV6_MULTICAST_LOOP), 0);
     EXPECT_TRUE(six.JoinGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
     EXPECT_TRUE(six.LeaveGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
+    const std::string zone = std::to_string(loopback);
+    EXPECT_TRUE(six.JoinGroup(*SocketAddress::Parse("[ff02::7%" + zone + "]:0")).ok());
+    EXPECT_TRUE(six.LeaveGroup(*SocketAddress::Parse("[ff02::7]:0"), loopback).ok());
+    EXPECT_EQ(six.JoinGroup(*SocketAddress::Parse("[ff02::7%" + zone + "]:0"), loopback + 1).code(),
+              absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(member.JoinGroup(*SocketAddress::Unix("x")).code(), absl::StatusCode::kInvalidArgument);
   });
 }

@@ -18,6 +18,8 @@
 #include "tests/runtime/fork_fixture.h"
 #include "tests/support/child_process.h"
 #include "weft/channel/channel.h"
+#include "weft/net/resolver.h"
+#include "weft/pin.h"
 #include "weft/sync/latch.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -145,6 +147,10 @@ TEST_P(ForkTest, WhatTheChildDoesWakesNoThreadOfTheParent) {
   start([&]() -> Task<void> { co_await latch.Wait(); });
   start([&]() -> Task<void> { EXPECT_EQ(co_await channel.Receive(), 1); });
   start([]() -> Task<void> { co_await VirtualThread::Park(); });
+  start([&]() -> Task<void> {
+    const Pin pin;
+    co_await event.Wait();
+  });
   const auto wake_all = [&] {
     event.Set();
     latch.CountDown();
@@ -158,8 +164,22 @@ TEST_P(ForkTest, WhatTheChildDoesWakesNoThreadOfTheParent) {
     std::exit(woken);
   });
   EXPECT_TRUE(end.Exited(0)) << end;
+  const ChildEnd beside_them = Fork(*runtime, [&] {
+    wake_all();
+    std::exit(7);
+  });
+  EXPECT_TRUE(beside_them.Exited(7)) << beside_them;
   wake_all();
   for (const VirtualThread& thread : parked) EXPECT_TRUE(thread.JoinBlocking().ok());
+}
+
+// The places of the parent's are held by lookups that are not in the child.
+TEST_P(ForkTest, TheChildHasADefaultResolverOfItsOwn) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  net::Resolver* const own = &net::Resolver::Default();
+  const ChildEnd end = Fork(*runtime, [&] { std::exit(&net::Resolver::Default() == own ? 1 : 7); });
+  EXPECT_TRUE(end.Exited(7)) << end;
+  EXPECT_EQ(&net::Resolver::Default(), own);
 }
 
 // ---- A virtual thread that goes on in the child.

@@ -33,8 +33,8 @@ class Socket : public OwnedDescriptor {
   using OwnedDescriptor::OwnedDescriptor;
   static Socket Empty() noexcept { return Socket(OwnedDescriptor::Empty()); }
 
-  // Any thread may call these at once. shutdown(2):
-  absl::Status Shutdown(int how, absl::string_view what) const;
+  // Any thread may call these at once. shutdown(2); 0, or the errno:
+  int Shutdown(int how) const noexcept;
   absl::StatusOr<net::SocketAddress> LocalAddress() const;
   absl::StatusOr<net::SocketAddress> PeerAddress() const;
 

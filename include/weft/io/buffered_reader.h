@@ -283,14 +283,15 @@ auto BufferedReader<Stream>::ReadAll(ReadAllOptions options) noexcept -> Awaitab
 
 template <class Stream>
 Task<absl::Status> BufferedReader<Stream>::Skip(uint64_t count) {
-  while (true) {
-    const uint64_t dropped = std::min<uint64_t>(count, buffered());
+  for (uint64_t left = count;;) {
+    const uint64_t dropped = std::min<uint64_t>(left, buffered());
     Consume(static_cast<size_t>(dropped));
-    count -= dropped;
-    const absl::StatusOr<std::string_view> next = co_await Peek(count > 0 ? 1 : 0);
+    left -= dropped;
+    const absl::StatusOr<std::string_view> next = co_await Peek(left > 0 ? 1 : 0);
     if (!next.ok()) co_return next.status();
-    if (count == 0) co_return absl::OkStatus();
-    if (next->empty()) co_return EndOfStreamError("Skip()");
+    if (left == 0) co_return absl::OkStatus();
+    if (next->empty() && left == count) co_return EndOfStreamError("Skip()");
+    if (next->empty()) co_return absl::OutOfRangeError("Skip(): the stream has ended before the last of the bytes");
   }
 }
 

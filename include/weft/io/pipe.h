@@ -50,8 +50,8 @@ absl::StatusOr<PipeEnds> MakePipe();
 class PipeReader {
  public:
   // Owns `fd` from here on, also if it fails: a pipe, a terminal, a FIFO, or anything else that read(2) and poll(2)
-  // take. Sets it to non-blocking mode, which all processes see that have the same open file description (dup(2),
-  // fork(2)).
+  // take. One that is not open for reading is kInvalidArgument. Sets it to non-blocking mode, which all processes see
+  // that have the same open file description (dup(2), fork(2)).
   static absl::StatusOr<PipeReader> Adopt(int fd);
 
   PipeReader(PipeReader&&) noexcept = default;

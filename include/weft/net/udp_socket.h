@@ -78,7 +78,8 @@ class UdpSocket {
   // May it send to a broadcast address, such as 255.255.255.255? If not, as at first, that is kPermissionDenied.
   absl::Status SetBroadcast(bool on);
   // Receives what is sent to a multicast group, such as "239.1.2.3:0" or "[ff02::7]:0", on an interface: by its index
-  // (if_nametoindex(3)), or 0 for the one that the kernel chooses. The port is not looked at: it is that of Bind().
+  // (if_nametoindex(3)), or 0 for that of the address's zone ("[ff02::7%eth0]:0"), or for the one that the kernel
+  // chooses. An index that is not the zone's is kInvalidArgument. The port is not looked at: it is that of Bind().
   absl::Status JoinGroup(const SocketAddress& group, unsigned interface_index = 0);
   absl::Status LeaveGroup(const SocketAddress& group, unsigned interface_index = 0);
   // How many networks what is sent to a group may cross: 0 to 255, and 1 at first, this one. Others are

@@ -1,4 +1,4 @@
-// Layer net. How is a socket made?
+// Layer net. How is a socket made, or taken over?
 #ifndef WEFT_LIB_NET_OPEN_SOCKET_H_
 #define WEFT_LIB_NET_OPEN_SOCKET_H_
 
@@ -15,6 +15,18 @@ namespace weft::internal {
 
 // As socket(2), in non-blocking mode, and closed by exec(2).
 absl::StatusOr<Socket> OpenSocket(int family, int type, int protocol);
+
+// What a socket has to be.
+struct SocketKind {
+  bool local;  // AF_UNIX, and not AF_INET or AF_INET6
+  int type;    // SOCK_STREAM or SOCK_DGRAM
+  bool listens;
+  const char* name;  // for the status
+};
+
+// Takes over a socket that the program got from elsewhere: non-blocking from here on, and closed by exec(2). One that
+// is not of that kind is kInvalidArgument, and closed; so it is after any other error.
+absl::StatusOr<Socket> AdoptSocket(int fd, const SocketKind& kind);
 
 // setsockopt(2): 0, or an errno.
 template <class Value>

@@ -59,7 +59,12 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
   if (!socket.ok()) return socket.status();
   const DescriptorUse use = socket->Use("Bind()");
   SetOption(use.fd(), SOL_SOCKET, SO_REUSEADDR);
-  if (options.reuse_port) SetOption(use.fd(), SOL_SOCKET, SO_REUSEPORT);
+  int error = 0;
+  if (options.reuse_port) error = internal::SetSocketOption(use.fd(), SOL_SOCKET, SO_REUSEPORT, /*value=*/1);
+  if (error == 0 && options.v6_only && address.family() == AF_INET6) {
+    error = internal::SetSocketOption(use.fd(), IPPROTO_IPV6, IPV6_V6ONLY, /*value=*/1);
+  }
+  if (error != 0) return ErrnoToStatus(error, "setsockopt");
   if (Sys().bind(use.fd(), address.data(), address.size()) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
   }
@@ -67,6 +72,13 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
     return ErrnoToStatus(errno, absl::StrCat("listen on ", address.ToString()));
   }
   return TcpListener(*std::move(socket), options.wait_when_exhausted);
+}
+
+absl::StatusOr<TcpListener> TcpListener::Adopt(int fd) {
+  absl::StatusOr<Socket> socket = internal::AdoptSocket(
+      fd, {.local = false, .type = SOCK_STREAM, .listens = true, .name = "listening socket of TCP"});
+  if (!socket.ok()) return socket.status();
+  return TcpListener(*std::move(socket), /*wait_when_exhausted=*/true);
 }
 
 Task<absl::StatusOr<TcpStream>> TcpListener::Accept() {
@@ -81,6 +93,14 @@ TcpStream TcpStream::Accepted(Socket socket, int fd) noexcept {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
   socket.Open(fd);
   return TcpStream(std::move(socket));
+}
+
+absl::StatusOr<TcpStream> TcpStream::Adopt(int fd) {
+  absl::StatusOr<Socket> socket =
+      internal::AdoptSocket(fd, {.local = false, .type = SOCK_STREAM, .listens = false, .name = "connection of TCP"});
+  if (!socket.ok()) return socket.status();
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
+  return TcpStream(*std::move(socket));
 }
 
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {

@@ -64,6 +64,9 @@ absl::StatusOr<UdpSocket> UdpSocket::Bind(const SocketAddress& address, UdpOptio
   int error = 0;
   if (options.reuse_address) error = internal::SetSocketOption(fd, SOL_SOCKET, SO_REUSEADDR, /*value=*/1);
   if (options.reuse_port && error == 0) error = internal::SetSocketOption(fd, SOL_SOCKET, SO_REUSEPORT, /*value=*/1);
+  if (options.v6_only && address.family() == AF_INET6 && error == 0) {
+    error = internal::SetSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, /*value=*/1);
+  }
   if (error != 0) return ErrnoToStatus(error, "setsockopt");
   if (internal::Sys().bind(fd, address.data(), address.size()) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
@@ -98,6 +101,13 @@ Task<absl::StatusOr<Datagram>> UdpSocket::ReceiveFrom(MutableBuffer buffer) {
 
 absl::Status UdpSocket::SetBroadcast(bool on) {
   return internal::SetSocketOption(socket_, SOL_SOCKET, SO_BROADCAST, static_cast<int>(on), "SetBroadcast()");
+}
+
+absl::StatusOr<UdpSocket> UdpSocket::Adopt(int fd) {
+  absl::StatusOr<Socket> socket =
+      internal::AdoptSocket(fd, {.local = false, .type = SOCK_DGRAM, .listens = false, .name = "socket of UDP"});
+  if (!socket.ok()) return socket.status();
+  return UdpSocket(*std::move(socket));
 }
 
 absl::Status UdpSocket::JoinGroup(const SocketAddress& group, unsigned interface_index) {

@@ -124,6 +124,13 @@ absl::StatusOr<std::pair<UnixDatagram, UnixDatagram>> UnixDatagram::Pair() {
   return std::pair(UnixDatagram(std::move(pair->first)), UnixDatagram(std::move(pair->second)));
 }
 
+absl::StatusOr<UnixDatagram> UnixDatagram::Adopt(int fd) {
+  absl::StatusOr<Socket> socket = internal::AdoptSocket(
+      fd, {.local = true, .type = SOCK_DGRAM, .listens = false, .name = "Unix socket for datagrams"});
+  if (!socket.ok()) return socket.status();
+  return UnixDatagram(*std::move(socket));
+}
+
 absl::Status UnixDatagram::SetPeer(const SocketAddress& peer) {
   if (absl::Status s = internal::CheckUnix(peer, "SetPeer()"); !s.ok()) return s;
   return internal::ConnectDatagrams(socket_, peer);

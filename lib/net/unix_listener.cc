@@ -57,6 +57,13 @@ absl::StatusOr<UnixListener> UnixListener::Bind(const SocketAddress& address, Un
   return UnixListener(*std::move(socket), *std::move(file), options.wait_when_exhausted);
 }
 
+absl::StatusOr<UnixListener> UnixListener::Adopt(int fd) {
+  absl::StatusOr<Socket> socket = internal::AdoptSocket(
+      fd, {.local = true, .type = SOCK_STREAM, .listens = true, .name = "listening Unix socket"});
+  if (!socket.ok()) return socket.status();
+  return UnixListener(*std::move(socket), nullptr, /*wait_when_exhausted=*/true);
+}
+
 Task<absl::StatusOr<UnixStream>> UnixListener::Accept() {
   return internal::AcceptFrom<UnixStream, internal::UnixAcceptAwaiter>(socket_.Share("Accept()"), wait_when_exhausted_,
                                                                       &UnixStream::Accepted);

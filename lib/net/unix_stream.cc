@@ -108,6 +108,13 @@ Task<absl::Status> UnixStream::WriteParts(std::span<const ConstBuffer> parts) {
   return internal::SendAll(socket_.Share("Write()"), parts);
 }
 
+absl::StatusOr<UnixStream> UnixStream::Adopt(int fd) {
+  absl::StatusOr<Socket> socket = internal::AdoptSocket(
+      fd, {.local = true, .type = SOCK_STREAM, .listens = false, .name = "connected Unix socket"});
+  if (!socket.ok()) return socket.status();
+  return UnixStream(*std::move(socket));
+}
+
 Task<absl::Status> UnixStream::WaitHangUp() { return internal::AwaitHangUp(socket_.Share("WaitHangUp()")); }
 
 Task<absl::Status> UnixStream::Send(ConstBuffer data, std::span<const int> descriptors) {

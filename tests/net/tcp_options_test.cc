@@ -1,4 +1,5 @@
-// Goal: TcpOptions sets what it says, and refuses what the kernel would not take, or would block for.
+// Goal: TcpOptions sets what it says, and refuses what the kernel would not take, or would block for; so do the options
+// of Bind().
 #include "weft/net/tcp_options.h"
 
 #include <netinet/in.h>
@@ -7,12 +8,14 @@
 
 #include <cerrno>
 #include <chrono>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
+#include "weft/net/udp_socket.h"
 #include "weft/weft.h"
 
 namespace weft::net {
@@ -89,6 +92,24 @@ TEST(TcpOptionsTest, AnErrorOfTheKernelIsAStatusWithTheErrno) {
     EXPECT_TRUE(IsClosed(options.SetNoDelay(true)));
     EXPECT_TRUE(IsClosed(options.SetLinger(std::chrono::seconds(0))));
   });
+}
+
+// Another process may have the port of IPv6 just then.
+template <class Socket>
+bool BothFamiliesHaveAPortForThemselves() {
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    const Socket four = Socket::Bind("0.0.0.0:0").value();
+    const std::string six = "[::]:" + std::to_string(four.local_address()->port());
+    EXPECT_EQ(ErrnoOf(Socket::Bind(six).status()), EADDRINUSE);
+    if (Socket::Bind(six, {.v6_only = true}).ok()) return true;
+  }
+  return false;
+}
+
+TEST(BindTest, BothFamiliesMayHaveThePortForThemselves) {
+  EXPECT_TRUE(BothFamiliesHaveAPortForThemselves<TcpListener>());
+  EXPECT_TRUE(BothFamiliesHaveAPortForThemselves<UdpSocket>());
 }
 
 }  // namespace

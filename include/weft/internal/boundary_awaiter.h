@@ -68,9 +68,7 @@ struct AsItIs {
   template <class T>
   using Result = T;
   template <class T>
-  static T Take(const Boundary&, ResultSlot<T>& slot) {
-    return slot.Take();
-  }
+  static T Take(const Boundary&, ResultSlot<T>& slot) { return slot.Take(); }
 };
 
 // Whether the boundary has stopped a cancellation. The result stays in the slot.
@@ -78,9 +76,7 @@ struct WhetherStopped {
   template <class T>
   using Result = bool;
   template <class T>
-  static bool Take(const Boundary& boundary, ResultSlot<T>&) noexcept {
-    return boundary.reached;
-  }
+  static bool Take(const Boundary& boundary, ResultSlot<T>&) noexcept { return boundary.reached; }
 };
 
 // ---- The awaiter.

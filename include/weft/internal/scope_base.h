@@ -95,9 +95,7 @@ class ScopeBase : public PolicyScope {
   static ChildBase& ChildOf(const AnySubtask& handle) noexcept { return handle.child(); }
   // Takes over one reference.
   template <class Handle>
-  static Handle AdoptHandle(ChildBase& child) noexcept {
-    return Handle(&child);
-  }
+  static Handle AdoptHandle(ChildBase& child) noexcept { return Handle(&child); }
 
  private:
   friend class ChildBase;

@@ -32,6 +32,9 @@ struct ListenOptions {
   // Several listeners share the port, perhaps in several processes. The kernel spreads connections over them
   // (SO_REUSEPORT).
   bool reuse_port = false;
+  // An address of IPv6 is for IPv6 only, so that the same port of IPv4 stays free for another listener (IPV6_V6ONLY).
+  // If not, "[::]:8080" listens for IPv4 as well, unless net.ipv6.bindv6only says otherwise.
+  bool v6_only = false;
   // True: Accept() waits while descriptors or memory are short. False: it returns a status, and the caller waits.
   bool wait_when_exhausted = true;
 };
@@ -43,6 +46,11 @@ class TcpListener {
   // others by errno. SO_REUSEADDR is set, so that a server can be started again at once.
   static absl::StatusOr<TcpListener> Bind(TextView address, ListenOptions options = {});
   static absl::StatusOr<TcpListener> Bind(const SocketAddress& address, ListenOptions options = {});
+  // Takes over a listening socket that this program got from elsewhere: from a service manager that has bound it
+  // (systemd's socket activation), from the process before it, or by UnixStream::Receive(). Owns `fd` from here on,
+  // also if it fails. kInvalidArgument if it is no such socket. Sets it to non-blocking mode, which all processes see
+  // that have it. Any thread may call it.
+  static absl::StatusOr<TcpListener> Adopt(int fd);
 
   TcpListener(TcpListener&&) noexcept = default;
   TcpListener& operator=(TcpListener&&) noexcept = default;  // closes what it had
@@ -73,6 +81,8 @@ class TcpListener {
   // True while the kernel has the descriptor. False after a Close(), once the pending accepts have ended. Then the port
   // is free.
   bool is_open() const noexcept { return socket_.is_open(); }
+  // As TcpStream::native_handle(). To pass it on: to a child (Process), or by UnixStream::Send().
+  int native_handle() const noexcept { return socket_.native_handle(); }
   // Has the port that the kernel chose for port 0.
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 

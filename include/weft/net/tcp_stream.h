@@ -51,6 +51,8 @@ class TcpStream {
   // Connects to a numeric address. Small writes are sent at once (TCP_NODELAY).
   static Task<absl::StatusOr<TcpStream>> Connect(SocketAddress address);
   static Task<absl::StatusOr<TcpStream>> Connect(TextView address);
+  // Takes over a connected socket; the rest as for TcpListener::Adopt().
+  static absl::StatusOr<TcpStream> Adopt(int fd);
 
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;  // closes what it had

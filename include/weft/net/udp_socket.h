@@ -46,6 +46,8 @@ struct UdpOptions {
   bool reuse_address = false;
   // Several sockets share the port, and the kernel spreads senders over them (SO_REUSEPORT).
   bool reuse_port = false;
+  // As in ListenOptions.
+  bool v6_only = false;
 };
 
 // (udp_socket.cc)
@@ -60,6 +62,8 @@ class UdpSocket {
   // A socket on a port that the kernel chooses, with a peer. Does not wait: no datagram is exchanged.
   static absl::StatusOr<UdpSocket> Connect(TextView peer);
   static absl::StatusOr<UdpSocket> Connect(const SocketAddress& peer);
+  // Takes over a socket; the rest as for TcpListener::Adopt().
+  static absl::StatusOr<UdpSocket> Adopt(int fd);
 
   UdpSocket(UdpSocket&&) noexcept = default;
   UdpSocket& operator=(UdpSocket&&) noexcept = default;  // closes what it had

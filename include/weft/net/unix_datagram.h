@@ -60,6 +60,8 @@ class UnixDatagram {
   static absl::StatusOr<UnixDatagram> Connect(TextView peer);
   // Two sockets without names, each the other's peer.
   static absl::StatusOr<std::pair<UnixDatagram, UnixDatagram>> Pair();
+  // Takes over a socket; the rest as for UnixListener::Adopt().
+  static absl::StatusOr<UnixDatagram> Adopt(int fd);
 
   UnixDatagram(UnixDatagram&&) noexcept;
   UnixDatagram& operator=(UnixDatagram&&) noexcept;  // closes what it had

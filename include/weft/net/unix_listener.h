@@ -50,6 +50,8 @@ class UnixListener {
   // (EADDRINUSE), with a sentence that says whether a socket is bound to the file; others by errno.
   static absl::StatusOr<UnixListener> Bind(TextView name, UnixListenOptions options = {});
   static absl::StatusOr<UnixListener> Bind(const SocketAddress& address, UnixListenOptions options = {});
+  // As TcpListener::Adopt(). The file stays when the listener is closed: it belongs to whoever has bound the socket.
+  static absl::StatusOr<UnixListener> Adopt(int fd);
 
   UnixListener(UnixListener&&) noexcept;
   UnixListener& operator=(UnixListener&&) noexcept;  // closes what it had
@@ -60,13 +62,15 @@ class UnixListener {
   void Close() noexcept;
   void Shutdown() noexcept;
   bool is_open() const noexcept { return socket_.is_open(); }
+  // As TcpListener::native_handle().
+  int native_handle() const noexcept { return socket_.native_handle(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
 
  private:
   UnixListener(internal::Socket socket, std::unique_ptr<internal::SocketFile> file, bool wait_when_exhausted) noexcept;
 
   internal::Socket socket_;
-  std::unique_ptr<internal::SocketFile> file_;  // none: an abstract name
+  std::unique_ptr<internal::SocketFile> file_;  // none: an abstract name, or adopted
   bool wait_when_exhausted_;
 };
 

@@ -56,6 +56,8 @@ class UnixStream {
   static Task<absl::StatusOr<UnixStream>> Connect(TextView name);
   // Two streams, connected to each other. Any thread may call it.
   static absl::StatusOr<std::pair<UnixStream, UnixStream>> Pair();
+  // Takes over a connected socket; the rest as for TcpListener::Adopt().
+  static absl::StatusOr<UnixStream> Adopt(int fd);
 
   UnixStream(UnixStream&&) noexcept = default;
   UnixStream& operator=(UnixStream&&) noexcept = default;  // closes what it had
@@ -80,10 +82,10 @@ class UnixStream {
   // Reads what there is, like Read(), and appends the descriptors that came with it to `descriptors`, closed by
   // exec(2). Bytes that were sent with descriptors and bytes that were sent later are never returned together.
   //
-  // kResourceExhausted if the process cannot have so many descriptors (EMFILE): the bytes were taken
-  // from the stream, and nobody knows how many, so all that is left to do is to close it. None of their descriptors is
-  // delivered; those that did not arrive are lost, and Weft closes the others. Descriptors need a buffer: with an empty
-  // one it returns 0 at once.
+  // kResourceExhausted if the process cannot have so many descriptors (EMFILE): the bytes were taken from the stream,
+  // and nobody knows how many, so all that is left to do is to close it. None of their descriptors is delivered; those
+  // that did not arrive are lost, and Weft closes the others. Descriptors need a buffer: with an empty one it returns 0
+  // at once.
   Task<absl::StatusOr<size_t>> Receive(MutableBuffer buffer, std::vector<io::UniqueDescriptor>& descriptors);
 
   absl::Status ShutdownWrite();

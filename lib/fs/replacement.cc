@@ -24,6 +24,20 @@ constexpr size_t kDigits = 16;
 // 64 bits by chance are new; a directory in which they are there ten times is somebody's who knows them before.
 constexpr int kMostTries = 10;
 
+// With an ACL the group's bits of the mode are a mask: the most that the group and each user and group that the ACL
+// names may do, and not what the group may. Where nobody can tell, say without /proc, there may be one.
+bool MayHaveAcl(int directory, const std::string& name) {
+  const std::string path = absl::StrCat("/proc/self/fd/", directory, "/", name);
+  const ssize_t size = Retry([&] { return Sys().lgetxattr(path.c_str(), "system.posix_acl_access", nullptr, 0); });
+  return size >= 0 || (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
+// Leaves the group and the others what both may do. So nobody gains by having been one and being the other now.
+constexpr uint32_t ForWhoeverIsInTheGroup(uint32_t permissions) noexcept {
+  const uint32_t both = (permissions >> 3) & permissions & 07;
+  return (permissions & 0700) | both << 3 | both;
+}
+
 }  // namespace
 
 absl::StatusOr<Replacement> Replacement::Create(const std::string& path, uint32_t permissions) {
@@ -38,15 +52,34 @@ absl::StatusOr<Replacement> Replacement::Create(const std::string& path, uint32_
   const int error = ErrnoOfCall(
       [&] { return Sys().fstatat(made.directory_.get(), made.name_.c_str(), &old, AT_SYMLINK_NOFOLLOW); });
   if (error != 0 && error != ENOENT) return PathStatus(error, "stat", path);
-  const bool takes_permissions = error == 0 && S_ISREG(old.st_mode);
-  if (takes_permissions) permissions = old.st_mode & 0777;
-  if (absl::Status created = made.CreateTemporary(permissions); !created.ok()) return created;
-  // What the umask has taken away. Not more than in the end at any time: somebody could open it meanwhile.
-  if (takes_permissions) {
-    const int failed = ErrnoOfCall([&] { return Sys().fchmod(made.file_.get(), permissions); });
-    if (failed != 0) return PathStatus(failed, "chmod", path);
+  const bool is_there = error == 0 && S_ISREG(old.st_mode);
+  // Not more than in the end at any time: somebody could open it meanwhile.
+  if (absl::Status created = made.CreateTemporary(is_there ? old.st_mode & 0700 : permissions); !created.ok()) {
+    return created;
+  }
+  if (is_there) {
+    if (absl::Status passed_on = made.TakeAccess(old); !passed_on.ok()) return passed_on;
   }
   return made;
+}
+
+absl::Status Replacement::TakeAccess(const struct stat& old) {
+  const int fd = file_.get();
+  struct stat status;
+  if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd, &status); }); error != 0) {
+    return PathStatus(error, "stat", path_);
+  }
+  // No errno of fchown() is a failure: one may give a file only to groups that one is in, some file systems know none,
+  // and there is another way.
+  const auto give = [&] { return Sys().fchown(fd, static_cast<uid_t>(-1), old.st_gid); };
+  const bool same_group = status.st_gid == old.st_gid || ErrnoOfCall(give) == 0;
+  // The new one has an ACL if the directory has one for new files.
+  const bool same_access =
+      same_group && !MayHaveAcl(directory_.get(), name_) && !MayHaveAcl(directory_.get(), temporary_);
+  const uint32_t permissions = old.st_mode & 0777;
+  const int error =
+      ErrnoOfCall([&] { return Sys().fchmod(fd, same_access ? permissions : ForWhoeverIsInTheGroup(permissions)); });
+  return PathStatus(error, "chmod", path_);
 }
 
 absl::Status Replacement::CreateTemporary(uint32_t permissions) {

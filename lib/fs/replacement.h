@@ -17,6 +17,8 @@
 #ifndef WEFT_LIB_FS_REPLACEMENT_H_
 #define WEFT_LIB_FS_REPLACEMENT_H_
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -29,7 +31,8 @@ namespace weft::internal {
 
 class Replacement {
  public:
-  // The file gets the permissions of the regular file that is there, or else these, less the umask.
+  // The file gets the group and the permissions of the regular file that is there, or else these, less the umask. If
+  // the group cannot be had, or one of the two files has an ACL, less of them (weft/fs/contents.h).
   static absl::StatusOr<Replacement> Create(const std::string& path, uint32_t permissions);
   Replacement(Replacement&&) noexcept = default;
   Replacement& operator=(Replacement&&) = delete;
@@ -47,6 +50,7 @@ class Replacement {
  private:
   explicit Replacement(const std::string& path) : path_(path) {}
   absl::Status CreateTemporary(uint32_t permissions);
+  absl::Status TakeAccess(const struct stat& old);
   // Gives it its name. Returns the errno, or 0.
   int Name(bool overwrite) noexcept;
 

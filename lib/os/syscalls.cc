@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace weft::internal {
@@ -73,6 +74,8 @@ constexpr Syscalls kRealSyscalls = {
     .fallocate = ::fallocate,
     .flock = ::flock,
     .fchmod = ::fchmod,
+    .fchown = ::fchown,
+    .lgetxattr = ::lgetxattr,
     .copy_file_range = ::copy_file_range,
     .renameat2 = ::renameat2,
     .linkat = ::linkat,

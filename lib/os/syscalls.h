@@ -96,6 +96,8 @@
   X(int, fallocate, (int fd, int mode, off_t offset, off_t size))                                                     \
   X(int, flock, (int fd, int operation))                                                                              \
   X(int, fchmod, (int fd, mode_t mode))                                                                               \
+  X(int, fchown, (int fd, uid_t owner, gid_t group))                                                                  \
+  X(ssize_t, lgetxattr, (const char* path, const char* name, void* value, size_t size))                               \
   X(ssize_t, copy_file_range, (int from, off_t* from_offset, int to, off_t* to_offset, size_t size, unsigned flags))  \
   X(int, renameat2, (int from_directory, const char* from, int to_directory, const char* to, unsigned flags))         \
   X(int, linkat, (int from_directory, const char* from, int to_directory, const char* to, int flags))                 \

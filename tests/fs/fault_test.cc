@@ -310,6 +310,8 @@ TEST(FsFaultTest, WhatAFileSystemDoesNotKnowIsDoneInAnotherWay) {
   ExpectOtherWay("CopyFile", Of<&Syscalls::copy_file_range>("", {EXDEV, EINVAL, ENOSYS, EOPNOTSUPP, EPERM}));
   // By a link.
   ExpectOtherWay("CopyFile", Of<&Syscalls::renameat2>("", {EINVAL, ENOSYS}));
+  // Without what only the group might do.
+  ExpectOtherWay("WriteFileAtomically", Of<&Syscalls::lgetxattr>("", {ENOENT, ENOSYS, EACCES, EINTR}));
   // By another name: the second file that is opened.
   ExpectOtherWay("WriteFileAtomically", Of<&Syscalls::openat>("", {EEXIST}), /*first=*/2);
   ExpectOtherWay("TemporaryDirectory", Of<&Syscalls::mkdirat>("", {EEXIST}));

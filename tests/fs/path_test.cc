@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,6 +123,106 @@ TEST_P(PathTest, AFileIsReplacedAsAWholeAndPassesOnItsPermissions) {
     EXPECT_EQ(ErrnoOf(co_await fs::WriteFileAtomically(scratch / "none/f", "x")), ENOENT);
     EXPECT_EQ(scratch.Names(), (Names{"f", "l", longest}));
   });
+}
+
+// What it belongs to is another group than that of new files; and what to give those to that group ends with.
+constexpr gid_t kOtherGroup = 4711;
+int give_error = 0;
+gid_t given_to = 0;
+mode_t created_with = 0;
+
+const Syscalls& WithOtherGroup() {
+  static const Syscalls table = [] {
+    Syscalls made = internal::RealSyscalls();
+    made.fstatat = [](int directory, const char* path, struct stat* status, int flags) {
+      const int result = ::fstatat(directory, path, status, flags);
+      status->st_gid = kOtherGroup;
+      return result;
+    };
+    made.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      if ((flags & O_CREAT) != 0) created_with = mode;
+      return ::openat(directory, path, flags, mode);
+    };
+    made.fchown = [](int, uid_t, gid_t group) {
+      given_to = group;
+      errno = give_error;
+      return give_error == 0 ? 0 : -1;
+    };
+    return made;
+  }();
+  return table;
+}
+
+void ReplaceBothWays(const Scratch& scratch, mode_t before, mode_t after) {
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  scratch.Write("from", "copied");
+  for (const bool copies : {false, true}) {
+    SCOPED_TRACE(copies);
+    scratch.ChangeMode("f", before);
+    runtime->Run([](const Scratch& in, bool by_copying) -> Task<void> {
+      const absl::Status replaced = by_copying ? co_await fs::CopyFile(in / "from", in / "f", {.overwrite = true})
+                                               : co_await fs::WriteFileAtomically(in / "f", "new");
+      EXPECT_EQ(replaced, absl::OkStatus());
+    }(scratch, copies));
+    EXPECT_EQ(PermissionsOf(scratch / "f"), after);
+  }
+  EXPECT_EQ(scratch.Read("f"), "copied");
+}
+
+TEST(ReplacementTest, AFileOfAnotherGroupPassesItOnOrGivesWhoeverIsInTheNewOneNoMoreThanTheOthers) {
+  const Scratch scratch;
+  scratch.Write("f", "old");
+  const internal::ScopedSyscalls scope(WithOtherGroup());
+  for (const int error : {EPERM, EINVAL, ENOSYS}) {
+    give_error = error;
+    ReplaceBothWays(scratch, 0664, 0644);
+    ReplaceBothWays(scratch, 0640, 0600);
+    ReplaceBothWays(scratch, 0604, 0600);  // those whom the group kept out are others now
+    EXPECT_EQ(created_with & 077, 0u);
+  }
+  give_error = 0;
+  ReplaceBothWays(scratch, 0664, 0664);
+  EXPECT_EQ(given_to, kOtherGroup);
+}
+
+// As Linux keeps it: version 2; of each entry a tag, permissions, and whom it names. The mask is rw, and one user too.
+std::string AclWithUser(char group, char others) {
+  const std::string nobody = "\xff\xff\xff\xff";
+  const uid_t somebody = ::geteuid();  // a number that means something also where few do (user_namespaces(7))
+  std::string acl("\2\0\0\0", 4);
+  const auto add = [&acl](char tag, char permissions, const std::string& whom) {
+    acl += std::string{tag, 0, permissions, 0} + whom;
+  };
+  add(0x01, 6, nobody);
+  add(0x02, 6, std::string(reinterpret_cast<const char*>(&somebody), sizeof(somebody)));
+  add(0x04, group, nobody);
+  add(0x10, 6, nobody);
+  add(0x20, others, nobody);
+  return acl;
+}
+
+TEST(ReplacementTest, AMaskOfAnAclDoesNotBecomeWhatTheGroupMayDo) {
+  const Scratch scratch;
+  scratch.Write("f", "old");
+  const std::string acl = AclWithUser(/*group=*/0, /*others=*/4);
+  if (::setxattr((scratch / "f").c_str(), "system.posix_acl_access", acl.data(), acl.size(), 0) != 0) {
+    GTEST_SKIP() << "the file system knows no ACLs";
+  }
+  EXPECT_EQ(PermissionsOf(scratch / "f"), 0664u);
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  const auto replace = [&] {
+    EXPECT_EQ(runtime->Run([](std::string path) -> Task<absl::Status> {
+      co_return co_await fs::WriteFileAtomically(path, "new");
+    }(scratch / "f")), absl::OkStatus());
+  };
+  replace();
+  EXPECT_EQ(PermissionsOf(scratch / "f"), 0644u);
+  // One that new files get: the old one had none.
+  const std::string inherited = AclWithUser(/*group=*/6, /*others=*/0);
+  EXPECT_EQ(::setxattr(scratch.path().c_str(), "system.posix_acl_default", inherited.data(), inherited.size(), 0), 0);
+  scratch.ChangeMode("f", 0660);
+  replace();
+  EXPECT_EQ(PermissionsOf(scratch / "f"), 0600u);
 }
 
 // ---- Names.

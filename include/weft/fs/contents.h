@@ -59,8 +59,10 @@ struct WriteAtomicallyOptions {
 // nothing else is left. (One exception: the last step, to make the new name durable, fails. Then the new contents are
 // there, may be gone after a crash, and the message says so.)
 //
-// A file that was there passes on its permissions; its owner, further names and extended attributes are not kept. A
-// symbolic link is replaced, not what it leads to. The directory must be readable and writable.
+// A file that was there passes on its permissions and its group; its owner, further names and extended attributes are
+// not kept. Access does not become wider: where the group cannot be kept (fchown(2)), or there is an ACL, the group and
+// the others may do what both might. The entries of an ACL are lost, also those that forbid.
+// A symbolic link is replaced, not what it leads to. The directory must be readable and writable.
 //
 // How: a file with a name by chance, ".<name>.<16 digits>.tmp", is created in the same directory, written and synced;
 // then it is renamed, and the directory is synced. A crash may leave that file. (What SQLite, git and others do.)

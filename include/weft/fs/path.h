@@ -63,11 +63,11 @@ struct CopyOptions {
   bool overwrite = false;  // false: EEXIST if the name is there
 };
 
-// Copies a regular file: contents and permissions (less the umask; a file that is overwritten passes on its own).
-// Everybody sees nothing or the old file, and then the whole copy: it is written under a name by chance, as
-// WriteFileAtomically() does. After a failure or a cancellation nothing is left of it. Not synced. The kernel copies
-// (copy_file_range(2)), and shares the blocks where the file system can; where it cannot copy, the bytes are read and
-// written. Holes may be filled. It looks every 4 MiB whether its thread is asked to end.
+// Copies a regular file: contents and permissions, less the umask. A file that is overwritten passes on its own and its
+// group, as with WriteFileAtomically(). Everybody sees nothing or the old file, and then the whole copy: it is written
+// under a name by chance, as that does. After a failure or a cancellation nothing is left of it. Not synced. The kernel
+// copies (copy_file_range(2)), and shares the blocks where the file system can; where it cannot copy, the bytes are
+// read and written. Holes may be filled. It looks every 4 MiB whether its thread is asked to end.
 Task<absl::Status> CopyFile(TextView from, TextView to, CopyOptions options = {});
 
 // Where a symbolic link leads. EINVAL if it is none.

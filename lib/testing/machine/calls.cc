@@ -696,6 +696,18 @@ int FChMod(int fd, mode_t mode) {
   return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [&](FileObject& file) { return file.ChangeMode(mode); }));
 }
 
+// All belongs to one user and one group.
+int FChOwn(int fd, uid_t owner, gid_t group) {
+  Kernel* const machine = MachineOf(fd);
+  if (machine == nullptr) return RealSyscalls().fchown(fd, owner, group);
+  return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [](FileObject&) { return -EPERM; }));
+}
+
+ssize_t LGetXAttr(const char* path, const char* name, void* value, size_t size) {
+  if (Kernel::Here() == nullptr) return RealSyscalls().lgetxattr(path, name, value, size);
+  return Result(-EOPNOTSUPP);  // the file system knows no such attributes
+}
+
 ssize_t CopyFileRange(int from, off_t* from_offset, int to, off_t* to_offset, size_t size, unsigned flags) {
   Kernel* const machine = MachineOf(from);
   if (machine == nullptr) return RealSyscalls().copy_file_range(from, from_offset, to, to_offset, size, flags);
@@ -806,6 +818,8 @@ Syscalls Table() noexcept {
   table.fallocate = FAllocate;
   table.flock = FLock;
   table.fchmod = FChMod;
+  table.fchown = FChOwn;
+  table.lgetxattr = LGetXAttr;
   table.copy_file_range = CopyFileRange;
   table.getdents64 = GetDents64;
   table.getrandom = GetRandom;

@@ -65,7 +65,9 @@ class TreeRemover {
     }
     if (error == ENOENT) error = 0;  // as in Unlink()
     // It was replaced meanwhile: by a link, or by a file.
-    if (error == ELOOP || error == ENOTDIR) error = Unlink(directory, name.c_str(), 0);
+    if (error == ELOOP || error == ENOTDIR) {
+      if (const int again = Unlink(directory, name.c_str(), 0); again != EISDIR) error = again;
+    }
     // It may be empty.
     if (error == EACCES && Unlink(directory, name.c_str(), AT_REMOVEDIR) == 0) error = 0;
     if (error == 0 && !entered && !levels_.empty()) levels_.back().removed = true;
@@ -77,7 +79,8 @@ class TreeRemover {
     UniqueDescriptor fd(OpenAt(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     if (fd.get() < 0) return errno;
     struct stat status;
-    const int error = ErrnoOfCall([&] { return Sys().fstat(fd.get(), &status); });
+    // Not fstat(2): this says EACCES of a directory that may be read and not searched, from which no way leads up.
+    const int error = ErrnoOfCall([&] { return Sys().fstatat(fd.get(), ".", &status, AT_SYMLINK_NOFOLLOW); });
     if (error != 0) return error;
     levels_.push_back({.name = name, .device = status.st_dev, .inode = status.st_ino, .removed = false});
     here_ = std::move(fd);

@@ -5,7 +5,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <string>
@@ -394,6 +397,29 @@ TEST(TreeTest, WhatIsCreatedMeanwhileIsRemovedAsWell) {
   const Scratch scratch;
   scratch.Write("t/d/f", "x");
   RemoveTreeAndBefore(scratch, "..", [&] { scratch.Write("t/d/new/g", "x"); }, 0);
+  EXPECT_EQ(scratch.Names(), Names());
+}
+
+// Root may search all directories, until it gives that up.
+bool BecomeLikeOthers() {
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return ::syscall(SYS_capset, &header, none) == 0;
+}
+
+TEST(TreeDeathTest, AnEmptyDirectoryThatMayBeReadAndNotSearchedIsRemovedAtAnyDepth) {
+  const Scratch scratch;
+  EXPECT_EQ(::mkdir((scratch / "t").c_str(), 0700), 0);
+  EXPECT_EQ(::mkdir((scratch / "t/d").c_str(), 0444), 0);
+  EXPECT_EXIT(
+      {
+        const bool like_others = BecomeLikeOthers();
+        const absl::Status removed = Runtime::Create({.parallelism = 1}).value()->Run(
+            [](std::string path) -> Task<absl::Status> { co_return co_await fs::RemoveAll(path); }(scratch / "t"));
+        std::cerr << removed << std::endl;
+        ::_exit(like_others && removed.ok() ? 7 : 8);
+      },
+      ::testing::ExitedWithCode(7), "");
   EXPECT_EQ(scratch.Names(), Names());
 }
 

@@ -38,6 +38,7 @@ struct Level {
   dev_t device = 0;
   ino_t inode = 0;
   DirectoryReader reader{kBytesAtOnce};
+  absl::Status failed = {};  // what the reading ended with, behind the entries that came before
 };
 
 FileType TypeOfEntry(const dirent64& entry) noexcept {
@@ -62,10 +63,10 @@ void CompleteTypes(Level& level, bool follow_links) noexcept {
   level.reader.Rewind();
 }
 
-absl::Status FillNow(Level& level, bool follow_links) {
+void FillNow(Level& level, bool follow_links) {
   const int error = level.reader.Fill(level.fd.get());
+  level.failed = PathStatus(error, "read", level.path);
   CompleteTypes(level, follow_links);
-  return PathStatus(error, "read", level.path);
 }
 
 // Opens `name` in `directory`, and reads its first entries.
@@ -87,7 +88,7 @@ absl::StatusOr<Level> OpenNow(int directory, const std::string& name, std::strin
     return other.device == level.device && other.inode == level.inode;
   };
   if (std::any_of(above.begin(), above.end(), is_same)) return PathStatus(ELOOP, "open", level.path);
-  if (absl::Status filled = FillNow(level, follow_links); !filled.ok()) return filled;
+  FillNow(level, follow_links);
   return level;
 }
 
@@ -115,13 +116,18 @@ Generator<absl::StatusOr<WalkEntry>> WalkBelow(std::string root, WalkOptions opt
     while (!enters && !levels.empty()) {
       Level& level = levels.back();
       const dirent64* const next = level.reader.Next();
-      if (next == nullptr && level.reader.at_end()) {
+      if (next == nullptr && !level.failed.ok()) {
+        const absl::Status failed = std::move(level.failed);
+        levels.pop_back();
+        co_yield failed;
+      } else if (next == nullptr && level.reader.at_end()) {
         levels.pop_back();
       } else if (next == nullptr) {
-        absl::Status filled = co_await internal::InPool([&] { return FillNow(level, options.follow_links); });
-        if (filled.ok()) continue;
-        levels.pop_back();
-        co_yield filled;
+        const auto fill = [&] {
+          FillNow(level, options.follow_links);
+          return absl::OkStatus();
+        };
+        (co_await internal::InPool(fill)).IgnoreError();
       } else {
         name = next->d_name;
         path = absl::StrCat(level.path, level.path.ends_with('/') ? "" : "/", name);

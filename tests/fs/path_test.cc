@@ -525,6 +525,17 @@ TEST(RemoveAllTest, ADirectoryMayBeRemovedMeanwhileAndItsNamesMayBeLong) {
   }
 }
 
+TEST(WalkTest, EntriesThatWereReadBeforeAnErrorAreYieldedBeforeIt) {
+  const Scratch scratch;
+  for (const char* const name : {"a", "b", "c"}) scratch.Write(name, "");
+  Runtime::Create({.parallelism = 1}).value()->Run([](const std::string& root) -> Task<void> {
+    std::vector<int> errors;
+    const internal::ScopedSyscallFault fault(&Syscalls::getdents64, {.first = 2, .error = EIO});
+    EXPECT_EQ((co_await WalkAll(root, {}, &errors)).size(), 3u);
+    EXPECT_EQ(errors, std::vector<int>{EIO});
+  }(scratch.path()));
+}
+
 TEST(WalkTest, ALargeDirectoryIsReadInPartsAndAWalkMayBeLeft) {
   const Scratch scratch;
   for (int i = 0; i < 1100; ++i) scratch.Write("file_with_a_name_of_some_length_" + std::to_string(i), "");

@@ -68,7 +68,8 @@ class Process {
 
     constexpr Redirect(Kind kind) noexcept : kind_(kind) {}
     // `fd` stays the caller's, and must be open until Start() has ended. It may be an end of a pipe of Weft's: the
-    // child gets it in blocking mode.
+    // child gets it in blocking mode, or Start() fails with the errno, as when nobody reads a FIFO that the child is to
+    // write to (ENXIO).
     static constexpr Redirect To(int fd) noexcept { return Redirect(kDescriptor, fd); }
 
     Kind kind() const noexcept { return kind_; }

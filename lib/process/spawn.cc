@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,18 +36,33 @@ absl::Status OpenedAbove(int fd, UniqueDescriptor& out, const char* what) {
   return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
+// Is it the side of a terminal that programs have? The other side, the master, opened anew would be another terminal.
+bool IsTerminal(int fd) noexcept {
+  int number;
+  return ::isatty(fd) == 1 && ::ioctl(fd, TIOCGPTN, &number) != 0;
+}
+
 // Programs expect streams in blocking mode, and the mode belongs to what all duplicates share. So a pipe or a terminal
-// in non-blocking mode is opened anew. Not open: it is in blocking mode, or cannot be opened (a socket), or is a file,
-// whose mode nobody minds, and of which the child is to have the position, too.
-UniqueDescriptor OpenedBlocking(int fd) {
+// in non-blocking mode is opened anew, into `opened`. Otherwise that stays as it is: the stream is in blocking mode, or
+// cannot be opened (a socket), or would be another object (a device), or is a file, whose mode nobody minds, and of
+// which the child is to have the position, too.
+absl::Status OpenBlocking(int fd, UniqueDescriptor& opened) {
   const int flags = Sys().fcntl(fd, F_GETFL, 0);
-  if (flags < 0 || (flags & O_NONBLOCK) == 0) return UniqueDescriptor();
+  if (flags < 0 || (flags & O_NONBLOCK) == 0) return absl::OkStatus();
   struct stat status;
-  if (Sys().fstat(fd, &status) != 0 || (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))) {
-    return UniqueDescriptor();
-  }
+  const bool is_pipe = Sys().fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+  if (!is_pipe && !IsTerminal(fd)) return absl::OkStatus();
   const std::string path = absl::StrCat("/proc/self/fd/", fd);
-  return UniqueDescriptor(Sys().openat(AT_FDCWD, path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC, 0));
+  // O_NONBLOCK: a FIFO whose other end nobody has would wait for it. O_NOCTTY: the terminal is the child's stream, and
+  // not to be ours.
+  const int anew = (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  UniqueDescriptor stream(Sys().openat(AT_FDCWD, path.c_str(), anew, 0));
+  if (stream.get() >= 0 && Sys().fcntl(stream.get(), F_SETFL, flags & ~O_NONBLOCK) == 0) {
+    opened = std::move(stream);
+    return absl::OkStatus();
+  }
+  // A terminal may be another user's (su), and programs that use one know it in either mode.
+  return is_pipe ? ErrnoToStatus(errno, "opening a child's pipe in blocking mode") : absl::OkStatus();
 }
 
 // One of the child's streams, while the child is made.
@@ -67,7 +83,8 @@ absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& st
       return OpenedAbove(opened.get(), stream.for_child, "/dev/null");
     }
     case Process::Redirect::kDescriptor: {
-      const UniqueDescriptor blocking = OpenedBlocking(redirect.fd());
+      UniqueDescriptor blocking;
+      if (absl::Status opened = OpenBlocking(redirect.fd(), blocking); !opened.ok()) return opened;
       return OpenedAbove(blocking.get() >= 0 ? blocking.get() : redirect.fd(), stream.for_child,
                          "a descriptor for a child");
     }

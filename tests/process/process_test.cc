@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,6 +163,114 @@ TEST_P(ProcessTest, OneChildReadsWhatAnotherWritesInBlockingMode) {
     EXPECT_TRUE((co_await first.standard_input().Write("one\n")).ok());
     EXPECT_EQ(co_await ReadToEnd(second.standard_output()), "one\ntwo\n");
     EXPECT_TRUE((co_await second.Wait())->success());
+  });
+}
+
+// ---- Streams in blocking mode.
+
+// A FIFO in non-blocking mode whose other end nobody has.
+int OpenLonelyFifo(const std::string& path, int flags) {
+  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int both = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_GE(fd, 0);
+  ::close(both);
+  return fd;
+}
+
+TEST_P(ProcessTest, AFifoWhoseOtherEndNobodyHasKeepsNobodyWaiting) {
+  Everywhere([]() -> Task<void> {
+    fs::TemporaryDirectory directory = (co_await fs::TemporaryDirectory::Create()).value();
+    const int reader = OpenLonelyFifo(directory.path() + "/in", O_RDONLY);
+    const int writer = OpenLonelyFifo(directory.path() + "/out", O_WRONLY);
+    // Nobody writes, so the child reads the end at once, also in blocking mode.
+    Process child = co_await StartShell("cat", {.standard_input = Process::Redirect::To(reader)});
+    EXPECT_TRUE((co_await child.Wait())->success());
+    const absl::StatusOr<Process> refused =
+        co_await Process::Start({"true"}, {.standard_output = Process::Redirect::To(writer)});
+    EXPECT_EQ(ErrnoOf(refused.status()), ENXIO) << refused.status();
+    ::close(reader);
+    ::close(writer);
+    EXPECT_TRUE((co_await directory.Remove()).ok());
+  });
+}
+
+TEST_P(ProcessTest, APipeThatCannotBeGivenInBlockingModeIsAnErrorOfStart) {
+  Everywhere([]() -> Task<void> {
+    const io::PipeEnds pipe = *io::MakePipe();
+    const Process::Redirect stream = Process::Redirect::To(pipe.writer.native_handle());
+    for (const int error : {EACCES, ENOENT}) {
+      const ScopedSyscallFault fault(&Syscalls::openat, {.error = error});
+      EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"}, {.standard_input = stream})).status()), error);
+    }
+    for (const int first : {1, 2}) {  // what mode it has, which for nobody is an error, and to set it
+      const ScopedSyscallFault fault(&Syscalls::fcntl, {.first = first, .error = EINVAL});
+      EXPECT_EQ((co_await Process::Start({"true"}, {.standard_input = stream})).ok(), first == 1);
+    }
+  });
+}
+
+// Both sides of a terminal, in non-blocking mode.
+struct Terminal {
+  Terminal() : master(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {
+    EXPECT_EQ(::grantpt(master) | ::unlockpt(master), 0);
+    slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(slave, 0);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    ::close(slave);
+    ::close(master);
+  }
+
+  const int master;
+  int slave = -1;
+};
+
+// What a child has at 0, as the kernel tells it in /proc/<id>/fdinfo.
+Task<std::string> InfoOfStream(int fd) {
+  Process child = co_await StartShell("cat /proc/self/fdinfo/0", {.standard_input = Process::Redirect::To(fd),
+                                                                  .standard_output = Process::kPipe});
+  co_return co_await ReadToEnd(child.standard_output());
+}
+
+// The value of `name` in it.
+std::string ValueIn(const std::string& info, const std::string& name) {
+  const size_t at = info.find(name + ":\t");
+  if (at == std::string::npos) return "none";
+  const size_t begin = at + name.size() + 2;
+  return info.substr(begin, info.find('\n', begin) - begin);
+}
+
+int terminal_flags = 0;
+
+TEST_P(ProcessTest, AChildsTerminalIsOpenedAnewAndDoesNotBecomeOurs) {
+  static const Syscalls looks = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      if (std::string(path).starts_with("/proc/self/fd/")) terminal_flags = flags;
+      return internal::RealSyscalls().openat(directory, path, flags, mode);
+    };
+    return table;
+  }();
+  Everywhere([]() -> Task<void> {
+    const Terminal terminal;
+    const internal::ScopedSyscalls scope(looks);
+    terminal_flags = 0;
+    const std::string flags = ValueIn(co_await InfoOfStream(terminal.slave), "flags");
+    EXPECT_EQ(std::stoi(flags, nullptr, 8) & (O_NONBLOCK | O_ACCMODE), O_RDWR) << flags;
+    EXPECT_EQ(terminal_flags & O_NOCTTY, O_NOCTTY);
+  });
+}
+
+// Its name leads to another one each time that it is opened.
+TEST_P(ProcessTest, TheMasterOfATerminalStaysTheOneThatItIs) {
+  Everywhere([]() -> Task<void> {
+    const Terminal terminal;
+    int number = -1;
+    EXPECT_EQ(::ioctl(terminal.master, TIOCGPTN, &number), 0);
+    EXPECT_EQ(ValueIn(co_await InfoOfStream(terminal.master), "tty-index"), absl::StrCat(number));
   });
 }
 

@@ -11,7 +11,9 @@
 // A child never outlives its Process: the destructor kills it (SIGKILL) if it still runs, and sees that it is reaped,
 // so that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not. So a child
 // ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first. What the child has
-// started itself ends with the Process only if Options::process_group says so.
+// started itself ends with the Process only if Options::process_group says so. One exception: a child that may not be
+// killed, because it runs as another user (sudo(8)). Signals to it are kPermissionDenied (EPERM); the destructor leaves
+// it running and waits for nothing, and it is reaped if it ends before the runtime does.
 //
 // The child has the descriptors 0, 1 and 2 as Options say, and none of the program's others, whether these are
 // close-on-exec or not. It has the default action for every signal, and none is blocked.
@@ -26,8 +28,8 @@
 // cancelled Start() or Run() kills it.
 //
 // Cost: Start() makes its calls on an OS thread that may block (weft/blocking.h): the system suspends the caller until
-// the new program is there, 0.5 to 2 ms. Each Process has one descriptor (pidfd_open(2), Linux 5.3), and one for each
-// pipe. (Java's Process and ProcessBuilder; Go's os/exec.)
+// the new program is there, 0.5 to 2 ms. Each Process has one descriptor (of pidfd_open(2), for waitid(2): Linux
+// 5.4), and one for each pipe. (Java's Process and ProcessBuilder; Go's os/exec.)
 #ifndef WEFT_PROCESS_H_
 #define WEFT_PROCESS_H_
 

@@ -39,6 +39,13 @@ namespace weft {
 
 namespace internal {
 
+namespace {
+
+// Until memory, or whatever else a wait needs, may be there again.
+constexpr absl::Duration kPauseWithoutMeans = absl::Milliseconds(100);
+
+}  // namespace
+
 // A child, from its start until it is reaped. Shared by its Process and those that wait for it.
 class ChildProcess {
  public:
@@ -52,6 +59,8 @@ class ChildProcess {
   pid_t id() const noexcept { return id_; }
   // Returns an errno. OK for a child that has ended.
   int Signal(int signal) noexcept;
+  // SIGKILL, when the Process goes. False: the child may not be killed, and may run for ever.
+  bool End() noexcept;
 
   // How the child has ended; or why nobody knows.
   struct Ended {
@@ -65,19 +74,19 @@ class ChildProcess {
   bool TryReap(int options) noexcept;
 
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
-  // Of a child that was killed. It begins in any case, also while the runtime ends.
-  static VirtualThread Reaper(std::shared_ptr<ChildProcess> child) {
-    return VirtualThread::Builder().Unstarted(Shield([](std::shared_ptr<ChildProcess> killed) -> Task<void> {
-      (co_await Wait(killed)).IgnoreError();
-      // The end may be something that nobody has the means to wait for. It comes soon.
-      if (killed->TryReap(WNOHANG)) co_return;
-      (co_await Blocking([&] { static_cast<void>(killed->TryReap(0)); })).IgnoreError();
-    }(std::move(child))));
+  // Of a child whose Process has gone. It begins in any case, also while the runtime ends: it owes the Shield.
+  static VirtualThread Reaper(const std::shared_ptr<ChildProcess>& child) {
+    return VirtualThread::Builder().Unstarted(Reap(child, Shield(ReapKilled(child))));
   }
 
  private:
+  // Neither makes a frame when it runs: who finds no memory then cannot reap.
+  static Task<void> Reap(std::shared_ptr<ChildProcess> child, ShieldAwaiter<void> killed);
+  static Task<void> ReapKilled(std::shared_ptr<ChildProcess> child);
+
   // With lock_ held.
   std::optional<Ended> Ask(int options) noexcept;
+  bool HasGroup() noexcept;
 
   pid_t id_ = -1;
   OwnedDescriptor pidfd_;
@@ -86,6 +95,7 @@ class ChildProcess {
   // ---- Guarded by lock_.
   std::optional<Ended> ended_;
   bool reaped_ = false;
+  bool spared_ = false;  // it may not be killed
 };
 
 absl::StatusOr<Process> ChildProcess::Begun(std::shared_ptr<ChildProcess> child, Spawned spawned) {
@@ -108,10 +118,31 @@ absl::StatusOr<Process> ChildProcess::Begun(std::shared_ptr<ChildProcess> child,
 
 int ChildProcess::Signal(int signal) noexcept {
   std::lock_guard guard(lock_);
-  if (reaped_) return 0;
+  if (reaped_ || (process_group_ && !HasGroup())) return 0;
   const DescriptorUse use = pidfd_.Use("Kill()");
   const int result = process_group_ ? ::kill(-id_, signal) : Sys().pidfd_send_signal(use.fd(), signal);
   return result == 0 || errno == ESRCH ? 0 : errno;
+}
+
+bool ChildProcess::End() noexcept {
+  int error = Signal(SIGKILL);
+  std::lock_guard guard(lock_);
+  // Of a group it is enough for kill(2) that one may be killed.
+  if (process_group_ && !reaped_) {
+    const DescriptorUse use = pidfd_.Use("~Process()");
+    error = Sys().pidfd_send_signal(use.fd(), SIGKILL) == 0 ? 0 : errno;
+  }
+  spared_ = error == EPERM;
+  return !spared_;
+}
+
+// Is the number still the group's? Somebody else may have reaped the child, and then it may be given out anew.
+bool ChildProcess::HasGroup() noexcept {
+  const std::optional<Ended> ended = Ask(WNOHANG | WNOWAIT);
+  if (!ended.has_value() || ended->error != ECHILD) return true;
+  reaped_ = true;
+  if (!ended_.has_value()) ended_ = ended;
+  return false;
 }
 
 std::optional<ChildProcess::Ended> ChildProcess::Ask(int options) noexcept {
@@ -153,6 +184,30 @@ Task<absl::StatusOr<Process::Exit>> ChildProcess::Wait(std::shared_ptr<ChildProc
     if (!ended.has_value()) continue;
     if (ended->error != 0) co_return ErrnoToStatus(ended->error, absl::StrCat("waiting for process ", child->id()));
     co_return ended->exit;
+  }
+}
+
+Task<void> ChildProcess::Reap(std::shared_ptr<ChildProcess> child, ShieldAwaiter<void> killed) {
+  bool spared;
+  {
+    std::lock_guard guard(child->lock_);
+    spared = child->spared_;
+  }
+  if (!spared) co_return co_await std::move(killed);
+  // It runs as long as it likes, and the end of the runtime does not wait for it.
+  while (!child->TryReap(WNOHANG)) {
+    const int32_t result = co_await PollAwaiter(child->pidfd_.Use("~Process()"), PollAwaiter::For::kProcessEnd);
+    if (result < 0) co_await Sleep(kPauseWithoutMeans);
+  }
+}
+
+Task<void> ChildProcess::ReapKilled(std::shared_ptr<ChildProcess> child) {
+  while (!child->TryReap(WNOHANG)) {
+    const int32_t result = co_await PollAwaiter(child->pidfd_.Use("~Process()"), PollAwaiter::For::kProcessEnd);
+    if (result >= 0) continue;
+    // The end is something that nobody has the means to wait for. It comes soon.
+    if ((co_await Blocking([&] { static_cast<void>(child->TryReap(0)); })).ok()) co_return;
+    co_await Sleep(kPauseWithoutMeans);
   }
 }
 
@@ -202,12 +257,12 @@ Process::~Process() { End(); }
 
 void Process::End() noexcept {
   if (child_ == nullptr) return;
-  child_->Signal(SIGKILL);
+  const bool ends = child_->End();
   if (!child_->TryReap(WNOHANG)) {
     const bool on_thread = VirtualThread::HasCurrent() && reaper_.has_value();
     if (on_thread) reaper_->Start();
     // Nobody else reaps it: this is an OS thread, or the runtime that started the child has ended.
-    if (!on_thread || !reaper_->IsAlive()) child_->TryReap(0);
+    if (ends && (!on_thread || !reaper_->IsAlive())) child_->TryReap(0);
   }
   reaper_.reset();
   child_.reset();

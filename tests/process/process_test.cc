@@ -27,6 +27,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "lib/coro/frame_fault.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
@@ -425,6 +426,25 @@ TEST_P(ProcessTest, NothingOfAGroupOutlivesItsProcess) {
   });
 }
 
+// Its number may be another group's by now.
+TEST_P(ProcessTest, AGroupWhoseLeaderSomebodyElseHasReapedGetsNoSignal) {
+  Everywhere([]() -> Task<void> {
+    std::optional<Process> child = co_await StartShell(
+        "sh -c \"trap 'echo USR1' USR1; trap 'echo TERM; exit' TERM; echo \\$\\$; while :; do sleep 0.01; done\" &",
+        {.standard_output = Process::kPipe, .process_group = true});
+    char buffer[16];
+    const absl::StatusOr<size_t> got = co_await child->standard_output().Read(buffer);
+    const pid_t left = static_cast<pid_t>(std::stoi(std::string(buffer, *got)));
+    EXPECT_EQ(::waitpid(child->id(), nullptr, 0), child->id());
+    EXPECT_TRUE(child->Kill(SIGUSR1).ok());
+    EXPECT_EQ(ErrnoOf((co_await child->Wait()).status()), ECHILD);
+    io::PipeReader output = std::move(child->standard_output());
+    child.reset();
+    EXPECT_EQ(::kill(left, SIGTERM), 0);
+    EXPECT_EQ(co_await ReadToEnd(output), "TERM\n");
+  });
+}
+
 TEST_P(ProcessTest, RunGivesUpWaitingForWhoeverElseHasTheOutput) {
   Everywhere([]() -> Task<void> {
     for (const bool process_group : {false, true}) {
@@ -501,6 +521,54 @@ TEST(ProcessEndTest, AProcessWhoseEndCannotBeWaitedForIsReaped) {
     const internal::ScopedSyscalls scope(late);
     child.reset();
     while (!IsGone(-1)) co_await Yield();
+  }());
+}
+
+// As one that runs as another user.
+TEST(ProcessEndTest, NobodyWaitsForTheEndOfAChildThatMayNotBeKilled) {
+  for (const bool on_thread : {true, false}) {
+    std::optional<Process> child;
+    pid_t id = -1;
+    const auto let_go = [&] {
+      const ScopedSyscallFault fault(&Syscalls::pidfd_send_signal, {.times = 2, .error = EPERM});
+      EXPECT_EQ(ErrnoOf(child->Kill()), EPERM);
+      child.reset();
+    };
+    (*Runtime::Create())->Run([&]() -> Task<void> {
+      child = co_await StartShell("exec sleep 1000");
+      id = child->id();
+      if (on_thread) let_go();
+    }());
+    if (!on_thread) let_go();
+    EXPECT_EQ(::kill(id, SIGKILL), 0);
+    EXPECT_EQ(::waitpid(id, nullptr, 0), id);
+  }
+}
+
+TEST(ProcessEndTest, AChildThatMayNotBeKilledIsReapedWhenItEnds) {
+  (*Runtime::Create())->Run([]() -> Task<void> {
+    for (const bool process_group : {false, true}) {
+      std::optional<Process> child = co_await StartShell("exec sleep 1000", {.process_group = process_group});
+      const pid_t id = child->id();
+      {
+        // Of a group others may be killed, and that is enough for the group.
+        const ScopedSyscallFault fault(&Syscalls::pidfd_send_signal, {.error = EPERM});
+        child.reset();
+      }
+      ::kill(id, SIGKILL);
+      while (!IsGone(id)) co_await Yield();
+    }
+  }());
+}
+
+TEST(ProcessEndTest, WhatReapsAChildMakesNoFrame) {
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    std::optional<Process> child = co_await StartShell("exec sleep 1000");
+    const pid_t id = child->id();
+    const internal::ScopedFrameFault counted({.times = 0});
+    child.reset();
+    while (!IsGone(id)) co_await Yield();
+    EXPECT_EQ(counted.allocations(), 0);
   }());
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <initializer_list>
@@ -12,7 +13,9 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/base/errno_status.h"
+#include "lib/io/call_awaiter.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "lib/process/running_handlers.h"
@@ -20,6 +23,9 @@
 #include "weft/internal/check.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/operation.h"
+#include "weft/internal/wait_kind.h"
+#include "weft/task.h"
+#include "weft/time.h"
 
 // How does a signal get from the handler, which may do next to nothing, to a virtual thread?
 //
@@ -187,12 +193,33 @@ class SignalSubscription {
   const OwnedDescriptor eventfd_;
 };
 
+namespace {
+
+class SignalCall : public CallAwaiter {
+ public:
+  SignalCall(DescriptorUse use, SignalSubscription& subscription) noexcept
+      : CallAwaiter(IoRequest::CallWhenReadable({&SignalSubscription::Take, &subscription}), std::move(use), kSignal) {}
+
+ private:
+  static const WaitKind kSignal;
+};
+
 const WaitKind SignalCall::kSignal = {ParkReason::kSignal, /*timed=*/false, &SignalCall::Withdraw};
 
-SignalCall::SignalCall(DescriptorUse use, SignalSubscription& subscription) noexcept
-    : OperationAwaiter(IoRequest::CallWhenReadable({&SignalSubscription::Take, &subscription}), std::move(use),
-                       kSignal) {}
+// Where a wait lacks something: those of an accept() (lib/io/accept_retry.h).
+constexpr absl::Duration kFirstPause = absl::Milliseconds(5);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
 
+Task<int> NextOf(SignalSubscription* subscription) {
+  for (absl::Duration pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    const int32_t result = co_await SignalCall(subscription->Use(), *subscription);
+    if (result >= 0) co_return result;
+    WEFT_CHECK(result != -EBADF) << "Next() of Signals that were destroyed meanwhile";
+    co_await Sleep(pause);
+  }
+}
+
+}  // namespace
 }  // namespace internal
 
 absl::StatusOr<Signals> Signals::Open(std::initializer_list<int> signals) {
@@ -222,9 +249,9 @@ Signals& Signals::operator=(Signals&& other) noexcept {
 
 Signals::~Signals() { delete subscription_; }
 
-internal::SignalCall Signals::Next() {
+Task<int> Signals::Next() {
   WEFT_CHECK(subscription_ != nullptr) << "Next() of Signals that were moved from";
-  return internal::SignalCall(subscription_->Use(), *subscription_);
+  return internal::NextOf(subscription_);
 }
 
 }  // namespace weft

@@ -153,6 +153,19 @@ TEST_P(SignalsTest, AShortageOfDescriptorsIsAnErrorOfOpen) {
   });
 }
 
+// Of epoll's watches the user has only so many.
+TEST(SignalsShortageTest, WhereItsWaitLacksSomethingNextWaitsAllTheSame) {
+  (*Runtime::Create({.parallelism = 1, .io = IoBackend::kEpoll}))->Run([]() -> Task<void> {
+    Signals signals({SIGUSR1});
+    const ScopedSyscallFault fault(&Syscalls::epoll_ctl, {.times = 2, .error = ENOSPC});
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_EQ(co_await signals.Next(), SIGUSR1); });
+    while (fault.calls() < 1) co_await Yield();
+    ::raise(SIGUSR1);
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
 TEST(SignalsDeathTest, WhatCannotBeReceivedIsRefused) {
   EXPECT_DEATH(Signals({SIGKILL}), "is not the number of a signal that can be received");
   EXPECT_DEATH(Signals({}), "no signal is wanted");

@@ -9,7 +9,7 @@
 // While at least one Signals object is there that wants a signal, the signal has no other effect: it does not end the
 // process, and a call that it interrupts goes on (SA_RESTART). A few end with EINTR all the same: poll(2),
 // epoll_wait(2), nanosleep(2), those on a socket with a time limit, and others (signal(7)). When the last object is
-// destroyed, the action of before is back. Every object receives every signal that it
+// destroyed, the action of before is back (for SIGPIPE, see weft/io/pipe.h). Every object receives every signal that it
 // wants, once. The object gets what comes after it was made; what comes while nobody is in Next() waits. Like the
 // kernel's, signals of one number that come before the first of them is received are one.
 //
@@ -41,7 +41,6 @@
 namespace weft {
 
 namespace internal {
-
 class SignalSubscription;
 }  // namespace internal
 

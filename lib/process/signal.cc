@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "lib/base/errno_status.h"
 #include "lib/io/call_awaiter.h"
+#include "lib/io/sigpipe.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
 #include "lib/process/running_handlers.h"
@@ -124,7 +125,12 @@ void AddObject(int signal) noexcept {
 
 void RemoveObject(int signal) noexcept {
   Handled& of_signal = handled[signal];
-  if (--of_signal.objects == 0) ::sigaction(signal, &of_signal.before, nullptr);
+  if (--of_signal.objects != 0) return;
+  if (signal == SIGPIPE) {
+    internal::PutBackSigpipe(of_signal.before);
+  } else {
+    ::sigaction(signal, &of_signal.before, nullptr);
+  }
 }
 
 template <class Function>

@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <initializer_list>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -164,6 +167,32 @@ TEST(SignalsShortageTest, WhereItsWaitLacksSomethingNextWaitsAllTheSame) {
     ::raise(SIGUSR1);
     (co_await scope.Join()).IgnoreFailures();
   }());
+}
+
+// First, while the process has made no pipe yet.
+TEST(SignalsDeathTest, APipeThatWasMadeWhileSigpipeWasReceivedDoesNotKillAfterwards) {
+  EXPECT_EXIT(
+      {
+        std::optional<Signals> signals(std::in_place, std::initializer_list<int>{SIGPIPE});
+        io::PipeEnds pipe = *io::MakePipe();
+        signals.reset();
+        pipe.reader.Close();
+        const absl::Status written = (*Runtime::Create({.parallelism = 1}))->Run(pipe.writer.Write("x"));
+        ::_exit(ErrnoOf(written) == EPIPE ? 7 : 8);
+      },
+      ::testing::ExitedWithCode(7), "");
+}
+
+TEST(SignalsDeathTest, APipeThatIsMadeWhenAHandlerOfSigpipeHasGoneIgnoresIt) {
+  EXPECT_EXIT(
+      {
+        ::signal(SIGPIPE, [](int) {});
+        const bool first = io::MakePipe().ok();
+        ::signal(SIGPIPE, SIG_DFL);
+        const bool second = io::MakePipe().ok();
+        ::_exit(first && second && ActionOf(SIGPIPE) == reinterpret_cast<void*>(SIG_IGN) ? 7 : 8);
+      },
+      ::testing::ExitedWithCode(7), "");
 }
 
 TEST(SignalsDeathTest, WhatCannotBeReceivedIsRefused) {

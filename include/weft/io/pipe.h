@@ -15,7 +15,8 @@
 // with io::IsClosed() (closed.h).
 //
 // SIGPIPE: the first PipeWriter of a process makes the process ignore it, if its action is the default; a write to a
-// pipe that nobody reads is kUnavailable (EPIPE). A child that weft::Process starts has the default again.
+// pipe that nobody reads is kUnavailable (EPIPE). Signals that receive it come first: when they have gone, it is
+// ignored. A child that weft::Process starts has the default again.
 //
 // Cancellation: every operation is a checkpoint. What was read is delivered. A Write() that is cancelled may have
 // written a part.

@@ -36,6 +36,10 @@ std::string Describe(absl::string_view what, const Pem& pem) {
 
 absl::StatusOr<BioPtr> Open(const Pem& pem, absl::string_view what) {
   OpenSslErrors::Clear();
+  if (!pem.given()) return absl::InvalidArgumentError(absl::StrCat(what, ": not given"));
+  if (pem.path().empty() && pem.text().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": a Pem that is empty"));
+  }
   if (pem.text().size() > size_t{std::numeric_limits<int>::max()}) return absl::InvalidArgumentError("PEM: too long");
   BioPtr opened(pem.path().empty() ? BIO_new_mem_buf(pem.text().data(), static_cast<int>(pem.text().size()))
                                    : BIO_new_file(pem.path().c_str(), "r"));
@@ -136,7 +140,8 @@ absl::Status TlsContext::TakeIdentity(const Pem& certificate, const Pem& key) {
 }
 
 absl::Status TlsContext::TakeAuthorities(const Pem& authorities) {
-  absl::StatusOr<std::vector<CertificatePtr>> all = ReadCertificates(authorities, "authorities");
+  const absl::string_view what = server ? "client_authorities" : "authorities";
+  absl::StatusOr<std::vector<CertificatePtr>> all = ReadCertificates(authorities, what);
   if (!all.ok()) return all.status();
   OpenSslErrors::Clear();
   // Whoever names an authority trusts it, whoever has signed it.
@@ -145,7 +150,7 @@ absl::Status TlsContext::TakeAuthorities(const Pem& authorities) {
     // A server tells its clients the names of these.
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl.get()), authority.get()) != 1 ||
         (server && SSL_CTX_add_client_CA(ssl.get(), authority.get()) != 1)) {
-      return OpenSslErrors::Take().ToStatus(kInvalid, Describe("authorities", authorities));
+      return OpenSslErrors::Take().ToStatus(kInvalid, Describe(what, authorities));
     }
   }
   return absl::OkStatus();
@@ -193,12 +198,12 @@ absl::StatusOr<Context> Context::Client(ClientContextOptions options) {
                                             options.max_session_hosts);
   if (absl::Status begun = state->Begin(options.min_version, options.max_version); !begun.ok()) return begun;
   SSL_CTX* const ssl = state->ssl.get();
-  if (!options.authorities.empty()) {
+  if (options.authorities.given()) {
     if (absl::Status taken = state->TakeAuthorities(options.authorities); !taken.ok()) return taken;
   } else if (options.verify && SSL_CTX_set_default_verify_paths(ssl) != 1) {
     return OpenSslErrors::Take().ToStatus(absl::StatusCode::kInvalidArgument, "the system's authorities");
   }
-  if (!options.certificate.empty() || !options.key.empty()) {
+  if (options.certificate.given() || options.key.given()) {
     if (absl::Status taken = state->TakeIdentity(options.certificate, options.key); !taken.ok()) return taken;
   }
   if (absl::Status taken = state->TakeProtocols(options.alpn); !taken.ok()) return taken;
@@ -209,7 +214,7 @@ absl::StatusOr<Context> Context::Client(ClientContextOptions options) {
 }
 
 absl::StatusOr<Context> Context::Server(ServerContextOptions options) {
-  auto state = std::make_shared<TlsContext>(/*server=*/true, !options.client_authorities.empty(),
+  auto state = std::make_shared<TlsContext>(/*server=*/true, options.client_authorities.given(),
                                             options.tolerate_truncation, /*max_session_hosts=*/0);
   if (absl::Status begun = state->Begin(options.min_version, options.max_version); !begun.ok()) return begun;
   SSL_CTX* const ssl = state->ssl.get();

@@ -44,6 +44,20 @@ TEST(TlsContextTest, WhatIsNoCertificateOrNoKeyIsRefused) {
   ExpectInvalid(Context::Client({.certificate = ForDbInternal().certificate_pem()}).status(), "key");
 }
 
+// As an empty flag gives it: nothing is turned off for that.
+TEST(TlsContextTest, WhatIsGivenAndEmptyIsRefusedByItsName) {
+  const Pem certificate = ForDbInternal().certificate_pem();
+  const Pem key = ForDbInternal().key_pem();
+  for (const Pem& empty : {Pem::File(""), Pem::Text("")}) {
+    ExpectInvalid(Context::Server({.certificate = certificate, .key = key, .client_authorities = empty}).status(),
+                  "client_authorities: a Pem that is empty");
+    ExpectInvalid(Context::Server({.certificate = empty, .key = key}).status(), "certificate: a Pem that is empty");
+    ExpectInvalid(Context::Server({.certificate = certificate, .key = empty}).status(), "key: a Pem that is empty");
+    ExpectInvalid(Context::Client({.authorities = empty}).status(), "authorities: a Pem that is empty");
+    ExpectInvalid(Context::Client({.certificate = empty, .key = empty}).status(), "certificate: a Pem that is empty");
+  }
+}
+
 TEST(TlsContextTest, TheKeyOfAnotherCertificateIsRefused) {
   const Issued other = Trusted().Issue({.name = "other", .names = {}});
   ExpectInvalid(Context::Server({.certificate = ForDbInternal().certificate_pem(), .key = other.key_pem()}).status(),

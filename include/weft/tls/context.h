@@ -13,7 +13,8 @@
 //
 // Errors of both makers: kInvalidArgument with OpenSSL's reason, for what is no certificate or no key, for a key that
 // does not belong to the certificate, and for a key that needs a passphrase; for a file that cannot be read, the status
-// of its errno (kNotFound, ENOENT). Each names the file.
+// of its errno (kNotFound, ENOENT). Each names the file. Also kInvalidArgument for a Pem that is given and empty, like
+// that of a flag which nobody has set: it must not turn mutual TLS off unseen.
 //
 // Defaults are the strict ones: a client verifies its server; renegotiation, compression and early data (0-RTT, which
 // an attacker can send again) are off. Cipher suites and curves are those of the system's OpenSSL, in its security
@@ -61,21 +62,23 @@ class Context {
   std::shared_ptr<const internal::TlsContext> state_;
 };
 
-// Certificates or a key in PEM format, in a file or in a text. By default nothing.
+// Certificates or a key in PEM format, in a file or in a text. By default not given.
 class Pem {
  public:
   Pem() = default;
   static Pem File(std::string path) { return Pem(std::move(path), {}); }
   static Pem Text(std::string text) { return Pem({}, std::move(text)); }
 
-  bool empty() const noexcept { return path_.empty() && text_.empty(); }
+  // File("") and Text("") are given.
+  bool given() const noexcept { return given_; }
   // One of the two is empty.
   const std::string& path() const noexcept { return path_; }
   const std::string& text() const noexcept { return text_; }
 
  private:
-  Pem(std::string path, std::string text) : path_(std::move(path)), text_(std::move(text)) {}
+  Pem(std::string path, std::string text) : given_(true), path_(std::move(path)), text_(std::move(text)) {}
 
+  bool given_ = false;
   std::string path_;
   std::string text_;
 };
@@ -110,7 +113,7 @@ struct ServerContextOptions {
   // Protocols, the most wanted first. A client that offers protocols, of which none is among these, is refused
   // (no_application_protocol). One that offers none is served. Empty: what clients offer is ignored.
   std::vector<std::string> alpn = {};
-  // Mutual TLS: a client needs a certificate of one of these authorities. Empty: clients are not asked for one.
+  // Mutual TLS: a client needs a certificate of one of these authorities. Not given: clients are asked for none.
   Pem client_authorities = {};
   Version min_version = Version::kTls12;
   Version max_version = Version::kTls13;

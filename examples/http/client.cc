@@ -54,11 +54,10 @@ weft::Task<absl::Status> ClientConnection::Send(const Request& request) {
 }
 
 weft::Task<absl::StatusOr<Response>> ClientConnection::Receive() {
-  std::string_view rest = unparsed_;
   parser_.AnswersHead(!owed_.empty() && owed_.front());
   for (char bytes[2048];;) {
-    const size_t consumed = parser_.Feed(rest);
-    rest.remove_prefix(consumed);
+    // At once, as the next wait may be cancelled, and the parser must not be fed anything twice.
+    unparsed_.erase(0, parser_.Feed(unparsed_));
     if (parser_.state() == ParserState::kFailed) {
       reusable_ = false;
       co_return absl::DataLossError(absl::StrCat("not an HTTP response: ", parser_.failure().reason));
@@ -70,7 +69,6 @@ weft::Task<absl::StatusOr<Response>> ClientConnection::Receive() {
         co_return absl::DataLossError("the server has switched to another protocol, which nobody had asked for");
       }
       if (response.status / 100 == 1) continue;  // informational: the answer is still to come
-      unparsed_ = std::string(rest);
       reusable_ = reusable_ && response.keep_alive;
       if (!owed_.empty()) owed_.pop_front();
       co_return response;
@@ -84,7 +82,7 @@ weft::Task<absl::StatusOr<Response>> ClientConnection::Receive() {
       co_return absl::UnavailableError("the server closed the connection before it had answered");
     }
     answer_begun_ = true;
-    rest = std::string_view(bytes, *got);
+    unparsed_.append(bytes, *got);
   }
 }
 

@@ -37,6 +37,7 @@ class ClientConnection {
   weft::Task<absl::StatusOr<Response>> Call(const Request& request);
   // The halves of Call(): any number of requests sent, then as many responses received, is pipelining.
   weft::Task<absl::Status> Send(const Request& request);
+  // A Receive() that is cancelled has lost nothing: the next one goes on.
   weft::Task<absl::StatusOr<Response>> Receive();
 
   // Every call has had its answer, and the server lets the connection live.
@@ -54,7 +55,7 @@ class ClientConnection {
   weft::net::TcpStream stream_;
   std::string host_;
   ResponseParser parser_;
-  std::string unparsed_;   // came after the end of the last response
+  std::string unparsed_;   // has been read, and the parser has not had it
   std::deque<bool> owed_;  // requests sent and not answered: whether each is a HEAD
   bool reusable_ = true;
   bool answer_begun_ = false;

@@ -680,6 +680,41 @@ TEST_P(HttpServerTest, AResponseWithoutABodyLeavesTheConnectionToTheNext) {
   });
 }
 
+TEST_P(HttpServerTest, AReceiveGoesOnWhereTheOneBeforeWasCancelled) {
+  WithServer({}, Echo, [](Server&, SocketAddress) -> Task<void> {
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
+    RawServer raw;
+    weft::Event sent, cancelled;
+    weft::AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      TcpStream stream = co_await raw.AcceptAndRead();
+      // So that one read takes both the end of the first answer and the beginning of the second.
+      EXPECT_TRUE((co_await stream.Write(absl::StrCat(answer, "first.", answer.substr(0, 20)))).ok());
+      co_await UntilReceived(stream, /*finished=*/false);
+      sent.Set();
+      co_await RawServer::ReadRequest(stream);
+      co_await cancelled.Wait();
+      EXPECT_TRUE((co_await stream.Write(absl::StrCat(answer.substr(20), "second"))).ok());
+    });
+    absl::StatusOr<ClientConnection> connection = co_await ClientConnection::Connect(raw.address());
+    const Request request;
+    EXPECT_TRUE((co_await connection->Send(request)).ok());
+    co_await sent.Wait();
+    EXPECT_TRUE((co_await connection->Send(request)).ok());
+    absl::StatusOr<Response> response = co_await connection->Receive();
+    EXPECT_TRUE(response.ok() && response->body == "first.") << response.status();
+    for (int i = 0; i < 2; ++i) {
+      response = co_await weft::WithTimeout(absl::ZeroDuration(), connection->Receive());
+      EXPECT_TRUE(absl::IsDeadlineExceeded(response.status())) << response.status();
+    }
+    cancelled.Set();
+    response = co_await connection->Receive();
+    EXPECT_TRUE(response.ok() && response->body == "second") << response.status();
+    EXPECT_TRUE(connection->reusable());
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(HttpServerTest, WhatIsNotOneRequestIsNotSent) {
   WithServer({}, Echo, [](Server& server, SocketAddress address) -> Task<void> {
     Pool pool(address);

@@ -1,6 +1,7 @@
 #include "lib/tls/connection.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +14,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/base/errno_status.h"
 #include "lib/tls/byte_queue.h"
 #include "lib/tls/engine.h"
+#include "weft/cancellation.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/io/buffer.h"
 #include "weft/sync/mutex.h"
@@ -27,6 +30,10 @@ namespace {
 
 using Step = TlsEngine::Step;
 using Next = TlsEngine::Step::Next;
+
+// For the transport to take an alert: whoever is to have the failure waits for that, and the peer may read nothing.
+// (Go's crypto/tls waits as long.)
+constexpr absl::Duration kAlertTimeout = absl::Seconds(5);
 
 // The parts of a write as pieces to encrypt: a large part by itself, without a copy; small ones gathered.
 class Pieces {
@@ -82,19 +89,29 @@ constexpr size_t SizeOfRecords(size_t bytes) noexcept {
 
 }  // namespace
 
-// While the transport writes. If its frame is destroyed, the stream cannot be written any more.
+// While the peer may have a part of what it is to get, or the output has it, from where the next operation would send
+// it. If the operation that has this is cancelled, or throws, the stream cannot be written any more. That of a Write()
+// is around those of its Drain()s.
 class TlsConnection::SendInDoubt {
  public:
-  explicit SendInDoubt(TlsConnection& connection) noexcept : state_(connection.sending_state_) {
-    state_ = Sending::kBroken;
+  explicit SendInDoubt(TlsConnection& connection) noexcept
+      : connection_(connection), before_(connection.sending_state_) {
+    connection_.sending_state_ = Sending::kBroken;
   }
   SendInDoubt(const SendInDoubt&) = delete;
   SendInDoubt& operator=(const SendInDoubt&) = delete;
 
-  void Resolve(bool sent) noexcept { state_ = sent ? Sending::kIntact : Sending::kFailed; }
+  void Resolve(const absl::Status& sent) noexcept {
+    if (sent.ok()) {
+      connection_.sending_state_ = before_;
+    } else {
+      connection_.FailSending(sent);
+    }
+  }
 
  private:
-  Sending& state_;
+  TlsConnection& connection_;
+  const Sending before_;
 };
 
 Task<absl::StatusOr<tls::Stream>> TlsConnection::Connect(std::shared_ptr<TlsConnection> self) {
@@ -108,13 +125,15 @@ Task<absl::StatusOr<tls::Stream>> TlsConnection::Connect(std::shared_ptr<TlsConn
 Task<absl::Status> TlsConnection::Handshake() {
   for (;;) {
     const Step step = engine_->Handshake();
+    if (step.next == Next::kFailed || step.next == Next::kCutOff) {
+      co_await TellPeer(step.status);
+      co_return step.status;
+    }
     absl::Status sent;
     {
       const MutexGuard sending = co_await sending_.Lock();
       sent = co_await Drain();
     }
-    // The alert of a failure that does not arrive changes nothing.
-    if (step.next == Next::kFailed || step.next == Next::kCutOff) co_return step.status;
     if (!sent.ok() || step.next == Next::kDone) co_return sent;
     if (absl::Status received = co_await Receive(step.fed); !received.ok()) co_return received;
   }
@@ -136,10 +155,7 @@ Task<absl::StatusOr<size_t>> TlsConnection::Read(std::shared_ptr<TlsConnection> 
       case Next::kCutOff:
         co_return step.status;
       case Next::kFailed:
-        // The peer is told why, unless a write is under way, which takes the alert along.
-        if (const std::optional<MutexGuard> sending = self->sending_.TryLock()) {
-          (co_await self->Drain()).IgnoreError();
-        }
+        co_await self->TellPeer(step.status);
         co_return step.status;
     }
   }
@@ -152,14 +168,15 @@ Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, Con
   if (gather == nullptr && !rest.empty()) co_return absl::ResourceExhaustedError("TLS: no memory to gather parts in");
   Pieces pieces(first, rest, {gather.get(), kPlainBytes});
   self->engine_->ExpectOutput(SizeOfRecords(std::min(pieces.size(), kBatchBytes)));
-  absl::Status written;
+  absl::Status written = pieces.size() > 0 ? self->SendingStatus() : absl::OkStatus();
+  std::optional<SendInDoubt> doubt;
   size_t unsent = 0;
   for (ConstBuffer piece = pieces.Next(); !piece.empty() && written.ok(); piece = pieces.Next()) {
-    written = self->SendingStatus();
     while (!piece.empty() && written.ok()) {
       const Step step = self->engine_->Write(piece);
       switch (step.next) {
         case Next::kDone:
+          if (!doubt.has_value()) doubt.emplace(*self);
           piece.remove_prefix(step.bytes);
           unsent += step.bytes;
           break;
@@ -178,19 +195,23 @@ Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, Con
     }
   }
   if (written.ok() && unsent > 0) written = co_await self->Drain();
+  if (doubt.has_value()) doubt->Resolve(written);
   self->engine_->ForgetOutput();
   co_return written;
 }
 
 Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> self) {
   const MutexGuard sending = co_await self->sending_.Lock();
-  while (self->sending_state_ != Sending::kEnded) {
+  while (self->sending_state_ != Sending::kEnded || self->closed()) {
     if (absl::Status before = self->SendingStatus(); !before.ok()) co_return before;
     const Step step = self->engine_->ShutdownWrite();
     if (step.next == Next::kNeedsInput) {
       if (absl::Status received = co_await self->Receive(step.fed); !received.ok()) co_return received;
     } else if (step.next == Next::kDone) {
-      if (absl::Status sent = co_await self->Drain(); !sent.ok()) co_return sent;
+      SendInDoubt doubt(*self);
+      absl::Status sent = co_await self->Drain();
+      doubt.Resolve(sent);
+      if (!sent.ok()) co_return sent;
       self->sending_state_ = Sending::kEnded;
     } else {
       co_return step.status;
@@ -200,21 +221,31 @@ Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> s
 }
 
 void TlsConnection::Close() noexcept {
+  closed_.store(true, std::memory_order_relaxed);
   engine_->Close();
   transport_->Close();
 }
 
 Task<absl::Status> TlsConnection::Drain() {
-  for (;;) {
-    if (absl::Status before = SendingStatus(); !before.ok()) co_return before;
+  SendInDoubt doubt(*this);
+  absl::Status sent;
+  while (sent.ok()) {
     engine_->SwapOutput(sent_from_);
-    if (sent_from_.empty()) co_return absl::OkStatus();
-    SendInDoubt doubt(*this);
-    absl::Status sent = co_await transport_->Write(sent_from_.bytes());
-    if (!sent.ok()) send_failure_ = sent;
-    doubt.Resolve(sent.ok());
+    if (sent_from_.empty()) break;
+    sent = co_await transport_->Write(sent_from_.bytes());
     sent_from_.Clear();
   }
+  doubt.Resolve(sent);
+  co_return sent;
+}
+
+Task<void> TlsConnection::TellPeer(const absl::Status& failure) {
+  // A peer that reads no answers would not read this either.
+  if (absl::IsResourceExhausted(failure)) co_return;
+  const std::optional<MutexGuard> sending = sending_.TryLock();
+  if (!sending.has_value() || !SendingStatus().ok()) co_return;
+  (co_await WithTimeout(kAlertTimeout, Drain())).IgnoreError();
+  FailSending(failure);
 }
 
 Task<absl::Status> TlsConnection::Receive(uint64_t fed) {
@@ -230,13 +261,19 @@ Task<absl::Status> TlsConnection::Receive(uint64_t fed) {
   co_return absl::OkStatus();
 }
 
+void TlsConnection::FailSending(const absl::Status& failure) noexcept {
+  sending_state_ = Sending::kFailed;
+  send_failure_ = failure;
+}
+
 absl::Status TlsConnection::SendingStatus() const {
+  if (closed()) return internal::ErrnoToStatus(EBADF, "TLS write on a stream that was closed here");
   switch (sending_state_) {
     case Sending::kIntact:
       break;
     case Sending::kBroken:
       return absl::FailedPreconditionError(
-          "TLS write: an earlier write was cancelled in the middle of a record, so that the peer can read no other");
+          "TLS write: an earlier write was cancelled, or threw, after it had begun to send: the peer may have a part");
     case Sending::kFailed:
       return send_failure_;
     case Sending::kEnded:

@@ -12,6 +12,7 @@
 #ifndef WEFT_LIB_TLS_CONNECTION_H_
 #define WEFT_LIB_TLS_CONNECTION_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "lib/tls/byte_queue.h"
 #include "lib/tls/engine.h"
+#include "weft/internal/atomic.h"
 #include "weft/io/buffer.h"
 #include "weft/sync/mutex.h"
 #include "weft/task.h"
@@ -59,22 +61,29 @@ class TlsConnection {
 
   enum class Sending : uint8_t {
     kIntact,
-    kBroken,  // a write of the transport was cancelled, or threw: nobody knows how much of it the peer has
-    kFailed,  // a write of the transport failed: send_failure_
+    kBroken,  // an operation that sent was cancelled, or threw: nobody knows how much of it the peer has
+    kFailed,  // an operation that sent has failed, or the peer was told of another failure: send_failure_
     kEnded,   // the close_notify was sent
   };
   class SendInDoubt;
 
   Task<absl::Status> Handshake();
-  // The engine's output into the transport. The caller has sending_.
+  // The engine's output into the transport. The caller has sending_, and has looked at SendingStatus().
   Task<absl::Status> Drain();
+  // Sends the alert of a failure, as the last thing, unless a write is under way, which takes it along. Whether it
+  // arrives changes nothing. Takes sending_.
+  Task<void> TellPeer(const absl::Status& failure);
   // Waits for what the peer sends, unless the engine was fed since it was at `fed`.
   Task<absl::Status> Receive(uint64_t fed);
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  // The callers of both have sending_.
+  void FailSending(const absl::Status& failure) noexcept;
   absl::Status SendingStatus() const;
 
   const std::unique_ptr<TlsTransport> transport_;
   const std::unique_ptr<TlsEngine> engine_;
   TlsFacts facts_;  // constant once there is a stream
+  Atomic<bool> closed_{false};  // relaxed: nothing is read for what it says
 
   Mutex sending_;
   // Under sending_:

@@ -1,19 +1,24 @@
 // Goal: an engine without a transport: what readers leave for the peer has a bound, what a writer leaves is its own
-// affair. Method: two engines, whose bytes the test carries.
+// affair. Method: two engines, whose bytes the test carries. And a stream whose peer has gone beyond that bound.
 #include "lib/tls/engine.h"
 
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "lib/tls/byte_queue.h"
 #include "tests/tls/tls_ends.h"
 #include "weft/io/buffer.h"
+#include "weft/task.h"
+#include "weft/testing/simulation.h"
+#include "weft/tls/stream.h"
 
 namespace weft::testing {
 namespace {
@@ -113,6 +118,49 @@ TEST(TlsEngineTest, APeerThatAsksForAnswersAndReadsNoneFails) {
   }
   EXPECT_EQ(step.status.code(), absl::StatusCode::kResourceExhausted) << step.status;
   EXPECT_GT(asked, 1'000);
+}
+
+// A stream's way to such a peer, which makes its part of the handshake when it is read from.
+class RawTransport {
+ public:
+  RawTransport(const RawClient& peer, int& writes) : peer_(&peer), writes_(&writes) {}
+
+  Task<absl::StatusOr<size_t>> Read(MutableBuffer into) {
+    SSL_do_handshake(peer_->ssl);
+    const int got = BIO_read(SSL_get_wbio(peer_->ssl), into.data(), static_cast<int>(into.size()));
+    co_return static_cast<size_t>(std::max(got, 0));
+  }
+  Task<absl::Status> Write(ConstBuffer from) {
+    ++*writes_;
+    BIO_write(SSL_get_rbio(peer_->ssl), from.data(), static_cast<int>(from.size()));
+    co_return absl::OkStatus();
+  }
+
+ private:
+  const RawClient* peer_;
+  int* writes_;
+};
+
+// It would not read that either.
+TEST(TlsEngineTest, APeerThatReadsNoAnswersIsSentNoAlert) {
+  Simulation().Run([]() -> Task<void> {
+    const RawClient peer;
+    int writes = 0;
+    absl::StatusOr<tls::Stream> server = co_await tls::Server(RawTransport(peer, writes), SharedServer());
+    EXPECT_TRUE(server.ok()) << server.status();
+    if (!server.ok()) co_return;
+    EXPECT_EQ(SSL_do_handshake(peer.ssl), 1);
+    for (int i = 0; i < 4'000; ++i) {
+      EXPECT_EQ(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+      EXPECT_EQ(SSL_do_handshake(peer.ssl), 1);
+    }
+    EXPECT_EQ(SSL_write(peer.ssl, "x", 1), 1);
+    writes = 0;
+    char bytes[2];
+    const absl::Status status = (co_await server->Read(bytes)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(writes, 0);
+  }());
 }
 
 }  // namespace

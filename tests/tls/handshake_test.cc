@@ -132,6 +132,29 @@ TEST(TlsSimulatedHandshakeTest, AServerVerifiesByTheSimulationsWallClock) {
   }());
 }
 
+TEST(TlsSimulatedHandshakeTest, AHandshakeThatHasFailedTellsThePeerForFiveSecondsAtMost) {
+  Machine machine;
+  Simulation({.machine = &machine}).Run([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    control.stop_at = 2;  // it has written, and read
+    MonotonicTime stopped_at;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { (co_await tls::Server(std::move(server_side), SharedServer())).IgnoreError(); });
+    scope.Fork([&]() -> Task<void> {
+      co_await control.stopped.Wait();
+      stopped_at = MonotonicNow();
+    });
+    const tls::ClientOptions options = {.host = "other.internal", .context = SharedClient()};
+    const absl::Status status =
+        (co_await tls::Client(ControlledTransport(std::move(client_side), control), options)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << status;
+    EXPECT_EQ(control.writes, 2);
+    EXPECT_EQ(MonotonicNow() - stopped_at, absl::Seconds(5));
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
 TEST_P(TlsHandshakeTest, WithoutVerificationAnyServerIsAccepted) {
   const tls::Context client = *tls::Context::Client({.verify = false});
   Everywhere([&]() -> Task<void> {

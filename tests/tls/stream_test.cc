@@ -276,6 +276,53 @@ TEST_P(TlsStreamTest, ACloseEndsWhatWaitsAndWhatComesLater) {
   });
 }
 
+TEST_P(TlsStreamTest, AClosedStreamIsClosedHoweverItsWritingHadEnded) {
+  Everywhere([]() -> Task<void> {
+    for (const bool cancelled : {true, false}) {
+      auto [client_side, server_side] = co_await Connect();
+      Control control;
+      auto [client, server] =
+          co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+      if (cancelled) {
+        control.stop_at = 0;
+        EXPECT_TRUE(co_await CancelWhereStopped(control, client.Write("never whole")));
+      } else {
+        EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+      }
+      client.Close();
+      for (const absl::Status& status : {co_await client.Write("x"), co_await client.ShutdownWrite()}) {
+        EXPECT_TRUE(io::IsClosed(status)) << status;
+      }
+    }
+  });
+}
+
+// A peer that reads nothing, and a read that has the reader's time.
+TEST(TlsSimulatedStreamTest, AReadThatHasFailedTellsThePeerForFiveSecondsAtMost) {
+  Machine machine;
+  Simulation({.machine = &machine}).Run([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.flip_after = control.bytes_read + 10;
+    EXPECT_TRUE((co_await server.Write("x")).ok());
+    control.stop_at = 1;  // not the read of the transport, but the alert
+    MonotonicTime stopped_at;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      co_await control.stopped.Wait();
+      stopped_at = MonotonicNow();
+    });
+    char buffer[16];
+    const absl::Status status = (co_await client.Read(buffer)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(MonotonicNow() - stopped_at, absl::Seconds(5));
+    EXPECT_EQ(co_await client.Write("x"), status);  // not that a write was cancelled
+  }());
+}
+
 TEST_P(TlsStreamTest, AStreamCanBeMovedWhileItIsRead) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Secure();

@@ -24,7 +24,9 @@
 // Closing. ShutdownWrite() tells the peer that nothing more will be written (close_notify), and ends the transport's
 // writing direction; reading goes on. (With TLS 1.2, many peers answer by closing both directions.) If the transport
 // ends without the peer's close_notify, Read() returns kDataLoss: somebody may have cut it off. Close(), the destructor
-// and a move onto the stream close the transport at once, and send nothing.
+// and a move onto the stream close the transport at once, and send nothing. So after ShutdownWrite(), read to the end
+// before closing, also if nothing is expected: a socket that is closed with something unread, such as the tickets of a
+// server, resets the connection, and the peer may lose what it has not read yet.
 //
 // Lifetime. It can be moved, also while operations are pending, which go on. Buffers must stay until the operation has
 // ended. Any thread may Close() a stream that others use, if the transport allows that: its pending operations end as
@@ -33,20 +35,23 @@
 // Errors are absl::Status with OpenSSL's reason. kUnauthenticated: a certificate is refused, by this side or, as its
 // alert says, by the peer. kFailedPrecondition: the two sides have no version, cipher suite or protocol in common, or
 // the peer does not speak TLS. kUnavailable: the peer ended the handshake, or sent another alert. kDataLoss: the stream
-// was cut off or tampered with. kResourceExhausted: no memory. The transport's own errors are passed on.
+// was cut off or tampered with. kResourceExhausted: no memory, or a peer that asks for answers and reads none. The
+// transport's own errors are passed on. A Read() or a handshake that fails tells the peer why (an alert), and waits for
+// 5 s at most until the transport has taken that.
 //
 // Cancellation: every operation is a checkpoint. A Read() that is cancelled has lost nothing. A Write() that is
-// cancelled before its first byte was sent has sent nothing. Later, the peer has a part of a record, and the stream can
-// no longer be written: further writes fail with kFailedPrecondition, which says so, and reading goes on. The same
-// holds for ShutdownWrite(). Client() and Server() can be cancelled at any point, and destroy the transport, which
-// closes it.
+// cancelled as it begins, or while it waits for an earlier one, has sent nothing. Once it has begun to send, also if
+// the transport has taken no byte yet, the stream can no longer be written, as nobody knows what the peer has: further
+// writes fail with kFailedPrecondition, which says so, and reading goes on. The same holds for ShutdownWrite(), and
+// after an exception. Client() and Server() can be cancelled at any point, and destroy the transport, which closes it.
 //
 // Cost. A handshake computes on the carrier, in a few parts between which others run: one or two signatures (0.25 ms
 // with RSA-2048, 20 us with P-256), their verifications (20 and 60 us), and a key exchange (30 us); a resumed one only
 // the last. Up to 16 KiB are encrypted at a time, for 4 us (AES-128-GCM), and up to 64 KiB before they are sent. (The
-// figures are those of `openssl speed`, on the machine of benchmarks/RESULTS.md.) A Read() allocates the frames of two
-// coroutines, a Write() those of three, from the frame cache. A connection that waits for its peer has a buffer of
-// 18 KiB, one that writes up to 65 KiB, beside OpenSSL's own, which OpenSSL gives back when they are empty.
+// figures are those of `openssl speed`, on the machine of benchmarks/RESULTS.md.) A Read() that finds something
+// allocates the frame of one coroutine, from the frame cache; one that waits those of three, as a Write() does. A
+// connection that waits for its peer has a buffer of 18 KiB, one that writes up to 65 KiB, beside OpenSSL's own, which
+// OpenSSL gives back when they are empty.
 //
 // The design: OpenSSL reads and writes memory only. Its calls are made under a lock that is never held over a
 // suspension, and its errors, which it keeps for each OS thread, are taken before the call returns. Rejected: OpenSSL

@@ -13,9 +13,18 @@
 namespace http {
 namespace {
 
+// What Serialize() writes itself, or what tells of a body that would be sent in another way. A second one would make
+// two messages of one.
+bool IsOurs(std::string_view name) {
+  return EqualIgnoringCase(name, "Host") || EqualIgnoringCase(name, "Content-Length") ||
+         EqualIgnoringCase(name, "Transfer-Encoding");
+}
+
 // Without a length if there is nothing that it could be the length of.
 void AppendRest(std::string& out, const Headers& headers, std::optional<size_t> length, bool keep_alive) {
-  for (const auto& [name, value] : headers.fields()) absl::StrAppend(&out, name, ": ", value, "\r\n");
+  for (const auto& [name, value] : headers.fields()) {
+    if (!IsOurs(name)) absl::StrAppend(&out, name, ": ", value, "\r\n");
+  }
   if (!keep_alive) absl::StrAppend(&out, "Connection: close\r\n");
   if (length.has_value()) absl::StrAppend(&out, "Content-Length: ", *length, "\r\n");
   absl::StrAppend(&out, "\r\n");
@@ -106,6 +115,7 @@ bool IsOneRequest(const Request& request) {
 }
 
 std::string Serialize(const Request& request, std::string_view host) {
+  if (const std::string* named = request.headers.Find("Host")) host = *named;
   std::string out = absl::StrCat(request.method, " ", request.target,
                                  " HTTP/1.1\r\nHost: ", absl::string_view(host.data(), host.size()), "\r\n");
   AppendRest(out, request.headers, request.body.size(), request.keep_alive);

@@ -68,8 +68,9 @@ bool HasNoBody(int status);
 // Its method is a token, and its target has no space and no control character: it cannot be taken for more than one.
 bool IsOneRequest(const Request& request);
 
-// The bytes to send. Content-Length, and Connection where it is not keep-alive, are written by it and must not be among
-// the headers.
+// The bytes to send. Connection, where it is not keep-alive, is written by it and must not be among the headers. So is
+// Content-Length; of the headers, that and a Transfer-Encoding are left out. The first Host among a request's headers
+// is sent in place of `host`, and no other.
 std::string Serialize(const Request& request, std::string_view host);
 // `head_only`: the answer to a HEAD request, which has a Content-Length but no body. A body under a status that has
 // none is left out, and its length with it. What comes from a source is not among the bytes, but its length is.

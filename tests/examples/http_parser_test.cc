@@ -172,7 +172,9 @@ TEST_P(HttpParserTest, AHeadOfTheLimitPassesAndOneByteMoreIs431) {
 }
 
 TEST_P(HttpParserTest, AHeadThatNeverEndsIs431) {
-  for (const std::string& request : {"GET /" + std::string(1000, 'x'), std::string(1000, '\n')}) {
+  std::string empty_lines;
+  while (empty_lines.size() < 1000) empty_lines += "\r\n";
+  for (const std::string& request : {"GET /" + std::string(1000, 'x'), empty_lines}) {
     EXPECT_EQ(Parse(request).status, 431);
   }
 }
@@ -334,6 +336,22 @@ TEST(HttpMessageTest, AStatusThatHasNoBodyIsSentWithout) {
     EXPECT_TRUE(Serialize(response).ends_with("\r\nContent-Length: 4\r\n\r\nbody")) << status;
     EXPECT_TRUE(Serialize(response, /*head_only=*/true).ends_with("\r\nContent-Length: 4\r\n\r\n")) << status;
   }
+}
+
+// Two lengths, or two hosts, would be two ways to read one message.
+TEST(HttpMessageTest, WhatSerializeWritesIsWrittenOnce) {
+  Request request{.method = "POST", .target = "/x", .body = "12345"};
+  for (const auto& [name, value] : {std::pair("X-Id", "7"), std::pair("transfer-encoding", "chunked"),
+                                    std::pair("content-length", "3"), std::pair("host", "other"),
+                                    std::pair("Host", "third")}) {
+    request.headers.Add(name, value);
+  }
+  EXPECT_EQ(Serialize(request, "localhost"),
+            "POST /x HTTP/1.1\r\nHost: other\r\nX-Id: 7\r\nContent-Length: 5\r\n\r\n12345");
+  Response response{.body = "12345"};
+  response.headers.Add("Transfer-Encoding", "chunked");
+  response.headers.Add("Content-Length", "3");
+  EXPECT_EQ(Serialize(response), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345");
 }
 
 TEST(HttpMessageTest, WhatIsSerializedIsParsedAgain) {

@@ -98,14 +98,17 @@ struct Parser::Callbacks {
   }
 };
 
-Parser::Parser(llhttp_type_t type, Limits limits) : limits_(limits) {
+Parser::Parser(llhttp_type_t type, Limits limits) : limits_(limits) { Begin(type); }
+
+void Parser::Begin(llhttp_type_t type) {
   llhttp_init(&llhttp_, type, Callbacks::Settings());
+  llhttp_.lenient_flags |= LENIENT_VERSION;  // any version that is one: CheckHead() knows ours
 }
 
 // Also forgets what llhttp knows of the message before: whether another may follow is for the caller to decide.
 void Parser::Reset() {
   assert(state_ == ParserState::kComplete);
-  llhttp_init(&llhttp_, static_cast<llhttp_type_t>(llhttp_get_type(&llhttp_)), Callbacks::Settings());
+  Begin(static_cast<llhttp_type_t>(llhttp_get_type(&llhttp_)));
   line_bytes_ = extension_bytes_ = 0;
   last_ = '\0';
   state_ = ParserState::kIdle;
@@ -128,7 +131,7 @@ bool Parser::has_no_body() const {
 
 // The rules that llhttp leaves to its users.
 void Parser::CheckHead() {
-  if (llhttp_.http_major != 1) {
+  if (llhttp_.http_major != 1 || llhttp_.http_minor > 1) {
     Fail(505, absl::StrCat("HTTP/", llhttp_.http_major, ".", llhttp_.http_minor, " is not spoken here"));
     return;
   }
@@ -171,19 +174,21 @@ size_t Parser::Feed(std::string_view bytes) {
 }
 
 // Of a head or a trailer; not beyond the next line that begins with white space, which llhttp would fold, or with a
-// colon, which it would take for a header without a name.
+// colon, which it would take for a header without a name; and not beyond the next LF without a CR, which it would take
+// for the end of a line. (A body behind the lines is cut at these, too, and then goes on as a body.)
 size_t Parser::FeedLines(std::string_view bytes) {
-  size_t nameless = 0;
-  for (char before = last_; nameless < bytes.size(); before = bytes[nameless++]) {
-    const char byte = bytes[nameless];
+  size_t good = 0;
+  for (char before = last_; good < bytes.size(); before = bytes[good++]) {
+    const char byte = bytes[good];
     if (before == '\n' && (byte == ' ' || byte == '\t' || byte == ':')) break;
+    if (before != '\r' && byte == '\n') break;
   }
-  if (nameless == 0) {
-    Fail(400, "a line that begins with white space or a colon");
+  if (good == 0) {
+    Fail(400, bytes[0] == '\n' ? "an LF without a CR" : "a line that begins with white space or a colon");
     return 0;
   }
   // No more than may be; so what is still incomplete after that is too long.
-  bytes = bytes.substr(0, std::min(nameless, limits_.max_head_bytes - line_bytes_));
+  bytes = bytes.substr(0, std::min(good, limits_.max_head_bytes - line_bytes_));
   const bool trailer = state_ == ParserState::kTrailer;
   const size_t executed = Execute(bytes);
   // Still the same lines.

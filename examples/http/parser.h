@@ -16,9 +16,9 @@
 // Input may be split anywhere. Memory is bounded by the limits, whatever the peer sends.
 //
 // Where RFC 9112 lets a recipient choose, the parsers refuse what two programs may read in two ways. If one of them
-// takes a message for two, requests can be smuggled past the other. Refused are: a line that begins with white space
-// (obsolete folding); a request with no Host, with two, or with an invalid one; a length beside chunks; a coding other
-// than chunked; a chunk that does not end where it said.
+// takes a message for two, requests can be smuggled past the other. Refused are: a line that ends in a lone LF, or
+// begins with white space (obsolete folding); a request with no Host, with two, or with an invalid one; a length beside
+// chunks; a coding other than chunked; a chunk that does not end where it said.
 #ifndef WEFT_EXAMPLES_HTTP_PARSER_H_
 #define WEFT_EXAMPLES_HTTP_PARSER_H_
 
@@ -61,7 +61,7 @@ class Parser {
   Parser(llhttp_type_t type, Limits limits);
   ~Parser() = default;
 
-  void Reset();
+  void Reset();  // for the next message
   llhttp_t llhttp_;
   std::string target_;
   Headers headers_;
@@ -71,6 +71,7 @@ class Parser {
 
  private:
   struct Callbacks;
+  void Begin(llhttp_type_t type);
   void Fail(int status, std::string reason);
   void FinishField();
   void CheckHead();

@@ -7,10 +7,10 @@
 // finishing the sending half counts as hanging up. If the handler throws, the answer is 500.
 //
 // The server answers some requests without the handler, and closes the connection: 400 malformed, 408 too slow, 413 and
-// 431 too large, 501 an unknown coding, 505 an unknown version. A client that sends requests without waiting
-// (pipelining) gets its answers in their order. While a handler runs, the server reads what the client sends, so that
-// it sees a hang-up behind it, and keeps up to max_ahead_bytes. If the client sends more, the rest is dropped, and the
-// connection is closed after the answer.
+// 431 too large, 501 an unknown coding, 505 a version other than 1.0 and 1.1. A client that sends requests without
+// waiting (pipelining) gets its answers in their order. While a handler runs, the server reads what the client sends,
+// so that it sees a hang-up behind it, and keeps up to max_ahead_bytes. If the client sends more, the rest is dropped,
+// and the connection is closed after the answer.
 //
 // Drain: the server accepts no more connections and closes those that are between requests. Requests that have begun to
 // arrive finish, each within its time limits. Serve() returns when all connections have ended. EndDrain() ends them

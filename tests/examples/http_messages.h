@@ -37,7 +37,16 @@ inline std::vector<RefusedRequest> RefusedRequests() {
       {"words after the version", "GET / HTTP/1.1 x\r\nHost: a\r\n\r\n"},
       {"a version of two digits", "GET / HTTP/1.10\r\nHost: a\r\n\r\n"},
       {"HTTP/0.9", "GET /\r\n\r\n", 505},
+      {"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
       {"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+      {"HTTP/3.0", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505},
+      {"a version that is no number", "GET / HTTP/x.1\r\nHost: a\r\n\r\n"},
+      // Ends of lines.
+      {"a lone LF before the request", "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {"a request line that ends in a lone LF", "GET / HTTP/1.1\nHost: a\r\n\r\n"},
+      {"a header that ends in a lone LF", get("X: a\n")},
+      {"a head that ends in a lone LF", "GET / HTTP/1.1\r\nHost: a\r\n\n"},
+      {"a body behind lone LFs", "POST / HTTP/1.1\nHost: a\nContent-Length: 1\n\nx"},
       // Lines of headers.
       {"a line without a colon", get("no colon\r\n")},
       {"a line without a name", get(": x\r\n")},
@@ -102,6 +111,8 @@ inline std::vector<RefusedRequest> RefusedRequests() {
       {"a folded trailer", chunks("0\r\nX: a\r\n b\r\n\r\n")},
       {"white space before the first trailer", chunks("0\r\n X: a\r\n\r\n")},
       {"a trailer that ends in CR and another byte", chunks("0\r\n\rA")},
+      {"a trailer that ends in a lone LF", chunks("0\r\nX: a\n\r\n")},
+      {"trailers that end in a lone LF", chunks("0\r\n\n")},
   };
 }
 
@@ -151,11 +162,13 @@ inline std::vector<BadResponse> BadResponses() {
       {"nothing", ""},
       {"no HTTP", "hello\r\n\r\n"},
       {"another version", "HTTP/2.0 200 OK\r\n\r\n"},
+      {"a version that nobody knows", "HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n"},
       {"no status", "HTTP/1.1 OK\r\n\r\n"},
       {"a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n"},
       {"a head that is cut off", ok + "Content-Len"},
       {"a body that is cut off", ok + "Content-Length: 5\r\n\r\nhel"},
       {"chunks that are cut off", chunked + "5\r\nhello\r\n"},
+      {"lines that end in a lone LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"},
       {"a folded line", ok + "X: a\r\n b\r\nContent-Length: 0\r\n\r\n"},
       {"two lengths", ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"},
       {"a length beside chunks", ok + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},

@@ -370,17 +370,18 @@ TEST_P(HttpServerTest, WhatAClientSendsAheadIsServedUpToALimit) {
     co_return Response{.body = request.target};
   };
   const std::string first = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
-  const std::string last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  const std::string last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: ";
+  const std::string end = "\r\n\r\n";
   constexpr size_t kLimit = 5'000;
   constexpr size_t kMoreThanKernelsBuffer = 32 << 20;  // so that much of it has been read when it is written
   WithServer({.max_ahead_bytes = kLimit}, hold, [&](Server& server, SocketAddress address) -> Task<void> {
-    for (size_t ahead : {last.size(), size_t{1'024}, size_t{1'025}, size_t{3'000}, kLimit, kMoreThanKernelsBuffer}) {
+    for (size_t ahead : {last.size() + end.size(), size_t{1'024}, size_t{1'025}, size_t{3'000}, kLimit,
+                         kMoreThanKernelsBuffer}) {
       answer.Reset();
       absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
       EXPECT_TRUE(stream.ok());
       EXPECT_TRUE((co_await stream->Write(first)).ok());
-      // Empty lines before a request are nothing.
-      const std::string more = std::string(ahead - last.size(), '\n') + last;
+      const std::string more = last + std::string(ahead - last.size() - end.size(), 'x') + end;
       EXPECT_TRUE((co_await stream->Write(more)).ok());
       answer.Set();
       const std::string answers = co_await ReadToEnd(*stream);

@@ -52,6 +52,7 @@ class TlsConnection {
   void Close() noexcept;
 
   const TlsFacts& facts() const noexcept { return facts_; }
+  const TlsTransport& transport() const noexcept { return *transport_; }
 
  private:
   // What is encrypted in one piece: a record, unless the peer wants smaller ones.

@@ -94,6 +94,7 @@ bool Stream::resumed() const noexcept { return connection().facts().resumed; }
 const std::optional<Certificate>& Stream::peer_certificate() const noexcept {
   return connection().facts().peer_certificate;
 }
+const void* Stream::TransportAs(const char* type) const noexcept { return connection().transport().As(type); }
 
 }  // namespace tls
 }  // namespace weft

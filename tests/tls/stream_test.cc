@@ -323,6 +323,26 @@ TEST(TlsSimulatedStreamTest, AReadThatHasFailedTellsThePeerForFiveSecondsAtMost)
   }());
 }
 
+TEST_P(TlsStreamTest, WhatATransportSaysOfItselfCanBeAsked) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    const net::SocketAddress address = *client_side.local_address();
+    Control control;
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    EXPECT_EQ(client.transport<net::TcpStream>(), nullptr);
+    EXPECT_NE(client.transport<ControlledTransport>(), nullptr);
+    const net::TcpStream* const transport = server.transport<net::TcpStream>();
+    EXPECT_EQ(*transport->peer_address(), address);
+    // Also through a stream over it.
+    auto [inner_client, inner_server] = co_await SecureOver(std::move(client), std::move(server));
+    EXPECT_EQ(inner_server.transport<net::TcpStream>(), nullptr);
+    EXPECT_EQ(inner_server.transport<tls::Stream>()->transport<net::TcpStream>(), transport);
+    inner_server.Close();
+    EXPECT_TRUE(io::IsClosed(transport->peer_address().status()));
+  });
+}
+
 TEST_P(TlsStreamTest, AStreamCanBeMovedWhileItIsRead) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Secure();

@@ -146,10 +146,18 @@ class Stream {
   // A server's; a client's if the server asked for it. Verified, unless the Context does not verify.
   const std::optional<Certificate>& peer_certificate() const noexcept;
 
+  // For what the transport says of itself: transport<net::TcpStream>()->peer_address(). Null if it is no T. Stays while
+  // the stream lives, also where it is moved.
+  template <Transport T>
+  const T* transport() const noexcept {
+    return static_cast<const T*>(TransportAs(&internal::TlsTransportOf<T>::kType));
+  }
+
  private:
   friend class internal::TlsConnection;
   explicit Stream(std::shared_ptr<internal::TlsConnection> connection) noexcept : connection_(std::move(connection)) {}
   Task<absl::Status> WriteParts(std::span<const ConstBuffer> parts);
+  const void* TransportAs(const char* type) const noexcept;
   internal::TlsConnection& connection() const noexcept;  // CHECK that the stream was not moved away
 
   std::shared_ptr<internal::TlsConnection> connection_;

@@ -44,11 +44,16 @@ class TlsTransport {
   virtual Task<absl::Status> Write(ConstBuffer from) = 0;
   virtual Task<absl::Status> ShutdownWrite() = 0;
   virtual void Close() noexcept = 0;
+  // The transport itself if `type` is its kType, else null.
+  virtual const void* As(const char* type) const noexcept = 0;
 };
 
 template <tls::Transport T>
 class TlsTransportOf final : public TlsTransport {
  public:
+  // Its address stands for T. (Without RTTI. A linker might put constants that are equal at one address.)
+  static inline char kType = 0;
+
   explicit TlsTransportOf(T transport) : transport_(std::move(transport)) {}
 
   Task<absl::StatusOr<size_t>> Read(MutableBuffer into) override { co_return co_await transport_.Read(into); }
@@ -65,6 +70,7 @@ class TlsTransportOf final : public TlsTransport {
   void Close() noexcept override {
     if constexpr (requires { transport_.Close(); }) transport_.Close();
   }
+  const void* As(const char* type) const noexcept override { return type == &kType ? &transport_ : nullptr; }
 
  private:
   T transport_;

@@ -22,8 +22,8 @@ namespace weft::internal {
 // Lives around a system call that may wait and that ThreadSanitizer does not intercept.
 //
 // ThreadSanitizer lets a signal handler run in the calls that it knows. In other code, it keeps the signal until the
-// thread makes such a call. A thread that goes to sleep in a call that it does not know would keep the signal for as
-// long as it sleeps. So tell it of these calls: a handler runs before the wait, or in it.
+// thread makes such a call, or uses an atomic. One that comes after the last of these, and before a wait that it does
+// not know, would be kept for as long as the thread sleeps. So tell it of the wait: the handler runs before, or in it.
 class BlockingSyscall {
  public:
   BlockingSyscall(const BlockingSyscall&) = delete;

@@ -20,10 +20,12 @@
 namespace weft {
 
 bool CancelRequested() noexcept {
-  internal::ThreadBlock* const caller = internal::CurrentThread() == nullptr ? internal::CallingThread() : nullptr;
-  // relaxed: a hint.
-  if (internal::CallAsked() != nullptr) return internal::CallAsked()->load(std::memory_order_relaxed);
-  return internal::IsCancelled(caller != nullptr ? *caller : internal::RequireThread("CancelRequested()"));
+  if (internal::CurrentThread() == nullptr) {
+    if (internal::ThreadBlock* const caller = internal::CallingThread()) return internal::IsCancelled(*caller);
+    // relaxed: a hint.
+    if (const auto* const asked = internal::CallAsked()) return asked->load(std::memory_order_relaxed);
+  }
+  return internal::IsCancelled(internal::RequireThread("CancelRequested()"));
 }
 
 namespace internal {

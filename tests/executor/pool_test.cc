@@ -451,6 +451,20 @@ TEST_P(ThreadPoolExecutorTest, AClosureCanAskWhetherItWasAskedToEnd) {
     asked.Cancel();
     EXPECT_TRUE((co_await asked.TryGet()).ok());
     EXPECT_FALSE(co_await pool.Submit([] { return CancelRequested(); }).Get());
+    Gate inside;
+    Future<bool> within = pool.Submit([&inside] {
+      inside.Open();
+      while (!CancelRequested()) std::this_thread::yield();
+      bool requested = true;  // of a virtual thread that this OS thread runs
+      testing::Simulation({.carriers = 1}).Run([&requested]() -> Task<void> {
+        requested = CancelRequested();
+        co_return;
+      });
+      return requested;
+    });
+    EXPECT_TRUE((co_await Blocking([&inside] { inside.Pass(); })).ok());
+    within.Cancel();
+    EXPECT_FALSE(co_await within.Get());
     co_await pool.Close();
   });
 }

@@ -70,10 +70,11 @@
 namespace weft {
 
 // Called for failures that have no other recipient: an exception of OnComplete() of a scope's policy, the failure of a
-// subtask of a Supervisor without a report function, and that of a thread outside of scopes that nobody joins. `what`
-// is a sentence; `exception` is null if there was none. It is called on the virtual thread that has failed, at its end,
-// and by several threads at once; it must not wait or throw. Of a thread that nobody joins, whoever drops its last
-// handle may call it, also after the runtime's end (thread_builder.h). Null: a line on standard error.
+// subtask of a Supervisor without a report function, that of a thread outside of scopes that nobody joins, and that of
+// a task of an executor whose future nobody looks at. `what` is a sentence; `exception` is null if there was none. It
+// is called on the virtual thread that has failed, at its end, and by several threads at once; it must not wait or
+// throw. Of a thread that nobody joins, and of a task, whoever drops the last handle may call it, also after the
+// runtime's end (thread_builder.h, executor/future.h). Null: a line on standard error.
 using UncaughtFailureHandler =
     std::function<void(TextView what, const absl::Status& status, const std::exception_ptr& exception)>;
 

@@ -109,10 +109,13 @@ struct Executor::CarrierHold {
   }
   static bool IsOver(void* of) noexcept { return static_cast<Executor*>(of)->IsTerminated(); }
   // Is `thread` one of its tasks, or in the tree below one?
-  static bool MayRun(void* of, const ThreadBlock& thread) noexcept {
+  static bool IsTask(const Executor& executor, const ThreadBlock& thread) noexcept {
     const ThreadBlock* root = &thread;
     while (const internal::ScopeRecord* const home = root->home()) root = home->owner;
-    return static_cast<const internal::RootBlock*>(root)->keeper() == static_cast<Executor*>(of);
+    return static_cast<const internal::RootBlock*>(root)->keeper() == &executor;
+  }
+  static bool MayRun(void* of, const ThreadBlock& thread) noexcept {
+    return IsTask(*static_cast<const Executor*>(of), thread);
   }
 };
 
@@ -173,6 +176,7 @@ bool Executor::AwaitTerminationBlocking(TimeSpan timeout) const noexcept {
 }
 
 void Executor::CloseBlocking() noexcept {
+  CheckMayWait("CloseBlocking() of an Executor");
   Shutdown();
   static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::CloseBlocking()"));
 }
@@ -190,9 +194,11 @@ Task<void> Executor::Close() {
   co_await terminated_.future().Get();
 }
 
-void Executor::CheckMayWait(const char* what) {
+void Executor::CheckMayWait(const char* what) const noexcept {
+  WEFT_CHECK(!IsOwnOsThread())
+      << what << " by a closure that runs on an OS thread of it: it would wait for itself";
   const ThreadBlock* const self = internal::CurrentThread();
-  WEFT_CHECK(self == nullptr || !CarrierHold::MayRun(this, *self))
+  WEFT_CHECK(self == nullptr || !CarrierHold::IsTask(*this, *self))
       << what << " by " << internal::DescribeThread(*self) << ", which is a task of it, or below one: it would wait "
          "for itself";
 }

@@ -31,8 +31,8 @@ void VirtualThreadPerTaskExecutor::Start(internal::TaskRun& run) noexcept {
   run.StartOn(runtime_, identity);
 }
 
-const UncaughtFailureHandler* VirtualThreadPerTaskExecutor::uncaught_handler() const noexcept {
-  return factory_.has_value() ? factory_->settings().on_uncaught_failure.get() : nullptr;
+std::shared_ptr<const UncaughtFailureHandler> VirtualThreadPerTaskExecutor::uncaught_handler() const noexcept {
+  return factory_.has_value() ? factory_->settings().on_uncaught_failure : nullptr;
 }
 
 }  // namespace weft

@@ -68,8 +68,7 @@ void TaskRun::CallHere() noexcept {
   static_cast<void>(Begin());
   DropClosure();
   SetCallAsked(nullptr);
-  MoveOutcome();
-  DropUnread();
+  FinishOutcome(nullptr);
   SetEnded();
   future().Publish();
   Leave();
@@ -82,10 +81,7 @@ void TaskRun::OnEnd(Ending ending) noexcept {
   CheckNothingOpen(*this);
   DropClosure();
   const bool cancelled = ending == Ending::kCancelled;
-  if (!cancelled) {
-    MoveOutcome();
-    DropUnread();
-  }
+  if (!cancelled) FinishOutcome(&runtime());
   CheckNothingOpen(*this);
   EndIdentity();
   RuntimeCore& core = runtime();
@@ -110,9 +106,14 @@ void TaskRun::SetEnded() noexcept {
 }
 
 // A failure must not be lost, and a value that nobody can read is destroyed where it belongs.
-void TaskRun::DropUnread() noexcept {
-  if (future().handles() > 0) return;
-  if (failed()) ReportFailure(group == nullptr ? nullptr : group->uncaught_handler());
+void TaskRun::FinishOutcome(const RuntimeCore* runtime) noexcept {
+  MoveOutcome();
+  if (failed()) {
+    if (group != nullptr) handler_ = group->uncaught_handler();
+    if (handler_ == nullptr && runtime != nullptr) handler_ = UncaughtHandlerOf(*runtime);
+  }
+  if (future().handles() > 0) return;  // whoever drops the last one tells it
+  TellFailure();
   DropOutcome();
 }
 
@@ -157,11 +158,11 @@ void TaskRun::EndUnstarted(absl::Status why) noexcept {
   if (held != nullptr) EndUnscoped(*held);
 }
 
-void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
-                         const std::exception_ptr& exception) noexcept {
+void TellUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
+                       const std::exception_ptr& exception) noexcept {
   // What passes a cancellation on has not failed: whoever asked for it knows.
   if (exception == nullptr && absl::IsCancelled(status) && ReasonOf(status).kind != CancelReason::Kind::kNone) return;
-  constexpr const char* kWhat = "a submitted task has failed, and nobody holds its future";
+  constexpr const char* kWhat = "a task has failed, and nobody has looked at its future";
   if (handler != nullptr) return (*handler)(kWhat, status, exception);
   if (TellUncaughtHandler(kWhat, status, exception)) return;
   std::fprintf(stderr, "weft: %s: %s\n", kWhat, status.ToString().c_str());

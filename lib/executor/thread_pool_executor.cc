@@ -45,6 +45,8 @@ void ThreadPoolExecutor::Start(TaskRun& run) noexcept {
   WEFT_CHECK(pool_->Submit(run)) << "a queue without a bound is full";
 }
 
+bool ThreadPoolExecutor::IsOwnOsThread() const noexcept { return pool_->IsWorker(); }
+
 bool ThreadPoolExecutor::Withdraw(TaskRun& run) noexcept { return pool_->Withdraw(run); }
 
 }  // namespace weft

@@ -27,11 +27,9 @@ struct Shortage {
   Pauses pauses;            // guarded by lock
 };
 
-// Never destroyed: a socket may be closed by a destructor that runs later.
-Shortage& TheShortage() noexcept {
-  static Shortage& shortage = *new Shortage;
-  return shortage;
-}
+// Constant before any thread runs, so a fork never finds it half made. Never destroyed: a socket may be closed by a
+// destructor that runs later.
+[[clang::no_destroy]] constinit Shortage the_shortage;
 
 // The connection's own errors, which accept(2) passes on, and the refusal of a firewall.
 bool IsOfOneConnection(int error) noexcept {
@@ -65,15 +63,14 @@ bool IsShortage(int error) noexcept {
 void DescriptorFreed() noexcept {
   StoreLoadFence();  // [short/4] seq_cst: pairs with [short/2]
   if (short_accepts.load(std::memory_order_relaxed) == 0) return;
-  Shortage& shortage = TheShortage();
   Pauses over;
   {
-    std::lock_guard guard(shortage.lock);
-    ++shortage.generation;
-    for (auto* pause = shortage.pauses.front(); pause != nullptr; pause = shortage.pauses.Next(pause)) {
+    std::lock_guard guard(the_shortage.lock);
+    ++the_shortage.generation;
+    for (auto* pause = the_shortage.pauses.front(); pause != nullptr; pause = the_shortage.pauses.Next(pause)) {
       pause->state_ = AcceptRetry::PauseAwaiter::State::kOver;
     }
-    over.Splice(shortage.pauses);
+    over.Splice(the_shortage.pauses);
   }
   // Each stays where it is until its one wake-up.
   while (AcceptRetry::PauseAwaiter* const pause = over.PopFront()) Wake(*pause->thread_);
@@ -85,9 +82,8 @@ AcceptRetry::~AcceptRetry() {
 
 void AcceptRetry::BeginTry() noexcept {
   if (!short_) return;
-  Shortage& shortage = TheShortage();
-  std::lock_guard guard(shortage.lock);
-  generation_ = shortage.generation;
+  std::lock_guard guard(the_shortage.lock);
+  generation_ = the_shortage.generation;
 }
 
 AcceptRetry::Next AcceptRetry::After(int error) noexcept {
@@ -111,11 +107,10 @@ void AcceptRetry::PauseAwaiter::Suspend(AwaitingFrame frame) noexcept {
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimer(timer_, RuntimeNow() + pause_ns_);
   {
-    Shortage& shortage = TheShortage();
-    std::lock_guard guard(shortage.lock);
-    if (state_ == State::kNotYet && shortage.generation == generation_) {
+    std::lock_guard guard(the_shortage.lock);
+    if (state_ == State::kNotYet && the_shortage.generation == generation_) {
       state_ = State::kWaiting;
-      shortage.pauses.PushBack(this);
+      the_shortage.pauses.PushBack(this);
       return;
     }
     state_ = State::kOver;
@@ -130,7 +125,7 @@ AcceptRetry::PauseAwaiter::~PauseAwaiter() {
 void AcceptRetry::PauseAwaiter::Fire(TimerNode* node) noexcept {
   PauseAwaiter& pause = *static_cast<Timer*>(node)->pause;
   {
-    std::lock_guard guard(TheShortage().lock);
+    std::lock_guard guard(the_shortage.lock);
     if (std::exchange(pause.state_, State::kOver) != State::kWaiting) return;
     Pauses::Remove(&pause);
   }
@@ -139,7 +134,7 @@ void AcceptRetry::PauseAwaiter::Fire(TimerNode* node) noexcept {
 
 bool AcceptRetry::PauseAwaiter::Withdraw(ThreadBlock& thread) noexcept {
   PauseAwaiter& pause = *static_cast<PauseAwaiter*>(thread.waiting_on);
-  std::lock_guard guard(TheShortage().lock);
+  std::lock_guard guard(the_shortage.lock);
   if (std::exchange(pause.state_, State::kOver) != State::kWaiting) return false;
   Pauses::Remove(&pause);
   return true;

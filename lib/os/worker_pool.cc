@@ -25,6 +25,14 @@ struct WorkerPool::Worker : ListNode<WorkerTag> {
   Atomic<uint32_t> woken{0};    // written under lock_. relaxed: lock_ orders what it tells
 };
 
+namespace {
+
+constinit thread_local const WorkerPool* pool_of_thread = nullptr;
+
+}  // namespace
+
+bool WorkerPool::IsWorker() const noexcept { return pool_of_thread == this; }
+
 WorkerPool::WorkerPool(const Options& options) noexcept : options_(options) {
   WEFT_CHECK(options.max_workers >= 1) << "a pool of " << options.max_workers << " OS threads; it needs 1 or more";
 }
@@ -152,6 +160,7 @@ void WorkerPool::RunWorker(void* worker) noexcept {
   auto& self = *static_cast<Worker*>(worker);
   // [worker/2] acquire: pairs with [worker/1]. Who joins it sees what Thread::TryStart() has left.
   while (self.started.load(std::memory_order_acquire) == 0) FutexWait(self.started, 0);
+  pool_of_thread = &self.pool;
   while (Job* const job = self.pool.NextJob(self)) job->run(*job);
 }
 

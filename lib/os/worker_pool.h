@@ -63,6 +63,8 @@ class WorkerPool {
   // How many there are just now.
   int workers() noexcept;
   int64_t queued() noexcept;
+  // Is the caller one of them?
+  bool IsWorker() const noexcept;
 
  private:
   struct Worker;

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -523,6 +525,82 @@ TEST(ExecutorRuntimeTest, AFailureThatNobodyCanReadGoesToTheHandler) {
     co_await executor.Close();
   }());
   EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
+}
+
+// What the handler of a runtime is told.
+class UntoldFailureTest : public ::testing::Test {
+ protected:
+  void Run(Task<void> (*body)()) { runtime_->Run(body()); }
+  void Tell(TextView, const absl::Status& status, const std::exception_ptr&) { told_.push_back(status); }
+  std::vector<absl::Status> told_;
+  std::unique_ptr<Runtime> runtime_ = *Runtime::Create(
+      {.parallelism = 1, .on_uncaught_failure = std::bind_front(&UntoldFailureTest::Tell, this)});
+};
+
+TEST_F(UntoldFailureTest, AFailureThatNobodyHasLookedAtIsToldWhenTheLastFutureGoes) {
+  runtime_->Run([](std::vector<absl::Status>& told) -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const auto fail = []() -> absl::StatusOr<int> { return absl::DataLossError("gone"); };
+    std::optional<Future<int>> first = executor.Submit(fail);
+    Future<int> second = *first;
+    Future<void> all = executor.Submit([] { return absl::UnavailableError("gone too"); });
+    co_await executor.Close();
+    EXPECT_TRUE(second.IsDone());  // which is no look at the failure
+    first.reset();
+    EXPECT_TRUE(told.empty());
+    second = {};
+    EXPECT_EQ(told, std::vector{absl::DataLossError("gone")});
+    all = {};
+    EXPECT_EQ(told, (std::vector{absl::DataLossError("gone"), absl::UnavailableError("gone too")}));
+  }(told_));
+}
+
+TEST_F(UntoldFailureTest, WhatSomebodyHasLookedAtIsNotTold) {
+  Run([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const auto fail = []() -> absl::StatusOr<int> { return absl::DataLossError("gone"); };
+    EXPECT_EQ((co_await executor.Submit(fail).TryGet()).status(), absl::DataLossError("gone"));
+    EXPECT_EQ(co_await executor.Submit(fail).Recover([](const absl::Status&) { return 3; }).Get(), 3);
+    EXPECT_EQ((co_await executor.Submit(fail).Then([](int value) { return value; }).TryGet()).status(),
+              absl::DataLossError("gone"));
+    const auto theirs = [] { return absl::CancelledError("by the peer"); };
+    EXPECT_EQ(co_await executor.Submit(theirs).TryGet(), absl::CancelledError("by the peer"));
+    co_await executor.Close();
+  });
+  EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(UntoldFailureTest, OfAnyTheFailuresBeforeTheValueAreNotToldAndOfAllTheyAreIfNobodyLooks) {
+  Run([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const auto works = [] {
+      std::vector<std::function<absl::StatusOr<int>()>> works;
+      works.push_back([] { return absl::DataLossError("gone"); });
+      works.push_back([] { return 2; });
+      works.push_back([] { return absl::UnavailableError("gone too"); });
+      return works;
+    };
+    EXPECT_EQ(co_await executor.InvokeAny(works()), 2);
+    static_cast<void>(co_await executor.InvokeAll(works()));
+    co_await executor.Close();
+  });
+  EXPECT_EQ(told_, (std::vector{absl::DataLossError("gone"), absl::UnavailableError("gone too")}));
+}
+
+TEST_F(UntoldFailureTest, AFutureThatOutlivesExecutorAndRuntimeTellsTheSameHandler) {
+  Future<void> future;
+  Future<void> refused;
+  runtime_->Run([](Future<void>& future, Future<void>& refused) -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    future = executor.Submit([] { return absl::DataLossError("gone"); });
+    co_await executor.Close();
+    refused = executor.Submit([] {});
+  }(future, refused));
+  runtime_.reset();
+  EXPECT_TRUE(told_.empty());
+  future = {};
+  EXPECT_EQ(told_, std::vector{absl::DataLossError("gone")});
+  EXPECT_EQ(refused.TryGetBlocking().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_P(ExecutorTest, ThreadsAreLikeThoseOfTheFactory) {

@@ -509,6 +509,26 @@ TEST(ThreadPoolExecutorOsTest, AFailureThatNobodyCanReadGoesToTheHandlerOfTheRun
   EXPECT_EQ(failures, std::vector{absl::DataLossError("gone")});
 }
 
+TEST(ThreadPoolExecutorDeathTest, AClosureThatWouldWaitForItselfIsACheck) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_DEATH(
+      {
+        ThreadPoolExecutor pool(2);
+        pool.Submit([&pool] { pool.CloseBlocking(); }).GetBlocking();
+      },
+      "CloseBlocking.. of an Executor by a closure that runs on an OS thread of it: it would wait for itself");
+  EXPECT_DEATH(
+      {
+        Gate dropped;
+        auto pool = std::make_shared<ThreadPoolExecutor>(1);
+        Future<void> last = pool->Submit([pool, &dropped] { dropped.Pass(); });
+        pool.reset();
+        dropped.Open();
+        last.GetBlocking();
+      },
+      "the destruction of an Executor by a closure that runs on an OS thread of it");
+}
+
 TEST(ThreadPoolExecutorOsTest, AnOsThreadUsesAPoolWithoutAnyRuntime) {
   ThreadPoolExecutor pool(2);
   std::vector<Future<int>> futures;

@@ -33,9 +33,7 @@
 // Runtime. Virtual threads run on the runtime of whoever made the executor, or on the default runtime if that was an OS
 // thread, or on one that is given. The end of the runtime asks the tasks to end. A Submit() after that is not allowed.
 //
-// Failures are the futures' (future.h). If a task fails that nobody holds the future of when it ends, the failure goes
-// to RuntimeOptions::on_uncaught_failure. A cancellation is no failure, also if the task passes it on as a status. If
-// the future is dropped later, without a look at it, nobody is told, like in Java.
+// Failures are the futures' (future.h), which lose none.
 //
 // Memory ordering: what came before Submit() happens before the task. What the tasks did happens before what follows
 // AwaitTermination(), if it returns true, and Close().
@@ -137,7 +135,7 @@ class Executor : private internal::TaskGroup {
   // Shuts it down, and waits until every task has ended. If the caller is cancelled meanwhile, so are the tasks. In one
   // of its tasks, which would wait for itself, this is a CHECK, and so is the destructor.
   Task<void> Close();
-  // For OS threads.
+  // For OS threads. A CHECK on one of the executor's own.
   void CloseBlocking() noexcept;
 
  protected:
@@ -151,7 +149,9 @@ class Executor : private internal::TaskGroup {
   void Forget(internal::TaskRun& run) noexcept override;
   void Left() noexcept override;
   // A CHECK in one of its own tasks.
-  void CheckMayWait(const char* what);
+  void CheckMayWait(const char* what) const noexcept;
+  // Is the caller an OS thread of the executor's own?
+  virtual bool IsOwnOsThread() const noexcept { return false; }
   // Called once, by whoever shuts it down, before it can terminate.
   virtual void OnShutdown() noexcept {}
   // Submit(). False: it was refused.
@@ -206,18 +206,24 @@ struct CancelAtEnd {
   const std::source_location where;
 };
 
-// Waits until one has a value, or all are done. Yields its index; of the first, if none has.
+// Waits until one has a value, or all are done. Yields its index; of the first, if none has. What the others have
+// failed with by then is no news to anybody.
 template <class T>
 Task<size_t> FirstWithValue(const std::vector<Future<T>>& futures) {
   for (;;) {
     std::vector<FutureBase*> pending;
-    for (size_t i = 0; i < futures.size(); ++i) {
-      if (!futures[i].IsDone()) {
-        pending.push_back(&FutureAccess::State(futures[i]));
-      } else if (HasValue(futures[i])) {
-        co_return i;
+    size_t first = futures.size();
+    for (size_t i = futures.size(); i-- > 0;) {
+      FutureState<T>& state = FutureAccess::State(futures[i]);
+      if (!state.done()) {
+        pending.push_back(&state);
+      } else if (state.ok()) {
+        first = i;
+      } else {
+        state.SetTold();
       }
     }
+    if (first < futures.size()) co_return first;
     if (pending.empty()) co_return size_t{0};
     AnyDone any(pending);
     co_await any;

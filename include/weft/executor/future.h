@@ -18,7 +18,11 @@
 //
 // Failures flatten as in scopes: a task that returns a status that is not OK has failed, like one that throws; a Task
 // of absl::StatusOr<T> makes a Future<T>. T is void or an object. Get() throws the exception, or the status as a
-// StatusError; where exceptions are off it is then a CHECK that prints the status. TryGet() returns the status.
+// StatusError; where exceptions are off it is then a CHECK that prints the status. TryGet() returns the status. If the
+// last handle goes and nobody has looked at the failure of a task, it goes to the handler for uncaught failures: the
+// thread factory's, or else RuntimeOptions::on_uncaught_failure, or else a line on standard error. Whoever drops the
+// last handle calls that, or the task at its end, perhaps after the runtime's. A cancellation is no failure, also if
+// the task passes it on as a status.
 //
 // Cancellation. Get() and the other waits are checkpoints. A wait that is cancelled leaves the work alone. Cancel()
 // asks the work itself to end, as a request to its virtual thread; the future is done once that has ended, and then

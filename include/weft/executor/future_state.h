@@ -160,10 +160,12 @@ class FutureState : public FutureBase {
   }
   // Null: it has not failed, or not by an exception.
   std::exception_ptr exception() const noexcept {
+    SetTold();
     return this->ended() == Ended::kWithOutcome && slot_.has_exception() ? slot_.exception() : nullptr;
   }
   // OK, or why it has no value.
   absl::Status status() const {
+    SetTold();
     if (this->ended() != Ended::kWithOutcome) return this->StatusWithoutOutcome();
     if (slot_.has_exception()) return ExceptionToStatus(slot_.exception());
     if constexpr (std::is_void_v<T>) {
@@ -186,6 +188,12 @@ class FutureState : public FutureBase {
     if (!ok()) Failure{0, status(), exception()}.Throw();
     if constexpr (!std::is_void_v<T>) return TakeValue(give_up);
   }
+  // It has failed, and nobody has looked at that. A cancellation is no failure.
+  bool HasUntoldFailure() const noexcept {
+    if (this->ended() != Ended::kWithOutcome || told_.load(std::memory_order_relaxed)) return false;
+    return slot_.has_exception() || (slot_.has_value() && !slot_.value().ok());
+  }
+  void SetTold() const noexcept { told_.store(true, std::memory_order_relaxed); }
   // Nobody can read it any more.
   void DropOutcome() noexcept { slot_.Reset(); }
 
@@ -219,6 +227,7 @@ class FutureState : public FutureBase {
   }
 
   ResultSlot<Outcome> slot_;
+  mutable Atomic<bool> told_{false};  // somebody has looked at the failure. relaxed: read when the last handle has gone
   Atomic<bool> taken_{false};  // relaxed: whoever takes it has it alone. Only of a value that cannot be copied
 };
 

@@ -42,7 +42,7 @@ class VirtualThreadPerTaskExecutor : public Executor {
   internal::RuntimeCore& runtime() const noexcept { return runtime_; }
   std::source_location where() const noexcept { return where_; }
   void Start(internal::TaskRun& run) noexcept override;
-  const UncaughtFailureHandler* uncaught_handler() const noexcept override;
+  std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept override;
 
  private:
   internal::RuntimeCore& runtime_;

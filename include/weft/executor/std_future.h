@@ -8,7 +8,7 @@
 //
 // ToStdFuture() and OnDone() each start a virtual thread, like Then() (future.h), which waits for the future. The
 // callback is called in any case: if the runtime ends first, with a kCancelled whose ReasonOf() is kRuntimeExit. A
-// callback that throws has failed like a task whose future nobody holds: RuntimeOptions::on_uncaught_failure is told.
+// callback that throws has failed like a task whose future nobody has: RuntimeOptions::on_uncaught_failure is told.
 // Without memory for the thread, both throw std::bad_alloc; where exceptions are off, the program ends.
 #ifndef WEFT_EXECUTOR_STD_FUTURE_H_
 #define WEFT_EXECUTOR_STD_FUTURE_H_

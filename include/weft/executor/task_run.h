@@ -5,8 +5,9 @@
 // anything else; the last is called without a frame.
 //
 // The order of its end (TaskRun::OnEnd): its frames are gone; its closure is destroyed; the outcome is moved into the
-// future; an outcome that nobody can read is destroyed; all of this on the thread itself. Then the future is done, and
-// then the thread leaves its group, so that whoever sees that the group is empty finds all of its futures done.
+// future; an outcome that nobody can read is destroyed, and told if it is a failure; all of this on the thread itself.
+// Then the future is done, and then the thread leaves its group, so that whoever sees that the group is empty finds all
+// of its futures done.
 #ifndef WEFT_EXECUTOR_TASK_RUN_H_
 #define WEFT_EXECUTOR_TASK_RUN_H_
 
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -57,8 +59,8 @@ class TaskGroup {
   virtual void Forget(TaskRun& run) noexcept = 0;
   // A run that it has forgotten is gone; so is its outcome, unless somebody else has that. The last touch of the group.
   virtual void Left() noexcept = 0;
-  // For failures that nobody can read. Null: the runtime's handler.
-  virtual const UncaughtFailureHandler* uncaught_handler() const noexcept { return nullptr; }
+  // For failures that nobody looks at. Null: the runtime's handler.
+  virtual std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept { return nullptr; }
   // Where a task that a pool's OS thread has begun runs, if it needs a virtual thread. Null: the default runtime.
   virtual RuntimeCore* runtime_of_tasks() const noexcept { return nullptr; }
   // Called under the run's lock, before it has begun on a virtual thread: takes it out of where it waits for its turn.
@@ -102,7 +104,10 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   virtual void WriteStatus(absl::Status why) noexcept = 0;
   virtual void DropOutcome() noexcept = 0;
   virtual bool failed() const noexcept = 0;
-  virtual void ReportFailure(const UncaughtFailureHandler* handler) noexcept = 0;
+  virtual void TellFailure() noexcept = 0;  // if nobody has looked at it
+
+  // Of a run that has failed; null: that of whoever drops the last handle. Runtime and group may be gone by then.
+  std::shared_ptr<const UncaughtFailureHandler> handler_;
 
  private:
   void OnEnd(Ending ending) noexcept override;
@@ -111,7 +116,7 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   RuntimeCore* HeldWhileQueued() const noexcept;
   void DropUnstarted() noexcept;
   void CallHere() noexcept;
-  void DropUnread() noexcept;
+  void FinishOutcome(const RuntimeCore* runtime) noexcept;
   void SetEnded() noexcept;
   void Leave() noexcept;
 
@@ -125,9 +130,9 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   Atomic<bool> asked_in_call_{false};  // the same, for the closure that is being called. relaxed: a hint
 };
 
-// "A submitted task has failed, and nobody holds its future": to `handler`, or, if that is null, to the runtime's.
-void ReportUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
-                         const std::exception_ptr& exception) noexcept;
+// "A task has failed, and nobody has looked at its future": to `handler`, or, if that is null, to the caller's runtime.
+void TellUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,
+                       const std::exception_ptr& exception) noexcept;
 
 // ---- What is run.
 
@@ -164,6 +169,8 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
 
   void RequestCancel(const CancelCause& cause) noexcept override { AskToEnd(cause); }
   RuntimeCore* HoldRuntime() noexcept override { return HoldItsRuntime(); }
+
+  ~TaskRunOf() override { TellFailure(); }
 
   static void operator delete(void* run, size_t size) noexcept { State::operator delete(run, size); }
   static void operator delete(void* run, size_t size, std::align_val_t alignment) noexcept {
@@ -204,8 +211,8 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
   void WriteStatus(absl::Status why) noexcept override { this->WriteOutcome(std::move(why)); }
   void DropOutcome() noexcept override { State::DropOutcome(); }
   bool failed() const noexcept override { return !this->ok(); }
-  void ReportFailure(const UncaughtFailureHandler* handler) noexcept override {
-    ReportUnreadFailure(handler, this->status(), this->exception());
+  void TellFailure() noexcept override {
+    if (this->HasUntoldFailure()) TellUnreadFailure(handler_.get(), this->status(), this->exception());
   }
 
   ResultSlot<T> slot_;

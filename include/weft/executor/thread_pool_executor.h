@@ -75,8 +75,9 @@ class ThreadPoolExecutor : public Executor {
  private:
   void Start(internal::TaskRun& run) noexcept override;
   bool Withdraw(internal::TaskRun& run) noexcept override;
+  bool IsOwnOsThread() const noexcept override;
   internal::RuntimeCore* runtime_of_tasks() const noexcept override { return runtime_; }
-  const UncaughtFailureHandler* uncaught_handler() const noexcept override { return handler_.get(); }
+  std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept override { return handler_; }
 
   internal::RuntimeCore* const runtime_;  // null: the default one
   const std::shared_ptr<const UncaughtFailureHandler> handler_;  // the runtime's

@@ -24,7 +24,7 @@ class List {
   using Node = ListNode<Tag>;
 
  public:
-  List() noexcept { head_.next = head_.prev = &head_; }
+  constexpr List() noexcept { head_.next = head_.prev = &head_; }
   List(const List&) = delete;
   List& operator=(const List&) = delete;
   ~List() { WEFT_DCHECK(empty()) << "a list is destroyed with elements in it"; }

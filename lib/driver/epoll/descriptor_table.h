@@ -51,6 +51,15 @@ class DescriptorTable {
   Descriptor* Get(int fd) noexcept;
 
   // Any thread. Null also if nobody has asked for a record of that chunk yet.
+  //
+  // What the caller did before it got null happens before what those do who get a record of that chunk: like this,
+  //   the closer              an operation that is about to wait
+  //   1. sets `closed`        3. makes the chunk
+  //   2. finds no chunk       4. looks at `closed`
+  // either 2 finds the chunk, or 4 sees what 1 has set.
+  Descriptor* FindInOrder(int fd) noexcept;
+
+  // Any thread. The same, if it does not matter what the caller did before.
   Descriptor* Find(int fd) noexcept {
     const size_t number = static_cast<size_t>(fd);
     if (fd < 0 || number >= kMaxDescriptors) return nullptr;

@@ -86,8 +86,8 @@ Descriptor* EpollBackend::Watch(int fd, Flow flow, int& error) noexcept {
 }
 
 void EpollBackend::CancelPending(int fd, PendingOperations&) noexcept {
-  Descriptor* const descriptor = table_.Find(fd);
-  if (descriptor == nullptr) return;  // nothing waits yet; an operation that is about to wait looks at `closed` first
+  Descriptor* const descriptor = table_.FindInOrder(fd);
+  if (descriptor == nullptr) return;  // nothing waits yet; an operation that is about to wait will see `closed`
   for (Direction* direction : {&descriptor->in, &descriptor->out}) {
     std::lock_guard guard(direction->lock);
     while (Operation* const op = direction->first) EpollDriver::Cancel(*direction, *op);

@@ -140,7 +140,7 @@ std::coroutine_handle<Promise> CheckedFrame(std::coroutine_handle<Promise> frame
   return frame;
 }
 
-// What has something that the wait consumes: tasks, or how long it is.
+// What has something that the wait consumes: tasks, a value, how long it is, or whether it is over.
 template <class A>
 concept AwaitedOnce = requires { typename std::remove_cvref_t<A>::IsAwaitedOnce; };
 template <class A>

@@ -92,6 +92,7 @@ namespace internal {
 class [[nodiscard("co_await the tick")]] TickAwaiter : public GivesWhenAwaited<Tick>, private SleepUntilAwaiter {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
 
   explicit TickAwaiter(Ticker& ticker) noexcept : SleepUntilAwaiter(ticker.due()), ticker_(ticker) {}
   TickAwaiter(TickAwaiter&& other) noexcept : TickAwaiter(other.ticker_) {}  // before it is awaited

@@ -295,7 +295,7 @@ bool ChannelState<Thread>::Withdraw(Thread& thread) noexcept {
   return receivers_.WithdrawLocked(thread);
 }
 
-// By a Select() that is over. The node may have been taken out already.
+// By a Select() that is over, of a case that was not granted. The node may have been taken out already.
 template <class Thread>
 void ChannelState<Thread>::TakeBack(WaitCase<Thread>& node) noexcept {
   const RingLocks locks(ring_);
@@ -318,8 +318,12 @@ struct SelectInChannel {
       .add = [](void* waited_for,
                 WaitCase<Thread>& node) noexcept { Of(waited_for).channel->Add(Of(waited_for), node); },
       .after_add = nullptr,
-      .take_back = [](void* waited_for,
-                      WaitCase<Thread>& node) noexcept { Of(waited_for).channel->TakeBack(node); },
+      // Of the case that was granted nothing is left to take back, and whoever has granted it may have destroyed the
+      // channel by now: it has received the last value, or has closed it.
+      .take_back =
+          [](void* waited_for, WaitCase<Thread>& node) noexcept {
+            if (node.wait.claimed_by() != node.number) Of(waited_for).channel->TakeBack(node);
+          },
   };
 };
 

@@ -68,11 +68,11 @@ const WaitKind& KindOf(const LockWait& wait) noexcept {
 // the caller may be one of them.
 void Press(const LockHolder& holder) noexcept { PressHolder(holder.thread, holder.scopes_opened); }
 
-void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const ThreadBlock& self,
+void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const ThreadKey& self, const char* form,
                     const std::source_location& where) {
-  WEFT_CHECK(holder.since.line() == 0 || holder.thread != self.key())
-      << ParkReasonName(KindOf(wait).reason) << "() at " << where.file_name() << ":" << where.line() << " by "
-      << DescribeThread(self) << ", which has locked the same " << NameOf(*wait.lock) << " at "
+  WEFT_CHECK(holder.since.line() == 0 || holder.thread != self)
+      << ParkReasonName(KindOf(wait).reason) << form << " at " << where.file_name() << ":" << where.line() << " by "
+      << DescribeCaller() << ", which has locked the same " << NameOf(*wait.lock) << " at "
       << holder.since.file_name() << ":" << holder.since.line() << " and holds it still: it would wait for itself";
 }
 
@@ -84,9 +84,14 @@ void TakeBack(void* waited_for, SelectNode& node) noexcept { Steps::TakeBack(*Wa
 void ListWanted(HeldLock& held) noexcept { TheWantedLocks().Add(held); }
 void UnlistWanted(HeldLock& held) noexcept { TheWantedLocks().Remove(held); }
 
+// Odd, so it is the address of no thread, and never given out anew: a lock may be held in the name of an OS thread that
+// has ended.
 [[gnu::noinline]] ThreadKey OsThreadKey() noexcept {
-  static thread_local char here;
-  return {&here, 0};
+  static constinit Atomic<uintptr_t> last{1};  // relaxed: only that numbers differ
+  static constinit thread_local uintptr_t mine = 0;
+  if (mine == 0) [[unlikely]]
+    mine = last.fetch_add(2, std::memory_order_relaxed) + 2;
+  return {reinterpret_cast<const void*>(mine), 0};
 }
 
 constinit const SelectableWait<ThreadBlock> LockCore::kSelect = {
@@ -157,19 +162,22 @@ void LockCore::Suspend(LockWait& wait, AwaitingFrame frame) noexcept {
   ThreadBlock& self = *CurrentThread();
   LockHolder holder;
   if (Steps::TakeOrAdd(wait, self, holder)) return YieldInstead();
-  CheckIsNoOther(wait, holder, self, frame.where);
+  CheckIsNoOther(wait, holder, self.key(), "()", frame.where);
   Press(holder);
 }
 
-void LockCore::Block(int64_t count) noexcept {
+void LockCore::Block(int64_t count, std::source_location where) noexcept {
   LockWait wait = {this, count};
   WEFT_CHECK(CurrentCarrier() == nullptr)
       << ParkReasonName(KindOf(wait).reason) << "Blocking() by " << DescribeCaller()
       << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
   WEFT_CHECK(count >= 0) << "Semaphore::AcquireBlocking(" << count << "); it needs 0 or more";
+  WEFT_CHECK(count <= permits) << "Semaphore::AcquireBlocking(" << count << ") of a Semaphore of " << permits
+                               << " permits: it would wait for ever";
   OsLockNode<ThreadBlock> self(wait);
   LockHolder holder;
   if (Steps::TakeOrAdd(wait, self, holder)) return;
+  CheckIsNoOther(wait, holder, self.key, "Blocking()", where);
   Press(holder);
   self.Await();
 }

@@ -3,14 +3,14 @@
 // A lock has so many permits: a mutex one, a semaphore as many as its user says, a reader-writer lock so many that its
 // readers never take the last one, and a writer takes all. Those who wait stand in one queue. Under its lock:
 //
-//   I1. The first that still waits wants more than what is available.
-//   I2. Permits are taken at once only if nobody is in the queue. So a large request that is first is not overtaken.
-// A wait for several things that is over may be in the queue for a moment; Grant() drops it when its turn comes.
-// Whoever cancels such a wait takes it out at once (SelectWait::Withdraw): its frame may stay for long, and others
-// stand behind.
+//   I1. The first that is in the way wants more than what is available.
+//   I2. Permits are taken at once only if nobody is in the way. So a large request that is first is not overtaken.
+// In nobody's way is a request for more than there are permits, which waits until it is cancelled, and a wait for
+// several things that is over, which may be in the queue until its thread goes on. Whoever cancels such a wait takes it
+// out at once (SelectWait::Withdraw): its frame may stay for long.
 //
 //   operation     what it finds                        what it does
-//   take          nobody waits, enough is available    takes
+//   take          nobody in the way, enough available  takes
 //                 a RecursiveMutex, held by the caller takes one hold more
 //                 none of these                        waits; the lock is wanted (lib/cancel/drain.h)
 //   give          nobody waits                          adds to what is available
@@ -18,7 +18,7 @@
 //   withdraw,     the thread is in the queue            takes it out, then Grant(): perhaps only this thread was in the
 //   take back                                           way of the next one
 //   requeue       (of a condition)                      adds to the queue, then Grant()
-//   Grant                                               as long as there is enough for the first, grants it
+//   Grant                                               as long as there is enough for the next one, grants it
 //
 // An OS thread that waits has a node of its own in the same queue, and sleeps on a word of it.
 //
@@ -116,7 +116,7 @@ struct LockSection {
   using Wait = LockWaitOf<Thread>;
 
   static bool TakeLocked(State& lock, int64_t permits, Thread* self) noexcept {
-    if (!Fits(lock, permits)) return TakeAgainLocked(lock, self);
+    if (!Fits(lock, permits)) return TakeRarelyLocked(lock, permits, self);
     lock.available -= permits;
     NoteHolder(lock, permits, self);
     return true;
@@ -142,19 +142,40 @@ struct LockSection {
   static bool Fits(const State& lock, int64_t permits) noexcept {
     return static_cast<uint64_t>(permits) <= static_cast<uint64_t>(lock.available) && lock.waiters.nodes.empty();
   }
-  static bool TakeAgainLocked(State& lock, Thread* self) noexcept {
+  // What else can be taken at once: beside those who are in nobody's way, or by the holder of a RecursiveMutex.
+  static bool TakeRarelyLocked(State& lock, int64_t permits, Thread* self) noexcept {
+    if (static_cast<uint64_t>(permits) <= static_cast<uint64_t>(lock.available) && NobodyIsInTheWay(lock)) {
+      lock.available -= permits;
+      NoteHolder(lock, permits, self);
+      return true;
+    }
     if (lock.kind != LockKind::kRecursiveMutex || !IsHeldBy(lock, self)) return false;
     ++lock.again;
     return true;
   }
+  // O(those who are not).
+  static bool NobodyIsInTheWay(State& lock) noexcept {
+    WaitNode* node = lock.waiters.nodes.front();
+    while (node != nullptr && !IsInTheWay(lock, *node)) node = lock.waiters.nodes.Next(node);
+    return node == nullptr;
+  }
+  static bool IsInTheWay(const State& lock, WaitNode& node) noexcept {
+    if (WaitOf(node).permits > lock.permits) return false;
+    return node.wait_state != WaitNode::State::kCase ||
+           static_cast<WaitCase<Thread>&>(node).wait.claimed_by() == WaitForSeveral<Thread>::kOpen;
+  }
 
   // Those who are next, as long as there is enough for them, go to the end of `granted`.
   static void Grant(State& lock, WaitNodes& granted) noexcept {
-    while (WaitNode* const node = lock.waiters.nodes.front()) {
+    for (WaitNode *node = lock.waiters.nodes.front(), *next; node != nullptr; node = next) {
+      next = lock.waiters.nodes.Next(node);
       Wait& wait = WaitOf(*node);
       const int64_t permits = wait.permits == Wait::kAgain ? lock.permits : wait.permits;
-      if (permits > lock.available) break;
-      lock.waiters.nodes.PopFront();
+      if (permits > lock.available) {
+        if (IsInTheWay(lock, *node)) break;
+        continue;
+      }
+      WaitNodes::Remove(node);
       const bool is_os_thread = node->wait_state == WaitNode::State::kOsThread;
       if (!is_os_thread && !WaitQueue<Thread>::Claim(*node)) continue;
       lock.available -= permits;
@@ -221,7 +242,7 @@ struct LockSteps : LockSection<Thread> {
     if (!lock.waiters.lock.try_lock()) [[unlikely]]
       return TakeContended(lock, permits, self);
     if (!Section::Fits(lock, permits)) [[unlikely]]
-      return TakeAgainAndUnlock(lock, self);
+      return TakeRarelyAndUnlock(lock, permits, self);
     lock.available -= permits;
     Section::NoteHolder(lock, permits, self);
     lock.waiters.lock.unlock();
@@ -242,7 +263,7 @@ struct LockSteps : LockSection<Thread> {
   // What is available, unless somebody waits for it. Returns how many that were.
   static int64_t TakeAll(State& lock, Thread* self) noexcept {
     std::lock_guard guard(lock.waiters.lock);
-    const int64_t taken = lock.waiters.nodes.empty() ? lock.available : 0;
+    const int64_t taken = Section::NobodyIsInTheWay(lock) ? lock.available : 0;
     if (taken > 0) Section::TakeLocked(lock, taken, self);
     return taken;
   }
@@ -348,8 +369,8 @@ struct LockSteps : LockSection<Thread> {
     std::lock_guard guard(lock.waiters.lock);
     return Section::TakeLocked(lock, permits, self);
   }
-  [[gnu::noinline]] static bool TakeAgainAndUnlock(State& lock, Thread* self) noexcept {
-    const bool taken = Section::TakeAgainLocked(lock, self);
+  [[gnu::noinline]] static bool TakeRarelyAndUnlock(State& lock, int64_t permits, Thread* self) noexcept {
+    const bool taken = Section::TakeRarelyLocked(lock, permits, self);
     lock.waiters.lock.unlock();
     return taken;
   }

@@ -17,13 +17,13 @@ const internal::WaitKind Once::kWait = {
     internal::ParkReason::kOnce, /*timed=*/false, &Once::Withdraw, /*cancel_wins=*/false, /*for_children=*/false,
     [](const internal::ThreadBlock& thread) {
       const Once& once = static_cast<Awaiter*>(thread.waiting_on)->once_;
-      return absl::StrCat(", which ", internal::ThreadLabel(once.runner_), " runs");
+      return absl::StrCat(", which ", internal::ThreadLabel(once.runner_.id), " runs");
     }};
 
 Once::~Once() {
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(runner_ == 0) << "a Once is destroyed by " << internal::DescribeCaller() << " while "
-                           << internal::ThreadLabel(runner_) << " runs it";
+  WEFT_CHECK(runner_.address == nullptr) << "a Once is destroyed by " << internal::DescribeCaller() << " while "
+                                         << internal::ThreadLabel(runner_.id) << " runs it";
 }
 
 bool Once::Take(Awaiter& awaiter) noexcept {
@@ -34,8 +34,14 @@ bool Once::Take(Awaiter& awaiter) noexcept {
 // Under the lock. False: it is to wait.
 bool Once::TakeLocked(Awaiter& awaiter) noexcept {
   if (done_.load(std::memory_order_relaxed)) return true;  // relaxed: under the lock
-  if (runner_ != 0) return false;
-  runner_ = internal::CurrentThreadId();
+  const internal::ThreadKey self = internal::CurrentThread()->key();
+  if (runner_.address != nullptr) {
+    WEFT_CHECK(runner_ != self) << "Run() of a Once at " << awaiter.where_.file_name() << ":" << awaiter.where_.line()
+                                << " by " << internal::DescribeCaller()
+                                << ", whose function it is called in: it would wait for itself";
+    return false;
+  }
+  runner_ = self;
   return awaiter.mine_ = true;
 }
 
@@ -53,7 +59,7 @@ void Once::Finish() noexcept {
   internal::WaitNodes woken;
   {
     std::lock_guard guard(waiters_.lock);
-    runner_ = 0;
+    runner_ = {};
     // [once/2] release: pairs with [once/1].
     done_.store(true, std::memory_order_release);
     waiters_.GrantAll(woken);
@@ -67,7 +73,7 @@ void Once::PassOn() noexcept {
   {
     std::lock_guard guard(waiters_.lock);
     next = waiters_.GrantThread();
-    runner_ = next == nullptr ? 0 : next->id;
+    runner_ = next == nullptr ? internal::ThreadKey() : next->key();
     if (next != nullptr) static_cast<Awaiter*>(next->waiting_on)->mine_ = true;
   }
   if (next != nullptr) internal::Wake(*next);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <source_location>
 
 #include "lib/sync/lock_state.h"
 #include "weft/internal/check.h"
@@ -20,7 +21,7 @@ std::optional<Permit> Semaphore::TryAcquire(int64_t permits) noexcept {
 }
 
 Permit Semaphore::AcquireBlocking(int64_t permits) noexcept {
-  lock_.Block(permits);
+  lock_.Block(permits, std::source_location());
   return Permit(lock_, permits);
 }
 

@@ -288,10 +288,15 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
      [](Rounds& rounds) -> Task<void> {
        Mutex mutex;
        ConditionVariable condition;
-       while (rounds.Next()) {
-         MutexGuard guard = co_await mutex.Lock();
-         co_await condition.Wait(guard, [] { return true; });
-       }
+       MutexGuard guard = co_await mutex.Lock();
+       while (rounds.Next()) co_await condition.Wait(guard, [] { return true; });
+     }},
+    {"TimedConditionThatHolds",
+     [](Rounds& rounds) -> Task<void> {
+       Mutex mutex;
+       ConditionVariable condition;
+       MutexGuard guard = co_await mutex.Lock();
+       while (rounds.Next()) co_await condition.WaitFor(guard, absl::Hours(1), [] { return true; });
      }},
     {"SendAndReceiveOfAValue",
      [](Rounds& rounds) -> Task<void> {

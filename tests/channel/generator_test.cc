@@ -135,5 +135,21 @@ TEST(GeneratorDeathTest, ANextWhileItRunsIsACheck) {
                "Next\\(\\) of a Generator that runs");
 }
 
+Generator<int> Sleeps() {
+  co_await Sleep(absl::Hours(1));
+  co_yield 1;
+}
+
+TEST(GeneratorDeathTest, ADestructionWhileItRunsIsACheck) {
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    AwaitAll scope;
+    std::optional<Generator<int>> generator = Sleeps();
+    scope.Fork([&]() -> Task<void> { co_await generator->Next(); });
+    co_await Sleep(absl::Seconds(1));
+    generator.reset();
+  }()),
+               "a Generator is destroyed while it runs: a thread is in its Next");
+}
+
 }  // namespace
 }  // namespace weft

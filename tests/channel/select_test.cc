@@ -199,6 +199,63 @@ TEST_P(SelectTest, ACancelledSelectIsInNobodysWay) {
   });
 }
 
+// The thread that has granted it goes on first, and destroys it. (AddressSanitizer sees a use.)
+TEST_P(SelectTest, WhoeverHasReceivedTheLastValueMayDestroyTheChannelThatASelectHasSentItIn) {
+  Everywhere([]() -> Task<void> {
+    for (const bool closes : {false, true}) {
+      AwaitAll scope;
+      Introduction serving;
+      auto reply = std::make_unique<Channel<int>>(0);
+      Channel<int>* const to = reply.get();
+      scope.Fork([&]() -> Task<void> {
+        serving.Make();
+        if (closes) {
+          auto got = co_await Select(to->Receive(), Sleep(absl::Hours(1)));
+          EXPECT_EQ(std::get<0>(got), std::nullopt);
+        } else {
+          auto got = co_await Select(to->Send(7), Sleep(absl::Hours(1)));
+          EXPECT_TRUE(std::get<0>(got));
+        }
+      });
+      co_await serving.AwaitParked();
+      if (closes) {
+        reply->Close();
+      } else {
+        EXPECT_EQ(co_await reply->Receive(), 7);
+      }
+      reply.reset();
+      (co_await scope.Join()).IgnoreFailures();
+    }
+  });
+}
+
+// Until its thread goes on, its node is in the queue.
+TEST_P(SelectTest, ACaseThatCanNoLongerHappenIsInNobodysWay) {
+  Everywhere([]() -> Task<void> {
+    Semaphore four(4);
+    SharedMutex shared;
+    Event over;
+    AwaitAll scope;
+    Introduction waiting;
+    const Permit one = co_await four.Acquire();
+    const ReaderGuard reading = co_await shared.LockShared();
+    scope.Fork([&]() -> Task<void> {
+      waiting.Make();
+      auto got = co_await Select(four.Acquire(4), shared.Lock(), over.Wait());
+      EXPECT_EQ(got.index(), 2u);
+    });
+    co_await waiting.AwaitParked();
+    EXPECT_FALSE(four.TryAcquire().has_value());
+    EXPECT_FALSE(shared.TryLockShared().has_value());
+    over.Set();
+    EXPECT_EQ(four.QueueLength(), 0);
+    EXPECT_TRUE(four.TryAcquire().has_value());
+    EXPECT_EQ(four.Drain().permits(), 3);
+    EXPECT_TRUE(shared.TryLockShared().has_value());
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 // Under the locks of all cases a guard is moved.
 TEST_P(SelectTest, AGuardIsReceivedByWhoeverAlsoWaitsForItsMutex) {
   Everywhere([]() -> Task<void> {

@@ -58,6 +58,22 @@ Generator<int> Ones() {
   for (;;) co_yield 1;
 }
 
+// What a wait consumes is awaited once: a second time it would yield what it has yielded, or do nothing.
+template <class... Awaitable>
+constexpr bool kAwaitedOnce = (... && internal::AwaitedOnce<Awaitable>);
+static_assert(kAwaitedOnce<decltype(std::declval<Channel<int>&>().Send(1)),
+                           decltype(std::declval<Channel<std::string>&>().Send(std::declval<std::string>())),
+                           decltype(std::declval<Channel<int>&>().Receive()),
+                           decltype(std::declval<Channel<int>&>().ReceiveMany(std::declval<std::vector<int>&>(), 1)),
+                           decltype(std::declval<Generator<int>&>().Next()),
+                           decltype(std::declval<Exchanger<int>&>().Exchange(1)),
+                           decltype(std::declval<Phaser&>().ArriveAndAwaitAdvance()),
+                           decltype(std::declval<Barrier&>().ArriveAndWait()),
+                           decltype(std::declval<Future<int>>().Get()), decltype(std::declval<Ticker&>().Next()),
+                           decltype(Sleep(kLong)), decltype(All(Sleep(kLong), Sleep(kLong))),
+                           decltype(std::declval<net::TcpStream&>().Read(std::declval<MutableBuffer>())),
+                           decltype(std::declval<net::TcpStream&>().Write(std::declval<ConstBuffer>()))>);
+
 // One of everything that is waited for.
 struct World {
   static Task<World*> Make() {

@@ -20,6 +20,7 @@
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/recursive_mutex.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -182,6 +183,19 @@ TEST_P(MutexTest, ACancelledLockAddsNoHold) {
   });
 }
 
+// The next one probably has the same stack, and the same thread-local variables.
+TEST(MutexThreadsTest, AnOsThreadIsNotTheOneThatHasEnded) {
+  RecursiveMutex mutex;
+  std::optional<RecursiveMutexGuard> guard;
+  std::thread([&] { guard = mutex.LockBlocking(); }).join();
+  for (int i = 0; i < 10; ++i) {
+    std::thread([&mutex] {
+      EXPECT_FALSE(mutex.TryLock().has_value());
+      EXPECT_EQ(mutex.HoldCount(), 0);
+    }).join();
+  }
+}
+
 TEST(MutexThreadsTest, AnOsThreadLocksARecursiveMutexAgain) {
   RecursiveMutex mutex;
   RecursiveMutexGuard first = mutex.LockBlocking();
@@ -254,6 +268,17 @@ TEST(MutexDeathTest, AThreadThatWaitsForItselfAfterAWaitThatWasLateNamesBothPlac
     const MutexGuard second = co_await mutex.Lock();
   }()),
                "and holds it still: it would wait for itself");
+}
+
+TEST(MutexDeathTest, AnOsThreadThatWaitsForItselfNamesBothPlaces) {
+  Mutex mutex;
+  const MutexGuard first = mutex.LockBlocking();
+  EXPECT_DEATH(static_cast<void>(mutex.LockBlocking()),
+               "Mutex::LockBlocking\\(\\) at .*mutex_test.cc:[0-9]+ by .*, which has locked the same Mutex at "
+               ".*mutex_test.cc:[0-9]+ and holds it still: it would wait for itself");
+  SharedMutex shared;
+  const WriterGuard writer = shared.LockBlocking();
+  EXPECT_DEATH(static_cast<void>(shared.LockSharedBlocking()), "it would wait for itself");
 }
 #endif
 

@@ -154,12 +154,30 @@ TEST(OnceReportTest, TellsWhoRunsIt) {
   EXPECT_FALSE(simulation
                    .TryRun([]() -> Task<void> {
                      Once once;
-                     const auto again = [&]() -> Task<void> { return once.Run([] {}); };
-                     co_await once.Run(again);
+                     AwaitAll scope;
+                     scope.Fork([&]() -> Task<void> { co_await once.Run([] {}); });
+                     co_await once.Run([] { return testing::Forever(); });
                    }())
                    .ok());
   EXPECT_TRUE(absl::StrContains(report, "in Once::Run at " __FILE__)) << report;
   EXPECT_TRUE(absl::StrContains(report, ", which VirtualThread[#1] runs")) << report;
+}
+
+TEST(OnceDeathTest, AFunctionThatWouldWaitForItselfIsACheck) {
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Once once;
+    const auto again = [&]() -> Task<void> { return once.Run([] {}); };
+    co_await once.Run(again);
+  }()),
+               "Run\\(\\) of a Once at .*once_test.cc:[0-9]+ by VirtualThread\\[#1\\].*, whose function it is called in: "
+               "it would wait for itself");
+  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
+    Lazy<int>* self = nullptr;
+    Lazy<int> lazy([&self]() -> Task<int> { co_return co_await self->Get() + 1; });
+    self = &lazy;
+    co_await lazy.Get();
+  }()),
+               "it would wait for itself");
 }
 
 TEST(OnceDeathTest, IsDestroyedWhileAThreadRunsIt) {

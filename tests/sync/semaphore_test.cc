@@ -101,6 +101,40 @@ TEST_P(SemaphoreTest, ALargeRequestThatIsFirstIsNotOvertaken) {
   });
 }
 
+TEST_P(SemaphoreTest, ARequestForMoreThanThereAreIsInNobodysWayAndWaitsUntilItIsCancelled) {
+  Everywhere([]() -> Task<void> {
+    Semaphore semaphore(3);
+    AwaitAll scope;
+    Introduction too_large;
+    bool got = false;
+    const auto doomed = scope.Fork([&]() -> Task<void> {
+      too_large.Make();
+      co_await semaphore.Acquire(4);
+      got = true;
+    });
+    co_await too_large.AwaitParked();
+    EXPECT_EQ(semaphore.QueueLength(), 1);
+    {
+      const Permit two = co_await semaphore.Acquire(2);
+      EXPECT_TRUE(semaphore.TryAcquire().has_value());
+      EXPECT_EQ(semaphore.Drain().permits(), 1);
+      Introduction next;
+      scope.Fork([&]() -> Task<void> {
+        next.Make();
+        const Permit all = co_await semaphore.Acquire(3);
+      });
+      co_await next.AwaitParked();
+      EXPECT_FALSE(semaphore.TryAcquire().has_value()) << "one that can be granted is behind it";
+    }
+    EXPECT_TRUE(co_await MoveOnAfter(absl::Hours(1), [&]() -> Task<void> { co_await semaphore.Acquire(3); }()));
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_FALSE(got);
+    EXPECT_EQ(semaphore.available(), 3);
+    EXPECT_EQ(semaphore.QueueLength(), 0);
+  });
+}
+
 TEST_P(SemaphoreTest, WhatIsReleasedServesAsManyAsItIsEnoughFor) {
   Everywhere([]() -> Task<void> {
     Semaphore semaphore(6);
@@ -318,6 +352,8 @@ TEST(SemaphoreDeathTest, MisuseIsACheckThatSaysWhatIsWrong) {
   Semaphore semaphore(1);
   EXPECT_DEATH(static_cast<void>(semaphore.TryAcquire(-2)), "Semaphore::TryAcquire\\(-2\\); it needs 0 or more");
   EXPECT_DEATH(static_cast<void>(semaphore.AcquireBlocking(-2)), "AcquireBlocking\\(-2\\); it needs 0 or more");
+  EXPECT_DEATH(static_cast<void>(semaphore.AcquireBlocking(2)),
+               "Semaphore::AcquireBlocking\\(2\\) of a Semaphore of 1 permits: it would wait for ever");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Channel<T>: virtual threads, and OS threads, pass values to each other.
 //
+//   #include "weft/channel/channel.h"
+//
 //   weft::Channel<Order> orders(64);
 //   ... if (!co_await orders.Send(std::move(order))) co_return;     // false: closed, and `order` is left as it was
 //   ... orders.Close();                                             // or Close(status): receivers see why

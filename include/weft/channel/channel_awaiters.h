@@ -89,6 +89,7 @@ template <class T, class Held>
 class [[nodiscard("co_await the send")]] ChannelSendAwaiter : public GivesWhenAwaited<bool> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   ChannelSendAwaiter(ChannelCore& channel, Held source) : sending_(channel, std::forward<Held>(source)) {}
 
   bool await_ready() {
@@ -161,6 +162,7 @@ template <class T>
 class [[nodiscard("co_await the receive")]] ChannelReceiveAwaiter : public GivesWhenAwaited<std::optional<T>> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   explicit ChannelReceiveAwaiter(ChannelCore& channel) noexcept : receiving_(channel) {}
 
   bool await_ready() noexcept {
@@ -226,6 +228,7 @@ template <class T, class Into>
 class [[nodiscard("co_await the receive")]] ChannelReceiveManyAwaiter : public GivesWhenAwaited<size_t> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   ChannelReceiveManyAwaiter(ChannelCore& channel, Into into, size_t max) noexcept
       : receiving_(channel), into_(into), max_(max) {}
 

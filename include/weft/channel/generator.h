@@ -1,5 +1,7 @@
 // Generator<T>: a coroutine that yields values one after the other, to the virtual thread that asks for them.
 //
+//   #include "weft/channel/generator.h"
+//
 //   weft::Generator<Event> Events(weft::net::TcpStream& stream) {
 //     ...
 //     while (auto event = parser.Next()) co_yield *std::move(event);   // may wait in between, like a Task
@@ -10,7 +12,7 @@
 // It is no thread: it runs within Next(), in the virtual thread that awaits that, up to its next co_yield or its end.
 // What it throws comes out of Next(), and then it has ended. A Generator that goes away destroys its frame, and the
 // locals with it. It can be moved, except while it runs; another thread may go on with it. A Next() while it runs is a
-// CHECK.
+// CHECK, and so is its destruction, or a move onto it.
 //
 // A co_yield leaves the frame, and what is open in it: a scope, a boundary or a scoped binding of the generator's would
 // be around its caller, so a co_yield inside of one is a CHECK.
@@ -74,6 +76,7 @@ class [[nodiscard("co_await its Next()")]] Generator {
   }
   void Destroy() noexcept {
     if (promise_ == nullptr) return;
+    WEFT_CHECK(!promise_->runs_) << "a Generator is destroyed while it runs: a thread is in its Next()";
     promise_->Doom();
     promise_->Handle().destroy();
   }
@@ -130,6 +133,7 @@ template <class T>
 class [[nodiscard("co_await the next value")]] GeneratorAwaiter : public GivesWhenAwaited<std::optional<T>> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   explicit GeneratorAwaiter(Generator<T>& of) noexcept : of_(of) {}
   GeneratorAwaiter(GeneratorAwaiter&& other) noexcept : of_(other.of_) {}  // before it is awaited
 

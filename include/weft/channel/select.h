@@ -1,5 +1,7 @@
 // Select: waits for several things, of which exactly one happens.
 //
+//   #include "weft/channel/select.h"
+//
 //   auto got = co_await weft::Select(orders.Receive(), cancel.Wait(), weft::Sleep(absl::Seconds(1)), replies.Send(r));
 //   switch (got.index()) {
 //     case 0: Handle(std::get<0>(got)); break;   // std::optional<Order>: empty if the channel is closed

@@ -209,6 +209,7 @@ template <class T, class Result>
 class [[nodiscard("co_await it")]] FutureAwaiter : public GivesWhenAwaited<Result> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   FutureAwaiter(Future<T> future, bool give_up) noexcept : future_(std::move(future)), give_up_(give_up) {
     static_cast<void>(state());
   }

@@ -22,6 +22,7 @@ namespace weft::internal {
 class [[nodiscard("co_await the operation")]] OperationAwaiter {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
 
   // Before it is awaited.
   OperationAwaiter(OperationAwaiter&& other) noexcept

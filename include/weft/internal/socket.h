@@ -64,6 +64,7 @@ class [[nodiscard("co_await the read")]] ReadAwaiter : public ReceiveAwaiter,
 class [[nodiscard("co_await the write")]] WriteAwaiter : public GivesWhenAwaited<absl::Status> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
 
   WriteAwaiter(DescriptorUse use, ConstBuffer data) noexcept : use_(std::move(use)), left_(data) {}
   // Before it is awaited.

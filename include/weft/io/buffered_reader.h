@@ -204,6 +204,7 @@ template <class Stream, class Call>
 class [[nodiscard("co_await the read")]] BufferedRead : public GivesWhenAwaited<typename Call::Result> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   BufferedRead(Stream& stream, ReadBuffer& buffer, const WantedBytes& wanted) noexcept
       : stream_(stream), buffer_(buffer), wanted_(wanted) {}
   // Before it is awaited.

@@ -130,6 +130,7 @@ template <class Stream>
 class [[nodiscard("co_await the write")]] BufferedWrite : public GivesWhenAwaited<absl::Status> {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   BufferedWrite(Stream& stream, WriteBuffer& buffer, ConstBuffer data, bool flushes) noexcept
       : stream_(stream), buffer_(buffer), data_(data), flushes_(flushes) {}
   // Before it is awaited.

@@ -99,6 +99,7 @@ class Barrier {
   class [[nodiscard("co_await the wait")]] Awaiter : public internal::GivesWhenAwaited<absl::StatusOr<int64_t>> {
    public:
     using WeftAwaitable = void;
+    using IsAwaitedOnce = void;
     explicit Awaiter(Barrier& barrier) noexcept : party_(barrier) {}
     Awaiter(Awaiter&& other) noexcept : party_(other.party_.barrier) {}  // before it is awaited
     bool await_ready() noexcept { return internal::AtCheckpoint() && party_.barrier.ArriveIfOver(party_); }

@@ -46,6 +46,7 @@
 
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/wait.h"
 #include "weft/sync/condition_state.h"
@@ -162,10 +163,14 @@ inline internal::ConditionAwaiter ConditionVariable::Wait(internal::ExclusiveHol
 template <std::predicate Predicate>
 Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate predicate, std::source_location where) {
   using internal::ConditionCore;
-  while (!predicate()) {
+  if (predicate()) {
+    co_await internal::CheckpointAwaiter();
+    co_return;
+  }
+  do {
     if constexpr (internal::kNotesSites) ConditionCore::NoteBefore(ConditionCore::LockOf(guard), where);
     co_await Wait(guard);
-  }
+  } while (!predicate());
 }
 
 inline auto ConditionVariable::WaitFor(internal::ExclusiveHold& guard, TimeSpan timeout,

@@ -115,6 +115,7 @@ class [[nodiscard("co_await the exchange")]] ExchangeAwaiter : public GivesWhenA
 
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   ExchangeAwaiter(ExchangerCore& exchanger, Held source) noexcept
       : party_{&exchanger}, source_(std::forward<Held>(source)) {}
   // Before it is awaited.

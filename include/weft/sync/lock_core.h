@@ -38,12 +38,12 @@ class LockCore : public LockState<ThreadBlock> {
   // Of the current thread, or an OS thread.
   bool Take(int64_t permits) noexcept;
   static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
-  void Block(int64_t permits) noexcept;  // an OS thread; on a carrier a CHECK
+  void Block(int64_t permits, std::source_location where) noexcept;  // an OS thread; on a carrier a CHECK
   int64_t QueueLength() noexcept;
   // The same as Block(), with what a debug build notes.
   void BlockAt(int64_t permits, std::source_location where) noexcept {
     if constexpr (kNotesSites) NoteOrder(where);
-    Block(permits);
+    Block(permits, where);
     if constexpr (kNotesSites) NoteSite(where);
   }
 

@@ -10,7 +10,7 @@
 // its own caller gets the failure; if it is cancelled, its caller is cancelled. In both cases the thread that has
 // waited longest runs its own function next.
 //
-// A function that calls Run() of the same Once waits for itself, for ever. A simulation reports that.
+// A function that calls Run() of the same Once would wait for itself: it is a CHECK.
 //
 // Lifetime: the Once must outlive the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what the function did happens before what follows every Run() that finds it done, and before what
@@ -35,6 +35,7 @@
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/thread_block.h"
+#include "weft/internal/thread_key.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
 #include "weft/task.h"
@@ -106,7 +107,7 @@ class Once {
 
   internal::Waiters waiters_;
   internal::Atomic<bool> done_{false};  // written under waiters_.lock. relaxed: read under it
-  uint64_t runner_ = 0;                 // the thread that has the turn; 0: none. Guarded by waiters_.lock
+  internal::ThreadKey runner_;          // who has the turn; no address: nobody. Guarded by waiters_.lock
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

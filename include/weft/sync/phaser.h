@@ -97,6 +97,7 @@ class Phaser {
   class [[nodiscard("co_await the wait")]] Awaiter : public internal::GivesWhenAwaited<int64_t> {
    public:
     using WeftAwaitable = void;
+    using IsAwaitedOnce = void;
     Awaiter(Phaser& phaser, int64_t phase, bool arrives) noexcept : waiting_{phaser, phase, arrives} {}
     bool await_ready() noexcept { return internal::AtCheckpoint() && waiting_.phaser.EndIfOver(waiting_); }
     template <internal::WeftPromise Promise>

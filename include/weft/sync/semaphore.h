@@ -9,7 +9,8 @@
 //
 // Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter. So a request for many that is
 // first is granted when there are enough, and those behind it wait meanwhile, also if there are enough for them. A
-// request for more than the total waits until it is cancelled.
+// request for more than the total waits until it is cancelled, and is in nobody's way. Of an OS thread, which nobody
+// can cancel, it is a CHECK.
 // Lifetime: the semaphore must outlive its permits and waits; otherwise it is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
 // Cancellation: Acquire() is a checkpoint. Permits that were granted are delivered. A cancelled wait holds none.
@@ -57,7 +58,7 @@ class Semaphore {
   }
   // Returns a Permit if so many are free and no thread waits, else nothing. Any thread may call it. Does not wait.
   std::optional<Permit> TryAcquire(int64_t permits = 1) noexcept;
-  // Acquire() for an OS thread, which it blocks. On a carrier it is a CHECK.
+  // Acquire() for an OS thread, which it blocks. On a carrier it is a CHECK, and so are more permits than there are.
   Permit AcquireBlocking(int64_t permits = 1) noexcept;
   // Takes all permits that are free; none if a thread waits for some. Any thread may call it. Does not wait.
   Permit Drain() noexcept;

@@ -16,7 +16,7 @@
 //   the root of the thread      stops everything: the subtask is UNAVAILABLE
 // An unwinding goes to the outermost boundary whose request no Shield hides. A thread that has caught a cancellation is
 // still cancelled: its next checkpoint outside of the boundary goes on unwinding. So a loop of WithTimeout() in a
-// cancelled thread ends.
+// cancelled thread ends, if there is a checkpoint in it: to enter a boundary is none, except for CatchCancelled().
 //
 // Rules that users can rely on. An operation either completes or is cancelled, never both: what was read or acquired is
 // delivered, and the next checkpoint cancels. After a request, nothing can be awaited except inside a Shield. Of
@@ -38,8 +38,8 @@
 // A destructor that an unwinding runs must not throw. If that of a local or a temporary throws, it is a CHECK; for a
 // parameter that is not promised. The destructor runs on its own virtual thread, and cannot wait.
 //
-// The functions below guard the thread that awaits them; they start no other. A loop of them lets other threads run,
-// like a loop over any checkpoint, also if each call ends at once.
+// The functions below guard the thread that awaits them; they start no other. A loop of them lets other threads run
+// like a loop over what they guard: if that waits, also if the wait is over at once.
 //
 // Cost: a record in the awaiting frame, and for a timeout a timer. Nothing is allocated, except a frame if what is
 // passed is not a Task.

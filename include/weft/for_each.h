@@ -204,6 +204,48 @@ class Elements {
   // Iterators are user code, which may throw. No other user code runs under this lock.
   std::optional<Element> Take() {
     LockGuard guard(lock_);
+#if WEFT_EXCEPTIONS
+    try {
+      return TakeLocked();
+    } catch (...) {
+      broken_ = std::current_exception();
+      throw;
+    }
+#else
+    return TakeLocked();
+#endif
+  }
+  ElementReference<R> Dereference(Element& element) {
+#if WEFT_EXCEPTIONS
+    try {
+      return *element;
+    } catch (...) {
+      LockGuard guard(lock_);
+      broken_ = std::current_exception();
+      throw;
+    }
+#else
+    return *element;
+#endif
+  }
+  // When all threads have ended: what the range has thrown last, if it has.
+  void RethrowIfBroken() const {
+#if WEFT_EXCEPTIONS
+    if (broken_ != nullptr) std::rethrow_exception(broken_);
+#endif
+  }
+
+  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
+  // were taken.
+  size_t CountAll() {
+    if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
+      for (; next_ != end_; ++next_) ++index_;
+    }
+    return index_;
+  }
+
+ private:
+  std::optional<Element> TakeLocked() {
     if (over_) return std::nullopt;
     over_ = true;  // also if an iterator throws
     // An input range may block until it has its next element, so it is asked only when a thread wants one.
@@ -218,17 +260,6 @@ class Elements {
     }
     return taken;
   }
-
-  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
-  // were taken.
-  size_t CountAll() {
-    if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
-      for (; next_ != end_; ++next_) ++index_;
-    }
-    return index_;
-  }
-
- private:
   auto TakeNext() {
     if constexpr (kForward) {
       return next_;
@@ -243,6 +274,7 @@ class Elements {
   std::ranges::iterator_t<R> next_;
   const std::ranges::sentinel_t<R> end_;
   size_t index_ = 0;
+  std::exception_ptr broken_;
 };
 
 // What the threads of one call share. `run_one(begin, index)` awaits begin(), the task of that element. It returns a
@@ -263,7 +295,7 @@ Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
     auto taken = run.elements.Take();
     if (!taken.has_value()) co_return absl::OkStatus();
     if (taken->start_another) run.scope.Fork(RunElements(run));
-    ElementReference<R>&& element = **taken;  // if the range yields a temporary, it lives as long as the task
+    ElementReference<R>&& element = run.elements.Dereference(*taken);  // if the range yields a temporary, it lives as long as the task
     const auto begin = [&] {
       return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
     };
@@ -388,6 +420,7 @@ Task<std::vector<StatusOrOf<ForEachValue<R, F>>>> MapSettledOver(R range, int li
   const auto run_all = [&]() -> Task<void> { outcome = co_await RunAllElements(elements, function, run_one); };
   const absl::Status late = co_await WithTimeout(options.timeout, run_all(), options.where);
   if (outcome.has_value()) outcome->ThrowIfFailed();  // no element's: an iterator has thrown, or there is no memory
+  elements.RethrowIfBroken();  // the time was up while the rest ended
   std::vector<StatusOrOf<T>> outcomes;
   const size_t count = elements.CountAll();
   outcomes.reserve(count);

@@ -79,6 +79,7 @@
 #include "absl/time/time.h"
 #include "weft/cancellation.h"
 #include "weft/deadline.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/completion_queue.h"
 #include "weft/internal/into_task.h"
 #include "weft/internal/nodiscard_task.h"
@@ -213,7 +214,8 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
 
   // Like Join(), but waits for `timeout` at most. Returns a std::optional<Result>, which is empty if children were
   // left; the scope then goes on as before, and is not shut down. A timeout that is not positive looks, and does not
-  // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children.
+  // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children,
+  // together with what is forked meanwhile.
   internal::NodiscardTask<std::optional<Result>> JoinFor(TimeSpan timeout) {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
@@ -354,6 +356,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   Task<std::optional<Result>> JoinWithin(Limit limit) {
     constexpr bool kUntil = std::is_same_v<Limit, Deadline>;
     this->CheckOwner(kUntil ? "JoinUntil()" : "JoinFor()");
+    co_await internal::CheckpointAwaiter();  // others have had their turn before the look
     if (!this->AllEnded()) {
       // If it is unwound by any other request than its own timeout's, this does not come back.
       absl::Status waited;
@@ -362,7 +365,9 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
       } else {
         waited = co_await WithTimeout(limit, WaitForAll());
       }
-      if (!waited.ok() && !this->AllEnded()) co_return std::nullopt;
+      // It has joined: a child that was forked since belongs to the next join.
+      if (waited.ok()) co_return MakeResult();
+      if (!this->AllEnded()) co_return std::nullopt;
     }
     co_return co_await Join();
   }

@@ -23,7 +23,10 @@ bool PushRecordSlow(ThreadBlock& thread) noexcept {
   });
 }
 
+// While frames are destroyed the request stays: their target is popped after that. To look for other requests at each
+// record would be O(records) for each.
 void PopRecordSlow(ThreadBlock& thread) noexcept {
+  if (thread.unwinding) return;
   LookUnderLock(thread, [&thread] {
     if (!thread.state.Observe().requested()) return;
     bool left = thread.asked();

@@ -14,12 +14,16 @@ void CancelQueue::Scopes::Push(ScopeRecord& scope) noexcept {
   pending_.store(true, std::memory_order_relaxed);
 }
 
-ScopeRecord* CancelQueue::Scopes::Pop() noexcept {
+template <class Pick>
+ScopeRecord* CancelQueue::Scopes::Pop(Pick pick) noexcept {
   if (!MayHave()) return nullptr;
   std::lock_guard guard(lock_);
-  ScopeRecord* const scope = front_;
+  ScopeRecord* before = nullptr;
+  ScopeRecord* scope = front_;
+  for (; scope != nullptr && !pick(*scope); scope = scope->next_in_cancel_queue) before = scope;
   if (scope == nullptr) return nullptr;
-  front_ = scope->next_in_cancel_queue;
+  (before == nullptr ? front_ : before->next_in_cancel_queue) = scope->next_in_cancel_queue;
+  if (scope == back_) back_ = before;
   if (front_ == nullptr) pending_.store(false, std::memory_order_relaxed);
   return scope;
 }
@@ -30,19 +34,30 @@ void CancelQueue::Enqueue(ScopeRecord& scope) noexcept {
 }
 
 bool CancelQueue::RunBatch(int max) noexcept {
-  ScopeRecord* const scope = shutdowns_.Pop();
+  ScopeRecord* const scope = shutdowns_.Pop([](const ScopeRecord&) { return true; });
   if (scope == nullptr) return false;
   if (!scope->ShutDownSome(max)) Enqueue(*scope);
   return true;
 }
 
-// Called by carriers between their threads, and by OS threads that have made a request. Makes the callbacks of one
-// StopOnCancel.
+// Called by carriers between their threads, and by OS threads that have made a request.
 bool CancelQueue::RunStopCallbacks() noexcept {
+  return RunPickedStopCallbacks([](const ScopeRecord&) { return true; });
+}
+
+bool CancelQueue::RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept {
+  return RunPickedStopCallbacks([&](const ScopeRecord& scope) {
+    return &scope == wait.of || scope.owner == mounted || wait.may_run(wait.of, *scope.owner);
+  });
+}
+
+// Makes the callbacks of one StopOnCancel.
+template <class Pick>
+bool CancelQueue::RunPickedStopCallbacks(Pick pick) noexcept {
   // A callback may make requests itself, which are carried out when it has returned.
   static thread_local bool running = false;
   if (running) return false;
-  ScopeRecord* const scope = stop_callbacks_.Pop();
+  ScopeRecord* const scope = stop_callbacks_.Pop(pick);
   if (scope == nullptr) return false;
   running = true;
   scope->ShutDownSome(1);

@@ -8,9 +8,11 @@
 #ifndef WEFT_LIB_RUNTIME_CANCEL_QUEUE_H_
 #define WEFT_LIB_RUNTIME_CANCEL_QUEUE_H_
 
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/lock.h"
 #include "weft/internal/scope_record.h"
+#include "weft/internal/thread_block.h"
 
 namespace weft::internal {
 
@@ -27,15 +29,19 @@ class CancelQueue {
   bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
   // Asks at most `max` children of the first scope. False: there was none.
   bool RunBatch(int max) noexcept;
-  // The same for scopes whose turn is user code. Only where no user code is below on the stack, except a destructor
-  // that waits for this.
+  // The same for scopes whose turn is user code. Only where no user code is below on the stack.
   bool RunStopCallbacks() noexcept;
+  // Above a destructor that waits: of those alone that `wait` is for, or that `mounted` owns, whose destructor it is, or
+  // that a thread owns which may run meanwhile. Others may want a lock that is held below on the stack.
+  bool RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept;
 
  private:
   class Scopes {
    public:
     void Push(ScopeRecord& scope) noexcept;
-    ScopeRecord* Pop() noexcept;
+    // The first of which pick(scope) is true; null: there is none.
+    template <class Pick>
+    ScopeRecord* Pop(Pick pick) noexcept;
     bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }
 
    private:
@@ -44,6 +50,9 @@ class CancelQueue {
     ScopeRecord* back_ = nullptr;
     Atomic<bool> pending_{false};  // written under lock_. relaxed: a hint
   };
+
+  template <class Pick>
+  bool RunPickedStopCallbacks(Pick pick) noexcept;
 
   RuntimeCore& runtime_;
   Scopes shutdowns_;

@@ -32,7 +32,7 @@ void Dispatch::RunChain(ThreadBlock& first) noexcept {
       case Action::kYield:
         no_suspensions.Check(*thread, observed.waits_at);
         if (YieldsToNobody()) {
-          next = thread->leaf->Handle();
+          next = ResumeOrUnwind(*thread);
           continue;
         }
         Unmount(*thread);

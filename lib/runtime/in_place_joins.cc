@@ -247,7 +247,14 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildrenChecked(ScopeRecord& scope, A
   // After the look at the children: the same request may have ended them and cancelled us.
   if (!EnterBoundary(frame)) return std::noop_coroutine();
   observed.waits_at = awaiting.where;
-  if (drained) return GoOnWith(frame, may_go_on);
+  if (drained) {
+    // After other threads it looks once more: one of a scope inside may have forked into this one.
+    if (!may_go_on) {
+      thread.waiting_on = &scope;
+      thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+    }
+    return GoOnWith(frame, may_go_on);
+  }
   if (scope.has_daemons) [[unlikely]]
     scope.ExcludeDaemons();
   if (EndsWithItsScope(thread, scope)) {

@@ -24,11 +24,12 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   CarrierCounters::Add(carrier.counters.pins);
   RuntimeCore& runtime = carrier.runtime;
   if (!wait.begin(wait.of, runtime)) return;
+  const ThreadBlock* const mounted = carrier.current;
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.carriers.EnterBlocked(carrier);
   while (!wait.over(wait.of)) {
     runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
-    WithoutExceptions([&] { runtime.cancel_queue.RunStopCallbacks(); });
+    WithoutExceptions([&] { runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
     // The last thread rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
     // before everything that a ring may be about has been looked at; one that comes later makes the park return.
     carrier.duties.PollTimersAndDriver();

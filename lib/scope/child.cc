@@ -20,6 +20,7 @@ namespace weft::internal {
 void ChildBase::DropUnstarted() noexcept {
   if (leaf != nullptr) leaf->Handle().destroy();
   DropClosure();
+  if (known()) identity()->DestroyLocals();
   if (asked()) KeepCause(CauseOfEnd(*this));
   state.End();
   Release();

@@ -50,25 +50,41 @@ const BindingNode* BindingNode::Find(const void* sought) const noexcept {
       found = at;
       break;
     }
-    const uintptr_t known = at->known_[slot].load(std::memory_order_relaxed);
-    if (known == Unbound(sought)) break;
-    if (known != 0 && (known & kUnbound) == 0 && NodeAt(known)->key == sought) {
-      found = NodeAt(known);
-      break;
-    }
+    const uintptr_t known = at->Known(sought, slot);
+    if (known == 0) continue;
+    if (known != Unbound(sought)) found = NodeAt(known);
+    break;
   }
   if (at != this) Leave(at, slot, found == nullptr ? Unbound(sought) : reinterpret_cast<uintptr_t>(found));
   return found;
 }
 
-// Writes the answer into this node, where it replaces another, and into the free slots from here to `end`. So a binding
-// that is made later in place of this one, and looks for the same key, finds the answer in the next node.
-void BindingNode::Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept {
-  known_[slot].store(known, std::memory_order_relaxed);
-  for (const BindingNode* at = outer; at != end; at = at->outer) {
-    if (at->known_[slot].load(std::memory_order_relaxed) != 0) continue;
-    at->known_[slot].store(known, std::memory_order_relaxed);
+// What this node knows of a key; 0: nothing. It is in the key's own slot, if that was free.
+uintptr_t BindingNode::Known(const void* sought, uint32_t slot) const noexcept {
+  for (uint32_t i = 0; i < kKnown; ++i) {
+    const uintptr_t known = known_[(slot + i) % kKnown].load(std::memory_order_relaxed);
+    if (known == 0) return 0;
+    if ((known & kUnbound) != 0 ? known == Unbound(sought) : NodeAt(known)->key == sought) return known;
   }
+  return 0;
+}
+
+// Writes the answer into this node, where it may replace another, and into the free slots from here to `end`. So a
+// binding that is made later in place of this one, and looks for the same key, finds the answer in the next node.
+void BindingNode::Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept {
+  if (!LeaveIfFree(slot, known)) known_[slot].store(known, std::memory_order_relaxed);
+  for (const BindingNode* at = outer; at != end; at = at->outer) at->LeaveIfFree(slot, known);
+}
+
+// False: all slots are taken.
+bool BindingNode::LeaveIfFree(uint32_t slot, uintptr_t known) const noexcept {
+  for (uint32_t i = 0; i < kKnown; ++i) {
+    Atomic<uintptr_t>& at = known_[(slot + i) % kKnown];
+    if (at.load(std::memory_order_relaxed) != 0) continue;
+    at.store(known, std::memory_order_relaxed);
+    return true;
+  }
+  return false;
 }
 
 void BindingBase::Bind(const void* key, const void* value, std::source_location where) noexcept {

@@ -87,6 +87,21 @@ Task<int> AwaitInTime(int depth) {
 
 TEST_P(DepthTest, AThousandNestedTimeoutsReturn) { EXPECT_EQ(*RunOnce(AwaitInTime(1000)), 1000); }
 
+// Each is passed in constant time, else this takes minutes.
+TEST_P(DepthTest, AHundredThousandNestedTimeoutsAreUnwoundByOneAroundThem) {
+  struct Nest {
+    static Task<int> Down(int depth) {
+      if (depth == 0) co_await testing::Forever();
+      co_return 1 + *co_await WithTimeout(absl::InfiniteDuration(), Down(depth - 1));
+    }
+  };
+  const absl::StatusOr<int> late = RunOnce([]() -> Task<int> {
+    const absl::StatusOr<int> nested = co_await WithTimeout(absl::Milliseconds(1), Nest::Down(100'000));
+    co_return ReasonOf(nested.status()).kind == CancelReason::Kind::kTimeout ? 1 : 0;
+  }());
+  EXPECT_EQ(*late, 1);
+}
+
 Task<int> Fork(int depth, absl::Duration park) {
   if (depth == 0) {
     if (park > absl::ZeroDuration()) co_await Sleep(park);

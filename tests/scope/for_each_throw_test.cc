@@ -83,6 +83,23 @@ TEST_P(ForEachThrowTest, SettledKeepsWhatATaskOrItsFunctionThrows) {
   });
 }
 
+TEST_P(ForEachThrowTest, SettledThrowsWhatAnIteratorThrowsAlsoIfTheTimeIsUpBeforeTheRestHasEnded) {
+  Everywhere([]() -> Task<void> {
+    const auto throws = [](auto range) -> Task<bool> {
+      try {
+        co_await MapSettled(
+            std::move(range), 4, [](const auto&) { return Shield(Sleep(absl::Milliseconds(20))); },
+            {.timeout = absl::Milliseconds(1)});
+      } catch (const std::out_of_range&) {
+        co_return true;
+      }
+      co_return false;
+    };
+    EXPECT_TRUE(co_await throws(Exploding::Advanced()));
+    EXPECT_TRUE(co_await throws(Exploding::Dereferenced()));
+  });
+}
+
 TEST_P(ForEachThrowTest, WhatAFunctionThrowsWhenCalledCancelsTheRest) {
   Everywhere([]() -> Task<void> {
     bool thrown = false;

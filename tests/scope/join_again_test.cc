@@ -21,6 +21,7 @@
 #include "weft/policy.h"
 #include "weft/scope.h"
 #include "weft/subtask.h"
+#include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -398,6 +399,66 @@ TEST(JoinAgainDeathTest, AJoinAfterClose) {
   JoinAfterClose<AllUntil<T>>([](const Subtask<T>&) { return false; });
   JoinAfterClose<AsCompleted<T>>();
   JoinAfterClose<Supervisor>();
+}
+
+// ---- A thread of a scope inside forks into the one that is joined.
+
+// The owner's turn is used up by `ready` waits: at one number of them it lets the other thread go first in the join.
+template <class Policy, class Join>
+Task<void> JoinAfter(int ready, StructuredTaskScope<Policy>& outer, Task<int> forked, Join join) {
+  Event set;
+  set.Set();
+  Event go;
+  AwaitAll inner;
+  inner.Fork([&]() -> Task<void> {
+    co_await go.Wait();
+    outer.Fork(std::move(forked));
+  });
+  co_await Sleep(absl::Milliseconds(1));  // it waits now
+  co_await Yield();
+  go.Set();
+  for (int i = 0; i < ready; ++i) co_await set.Wait();
+  co_await join();
+  (co_await inner.Join()).IgnoreFailures();
+}
+
+TEST(JoinForkedMeanwhileTest, AChildThatIsForkedWhileTheOwnerLetsOthersGoFirstIsWaitedForOrForTheNextJoin) {
+  for (int ready = 50; ready < 70; ++ready) {
+    testing::Simulation({.carriers = 1, .seed = 1}).Run([](int ready) -> Task<void> {
+      AllSuccessful<int> outer;
+      size_t values = 0;
+      const auto join = [&]() -> Task<void> {
+        auto joined = co_await outer.Join();
+        EXPECT_TRUE(joined.ok()) << ready << " waits: " << joined.status();
+        if (joined.ok()) values += std::move(joined).value().size();
+      };
+      const auto seven = []() -> Task<int> {
+        co_await Yield();
+        co_return 7;
+      };
+      co_await JoinAfter(ready, outer, seven(), join);
+      co_await join();
+      EXPECT_EQ(values, 1u) << ready << " waits";
+    }(ready));
+  }
+}
+
+TEST(JoinForkedMeanwhileTest, AJoinWithATimeLimitDoesNotWaitForAChildThatIsForkedAfterItsLook) {
+  for (int ready = 50; ready < 70; ++ready) {
+    testing::Simulation({.carriers = 1, .seed = 1}).Run([](int ready) -> Task<void> {
+      StructuredTaskScope<AwaitAllPolicy> outer;
+      const auto join = [&]() -> Task<void> {
+        const MonotonicTime begin = MonotonicNow();
+        static_cast<void>(co_await outer.JoinFor(absl::Milliseconds(10)));
+        EXPECT_LE(MonotonicNow() - begin, absl::Milliseconds(11)) << ready << " waits";
+      };
+      const auto hour = []() -> Task<int> {
+        co_await Sleep(absl::Hours(1));
+        co_return 7;
+      };
+      co_await JoinAfter(ready, outer, hour(), join);
+    }(ready));
+  }
 }
 
 }  // namespace

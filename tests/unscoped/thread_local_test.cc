@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -256,6 +257,33 @@ TEST_P(ThreadLocalTest, AnOwedCleanUpInheritsToo) {
 }
 
 // Like in the JDK, where a scope's threads inherit from the one that forks, when it forks.
+TEST_P(ThreadLocalTest, WhatAThreadThatNeverRunsHasInheritedIsDestroyedByWhoeverHasForkedIt) {
+  static InheritableVirtualThreadLocal<Counted> inherited("inherited", [] { return Counted(1); });
+  Everywhere([]() -> Task<void> {
+    inherited.Get();
+    const int before = Counted::alive;
+    AwaitAll scope;
+    std::optional<Subtask<int>> never;
+    struct ForksAtItsEnd {
+      ~ForksAtItsEnd() {
+        never.emplace(scope.Fork([]() -> Task<int> { co_return 1; }));
+        alive = Counted::alive;
+      }
+      AwaitAll& scope;
+      std::optional<Subtask<int>>& never;
+      int& alive;
+    };
+    int alive = 0;
+    EXPECT_FALSE(co_await MoveOnAfter(absl::Milliseconds(1), [&]() -> Task<void> {
+      const ForksAtItsEnd forks{scope, never, alive};
+      co_await Forever();
+    }()));
+    EXPECT_EQ(alive, before);
+    EXPECT_EQ(never->state(), Subtask<int>::State::kUnavailable);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(ThreadLocalTest, AnInheritableValueIsCopiedToTheThreadsThatAThreadForks) {
   static InheritableVirtualThreadLocal<std::string> inherited("inherited");
   static VirtualThreadLocal<std::string> own("own");

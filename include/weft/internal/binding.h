@@ -35,7 +35,9 @@ class BindingNode {
  private:
   static constexpr uint32_t kKnown = 4;
 
+  uintptr_t Known(const void* sought, uint32_t slot) const noexcept;
   void Leave(const BindingNode* end, uint32_t slot, uintptr_t known) const noexcept;
+  bool LeaveIfFree(uint32_t slot, uintptr_t known) const noexcept;
 
   uint64_t keys_;  // a Bloom filter of those bound from here outwards
   // The cache: for keys that were sought from here or from further in, where they are bound, or that they are not

@@ -81,6 +81,17 @@ void ReportUncaught(const char* where, const absl::Status& status, const std::ex
 // The outcome of a join whose value was moved out of the subtask before. (outcome.cc)
 Outcome TakenOutcome(uint64_t thread);
 
+// Takes those that have ended, in their order. One that a thread of a scope inside has forked since the join's last look
+// stays for the next join.
+template <class T>
+std::vector<Subtask<T>> TakeEnded(std::vector<Subtask<T>>& subtasks) {
+  std::vector<Subtask<T>> ended;
+  ended.reserve(subtasks.size());
+  std::vector<Subtask<T>> given = std::exchange(subtasks, {});
+  for (Subtask<T>& each : given) (HasEndedForOwner(each) ? ended : subtasks).push_back(std::move(each));
+  return ended;
+}
+
 }  // namespace internal
 
 // The classes that are policies.
@@ -145,7 +156,7 @@ class AllSuccessfulPolicy {
   // Returns the values of the subtasks forked since the join before, moved out of them.
   ValueOutcome<std::vector<internal::Kept<T>>> Result(Outcome outcome) {
     using Values = ValueOutcome<std::vector<internal::Kept<T>>>;
-    std::vector<Subtask<T>> subtasks = std::exchange(subtasks_, {});
+    std::vector<Subtask<T>> subtasks = internal::TakeEnded(subtasks_);
     if (!outcome.ok()) return Values(std::move(outcome));
     std::vector<internal::Kept<T>> values;
     values.reserve(subtasks.size());
@@ -179,7 +190,7 @@ class AllUntilPolicy {
   bool OnComplete(const Subtask<T>& subtask) { return predicate_(subtask); }
   void OnTimeout() {}  // Result() returns what there is
   // Returns the subtasks forked since the join before. Those that had not completed at the shutdown are kUnavailable.
-  std::vector<Subtask<T>> Result(const Outcome&) { return std::exchange(subtasks_, {}); }
+  std::vector<Subtask<T>> Result(const Outcome&) { return internal::TakeEnded(subtasks_); }
 
  private:
   Predicate predicate_;

@@ -31,6 +31,16 @@
 
 namespace weft {
 
+class AnySubtask;
+
+namespace internal {
+
+// For the result of a join, by the owner. False: the child has not ended, as a thread of a scope inside has forked it
+// since the join's last look. True: the owner may read its result.
+bool HasEndedForOwner(const AnySubtask& subtask) noexcept;
+
+}  // namespace internal
+
 class AnySubtask {
  public:
   enum class State : uint8_t {
@@ -71,6 +81,7 @@ class AnySubtask {
 
  protected:
   friend class internal::ScopeBase;
+  friend bool internal::HasEndedForOwner(const AnySubtask& subtask) noexcept;
   explicit AnySubtask(internal::ChildBase* child) noexcept : child_(child) {}  // takes over one reference
 
   internal::ChildBase& child() const noexcept {

@@ -14,8 +14,16 @@
 #include "weft/internal/check.h"
 #include "weft/internal/scope_base.h"
 #include "weft/internal/wait.h"
+#include "weft/subtask.h"
 
 namespace weft::internal {
+
+bool HasEndedForOwner(const AnySubtask& subtask) noexcept {
+  ChildBase& child = subtask.child();
+  if (!child.state.ended()) return false;
+  child.ShowToOwner();
+  return true;
+}
 
 void ChildBase::DropUnstarted() noexcept {
   if (leaf != nullptr) leaf->Handle().destroy();

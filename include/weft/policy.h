@@ -81,8 +81,8 @@ void ReportUncaught(const char* where, const absl::Status& status, const std::ex
 // The outcome of a join whose value was moved out of the subtask before. (outcome.cc)
 Outcome TakenOutcome(uint64_t thread);
 
-// Takes those that have ended, in their order. One that a thread of a scope inside has forked since the join's last look
-// stays for the next join.
+// Takes those that have ended, in their order. One that a thread of a scope inside has forked since the join's last
+// look stays for the next join.
 template <class T>
 std::vector<Subtask<T>> TakeEnded(std::vector<Subtask<T>>& subtasks) {
   std::vector<Subtask<T>> ended;

@@ -109,7 +109,7 @@ TEST_P(SemaphoreTest, ARequestForMoreThanThereAreIsInNobodysWayAndWaitsUntilItIs
     bool got = false;
     const auto doomed = scope.Fork([&]() -> Task<void> {
       too_large.Make();
-      co_await semaphore.Acquire(4);
+      const Permit four = co_await semaphore.Acquire(4);
       got = true;
     });
     co_await too_large.AwaitParked();
@@ -126,7 +126,7 @@ TEST_P(SemaphoreTest, ARequestForMoreThanThereAreIsInNobodysWayAndWaitsUntilItIs
       co_await next.AwaitParked();
       EXPECT_FALSE(semaphore.TryAcquire().has_value()) << "one that can be granted is behind it";
     }
-    EXPECT_TRUE(co_await MoveOnAfter(absl::Hours(1), [&]() -> Task<void> { co_await semaphore.Acquire(3); }()));
+    EXPECT_TRUE((co_await semaphore.TryAcquireFor(absl::Hours(1), 3)).has_value());
     scope.Shutdown();
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_FALSE(got);

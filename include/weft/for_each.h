@@ -295,7 +295,8 @@ Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
     auto taken = run.elements.Take();
     if (!taken.has_value()) co_return absl::OkStatus();
     if (taken->start_another) run.scope.Fork(RunElements(run));
-    ElementReference<R>&& element = run.elements.Dereference(*taken);  // if the range yields a temporary, it lives as long as the task
+    // If the range yields a temporary, it lives as long as the task.
+    ElementReference<R>&& element = run.elements.Dereference(*taken);
     const auto begin = [&] {
       return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
     };

@@ -31,8 +31,8 @@ class CancelQueue {
   bool RunBatch(int max) noexcept;
   // The same for scopes whose turn is user code. Only where no user code is below on the stack.
   bool RunStopCallbacks() noexcept;
-  // Above a destructor that waits: of those alone that `wait` is for, or that `mounted` owns, whose destructor it is, or
-  // that a thread owns which may run meanwhile. Others may want a lock that is held below on the stack.
+  // Above a destructor of `mounted` that waits: of those alone that `wait` is for, or that `mounted` owns, or a thread
+  // that may run meanwhile. Others may want a lock that is held below on the stack.
   bool RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept;
 
  private:

@@ -169,8 +169,8 @@ TEST(OnceDeathTest, AFunctionThatWouldWaitForItselfIsACheck) {
     const auto again = [&]() -> Task<void> { return once.Run([] {}); };
     co_await once.Run(again);
   }()),
-               "Run\\(\\) of a Once at .*once_test.cc:[0-9]+ by VirtualThread\\[#1\\].*, whose function it is called in: "
-               "it would wait for itself");
+               "Run\\(\\) of a Once at .*once_test.cc:[0-9]+ by VirtualThread\\[#1\\].*, whose function it is called "
+               "in: it would wait for itself");
   EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
     Lazy<int>* self = nullptr;
     Lazy<int> lazy([&self]() -> Task<int> { co_return co_await self->Get() + 1; });

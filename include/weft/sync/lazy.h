@@ -11,8 +11,8 @@
 //
 // If the function throws, or returns a status that is not OK, that is for the caller of that Get(); if that caller is
 // cancelled, so is the computation. In both cases the thread that has waited longest calls the function next: a failure
-// is not kept. A function that gets its own Lazy would wait for itself: it is a CHECK. If no caller's cancellation shall
-// end the computation, submit it to an executor instead, and keep its Future. (executor.h)
+// is not kept. A function that gets its own Lazy would wait for itself: it is a CHECK. If no caller's cancellation
+// shall end the computation, submit it to an executor instead, and keep its Future. (executor.h)
 //
 // Lifetime: the Lazy must outlive the calls to it. It is a CHECK to destroy it while a thread waits.
 // Memory ordering: what the function did happens before what follows every Get() that yields its value, and every

@@ -36,7 +36,7 @@ class AnySubtask;
 namespace internal {
 
 // For the result of a join, by the owner. False: the child has not ended, as a thread of a scope inside has forked it
-// since the join's last look. True: the owner may read its result.
+// since the join's last look. True: the owner may read its result. (child.cc)
 bool HasEndedForOwner(const AnySubtask& subtask) noexcept;
 
 }  // namespace internal

@@ -79,9 +79,9 @@ void BindingNode::Leave(const BindingNode* end, uint32_t slot, uintptr_t known) 
 // False: all slots are taken.
 bool BindingNode::LeaveIfFree(uint32_t slot, uintptr_t known) const noexcept {
   for (uint32_t i = 0; i < kKnown; ++i) {
-    Atomic<uintptr_t>& at = known_[(slot + i) % kKnown];
-    if (at.load(std::memory_order_relaxed) != 0) continue;
-    at.store(known, std::memory_order_relaxed);
+    const uint32_t at = (slot + i) % kKnown;
+    if (known_[at].load(std::memory_order_relaxed) != 0) continue;
+    known_[at].store(known, std::memory_order_relaxed);
     return true;
   }
   return false;

@@ -356,7 +356,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   Task<std::optional<Result>> JoinWithin(Limit limit) {
     constexpr bool kUntil = std::is_same_v<Limit, Deadline>;
     this->CheckOwner(kUntil ? "JoinUntil()" : "JoinFor()");
-    co_await internal::CheckpointAwaiter();  // others have had their turn before the look
+    co_await internal::CheckpointAwaiter();
     if (!this->AllEnded()) {
       // If it is unwound by any other request than its own timeout's, this does not come back.
       absl::Status waited;
@@ -369,7 +369,13 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
       if (waited.ok()) co_return MakeResult();
       if (!this->AllEnded()) co_return std::nullopt;
     }
-    co_return co_await Join();
+    // A Join() could wait for what is forked from now on.
+    if (this->has_daemons) co_return co_await Join();
+    struct Ended final : ScopeWait {
+      explicit Ended(StructuredTaskScope& scope) : ScopeWait(scope) { this->Finish(); }
+    };
+    static_cast<void>(Ended(*this));
+    co_return MakeResult();
   }
 
   Task<void> WaitForAll() {

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -74,7 +75,13 @@ constexpr Syscalls kRealSyscalls = {
     .fallocate = ::fallocate,
     .flock = ::flock,
     .fchmod = ::fchmod,
+    .fchmodat = ::fchmodat,
     .fchown = ::fchown,
+    .futimens = ::futimens,
+    .utimensat = ::utimensat,
+    .lseek = ::lseek,
+    .realpath = ::realpath,
+    .statvfs = ::statvfs,
     .lgetxattr = ::lgetxattr,
     .copy_file_range = ::copy_file_range,
     .renameat2 = ::renameat2,

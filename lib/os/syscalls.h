@@ -36,6 +36,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -96,7 +97,13 @@
   X(int, fallocate, (int fd, int mode, off_t offset, off_t size))                                                     \
   X(int, flock, (int fd, int operation))                                                                              \
   X(int, fchmod, (int fd, mode_t mode))                                                                               \
+  X(int, fchmodat, (int directory, const char* path, mode_t mode, int flags))                                         \
   X(int, fchown, (int fd, uid_t owner, gid_t group))                                                                  \
+  X(int, futimens, (int fd, const timespec times[2]))                                                                 \
+  X(int, utimensat, (int directory, const char* path, const timespec times[2], int flags))                            \
+  X(off_t, lseek, (int fd, off_t offset, int whence))                                                                 \
+  X(char*, realpath, (const char* path, char* resolved))                                                              \
+  X(int, statvfs, (const char* path, struct statvfs* result))                                                         \
   X(ssize_t, lgetxattr, (const char* path, const char* name, void* value, size_t size))                               \
   X(ssize_t, copy_file_range, (int from, off_t* from_offset, int to, off_t* to_offset, size_t size, unsigned flags))  \
   X(int, renameat2, (int from_directory, const char* from, int to_directory, const char* to, unsigned flags))         \

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <mutex>
+#include <type_traits>
 
 #include "lib/os/global_lock.h"
 #include "weft/internal/atomic.h"
@@ -33,7 +34,7 @@ int NextError(size_t index) noexcept {
   return call >= fault.options.first && call - fault.options.first < fault.options.times ? fault.options.error : 0;
 }
 
-// What a failing entry returns: -1 with errno set, except for those listed here.
+// What a failing entry returns: -1 with errno set, or null where it returns a pointer, except for those listed here.
 enum class Failure { kMinusOne, kError, kMinusError };
 template <auto kEntry>
 constexpr Failure kFailure = Failure::kMinusOne;
@@ -63,7 +64,11 @@ struct Faulty<kIndex, kEntry, Result (*)(Args...)> {
     if constexpr (kFailure<kEntry> == Failure::kError) return error;
     if constexpr (kFailure<kEntry> == Failure::kMinusError) return -error;
     errno = error;
-    return -1;
+    if constexpr (std::is_pointer_v<Result>) {
+      return nullptr;
+    } else {
+      return -1;
+    }
   }
 };
 

@@ -9,8 +9,8 @@
 // with `times = 0`, read `calls()`, then run it once for each k. Faults of different kinds may be in force at once; two
 // of one kind may not.
 //
-// A failing call returns what the C library would return: -1 with errno set; for `pthread_create` and `posix_spawnp`
-// the error itself; for the hooks of io_uring, and for `getaddrinfo`, -error.
+// A failing call returns what the C library would return: -1, or null, with errno set; for `pthread_create` and
+// `posix_spawnp` the error itself; for the hooks of io_uring, and for `getaddrinfo`, -error.
 //
 // Callers: tests. Threads that call the kernel may run meanwhile.
 #ifndef WEFT_LIB_TESTING_SYSCALL_FAULT_H_

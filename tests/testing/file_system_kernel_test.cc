@@ -3,10 +3,11 @@
 // is compared, and, now and then, the whole trees. The names lead nowhere outside: a ".." is in a path twice at most,
 // in the target of a link never, and the tree's root is deep enough.
 //
-// Not compared: what file systems differ in (st_blocks, a directory's size, the order of entries), times, and what
-// needs rights. Whether a directory counts those in it (st_nlink) is looked at first.
+// Not compared: what file systems differ in (st_blocks, a directory's size, the order of entries), times that are not
+// set by a call, and what needs rights. Whether a directory counts those in it (st_nlink) is looked at first.
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +59,8 @@ class System {
   virtual int64_t Allocate(size_t slot, int mode, int64_t offset, int64_t size) = 0;
   virtual int64_t Lock(size_t slot, int operation) = 0;
   virtual int64_t ChangeMode(size_t slot, mode_t mode) = 0;
+  virtual int64_t SetTimes(size_t slot, const timespec times[2]) = 0;
+  virtual int64_t Seek(size_t slot, int64_t offset, int whence) = 0;
   virtual int64_t Sync(size_t slot) = 0;
   virtual int64_t ReadDirectory(size_t slot, void* into, size_t size) = 0;
   virtual int64_t StatOpen(size_t slot, struct stat& status) = 0;
@@ -68,6 +72,10 @@ class System {
   virtual int64_t Mkdir(size_t from, const char* path, mode_t mode) = 0;
   virtual int64_t Symlink(const char* target, size_t from, const char* path) = 0;
   virtual int64_t ReadLink(size_t from, const char* path, char* into, size_t size) = 0;
+  virtual int64_t ChangeModeAt(size_t from, const char* path, mode_t mode) = 0;
+  virtual int64_t SetTimesAt(size_t from, const char* path, const timespec times[2], int flags) = 0;
+  // Of a path from the tree's root. `whole` begins with kAbove.
+  virtual int64_t RealPath(const std::string& path, std::string& whole) = 0;
 };
 
 class Kernel final : public System {
@@ -110,6 +118,10 @@ class Kernel final : public System {
   }
   int64_t Lock(size_t slot, int operation) override { return Result(::flock(fds_[slot], operation)); }
   int64_t ChangeMode(size_t slot, mode_t mode) override { return Result(::fchmod(fds_[slot], mode)); }
+  int64_t SetTimes(size_t slot, const timespec times[2]) override { return Result(::futimens(fds_[slot], times)); }
+  int64_t Seek(size_t slot, int64_t offset, int whence) override {
+    return Result(::lseek(fds_[slot], offset, whence));
+  }
   // Real disks are slow.
   int64_t Sync(size_t slot) override { return (::fcntl(fds_[slot], F_GETFL) & O_PATH) != 0 ? -EBADF : 0; }
   int64_t ReadDirectory(size_t slot, void* into, size_t size) override {
@@ -139,6 +151,18 @@ class Kernel final : public System {
   }
   int64_t ReadLink(size_t from, const char* path, char* into, size_t size) override {
     return Result(::readlinkat(fds_[from], path, into, size));
+  }
+  int64_t ChangeModeAt(size_t from, const char* path, mode_t mode) override {
+    return Result(::fchmodat(fds_[from], path, mode, 0));
+  }
+  int64_t SetTimesAt(size_t from, const char* path, const timespec times[2], int flags) override {
+    return Result(::utimensat(fds_[from], path, times, flags));
+  }
+  int64_t RealPath(const std::string& path, std::string& whole) override {
+    char resolved[PATH_MAX];
+    if (::realpath((path_ + "/" + kAbove[3] + "/" + path).c_str(), resolved) == nullptr) return -errno;
+    whole = std::string(resolved).substr(std::filesystem::canonical(path_).string().size() + 1);
+    return 0;
   }
 
  private:
@@ -185,13 +209,15 @@ class Machine final : public System {
   }
   int64_t Lock(size_t slot, int operation) override { return open_[slot]->Lock(operation); }
   int64_t ChangeMode(size_t slot, mode_t mode) override { return open_[slot]->ChangeMode(mode); }
+  int64_t SetTimes(size_t slot, const timespec times[2]) override { return open_[slot]->SetTimes(times); }
+  int64_t Seek(size_t slot, int64_t offset, int whence) override { return open_[slot]->Seek(offset, whence); }
   int64_t Sync(size_t slot) override { return open_[slot]->Sync(); }
   int64_t ReadDirectory(size_t slot, void* into, size_t size) override {
     return open_[slot]->ReadDirectory(into, size);
   }
   int64_t StatOpen(size_t slot, struct stat& status) override { return open_[slot]->Stat(status); }
   int64_t Copy(size_t from, int64_t* from_offset, size_t to, int64_t* to_offset, size_t size) override {
-    return system().CopyRange(*open_[from], from_offset, *open_[to], to_offset, size);
+    return open_[from]->CopyTo(from_offset, *open_[to], to_offset, size);
   }
   int64_t Stat(size_t from, const char* path, struct stat& status, int flags) override {
     return system().Stat(open_[from].get(), path, status, flags);
@@ -213,6 +239,17 @@ class Machine final : public System {
   }
   int64_t ReadLink(size_t from, const char* path, char* into, size_t size) override {
     return system().ReadLink(open_[from].get(), path, into, size);
+  }
+  int64_t ChangeModeAt(size_t from, const char* path, mode_t mode) override {
+    return system().ChangeMode(open_[from].get(), path, mode, 0);
+  }
+  int64_t SetTimesAt(size_t from, const char* path, const timespec times[2], int flags) override {
+    return system().SetTimes(open_[from].get(), path, times, flags);
+  }
+  int64_t RealPath(const std::string& path, std::string& whole) override {
+    const int error = system().RealPath((std::string("/") + kAbove[3] + "/" + path).c_str(), whole);
+    if (error == 0) whole.erase(0, 1);
+    return error;
   }
 
  private:
@@ -246,7 +283,7 @@ class Comparison {
 
   void Call() {
     const size_t slot = 1 + chance_.Below(kSlots - 1), other = chance_.Below(kSlots);
-    switch (chance_.Below(24)) {
+    switch (chance_.Below(27)) {
       case 0:
       case 1:
       case 2:
@@ -273,6 +310,12 @@ class Comparison {
         return CallReadLink();
       case 16:
         return CallList();
+      case 17:
+        return CallChangeMode();
+      case 18:
+        return CallSetTimes();
+      case 19:
+        return CallRealPath();
       default:
         if (open_[slot] && open_[other]) CallOnOpen(slot, other);
     }
@@ -392,6 +435,35 @@ class Comparison {
     Close(1);
   }
 
+  void CallChangeMode() {
+    const Place at = At();
+    const mode_t mode = 0700 | static_cast<mode_t>(chance_.Below(0100));
+    Compare("chmod " + Text(at), [&](System& system) {
+      return Answer{system.ChangeModeAt(at.from, at.path.c_str(), mode), ""};
+    });
+  }
+
+  void CallSetTimes() {
+    const Place at = At();
+    const Times times = TimesByChance();
+    const int flags = static_cast<int>(chance_.Below(2)) * AT_SYMLINK_NOFOLLOW;
+    Compare("utimensat " + Text(at) + " " + Octal(flags), [&](System& system) {
+      const int64_t result = system.SetTimesAt(at.from, at.path.c_str(), times.data(), flags);
+      struct stat status;
+      if (result != 0 || system.Stat(at.from, at.path.c_str(), status, flags) != 0) return Answer{result, ""};
+      return Answer{result, Text(status, times)};
+    });
+  }
+
+  void CallRealPath() {
+    const std::string path = Path(/*most_up=*/2);
+    Compare("realpath " + path, [&](System& system) {
+      std::string whole;
+      const int64_t result = system.RealPath(path, whole);
+      return Answer{result, whole};
+    });
+  }
+
   void CallOnOpen(size_t slot, size_t other) {
     const size_t bytes = chance_.Below(10'000);
     const auto offset = static_cast<int64_t>(chance_.Below(30'000)) - 100;
@@ -399,7 +471,7 @@ class Comparison {
                              std::to_string(offset);
     std::string text(bytes, static_cast<char>('a' + chance_.Below(26)));
     const uint64_t chance = chance_.Below(4);
-    switch (chance_.Below(13)) {
+    switch (chance_.Below(15)) {
       case 0:
         return Compare("read" + what, [&](System& system) {
           std::string into(bytes, '\0');
@@ -457,6 +529,22 @@ class Comparison {
           char small[8];
           return Answer{system.ReadDirectory(slot, small, sizeof(small)), ""};
         });
+      case 12:
+        return Compare("futimens" + what, [&](System& system) {
+          const Times times = {timespec{offset * 1000, 7}, timespec{offset, chance == 0 ? UTIME_OMIT : 8}};
+          const int64_t result = system.SetTimes(slot, times.data());
+          struct stat status;
+          EXPECT_EQ(system.StatOpen(slot, status), 0);
+          return Answer{result, result == 0 ? Text(status, times) : ""};
+        });
+      case 13:
+        return Compare("lseek" + what, [&](System& system) {
+          struct stat status;
+          EXPECT_EQ(system.StatOpen(slot, status), 0);
+          if (S_ISDIR(status.st_mode)) return Answer{0, ""};  // its places are the file system's
+          constexpr int kWhence[] = {SEEK_SET, SEEK_CUR, SEEK_END, 17};
+          return Answer{system.Seek(slot, offset, kWhence[chance]), ""};
+        });
       default:
         Close(slot);
     }
@@ -469,6 +557,20 @@ class Comparison {
   }
 
   // ---- By chance.
+
+  using Times = std::array<timespec, 2>;
+
+  // In this century, and seldom none that is.
+  Times TimesByChance() {
+    Times times;
+    for (timespec& time : times) {
+      time.tv_sec = static_cast<time_t>(chance_.Below(uint64_t{1} << 31));
+      const uint64_t kind = chance_.Below(10);
+      const auto nanos = static_cast<long>(chance_.Below(1'000'000'000));
+      time.tv_nsec = kind == 0 ? UTIME_OMIT : kind == 1 ? 1'000'000'000 : nanos;
+    }
+    return times;
+  }
 
   Place At() {
     size_t from = chance_.Below(4) == 0 ? chance_.Below(kSlots) : kRoot;
@@ -516,6 +618,16 @@ class Comparison {
     return "mode " + Octal(static_cast<int>(status.st_mode)) +
            (is_directory ? "" : " size " + std::to_string(status.st_size)) +
            (is_directory && !counts_directories_ ? "" : " links " + std::to_string(status.st_nlink));
+  }
+  // The times that were set.
+  static std::string Text(const struct stat& status, const Times& set) {
+    std::string text;
+    const timespec* const got[] = {&status.st_atim, &status.st_mtim};
+    for (size_t i = 0; i < set.size(); ++i) {
+      if (set[i].tv_nsec == UTIME_OMIT) continue;
+      text += std::to_string(got[i]->tv_sec) + "." + std::to_string(got[i]->tv_nsec) + " ";
+    }
+    return text;
   }
   std::string StatText(System& system, size_t slot) const {
     struct stat status;

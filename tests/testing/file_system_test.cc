@@ -9,11 +9,15 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -177,6 +181,8 @@ TEST(MachineFilesTest, WithOPathThereIsOnlyThePlace) {
   EXPECT_EQ(file->Allocate(0, 0, 1), -EBADF);
   EXPECT_EQ(file->Lock(LOCK_SH), -EBADF);
   EXPECT_EQ(file->ChangeMode(0), -EBADF);
+  EXPECT_EQ(file->SetTimes(nullptr), -EBADF);
+  EXPECT_EQ(file->Seek(0, SEEK_CUR), -EBADF);
   char buffer[100];
   EXPECT_EQ(files.Open("/tmp", O_PATH)->ReadDirectory(buffer, sizeof(buffer)), -EBADF);
 }
@@ -271,7 +277,7 @@ TEST(MachineFilesTest, AFullDiskTakesWhatFits) {
   EXPECT_EQ(Files::WriteAt(*file, "z", 0), 1);  // there is room where something is
   EXPECT_EQ(file->Allocate(0, 0, int64_t{3 * kPage}), -ENOSPC);
   const OpenFile copy = files.Open("/tmp/g", O_RDWR | O_CREAT);
-  EXPECT_EQ(files.system().CopyRange(*files.Open("/tmp/f", O_RDONLY), nullptr, *copy, nullptr, 9), -ENOSPC);
+  EXPECT_EQ(files.Open("/tmp/f", O_RDONLY)->CopyTo(nullptr, *copy, nullptr, 9), -ENOSPC);
   // Room comes back when the last of the name and of those who have it open is gone.
   EXPECT_EQ(files.Unlink("/tmp/f"), 0);
   EXPECT_EQ(Files::Write(*copy, "z"), -ENOSPC);
@@ -295,9 +301,9 @@ TEST(MachineFilesTest, AFileIsCopiedToItselfWhereItDoesNotOverlap) {
   files.Put("/tmp/f", "abcdef");
   const OpenFile file = files.Open("/tmp/f", O_RDWR);
   int64_t from = 0, to = 2;
-  EXPECT_EQ(files.system().CopyRange(*file, &from, *file, &to, 3), -EINVAL);
+  EXPECT_EQ(file->CopyTo(&from, *file, &to, 3), -EINVAL);
   to = 3;
-  EXPECT_EQ(files.system().CopyRange(*file, &from, *file, &to, 3), 3);
+  EXPECT_EQ(file->CopyTo(&from, *file, &to, 3), 3);
   EXPECT_EQ(from, 3);
   EXPECT_EQ(to, 6);
   EXPECT_EQ(files.Get("/tmp/f"), "abcabc");
@@ -373,6 +379,92 @@ TEST(MachineFilesTest, TimesAreThoseOfTheMachinesClock) {
   EXPECT_EQ(files.Stat("/tmp/f").st_ctim.tv_sec, 7);
   EXPECT_EQ(modified("/tmp/f"), 5);
   EXPECT_EQ(modified("/tmp"), 7);
+}
+
+TEST(MachineFilesTest, TimesAreSetWithinWhatTheyCanBe) {
+  Files files;
+  files.Put("/tmp/f", "text");
+  files.clock.now_ns = 9'000'000'007;
+  const OpenFile file = files.Open("/tmp/f", O_RDONLY);
+  const auto set = [&](timespec accessed, timespec modified) {
+    const timespec both[2] = {accessed, modified};
+    return files.system().SetTimes(nullptr, "/tmp/f", both, 0);
+  };
+  const timespec omit = {0, UTIME_OMIT}, now = {5, UTIME_NOW};
+  EXPECT_EQ(set({3, 4}, {-1, 999'999'999}), 0);
+  EXPECT_EQ(Files::StatOf(*file).st_atim.tv_sec, 3);
+  EXPECT_EQ(Files::StatOf(*file).st_atim.tv_nsec, 4);
+  EXPECT_EQ(Files::StatOf(*file).st_mtim.tv_sec, -1);
+  EXPECT_EQ(Files::StatOf(*file).st_mtim.tv_nsec, 999'999'999);
+  EXPECT_EQ(Files::StatOf(*file).st_ctim.tv_sec, 9);
+  EXPECT_EQ(set(omit, now), 0);
+  EXPECT_EQ(Files::StatOf(*file).st_atim.tv_sec, 3);
+  EXPECT_EQ(Files::StatOf(*file).st_mtim.tv_sec, 9);
+  EXPECT_EQ(Files::StatOf(*file).st_mtim.tv_nsec, 7);
+  EXPECT_EQ(set({3, 1'000'000'000}, omit), -EINVAL);
+  EXPECT_EQ(set(omit, {3, -1}), -EINVAL);
+  constexpr time_t kLast = std::numeric_limits<time_t>::max();
+  EXPECT_EQ(set({kLast, 0}, {-kLast, 0}), 0);
+  EXPECT_GT(Files::StatOf(*file).st_atim.tv_sec, 9'000'000'000);
+  EXPECT_LT(Files::StatOf(*file).st_mtim.tv_sec, -9'000'000'000);
+  // Nothing is looked at if nothing is set.
+  files.clock.now_ns = 10'000'000'000;
+  EXPECT_EQ(set(omit, omit), 0);
+  const timespec none[2] = {omit, omit};
+  EXPECT_EQ(file->SetTimes(none), 0);
+  EXPECT_EQ(files.system().SetTimes(nullptr, "/tmp/none", none, 0), 0);
+  EXPECT_EQ(Files::StatOf(*file).st_ctim.tv_sec, 9);
+  EXPECT_EQ(file->SetTimes(nullptr), 0);
+  EXPECT_EQ(Files::StatOf(*file).st_atim.tv_sec, 10);
+  EXPECT_EQ(files.system().SetTimes(nullptr, "/tmp/f", nullptr, 1 << 30), -EINVAL);
+  EXPECT_EQ(files.system().ChangeMode(nullptr, "/tmp/f", 0600, 1 << 30), -EINVAL);
+}
+
+// ---- Ways and room.
+
+TEST(MachineFilesTest, ARealPathGoesThroughNoLink) {
+  Files files;
+  EXPECT_EQ(files.Mkdir("/tmp/d"), 0);
+  EXPECT_EQ(files.Mkdir("/tmp/d/e"), 0);
+  files.Put("/tmp/d/e/f", "text");
+  EXPECT_EQ(files.Symlink("d/e", "/tmp/l"), 0);
+  EXPECT_EQ(files.Symlink("../l/f", "/tmp/d/m"), 0);
+  std::string whole;
+  const auto real = [&](const char* path) {
+    const int error = files.system().RealPath(path, whole);
+    return error != 0 ? "errno " + std::to_string(-error) : whole;
+  };
+  EXPECT_EQ(real("tmp/d//m"), "/tmp/d/e/f");
+  EXPECT_EQ(real("/tmp/l/../."), "/tmp/d");
+  EXPECT_EQ(real("/tmp/l/"), "/tmp/d/e");
+  EXPECT_EQ(real("/.."), "/");
+  EXPECT_EQ(files.Rename("/tmp/d", "/tmp/other"), 0);
+  EXPECT_EQ(real("/tmp/other/e/f"), "/tmp/other/e/f");
+  EXPECT_EQ(real("/tmp/l"), "errno " + std::to_string(ENOENT));
+}
+
+TEST(MachineFilesTest, TheDiskSaysHowMuchOfItIsTaken) {
+  Files files({}, 10 * kPage);
+  struct statvfs status;
+  EXPECT_EQ(files.system().StatDisk("/tmp", status), 0);
+  EXPECT_EQ(status.f_frsize, kPage);
+  EXPECT_EQ(status.f_blocks, 10u);
+  EXPECT_EQ(status.f_bfree, 10u);
+  files.Put("/tmp/f", std::string(2 * kPage + 1, 'x'));
+  EXPECT_EQ(files.system().StatDisk("/tmp/f", status), 0);
+  EXPECT_EQ(status.f_bfree, 7u);
+  EXPECT_EQ(status.f_bavail, 7u);
+  EXPECT_EQ(files.system().StatDisk("/tmp/none", status), -ENOENT);
+}
+
+TEST(MachineFilesTest, ADirectoryThatIsRewoundIsReadAnew) {
+  Files files;
+  const OpenFile directory = files.OpenDirectory("/tmp");
+  EXPECT_EQ(Files::ReadEntries(*directory).size(), 2u);
+  files.Put("/tmp/f", "");
+  EXPECT_EQ(directory->Seek(0, SEEK_SET), 0);
+  EXPECT_EQ(Files::ReadEntries(*directory).size(), 3u);
+  EXPECT_EQ(directory->Seek(0, SEEK_END), -EINVAL);
 }
 
 // ---- Locks.

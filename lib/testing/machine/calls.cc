@@ -5,7 +5,10 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -696,6 +699,51 @@ int FChMod(int fd, mode_t mode) {
   return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [&](FileObject& file) { return file.ChangeMode(mode); }));
 }
 
+int FChModAt(int directory, const char* path, mode_t mode, int flags) {
+  Kernel* const machine = MachineAt(directory);
+  if (machine == nullptr) return RealSyscalls().fchmodat(directory, path, mode, flags);
+  return IntOnPath(*machine, directory, {EINTR, EIO},
+                   [&](FileObject* from) { return machine->files.ChangeMode(from, path, mode, flags); });
+}
+
+int FUTimeNs(int fd, const timespec times[2]) {
+  Kernel* const machine = MachineOf(fd);
+  if (machine == nullptr) return RealSyscalls().futimens(fd, times);
+  return IntResult(OnFile(*machine, fd, {EINTR, EIO}, [&](FileObject& file) { return file.SetTimes(times); }));
+}
+
+int UTimeNsAt(int directory, const char* path, const timespec times[2], int flags) {
+  Kernel* const machine = MachineAt(directory);
+  if (machine == nullptr) return RealSyscalls().utimensat(directory, path, times, flags);
+  return IntOnPath(*machine, directory, {EINTR, EIO},
+                   [&](FileObject* from) { return machine->files.SetTimes(from, path, times, flags); });
+}
+
+off_t LSeek(int fd, off_t offset, int whence) {
+  Kernel* const machine = MachineOf(fd);
+  if (machine == nullptr) return RealSyscalls().lseek(fd, offset, whence);
+  return Result(OnObject(*machine, fd, [&](OpenObject& object) {
+    return object.AsFile() == nullptr ? -ESPIPE : object.AsFile()->Seek(offset, whence);
+  }));
+}
+
+char* RealPath(const char* path, char* resolved) {
+  Kernel* const machine = Kernel::Here();
+  if (machine == nullptr) return RealSyscalls().realpath(path, resolved);
+  std::string whole;
+  const int found = IntOnPath(*machine, AT_FDCWD, {EINTR, EIO, ENOMEM},
+                              [&](FileObject*) { return machine->files.RealPath(path, whole); });
+  if (found < 0) return nullptr;
+  return resolved == nullptr ? ::strdup(whole.c_str()) : ::strcpy(resolved, whole.c_str());
+}
+
+int StatVFS(const char* path, struct statvfs* result) {
+  Kernel* const machine = Kernel::Here();
+  if (machine == nullptr) return RealSyscalls().statvfs(path, result);
+  return IntOnPath(*machine, AT_FDCWD, {EINTR, EIO},
+                   [&](FileObject*) { return machine->files.StatDisk(path, *result); });
+}
+
 // All belongs to one user and one group.
 int FChOwn(int fd, uid_t owner, gid_t group) {
   Kernel* const machine = MachineOf(fd);
@@ -714,7 +762,7 @@ ssize_t CopyFileRange(int from, off_t* from_offset, int to, off_t* to_offset, si
   return Result(OnFile(*machine, from, {EINTR, EIO, ENOSPC, EXDEV}, [&](FileObject& source) {
     return OnObject(*machine, to, [&](OpenObject& object) -> int64_t {
       if (object.AsFile() == nullptr) return -EINVAL;
-      return machine->files.CopyRange(source, from_offset, *object.AsFile(), to_offset, size);
+      return source.CopyTo(from_offset, *object.AsFile(), to_offset, size);
     });
   }));
 }
@@ -818,7 +866,13 @@ Syscalls Table() noexcept {
   table.fallocate = FAllocate;
   table.flock = FLock;
   table.fchmod = FChMod;
+  table.fchmodat = FChModAt;
   table.fchown = FChOwn;
+  table.futimens = FUTimeNs;
+  table.utimensat = UTimeNsAt;
+  table.lseek = LSeek;
+  table.realpath = RealPath;
+  table.statvfs = StatVFS;
   table.lgetxattr = LGetXAttr;
   table.copy_file_range = CopyFileRange;
   table.getdents64 = GetDents64;

@@ -32,6 +32,7 @@ class Space {
   // So many are taken, also if there are not as many.
   void Recount(uint64_t pages) noexcept { taken_ = pages; }
 
+  uint64_t pages() const noexcept { return pages_; }
   uint64_t taken() const noexcept { return taken_; }
 
  private:

@@ -6,6 +6,7 @@
 #ifndef WEFT_LIB_TESTING_MACHINE_DIRECTORY_H_
 #define WEFT_LIB_TESTING_MACHINE_DIRECTORY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -35,6 +36,12 @@ class Directory {
   std::shared_ptr<Inode> Find(const std::string& name) const {
     const auto found = entries_.find(name);
     return found == entries_.end() ? nullptr : found->second.inode;
+  }
+  // Of a directory that is in this one. In O(entries).
+  const std::string& NameOf(const Inode& directory) const {
+    return std::find_if(entries_.begin(), entries_.end(), [&directory](const auto& entry) {
+             return entry.second.inode.get() == &directory;
+           })->first;
   }
   bool empty() const noexcept { return entries_.empty(); }
   Names names() const {

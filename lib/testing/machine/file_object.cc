@@ -32,6 +32,16 @@ bool Overflows(int64_t offset, size_t bytes) noexcept {
   return bytes > static_cast<size_t>(INT64_MAX) || offset > INT64_MAX - static_cast<int64_t>(bytes);
 }
 
+// By the flags that it was opened with.
+bool CanRead(int flags) noexcept {
+  const int access = flags & O_ACCMODE;
+  return (flags & O_PATH) == 0 && (access == O_RDONLY || access == O_RDWR);
+}
+bool CanWrite(int flags) noexcept {
+  const int access = flags & O_ACCMODE;
+  return (flags & O_PATH) == 0 && (access == O_WRONLY || access == O_RDWR);
+}
+
 // Puts an entry at `buffer`; returns its bytes, or 0: there is no room.
 size_t PutEntry(char* buffer, size_t size, const Inode& inode, std::string_view name, int64_t place) noexcept {
   constexpr size_t kAlignment = alignof(dirent64);
@@ -73,16 +83,6 @@ uint32_t FileObject::Readiness() const noexcept { return EPOLLIN | EPOLLOUT; }
 
 bool FileObject::IsPathOnly() const noexcept { return (flags() & O_PATH) != 0; }
 
-bool FileObject::CanRead() const noexcept {
-  const int access = flags() & O_ACCMODE;
-  return !IsPathOnly() && (access == O_RDONLY || access == O_RDWR);
-}
-
-bool FileObject::CanWrite() const noexcept {
-  const int access = flags() & O_ACCMODE;
-  return !IsPathOnly() && (access == O_WRONLY || access == O_RDWR);
-}
-
 // As a file system that is mounted with relatime, which is usual.
 void FileObject::SetAccessed() noexcept {
   FileTimes& times = inode_->state.times;
@@ -115,7 +115,7 @@ int FileObject::Stat(struct stat& result) {
 int64_t FileObject::ReadAt(Parts into, int64_t offset) {
   const size_t wanted = BytesOf(into);
   if (offset < 0) return -EINVAL;
-  if (!CanRead()) return -EBADF;
+  if (!CanRead(flags())) return -EBADF;
   if (inode_->IsDirectory()) return -EISDIR;
   if (Overflows(offset, wanted)) return -EINVAL;
   const Contents& contents = inode_->state.contents;
@@ -135,7 +135,7 @@ int64_t FileObject::WriteAt(Parts from, int64_t offset, bool append) { return Wr
 int64_t FileObject::WriteFrom(Parts from, int64_t& offset, bool append) {
   const size_t wanted = BytesOf(from);
   if (offset < 0) return -EINVAL;
-  if (!CanWrite()) return -EBADF;
+  if (!CanWrite(flags())) return -EBADF;
   if (Overflows(offset, wanted)) return -EINVAL;
   if (wanted == 0) return 0;
   Contents& contents = inode_->state.contents;
@@ -162,7 +162,7 @@ int64_t FileObject::WriteFrom(Parts from, int64_t& offset, bool append) {
 int64_t FileObject::CopyTo(int64_t* offset, FileObject& to, int64_t* to_offset, size_t size) {
   if (IsPathOnly() || to.IsPathOnly()) return -EBADF;
   if (inode_->IsDirectory() || to.inode_->IsDirectory()) return -EISDIR;
-  if (!CanRead() || !to.CanWrite() || (to.flags() & O_APPEND) != 0) return -EBADF;
+  if (!CanRead(flags()) || !CanWrite(to.flags()) || (to.flags() & O_APPEND) != 0) return -EBADF;
   int64_t& source = offset != nullptr ? *offset : position_;
   int64_t& target = to_offset != nullptr ? *to_offset : to.position_;
   size = std::min(size, kMostAtOnce);
@@ -206,7 +206,7 @@ int FileObject::Sync(int fault) {
 int FileObject::Truncate(int64_t size) {
   if (size < 0) return -EINVAL;
   if (IsPathOnly()) return -EBADF;
-  if (!inode_->IsFile() || !CanWrite()) return -EINVAL;
+  if (!inode_->IsFile() || !CanWrite(flags())) return -EINVAL;
   if (size > kMostBytes) return -EFBIG;
   inode_->state.contents.Resize(static_cast<uint64_t>(size), disk_.space);
   inode_->SetModified(disk_.wire.WallNanos());
@@ -217,7 +217,7 @@ int FileObject::Allocate(int mode, int64_t offset, int64_t size) {
   if (IsPathOnly()) return -EBADF;
   if (offset < 0 || size <= 0) return -EINVAL;
   if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) return -EOPNOTSUPP;
-  if (!CanWrite()) return -EBADF;
+  if (!CanWrite(flags())) return -EBADF;
   if (offset > kMostBytes - size) return -EFBIG;
   Contents& contents = inode_->state.contents;
   const auto begin = static_cast<uint64_t>(offset), bytes = static_cast<uint64_t>(size);
@@ -245,9 +245,32 @@ int FileObject::Lock(int operation) {
 
 int FileObject::ChangeMode(mode_t mode) {
   if (IsPathOnly()) return -EBADF;
-  inode_->state.mode = (inode_->state.mode & S_IFMT) | (mode & 07777);
-  inode_->state.times.changed = disk_.wire.WallNanos();
+  inode_->ChangeMode(mode, disk_.wire.WallNanos());
   return 0;
+}
+
+int FileObject::SetTimes(const timespec times[2]) {
+  if (SetsNothing(times)) return 0;
+  return IsPathOnly() ? -EBADF : inode_->SetTimes(times, disk_.wire.WallNanos());
+}
+
+int64_t FileObject::Seek(int64_t offset, int whence) {
+  if (IsPathOnly()) return -EBADF;
+  int64_t base;
+  if (whence == SEEK_SET) {
+    base = 0;
+  } else if (whence == SEEK_CUR) {
+    base = position_;
+  } else if (whence == SEEK_END && !inode_->IsDirectory()) {
+    base = static_cast<int64_t>(inode_->state.contents.size());
+  } else {
+    return -EINVAL;
+  }
+  int64_t place;
+  if (__builtin_add_overflow(base, offset, &place) || place < 0) return -EINVAL;
+  if (place > kMostBytes && !inode_->IsDirectory()) return -EINVAL;
+  position_ = place;
+  return place;
 }
 
 int64_t FileObject::ReadDirectory(void* buffer, size_t size) {

@@ -11,6 +11,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +51,9 @@ class FileObject final : public OpenObject {
   // flock(2). A lock that has to be waited for, without LOCK_NB, is misuse: nobody else would run meanwhile.
   int Lock(int operation);
   int ChangeMode(mode_t mode);
+  int SetTimes(const timespec times[2]);  // futimens(3)
+  // lseek(2), which knows no holes here. The place of a directory is that of an entry.
+  int64_t Seek(int64_t offset, int whence);
   int64_t ReadDirectory(void* buffer, size_t size);  // getdents64(2)
   // copy_file_range(2). Null: at the place where the descriptor stands.
   int64_t CopyTo(int64_t* offset, FileObject& to, int64_t* to_offset, size_t size);
@@ -61,8 +65,6 @@ class FileObject final : public OpenObject {
 
  private:
   bool IsPathOnly() const noexcept;
-  bool CanRead() const noexcept;
-  bool CanWrite() const noexcept;
   // Writes at `offset`, or at the end; it is behind what is written, then.
   int64_t WriteFrom(Parts from, int64_t& offset, bool append);
   void SetAccessed() noexcept;

@@ -22,6 +22,7 @@ using Last = PathWalk::Last;
 constexpr mode_t kUmask = 022;
 constexpr int kTemporary = O_TMPFILE & ~O_DIRECTORY;
 constexpr size_t kMostOfTarget = 4095;
+constexpr unsigned long kMostOfName = 255;
 
 bool Writes(int flags) noexcept { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -43,6 +44,31 @@ bool IsBelow(const Inode* directory, const Inode& above, const Inode*& next) {
     directory = parent.get();
   }
   return true;
+}
+
+// To a name that is still free. `for_directory`: it may have a slash behind it.
+int ToFreeName(PathWalk& walk, bool for_directory) {
+  if (const int error = walk.ToLast(); error != 0) return error;
+  if (walk.last() != Last::kName) return -EEXIST;
+  if (walk.directory()->directory->removed) return -ENOENT;
+  std::shared_ptr<Inode> found;
+  if (const int error = walk.Find(found); error != 0) return error;
+  if (found != nullptr) return -EEXIST;
+  return walk.wants_directory() && !for_directory ? -ENOENT : 0;
+}
+
+// To a name that there is.
+int ToName(const PathWalk& walk, std::shared_ptr<Inode>& found) {
+  if (const int error = walk.Find(found); error != 0) return error;
+  return found == nullptr ? -ENOENT : 0;
+}
+
+// 0, or why `target`, which may be null, cannot be replaced by `source`.
+int CheckReplaced(const Inode& source, const Inode* target) {
+  if (target == nullptr) return 0;
+  if (!source.IsDirectory()) return target->IsDirectory() ? -EISDIR : 0;
+  if (!target->IsDirectory()) return -ENOTDIR;
+  return target->directory->empty() ? 0 : -ENOTEMPTY;
 }
 
 }  // namespace
@@ -80,21 +106,6 @@ int FileSystem::Find(FileObject* from, const char* path, bool follow, int flags,
     return 0;
   }
   return WalkFrom(from, path).ToEnd(follow, found);
-}
-
-int FileSystem::ToFreeName(PathWalk& walk, bool for_directory) const {
-  if (const int error = walk.ToLast(); error != 0) return error;
-  if (walk.last() != Last::kName) return -EEXIST;
-  if (walk.directory()->directory->removed) return -ENOENT;
-  std::shared_ptr<Inode> found;
-  if (const int error = walk.Find(found); error != 0) return error;
-  if (found != nullptr) return -EEXIST;
-  return walk.wants_directory() && !for_directory ? -ENOENT : 0;
-}
-
-int FileSystem::ToName(PathWalk& walk, std::shared_ptr<Inode>& found) const {
-  if (const int error = walk.Find(found); error != 0) return error;
-  return found == nullptr ? -ENOENT : 0;
 }
 
 // ---- Entries.
@@ -228,6 +239,42 @@ int64_t FileSystem::ReadLink(FileObject* from, const char* path, char* buffer, s
   return static_cast<int64_t>(bytes);
 }
 
+int FileSystem::ChangeMode(FileObject* from, const char* path, mode_t mode, int flags) {
+  if (flags != 0) return -EINVAL;
+  std::shared_ptr<Inode> found;
+  if (const int error = Find(from, path, /*follow=*/true, 0, found); error != 0) return error;
+  found->ChangeMode(mode, disk_.wire.WallNanos());
+  return 0;
+}
+
+int FileSystem::SetTimes(FileObject* from, const char* path, const timespec times[2], int flags) {
+  if (SetsNothing(times)) return 0;
+  if ((flags & ~AT_SYMLINK_NOFOLLOW) != 0) return -EINVAL;
+  std::shared_ptr<Inode> found;
+  const bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
+  if (const int error = Find(from, path, follow, 0, found); error != 0) return error;
+  return found->SetTimes(times, disk_.wire.WallNanos());
+}
+
+int FileSystem::RealPath(const char* path, std::string& whole) {
+  PathWalk walk = WalkFrom(nullptr, path);
+  std::shared_ptr<Inode> found;
+  if (const int error = walk.ToEnd(/*follow=*/true, found); error != 0) return error;
+  whole = walk.WholePath(*found);
+  return 0;
+}
+
+int FileSystem::StatDisk(const char* path, struct statvfs& result) {
+  std::shared_ptr<Inode> found;
+  if (const int error = Find(nullptr, path, /*follow=*/true, 0, found); error != 0) return error;
+  result = {};
+  result.f_bsize = result.f_frsize = Contents::kPageBytes;
+  result.f_blocks = disk_.space.pages();
+  result.f_bfree = result.f_bavail = disk_.space.pages() - std::min(disk_.space.taken(), disk_.space.pages());
+  result.f_namemax = kMostOfName;
+  return 0;
+}
+
 int FileSystem::MakeDirectory(FileObject* from, const char* path, mode_t mode) {
   PathWalk walk = WalkFrom(from, path);
   if (const int error = ToFreeName(walk, /*for_directory=*/true); error != 0) return error;
@@ -297,13 +344,6 @@ int FileSystem::Unlink(FileObject* from, const char* path, int flags) {
   walk.directory()->directory->Erase(walk.name());
   Remove(*walk.directory(), *found);
   return 0;
-}
-
-int FileSystem::CheckReplaced(const Inode& source, const Inode* target) {
-  if (target == nullptr) return 0;
-  if (!source.IsDirectory()) return target->IsDirectory() ? -EISDIR : 0;
-  if (!target->IsDirectory()) return -ENOTDIR;
-  return target->directory->empty() ? 0 : -ENOTEMPTY;
 }
 
 // As do_renameat2() and vfs_rename() of Linux.

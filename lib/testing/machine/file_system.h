@@ -21,6 +21,7 @@
 //  * A directory lists its entries in an order by chance.
 //  * ".." of a directory that was removed, after the one that it was in was removed and closed as well, is ENOENT.
 //  * renameat2(2) knows RENAME_NOREPLACE only.
+//  * A time is within 292 years of 1970.
 //
 // LosePower() takes away what fsync(2) has not brought to the disk: journal.h says what that is.
 //
@@ -30,7 +31,9 @@
 #define WEFT_LIB_TESTING_MACHINE_FILE_SYSTEM_H_
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -65,9 +68,11 @@ class FileSystem {
   int MakeDirectory(FileObject* from, const char* path, mode_t mode);
   int MakeSymbolicLink(const char* target, FileObject* from, const char* path);
   int64_t ReadLink(FileObject* from, const char* path, char* buffer, size_t size);
-  int64_t CopyRange(FileObject& from, int64_t* from_offset, FileObject& to, int64_t* to_offset, size_t size) {
-    return from.CopyTo(from_offset, to, to_offset, size);
-  }
+  int ChangeMode(FileObject* from, const char* path, mode_t mode, int flags);
+  int SetTimes(FileObject* from, const char* path, const timespec times[2], int flags);
+  // realpath(3), as far as it looks at files.
+  int RealPath(const char* path, std::string& whole);
+  int StatDisk(const char* path, struct statvfs& result);  // statvfs(3)
 
   // For bind(2) and connect(2) of Unix sockets: the number of the socket file, which names it for good; or a negative
   // errno, as these say it: EADDRINUSE if there is something of that name, ECONNREFUSED if it is no socket file.
@@ -85,13 +90,6 @@ class FileSystem {
   int FindOrCreate(PathWalk& walk, int flags, mode_t mode, std::shared_ptr<Inode>& found, bool& created);
   int OpenNode(PathWalk& walk, int flags, mode_t mode, std::shared_ptr<Inode>& found);
   int MakeUnnamed(PathWalk& walk, mode_t mode, std::shared_ptr<Inode>& made);
-
-  // To a name that is still free. `for_directory`: it may have a slash behind it.
-  int ToFreeName(PathWalk& walk, bool for_directory) const;
-  // To a name that there is.
-  int ToName(PathWalk& walk, std::shared_ptr<Inode>& found) const;
-  // 0, or why `target`, which may be null, cannot be replaced by `source`.
-  static int CheckReplaced(const Inode& source, const Inode* target);
 
   void Enter(const std::shared_ptr<Inode>& directory, const std::string& name, const std::shared_ptr<Inode>& inode);
   // Takes the name from `inode`, which still is the entry.

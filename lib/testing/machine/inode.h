@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstdint>
 #include <memory>
@@ -43,6 +44,12 @@ struct Inode {
   bool IsSocket() const noexcept { return S_ISSOCK(state.mode); }
 
   void SetModified(int64_t now_ns) noexcept { state.times.modified = state.times.changed = now_ns; }
+  void ChangeMode(mode_t mode, int64_t now_ns) noexcept {
+    state.mode = (state.mode & S_IFMT) | (mode & 07777);
+    state.times.changed = now_ns;
+  }
+  // As utimensat(2), with 0 or a negative errno. A time is at most the nearest that FileTimes can hold.
+  int SetTimes(const timespec times[2], int64_t now_ns) noexcept;
 
   const uint64_t number;                 // never that of another
   State state;
@@ -54,6 +61,9 @@ struct Inode {
   bool linkable = false;  // it may get a name although it has none: O_TMPFILE
   Flock lock;
 };
+
+// utimensat(2) and futimens(3) look at nothing then, not even whether there is a file.
+bool SetsNothing(const timespec times[2]) noexcept;
 
 // fstat(2).
 void FillStat(const Inode& inode, struct stat& result);

@@ -80,6 +80,17 @@ int PathWalk::ToEnd(bool follow, std::shared_ptr<Inode>& found) {
   return error;
 }
 
+std::string PathWalk::WholePath(const Inode& found) const {
+  // A directory knows the one that it is in, and has one name there.
+  std::string path = found.IsDirectory() ? "" : "/" + name_;
+  std::shared_ptr<const Inode> at;
+  for (const Inode* below = found.IsDirectory() ? &found : at_.get(); below != root_.get(); below = at.get()) {
+    at = below->directory->parent.lock();
+    path = "/" + at->directory->NameOf(*below) + path;
+  }
+  return path.empty() ? "/" : path;
+}
+
 int PathWalk::Lookup(const std::string& name, std::shared_ptr<Inode>& found) const {
   if (name.size() > kMostOfName) return -ENAMETOOLONG;
   found = at_->directory->Find(name);

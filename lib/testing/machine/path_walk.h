@@ -47,6 +47,8 @@ class PathWalk {
 
   // What the path leads to. `follow`: also through a link at its end.
   int ToEnd(bool follow, std::shared_ptr<Inode>& found);
+  // After ToEnd(), which has found this: its path from the root, through no link and no "..".
+  std::string WholePath(const Inode& found) const;
 
  private:
   int Lookup(const std::string& name, std::shared_ptr<Inode>& found) const;

@@ -17,8 +17,8 @@
 namespace weft::internal {
 namespace {
 
-// A directory of many directories is read anew for each: few entries at a time.
-constexpr size_t kBytesAtOnce = 4096;
+// About 1,000 entries. A directory of many directories is read from its beginning once for so many.
+constexpr size_t kBytesAtOnce = size_t{32} << 10;
 
 int Unlink(int directory, const char* name, int flags) noexcept {
   const int error = ErrnoOfCall([&] { return Sys().unlinkat(directory, name, flags); });
@@ -52,6 +52,7 @@ class TreeRemover {
     dev_t device;
     ino_t inode;
     bool removed;  // something, since it was entered
+    std::vector<std::string> directories;  // that were read in it, and are to be entered
   };
 
   // Removes an entry of `directory`, or enters it.
@@ -82,23 +83,42 @@ class TreeRemover {
     // Not fstat(2): this says EACCES of a directory that may be read and not searched, from which no way leads up.
     const int error = ErrnoOfCall([&] { return Sys().fstatat(fd.get(), ".", &status, AT_SYMLINK_NOFOLLOW); });
     if (error != 0) return error;
-    levels_.push_back({.name = name, .device = status.st_dev, .inode = status.st_ino, .removed = false});
+    levels_.push_back(
+        {.name = name, .device = status.st_dev, .inode = status.st_ino, .removed = false, .directories = {}});
     here_ = std::move(fd);
     return 0;
   }
 
   // Removes the entries of the directory that is open, until there are no more, or one is entered.
   absl::Status RemoveEntries(bool& entered) {
-    entered = false;
+    if (absl::Status removed = RemoveDirectories(entered); !removed.ok() || entered) return removed;
     DirectoryReader reader(kBytesAtOnce);
     while (!reader.at_end()) {
       const int error = reader.Fill(here_.get());
       if (error == ENOENT) return absl::OkStatus();  // it was removed meanwhile
       if (error != 0) return PathStatus(error, "read", PathOf(""));
       while (const dirent64* const entry = reader.Next()) {
-        absl::Status removed = RemoveOne(here_.get(), entry->d_name, entry->d_type == DT_DIR, entered);
+        if (entry->d_type == DT_DIR) {
+          levels_.back().directories.emplace_back(entry->d_name);
+          continue;
+        }
+        absl::Status removed = RemoveOne(here_.get(), entry->d_name, /*is_directory=*/false, entered);
         if (!removed.ok() || entered) return removed;
       }
+      if (absl::Status removed = RemoveDirectories(entered); !removed.ok() || entered) return removed;
+    }
+    return absl::OkStatus();
+  }
+
+  // Those that were read in the directory that is open, until there are no more, or one is entered.
+  absl::Status RemoveDirectories(bool& entered) {
+    entered = false;
+    std::vector<std::string>& names = levels_.back().directories;  // until one is entered
+    while (!names.empty()) {
+      const std::string name = std::move(names.back());
+      names.pop_back();
+      absl::Status removed = RemoveOne(here_.get(), name, /*is_directory=*/true, entered);
+      if (!removed.ok() || entered) return removed;
     }
     return absl::OkStatus();
   }

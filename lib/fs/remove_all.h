@@ -5,8 +5,12 @@
 // tree. (CVE-2022-21658 was one that could be led.)
 //
 // One directory is open at a time, beside the one that the root is in. The way up is "..", which must be the directory
-// that the way down came from, by device and inode: one that was moved away meanwhile is ESTALE. After the way up its
-// entries are read anew; those that were removed are not seen again.
+// that the way down came from, by device and inode: one that was moved away meanwhile is ESTALE. So a level costs the
+// same at any depth. After the way up come the directories that were read there before, by their names, up to 1,000;
+// then the entries are read anew, from the first: those that were removed are not seen again.
+//
+// Rejected: to read them anew after each directory, and keep no names. A file system goes over what was removed: with
+// 20,000 directories in one, getdents64(2) took 2.3 s on ext4, and with 40,000 9.5 s, in place of 0.04 s each.
 #ifndef WEFT_LIB_FS_REMOVE_ALL_H_
 #define WEFT_LIB_FS_REMOVE_ALL_H_
 

@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/fs/scratch.h"
@@ -36,6 +37,8 @@
 #include "weft/fs/walk.h"
 #include "weft/runtime.h"
 #include "weft/task.h"
+#include "weft/testing/machine.h"
+#include "weft/testing/simulation.h"
 
 namespace weft::testing {
 namespace {
@@ -332,6 +335,61 @@ TEST(TreeTest, ATreeIsRemovedThatIsDeeperThanDescriptorsOrAPathAllow) {
     EXPECT_EQ(co_await fs::RemoveAll(path), absl::OkStatus());
   }(scratch / "directory"));
   EXPECT_EQ(scratch.Names(), Names());
+}
+
+// The calls of the kernel's by which a tree is removed.
+struct RemoveCalls {
+  int64_t opens, lists, removals, stats;
+};
+
+RemoveCalls CountRemoval(const std::function<void(int directory)>& fill) {
+  using internal::Sys;
+  Machine machine({.seed = 1, .min_delay = absl::ZeroDuration(), .max_delay = absl::ZeroDuration()});
+  Simulation simulation({.carriers = 1, .seed = 1, .machine = &machine});
+  EXPECT_EQ(Sys().mkdirat(AT_FDCWD, "/tmp/t", 0700), 0);
+  const int directory = Sys().openat(AT_FDCWD, "/tmp/t", O_RDONLY | O_DIRECTORY, 0);
+  fill(directory);
+  Sys().close(directory);
+  const internal::ScopedSyscallFault opens(&Syscalls::openat, {.times = 0}), lists(&Syscalls::getdents64, {.times = 0}),
+      removals(&Syscalls::unlinkat, {.times = 0}), stats(&Syscalls::fstat, {.times = 0}),
+      stats_at(&Syscalls::fstatat, {.times = 0});
+  EXPECT_EQ(simulation.Run([]() -> Task<absl::Status> { co_return co_await fs::RemoveAll("/tmp/t"); }()),
+            absl::OkStatus());
+  return {opens.calls(), lists.calls(), removals.calls(), stats.calls() + stats_at.calls()};
+}
+
+RemoveCalls CountRemovalOfDeep(int levels) {
+  return CountRemoval([levels](int directory) {
+    using internal::Sys;
+    int at = Sys().fcntl(directory, F_DUPFD_CLOEXEC, 0);
+    for (int level = 0; level < levels; ++level) {
+      EXPECT_EQ(Sys().mkdirat(at, "d", 0700), 0);
+      const int below = Sys().openat(at, "d", O_RDONLY | O_DIRECTORY, 0);
+      Sys().close(at);
+      at = below;
+    }
+    Sys().close(at);
+  });
+}
+
+TEST(TreeTest, ALevelIsRemovedByAsManyCallsAtAnyDepth) {
+  const RemoveCalls few = CountRemovalOfDeep(500), many = CountRemovalOfDeep(2000);
+  EXPECT_EQ(many.opens - few.opens, 2 * 1500);  // down and up
+  EXPECT_LE(many.lists - few.lists, 4 * 1500);  // to its end, each time
+  EXPECT_EQ(many.removals - few.removals, 1500);
+  EXPECT_EQ(many.stats - few.stats, 2 * 1500);
+}
+
+TEST(TreeTest, ADirectoryOfManyIsNotReadAnewForEachOfThem) {
+  constexpr int kMany = 3000;
+  const RemoveCalls calls = CountRemoval([](int directory) {
+    for (int i = 0; i < kMany; ++i) {
+      EXPECT_EQ(internal::Sys().mkdirat(directory, ("directory_" + std::to_string(i)).c_str(), 0700), 0);
+    }
+  });
+  EXPECT_LE(calls.lists, 2 * kMany + 30);  // of each, to its end
+  EXPECT_EQ(calls.opens, 2 * kMany + 2);
+  EXPECT_EQ(calls.removals, kMany + 2);
 }
 
 // Done before an entry of that name is opened in a directory, once.

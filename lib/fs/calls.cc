@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -97,6 +99,17 @@ fs::FileType TypeOf(uint32_t mode) noexcept {
       return fs::FileType::kUnknown;
   }
 }
+
+int TimesOf(const fs::FileTimes& times, timespec (&result)[2]) noexcept {
+  const std::optional<absl::Time> both[2] = {times.accessed, times.modified};
+  for (int i = 0; i < 2; ++i) {
+    if (both[i] == absl::InfinitePast() || both[i] == absl::InfiniteFuture()) return EINVAL;
+    result[i] = both[i].has_value() ? absl::ToTimespec(*both[i]) : timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
+  }
+  return 0;
+}
+
+int CheckPermissions(uint32_t permissions) noexcept { return (permissions & ~07777u) == 0 ? 0 : EINVAL; }
 
 fs::FileInfo InfoOf(const struct stat& status) {
   constexpr uint64_t kBlock = 512;  // that of st_blocks, whatever the file system's

@@ -7,6 +7,7 @@
 #define WEFT_LIB_FS_CALLS_H_
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -80,6 +81,10 @@ absl::Status WriteAll(int fd, ConstBuffer data, const std::string& path);
 
 fs::FileInfo InfoOf(const struct stat& status);
 fs::FileType TypeOf(uint32_t mode) noexcept;
+// As utimensat(2) takes them. Returns 0, or EINVAL.
+int TimesOf(const fs::FileTimes& times, timespec (&result)[2]) noexcept;
+// EINVAL for bits that chmod(2) would ignore; or 0.
+int CheckPermissions(uint32_t permissions) noexcept;
 // Fills the string with hexadecimal digits by chance. Returns 0, or an errno.
 int FillByChance(std::string& digits, size_t count);
 

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,6 +40,10 @@
 namespace weft {
 
 namespace internal {
+
+void FileOwner::Shut() noexcept {
+  if (file_ != nullptr) file_->Shut();
+}
 
 struct LockAccess {
   static fs::FileLock Make(std::shared_ptr<OpenFile> file) noexcept { return fs::FileLock(std::move(file)); }
@@ -234,6 +239,12 @@ Task<absl::StatusOr<uint64_t>> SizeOf(SharedFile file) {
   co_return info->size;
 }
 
+// Of a call that is not made.
+int FailWith(int error) noexcept {
+  errno = error;
+  return -1;
+}
+
 int OperationOf(LockKind kind) noexcept { return (kind == LockKind::kShared ? LOCK_SH : LOCK_EX) | LOCK_NB; }
 
 // The claim is given back with the FileLock, also if the kernel never gave the lock: to unlock what is not locked does
@@ -290,10 +301,6 @@ Task<absl::StatusOr<File>> File::Open(TextView path, OpenOptions options) {
                           [options](const std::string& name) { return OpenNow(name, options); });
 }
 
-void File::Shut() noexcept {
-  if (file_ != nullptr) file_->Shut();
-}
-
 Task<absl::StatusOr<size_t>> File::Read(MutableBuffer buffer) { return ReadAtPosition(Share(*this, "Read()"), buffer); }
 
 Task<absl::Status> File::Write(ConstBuffer data) {
@@ -343,6 +350,21 @@ Task<absl::StatusOr<uint64_t>> File::Size() { return SizeOf(Share(*this, "Size()
 
 Task<absl::StatusOr<FileInfo>> File::Stat() { return StatOf(Share(*this, "Stat()")); }
 
+Task<absl::Status> File::SetPermissions(uint32_t permissions) {
+  return Call(Share(*this, "SetPermissions()"), "chmod", [permissions](int fd) {
+    if (const int error = internal::CheckPermissions(permissions); error != 0) return FailWith(error);
+    return Sys().fchmod(fd, permissions);
+  });
+}
+
+Task<absl::Status> File::SetTimes(FileTimes times) {
+  return Call(Share(*this, "SetTimes()"), "set the times of", [times](int fd) {
+    timespec both[2];
+    if (const int error = internal::TimesOf(times, both); error != 0) return FailWith(error);
+    return Sys().futimens(fd, both);
+  });
+}
+
 Task<absl::StatusOr<FileLock>> File::Lock(LockKind kind) { return LockOf(Share(*this, "Lock()"), kind); }
 
 Task<absl::StatusOr<std::optional<FileLock>>> File::TryLock(LockKind kind) {
@@ -355,7 +377,7 @@ bool File::is_open() const noexcept { return native_handle() >= 0; }
 
 std::string_view File::path() const noexcept { return Share(*this, "path()")->path(); }
 
-int File::native_handle() const noexcept { return file_ == nullptr ? -1 : file_->fd(); }
+int File::native_handle() const noexcept { return file_.get() == nullptr ? -1 : file_.get()->fd(); }
 
 }  // namespace fs
 }  // namespace weft

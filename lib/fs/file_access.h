@@ -15,8 +15,8 @@ struct FileAccess {
   static fs::File Make(std::shared_ptr<OpenFile> file) noexcept { return fs::File(std::move(file)); }
   // For a call that goes on after the File is gone. CHECKs that it was not moved from.
   static std::shared_ptr<OpenFile> Share(const fs::File& file, const char* what) noexcept {
-    WEFT_CHECK(file.file_ != nullptr) << what << " on a File that was moved from";
-    return file.file_;
+    WEFT_CHECK(file.file_.get() != nullptr) << what << " on a File that was moved from";
+    return file.file_.get();
   }
 };
 

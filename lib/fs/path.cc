@@ -1,11 +1,15 @@
 #include "weft/fs/path.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -66,6 +70,40 @@ absl::StatusOr<std::string> ReadLinkNow(const std::string& path) {
   }
 }
 
+absl::Status SetTimesNow(const std::string& path, const FileTimes& times, bool follow_links) {
+  timespec both[2];
+  int error = internal::TimesOf(times, both);
+  if (error == 0) {
+    const int flags = follow_links ? 0 : AT_SYMLINK_NOFOLLOW;
+    error = ErrnoOfCall([&] { return Sys().utimensat(AT_FDCWD, path.c_str(), both, flags); });
+  }
+  return PathStatus(error, "set the times of", path);
+}
+
+// By realpath(3), and not by what /proc says of a descriptor: that needs /proc, and a name that is removed meanwhile
+// comes with " (deleted)" behind it.
+absl::StatusOr<std::string> CanonicalNow(const std::string& path) {
+  struct Free {
+    void operator()(char* text) const noexcept { ::free(text); }
+  };
+  std::unique_ptr<char, Free> found;
+  const int error = ErrnoOfCall([&] {
+    found.reset(Sys().realpath(path.c_str(), nullptr));
+    return found != nullptr ? 0 : -1;
+  });
+  if (error != 0) return PathStatus(error, "find", path);
+  return std::string(found.get());
+}
+
+absl::StatusOr<SpaceInfo> SpaceNow(const std::string& path) {
+  struct statvfs status;
+  const int error = ErrnoOfCall([&] { return Sys().statvfs(path.c_str(), &status); });
+  if (error != 0) return PathStatus(error, "ask for the space of", path);
+  const uint64_t unit = status.f_frsize;
+  return SpaceInfo{
+      .total = status.f_blocks * unit, .free = status.f_bfree * unit, .available = status.f_bavail * unit};
+}
+
 }  // namespace
 
 Task<absl::StatusOr<FileInfo>> Stat(TextView path, StatOptions options) {
@@ -120,6 +158,20 @@ Task<absl::Status> CreateDirectories(TextView path, DirectoryOptions options) {
                 [options](const std::string& name) { return MakeDirectories(name, options.permissions); });
 }
 
+Task<absl::Status> SetPermissions(TextView path, uint32_t permissions) {
+  return OnPath("chmod", std::string(path), [permissions](const std::string& name) {
+    int error = internal::CheckPermissions(permissions);
+    if (error == 0) error = ErrnoOfCall([&] { return Sys().fchmodat(AT_FDCWD, name.c_str(), permissions, 0); });
+    return PathStatus(error, "chmod", name);
+  });
+}
+
+Task<absl::Status> SetTimes(TextView path, FileTimes times, SetTimesOptions options) {
+  return OnPath("set the times of", std::string(path), [times, options](const std::string& name) {
+    return SetTimesNow(name, times, options.follow_links);
+  });
+}
+
 Task<absl::Status> CopyFile(TextView from, TextView to, CopyOptions options) {
   return OnPath("copy", std::string(from), [to = std::string(to), options](const std::string& name) -> absl::Status {
     if (absl::Status checked = CheckPath("copy to", to); !checked.ok()) return checked;
@@ -137,6 +189,23 @@ Task<absl::Status> CreateSymbolicLink(TextView target, TextView path) {
     return PathStatus(ErrnoOfCall([&] { return Sys().symlinkat(target.c_str(), AT_FDCWD, name.c_str()); }), "link",
                       name);
   });
+}
+
+Task<absl::Status> CreateHardLink(TextView existing, TextView path) {
+  return OnPath("link", std::string(path), [existing = std::string(existing)](const std::string& name) -> absl::Status {
+    if (absl::Status checked = CheckPath("link to", existing); !checked.ok()) return checked;
+    return PathStatus(
+        ErrnoOfCall([&] { return Sys().linkat(AT_FDCWD, existing.c_str(), AT_FDCWD, name.c_str(), 0); }), "link",
+        absl::StrCat(name, " to ", existing));
+  });
+}
+
+Task<absl::StatusOr<std::string>> Canonical(TextView path) {
+  return OnPath("find", std::string(path), &CanonicalNow);
+}
+
+Task<absl::StatusOr<SpaceInfo>> SpaceOf(TextView path) {
+  return OnPath("ask for the space of", std::string(path), &SpaceNow);
 }
 
 }  // namespace weft::fs

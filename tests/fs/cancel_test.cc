@@ -253,6 +253,11 @@ TEST(FsQueueTest, ACallThatIsQueuedIsWithdrawnAndHasDoneNothing) {
     co_await ExpectWithdrawn("Rename", fs::Rename(scratch / "f", scratch / "new"));
     co_await ExpectWithdrawn("Remove", fs::Remove(scratch / "f"));
     co_await ExpectWithdrawn("RemoveAll", fs::RemoveAll(scratch / "d"));
+    co_await ExpectWithdrawn("SetPermissions", fs::SetPermissions(scratch / "f", 0600));
+    co_await ExpectWithdrawn("SetTimes", fs::SetTimes(scratch / "f", {.modified = absl::UnixEpoch()}));
+    co_await ExpectWithdrawn("CreateHardLink", fs::CreateHardLink(scratch / "f", scratch / "new"));
+    co_await ExpectWithdrawn("Canonical", fs::Canonical(scratch / "f"));
+    co_await ExpectWithdrawn("SpaceOf", fs::SpaceOf(scratch / "f"));
     co_await ExpectWithdrawn("CreateDirectory", fs::CreateDirectory(scratch / "new"));
     co_await ExpectWithdrawn("CreateDirectories", fs::CreateDirectories(scratch / "new"));
     co_await ExpectWithdrawn("CopyFile", fs::CopyFile(scratch / "f", scratch / "new"));
@@ -285,6 +290,8 @@ TEST(FsQueueTest, ACallOfAnOpenFileThatIsQueuedIsWithdrawnAndACloseClosesAllTheS
     co_await ExpectWithdrawn("Sync", file->Sync());
     co_await ExpectWithdrawn("Truncate", file->Truncate(0));
     co_await ExpectWithdrawn("Size", file->Size());
+    co_await ExpectWithdrawn("SetPermissions", file->SetPermissions(0600));
+    co_await ExpectWithdrawn("SetTimes", file->SetTimes({.modified = absl::UnixEpoch()}));
     co_await ExpectWithdrawn("Lock", file->Lock(fs::LockKind::kExclusive));
     EXPECT_EQ(file->position(), 0u);
     EXPECT_TRUE(file->is_open());

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/fs/scratch.h"
@@ -109,6 +110,11 @@ std::vector<Row> Rows() {
       Single("Rename", "old", [](Path path) { return fs::Rename(path, path + "er"); }),
       Single("Remove", "old", [](Path path) { return fs::Remove(path); }),
       Single("RemoveAll", "d", [](Path path) { return fs::RemoveAll(path); }),
+      Single("SetPermissions", "old", [](Path path) { return fs::SetPermissions(path, 0600); }),
+      Single("SetTimes", "old", [](Path path) { return fs::SetTimes(path, {.modified = absl::UnixEpoch()}); }),
+      Single("CreateHardLink", "old", [](Path path) { return fs::CreateHardLink(path, path + "er"); }),
+      Single("Canonical", "l", [](Path path) { return fs::Canonical(path); }),
+      Single("SpaceOf", "", [](Path path) { return fs::SpaceOf(path); }),
       Single("CreateDirectory", "new", [](Path path) { return fs::CreateDirectory(path); }),
       Single("CreateDirectories", "d/e/f", [](Path path) { return fs::CreateDirectories(path); }),
       Single("CopyFile", "old", [](Path path) { return fs::CopyFile(path, path + "er"); }),
@@ -126,6 +132,8 @@ std::vector<Row> Rows() {
       OnOpenFile("DataSync", [](File& file) { return file.DataSync(); }),
       OnOpenFile("Truncate", [](File& file) { return file.Truncate(2); }),
       OnOpenFile("Allocate", [](File& file) { return file.Allocate(0, 100); }),
+      OnOpenFile("SetPermissions of a File", [](File& file) { return file.SetPermissions(0600); }),
+      OnOpenFile("SetTimes of a File", [](File& file) { return file.SetTimes({.accessed = absl::UnixEpoch()}); }),
       OnOpenFile("Size", [](File& file) { return file.Size(); }),
       OnOpenFile("Lock", [](File& file) { return file.Lock(fs::LockKind::kExclusive); }),
       OnOpenFile("TryLock", [](File& file) { return file.TryLock(fs::LockKind::kShared); }),
@@ -165,6 +173,12 @@ std::vector<Entry> Entries() {
       Of<&Syscalls::fallocate>("fallocate", {ENOSPC, EOPNOTSUPP, ENODEV, EFBIG}),
       Of<&Syscalls::flock>("flock", {ENOLCK, EIO}),
       Of<&Syscalls::fchmod>("fchmod", {EPERM, EIO, EROFS}),
+      Of<&Syscalls::fchmodat>("fchmodat", {EPERM, EIO, EROFS, EACCES, ELOOP}),
+      Of<&Syscalls::futimens>("futimens", {EPERM, EACCES, EROFS}),
+      Of<&Syscalls::utimensat>("utimensat", {EPERM, EACCES, EROFS, ELOOP}),
+      Of<&Syscalls::linkat>("linkat", {EPERM, EXDEV, EMLINK, ENOSPC, EDQUOT}),
+      Of<&Syscalls::realpath>("realpath", {EACCES, EIO, ELOOP, ENOMEM}),
+      Of<&Syscalls::statvfs>("statvfs", {EIO, ENOMEM, EOVERFLOW, ENOSYS}),
       Of<&Syscalls::copy_file_range>("copy_file_range", {EIO, ENOSPC, ENOMEM, EFBIG, EDQUOT}),
       Of<&Syscalls::fstat>("fstat", {EIO, ENOMEM, EOVERFLOW}),
       Of<&Syscalls::fstatat>("fstatat", {EIO, ENOMEM, EACCES, ELOOP}),

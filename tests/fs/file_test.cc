@@ -186,6 +186,29 @@ TEST_P(FileTest, SyncsCutsGrowsAndTells) {
   });
 }
 
+TEST_P(FileTest, ItsPermissionsAndItsTimesAreSet) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    File file = (co_await File::Open(scratch / "f")).value();
+    EXPECT_EQ(co_await file.SetPermissions(06751), absl::OkStatus());
+    EXPECT_EQ((co_await file.Stat()).value().permissions, 06751u);
+    EXPECT_EQ(ErrnoOf(co_await file.SetPermissions(010000)), EINVAL);
+    const absl::Time one = absl::FromUnixSeconds(1'000'000'000), two = absl::FromUnixNanos(1'500'000'000'123'456'789);
+    EXPECT_EQ(co_await file.SetTimes({.accessed = one, .modified = two}), absl::OkStatus());
+    EXPECT_EQ(co_await file.SetTimes({.accessed = two}), absl::OkStatus());
+    EXPECT_EQ(co_await file.SetTimes({.modified = one}), absl::OkStatus());
+    EXPECT_EQ(co_await file.SetTimes({}), absl::OkStatus());
+    for (const absl::Time never : {absl::InfinitePast(), absl::InfiniteFuture()}) {
+      EXPECT_EQ(ErrnoOf(co_await file.SetTimes({.modified = never})), EINVAL);
+    }
+    const fs::FileInfo info = (co_await file.Stat()).value();
+    EXPECT_EQ(info.accessed, two);
+    EXPECT_EQ(info.modified, one);
+    EXPECT_GT(info.changed, two);
+  });
+}
+
 // To some calls of the kernel, -1 is the place where the descriptor stands.
 TEST_P(FileTest, APlaceThatNoFileHasIsAnError) {
   Everywhere([]() -> Task<void> {
@@ -477,6 +500,8 @@ TEST_P(FileTest, AClosedFileSaysSoAndClosesOnce) {
     all.push_back(co_await file.Allocate(0, 1));
     all.push_back((co_await file.Size()).status());
     all.push_back((co_await file.Stat()).status());
+    all.push_back(co_await file.SetPermissions(0600));
+    all.push_back(co_await file.SetTimes({}));
     all.push_back((co_await file.Lock(LockKind::kShared)).status());
     all.push_back((co_await file.TryLock(LockKind::kShared)).status());
     for (const absl::Status& status : all) {

@@ -276,6 +276,123 @@ TEST_P(PathTest, NamesAreMadeAskedForAndRemoved) {
   });
 }
 
+TEST_P(PathTest, PermissionsAreSetAndTheUmaskTakesNothingAway) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    scratch.Link("f", "l");
+    for (const uint32_t permissions : {0600u, 0666u, 07777u, 0u}) {
+      EXPECT_EQ(co_await fs::SetPermissions(scratch / "l", permissions), absl::OkStatus());
+      EXPECT_EQ(PermissionsOf(scratch / "f"), permissions);
+    }
+    EXPECT_EQ(ErrnoOf(co_await fs::SetPermissions(scratch / "f", 010644)), EINVAL);
+    EXPECT_EQ(ErrnoOf(co_await fs::SetPermissions(scratch / "none", 0600)), ENOENT);
+    EXPECT_EQ(ErrnoOf(co_await fs::SetPermissions(std::string("f\0g", 3), 0600)), EINVAL);
+    EXPECT_EQ(PermissionsOf(scratch / "f"), 0u);
+  });
+}
+
+TEST_P(PathTest, TimesAreSetOneByOne) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    scratch.Link("f", "l");
+    const absl::Time old = absl::FromUnixNanos(1'111'111'111'123'456'789), before = absl::FromUnixSeconds(-1'000'000);
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "l", {.accessed = old, .modified = before}), absl::OkStatus());
+    EXPECT_EQ((co_await fs::Stat(scratch / "f")).value().accessed, old);
+    EXPECT_EQ((co_await fs::Stat(scratch / "f")).value().modified, before);
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "f", {.modified = old}), absl::OkStatus());
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "f", {.accessed = before}), absl::OkStatus());
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "f", {}), absl::OkStatus());
+    EXPECT_EQ((co_await fs::Stat(scratch / "f")).value().accessed, before);
+    EXPECT_EQ((co_await fs::Stat(scratch / "f")).value().modified, old);
+    // Of the link itself.
+    const absl::Time other = absl::FromUnixSeconds(1'222'222'222);
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "l", {.modified = other}, {.follow_links = false}), absl::OkStatus());
+    EXPECT_EQ((co_await fs::Stat(scratch / "l", {.follow_links = false})).value().modified, other);
+    EXPECT_EQ((co_await fs::Stat(scratch / "f")).value().modified, old);
+
+    EXPECT_EQ(ErrnoOf(co_await fs::SetTimes(scratch / "f", {.accessed = absl::InfiniteFuture()})), EINVAL);
+    EXPECT_EQ(ErrnoOf(co_await fs::SetTimes(scratch / "f", {.modified = absl::InfinitePast()})), EINVAL);
+    EXPECT_EQ(ErrnoOf(co_await fs::SetTimes(scratch / "none", {.modified = old})), ENOENT);
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "none", {}), absl::OkStatus());
+    // What no file system can keep becomes something that it can.
+    EXPECT_EQ(co_await fs::SetTimes(scratch / "f", {.modified = absl::FromUnixSeconds(int64_t{1} << 60)}),
+              absl::OkStatus());
+    EXPECT_GT((co_await fs::Stat(scratch / "f")).value().modified, other);
+    EXPECT_LE((co_await fs::Stat(scratch / "f")).value().modified, absl::FromUnixSeconds(int64_t{1} << 60));
+  });
+}
+
+TEST_P(PathTest, AFileGetsAFurtherName) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    scratch.Write("d/g", "x");
+    scratch.Link("f", "l");
+    EXPECT_EQ(co_await fs::CreateHardLink(scratch / "f", scratch / "d/h"), absl::OkStatus());
+    const fs::FileInfo one = (co_await fs::Stat(scratch / "f")).value();
+    const fs::FileInfo other = (co_await fs::Stat(scratch / "d/h")).value();
+    EXPECT_EQ(one.links, 2u);
+    EXPECT_EQ(one.inode, other.inode);
+    EXPECT_EQ(co_await fs::AppendFile(scratch / "d/h", "s"), absl::OkStatus());
+    EXPECT_EQ(scratch.Read("f"), "texts");
+    // The link itself.
+    EXPECT_EQ(co_await fs::CreateHardLink(scratch / "l", scratch / "m"), absl::OkStatus());
+    EXPECT_EQ((co_await fs::ReadLink(scratch / "m")).value(), "f");
+
+    const absl::Status there = co_await fs::CreateHardLink(scratch / "f", scratch / "d/g");
+    EXPECT_EQ(ErrnoOf(there), EEXIST);
+    EXPECT_NE(there.message().find(scratch / "d/g" + " to " + scratch / "f"), std::string::npos) << there;
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateHardLink(scratch / "d", scratch / "e")), EPERM);
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateHardLink(scratch / "none", scratch / "e")), ENOENT);
+    EXPECT_EQ(ErrnoOf(co_await fs::CreateHardLink(std::string("a\0b", 3), scratch / "e")), EINVAL);
+    EXPECT_EQ(scratch.Names(), (Names{"d", "d/g", "d/h", "f", "l", "m"}));
+  });
+}
+
+TEST_P(PathTest, AllPathsOfAFileHaveOneThatIsCanonical) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("a/b/f", "text");
+    scratch.Link("a/b", "l");
+    scratch.Link("../../l/f", "a/b/m");
+    const std::string root = (co_await fs::Canonical(scratch.path())).value();
+    for (const char* const path : {"a/b/f", "a//b/./f", "l/f", "l/../b/m", "a/b/../../l/m"}) {
+      EXPECT_EQ((co_await fs::Canonical(scratch / path)).value(), root + "/a/b/f") << path;
+    }
+    for (const char* const path : {"a/b/", "l", "l/", "l/.", "a/b/../b"}) {
+      EXPECT_EQ((co_await fs::Canonical(scratch / path)).value(), root + "/a/b") << path;
+    }
+    EXPECT_EQ((co_await fs::Canonical(scratch / "l/..")).value(), root + "/a");
+    EXPECT_EQ((co_await fs::Canonical("/")).value(), "/");
+    EXPECT_EQ((co_await fs::Canonical("//../.")).value(), "/");
+    EXPECT_EQ((co_await fs::Canonical(".")).value().front(), '/');
+    scratch.Link("none", "nowhere");
+    scratch.Link("circle", "circle");
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical(scratch / "nowhere")).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical(scratch / "circle")).status()), ELOOP);
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical(scratch / "a/b/f/")).status()), ENOTDIR);
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical(scratch / "a/b/f/..")).status()), ENOTDIR);
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical("")).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await fs::Canonical(std::string("a\0b", 3))).status()), EINVAL);
+  });
+}
+
+TEST_P(PathTest, AFileSystemSaysHowMuchRoomItHas) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    const fs::SpaceInfo space = (co_await fs::SpaceOf(scratch / "f")).value();
+    EXPECT_GT(space.available, uint64_t{1} << 20);
+    EXPECT_GE(space.free, space.available);
+    EXPECT_GE(space.total, space.free);
+    EXPECT_EQ((co_await fs::SpaceOf(scratch.path())).value().total, space.total);
+    EXPECT_EQ(ErrnoOf((co_await fs::SpaceOf(scratch / "none")).status()), ENOENT);
+    EXPECT_EQ(ErrnoOf((co_await fs::SpaceOf(std::string("a\0b", 3))).status()), EINVAL);
+  });
+}
+
 TEST_P(PathTest, AFileIsCopiedAsAWhole) {
   Everywhere([]() -> Task<void> {
     const Scratch scratch;

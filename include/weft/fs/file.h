@@ -11,7 +11,7 @@
 //
 // Members. With a position of its own, as an io::Reader and an io::Writer: Read(), Write(), position(), SeekTo(). At a
 // place: ReadAt(), WriteAt(), Append(). Of the whole: Sync(), DataSync(), Truncate(), Allocate(), Size(), Stat(),
-// Lock(), TryLock(), Close().
+// SetPermissions(), SetTimes(), Lock(), TryLock(), Close().
 //
 // How it waits. A call is made on an OS thread of the runtime's pool (blocking.h), so it parks the virtual thread and
 // never holds a carrier. A read first takes what lies in the kernel's cache, at once (preadv2(2) with RWF_NOWAIT), up
@@ -69,6 +69,28 @@ namespace weft {
 
 namespace internal {
 struct FileAccess;
+
+// Shuts the file when it goes, and when another is moved onto it. (file.cc)
+class FileOwner {
+ public:
+  explicit FileOwner(std::shared_ptr<OpenFile> file) noexcept : file_(std::move(file)) {}
+  FileOwner(FileOwner&&) noexcept = default;
+  FileOwner& operator=(FileOwner&& other) noexcept {
+    if (this == &other) return *this;
+    Shut();
+    file_ = std::move(other.file_);
+    return *this;
+  }
+  ~FileOwner() { Shut(); }
+
+  // Null: moved from.
+  const std::shared_ptr<OpenFile>& get() const noexcept { return file_; }
+
+ private:
+  void Shut() noexcept;
+
+  std::shared_ptr<OpenFile> file_;
+};
 }  // namespace internal
 
 namespace fs {
@@ -91,13 +113,7 @@ class File {
   static Task<absl::StatusOr<File>> Open(TextView path, OpenOptions options = {});
 
   File(File&&) noexcept = default;
-  File& operator=(File&& other) noexcept {  // closes what it had
-    if (this == &other) return *this;
-    Shut();
-    file_ = std::move(other.file_);
-    return *this;
-  }
-  ~File() { Shut(); }
+  File& operator=(File&&) noexcept = default;  // closes what it had
 
   // ---- At the position. One thread at a time.
 
@@ -137,6 +153,9 @@ class File {
   Task<absl::Status> Allocate(uint64_t offset, uint64_t size);
   Task<absl::StatusOr<uint64_t>> Size();
   Task<absl::StatusOr<FileInfo>> Stat();
+  // As fs::SetPermissions() and fs::SetTimes() do by a path (path.h).
+  Task<absl::Status> SetPermissions(uint32_t permissions);
+  Task<absl::Status> SetTimes(FileTimes times);
 
   // Waits until no other open file has a lock that excludes this one. A File has one lock at a time; a second is a
   // CHECK. No OS thread waits for it: it is tried, and then again after pauses that grow from 1 to 50 ms. So a thread
@@ -159,9 +178,8 @@ class File {
  private:
   friend internal::FileAccess;
   explicit File(std::shared_ptr<internal::OpenFile> file) noexcept : file_(std::move(file)) {}
-  void Shut() noexcept;
 
-  std::shared_ptr<internal::OpenFile> file_;  // null: moved from
+  internal::FileOwner file_;
 };
 
 }  // namespace fs

@@ -1,10 +1,12 @@
-// FileInfo: what a file system knows of a file besides its contents. File::Stat() and fs::Stat() return it.
+// What a file system knows of a file besides its contents. FileInfo: what it tells, which File::Stat() and fs::Stat()
+// return. FileTimes: what it can be told, which File::SetTimes() and fs::SetTimes() take.
 #ifndef WEFT_FS_FILE_INFO_H_
 #define WEFT_FS_FILE_INFO_H_
 
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 
@@ -36,6 +38,13 @@ struct FileInfo {
   absl::Time accessed;
   absl::Time modified;  // its contents
   absl::Time changed;   // its contents, or anything that is here
+};
+
+// A time that is empty stays as it is. A file system keeps a time in steps of its own, of 1 ns to 2 s, and in a range
+// of its own: what is outside becomes the nearest that it can keep. One that is infinite is EINVAL.
+struct FileTimes {
+  std::optional<absl::Time> accessed = std::nullopt;
+  std::optional<absl::Time> modified = std::nullopt;
 };
 
 }  // namespace weft::fs

@@ -59,6 +59,18 @@ Task<absl::Status> CreateDirectory(TextView path, DirectoryOptions options = {})
 // Same, and those above it. OK if it is there, and a directory.
 Task<absl::Status> CreateDirectories(TextView path, DirectoryOptions options = {});
 
+// Sets what chmod(2) sets: 07777 at most, else EINVAL. The umask takes nothing away. Follows links, which have none of
+// their own. EPERM: the file is somebody else's.
+Task<absl::Status> SetPermissions(TextView path, uint32_t permissions);
+
+struct SetTimesOptions {
+  bool follow_links = true;  // false: of a symbolic link itself
+};
+
+// Sets when it was accessed and modified; when it was changed becomes now. EPERM: the file is somebody else's. With no
+// time at all it does nothing, also where there is no such file.
+Task<absl::Status> SetTimes(TextView path, FileTimes times, SetTimesOptions options = {});
+
 struct CopyOptions {
   bool overwrite = false;  // false: EEXIST if the name is there
 };
@@ -74,6 +86,24 @@ Task<absl::Status> CopyFile(TextView from, TextView to, CopyOptions options = {}
 Task<absl::StatusOr<std::string>> ReadLink(TextView path);
 // Makes `path` a link to `target`, which need not be there.
 Task<absl::Status> CreateSymbolicLink(TextView target, TextView path);
+// Makes `path` one more name of the file `existing`, in the same file system (else EXDEV). EEXIST if the name is there,
+// EPERM if `existing` is a directory. If it is a symbolic link, the link gets the name, not what it leads to.
+Task<absl::Status> CreateHardLink(TextView existing, TextView path);
+
+// The path from the root that has no link, ".", ".." or second slash in it: realpath(3). All paths of a file have the
+// same, except those that end in different names of it (CreateHardLink()). ENOENT if it is not there. It says what the
+// names led to during the call: somebody may change them before it is used, so it is no check of where a file lies.
+Task<absl::StatusOr<std::string>> Canonical(TextView path);
+
+// In bytes.
+struct SpaceInfo {
+  uint64_t total = 0;
+  uint64_t free = 0;
+  uint64_t available = 0;  // of `free`, what is not kept for root
+};
+
+// What the file system has that `path` is in. A quota may leave less: a write can be EDQUOT.
+Task<absl::StatusOr<SpaceInfo>> SpaceOf(TextView path);
 
 }  // namespace weft::fs
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -97,6 +98,33 @@ absl::StatusOr<File> OpenNow(const std::string& path, const OpenOptions& options
   auto file = std::make_shared<OpenFile>(path, options.append);
   const int fd = internal::OpenAt(AT_FDCWD, path.c_str(), flags, options.permissions);
   if (fd < 0) return PathStatus(errno, "open", path);
+  file->Open(fd);
+  return internal::FileAccess::Make(std::move(file));
+}
+
+// Of an epoll, an eventfd and their like lseek(2) finds no fault, but they are of no type.
+bool MayHavePlaces(FileType type) noexcept {
+  return type == FileType::kRegular || type == FileType::kDirectory || type == FileType::kBlockDevice ||
+         type == FileType::kCharacterDevice;
+}
+
+// What may fail comes before `fd` is changed.
+absl::StatusOr<File> AdoptNow(int fd) {
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  const int flags = Retry([&] { return Sys().fcntl(fd, F_GETFL, 0); });
+  if (flags < 0 || (flags & O_PATH) != 0) return PathStatus(flags < 0 ? errno : EBADF, "adopt", path);
+  struct stat status;
+  if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd, &status); }); error != 0) {
+    return PathStatus(error, "adopt", path);
+  }
+  if (!MayHavePlaces(internal::TypeOf(status.st_mode))) return PathStatus(ESPIPE, "adopt", path);
+  const off_t position = Retry([&] { return Sys().lseek(fd, 0, SEEK_CUR); });
+  if (position < 0) return PathStatus(errno, "adopt", path);
+  auto file = std::make_shared<OpenFile>(path, (flags & O_APPEND) != 0);
+  if (const int error = ErrnoOfCall([&] { return Sys().fcntl(fd, F_SETFD, FD_CLOEXEC); }); error != 0) {
+    return PathStatus(error, "adopt", path);
+  }
+  file->position = static_cast<uint64_t>(position);
   file->Open(fd);
   return internal::FileAccess::Make(std::move(file));
 }
@@ -300,6 +328,8 @@ Task<absl::StatusOr<File>> File::Open(TextView path, OpenOptions options) {
   return internal::OnPath("open", std::string(path),
                           [options](const std::string& name) { return OpenNow(name, options); });
 }
+
+absl::StatusOr<File> File::Adopt(int fd) { return AdoptNow(fd); }
 
 Task<absl::StatusOr<size_t>> File::Read(MutableBuffer buffer) { return ReadAtPosition(Share(*this, "Read()"), buffer); }
 

@@ -2,6 +2,7 @@
 // half-made file is left, and EINTR is never seen. Method: each function times each kind of call that it makes, times
 // each time that it makes it, times the errnos that the manual pages have; in a simulation, where nothing else calls.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +87,14 @@ Task<absl::Status> UseTemporaryDirectory(std::string directory) {
   co_return co_await made->Remove();
 }
 
+// What is not taken over remains the caller's.
+Task<absl::Status> AdoptAMemoryFile(std::string) {
+  const int fd = ::memfd_create("f", 0);
+  const absl::StatusOr<File> file = File::Adopt(fd);
+  if (!file.ok()) ::close(fd);
+  co_return file.status();
+}
+
 const std::string& ManyBytes() {
   static const std::string bytes(100'000, 'x');
   return bytes;
@@ -115,6 +124,7 @@ std::vector<Row> Rows() {
       Single("CreateHardLink", "old", [](Path path) { return fs::CreateHardLink(path, path + "er"); }),
       Single("Canonical", "l", [](Path path) { return fs::Canonical(path); }),
       Single("SpaceOf", "", [](Path path) { return fs::SpaceOf(path); }),
+      {"Adopt", &AdoptAMemoryFile},
       Single("CreateDirectory", "new", [](Path path) { return fs::CreateDirectory(path); }),
       Single("CreateDirectories", "d/e/f", [](Path path) { return fs::CreateDirectories(path); }),
       Single("CopyFile", "old", [](Path path) { return fs::CopyFile(path, path + "er"); }),
@@ -179,6 +189,8 @@ std::vector<Entry> Entries() {
       Of<&Syscalls::linkat>("linkat", {EPERM, EXDEV, EMLINK, ENOSPC, EDQUOT}),
       Of<&Syscalls::realpath>("realpath", {EACCES, EIO, ELOOP, ENOMEM}),
       Of<&Syscalls::statvfs>("statvfs", {EIO, ENOMEM, EOVERFLOW, ENOSYS}),
+      Of<&Syscalls::fcntl>("fcntl", {EBADF}),
+      Of<&Syscalls::lseek>("lseek", {ESPIPE, EOVERFLOW}),
       Of<&Syscalls::copy_file_range>("copy_file_range", {EIO, ENOSPC, ENOMEM, EFBIG, EDQUOT}),
       Of<&Syscalls::fstat>("fstat", {EIO, ENOMEM, EOVERFLOW}),
       Of<&Syscalls::fstatat>("fstatat", {EIO, ENOMEM, EACCES, ELOOP}),

@@ -5,7 +5,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +37,10 @@
 #include "weft/cancellation.h"
 #include "weft/errno.h"
 #include "weft/fs/contents.h"
+#include "weft/io/pipe.h"
 #include "weft/io/stream.h"
+#include "weft/io/unique_descriptor.h"
+#include "weft/net/unix_stream.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/task.h"
@@ -307,6 +315,127 @@ TEST(SigpipeDeathTest, AFileThatIsNoPipeLeavesItsActionAsItIs) {
         ::_exit(written.ok() && action.sa_handler == SIG_DFL ? 7 : 8);
       },
       ::testing::ExitedWithCode(7), "");
+}
+
+// ---- What somebody else has opened.
+
+// An open file of the test's own.
+int OpenByHand(const std::string& path, int flags) {
+  const int fd = internal::Sys().openat(AT_FDCWD, path.c_str(), flags, 0600);
+  EXPECT_GE(fd, 0) << path;
+  return fd;
+}
+
+TEST_P(FileTest, WhatSomebodyElseHasOpenedIsTakenOverWhereItStands) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "0123456789");
+    const int fd = OpenByHand(scratch / "f", O_RDWR);
+    char buffer[4];
+    EXPECT_EQ(internal::Sys().read(fd, buffer, 4), 4);
+    EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), 0);
+    {
+      File file = File::Adopt(fd).value();
+      EXPECT_EQ(file.native_handle(), fd);
+      EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), FD_CLOEXEC);
+      EXPECT_EQ(file.path(), "/proc/self/fd/" + std::to_string(fd));
+      EXPECT_EQ(file.position(), 4u);
+      EXPECT_EQ((co_await file.Read(buffer)).value(), 4u);
+      EXPECT_EQ(std::string(buffer, 4), "4567");
+      EXPECT_EQ(co_await file.Write("AB"), absl::OkStatus());
+      EXPECT_EQ(co_await file.WriteAt("C", 0), absl::OkStatus());
+      EXPECT_EQ(file.position(), 10u);
+      EXPECT_EQ(internal::Sys().lseek(fd, 0, SEEK_CUR), 4);
+    }
+    EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), -1);
+    EXPECT_EQ(scratch.Read("f"), "C1234567AB");
+  });
+}
+
+TEST_P(FileTest, WhatWasOpenedToAppendAppends) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "1");
+    File file = File::Adopt(OpenByHand(scratch / "f", O_RDWR | O_APPEND)).value();
+    EXPECT_EQ(co_await file.Write("2"), absl::OkStatus());
+    EXPECT_EQ(file.position(), 0u);
+    EXPECT_EQ(ErrnoOf(co_await file.WriteAt("3", 0)), EINVAL);
+    EXPECT_EQ(scratch.Read("f"), "12");
+    // What it was not opened for it cannot do, and a directory can be synced.
+    File reader = File::Adopt(OpenByHand(scratch / "f", O_RDONLY)).value();
+    EXPECT_EQ(ErrnoOf(co_await reader.Write("x")), EBADF);
+    File directory = File::Adopt(OpenByHand(scratch.path(), O_RDONLY | O_DIRECTORY)).value();
+    EXPECT_EQ(co_await directory.Sync(), absl::OkStatus());
+  });
+}
+
+TEST_P(FileTest, WhatIsNoFileRemainsTheCallersAsItWas) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    int pipe[2], sockets[2];
+    EXPECT_EQ(internal::Sys().pipe2(pipe, O_NONBLOCK), 0);
+    EXPECT_EQ(internal::Sys().socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
+    const int epoll = internal::Sys().epoll_create1(0), path_only = OpenByHand(scratch / "f", O_PATH);
+    for (const int fd : {pipe[0], pipe[1], sockets[0], sockets[1], epoll, path_only}) {
+      const int flags = internal::Sys().fcntl(fd, F_GETFD, 0);
+      const absl::Status refused = File::Adopt(fd).status();
+      EXPECT_EQ(ErrnoOf(refused), fd == path_only ? EBADF : ESPIPE) << refused;
+      EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), flags);
+    }
+    // A program that does not know what its standard input is.
+    EXPECT_TRUE(io::PipeReader::Adopt(pipe[0]).ok());
+    for (const int fd : {pipe[1], sockets[0], sockets[1], epoll, path_only}) {
+      EXPECT_EQ(internal::Sys().close(fd), 0);
+      EXPECT_EQ(ErrnoOf(File::Adopt(fd).status()), EBADF);
+    }
+    EXPECT_EQ(ErrnoOf(File::Adopt(-1).status()), EBADF);
+    co_return;
+  });
+}
+
+TEST_P(NamedPipeTest, ATerminalAndACounterAreNoFilesAndADeviceMayBeOne) {
+  Everywhere([]() -> Task<void> {
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), counter = ::eventfd(0, EFD_CLOEXEC);
+    EXPECT_GE(terminal, 0);
+    for (const int fd : {terminal, counter}) {
+      const absl::Status refused = File::Adopt(fd).status();
+      EXPECT_EQ(ErrnoOf(refused), ESPIPE) << refused;
+      EXPECT_EQ(::close(fd), 0);
+    }
+    File zeros = File::Adopt(OpenByHand("/dev/zero", O_RDONLY)).value();
+    EXPECT_EQ(co_await ReadText(zeros, 2, 100), std::string(2, '\0'));
+  });
+}
+
+TEST_P(FileTest, AFileThatAProcessSendsIsTakenOver) {
+  Everywhere([]() -> Task<void> {
+    const Scratch scratch;
+    scratch.Write("f", "text");
+    auto [from, to] = net::UnixStream::Pair().value();
+    {
+      const File sent = (co_await File::Open(scratch / "f")).value();
+      const int number = sent.native_handle();
+      EXPECT_EQ(co_await from.Send("f", {&number, 1}), absl::OkStatus());
+    }
+    char byte[1];
+    std::vector<io::UniqueDescriptor> received;
+    EXPECT_EQ((co_await to.Receive(byte, received)).value(), 1u);
+    absl::StatusOr<File> file = File::Adopt(received.at(0).get());
+    EXPECT_TRUE(file.ok()) << file.status();
+    EXPECT_EQ(received.at(0).Release(), file->native_handle());
+    EXPECT_EQ(co_await ReadText(*file, 9, 0), "text");
+  });
+}
+
+TEST_P(FileTest, AFileOfMemoryIsTakenOver) {
+  Everywhere([]() -> Task<void> {
+    File file = File::Adopt(::memfd_create("f", 0)).value();
+    EXPECT_EQ(co_await file.Write("text"), absl::OkStatus());
+    EXPECT_EQ(co_await ReadText(file, 9, 1), "ext");
+    EXPECT_EQ((co_await file.Size()).value(), 4u);
+    EXPECT_EQ(co_await file.Close(), absl::OkStatus());
+  });
 }
 
 // ---- The cache.

@@ -11,7 +11,7 @@
 //
 // Members. With a position of its own, as an io::Reader and an io::Writer: Read(), Write(), position(), SeekTo(). At a
 // place: ReadAt(), WriteAt(), Append(). Of the whole: Sync(), DataSync(), Truncate(), Allocate(), Size(), Stat(),
-// SetPermissions(), SetTimes(), Lock(), TryLock(), Close().
+// SetPermissions(), SetTimes(), Lock(), TryLock(), Close(). Adopt() takes over what somebody else has opened.
 //
 // How it waits. A call is made on an OS thread of the runtime's pool (blocking.h), so it parks the virtual thread and
 // never holds a carrier. A read first takes what lies in the kernel's cache, at once (preadv2(2) with RWF_NOWAIT), up
@@ -111,6 +111,19 @@ struct OpenOptions {
 class File {
  public:
   static Task<absl::StatusOr<File>> Open(TextView path, OpenOptions options = {});
+  // Takes over a descriptor that somebody else has opened: an inherited one, a memfd_create(2), one that
+  // UnixStream::Receive() yields. Owns `fd` if it succeeds, and closes it on exec(2) from then on. If it fails, `fd` is
+  // still the caller's, as it was: unlike the other Adopt()s, so that what is no file may be tried as a pipe. (So of an
+  // io::UniqueDescriptor adopt what get() returns, and Release() it if that has succeeded.) ESPIPE: a pipe, a socket, a
+  // terminal, or anything else that has no places. EBADF: nothing is open, or by O_PATH.
+  //
+  // position() begins where the descriptor stands. The File's own moves on from there, the descriptor's stays: whoever
+  // shares that, like the next command of a shell, begins there, and writes over what was written by this. Not so in
+  // append mode, which is that of the descriptor (O_APPEND) when it is taken over. A lock is also that of all others
+  // that have the same open file (dup(2), fork(2)). path() is "/proc/self/fd/<number>", which leads there meanwhile.
+  //
+  // Any thread may call it. Cost: four calls of the kernel, here, some 3 us; a network's file system may take longer.
+  static absl::StatusOr<File> Adopt(int fd);
 
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;  // closes what it had
@@ -125,7 +138,7 @@ class File {
   Task<absl::Status> Write(ConstBuffer data);
   // Writes all of all, in this order. The array must stay, too.
   Task<absl::Status> Write(std::span<const ConstBuffer> parts);
-  // In bytes from the beginning; 0 after Open().
+  // In bytes from the beginning; 0 after Open(); after Adopt(), see there.
   uint64_t position() const noexcept;
   void SeekTo(uint64_t position) noexcept;
 
@@ -170,7 +183,7 @@ class File {
 
   // False after a Close().
   bool is_open() const noexcept;
-  // As it was opened.
+  // As it was opened; after Adopt(), see there.
   std::string_view path() const noexcept;
   // The descriptor, or -1. For what Weft has no call for. The File still owns it.
   int native_handle() const noexcept;

@@ -75,7 +75,7 @@ bool BytePipe::TryLocked(PipeParty& party, WaitNodes& granted) noexcept {
 }
 
 void BytePipe::ReadLocked(PipeParty& reader, WaitNodes& granted) noexcept {
-  if (reader_ != Side::kOpen) {
+  if (reader_ == Side::kClosed) {
     reader.error = EBADF;
     reader.done = true;
     return;
@@ -87,7 +87,7 @@ void BytePipe::ReadLocked(PipeParty& reader, WaitNodes& granted) noexcept {
     if (writer->moved < writer->size) break;
     GrantLocked(*writer, granted);
   }
-  reader.done = reader.moved > 0 || reader.size == 0 || writer_ != Side::kOpen;
+  reader.done = reader.moved > 0 || reader.size == 0 || writer_ != Side::kOpen || reader_ != Side::kOpen;
 }
 
 void BytePipe::WriteLocked(PipeParty& writer, WaitNodes& granted) noexcept {
@@ -148,7 +148,7 @@ void BytePipe::EndAllLocked(WaitNodes& granted) noexcept {
     if (party.writes) {
       party.error = writer_ == Side::kClosed ? EBADF : EPIPE;
     } else {
-      party.error = reader_ == Side::kOpen ? 0 : EBADF;
+      party.error = reader_ == Side::kClosed ? EBADF : 0;
     }
     GrantLocked(party, granted);
   }
@@ -160,19 +160,26 @@ void BytePipe::EndSide(Side& side, Side how) noexcept {
     std::lock_guard guard(waiters_.lock);
     if (side == Side::kClosed) return;
     side = how;
-    if (reader_ != Side::kOpen) size_ = 0;
+    if (reader_ == Side::kClosed) size_ = 0;
     EndAllLocked(granted);
   }
   Waiters::WakeAll(granted);
+  ended_.Set();
 }
 
 void BytePipe::ShutdownWriter() noexcept { EndSide(writer_, Side::kShutDown); }
 void BytePipe::CloseWriter() noexcept { EndSide(writer_, Side::kClosed); }
+void BytePipe::ShutdownReader() noexcept { EndSide(reader_, Side::kShutDown); }
 void BytePipe::CloseReader() noexcept { EndSide(reader_, Side::kClosed); }
 
 bool BytePipe::writer_is_closed() const noexcept {
   std::lock_guard guard(waiters_.lock);
   return writer_ == Side::kClosed;
+}
+
+bool BytePipe::reader_is_closed() const noexcept {
+  std::lock_guard guard(waiters_.lock);
+  return reader_ == Side::kClosed;
 }
 
 }  // namespace weft::internal

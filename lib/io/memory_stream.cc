@@ -1,16 +1,20 @@
 #include "weft/io/memory_stream.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
 #include "weft/internal/byte_pipe.h"
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/io/buffer.h"
+#include "weft/io/stream.h"
 #include "weft/task.h"
 
 namespace weft {
@@ -56,7 +60,23 @@ internal::PipeReadAwaiter MemoryStream::Read(MutableBuffer buffer) noexcept { re
 
 internal::PipeWriteAwaiter MemoryStream::Write(ConstBuffer data) noexcept { return {out(), data}; }
 
-// Refers to the pipe and not to the stream, which may be moved or destroyed meanwhile.
+// These refer to the pipe and not to the stream, which may be moved or destroyed meanwhile.
+
+Task<absl::Status> MemoryStream::ReadExactly(MutableBuffer buffer) {
+  return [](std::shared_ptr<BytePipe> pipe, MutableBuffer rest) -> Task<absl::Status> {
+    for (bool first = true; first || !rest.empty(); first = false) {
+      const absl::StatusOr<size_t> got = co_await internal::PipeReadAwaiter(pipe, rest);
+      if (!got.ok()) co_return got.status();
+      if (*got == 0 && !rest.empty() && first) co_return EndOfStreamError("ReadExactly()");
+      if (*got == 0 && !rest.empty()) {
+        co_return absl::OutOfRangeError(absl::StrCat("the stream ended with ", rest.size(), " bytes still to read"));
+      }
+      rest.remove_prefix(*got);
+    }
+    co_return absl::OkStatus();
+  }(in(), buffer);
+}
+
 Task<absl::Status> MemoryStream::WriteParts(std::span<const ConstBuffer> parts) {
   return [](std::shared_ptr<BytePipe> pipe, std::span<const ConstBuffer> rest) -> Task<absl::Status> {
     if (rest.empty()) co_await internal::CheckpointAwaiter();
@@ -68,11 +88,23 @@ Task<absl::Status> MemoryStream::WriteParts(std::span<const ConstBuffer> parts) 
   }(out(), parts);
 }
 
+Task<absl::Status> MemoryStream::WaitHangUp() {
+  return [](std::shared_ptr<BytePipe> pipe) -> Task<absl::Status> {
+    co_await pipe->ended().Wait();
+    co_return internal::PipeStatus(pipe->reader_is_closed() ? EBADF : 0, "WaitHangUp()");
+  }(in());
+}
+
 absl::Status MemoryStream::ShutdownWrite() {
   const std::shared_ptr<BytePipe> pipe = out();
   if (pipe->writer_is_closed()) return internal::PipeStatus(EBADF, "shutdown");
   pipe->ShutdownWriter();
   return absl::OkStatus();
+}
+
+void MemoryStream::Shutdown() noexcept {
+  out()->ShutdownWriter();
+  in()->ShutdownReader();
 }
 
 void MemoryStream::Close() noexcept {

@@ -325,6 +325,17 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
          (co_await far.Read(absl::MakeSpan(&byte, 1))).IgnoreError();
        }
      }},
+    {"ReadExactlyNothingOfAMemoryStream",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       while (rounds.Next()) (co_await far.ReadExactly({})).IgnoreError();
+     }},
+    {"WaitHangUpOfAMemoryStreamThatHasHungUp",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       near.Close();
+       while (rounds.Next()) (co_await far.WaitHangUp()).IgnoreError();
+     }},
     {"PeekIntoABuffer",
      [](Rounds& rounds) -> Task<void> {
        auto [near, far] = io::MemoryStream::Pair();

@@ -4,7 +4,9 @@
 #include "weft/io/memory_stream.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -33,6 +35,7 @@
 #include "weft/io/closed.h"
 #include "weft/io/split.h"
 #include "weft/io/stream.h"
+#include "weft/net/tcp_stream.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -173,6 +176,153 @@ TEST_P(MemoryStreamTest, AfterAClosePeersAndOwnCallsSeeWhatASocketsDo) {
     EXPECT_TRUE(b.ShutdownWrite().ok());
   });
 }
+
+TEST_P(MemoryStreamTest, ReadExactlyFillsTheBufferOrSaysHowTheStreamEnded) {
+  for (const size_t capacity : kCapacities) {
+    Everywhere([capacity]() -> Task<void> {
+      auto [a, b] = MemoryStream::Pair({.capacity = capacity});
+      AwaitAll scope;
+      scope.Fork([&a = a]() -> Task<void> {
+        for (const char* piece : {"one", "two", "th"}) EXPECT_TRUE((co_await a.Write(piece)).ok());
+        EXPECT_TRUE(a.ShutdownWrite().ok());
+      });
+      char six[6];
+      EXPECT_TRUE((co_await b.ReadExactly({})).ok());
+      EXPECT_TRUE((co_await b.ReadExactly(six)).ok());
+      EXPECT_EQ(std::string_view(six, 6), "onetwo");
+      const absl::Status in_the_middle = co_await b.ReadExactly(six);
+      EXPECT_EQ(in_the_middle.code(), absl::StatusCode::kOutOfRange) << in_the_middle;
+      EXPECT_FALSE(io::IsEndOfStream(in_the_middle));
+      EXPECT_TRUE(io::IsEndOfStream(co_await b.ReadExactly(six)));
+      EXPECT_TRUE((co_await b.ReadExactly({})).ok());
+      b.Close();
+      EXPECT_TRUE(io::IsClosed(co_await b.ReadExactly(six)));
+      (co_await scope.Join()).IgnoreFailures();
+    });
+  }
+}
+
+// As for a TcpStream: tests/net/tcp_test.cc.
+TEST_P(MemoryStreamTest, AHangUpEndsTheWaitForIt) {
+  for (const bool closes : {true, false}) {
+    Everywhere([closes]() -> Task<void> {
+      auto [client, server] = MemoryStream::Pair();
+      Introduction waiter;
+      std::atomic<bool> hung_up = false;
+      AwaitAll scope;
+      scope.Fork([&, &server = server]() -> Task<void> {
+        waiter.Make();
+        EXPECT_TRUE((co_await server.WaitHangUp()).ok());
+        hung_up = true;
+      });
+      co_await waiter.AwaitParked();
+      EXPECT_TRUE((co_await client.Write("request")).ok());
+      EXPECT_TRUE((co_await client.Write(", more")).ok());
+      char buffer[16];
+      EXPECT_EQ(*co_await server.Read(MutableBuffer(buffer).first(7)), 7u);
+      EXPECT_FALSE(hung_up);
+      if (closes) {
+        client.Close();
+      } else {
+        EXPECT_TRUE(client.ShutdownWrite().ok());
+      }
+      (co_await scope.Join()).IgnoreFailures();
+      EXPECT_TRUE(hung_up);
+      EXPECT_TRUE((co_await server.WaitHangUp()).ok()) << "it still is";
+      EXPECT_EQ(*co_await server.Read(buffer), 6u) << "and has read nothing";
+    });
+  }
+}
+
+TEST_P(MemoryStreamTest, AWaitForAHangUpEndsWhenThisEndGoesOrItIsCancelled) {
+  Everywhere([]() -> Task<void> {
+    for (const bool closes : {true, false}) {
+      auto [client, first] = MemoryStream::Pair();
+      std::optional<MemoryStream> server(std::move(first));
+      EXPECT_FALSE((co_await StopOnceItWaits(server->WaitHangUp())).ok());
+      AwaitAll scope;
+      Introduction waiter;
+      scope.Fork([&]() -> Task<void> {
+        waiter.Make();
+        EXPECT_TRUE(io::IsClosed(co_await server->WaitHangUp()));
+      });
+      co_await waiter.AwaitParked();
+      if (closes) {
+        server->Close();
+      } else {
+        server.reset();
+      }
+      (co_await scope.Join()).IgnoreFailures();
+      if (closes) EXPECT_TRUE(io::IsClosed(co_await server->WaitHangUp()));
+    }
+  });
+}
+
+TEST_P(MemoryStreamTest, AShutdownEndsBothDirections) {
+  Everywhere([]() -> Task<void> {
+    auto [a, b] = MemoryStream::Pair({.capacity = 4});
+    EXPECT_TRUE((co_await b.Write("left")).ok());
+    AwaitAll scope;
+    Introduction threads[2];
+    scope.Fork([&, &a = a]() -> Task<void> {
+      threads[0].Make();
+      EXPECT_EQ(ErrnoOf(co_await a.Write("never read")), EPIPE);
+    });
+    scope.Fork([&, &b = b]() -> Task<void> {
+      threads[1].Make();
+      EXPECT_EQ(ErrnoOf(co_await b.Write("never read")), EPIPE);
+    });
+    for (Introduction& thread : threads) co_await thread.AwaitParked();
+    a.Shutdown();
+    a.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_TRUE(a.is_open());
+    EXPECT_TRUE((co_await a.WaitHangUp()).ok());
+    EXPECT_TRUE((co_await b.WaitHangUp()).ok());
+    char buffer[8];
+    EXPECT_EQ(*co_await a.Read(buffer), 4u);
+    EXPECT_EQ(*co_await b.Read(buffer), 4u) << "of the write that waited";
+    for (MemoryStream* end : {&a, &b}) {
+      EXPECT_EQ(*co_await end->Read(buffer), 0u);
+      EXPECT_EQ(ErrnoOf(co_await end->Write("x")), EPIPE);
+    }
+    EXPECT_TRUE(a.ShutdownWrite().ok());
+    a.Close();
+    EXPECT_EQ(ErrnoOf((co_await a.Read(buffer)).status()), EBADF);
+    a.Shutdown();
+    EXPECT_EQ(ErrnoOf(co_await a.WaitHangUp()), EBADF);
+  });
+}
+
+TEST_P(MemoryStreamTest, AShutdownEndsAReadThatWaits) {
+  Everywhere([]() -> Task<void> {
+    auto [a, b] = MemoryStream::Pair();
+    AwaitAll scope;
+    Introduction readers[2];
+    for (auto& [stream, reader] : {std::pair(&a, &readers[0]), std::pair(&b, &readers[1])}) {
+      scope.Fork([stream = stream, reader = reader]() -> Task<void> {
+        char buffer[4];
+        reader->Make();
+        EXPECT_EQ(*co_await stream->Read(buffer), 0u);
+      });
+      co_await reader->AwaitParked();
+    }
+    a.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// A handler that is a template over its stream runs with either.
+template <class Stream>
+concept StreamOfAHandler = io::Reader<Stream> && io::VectoredWriter<Stream> && io::Splittable<Stream> &&
+                           std::movable<Stream> && requires(Stream& stream, MutableBuffer buffer) {
+                             { stream.ReadExactly(buffer) } -> std::same_as<Task<absl::Status>>;
+                             { stream.WaitHangUp() } -> std::same_as<Task<absl::Status>>;
+                             { stream.Shutdown() } noexcept -> std::same_as<void>;
+                             { stream.Close() } noexcept -> std::same_as<void>;
+                             { stream.is_open() } noexcept -> std::same_as<bool>;
+                           };
+static_assert(StreamOfAHandler<MemoryStream> && StreamOfAHandler<net::TcpStream>);
 
 // How one end may go while operations of both ends wait: four ways.
 enum class Way { kClose, kDestroy, kAssign, kShutdown };

@@ -12,6 +12,7 @@
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait_kind.h"
 #include "weft/internal/wait_node.h"
+#include "weft/sync/event.h"
 
 namespace weft::internal {
 
@@ -44,9 +45,14 @@ class BytePipe {
   void ShutdownWriter() noexcept;
   // The same, but its writes fail with EBADF.
   void CloseWriter() noexcept;
-  // By the reader: its reads fail with EBADF, the writes with EPIPE; what is on its way is dropped.
+  // By the reader: the writes fail with EPIPE; its reads get what is on its way, and then 0.
+  void ShutdownReader() noexcept;
+  // The same, but its reads fail with EBADF, and what is on its way is dropped.
   void CloseReader() noexcept;
   bool writer_is_closed() const noexcept;  // not shut down: closed
+  bool reader_is_closed() const noexcept;  // the same
+  // Set when one side has shut down or closed: no more will be written.
+  Event& ended() noexcept { return ended_; }
 
  private:
   enum class Side : unsigned char { kOpen, kShutDown, kClosed };
@@ -63,13 +69,15 @@ class BytePipe {
   static bool Withdraw(ThreadBlock& thread) noexcept;
   static const WaitKind kRead, kWrite;
 
-  mutable Waiters waiters_;  // its lock guards everything here
+  mutable Waiters waiters_;  // its lock guards all that follows, up to reader_
   const size_t capacity_;
   const std::unique_ptr<char[]> ring_;
   size_t first_ = 0;  // of the bytes in ring_
   size_t size_ = 0;
   Side writer_ = Side::kOpen;
   Side reader_ = Side::kOpen;
+
+  Event ended_;
 };
 
 }  // namespace weft::internal

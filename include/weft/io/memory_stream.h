@@ -5,24 +5,26 @@
 //   scope.Fork(Serve(std::move(server)));
 //   absl::Status sent = co_await client.Write("GET / HTTP/1.1\r\n\r\n");
 //
-// It behaves like a TcpStream, with the same functions, and needs no kernel: in a Simulation it works without I/O.
-// What one end writes the other reads, in order. `capacity` bytes may be on their way in
-// each direction; a Write() of more waits for reads that take them.
+// It behaves like a TcpStream, and needs no kernel: in a Simulation it works without I/O. It has the functions of a
+// TcpStream, except those about its descriptor and its addresses, so a handler that is a template over its stream can
+// be tested with it. What one end writes the other reads, in order. `capacity` bytes may be on their way in each
+// direction; a Write() of more waits for reads that take them.
 //
 // One virtual thread may read while another writes. Two threads must not read, or write, at the same time.
 //
-// Closing. ShutdownWrite(): the peer reads what is on its way, and then 0; later writes of this end fail with EPIPE.
-// Close(), the destructor, or a move onto the stream: the peer reads the same, and its writes fail with EPIPE; what was
-// on its way to this end is dropped; operations of this end, also those that wait, end with EBADF, for which
-// io::IsClosed() is true. Unlike with TCP, a peer is not reset by bytes that were not read. Any thread may close or
-// shut down a stream that others use.
+// Closing. ShutdownWrite(): the peer reads what is on its way, and then 0; writes of this end, also those that wait,
+// fail with EPIPE. Shutdown(): the peer's writes fail with EPIPE as well, and this end reads what is on its way, and
+// then 0. Close(), the destructor, or a move onto the stream: the same for the peer; what was on its way to this end is
+// dropped; operations of this end, also those that wait, end with EBADF, for which io::IsClosed() is true. Unlike with
+// TCP, a peer is not reset by bytes that were not read. Any thread may close or shut down a stream that others use.
 //
 // Lifetime. It can be moved, also while operations are under way, which go on.
 // Cancellation: every operation is a checkpoint, also on an empty buffer. A read that is cancelled has taken nothing; a
 // write that is cancelled may have sent a part.
 // Memory ordering: what came before a Write() happens before what follows the Read() that got its last byte.
-// Cost: a read, or a write of one buffer, allocates nothing. A write to a reader that waits copies each byte once,
-// otherwise each is copied twice. Bytes are copied under a lock, which holds the peer up if it comes at that time.
+// Cost: a Read(), or a Write() of one buffer, allocates nothing; other calls that are awaited allocate a frame. A write
+// to a reader that waits copies each byte once, otherwise each is copied twice. Bytes are copied under a lock, which
+// holds the peer up if it comes at that time.
 // (Go's net.Pipe, which has no buffer; Tokio's duplex.)
 #ifndef WEFT_IO_MEMORY_STREAM_H_
 #define WEFT_IO_MEMORY_STREAM_H_
@@ -74,6 +76,9 @@ class MemoryStream {
   // Reads what there is: at least one byte, up to buffer.size(). Yields absl::StatusOr<size_t>: the number of bytes, or
   // 0 if the peer has finished writing. With an empty buffer it yields 0 at once.
   internal::PipeReadAwaiter Read(MutableBuffer buffer) noexcept;
+  // Fills the buffer; kOutOfRange if the stream ends before, for which io::IsEndOfStream() is true if it ends at once.
+  // With an empty buffer it succeeds at once. Cancelled, it loses what it has read; an io::BufferedReader does not.
+  Task<absl::Status> ReadExactly(MutableBuffer buffer);
   // Writes all of `data`, which must stay until the wait is over. Yields absl::Status.
   internal::PipeWriteAwaiter Write(ConstBuffer data) noexcept;
   // Writes all of the parts, one after the other. The parts, and the array of them, must stay until the Task has ended.
@@ -82,8 +87,16 @@ class MemoryStream {
     return WriteParts(parts);
   }
 
+  // Returns when the peer has finished writing, or this end was shut down: for a handler that works for a client that
+  // may lose interest, in a Race() with the work. Reads nothing: a Read() may be pending, and finds what has come.
+  // Errors: io::IsClosed() after a Close() of this end.
+  Task<absl::Status> WaitHangUp();
+
   // Tells the peer that nothing more will be written; reading goes on. EBADF after a Close().
   absl::Status ShutdownWrite();
+  // Ends both directions at once. Pending reads return 0; pending writes, of both ends, fail with EPIPE. The stream
+  // stays open.
+  void Shutdown() noexcept;
   // Idempotent.
   void Close() noexcept;
   // False after a Close().

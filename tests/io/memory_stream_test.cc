@@ -670,6 +670,58 @@ TEST_P(MemoryStreamTest, TheStreamGoesWithTheSecondHalf) {
   });
 }
 
+// A stream whose ShutdownWrite() is awaited.
+class AwaitedHalfClose {
+ public:
+  explicit AwaitedHalfClose(MemoryStream stream) : stream_(std::move(stream)) {}
+  auto Read(MutableBuffer buffer) { return stream_.Read(buffer); }
+  auto Write(ConstBuffer data) { return stream_.Write(data); }
+  Task<absl::Status> ShutdownWrite() {
+    co_await Yield();
+    co_return stream_.ShutdownWrite();
+  }
+
+ private:
+  MemoryStream stream_;
+};
+
+TEST_P(MemoryStreamTest, AHalfOfAStreamWhoseShutdownIsAwaitedEndsTheDirectionIfItIsAskedTo) {
+  Everywhere([]() -> Task<void> {
+    for (const bool asked : {true, false}) {
+      auto [client, server] = MemoryStream::Pair();
+      Introduction peer;
+      std::string heard;
+      AwaitAll scope;
+      {
+        auto [reader, writer] = io::Split(AwaitedHalfClose(std::move(server)));
+        static_assert(io::Writer<decltype(writer)> && io::HalfCloser<decltype(writer)>);
+        EXPECT_TRUE((co_await writer.Write("all")).ok());
+        if (asked) {
+          EXPECT_TRUE((co_await writer.ShutdownWrite()).ok());
+        } else {
+          io::WriteHalf<AwaitedHalfClose> gone = std::move(writer);
+        }
+        scope.Fork([&, &client = client]() -> Task<void> {
+          peer.Make();
+          io::BufferedReader in(client);
+          heard = *co_await in.ReadAll();
+        });
+        if (asked) {
+          (co_await scope.Join()).IgnoreFailures();
+          EXPECT_EQ(heard, "all");
+        } else {
+          co_await peer.AwaitParked();  // it waits for more
+        }
+        EXPECT_TRUE((co_await client.Write("still read")).ok());
+        char buffer[16];
+        EXPECT_EQ(*co_await reader.Read(buffer), 10u);
+      }
+      if (!asked) (co_await scope.Join()).IgnoreFailures();
+      EXPECT_EQ(heard, "all");
+    }
+  });
+}
+
 // ---- A protocol: what is read line by line is answered in the order of the lines.
 
 template <class Stream>

@@ -11,7 +11,10 @@
 #include "gtest/gtest.h"
 #include "tests/net/on_backends.h"
 #include "tests/tls/tls_ends.h"
+#include "weft/io/buffered_reader.h"
 #include "weft/io/closed.h"
+#include "weft/io/split.h"
+#include "weft/io/stream.h"
 #include "weft/tls/stream.h"
 #include "weft/weft.h"
 
@@ -340,6 +343,75 @@ TEST_P(TlsStreamTest, WhatATransportSaysOfItselfCanBeAsked) {
     EXPECT_EQ(inner_server.transport<tls::Stream>()->transport<net::TcpStream>(), transport);
     inner_server.Close();
     EXPECT_TRUE(io::IsClosed(transport->peer_address().status()));
+  });
+}
+
+// ---- Halves.
+
+using ReadHalf = io::ReadHalf<tls::Stream>;
+using WriteHalf = io::WriteHalf<tls::Stream>;
+static_assert(io::Reader<tls::Stream> && io::VectoredWriter<tls::Stream> && io::Splittable<tls::Stream>);
+static_assert(io::VectoredWriter<WriteHalf> && io::HalfCloser<WriteHalf>);
+
+TEST_P(TlsStreamTest, TwoThreadsUseTheHalvesAtOnceAndTheEndIsSeenAsOne) {
+  const std::string data = Pattern(300'000);
+  Everywhere([&data]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    ShutdownOnFailure scope;
+    for (tls::Stream* const stream : {&client, &server}) {
+      auto [reader, writer] = io::Split(std::move(*stream));
+      scope.Fork([&data, half = std::move(writer)]() mutable -> Task<absl::Status> {
+        const ConstBuffer parts[] = {"head", data};
+        if (absl::Status sent = co_await half.Write(parts); !sent.ok()) co_return sent;
+        if (absl::Status sent = co_await half.Write("tail"); !sent.ok()) co_return sent;
+        co_return co_await half.ShutdownWrite();
+      });
+      scope.Fork([&data, half = std::move(reader)]() mutable -> Task<void> {
+        io::BufferedReader in(half);
+        EXPECT_TRUE(*co_await in.ReadAll() == "head" + data + "tail");
+      });
+    }
+    const absl::Status joined = co_await scope.Join();
+    EXPECT_TRUE(joined.ok()) << joined;
+  });
+}
+
+TEST_P(TlsStreamTest, AWriteHalfThatGoesWithoutAnEndIsACut) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    EXPECT_TRUE((co_await server.Write("unread at first")).ok());
+    char buffer[16];
+    {
+      auto [reader, writer] = io::Split(std::move(client));
+      EXPECT_TRUE((co_await writer.Write("part")).ok());
+      { const WriteHalf gone = std::move(writer); }
+      EXPECT_EQ(co_await ReadSome(server, 4), "part");
+      // The peer waits for more, and the other half is of use.
+      EXPECT_FALSE((co_await StopOnceItWaits(server.Read(buffer))).ok());
+      EXPECT_EQ(*co_await reader.Read(buffer), 15u);
+    }
+    const absl::Status status = (co_await server.Read(buffer)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  });
+}
+
+TEST_P(TlsStreamTest, ACloseThroughOneHalfEndsTheOthersWait) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    auto [reader, writer] = io::Split(std::move(client));
+    ShutdownOnFailure scope;
+    Introduction thread;
+    scope.Fork([&thread, half = std::move(reader)]() mutable -> Task<void> {
+      thread.Make();
+      char buffer[16];
+      const absl::Status status = (co_await half.Read(buffer)).status();
+      EXPECT_TRUE(io::IsClosed(status)) << status;
+    });
+    co_await thread.AwaitParked();
+    writer.stream().Close();
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_TRUE(io::IsClosed(co_await writer.Write("x")));
+    EXPECT_TRUE(io::IsClosed(co_await writer.ShutdownWrite()));
   });
 }
 

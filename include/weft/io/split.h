@@ -5,12 +5,19 @@
 //   scope.Fork([half = std::move(writer)]() mutable { return Send(half); });
 //
 // Each half belongs to one thread, and can be moved to another. They share the stream, which goes with the second of
-// them. When the WriteHalf goes, or ShutdownWrite() is called, the writing direction ends: the peer reads to the end.
-// When the ReadHalf goes, nothing happens to the stream.
+// them. A ShutdownWrite() of the WriteHalf ends the writing direction: the peer reads to the end. When the ReadHalf
+// goes, nothing happens to the stream.
 //
-// A stream is anything with Read(), Write(), and a ShutdownWrite() that does not wait (stream.h): a TcpStream, a
-// MemoryStream. To use a stream from two threads within one function, no halves are needed: one may read while the
-// other writes.
+// A stream is anything with Read(), Write() and ShutdownWrite() (stream.h). What happens when a WriteHalf goes depends
+// on whether that ShutdownWrite() has to be awaited, which a destructor cannot do:
+//
+//   returns absl::Status   TcpStream, UnixStream, MemoryStream   the direction ends, as by ShutdownWrite()
+//   is awaited             tls::Stream                           nothing, until the stream goes or is closed
+//
+// So with a stream of the second kind await ShutdownWrite() before the half goes. Otherwise the peer waits for more
+// while the ReadHalf lives, and then finds the stream cut off: over TLS that is kDataLoss.
+//
+// To use a stream from two threads within one function, no halves are needed: one may read while the other writes.
 //
 // Lifetime: a half must outlive its operations, as a stream must that does not say otherwise. To end the other half's
 // operations, Close() the stream: half.stream().Close().
@@ -36,9 +43,7 @@
 namespace weft::io {
 
 template <class T>
-concept Splittable = Reader<T> && Writer<T> && std::is_object_v<T> && requires(T& stream) {
-  { stream.ShutdownWrite() } -> std::same_as<absl::Status>;
-};
+concept Splittable = Reader<T> && Writer<T> && HalfCloser<T> && std::is_object_v<T>;
 
 template <Splittable Stream>
 class ReadHalf;
@@ -90,7 +95,7 @@ class WriteHalf {
   auto Write(const Parts& parts) {
     return stream().Write(std::span<const ConstBuffer>(parts));
   }
-  absl::Status ShutdownWrite() { return stream().ShutdownWrite(); }
+  auto ShutdownWrite() { return stream().ShutdownWrite(); }
   // Both halves'. A CHECK if this one was moved from.
   Stream& stream() const noexcept {
     WEFT_CHECK(stream_ != nullptr) << "a WriteHalf is used that was moved from";
@@ -100,18 +105,20 @@ class WriteHalf {
  private:
   friend std::pair<ReadHalf<Stream>, WriteHalf> Split<Stream>(Stream stream);
   explicit WriteHalf(std::shared_ptr<Stream> stream) noexcept : stream_(std::move(stream)) {}
-  // An error says that the peer, or this program, has ended the connection before: the direction has ended then, too.
-  // The words of it may find no memory; nobody would have read them.
+  // If that does not wait. An error says that the peer, or this program, has ended the connection before: the direction
+  // has ended then, too. The words of it may find no memory; nobody would have read them.
   void EndWriting() noexcept {
-    if (stream_ == nullptr) return;
+    if constexpr (std::same_as<decltype(stream_->ShutdownWrite()), absl::Status>) {
+      if (stream_ == nullptr) return;
 #if WEFT_EXCEPTIONS
-    try {
-      static_cast<void>(stream_->ShutdownWrite());
-    } catch (const std::bad_alloc&) {
-    }
+      try {
+        static_cast<void>(stream_->ShutdownWrite());
+      } catch (const std::bad_alloc&) {
+      }
 #else
-    static_cast<void>(stream_->ShutdownWrite());
+      static_cast<void>(stream_->ShutdownWrite());
 #endif
+    }
   }
 
   std::shared_ptr<Stream> stream_;  // null: moved from

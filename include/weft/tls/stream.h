@@ -18,8 +18,8 @@
 // In a simulation, "now" is its wall clock's: certificates of today are not valid yet in 2020, where it begins, so set
 // it. OpenSSL's random numbers come from no seed, so two runs under one seed may differ.
 //
-// One virtual thread may read while another writes. Two threads must not read at the same time; of writes, each goes
-// out whole, one after the other.
+// One virtual thread may read while another writes, for instance with a half of it each (io/split.h). Two threads must
+// not read at the same time; of writes, each goes out whole, one after the other.
 //
 // Closing. ShutdownWrite() tells the peer that nothing more will be written (close_notify), and ends the transport's
 // writing direction; reading goes on. (With TLS 1.2, many peers answer by closing both directions.) If the transport

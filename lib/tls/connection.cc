@@ -31,7 +31,8 @@ namespace {
 using Step = TlsEngine::Step;
 using Next = TlsEngine::Step::Next;
 
-// For the transport to take an alert: whoever is to have the failure waits for that, and the peer may read nothing.
+// For an alert, and a write before it, to be taken by the transport: whoever is to have the failure waits for that, and
+// the peer may read nothing.
 // (Go's crypto/tls waits as long.)
 constexpr absl::Duration kAlertTimeout = absl::Seconds(5);
 
@@ -185,6 +186,10 @@ Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, Con
           written = co_await self->Drain();
           if (written.ok()) written = co_await self->Receive(step.fed);
           break;
+        case Next::kFailed:
+          written = step.status;
+          (co_await WithTimeout(kAlertTimeout, self->SendAlert(written))).IgnoreError();
+          break;
         default:
           written = step.status;
       }
@@ -214,6 +219,9 @@ Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> s
       if (!sent.ok()) co_return sent;
       self->sending_state_ = Sending::kEnded;
     } else {
+      if (step.next == Next::kFailed) {
+        (co_await WithTimeout(kAlertTimeout, self->SendAlert(step.status))).IgnoreError();
+      }
       co_return step.status;
     }
   }
@@ -239,13 +247,20 @@ Task<absl::Status> TlsConnection::Drain() {
   co_return sent;
 }
 
-Task<void> TlsConnection::TellPeer(const absl::Status& failure) {
-  // A peer that reads no answers would not read this either.
-  if (absl::IsResourceExhausted(failure)) co_return;
-  const std::optional<MutexGuard> sending = sending_.TryLock();
-  if (!sending.has_value() || !SendingStatus().ok()) co_return;
-  (co_await WithTimeout(kAlertTimeout, Drain())).IgnoreError();
+Task<void> TlsConnection::SendAlert(const absl::Status& failure) {
   FailSending(failure);
+  // A peer that reads no answers would not read this either.
+  if (absl::IsResourceExhausted(failure) || closed()) co_return;
+  engine_->SwapOutput(sent_from_);
+  if (!sent_from_.empty()) (co_await transport_->Write(sent_from_.bytes())).IgnoreError();
+  sent_from_.Clear();
+}
+
+Task<void> TlsConnection::TellPeer(const absl::Status& failure) {
+  (co_await WithTimeout(kAlertTimeout, [&]() -> Task<void> {
+    const MutexGuard sending = co_await sending_.Lock();
+    if (SendingStatus().ok()) co_await SendAlert(failure);
+  })).IgnoreError();
 }
 
 Task<absl::Status> TlsConnection::Receive(uint64_t fed) {

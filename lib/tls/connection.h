@@ -1,14 +1,18 @@
 // Layer tls. An engine and its transport: who moves what between the two, and who waits for whom.
 //
 //   lock        held over                              by
-//   sending_    encrypting, and all of the output's    Write(), ShutdownWrite(), the handshake; a Read() that sends the
-//               way into the transport                 alert of its own failure
+//   sending_    encrypting, and all of the output's    Write(), ShutdownWrite(), the handshake; a Read() that has
+//               way into the transport                 failed, for the alert
 //   receiving_  a read of the transport, and the       whoever needs input
 //               engine's Feed()
 //
 // A holder of sending_ may wait for receiving_, never the other way round. Records leave in the order in which they are
 // encrypted, because both are done under sending_. Whoever needs input asks, once it has receiving_, whether another
 // thread has fed the engine since: then it tries again first.
+//
+// The alert of an engine that has failed is the last thing in its output. Whoever finds the engine failed sends it, if
+// nobody has. A Read() waits for sending_ to do so, because the write under way may have looked at the output for the
+// last time.
 #ifndef WEFT_LIB_TLS_CONNECTION_H_
 #define WEFT_LIB_TLS_CONNECTION_H_
 
@@ -71,8 +75,10 @@ class TlsConnection {
   Task<absl::Status> Handshake();
   // The engine's output into the transport. The caller has sending_, and has looked at SendingStatus().
   Task<absl::Status> Drain();
-  // Sends the alert of a failure, as the last thing, unless a write is under way, which takes it along. Whether it
-  // arrives changes nothing. Takes sending_.
+  // Ends the writing with a failure of the engine, and sends the peer what is in the output: the rest of what was
+  // encrypted before, and the alert. Whether that arrives changes nothing. The caller has sending_.
+  Task<void> SendAlert(const absl::Status& failure);
+  // The same for a caller without sending_.
   Task<void> TellPeer(const absl::Status& failure);
   // Waits for what the peer sends, unless the engine was fed since it was at `fed`.
   Task<absl::Status> Receive(uint64_t fed);

@@ -7,18 +7,26 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/tls/byte_queue.h"
+#include "lib/tls/connection.h"
 #include "tests/tls/tls_ends.h"
 #include "weft/io/buffer.h"
+#include "weft/net/tcp_stream.h"
+#include "weft/scope.h"
 #include "weft/task.h"
+#include "weft/testing/machine.h"
 #include "weft/testing/simulation.h"
 #include "weft/tls/stream.h"
+#include "weft/tls/transport.h"
 
 namespace weft::testing {
 namespace {
@@ -26,6 +34,7 @@ namespace {
 using internal::ByteQueue;
 using internal::TlsEngine;
 using Next = TlsEngine::Step::Next;
+using ::testing::HasSubstr;
 
 void Carry(TlsEngine& from, TlsEngine& to) {
   ByteQueue bytes;
@@ -160,6 +169,40 @@ TEST(TlsEngineTest, APeerThatReadsNoAnswersIsSentNoAlert) {
     const absl::Status status = (co_await server->Read(bytes)).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
     EXPECT_EQ(writes, 0);
+  }());
+}
+
+// A Read() on another carrier has failed, and not come to tell the peer.
+TEST(TlsEngineTest, AWriteThatFindsTheEngineFailedTellsThePeer) {
+  Machine machine;
+  Simulation({.machine = &machine}).Run([]() -> Task<void> {
+    for (const bool shuts_down : {false, true}) {
+      auto [client_side, server_side] = co_await Connect();
+      std::unique_ptr<TlsEngine> made = TlsEngine::Client(SharedClient(), "db.internal").value();
+      TlsEngine& engine = *made;
+      auto connection = std::make_shared<internal::TlsConnection>(
+          std::make_unique<internal::TlsTransportOf<net::TcpStream>>(std::move(client_side)), std::move(made));
+      ShutdownOnFailure scope;
+      auto server = scope.Fork(tls::Server(std::move(server_side), SharedServer()));
+      absl::StatusOr<tls::Stream> client = co_await internal::TlsConnection::Connect(std::move(connection));
+      EXPECT_TRUE((co_await scope.Join()).ok());
+
+      const std::string garbage = std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x');
+      ByteQueue bytes;
+      std::memcpy(bytes.Room(garbage.size()).data(), garbage.data(), garbage.size());
+      bytes.Add(garbage.size());
+      EXPECT_EQ(engine.Feed(bytes), absl::OkStatus());
+      char buffer[16];
+      EXPECT_EQ(engine.Read(buffer).next, Next::kFailed);
+
+      const absl::Status status = shuts_down ? co_await client->ShutdownWrite() : co_await client->Write("x");
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+      const absl::Status told = (co_await server->Read(buffer)).status();
+      EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable) << told;
+      EXPECT_THAT(told.message(), HasSubstr("bad record mac"));
+      EXPECT_EQ((co_await client->Read(buffer)).status(), status);
+      EXPECT_EQ(co_await client->Write("x"), status);
+    }
   }());
 }
 

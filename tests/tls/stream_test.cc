@@ -326,6 +326,68 @@ TEST(TlsSimulatedStreamTest, AReadThatHasFailedTellsThePeerForFiveSecondsAtMost)
   }());
 }
 
+// The peer gets the alert behind what is under way; a caller that closes the stream then does not lose it.
+TEST_P(TlsStreamTest, AReadThatFailsBesideAWriteReturnsOnceThePeerHasBeenTold) {
+  Everywhere([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.stop_at = 0;
+    AwaitAll scope;
+    Introduction reader;
+    scope.Fork([&]() -> Task<void> { EXPECT_TRUE((co_await client.Write("a message")).ok()); });
+    co_await control.stopped.Wait();
+    control.flip_after = control.bytes_read + 10;
+    EXPECT_TRUE((co_await server.Write("x")).ok());
+    scope.Fork([&]() -> Task<void> {
+      reader.Make();
+      char buffer[16];
+      const absl::Status status = (co_await client.Read(buffer)).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+      EXPECT_TRUE(control.go_on.IsSet());
+      client.Close();
+    });
+    co_await control.flipped.Wait();
+    co_await reader.AwaitParked();
+    control.go_on.Set();
+    EXPECT_EQ(co_await ReadSome(server, 9), "a message");
+    char buffer[16];
+    const absl::Status told = (co_await server.Read(buffer)).status();
+    EXPECT_EQ(told.code(), absl::StatusCode::kUnavailable) << told;
+    EXPECT_THAT(told.message(), HasSubstr("bad record mac"));
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// A peer that takes nothing of the write, so that the alert has no chance.
+TEST(TlsSimulatedStreamTest, AReadThatFailsBesideAWriteWaitsForItForFiveSecondsAtMost) {
+  Machine machine;
+  Simulation({.machine = &machine}).Run([]() -> Task<void> {
+    auto [client_side, server_side] = co_await Connect();
+    Control control;
+    auto [client, server] =
+        co_await SecureOver(ControlledTransport(std::move(client_side), control), std::move(server_side));
+    control.stop_at = 0;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> { EXPECT_TRUE((co_await client.Write("a message")).ok()); });
+    co_await control.stopped.Wait();
+    control.flip_after = control.bytes_read + 10;
+    const MonotonicTime begun = MonotonicNow();
+    EXPECT_TRUE((co_await server.Write("x")).ok());
+    char buffer[16];
+    const absl::Status status = (co_await client.Read(buffer)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_GE(MonotonicNow() - begun, absl::Seconds(5));
+    // The write takes the alert along when it comes to that.
+    control.go_on.Set();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(co_await ReadSome(server, 9), "a message");
+    const absl::Status told = (co_await server.Read(buffer)).status();
+    EXPECT_THAT(told.message(), HasSubstr("bad record mac"));
+  }());
+}
+
 TEST_P(TlsStreamTest, WhatATransportSaysOfItselfCanBeAsked) {
   Everywhere([]() -> Task<void> {
     auto [client_side, server_side] = co_await Connect();

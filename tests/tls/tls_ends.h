@@ -113,9 +113,11 @@ inline Task<std::string> ReadSome(tls::Stream& stream, size_t size) {
 struct Control {
   size_t max_read = size_t{1} << 20;  // bytes that a read of the transport yields at most
   size_t flip_after = ~size_t{0};     // the byte with this number arrives changed
-  int stop_at = -1;                   // operation that never ends: 0 is the next one
-  bool half_written = false;          // a write that never ends has sent a half before
+  Event flipped;                      // it has
+  int stop_at = -1;                   // operation that stops: 0 is the next one
+  bool half_written = false;          // a write that stops has sent a half before
   Event stopped;                      // it has come to that
+  Event go_on;                        // until then; if nobody sets it, it never ends
   size_t bytes_read = 0;
   int writes = 0;
 };
@@ -132,6 +134,7 @@ class ControlledTransport {
     control_->bytes_read += *got;
     if (control_->flip_after >= before && control_->flip_after < control_->bytes_read) {
       into.data()[control_->flip_after - before] ^= 1;
+      control_->flipped.Set();
     }
     co_return got;
   }
@@ -139,7 +142,10 @@ class ControlledTransport {
   Task<absl::Status> Write(ConstBuffer from) {
     ++control_->writes;
     if (control_->stop_at-- == 0) {
-      if (control_->half_written) (co_await stream_.Write(from.first(from.size() / 2))).IgnoreError();
+      if (control_->half_written) {
+        (co_await stream_.Write(from.first(from.size() / 2))).IgnoreError();
+        from.remove_prefix(from.size() / 2);
+      }
       co_await Stop();
     }
     co_return co_await stream_.Write(from);
@@ -151,7 +157,7 @@ class ControlledTransport {
  private:
   Task<void> Stop() {
     control_->stopped.Set();
-    co_await Forever();
+    co_await control_->go_on.Wait();
   }
 
   net::TcpStream stream_;

@@ -37,7 +37,10 @@ weft::Task<absl::StatusOr<ClientConnection>> ClientConnection::Connect(weft::net
                                                                        Limits limits) {
   absl::StatusOr<weft::net::TcpStream> stream = co_await weft::net::TcpStream::Connect(address);
   if (!stream.ok()) co_return stream.status();
-  co_return ClientConnection(*std::move(stream), address.ToString(), limits);
+  const int fd = stream->native_handle();
+  ClientConnection connection(AnyStream(*std::move(stream)), address.ToString(), limits);
+  connection.fd_ = fd;
+  co_return connection;
 }
 
 weft::Task<absl::StatusOr<Response>> ClientConnection::Call(const Request& request) {

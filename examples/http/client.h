@@ -15,10 +15,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "examples/http/any_stream.h"
 #include "examples/http/message.h"
 #include "examples/http/parser.h"
 #include "weft/weft.h"
@@ -31,6 +33,10 @@ bool HasInput(int fd);
 // One connection, for one call at a time.
 class ClientConnection {
  public:
+  // Over any stream: of TLS, for https. `host` is what the server is told (Host). Destroying it closes the stream; to
+  // say the end before, as TLS does, await stream().ShutdownWrite().
+  ClientConnection(AnyStream stream, std::string host, Limits limits = {})
+      : stream_(std::move(stream)), host_(std::move(host)), parser_(limits) {}
   static weft::Task<absl::StatusOr<ClientConnection>> Connect(weft::net::SocketAddress address, Limits limits = {});
 
   // Sends the request and waits for the answer. kInvalidArgument unless IsOneRequest().
@@ -43,16 +49,15 @@ class ClientConnection {
   // Every call has had its answer, and the server lets the connection live.
   bool reusable() const { return reusable_ && owed_.empty() && unparsed_.empty(); }
   // There is something to read: since nobody has asked, an answer too many, or the end. It must not be reused then, or
-  // its next caller has another's answer.
-  bool readable() const { return HasInput(stream_.native_handle()); }
+  // its next caller has another's answer. Only a connection of Connect() can tell; of another one this is true.
+  bool readable() const { return HasInput(fd_); }
   // Some of the answer to the last call has come.
   bool answer_begun() const { return answer_begun_; }
+  AnyStream& stream() { return stream_; }
 
  private:
-  ClientConnection(weft::net::TcpStream stream, std::string host, Limits limits)
-      : stream_(std::move(stream)), host_(std::move(host)), parser_(limits) {}
-
-  weft::net::TcpStream stream_;
+  AnyStream stream_;
+  int fd_ = -1;  // of Connect()
   std::string host_;
   ResponseParser parser_;
   std::string unparsed_;   // has been read, and the parser has not had it
@@ -73,7 +78,9 @@ struct PoolStats {
   int64_t calls = 0;
 };
 
-// Connections to one upstream. Outlives its calls.
+// Connections of TCP to one upstream. Outlives its calls. (Of TLS there are none: before a connection is used again the
+// pool looks, without waiting, whether something has come that nobody asked for, and a tls::Stream may have that within
+// itself.)
 class Pool {
  public:
   explicit Pool(weft::net::SocketAddress address, PoolOptions options = {});

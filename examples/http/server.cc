@@ -1,6 +1,7 @@
 #include "examples/http/server.h"
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -47,11 +48,11 @@ class OpenConnection {
 // A client's connection: the bytes that have come in but are not parsed yet, and the parser.
 class Server::Connection {
  public:
-  Connection(weft::net::TcpStream stream, const ServerOptions& options)
-      : stream_(std::move(stream)),
-        parser_(options.limits),
+  explicit Connection(const ServerOptions& options)
+      : parser_(options.limits),
         max_bytes_(std::max(options.max_ahead_bytes + 1, kBufferBytes)),
         bytes_(kBufferBytes) {}
+  virtual ~Connection() = default;
 
   // The client has sent more than the requests that were parsed.
   bool has_bytes() const { return begin_ < end_ || dropped_; }
@@ -60,13 +61,8 @@ class Server::Connection {
   RequestParser& parser() { return parser_; }
 
   // Waits for bytes. kOutOfRange: the client has finished.
-  weft::Task<absl::Status> Fill() {
-    absl::StatusOr<size_t> got = co_await stream_.Read(absl::MakeSpan(bytes_).subspan(end_));
-    if (!got.ok()) co_return got.status();
-    if (*got == 0) co_return absl::OutOfRangeError("the client hung up");
-    end_ += *got;
-    co_return absl::OkStatus();
-  }
+  virtual weft::Task<absl::Status> Fill() = 0;
+  virtual weft::Task<absl::Status> Write(std::string_view bytes) = 0;
 
   // Until a request is complete or refused: see parser().state().
   weft::Task<absl::Status> ReadRequest() {
@@ -77,7 +73,7 @@ class Server::Connection {
       if (parser_.state() == ParserState::kComplete || parser_.state() == ParserState::kFailed)
         co_return absl::OkStatus();
       if (parser_.ExpectsContinue() && !std::exchange(told_to_continue, true)) {
-        if (absl::Status sent = co_await stream_.Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
+        if (absl::Status sent = co_await Write("HTTP/1.1 100 Continue\r\n\r\n"); !sent.ok()) co_return sent;
       }
       if (absl::Status filled = co_await Fill(); !filled.ok()) co_return filled;
     }
@@ -91,17 +87,25 @@ class Server::Connection {
     }
   }
 
-  auto Write(std::string_view bytes) { return stream_.Write(bytes); }
-
   // Ends our side, and reads what the client still sends until it has seen that.
   weft::Task<void> Linger() {
-    if (!stream_.ShutdownWrite().ok()) co_return;
-    for (size_t read = 0; read < kLingerBytes;) {
-      absl::StatusOr<size_t> got = co_await stream_.Read(absl::MakeSpan(bytes_));
-      if (!got.ok() || *got == 0) co_return;
-      read += *got;
+    if (!(co_await ShutdownWrite()).ok()) co_return;
+    for (size_t read = 0; read < kLingerBytes; read += end_) {
+      Empty();
+      if (!(co_await Fill()).ok()) co_return;
     }
   }
+
+ protected:
+  // What Fill() reads into, and what it then returns.
+  weft::MutableBuffer room() { return weft::MutableBuffer(bytes_.data() + end_, bytes_.size() - end_); }
+  absl::Status Filled(const absl::StatusOr<size_t>& got) {
+    if (!got.ok()) return got.status();
+    if (*got == 0) return absl::OutOfRangeError("the client hung up");
+    end_ += *got;
+    return absl::OkStatus();
+  }
+  virtual weft::Task<absl::Status> ShutdownWrite() = 0;
 
  private:
   static constexpr size_t kBufferBytes = 1024;  // small, as every connection has one
@@ -125,7 +129,6 @@ class Server::Connection {
     }
   }
 
-  weft::net::TcpStream stream_;
   RequestParser parser_;
   const size_t max_bytes_;  // of which the last is one too many
   size_t begin_ = 0;
@@ -134,8 +137,30 @@ class Server::Connection {
   std::vector<char> bytes_;  // [begin_, end_) is to be parsed
 };
 
+// Over a TcpStream itself, which costs nothing, or a reference to an AnyStream.
+template <class Stream>
+class Server::ConnectionOver final : public Connection {
+ public:
+  ConnectionOver(Stream&& stream, const ServerOptions& options)
+      : Connection(options), stream_(std::forward<Stream>(stream)) {}
+
+  weft::Task<absl::Status> Fill() override { co_return Filled(co_await stream_.Read(room())); }
+  weft::Task<absl::Status> Write(std::string_view bytes) override { co_return co_await stream_.Write(bytes); }
+
+ private:
+  weft::Task<absl::Status> ShutdownWrite() override {
+    if constexpr (std::same_as<Stream, weft::net::TcpStream>) {
+      co_return stream_.ShutdownWrite();
+    } else {
+      co_return co_await stream_.ShutdownWrite();
+    }
+  }
+
+  Stream stream_;
+};
+
 Server::Server(ServerOptions options, Handler handler)
-    : options_(options), handler_(std::move(handler)), permits_(options.max_connections) {}
+    : options_(std::move(options)), handler_(std::move(handler)), permits_(options_.max_connections) {}
 
 weft::Task<absl::Status> Server::Serve(weft::net::TcpListener& listener, weft::Event& stop) {
   weft::AwaitAll connections("connections");
@@ -161,14 +186,29 @@ weft::Task<absl::Status> Server::Accept(weft::net::TcpListener& listener, weft::
     weft::Permit permit = co_await permits_.Acquire();
     absl::StatusOr<weft::net::TcpStream> stream = co_await listener.Accept();
     if (!stream.ok()) co_return stream.status();  // the end of the listener: shortages are waited for by Accept()
-    connections.Fork(
-        [this, p = std::move(permit), s = *std::move(stream)]() mutable { return ServeConnection(std::move(s)); });
+    connections.Fork([this, p = std::move(permit), s = *std::move(stream)]() mutable {
+      return options_.open == nullptr ? ServeOver(std::move(s)) : OpenAndServe(std::move(s));
+    });
   }
 }
 
-weft::Task<void> Server::ServeConnection(weft::net::TcpStream stream) {
+weft::Task<void> Server::OpenAndServe(weft::net::TcpStream accepted) {
+  absl::StatusOr<AnyStream> stream =
+      co_await weft::WithTimeout(options_.request_timeout, options_.open(std::move(accepted)));
+  if (stream.ok()) co_await ServeConnection(*std::move(stream));
+}
+
+// A stream of TLS that is closed without having said its end looks cut off.
+weft::Task<void> Server::ServeConnection(AnyStream stream) {
+  co_await weft::Finally(ServeOver<AnyStream&>(stream), [&]() -> weft::Task<void> {
+    (co_await weft::WithTimeout(kLingerTimeout, stream.ShutdownWrite())).IgnoreError();
+  });
+}
+
+template <class Stream>
+weft::Task<void> Server::ServeOver(Stream stream) {
   OpenConnection open(counters_);
-  Connection connection(std::move(stream), options_);
+  ConnectionOver<Stream> connection(std::forward<Stream>(stream), options_);
   for (bool more = true; more;) {
     if (!connection.has_bytes()) {
       // Between requests: here, and only here, the drain cancels.

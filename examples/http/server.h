@@ -12,9 +12,17 @@
 // so that it sees a hang-up behind it, and keeps up to max_ahead_bytes. If the client sends more, the rest is dropped,
 // and the connection is closed after the answer.
 //
+// HTTPS is the same over TLS. `open` makes a stream of each connection that was accepted:
+//
+//   http::Server server({.open = [context](TcpStream accepted) -> Task<absl::StatusOr<http::AnyStream>> {
+//     absl::StatusOr<weft::tls::Stream> stream = co_await weft::tls::Server(std::move(accepted), context);
+//     if (!stream.ok()) co_return stream.status();
+//     co_return http::AnyStream(*std::move(stream));
+//   }}, handler);
+//
 // Drain: the server accepts no more connections and closes those that are between requests. Requests that have begun to
 // arrive finish, each within its time limits. Serve() returns when all connections have ended. EndDrain() ends them
-// all.
+// all; one that was opened may take 2 s to say its end.
 #ifndef WEFT_EXAMPLES_HTTP_SERVER_H_
 #define WEFT_EXAMPLES_HTTP_SERVER_H_
 
@@ -25,7 +33,9 @@
 #include <stop_token>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "examples/http/any_stream.h"
 #include "examples/http/message.h"
 #include "examples/http/parser.h"
 #include "weft/stop_token.h"
@@ -40,11 +50,14 @@ struct ServerOptions {
   absl::Duration idle_timeout = absl::Seconds(60);     // between requests
   absl::Duration request_timeout = absl::Seconds(10);  // from a request's first byte to its last
   absl::Duration write_timeout = absl::Seconds(10);    // for the answer to be taken, or 64 KiB of its source
+  // What makes a stream of a connection, within request_timeout. Empty: HTTP runs over the connection itself. A
+  // connection of which it makes none is closed.
+  std::function<weft::Task<absl::StatusOr<AnyStream>>(weft::net::TcpStream accepted)> open = nullptr;
 };
 
 // What a server has done so far. Any thread may read.
 struct ServerCounters {
-  std::atomic<int64_t> connections = 0;  // accepted
+  std::atomic<int64_t> connections = 0;  // accepted, and opened
   std::atomic<int64_t> connections_open = 0;
   std::atomic<int64_t> connections_peak = 0;  // open at once
   std::atomic<int64_t> requests = 0;          // given to the handler
@@ -64,6 +77,10 @@ class Server {
   // Serves until `stop` is set or accepting fails, then drains. Closes the listener. Once.
   weft::Task<absl::Status> Serve(weft::net::TcpListener& listener, weft::Event& stop);
 
+  // Serves one connection over any stream, as if it had been accepted and opened, until it ends. If this is cancelled,
+  // the request in progress is finished. For tests in memory, and for connections that come in another way.
+  weft::Task<void> ServeConnection(AnyStream stream);
+
   // Cancels the requests in progress, handlers too, and closes the connections, now and of those that come later. For a
   // drain that takes too long. Any thread; idempotent.
   void EndDrain() { end_drain_.request_stop(); }
@@ -72,9 +89,13 @@ class Server {
 
  private:
   class Connection;
+  template <class Stream>
+  class ConnectionOver;
 
   weft::Task<absl::Status> Accept(weft::net::TcpListener& listener, weft::AwaitAll& connections);
-  weft::Task<void> ServeConnection(weft::net::TcpStream stream);
+  weft::Task<void> OpenAndServe(weft::net::TcpStream accepted);
+  template <class Stream>
+  weft::Task<void> ServeOver(Stream stream);
   weft::Task<bool> ServeRequest(Connection& connection);
   weft::Task<bool> ReadAndAnswer(Connection& connection);
   weft::Task<bool> Handle(Connection& connection, const Request& request);

@@ -64,10 +64,10 @@ void TaskRun::RefuseJob(Job& job, int error) noexcept {
 
 // On an OS thread that runs no virtual thread.
 void TaskRun::CallHere() noexcept {
-  SetCallAsked(&asked_in_call_);
+  const CallOrigin outside = ExchangeCallOrigin({.asked = &asked_in_call_});
   static_cast<void>(Begin());
   DropClosure();
-  SetCallAsked(nullptr);
+  ExchangeCallOrigin(outside);
   FinishOutcome(nullptr);
   SetEnded();
   future().Publish();

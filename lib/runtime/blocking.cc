@@ -40,9 +40,9 @@ bool BlockingCall::Withdraw(ThreadBlock& thread) noexcept {
 void BlockingCall::Run(Job& job) noexcept {
   auto& call = static_cast<BlockingCall&>(job);
   ThreadBlock& thread = *call.thread_;
-  SetCallingThread(&thread);
+  const CallOrigin outside = ExchangeCallOrigin({.thread = &thread});
   call.invoke_(call);
-  SetCallingThread(nullptr);
+  ExchangeCallOrigin(outside);
   WEFT_CHECK(!thread.runtime().inherited())
       << "the function of weft::Blocking() returns in a child of fork(), where " << ThreadLabel(thread)
       << ", which waits for it, does not go on; there, it may call exec() or _exit()";

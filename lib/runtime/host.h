@@ -45,7 +45,8 @@ class Host {
   [[nodiscard]] virtual bool StartJob(Job& job) noexcept = 0;
   // Any thread. Takes back a job that was started. False: it has begun, or is being refused.
   [[nodiscard]] virtual bool WithdrawJob(Job& job) noexcept = 0;
-  // The job itself: where it shares its OS thread with carriers, lets these run.
+  // The job itself: where it shares its OS thread with carriers and other jobs, lets these run. Afterwards the origin
+  // of its call (runtime_services.h) is what it was.
   virtual void YieldInJob() noexcept {}
   // OS threads that there are for jobs.
   virtual int JobThreads() noexcept = 0;

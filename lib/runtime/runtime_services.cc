@@ -26,25 +26,20 @@ namespace weft::internal {
 namespace {
 
 // Whose call runs on this OS thread. initial-exec: like current_carrier.
-[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadBlock* calls_for = nullptr;
-[[gnu::tls_model("initial-exec")]] constinit thread_local const Atomic<bool>* call_asked = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local CallOrigin call_origin;
 
 }  // namespace
 
 const void* CurrentCarrier() noexcept { return Carrier::Current(); }
 
-void SetCallingThread(ThreadBlock* thread) noexcept { calls_for = thread; }
+CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept { return std::exchange(call_origin, origin); }
 
-const Atomic<bool>* CallAsked() noexcept { return call_asked; }
-void SetCallAsked(const Atomic<bool>* asked) noexcept { call_asked = asked; }
+const Atomic<bool>* CallAsked() noexcept { return call_origin.asked; }
 
-// A host that runs carriers on this OS thread lets them run meanwhile.
+// A host that runs carriers and other jobs on this OS thread lets them run meanwhile, and keeps the origin of each.
 ThreadBlock* CallingThread() noexcept {
-  ThreadBlock* const thread = calls_for;
-  if (thread == nullptr) return nullptr;
-  calls_for = nullptr;
-  thread->runtime().host->YieldInJob();
-  calls_for = thread;
+  ThreadBlock* const thread = call_origin.thread;
+  if (thread != nullptr) thread->runtime().host->YieldInJob();
   return thread;
 }
 

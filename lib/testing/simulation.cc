@@ -26,6 +26,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
 #include "lib/testing/machine/kernel.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
 #include "weft/internal/job.h"
@@ -284,7 +285,8 @@ class Simulation::Host final : public internal::Host {
     }
 
     internal::Job* job = nullptr;
-    int64_t wakes_ns = 0;  // the job goes on then
+    internal::CallOrigin origin;  // of the call, while the job does not run
+    int64_t wakes_ns = 0;         // the job goes on then
     const std::string name;
     Fiber fiber;
   };
@@ -308,7 +310,9 @@ class Simulation::Host final : public internal::Host {
       ++busy_desks_;
     }
     running_ = desk;
+    const internal::CallOrigin outside = internal::ExchangeCallOrigin(desk->origin);
     desk->fiber.SwitchTo();
+    desk->origin = internal::ExchangeCallOrigin(outside);
     running_ = nullptr;
     if (desk->job == nullptr) --busy_desks_;
   }

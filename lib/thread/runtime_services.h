@@ -33,10 +33,15 @@ struct TimerNode;
 const void* CurrentCarrier() noexcept;
 // The virtual thread whose Blocking() has called what runs on this OS thread, or null. It is parked.
 ThreadBlock* CallingThread() noexcept;
-void SetCallingThread(ThreadBlock* thread) noexcept;
 // Whether what runs on this OS thread for nobody's virtual thread was asked to end; null: nothing does.
 const Atomic<bool>* CallAsked() noexcept;
-void SetCallAsked(const Atomic<bool>* asked) noexcept;
+// On whose behalf a function runs on an OS thread that is no carrier: what the two above return there.
+struct CallOrigin {
+  ThreadBlock* thread = nullptr;
+  const Atomic<bool>* asked = nullptr;
+};
+// Sets it, and returns what it was. Each function has its own, also where several take turns on one OS thread.
+CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept;
 // While it lives, there is no current thread on this OS thread. For user code that a carrier calls on behalf of no
 // thread.
 class WithoutCurrentThread {

@@ -1,6 +1,7 @@
 // Row F2 for files. Goal: whatever errno a call of the kernel's ends with, the status has it, no descriptor and no
 // half-made file is left, and EINTR is never seen. Method: each function times each kind of call that it makes, times
 // each time that it makes it, times the errnos that the manual pages have; in a simulation, where nothing else calls.
+// The same functions two at a time on a machine: each is that of its own thread.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/fs/scratch.h"
+#include "weft/cancellation.h"
 #include "weft/errno.h"
 #include "weft/fs/contents.h"
 #include "weft/fs/file.h"
@@ -28,8 +30,10 @@
 #include "weft/fs/temporary.h"
 #include "weft/fs/walk.h"
 #include "weft/runtime.h"
+#include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/census.h"
+#include "weft/testing/machine.h"
 #include "weft/testing/simulation.h"
 
 namespace weft::testing {
@@ -210,11 +214,15 @@ struct Ran {
   int64_t calls;
 };
 
-Ran RunRow(const Row& row, const Entry& entry, ScopedSyscallFault::Options options) {
-  const Scratch scratch;
+void Fill(const Scratch& scratch) {
   scratch.Write("old", "text");
   scratch.Write("d/f", "text");
   scratch.Link("old", "l");
+}
+
+Ran RunRow(const Row& row, const Entry& entry, ScopedSyscallFault::Options options) {
+  const Scratch scratch;
+  Fill(scratch);
   const int64_t descriptors = Census::Take().descriptors;
   Ran ran;
   {
@@ -254,6 +262,40 @@ TEST(FsFaultTest, EveryErrnoOfEveryCallIsTheStatusAndNothingIsLeft) {
   }
   RecordProperty("cases", cases);
   EXPECT_GT(cases, 200);
+}
+
+// On a machine a call on a file takes time, in which other calls run on the same OS thread. 1. One begins, on behalf of
+// its thread, and pauses. 2. Another begins on behalf of another thread, and ends or is asked to end. 3. The first goes
+// on, and asks whether its thread is to end.
+TEST(FsOnAMachineTest, OfTwoCallsAtOnceEachIsThatOfItsOwnThread) {
+  const std::vector<Row> rows = Rows();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+      const Row& other = rows[(i + seed) % rows.size()];
+      SCOPED_TRACE(absl::StrCat(rows[i].name, " beside ", other.name, ", seed ", seed));
+      Machine machine({.seed = seed});
+      const Scratch one;
+      const Scratch two;
+      Fill(one);
+      Fill(two);
+      Simulation({.carriers = 2, .seed = seed, .machine = &machine}).Run([&]() -> Task<void> {
+        AwaitAll scope;
+        scope.Fork([&]() -> Task<void> {
+          const absl::Status status = co_await rows[i].run(one.path());
+          EXPECT_TRUE(status.ok()) << status;
+        });
+        scope.Fork([&]() -> Task<void> {
+          if (seed % 2 == 0) {
+            const absl::Status status = co_await other.run(two.path());
+            EXPECT_TRUE(status.ok()) << status;
+          } else {
+            (co_await WithTimeout(absl::Microseconds(300 * seed), other.run(two.path()))).IgnoreError();
+          }
+        });
+        (co_await scope.Join()).IgnoreFailures();
+      });
+    }
+  }
 }
 
 // ---- Atomic writes.

@@ -487,6 +487,9 @@ Simulation::Simulation(SimulationOptions options)
   WEFT_CHECK(turn_time >= absl::ZeroDuration() && turn_time < absl::InfiniteDuration())
       << "a turn takes " << absl::FormatDuration(turn_time) << " in this simulation: a time from zero on, with an end";
   WEFT_CHECK(machine_ == nullptr || machine_ == Kernel::Here()) << "a simulation on the machine of another OS thread";
+  WEFT_CHECK(machine_ == nullptr || !machine_->surroundings.wire.has_clock())
+      << "a second simulation is made on a machine while the first one is still there; destroy that one before "
+         "(reset() of a pointer comes before make_unique())";
   std::optional<IoBackend> io = options.io;
   if (machine_ != nullptr) io = IoBackend::kEpoll;
   std::shared_ptr<internal::Backend> backend;
@@ -521,8 +524,15 @@ Simulation::Simulation(SimulationOptions options)
   runtime_ = std::make_unique<Runtime>(std::move(core));
 }
 
+// What still runs is asked to end while time passes on the machine and it answers: an end may close a connection, which
+// takes time, or clean up.
 Simulation::~Simulation() {
-  if (machine_ == nullptr) return;
+  internal::RuntimeCore& core = *host_->core;
+  if (machine_ == nullptr || core.OnCarrier()) return;  // the latter is a CHECK of ~Runtime()
+  if (!core.inherited()) {
+    core.CancelRoots(CancelReason::Kind::kRuntimeExit);
+    core.roots.AwaitNone(*host_);
+  }
   machine_->pause = nullptr;
   machine_->surroundings.wire.SetClock(nullptr);
 }

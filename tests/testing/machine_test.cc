@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,6 +36,7 @@
 #include "weft/process.h"
 #include "weft/signal.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -608,6 +610,45 @@ TEST(MachineTest, TheNextSimulationsWallClockGoesOnWhereTheLastOneStopped) {
     EXPECT_EQ(Now(), stopped);
     EXPECT_GE(Now(), (co_await fs::Stat("/tmp/f"))->modified);
   }());
+}
+
+// Both ends take time: a FIN is under way for a moment, and a clean-up sleeps, and writes to the disk.
+TEST(MachineTest, WhatStillRunsWhenASimulationGoesEndsInTheMachinesTime) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Machine machine({.seed = seed});
+    Simulation({.carriers = 2, .seed = seed, .machine = &machine}).Run([]() -> Task<void> {
+      VirtualThread::Start([listener = TcpListener::Bind("10.0.0.1:80").value()]() mutable -> Task<void> {
+        const absl::StatusOr<TcpStream> accepted = co_await listener.Accept();
+        EXPECT_TRUE(accepted.ok()) << accepted.status();
+        co_await Sleep(absl::InfiniteDuration());
+      });
+      VirtualThread::Start([]() -> Task<void> {
+        co_await Finally(Sleep(absl::InfiniteDuration()), []() -> Task<void> {
+          co_await Sleep(absl::Milliseconds(10));
+          EXPECT_TRUE((co_await fs::WriteFile("/tmp/last", "words")).ok());
+        });
+      });
+      const absl::StatusOr<TcpStream> connected = co_await TcpStream::Connect("10.0.0.1:80");
+      EXPECT_TRUE(connected.ok()) << connected.status();
+      co_await Sleep(absl::Seconds(1));
+    });
+    EXPECT_EQ(machine.open_descriptors(), 0) << machine.DescribeOpen();
+    Simulation({.machine = &machine}).Run([]() -> Task<void> {
+      EXPECT_EQ((co_await fs::ReadFile("/tmp/last")).value(), "words");
+    });
+  }
+}
+
+// The one that goes would take the clock of the other one away.
+TEST(MachineDeathTest, ItsSimulationsComeOneAfterTheOther) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        Machine machine;
+        auto simulation = std::make_unique<Simulation>(SimulationOptions{.machine = &machine});
+        simulation = std::make_unique<Simulation>(SimulationOptions{.machine = &machine});
+      },
+      "a second simulation is made on a machine while the first one is still there; destroy that one before");
 }
 
 // ---- What is left open.

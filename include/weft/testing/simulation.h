@@ -69,7 +69,8 @@ struct SimulationOptions {
   int min_runnable = 1;
   // What passes in each turn of a virtual thread, as if it computed: from zero on, and finite.
   TimeSpan turn_time = absl::ZeroDuration();
-  Machine* machine = nullptr;                   // the I/O is this one's; it outlives the simulation
+  // The I/O is this one's. It outlives the simulation, and has no other one meanwhile.
+  Machine* machine = nullptr;
   std::optional<IoBackend> io = std::nullopt;   // without a machine: real I/O; nullopt: none
   ext::SchedulingObserver* observer = nullptr;  // sees every event that the trace sees
   UncaughtFailureHandler on_uncaught_failure = nullptr;  // as in RuntimeOptions
@@ -85,6 +86,7 @@ struct SimulationOptions {
 class Simulation {
  public:
   explicit Simulation(SimulationOptions options = {});
+  // Like ~Runtime(): asks the threads that Start() has started to end, and runs them to their end.
   ~Simulation();
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;

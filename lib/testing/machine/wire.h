@@ -27,6 +27,7 @@ class Wire {
     }
     clock_ = clock;
   }
+  bool has_clock() const noexcept { return clock_ != nullptr; }
   int64_t NowNanos() const noexcept { return clock_ == nullptr ? 1 : clock_->NowNanos(); }
   int64_t WallNanos() const noexcept { return clock_ == nullptr ? stopped_at_ns_ : clock_->WallNanos(); }
 
@@ -43,6 +44,7 @@ class Wire {
       what();
     }
   }
+
  private:
   Clock* clock_ = nullptr;
   int64_t stopped_at_ns_ = 1'577'836'800'000'000'000;  // of the wall clock: 2020-01-01 UTC

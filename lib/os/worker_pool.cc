@@ -73,7 +73,8 @@ bool WorkerPool::Submit(Job& job) noexcept {
   bool make = false;
   {
     std::lock_guard guard(lock_);
-    if (queued_ >= options_.max_queued && idle_.empty() && workers_ >= options_.max_workers) return false;
+    const bool no_more = is_short_ || workers_ >= options_.max_workers;
+    if (queued_ >= options_.max_queued && idle_.empty() && no_more) return false;
     jobs_.PushBack(&job);
     ++queued_;
     if (queued_ > coming_ && (sleeper = idle_.PopFront()) != nullptr) {
@@ -130,6 +131,10 @@ void WorkerPool::MakeWorker() noexcept {
     std::snprintf(name, sizeof(name), "%s-%u", options_.name, number);
     error = worker->thread.TryStart(name, &WorkerPool::RunWorker, worker);
     if (error == 0) {
+      {
+        std::lock_guard guard(lock_);
+        is_short_ = false;
+      }
       worker->started.store(1, std::memory_order_release);  // [worker/1] release: pairs with [worker/2]
       FutexWake(worker->started, 1);  // it may be gone by now: only the address is used
       return;
@@ -139,6 +144,7 @@ void WorkerPool::MakeWorker() noexcept {
   Worker* sleeper = nullptr;
   {
     std::lock_guard guard(lock_);
+    is_short_ = true;
     --coming_;
     if (--workers_ == 0) any_left_.store(0, std::memory_order_relaxed);
     // A job may have come since that counted on this worker, while another one went to sleep.

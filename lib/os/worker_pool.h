@@ -13,7 +13,8 @@
 //
 // No further OS thread (EAGAIN), or no memory for one: the job waits for the workers that there are. If there are none,
 // `refuse` is called with the errno, for this job and for all that are queued; so no job is left behind. When a worker
-// takes a job while others wait for a thread, it tries again to make one.
+// takes a job while others wait for a thread, it tries again to make one. Until an attempt succeeds, the queue is as
+// full with `max_queued` jobs as it is where there are `max_workers`.
 //
 // Who may call: any thread. ~WorkerPool() waits for the jobs that run; a job that is queued by then is a CHECK.
 //
@@ -46,7 +47,7 @@ class WorkerPool {
     const char* name;  // of its OS threads, before a number; lives as long as the pool
     int max_workers = 1;
     int64_t keep_alive_ns = 30'000'000'000;  // kForever: a worker ends with the pool
-    int64_t max_queued = kForever;           // jobs that wait while there are `max_workers`, and none is free
+    int64_t max_queued = kForever;  // jobs that wait while none is free, and no other may be made, or could be
   };
 
   explicit WorkerPool(const Options& options) noexcept;
@@ -54,8 +55,8 @@ class WorkerPool {
   WorkerPool& operator=(const WorkerPool&) = delete;
   ~WorkerPool();
 
-  // False: `max_queued` jobs wait already, and nothing was done. Otherwise the job may have been refused by the time
-  // the call returns.
+  // False: `max_queued` jobs or more wait already, and nothing was done. Otherwise the job may have been refused by the
+  // time the call returns.
   [[nodiscard]] bool Submit(Job& job) noexcept;
   // Takes back a job that was submitted and has not ended. False: it has begun, or is being refused.
   [[nodiscard]] bool Withdraw(Job& job) noexcept;
@@ -97,6 +98,7 @@ class WorkerPool {
   Worker* ended_ = nullptr;       // one that has ended and was not joined yet
   uint32_t made_ = 0;
   bool stopping_ = false;
+  bool is_short_ = false;  // the last attempt to make a worker has failed
   Atomic<uint32_t> any_left_{0};  // 1 while there are workers. relaxed: lock_ orders it
 };
 

@@ -156,6 +156,31 @@ TEST(WorkerPoolTest, AQueueThatIsFullRefusesWithoutADeed) {
   EXPECT_EQ(first.runs + second.runs + third.runs, 2);
 }
 
+TEST(WorkerPoolTest, AQueueIsAsFullWhereNoFurtherOsThreadCanBeMade) {
+  WorkerPool pool({.name = "test", .max_workers = 4, .max_queued = 2});
+  Counted running, first, second, third;
+  running.go = first.go = second.go = third.go = false;
+  EXPECT_TRUE(pool.Submit(running));
+  running.AwaitBegun();
+  {
+    ScopedSyscallFault fault(&Syscalls::pthread_create, {.times = ScopedSyscallFault::kForever, .error = EAGAIN});
+    EXPECT_TRUE(pool.Submit(first));
+    EXPECT_TRUE(pool.Submit(second));
+    EXPECT_FALSE(pool.Submit(third));
+    EXPECT_EQ(pool.queued(), 2);
+    EXPECT_TRUE(pool.Withdraw(first));
+    EXPECT_TRUE(pool.Submit(first));
+  }
+  // Who goes on makes the workers that could not be made, and then no queue is full.
+  running.go = true;
+  first.AwaitBegun();
+  second.AwaitBegun();
+  EXPECT_TRUE(pool.Submit(third));
+  third.AwaitBegun();
+  first.go = second.go = third.go = true;
+  for (const Counted* job : {&first, &second, &third}) job->AwaitEnded();
+}
+
 TEST(WorkerPoolTest, WithoutAnyOsThreadAJobIsRefusedWithTheErrno) {
   WorkerPool pool({.name = "test", .max_workers = 4});
   Counted job;

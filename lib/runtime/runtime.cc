@@ -136,6 +136,8 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
       if (then != nullptr) then(held);
     };
   }
+  // For the check: virtual_thread_local.cc looks at it itself.
+  static_cast<void>(IntFromEnvironment("WEFT_TRACE_THREAD_LOCALS", 0, 1, 0));
   return config;
 }
 

@@ -308,6 +308,8 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
               "WEFT_MAX_POOL_SIZE is \"32768\"; it must be a whole number from 1 to 32767\n");
   EXPECT_EXIT(CreateUnder("WEFT_MIN_RUNNABLE", "-1"), failed,
               "WEFT_MIN_RUNNABLE is \"-1\"; it must be a whole number from 0 to 1024\n");
+  EXPECT_EXIT(CreateUnder("WEFT_TRACE_THREAD_LOCALS", "yes"), failed,
+              "WEFT_TRACE_THREAD_LOCALS is \"yes\"; it must be a whole number from 0 to 1\n");
   EXPECT_EXIT(CreateUnder("WEFT_IO", "kqueue"), failed,
               "weft: the environment variable WEFT_IO is \"kqueue\"; it must be auto, uring or epoll\n");
   for (const auto& [name, low, high] : {std::tuple("WEFT_PARALLELISM", 1, 1024),
@@ -315,7 +317,8 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
                                         {"WEFT_MIN_RUNNABLE", 0, 1024},
                                         {"WEFT_DRAIN_PATIENCE_MS", 0, 3'600'000},
                                         {"WEFT_HELD_CARRIER_THRESHOLD_MS", 0, 3'600'000},
-                                        {"WEFT_TRACE_PINNED", 0, 1}}) {
+                                        {"WEFT_TRACE_PINNED", 0, 1},
+                                        {"WEFT_TRACE_THREAD_LOCALS", 0, 1}}) {
     const RuntimeOptions one = {.parallelism = name == std::string_view("WEFT_PARALLELISM") ? 0 : 1,
                                 .max_pool_size = name == std::string_view("WEFT_MAX_POOL_SIZE") ? 0 : 1};
     for (const int value : {low, high}) {

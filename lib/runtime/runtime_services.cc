@@ -268,11 +268,15 @@ void ArmTimer(TimerNode& timer, int64_t deadline_ns) noexcept {
 
 void ArmDeadline(DeadlineTimer& timer, Deadline deadline) noexcept {
   Duties& duties = Carrier::Current()->duties;
-  if (deadline.is_wall()) return duties.wall_timers.Arm(timer, deadline.time_ns());
+  // "Never" is the same on both clocks, whoever sets one.
+  if (deadline.is_wall() && deadline.time_ns() != TimerWheel::kNoDeadline) {
+    return duties.wall_timers.Arm(timer, deadline.time_ns());
+  }
   WallTimers::ArmMonotonic(timer, duties.timers, deadline.time_ns());
 }
 
 bool HasPassed(Deadline deadline) noexcept {
+  if (deadline.time_ns() == TimerWheel::kNoDeadline) return false;  // also by a wall clock that stands there
   return (deadline.is_wall() ? RuntimeWallNow() : RuntimeNow()) >= deadline.time_ns();
 }
 

@@ -28,6 +28,7 @@
 #include "lib/testing/machine/kernel.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
+#include "lib/timer/deadline.h"
 #include "weft/internal/check.h"
 #include "weft/internal/job.h"
 #include "weft/testing/machine.h"
@@ -45,8 +46,10 @@ namespace {
 class VirtualClock final : public internal::Clock {
  public:
   int64_t NowNanos() noexcept override { return now_ns_; }
-  int64_t WallNanos() noexcept override { return wall_zero_ns_ + now_ns_; }
-  void SetWall(int64_t time_ns) noexcept { wall_zero_ns_ = time_ns - now_ns_; }
+  int64_t WallNanos() noexcept override { return internal::SaturatedSum(now_ns_, wall_zero_ns_); }
+  void SetWall(int64_t time_ns) noexcept {
+    if (__builtin_sub_overflow(time_ns, now_ns_, &wall_zero_ns_)) wall_zero_ns_ = INT64_MIN;
+  }
   void AdvanceTo(int64_t time_ns) noexcept { now_ns_ = std::max(now_ns_, time_ns); }
 
  private:

@@ -153,6 +153,9 @@ TEST_P(ClockWatchTest, TheWatchIsOffWhileNobodyWaitsForTheClock) {
     co_await Sleep(absl::Milliseconds(1));
     co_await SleepUntil(MonotonicNow() + absl::Milliseconds(1));
     EXPECT_TRUE((co_await WithTimeout(absl::Hours(1), Yield())).ok());
+    const auto never = []() -> Task<void> { co_await SleepUntil(absl::InfiniteFuture()); };
+    EXPECT_FALSE((co_await testing::StopOnceItWaits(never())).ok());
+    EXPECT_TRUE((co_await WithDeadline(absl::InfiniteFuture(), Yield())).ok());
   }());
   EXPECT_EQ(timers_made, 0);
   for (int i = 0; i < 100; ++i) {

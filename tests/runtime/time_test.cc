@@ -330,6 +330,23 @@ TEST_F(SetClockTest, MovesNothingElse) {
   });
 }
 
+TEST_F(SetClockTest, ToEitherEndOfTime) {
+  Everywhere([](Simulation& simulation) -> Task<void> {
+    simulation.SetWallClock(absl::InfiniteFuture());
+    const absl::Time last = absl::FromUnixNanos(std::numeric_limits<int64_t>::max());
+    EXPECT_EQ(Now(), last);
+    co_await Sleep(absl::Hours(1));
+    EXPECT_EQ(Now(), last) << "it stands there";
+    const auto never = []() -> Task<void> { co_await SleepUntil(absl::InfiniteFuture()); };
+    EXPECT_FALSE((co_await testing::StopOnceItWaits(never())).ok()) << "its end is no time that comes";
+    simulation.SetWallClock(absl::InfinitePast());
+    const absl::Time first = Now();
+    EXPECT_LT(first, absl::UnixEpoch() - 292 * absl::Hours(24 * 365));
+    co_await SleepUntil(first + absl::Hours(1));
+    EXPECT_EQ(Now(), first + absl::Hours(1));
+  });
+}
+
 TEST_F(SetClockTest, ForManySleepersOnAllCarriers) {
   Everywhere([](Simulation& simulation) -> Task<void> {
     AwaitAll scope;

@@ -350,6 +350,8 @@ const Wait kWaits[] = {
     {"ConditionVariable::Wait",
      __LINE__, []() -> Task<void> { Mutex m; ConditionVariable c; auto g = co_await m.Lock(); co_await c.Wait(g); }},
     {"Sleep", __LINE__, []() -> Task<void> { co_await Sleep(absl::InfiniteDuration()); }},
+    {"Sleep", __LINE__, []() -> Task<void> { co_await SleepUntil(MonotonicTime::InfiniteFuture()); }},
+    {"Sleep", __LINE__, []() -> Task<void> { co_await SleepUntil(absl::InfiniteFuture()); }},
     {"Read",
      __LINE__, []() -> Task<void> { auto [a, b] = Ends(); char c[1]; Use(co_await a.Read(c)); }},
     {"Write",
@@ -472,6 +474,10 @@ const Endless kEndless[] = {
        scope.Fork(Never());
        (co_await scope.Join()).IgnoreFailures();
      }},
+    {"ADeadlineAtTheEndOfTheMonotonicClock", kDeadlock, 1,
+     []() -> Task<void> { Use(co_await WithDeadline(MonotonicTime::InfiniteFuture(), Never())); }},
+    {"ADeadlineAtTheEndOfTheWallClock", kDeadlock, 1,
+     []() -> Task<void> { Use(co_await WithDeadline(absl::InfiniteFuture(), Never())); }},
     {"ATimerThatIsFarAway", kTime, 1, []() -> Task<void> { co_await Sleep(absl::Hours(1'000'000)); }},
     {"ALoopOfYields", kTurns, 1,
      []() -> Task<void> {

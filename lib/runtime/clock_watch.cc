@@ -53,6 +53,9 @@ void WallClockWatch::End() noexcept {
   std::lock_guard guard(lock_);
   if (--users_ > 0 || state_ != State::kOn) return;
   state_ = State::kStopping;
+  // Both: at no time does nothing keep the runtime.
+  runtime_.roots.Hold();
+  runtime_.roots.UnscopedGone();
   operation_.driver->RequestCancel(operation_);
 }
 
@@ -71,11 +74,11 @@ bool WallClockWatch::TurnOn() noexcept {
   if (fd < 0) return false;
   operation_.request.fd = fd;
   operation_.complete = [](Operation&) noexcept { Carrier::Current()->runtime.clock_watch.OperationEnded(); };
-  runtime_.roots.Hold();
+  runtime_.roots.HoldUnscoped();
   bool was_set = false;
   if (StartLooking(was_set)) return true;
   TurnOff();
-  runtime_.roots.Gone();
+  runtime_.roots.UnscopedGone();
   return false;
 }
 
@@ -99,18 +102,25 @@ void WallClockWatch::TurnOff() noexcept {
 void WallClockWatch::OperationEnded() noexcept {
   bool off = false;
   bool was_set = false;
+  bool stopping;
   {
     std::lock_guard guard(lock_);
+    stopping = state_ == State::kStopping;
     bool sees = operation_.cancelled || operation_.result >= 0;
     was_set = !operation_.cancelled && sees;
     if (users_ > 0 && sees) sees = StartLooking(was_set);
     off = users_ == 0 || !sees;
-    if (off) TurnOff();
+    if (off) {
+      TurnOff();
+    } else if (stopping) {  // kOn again
+      runtime_.roots.HoldUnscoped();
+      runtime_.roots.Gone();
+    }
     if (!sees) blind_.store(true, std::memory_order_relaxed);
     was_set |= !sees;  // from here on the timers look more often
   }
   if (was_set) ClockWasSet();
-  if (off) runtime_.roots.Gone();
+  if (off) stopping ? runtime_.roots.Gone() : runtime_.roots.UnscopedGone();
 }
 
 }  // namespace weft::internal

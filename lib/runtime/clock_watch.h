@@ -10,7 +10,8 @@
 //   kStopping  open          in flight, asked to end   its end: kOff, or kOn if there was a Begin() meanwhile
 //
 // No step is missed: a timer is armed after the Begin() of its carrier, and so while the timerfd is open, which notes
-// steps also while nobody reads. The operation keeps the runtime, like a root does.
+// steps also while nobody reads. The operation keeps the runtime: in kOn, which may last, like a thread that Start()
+// has started; in kStopping, which is soon over, like a root that is about to end (Roots::unsettled).
 //
 // Blind: the kernel refuses a timerfd, or the wait for it. Then every timer looks at the clock once a second
 // (WallTimers::kRecheckNanos), and the next Begin() tries again. A clock that is not the kernel's is not watched:

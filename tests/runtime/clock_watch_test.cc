@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,8 +29,10 @@
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/testing/census.h"
 #include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -203,6 +206,24 @@ TEST_P(ClockWatchTest, WhereTheKernelRefusesToTellASleeperLooksEachSecond) {
     of.Step(absl::Hours(1));
     (co_await scope.Join()).IgnoreFailures();
   }(*this));
+}
+
+TEST_P(ClockWatchTest, ACensusWaitsForNobodyWhoWaitsForTheClock) {
+  const ScopedSyscalls test(WithTimersOfTheTest());
+  const std::unique_ptr<Runtime> runtime = Make();
+  std::optional<VirtualThread> sleeper;
+  runtime->Run([&sleeper]() -> Task<void> {
+    Introduction sleeps;
+    sleeper = VirtualThread::Start([&sleeps]() -> Task<void> {
+      sleeps.Make();
+      co_await SleepUntil(Now() + absl::Hours(1));
+    });
+    co_await sleeps.AwaitParked();
+  });
+  EXPECT_EQ(testing::Census::Take().virtual_threads, 1);
+  sleeper->RequestCancel();
+  EXPECT_FALSE(sleeper->JoinBlocking().ok());
+  static_cast<void>(testing::Census::Take());  // nor for a watch that stops, for long
 }
 
 TEST_P(ClockWatchTest, ARuntimeThatEndsWhileTheWatchIsOnWaitsForNothing) {

@@ -31,8 +31,8 @@
 // now and then, and returns. The end of the runtime waits for calls that have begun.
 //
 // In a simulation calls are made one at a time, at a moment that the seed decides, on the simulation's OS thread. A
-// function that waits there for another virtual thread waits for ever, unless it asks CancelRequested() meanwhile,
-// which lets others run.
+// function lets others run while it waits in VirtualThread::JoinBlocking() or Runtime::Run(), and when it asks
+// CancelRequested(). One that waits for a virtual thread in another way waits for ever.
 //
 // Cost: a wake-up of an OS thread and one of a carrier, 10 to 20 us together. Nothing is allocated once the pool has
 // its OS threads.

@@ -174,16 +174,18 @@ class Simulation::Host final : public internal::Host {
   void Ring(Carrier& carrier) noexcept override { seats_[IndexOf(carrier)]->rung = true; }
   void BetweenSteps(Carrier&) noexcept override { Fiber::SwitchBack(); }
 
-  void AwaitDone(Atomic<uint32_t>& done) noexcept override {
+  void AwaitDone(Atomic<uint32_t>& done) noexcept override { AwaitChange(done, 0); }
+  // By the OS thread: runs what there is meanwhile. By a job: waits like a carrier that is parked.
+  void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept override {
+    if (running_ != nullptr) return running_->Await(word, expected);
+    // The OS thread may itself be in a call, of a runtime around this one.
+    const internal::CallOrigin outside = internal::ExchangeCallOrigin({});
+    const bool was_open = !core->roots.closed();  // closed: the runtime ends
     Begin();
     // relaxed: all carriers are one OS thread.
-    while (done.load(std::memory_order_relaxed) == 0) RunOne();
-    if (stage_ != Stage::kRuns) core->roots.Reopen();  // for the next Run()
-  }
-  void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept override {
-    Begin();
-    // relaxed: as above.
     while (word.load(std::memory_order_relaxed) == expected) RunOne();
+    if (was_open && stage_ != Stage::kRuns) core->roots.Reopen();  // for the next Run()
+    internal::ExchangeCallOrigin(outside);
   }
   // relaxed: as above.
   void AnnounceDone(Atomic<uint32_t>& done) noexcept override { done.store(1, std::memory_order_relaxed); }
@@ -287,14 +289,30 @@ class Simulation::Host final : public internal::Host {
       }
     }
 
+    // The job itself, until `word` is no longer `expected`.
+    void Await(const Atomic<uint32_t>& word, uint32_t expected) noexcept {
+      awaited = &word;
+      awaited_change = expected;
+      Fiber::SwitchBack();
+      awaited = nullptr;
+    }
+    bool Awaits() const noexcept {
+      // relaxed: all carriers and jobs are one OS thread.
+      return awaited != nullptr && awaited->load(std::memory_order_relaxed) == awaited_change;
+    }
+
     internal::Job* job = nullptr;
     internal::CallOrigin origin;  // of the call, while the job does not run
     int64_t wakes_ns = 0;         // the job goes on then
+    const Atomic<uint32_t>* awaited = nullptr;  // and when this is no longer `awaited_change`; null: at once
+    uint32_t awaited_change = 0;
     const std::string name;
     Fiber fiber;
   };
 
-  bool CanGoOn(const Desk& desk) noexcept { return desk.job != nullptr && desk.wakes_ns <= clock.NowNanos(); }
+  bool CanGoOn(const Desk& desk) noexcept {
+    return desk.job != nullptr && desk.wakes_ns <= clock.NowNanos() && !desk.Awaits();
+  }
   bool MayBeginJob() const noexcept {
     return !jobs_.empty() && busy_desks_ < static_cast<uint32_t>(core->config.max_pool_size);
   }
@@ -378,7 +396,7 @@ class Simulation::Host final : public internal::Host {
       if (DriverOf(seat->carrier) != nullptr) in_flight += DriverOf(seat->carrier)->in_flight();
     }
     for (std::unique_ptr<Desk>& desk : desks_) {
-      if (desk->job != nullptr) next = std::min(next, desk->wakes_ns);
+      if (desk->job != nullptr && !desk->Awaits()) next = std::min(next, desk->wakes_ns);
     }
     // A machine has nothing to report that it does not know of.
     int64_t patience_ns = next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos;

@@ -31,6 +31,7 @@
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -120,6 +121,33 @@ TEST_P(BlockingTest, HoldsNoCarrier) {
     while (begun < kCalls) co_await Yield();
     go = true;
     EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
+TEST_P(BlockingTest, AFunctionMayWaitForAVirtualThreadOrForATask) {
+  const absl::Duration pause = simulated() ? absl::Hours(1) : absl::Milliseconds(1);
+  OnEveryRuntime([pause](Runtime& runtime) {
+    runtime.Run([&runtime, pause]() -> Task<void> {
+      const MonotonicTime begin = MonotonicNow();
+      AwaitAll scope;
+      scope.Fork([pause]() -> Task<void> {
+        const VirtualThread sleeper = VirtualThread::Start([pause]() -> Task<void> { co_await Sleep(pause); });
+        const absl::Status joined = co_await Blocking([&] {
+          absl::Status status = sleeper.JoinBlocking();
+          return CancelRequested() ? absl::InternalError("another one's request") : status;
+        });
+        EXPECT_TRUE(joined.ok()) << joined;
+      });
+      scope.Fork([&runtime, pause]() -> Task<void> {
+        const auto slow = [](absl::Duration time) -> Task<int> {
+          co_await Sleep(time);
+          co_return *co_await Blocking([] { return 7; });
+        };
+        EXPECT_EQ((co_await Blocking([&] { return runtime.Run(slow(pause)); })).value(), 7);
+      });
+      (co_await scope.Join()).IgnoreFailures();
+      if (simulated()) EXPECT_EQ(MonotonicNow() - begin, pause);
+    });
   });
 }
 

@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "lib/os/thread.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/channel/delay_queue.h"
 #include "weft/finally.h"
@@ -46,7 +47,9 @@
 #include "weft/sync/semaphore.h"
 #include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft::testing {
 namespace {
@@ -478,6 +481,12 @@ const Endless kEndless[] = {
      []() -> Task<void> { Use(co_await WithDeadline(MonotonicTime::InfiniteFuture(), Never())); }},
     {"ADeadlineAtTheEndOfTheWallClock", kDeadlock, 1,
      []() -> Task<void> { Use(co_await WithDeadline(absl::InfiniteFuture(), Never())); }},
+    {"AJoinInAFunctionOfBlocking", kDeadlock, 1,
+     []() -> Task<void> {
+       const VirtualThread never = VirtualThread::Start(Never());
+       Use(co_await Blocking([&never] { return never.JoinBlocking(); }));
+       co_await Yield();  // cancelled by then
+     }},
     {"ATimerThatIsFarAway", kTime, 1, []() -> Task<void> { co_await Sleep(absl::Hours(1'000'000)); }},
     {"ALoopOfYields", kTurns, 1,
      []() -> Task<void> {
@@ -588,6 +597,21 @@ TEST(SimulationTest, ALimitIsThatOfOneRun) {
     }());
   }
   EXPECT_GE(simulation.now(), absl::Hours(9));
+}
+
+TEST(SimulationTest, ADeadlockInJoinBlockingIsThatOfOneJoin) {
+  int reports = 0;
+  Simulation simulation({.on_deadlock = [&reports](const std::string&) { ++reports; }});
+  for (int round = 1; round <= 2; ++round) {
+    std::optional<VirtualThread> never;
+    simulation.Run([&never]() -> Task<void> {
+      never = VirtualThread::Start(Never());
+      co_return;
+    });
+    EXPECT_EQ(never->JoinBlocking().code(), absl::StatusCode::kCancelled);
+    EXPECT_EQ(reports, round);
+    EXPECT_EQ(simulation.Run(Workload()), 15) << "the next Run() is cancelled by nothing";
+  }
 }
 
 TEST(SimulationTest, TheReportTellsWhoHoldsWhatAThreadWaitsFor) {

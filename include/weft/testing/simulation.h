@@ -27,6 +27,12 @@
 // stopped. It keeps pace with the virtual time, and is set by SetWallClock(), as an administrator or NTP sets that of a
 // machine: what waits for a time of it (deadline.h) is moved.
 //
+// Everything runs on the calling OS thread, and only while that waits for it: in Run() and TryRun(), also those of
+// runtime(), in VirtualThread::JoinBlocking(), and at the end of the simulation. The other waits of OS threads, like
+// Latch::WaitBlocking() and Future::GetBlocking(), are for what other OS threads do. If they wait for a virtual thread
+// of the simulation, between two Run()s or in a function of Blocking(), they wait for ever, and nothing reports it.
+// Have a Run() await it instead.
+//
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.
 //
@@ -91,7 +97,7 @@ class Simulation {
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
-  // Like Runtime::Run(): runs `task` to its end, on this OS thread. May be called again.
+  // Like Runtime::Run(): runs `task` to its end, on this OS thread. May be called again, also after a deadlock.
   template <internal::TaskOrClosure A>
   internal::ValueOf<A> Run(A&& task) {
     return runtime().Run(std::forward<A>(task));

@@ -214,6 +214,7 @@ class Simulation::Host final : public internal::Host {
     return true;
   }
   void YieldInJob() noexcept override {
+    ++job_yields_;
     OnStep();
     Fiber::SwitchBack();
   }
@@ -354,9 +355,11 @@ class Simulation::Host final : public internal::Host {
     const int64_t max_ns = absl::ToInt64Nanoseconds(options_.max_time);
     const int64_t now_ns = clock.NowNanos();
     time_limit_ns_ = max_ns < INT64_MAX - now_ns ? now_ns + max_ns : INT64_MAX;
-    const uint64_t left = UINT64_MAX - trace_.dispatches;
-    turn_limit_ = options_.max_turns < left ? trace_.dispatches + options_.max_turns : UINT64_MAX;
+    const uint64_t left = UINT64_MAX - Turns();
+    turn_limit_ = options_.max_turns < left ? Turns() + options_.max_turns : UINT64_MAX;
   }
+  // A function of Blocking() that asks whether it is to end may do so without end, like a thread that yields.
+  uint64_t Turns() const noexcept { return trace_.dispatches + job_yields_; }
 
   void Begin() noexcept {
     SetLimits();
@@ -367,7 +370,7 @@ class Simulation::Host final : public internal::Host {
   void RunOne() {
     if (machine_ != nullptr) machine_->surroundings.wire.RunDue();
     if (++runs_ % Duties::kDispatchesPerPoll == 0) PollParked();
-    if (trace_.dispatches >= turn_limit_) {
+    if (Turns() >= turn_limit_) {
       return Stuck(absl::StrCat("limit: ", options_.max_turns, " turns of virtual threads in one Run()"));
     }
     if (clock.NowNanos() > time_limit_ns_) {
@@ -477,6 +480,7 @@ class Simulation::Host final : public internal::Host {
   int64_t steps_ = 0;  // since all were parked
   int64_t free_steps_ = kFreeSteps;
   uint64_t runs_ = 0;   // of carriers
+  uint64_t job_yields_ = 0;
   Stage stage_ = Stage::kRuns;
   int64_t time_limit_ns_ = INT64_MAX;
   uint64_t turn_limit_ = UINT64_MAX;

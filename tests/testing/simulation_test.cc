@@ -427,6 +427,15 @@ Task<void> LocksInARing() {
   (co_await scope.Join()).IgnoreFailures();
 }
 
+// A function of Blocking() that asks on and on.
+Task<void> AsksUntilItIsToEnd() {
+  Use(co_await Blocking([] {
+    while (!CancelRequested()) {
+    }
+  }));
+  co_await Yield();  // cancelled by then
+}
+
 constexpr char kDeadlock[] = "deadlock: all virtual threads are parked, with no timer and no I/O";
 constexpr char kTime[] = "limit: 1h of virtual time in one Run()";
 constexpr char kTurns[] = "limit: 10000 turns of virtual threads in one Run()";
@@ -487,6 +496,9 @@ const Endless kEndless[] = {
        Use(co_await Blocking([&never] { return never.JoinBlocking(); }));
        co_await Yield();  // cancelled by then
      }},
+    {"AFunctionOfBlockingThatAsks", kTurns, 1, []() -> Task<void> { co_await AsksUntilItIsToEnd(); }},
+    {"AShieldedFunctionOfBlockingThatAsks", kTurns, 2,
+     []() -> Task<void> { co_await Shield(AsksUntilItIsToEnd()); }},
     {"ATimerThatIsFarAway", kTime, 1, []() -> Task<void> { co_await Sleep(absl::Hours(1'000'000)); }},
     {"ALoopOfYields", kTurns, 1,
      []() -> Task<void> {

@@ -84,7 +84,8 @@ struct SimulationOptions {
   // Without it, the report is printed, and the process ends.
   std::function<void(const std::string& report)> on_deadlock = nullptr;
   // Limits of one Run(), on virtual time and on turns of virtual threads. The default number of turns takes about 10 s
-  // of real time. (A thread that runs on without a checkpoint takes no further turn, and hangs the test.)
+  // of real time. A CancelRequested() in a function of Blocking() is a turn as well. (A thread that runs on without a
+  // checkpoint takes no further turn, and hangs the test.)
   TimeSpan max_time = absl::InfiniteDuration();
   uint64_t max_turns = 20'000'000;
 };

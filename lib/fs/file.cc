@@ -34,6 +34,7 @@
 #include "weft/internal/check.h"
 #include "weft/internal/checkpoint.h"
 #include "weft/io/buffer.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/task.h"
 #include "weft/text_view.h"
 #include "weft/time.h"
@@ -108,11 +109,17 @@ bool MayHavePlaces(FileType type) noexcept {
          type == FileType::kCharacterDevice;
 }
 
-// What may fail comes before `fd` is changed.
+// It is ours at once, unless nothing is open there.
 absl::StatusOr<File> AdoptNow(int fd) {
+  io::UniqueDescriptor owned(fd);
   const std::string path = absl::StrCat("/proc/self/fd/", fd);
   const int flags = Retry([&] { return Sys().fcntl(fd, F_GETFL, 0); });
-  if (flags < 0 || (flags & O_PATH) != 0) return PathStatus(flags < 0 ? errno : EBADF, "adopt", path);
+  if (flags < 0) {
+    const int error = errno;
+    if (error == EBADF) static_cast<void>(owned.Release());
+    return PathStatus(error, "adopt", path);
+  }
+  if ((flags & O_PATH) != 0) return PathStatus(EBADF, "adopt", path);
   struct stat status;
   if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd, &status); }); error != 0) {
     return PathStatus(error, "adopt", path);
@@ -125,7 +132,7 @@ absl::StatusOr<File> AdoptNow(int fd) {
     return PathStatus(error, "adopt", path);
   }
   file->position = static_cast<uint64_t>(position);
-  file->Open(fd);
+  file->Open(owned.Release());
   return internal::FileAccess::Make(std::move(file));
 }
 

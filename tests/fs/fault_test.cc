@@ -91,13 +91,7 @@ Task<absl::Status> UseTemporaryDirectory(std::string directory) {
   co_return co_await made->Remove();
 }
 
-// What is not taken over remains the caller's.
-Task<absl::Status> AdoptAMemoryFile(std::string) {
-  const int fd = ::memfd_create("f", 0);
-  const absl::StatusOr<File> file = File::Adopt(fd);
-  if (!file.ok()) ::close(fd);
-  co_return file.status();
-}
+Task<absl::Status> AdoptAMemoryFile(std::string) { co_return File::Adopt(::memfd_create("f", 0)).status(); }
 
 const std::string& ManyBytes() {
   static const std::string bytes(100'000, 'x');

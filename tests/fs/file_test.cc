@@ -369,7 +369,7 @@ TEST_P(FileTest, WhatWasOpenedToAppendAppends) {
   });
 }
 
-TEST_P(FileTest, WhatIsNoFileRemainsTheCallersAsItWas) {
+TEST_P(FileTest, WhatIsNoFileIsRefusedAndClosed) {
   Everywhere([]() -> Task<void> {
     const Scratch scratch;
     scratch.Write("f", "text");
@@ -378,15 +378,9 @@ TEST_P(FileTest, WhatIsNoFileRemainsTheCallersAsItWas) {
     EXPECT_EQ(internal::Sys().socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
     const int epoll = internal::Sys().epoll_create1(0), path_only = OpenByHand(scratch / "f", O_PATH);
     for (const int fd : {pipe[0], pipe[1], sockets[0], sockets[1], epoll, path_only}) {
-      const int flags = internal::Sys().fcntl(fd, F_GETFD, 0);
       const absl::Status refused = File::Adopt(fd).status();
       EXPECT_EQ(ErrnoOf(refused), fd == path_only ? EBADF : ESPIPE) << refused;
-      EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), flags);
-    }
-    // A program that does not know what its standard input is.
-    EXPECT_TRUE(io::PipeReader::Adopt(pipe[0]).ok());
-    for (const int fd : {pipe[1], sockets[0], sockets[1], epoll, path_only}) {
-      EXPECT_EQ(internal::Sys().close(fd), 0);
+      EXPECT_EQ(internal::Sys().fcntl(fd, F_GETFD, 0), -1);
       EXPECT_EQ(ErrnoOf(File::Adopt(fd).status()), EBADF);
     }
     EXPECT_EQ(ErrnoOf(File::Adopt(-1).status()), EBADF);
@@ -401,7 +395,6 @@ TEST_P(NamedPipeTest, ATerminalAndACounterAreNoFilesAndADeviceMayBeOne) {
     for (const int fd : {terminal, counter}) {
       const absl::Status refused = File::Adopt(fd).status();
       EXPECT_EQ(ErrnoOf(refused), ESPIPE) << refused;
-      EXPECT_EQ(::close(fd), 0);
     }
     File zeros = File::Adopt(OpenByHand("/dev/zero", O_RDONLY)).value();
     EXPECT_EQ(co_await ReadText(zeros, 2, 100), std::string(2, '\0'));
@@ -421,9 +414,8 @@ TEST_P(FileTest, AFileThatAProcessSendsIsTakenOver) {
     char byte[1];
     std::vector<io::UniqueDescriptor> received;
     EXPECT_EQ((co_await to.Receive(byte, received)).value(), 1u);
-    absl::StatusOr<File> file = File::Adopt(received.at(0).get());
+    absl::StatusOr<File> file = File::Adopt(received.at(0).Release());
     EXPECT_TRUE(file.ok()) << file.status();
-    EXPECT_EQ(received.at(0).Release(), file->native_handle());
     EXPECT_EQ(co_await ReadText(*file, 9, 0), "text");
   });
 }

@@ -112,10 +112,8 @@ class File {
  public:
   static Task<absl::StatusOr<File>> Open(TextView path, OpenOptions options = {});
   // Takes over a descriptor that somebody else has opened: an inherited one, a memfd_create(2), one that
-  // UnixStream::Receive() yields. Owns `fd` if it succeeds, and closes it on exec(2) from then on. If it fails, `fd` is
-  // still the caller's, as it was: unlike the other Adopt()s, so that what is no file may be tried as a pipe. (So of an
-  // io::UniqueDescriptor adopt what get() returns, and Release() it if that has succeeded.) ESPIPE: a pipe, a socket, a
-  // terminal, or anything else that has no places. EBADF: nothing is open, or by O_PATH.
+  // UnixStream::Receive() yields. Owns `fd` from here on, also if it fails, and closes it on exec(2). ESPIPE: a pipe, a
+  // socket, a terminal, or anything else that has no places. EBADF: nothing is open, or by O_PATH.
   //
   // position() begins where the descriptor stands. The File's own moves on from there, the descriptor's stays: whoever
   // shares that, like the next command of a shell, begins there, and writes over what was written by this. Not so in

@@ -204,48 +204,6 @@ class Elements {
   // Iterators are user code, which may throw. No other user code runs under this lock.
   std::optional<Element> Take() {
     LockGuard guard(lock_);
-#if WEFT_EXCEPTIONS
-    try {
-      return TakeLocked();
-    } catch (...) {
-      broken_ = std::current_exception();
-      throw;
-    }
-#else
-    return TakeLocked();
-#endif
-  }
-  ElementReference<R> Dereference(Element& element) {
-#if WEFT_EXCEPTIONS
-    try {
-      return *element;
-    } catch (...) {
-      LockGuard guard(lock_);
-      broken_ = std::current_exception();
-      throw;
-    }
-#else
-    return *element;
-#endif
-  }
-  // When all threads have ended: what the range has thrown last, if it has.
-  void RethrowIfBroken() const {
-#if WEFT_EXCEPTIONS
-    if (broken_ != nullptr) std::rethrow_exception(broken_);
-#endif
-  }
-
-  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
-  // were taken.
-  size_t CountAll() {
-    if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
-      for (; next_ != end_; ++next_) ++index_;
-    }
-    return index_;
-  }
-
- private:
-  std::optional<Element> TakeLocked() {
     if (over_) return std::nullopt;
     over_ = true;  // also if an iterator throws
     // An input range may block until it has its next element, so it is asked only when a thread wants one.
@@ -260,6 +218,24 @@ class Elements {
     }
     return taken;
   }
+  // An exception of the range, or of an element's task, ends the thread that calls this.
+  void KeepException() noexcept {
+    LockGuard guard(lock_);
+    thrown_ = std::current_exception();
+  }
+  // When all threads have ended: what was thrown last, or null.
+  const std::exception_ptr& thrown() const noexcept { return thrown_; }
+
+  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
+  // were taken.
+  size_t CountAll() {
+    if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
+      for (; next_ != end_; ++next_) ++index_;
+    }
+    return index_;
+  }
+
+ private:
   auto TakeNext() {
     if constexpr (kForward) {
       return next_;
@@ -274,7 +250,7 @@ class Elements {
   std::ranges::iterator_t<R> next_;
   const std::ranges::sentinel_t<R> end_;
   size_t index_ = 0;
-  std::exception_ptr broken_;
+  std::exception_ptr thrown_;
 };
 
 // What the threads of one call share. `run_one(begin, index)` awaits begin(), the task of that element. It returns a
@@ -290,18 +266,26 @@ struct ElementRun {
 // What each of the threads runs.
 template <class R, class F, class RunOne>
 Task<absl::Status> RunElements(ElementRun<R, F, RunOne> run) {
-  while (true) {
-    co_await CheckpointAwaiter();
-    auto taken = run.elements.Take();
-    if (!taken.has_value()) co_return absl::OkStatus();
-    if (taken->start_another) run.scope.Fork(RunElements(run));
-    // If the range yields a temporary, it lives as long as the task.
-    ElementReference<R>&& element = run.elements.Dereference(*taken);
-    const auto begin = [&] {
-      return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
-    };
-    if (absl::Status failed = co_await run.run_one(begin, taken->index); !failed.ok()) co_return failed;
+#if WEFT_EXCEPTIONS
+  try {
+#endif
+    while (true) {
+      co_await CheckpointAwaiter();
+      auto taken = run.elements.Take();
+      if (!taken.has_value()) co_return absl::OkStatus();
+      if (taken->start_another) run.scope.Fork(RunElements(run));
+      ElementReference<R>&& element = **taken;  // if the range yields a temporary, it lives as long as the task
+      const auto begin = [&] {
+        return ElementCall<R, F>::Call(run.function, std::forward<ElementReference<R>>(element), taken->index);
+      };
+      if (absl::Status failed = co_await run.run_one(begin, taken->index); !failed.ok()) co_return failed;
+    }
+#if WEFT_EXCEPTIONS
+  } catch (...) {
+    run.elements.KeepException();
+    throw;
   }
+#endif
 }
 
 template <class R, class F, class RunOne>
@@ -421,7 +405,9 @@ Task<std::vector<StatusOrOf<ForEachValue<R, F>>>> MapSettledOver(R range, int li
   const auto run_all = [&]() -> Task<void> { outcome = co_await RunAllElements(elements, function, run_one); };
   const absl::Status late = co_await WithTimeout(options.timeout, run_all(), options.where);
   if (outcome.has_value()) outcome->ThrowIfFailed();  // no element's: an iterator has thrown, or there is no memory
-  elements.RethrowIfBroken();  // the time was up while the rest ended
+#if WEFT_EXCEPTIONS
+  if (elements.thrown() != nullptr) std::rethrow_exception(elements.thrown());  // the time was up while the rest ended
+#endif
   std::vector<StatusOrOf<T>> outcomes;
   const size_t count = elements.CountAll();
   outcomes.reserve(count);

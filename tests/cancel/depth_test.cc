@@ -91,7 +91,10 @@ TEST_P(DepthTest, AThousandNestedTimeoutsReturn) { EXPECT_EQ(*RunOnce(AwaitInTim
 TEST_P(DepthTest, AHundredThousandNestedTimeoutsAreUnwoundByOneAroundThem) {
   struct Nest {
     static Task<int> Down(int depth) {
-      if (depth == 0) co_await testing::Forever();
+      if (depth == 0) {
+        co_await testing::Forever();
+        co_return 0;
+      }
       co_return 1 + *co_await WithTimeout(absl::InfiniteDuration(), Down(depth - 1));
     }
   };

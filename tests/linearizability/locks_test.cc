@@ -27,13 +27,19 @@ namespace {
 constexpr Answer kNothingToDo = -1;  // the call makes no sense now
 constexpr Answer kNo = 0, kYes = 1;
 
-// So many permits, and calls that want `argument` of them: first come, first served, and nobody is overtaken.
+// So many permits, and calls that want `argument` of them: first come, first served, and nobody is overtaken, except by
+// those behind one that wants more than there are.
 class PermitModel : public WaitingCalls {
  public:
-  explicit PermitModel(int64_t permits) : available_(permits) {}
+  explicit PermitModel(int64_t permits) : permits_(permits), available_(permits) {}
 
+  // The first that is in the way.
+  const Waiting* First() const {
+    const auto first = std::ranges::find_if(all(), [this](const Waiting& w) { return w.call.argument <= permits_; });
+    return first == all().end() ? nullptr : &*first;
+  }
   std::optional<Answer> Acquire(int thread, Call call, bool waits) {
-    if (!empty() || call.argument > available_) return waits ? std::optional<Answer>(Add(thread, call)) : kNo;
+    if (First() != nullptr || call.argument > available_) return waits ? std::optional<Answer>(Add(thread, call)) : kNo;
     Take(thread, call.argument);
     return kYes;
   }
@@ -69,12 +75,13 @@ class PermitModel : public WaitingCalls {
 
  private:
   void Grant() {
-    while (!empty() && front().call.argument <= available_) {
-      const Waiting next = front();
+    while (First() != nullptr && First()->call.argument <= available_) {
+      const Waiting next = *First();
       Take(next.thread, next.call.argument);
       Give(next.thread, kYes);
     }
   }
+  int64_t permits_;
   int64_t available_;
   PerThread<std::vector<int64_t>> held_;
 };
@@ -141,7 +148,7 @@ struct ManyPermitsRow {
           ReleaseLast(thread);
           return kYes;
         case kDrain: {
-          const int64_t taken = empty() ? available() : 0;
+          const int64_t taken = First() == nullptr ? available() : 0;
           PermitModel::Take(thread, taken);
           return taken;
         }

@@ -109,17 +109,12 @@ bool MayHavePlaces(FileType type) noexcept {
          type == FileType::kCharacterDevice;
 }
 
-// It is ours at once, unless nothing is open there.
+// It is ours at once.
 absl::StatusOr<File> AdoptNow(int fd) {
   io::UniqueDescriptor owned(fd);
   const std::string path = absl::StrCat("/proc/self/fd/", fd);
   const int flags = Retry([&] { return Sys().fcntl(fd, F_GETFL, 0); });
-  if (flags < 0) {
-    const int error = errno;
-    if (error == EBADF) static_cast<void>(owned.Release());
-    return PathStatus(error, "adopt", path);
-  }
-  if ((flags & O_PATH) != 0) return PathStatus(EBADF, "adopt", path);
+  if (flags < 0 || (flags & O_PATH) != 0) return PathStatus(flags < 0 ? errno : EBADF, "adopt", path);
   struct stat status;
   if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd, &status); }); error != 0) {
     return PathStatus(error, "adopt", path);

@@ -333,7 +333,7 @@ const Wait kWaits[] = {
     {"Barrier::ArriveAndWait", __LINE__, []() -> Task<void> { Barrier two(2); Use(co_await two.ArriveAndWait()); }},
     {"Phaser::AwaitAdvance", __LINE__, []() -> Task<void> { Phaser two(2); co_await two.ArriveAndAwaitAdvance(); }},
     {"Exchanger::Exchange", __LINE__, []() -> Task<void> { Exchanger<int> alone; co_await alone.Exchange(1); }},
-    {"Once::Run", __LINE__, []() -> Task<void> { Once o; co_await All(o.Run([] { return Never(); }), o.Run([] {})); }},
+    {"Once::Run", __LINE__, []() -> Task<void> { Once o; co_await All(o.Run(&Never), o.Run(&Never)); }},
     {"Once::Run",
      __LINE__, []() -> Task<void> { IntLazy l([] { return NeverOne(); }); Use(co_await All(l.Get(), l.Get())); }},
     {"Sleep", __LINE__, []() -> Task<void> { RateLimiter r(kRarely); r.TryAcquire(); co_await r.Acquire(); }},

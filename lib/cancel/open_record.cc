@@ -23,12 +23,11 @@ bool PushRecordSlow(ThreadBlock& thread) noexcept {
   });
 }
 
-// While frames are destroyed the request stays: their target is popped after that. To look for other requests at each
-// record would be O(records) for each.
 void PopRecordSlow(ThreadBlock& thread) noexcept {
-  if (thread.unwinding) return;
   LookUnderLock(thread, [&thread] {
-    if (!thread.state.Observe().requested()) return;
+    // While frames are destroyed the request stays: their target is popped after that. To look for other requests at
+    // each record would be O(records) for each.
+    if (thread.unwinding || !thread.state.Observe().requested()) return;
     bool left = thread.asked();
     for (Record* at = thread.records.load(std::memory_order_relaxed); at != nullptr && !left; at = at->outer) {
       left = at->kind == Record::Kind::kOwnRequest && static_cast<Boundary*>(at)->requested;

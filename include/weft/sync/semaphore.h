@@ -9,8 +9,8 @@
 //
 // Fair: permits are granted in the order of Acquire(); no thread overtakes a waiter. So a request for many that is
 // first is granted when there are enough, and those behind it wait meanwhile, also if there are enough for them. A
-// request for more than the total waits until it is cancelled, and is in nobody's way. Of an OS thread, which nobody
-// can cancel, it is a CHECK.
+// request for more than the total waits until it is cancelled, and is in nobody's way. For an OS thread, which cannot
+// be cancelled, it is a CHECK.
 // Lifetime: the semaphore must outlive its permits and waits; otherwise it is a CHECK.
 // Memory ordering: what came before a permit's release happens before what follows the Acquire() that gets it.
 // Cancellation: Acquire() is a checkpoint. Permits that were granted are delivered. A cancelled wait holds none.

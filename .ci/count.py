@@ -1,58 +1,86 @@
 #!/usr/bin/env python3
 """Counts the test cases of one `bazel test`, from its build events.
 
-Usage: count.py EVENTS_FILE EXIT_STATUS
+Usage: count.py CONFIGURATION EVENTS_FILE EXIT_STATUS FAILURES_FILE
 Prints "PASSED FAILED". A target that was not built, or whose test ended without a
 verdict on a case of its own, counts as one failure; so does a command that failed
 without any other trace, or that ran nothing at all.
+
+Adds each failure to FAILURES_FILE, with its configuration and what it said.
 """
 import json
 import sys
 import urllib.parse
 import xml.etree.ElementTree
 
+# Lines of a failure that are kept: its first ones say what was expected, its last ones how the test ended.
+MOST_LINES = 40
+
+
+def excerpt(text):
+    lines = text.strip().splitlines()
+    if len(lines) > MOST_LINES:
+        half = MOST_LINES // 2
+        lines = lines[:half] + ["... %d lines more" % (len(lines) - MOST_LINES)] + lines[-half:]
+    return "".join("\n    " + line for line in lines)
+
 
 def cases(report):
-    """(passed, failed) of one test.xml."""
-    passed = failed = 0
+    """How many passed in one test.xml, and a text for each that failed."""
+    passed, failures = 0, []
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
         if case.get("status") == "notrun" or case.find("skipped") is not None:
             continue
-        if case.find("failure") is not None or case.find("error") is not None:
-            failed += 1
+        told = [element.text or element.get("message") or "" for kind in ("failure", "error") for element in
+                case.findall(kind)]
+        if told:
+            name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
+            failures.append(name + excerpt("\n".join(told)))
         else:
             passed += 1
-    return passed, failed
+    return passed, failures
+
+
+def of_result(event):
+    """The same of one run of one test."""
+    result = event["testResult"]
+    files = {output["name"]: urllib.parse.unquote(urllib.parse.urlparse(output["uri"]).path)
+             for output in result.get("testActionOutput", []) if "uri" in output}
+    passed, failures = 0, []
+    if "test.xml" in files:
+        try:
+            passed, failures = cases(files["test.xml"])
+        except (OSError, xml.etree.ElementTree.ParseError) as error:
+            failures = ["its report cannot be read: %s" % error]
+    if result.get("status") != "PASSED" and not failures:
+        try:
+            with open(files["test.log"], encoding="utf-8", errors="replace") as log:
+                said = log.read()
+        except (KeyError, OSError):
+            said = ""
+        failures = ["%s, and no case says why" % result.get("status") + excerpt(said)]
+    return passed, failures
 
 
 def main():
-    events_file, status = sys.argv[1], int(sys.argv[2])
-    passed = failed = 0
+    configuration, events_file, status, failures_file = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    passed, failures = 0, []
     with open(events_file, encoding="utf-8") as events:
         for line in events:
             event = json.loads(line)
             if "testResult" in event["id"]:
-                result = event["testResult"]
-                reports = [urllib.parse.unquote(urllib.parse.urlparse(output["uri"]).path)
-                           for output in result.get("testActionOutput", []) if output["name"] == "test.xml"]
-                good, bad = 0, 0
-                for report in reports:
-                    try:
-                        good, bad = cases(report)
-                    except (OSError, xml.etree.ElementTree.ParseError) as error:
-                        print("count.py: %s: %s" % (report, error), file=sys.stderr)
-                        bad = 1
-                if result.get("status") != "PASSED" and bad == 0:
-                    bad = 1
+                good, bad = of_result(event)
                 passed += good
-                failed += bad
+                failures += ["%s: %s" % (event["id"]["testResult"]["label"], text) for text in bad]
             elif "targetCompleted" in event["id"]:
                 # A failed test has its own event, and its target is complete.
                 if not event.get("completed", {}).get("success", False):
-                    failed += 1
-    if failed == 0 and (status != 0 or passed == 0):
-        failed = 1
-    print(passed, failed)
+                    failures.append("%s: was not built" % event["id"]["targetCompleted"]["label"])
+    if not failures and (status != 0 or passed == 0):
+        failures = ["the command ended with %d, and no test says why" % status]
+    with open(failures_file, "a", encoding="utf-8") as out:
+        out.writelines("%s: %s\n" % (configuration, text) for text in failures)
+    print(passed, len(failures))
 
 
 if __name__ == "__main__":

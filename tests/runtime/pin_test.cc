@@ -348,9 +348,10 @@ TEST(PinTimersTest, OthersFireTheTimersOfItsCarrierWhileItComputes) {
     for (bool sleeps = false; !sleeps;) {  // a thief may take it
       Event begun;
       scope.Fork([&]() -> Task<void> {
-        sleeps = VirtualThread::Current().carrier() == here;
-        begun.Set();
-        if (!sleeps) co_return;
+        const bool is_here = VirtualThread::Current().carrier() == here;
+        sleeps = is_here;
+        begun.Set();  // the next one may begin now
+        if (!is_here) co_return;
         co_await Sleep(absl::Milliseconds(60));
         woken = true;
       });

@@ -20,7 +20,7 @@
 //   a range or an array of tasks of void            nothing
 //   a range or an array of tasks of absl::Status    absl::Status
 //
-// In the tuple, a branch of void or absl::Status has std::monostate. In the vector and the array, a T& is a
+// In the tuple, a branch of void or absl::Status has a weft::Unit. In the vector and the array, a T& is a
 // std::reference_wrapper<T>. A range is any input range of tasks: a vector, moved or not, or a view. The call moves the
 // tasks out of the range at once, and does not use the range afterwards. Like everything that takes a Task, All() takes
 // whatever a Task can await. What All() returns can be awaited, or passed on where a Task is wanted. (task.h)
@@ -49,7 +49,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,6 +62,7 @@
 #include "weft/internal/range_of_tasks.h"
 #include "weft/internal/status_traits.h"
 #include "weft/task.h"
+#include "weft/unit.h"
 
 namespace weft {
 
@@ -72,7 +72,7 @@ template <class... T>
 class AllAwaiter;
 
 template <class T>
-using TupleElement = std::conditional_t<std::is_void_v<FlatValue<T>>, std::monostate, FlatValue<T>>;
+using TupleElement = std::conditional_t<std::is_void_v<FlatValue<T>>, Unit, FlatValue<T>>;
 template <class T>
 using AllElement = Kept<TupleElement<T>>;
 
@@ -124,7 +124,7 @@ template <class T>
 TupleElement<T> TakeElement(ResultSlot<T>& slot) {
   WEFT_DCHECK(slot.has_value()) << "a branch of All ended without a result, and nothing was cancelled";
   if constexpr (std::is_void_v<FlatValue<T>>) {
-    return std::monostate();
+    return Unit();
   } else if constexpr (IsStatusLike<T>) {
     return *std::move(slot.value());
   } else {

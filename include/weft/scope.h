@@ -92,6 +92,7 @@
 #include "weft/task.h"
 #include "weft/text_view.h"
 #include "weft/time_span.h"
+#include "weft/unit.h"
 
 namespace weft {
 
@@ -101,7 +102,7 @@ namespace internal {
 template <class Policy>
 struct PolicyHolder {
   Policy policy;
-  [[no_unique_address]] std::conditional_t<KeepsCompleted<Policy>, CompletionQueue, Nothing> completions;
+  [[no_unique_address]] std::conditional_t<KeepsCompleted<Policy>, CompletionQueue, Unit> completions;
 
   CompletionQueue* completion_queue() noexcept {
     if constexpr (KeepsCompleted<Policy>) return &completions;

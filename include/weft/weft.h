@@ -37,6 +37,7 @@
 #include "weft/text_view.h"
 #include "weft/time.h"
 #include "weft/time_span.h"
+#include "weft/unit.h"
 #include "weft/version.h"
 #include "weft/virtual_thread.h"
 

@@ -12,7 +12,7 @@ import unittest
 
 from tests.compile.compiler import Compiler
 
-_MOST_PREPROCESSED = 8550
+_MOST_PREPROCESSED = 7200
 _MOST_INTERNAL = 4500
 _ABSEIL = ("absl/status/status.h", "absl/status/statusor.h", "absl/time/time.h")
 

@@ -15,7 +15,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -52,7 +51,7 @@ Task<absl::StatusOr<int>> GiveOr(absl::StatusOr<int> result) { co_return result;
 TEST_P(AllTest, BranchesWithoutStatusesGiveATuple) {
   Everywhere([]() -> Task<void> {
     auto [a, b, c] = co_await All(Give(1), []() -> Task<std::string> { co_return "two"; }(), DoNothing());
-    static_assert(std::is_same_v<decltype(c), std::monostate>);
+    static_assert(std::is_same_v<decltype(c), Unit>);
     EXPECT_EQ(a, 1);
     EXPECT_EQ(b, "two");
     const std::tuple<int> one = co_await All(Give(4));
@@ -64,7 +63,7 @@ TEST_P(AllTest, BranchesWithoutStatusesGiveATuple) {
 
 TEST_P(AllTest, OneStatusMakesItAStatusOrOfATuple) {
   Everywhere([]() -> Task<void> {
-    absl::StatusOr<std::tuple<int, std::monostate, int>> all = co_await All(Give(1), End(absl::OkStatus()), GiveOr(3));
+    absl::StatusOr<std::tuple<int, Unit, int>> all = co_await All(Give(1), End(absl::OkStatus()), GiveOr(3));
     EXPECT_TRUE(all.ok());
     EXPECT_EQ(std::get<0>(*all), 1);
     EXPECT_EQ(std::get<2>(*all), 3);

@@ -143,7 +143,7 @@ Task<int> One() {
 
 using TwoInts = std::tuple<int, int>;
 using IntArray = std::array<int, 2>;
-using TwoResults = std::tuple<std::monostate, MutexGuard>;
+using TwoResults = std::tuple<Unit, MutexGuard>;
 
 WEFT_AWAITABLE(OfTask, int, One());
 WEFT_AWAITABLE(OfSleep, void, Sleep(absl::Microseconds(1)));
@@ -236,7 +236,7 @@ WEFT_AWAITABLE(OfBlocking, absl::StatusOr<int>, Blocking([] { return 1; }));
     }                                                                           \
   }
 using MaybeInt = std::optional<int>;
-using ClosedOrSet = std::variant<std::monostate, MaybeInt>;
+using ClosedOrSet = std::variant<Unit, MaybeInt>;
 WEFT_AWAITABLE(OfSend, bool, world.channel.Send(1));
 WEFT_AWAITABLE(OfReceive, MaybeInt, world.channel.Receive());
 WEFT_AWAITABLE(OfReceiveMany, size_t, world.channel.ReceiveMany(absl::MakeSpan(&world.ints[0], 1)));
@@ -261,7 +261,7 @@ void Good(int value) { EXPECT_EQ(value, 1); }
 void Good(size_t value) { EXPECT_EQ(value, 1u); }
 void Good(int64_t value) { EXPECT_GE(value, 0); }
 void Good(std::reference_wrapper<const int> value) { EXPECT_EQ(value.get(), 1); }
-void Good(std::monostate) {}
+void Good(Unit) {}
 void Good(const MutexGuard&) {}
 void Good(const Permit&) {}
 void Good(const RecursiveMutexGuard&) {}
@@ -404,7 +404,7 @@ Task<void> ByThreads(F make) {
     scope.ForkDaemon([&make] { return make(); });
     (co_await scope.Join()).IgnoreFailures();
   }
-  using Both = std::tuple<internal::TupleElement<V>, std::monostate>;
+  using Both = std::tuple<internal::TupleElement<V>, Unit>;
   co_await Expect<std::conditional_t<internal::IsStatusLike<V>, absl::StatusOr<Both>, Both>>(All(make(), Yield()));
   const auto range_of_one = [&make] {
     std::vector<decltype(make())> range;

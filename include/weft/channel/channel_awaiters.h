@@ -21,6 +21,7 @@
 #include "weft/internal/promise.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
+#include "weft/unit.h"
 
 namespace weft::internal {
 
@@ -82,7 +83,7 @@ class Sending : public ChannelParty<ThreadBlock> {
 
  private:
   Held source_;
-  [[no_unique_address]] std::conditional_t<kBoxed<T>, std::unique_ptr<T>, Nothing> box_;
+  [[no_unique_address]] std::conditional_t<kBoxed<T>, std::unique_ptr<T>, Unit> box_;
 };
 
 template <class T, class Held>

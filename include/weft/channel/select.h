@@ -8,7 +8,7 @@
 //     ...
 //   }
 //
-// It yields a std::variant of what the waits yield, in the order of the arguments; std::monostate for one that yields
+// It yields a std::variant of what the waits yield, in the order of the arguments; a weft::Unit for one that yields
 // nothing. The other waits have not happened: no value was received or sent, no lock and no permit was taken, no time
 // has to pass. A value that was not sent is left as it was (channel.h).
 //
@@ -49,6 +49,7 @@
 #include "weft/internal/into_task.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/wait_node.h"
+#include "weft/unit.h"
 
 namespace weft {
 
@@ -78,7 +79,7 @@ internal::SelectAwaiter<A...> Select(A&&... waits) {
 namespace internal {
 
 template <class R>
-using SelectAlternative = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
+using SelectAlternative = std::conditional_t<std::is_void_v<R>, Unit, R>;
 template <class... A>
 using Selected = std::variant<SelectAlternative<decltype(std::declval<A&>().await_resume())>...>;
 

@@ -20,6 +20,7 @@
 
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
+#include "weft/unit.h"
 
 namespace weft::internal {
 
@@ -58,14 +59,11 @@ void CheckInFrame(const T* object) noexcept {
 // `function` is the __PRETTY_FUNCTION__ of a template with a parameter T, the result of the coroutine.
 [[noreturn, gnu::cold]] void DieWithoutResult(const char* function) noexcept;
 
-// The result of a coroutine that has none. (Not std::monostate: <variant> is 1,400 lines to whoever includes Weft.)
-struct Nothing {};
-
 // The result of a coroutine: nothing yet, a value, or an exception.
 template <class T>
 class ResultSlot {
  public:
-  using Stored = std::conditional_t<std::is_void_v<T>, Nothing,
+  using Stored = std::conditional_t<std::is_void_v<T>, Unit,
                                     std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
   ResultSlot() noexcept { CheckInFrame(this); }

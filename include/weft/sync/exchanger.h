@@ -35,6 +35,7 @@
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
 #include "weft/internal/wait_node.h"
+#include "weft/unit.h"
 
 namespace weft {
 
@@ -152,7 +153,7 @@ class [[nodiscard("co_await the exchange")]] ExchangeAwaiter : public GivesWhenA
  private:
   ExchangeParty party_;
   Held source_;
-  [[no_unique_address]] std::conditional_t<kBoxed, std::unique_ptr<T>, Nothing> box_;
+  [[no_unique_address]] std::conditional_t<kBoxed, std::unique_ptr<T>, Unit> box_;
   union {
     E received_;
   };

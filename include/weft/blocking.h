@@ -31,8 +31,9 @@
 // now and then, and returns. The end of the runtime waits for calls that have begun.
 //
 // In a simulation calls are made one at a time, at a moment that the seed decides, on the simulation's OS thread. A
-// function lets others run while it waits in VirtualThread::JoinBlocking() or Runtime::Run(), and when it asks
-// CancelRequested(). One that waits for a virtual thread in another way waits for ever.
+// function lets others run when it asks CancelRequested() or Now(), and while it waits for them by what Weft has for OS
+// threads: VirtualThread::JoinBlocking(), Runtime::Run(), Future::GetBlocking(), Latch::WaitBlocking(), and their like.
+// One that waits for a virtual thread in another way waits for ever.
 //
 // Cost: a wake-up of an OS thread and one of a carrier, 10 to 20 us together. Nothing is allocated once the pool has
 // its OS threads.
@@ -80,7 +81,7 @@ internal::BlockingAwaiter<std::decay_t<F>> Blocking(F&& function) noexcept(
 
 namespace internal {
 
-class WorkerPool;
+class JobPool;
 
 // One call. In the frame that awaits it, until it has ended. (blocking.cc)
 class BlockingCall : private Job {
@@ -91,7 +92,7 @@ class BlockingCall : private Job {
  protected:
   using Invoke = void(BlockingCall& call) noexcept;
   // On the pool of the runtime, or on one that outlives the call.
-  explicit BlockingCall(Invoke* invoke, WorkerPool* pool = nullptr) noexcept
+  explicit BlockingCall(Invoke* invoke, JobPool* pool = nullptr) noexcept
       : Job(&Run, &Refuse), invoke_(invoke), pool_(pool) {}
   BlockingCall(Invoke* invoke, const BlockingCall& other) noexcept : BlockingCall(invoke, other.pool_) {}
   ~BlockingCall() = default;
@@ -110,7 +111,7 @@ class BlockingCall : private Job {
   static const WaitKind kWait;
 
   Invoke* const invoke_;
-  WorkerPool* const pool_;  // null: that of the runtime
+  JobPool* const pool_;  // null: that of the runtime
   ThreadBlock* thread_ = nullptr;
   int error_ = 0;  // an errno, or kQueueIsFull: it was not called
 };
@@ -127,7 +128,7 @@ class [[nodiscard("co_await the call")]] BlockingAwaiter
     requires(!std::is_same_v<std::remove_cvref_t<G>, BlockingAwaiter>)
   explicit BlockingAwaiter(G&& function) noexcept(std::is_nothrow_constructible_v<F, G>)
       : BlockingCall(&InvokeFunction), function_(std::forward<G>(function)) {}
-  BlockingAwaiter(F&& function, WorkerPool& pool) noexcept(std::is_nothrow_move_constructible_v<F>)
+  BlockingAwaiter(F&& function, JobPool& pool) noexcept(std::is_nothrow_move_constructible_v<F>)
       : BlockingCall(&InvokeFunction, &pool), function_(std::move(function)) {}
   // Before it is awaited.
   BlockingAwaiter(BlockingAwaiter&& other) noexcept(std::is_nothrow_move_constructible_v<F>)

@@ -15,9 +15,10 @@
 // runtime waits for it. One that is started while the runtime ends is asked at once, and so never runs, unless it owes
 // a clean-up (finally.h).
 //
-// Runtime. A thread belongs to the runtime of the virtual thread that starts it. Started by an OS thread, it belongs to
-// the default runtime, or to the one that its Builder was made with. That one must exist when the Builder, or its
-// factory, makes a thread; a thread that was made and not started ends with it.
+// Runtime. A thread belongs to the runtime of the virtual thread that starts it, or whose Blocking() calls the function
+// that does. Started by any other OS thread, it belongs to the default runtime, or to the one that its Builder was made
+// with. That one must exist when the Builder, or its factory, makes a thread; a thread that was made and not started
+// ends with it.
 //
 // Failures. A thread fails by throwing, or by returning a status that is not OK. (A cancellation is no failure.) The
 // failure is delivered once: to those who join, at whatever time, or, if the last handle goes and nobody has joined, to

@@ -49,7 +49,7 @@ internal::YieldAwaiter Yield() noexcept;
 // The time of the wall clock.
 absl::Time Now() noexcept;
 // The time of a clock that nobody sets. In a simulation both clocks are virtual, so code that must run in one calls
-// these functions instead of absl::Now(). Only virtual threads may call them.
+// these functions instead of absl::Now(). Only virtual threads may call them, and functions of Blocking() (blocking.h).
 MonotonicTime MonotonicNow() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ namespace weft {
 
 bool CancelRequested() noexcept {
   if (internal::CurrentThread() == nullptr) {
+    internal::YieldInCall();
     if (internal::ThreadBlock* const caller = internal::CallingThread()) return internal::IsCancelled(*caller);
     // relaxed: a hint.
     if (const auto* const asked = internal::CallAsked()) return asked->load(std::memory_order_relaxed);

@@ -115,7 +115,7 @@ void WakeNode(WaitNode& node) noexcept {
 template <class Thread>
 void OsThreadNode<Thread>::Await() noexcept {
   // [channel/2] acquire: pairs with [channel/1].
-  while (woken.load(WEFT_ORDER("channel/2", std::memory_order_acquire)) == 0) FutexWait(woken, 0);
+  while (woken.load(WEFT_ORDER("channel/2", std::memory_order_acquire)) == 0) AwaitWord(woken, 0);
 }
 
 template <class Thread>

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "lib/sync/turn.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/thread/describe.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancellation.h"

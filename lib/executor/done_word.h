@@ -45,7 +45,7 @@ inline bool DoneWord::Await(int64_t deadline_ns) noexcept {
         !word_.compare_exchange_strong(word, kSlept, std::memory_order_relaxed, std::memory_order_relaxed)) {
       continue;
     }
-    if (FutexWait(word_, kSlept, deadline_ns) == FutexOutcome::kTimedOut) return done();
+    if (AwaitWord(word_, kSlept, deadline_ns) == FutexOutcome::kTimedOut) return done();
   }
 }
 

@@ -85,7 +85,7 @@ bool FutureBase::AwaitBlocking(const char* what, absl::Duration timeout) noexcep
       << what << " by " << DescribeCaller()
       << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
   if (timeout == absl::InfiniteDuration()) return word_.Await(kNoDeadlineNs);
-  return word_.Await(DeadlineAfter(Clock::Real().NowNanos(), timeout));
+  return word_.Await(DeadlineAfter(CallersNow(), timeout));
 }
 
 absl::Status FutureBase::StatusWithoutOutcome() const {

@@ -64,7 +64,8 @@ void TaskRun::RefuseJob(Job& job, int error) noexcept {
 
 // On an OS thread that runs no virtual thread.
 void TaskRun::CallHere() noexcept {
-  const CallOrigin outside = ExchangeCallOrigin({.asked = &asked_in_call_});
+  const CallOrigin outside = ExchangeCallOrigin({});
+  ExchangeCallOrigin({.asked = &asked_in_call_, .runtime = outside.runtime});
   static_cast<void>(Begin());
   DropClosure();
   ExchangeCallOrigin(outside);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <source_location>
 
+#include "lib/os/job_pool.h"
 #include "lib/os/worker_pool.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/executor/task_run.h"
@@ -12,28 +13,24 @@
 
 namespace weft {
 
+using internal::JobPool;
 using internal::TaskRun;
-using internal::WorkerPool;
 
 namespace {
 
-internal::RuntimeCore* RuntimeOrNull() {
-  const internal::ThreadBlock* const self = internal::CurrentThread();
-  return self == nullptr ? nullptr : &self->runtime();
-}
-
-std::unique_ptr<WorkerPool> MakePool(int threads) {
+std::shared_ptr<JobPool> MakePool(int threads, internal::RuntimeCore* runtime) {
   WEFT_CHECK(threads >= 1) << "a ThreadPoolExecutor of " << threads << " OS threads; it needs 1 or more";
-  return std::make_unique<WorkerPool>(WorkerPool::Options{
-      .name = "weft-pool", .max_workers = threads, .keep_alive_ns = WorkerPool::kForever});
+  const JobPool::Options options = {.name = "weft-pool", .max_workers = threads, .keep_alive_ns = JobPool::kForever};
+  if (runtime != nullptr) return internal::MakeJobPool(*runtime, options);
+  return std::make_shared<internal::WorkerPool>(options);
 }
 
 }  // namespace
 
 ThreadPoolExecutor::ThreadPoolExecutor(int threads, std::source_location where)
-    : runtime_(RuntimeOrNull()),
+    : runtime_(internal::RuntimeAround()),
       handler_(runtime_ == nullptr ? nullptr : internal::UncaughtHandlerOf(*runtime_)),
-      where_(where), pool_(MakePool(threads)) {}
+      where_(where), pool_(MakePool(threads, runtime_)) {}
 
 ThreadPoolExecutor::~ThreadPoolExecutor() { ShutDownAndWait(where_); }
 
@@ -41,6 +38,7 @@ int ThreadPoolExecutor::threads() const noexcept { return pool_->workers(); }
 
 // What is to run on our runtime keeps it while it is queued. (TaskRun::HeldWhileQueued)
 void ThreadPoolExecutor::Start(TaskRun& run) noexcept {
+  internal::CheckSameWorld(*pool_);
   if (runtime_ != nullptr && run.needs_thread()) internal::BeginUnscoped(*runtime_);
   WEFT_CHECK(pool_->Submit(run)) << "a queue without a bound is full";
 }

@@ -33,6 +33,10 @@ enum class FutexOutcome {
 // returns kTimedOut at once, unless the word differs.
 FutexOutcome FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns = kNoDeadlineNs) noexcept;
 
+// The same, where virtual threads change the word: in a simulation these run meanwhile, and the clock is its own.
+// (stand_in.cc)
+FutexOutcome AwaitWord(Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns = kNoDeadlineNs) noexcept;
+
 // Wakes up to `count` threads that sleep on `word`. Only the address is used.
 void FutexWake(Atomic<uint32_t>& word, int count) noexcept;
 

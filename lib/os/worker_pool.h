@@ -8,15 +8,12 @@
 // queue, first come, first served. A worker that has had nothing to do for `keep_alive_ns` ends. Of the free workers
 // the one that worked last gets the next job, so that those which are not needed end.
 //
-// A job (weft/internal/job.h) is submitted once, and ends once: it is run, refused or withdrawn. It belongs to the pool
-// until then. `run` and `refuse` are called without locks; the job may be gone when they return.
-//
 // No further OS thread (EAGAIN), or no memory for one: the job waits for the workers that there are. If there are none,
 // `refuse` is called with the errno, for this job and for all that are queued; so no job is left behind. When a worker
 // takes a job while others wait for a thread, it tries again to make one. Until an attempt succeeds, the queue is as
 // full with `max_queued` jobs as it is where there are `max_workers`.
 //
-// Who may call: any thread. ~WorkerPool() waits for the jobs that run; a job that is queued by then is a CHECK.
+// Who may call: any thread. ~WorkerPool() waits for the jobs that run.
 //
 // Memory ordering: what came before Submit() happens before the job; a withdrawn or refused job is the caller's again.
 //
@@ -30,8 +27,8 @@
 #define WEFT_LIB_OS_WORKER_POOL_H_
 
 #include <cstdint>
-#include <limits>
 
+#include "lib/os/job_pool.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/job.h"
 #include "weft/internal/list.h"
@@ -39,33 +36,16 @@
 
 namespace weft::internal {
 
-class WorkerPool {
+class WorkerPool final : public JobPool {
  public:
-  static constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
-
-  struct Options {
-    const char* name;  // of its OS threads, before a number; lives as long as the pool
-    int max_workers = 1;
-    int64_t keep_alive_ns = 30'000'000'000;  // kForever: a worker ends with the pool
-    int64_t max_queued = kForever;  // jobs that wait while none is free, and no other may be made, or could be
-  };
-
   explicit WorkerPool(const Options& options) noexcept;
-  WorkerPool(const WorkerPool&) = delete;
-  WorkerPool& operator=(const WorkerPool&) = delete;
-  ~WorkerPool();
+  ~WorkerPool() override;
 
-  // False: `max_queued` jobs or more wait already, and nothing was done. Otherwise the job may have been refused by the
-  // time the call returns.
-  [[nodiscard]] bool Submit(Job& job) noexcept;
-  // Takes back a job that was submitted and has not ended. False: it has begun, or is being refused.
-  [[nodiscard]] bool Withdraw(Job& job) noexcept;
-
-  // How many there are just now.
-  int workers() noexcept;
+  bool Submit(Job& job) noexcept override;
+  bool Withdraw(Job& job) noexcept override;
+  int workers() noexcept override;
+  bool IsWorker() const noexcept override;
   int64_t queued() noexcept;
-  // Is the caller one of them?
-  bool IsWorker() const noexcept;
 
  private:
   struct Worker;

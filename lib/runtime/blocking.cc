@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lib/base/errno_status.h"
-#include "lib/os/worker_pool.h"
+#include "lib/os/job_pool.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
@@ -25,6 +25,7 @@ void BlockingCall::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, this)) return;
   Carrier& carrier = *Carrier::Current();
   thread_ = carrier.current;
+  if (pool_ != nullptr) CheckSameWorld(*pool_);
   // Either way `this` may be gone.
   if (pool_ != nullptr ? pool_->Submit(*this) : carrier.runtime.host->StartJob(*this)) return;
   error_ = kQueueIsFull;
@@ -40,7 +41,7 @@ bool BlockingCall::Withdraw(ThreadBlock& thread) noexcept {
 void BlockingCall::Run(Job& job) noexcept {
   auto& call = static_cast<BlockingCall&>(job);
   ThreadBlock& thread = *call.thread_;
-  const CallOrigin outside = ExchangeCallOrigin({.thread = &thread});
+  const CallOrigin outside = ExchangeCallOrigin({.thread = &thread, .runtime = &thread.runtime()});
   call.invoke_(call);
   ExchangeCallOrigin(outside);
   WEFT_CHECK(!thread.runtime().inherited())

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "lib/os/job_pool.h"
 #include "weft/internal/atomic.h"
 
 namespace weft::internal {
@@ -50,6 +51,8 @@ class Host {
   virtual void YieldInJob() noexcept {}
   // OS threads that there are for jobs.
   virtual int JobThreads() noexcept = 0;
+  // A pool of its own for an executor, which may outlive the host.
+  virtual std::shared_ptr<JobPool> MakePool(const JobPool::Options& options) = 0;
 
   // Do the carriers run in a child of fork(2) as well? OS threads do not.
   virtual bool SurvivesFork() const noexcept { return false; }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "lib/driver/driver.h"
+#include "lib/os/job_pool.h"
 #include "lib/os/thread.h"
 #include "lib/os/worker_pool.h"
 #include "lib/runtime/host.h"
@@ -30,6 +31,9 @@ class OsHost final : public Host {
   bool StartJob(Job& job) noexcept override { return jobs_.Submit(job); }
   bool WithdrawJob(Job& job) noexcept override { return jobs_.Withdraw(job); }
   int JobThreads() noexcept override { return jobs_.workers(); }
+  std::shared_ptr<JobPool> MakePool(const JobPool::Options& options) override {
+    return std::make_shared<WorkerPool>(options);
+  }
   void AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcept override;
   void JoinCarriers() noexcept override;
 

@@ -261,8 +261,8 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
 }
 
 RuntimeCore& RuntimeOfCaller() noexcept {
-  Carrier* const carrier = Carrier::Current();
-  return carrier != nullptr ? carrier->runtime : Runtime::Default().core();
+  RuntimeCore* const around = RuntimeAround();
+  return around != nullptr ? *around : Runtime::Default().core();
 }
 
 constinit int64_t g_exit_patience_ns = 10'000'000'000;

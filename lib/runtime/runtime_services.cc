@@ -34,13 +34,31 @@ const void* CurrentCarrier() noexcept { return Carrier::Current(); }
 
 CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept { return std::exchange(call_origin, origin); }
 
+ThreadBlock* CallingThread() noexcept { return call_origin.thread; }
+
 const Atomic<bool>* CallAsked() noexcept { return call_origin.asked; }
 
+RuntimeCore* RuntimeAround() noexcept {
+  const Carrier* const carrier = Carrier::Current();
+  return carrier != nullptr ? &carrier->runtime : call_origin.runtime;
+}
+
 // A host that runs carriers and other jobs on this OS thread lets them run meanwhile, and keeps the origin of each.
-ThreadBlock* CallingThread() noexcept {
-  ThreadBlock* const thread = call_origin.thread;
-  if (thread != nullptr) thread->runtime().host->YieldInJob();
-  return thread;
+void YieldInCall() noexcept {
+  if (Carrier::Current() == nullptr && call_origin.runtime != nullptr) call_origin.runtime->host->YieldInJob();
+}
+
+std::shared_ptr<JobPool> MakeJobPool(RuntimeCore& runtime, const JobPool::Options& options) {
+  return runtime.host->MakePool(options);
+}
+
+void CheckSameWorld(const JobPool& pool) noexcept {
+  const RuntimeCore* const runtime = RuntimeAround();
+  if (runtime == nullptr) return;  // an OS thread, perhaps between two runs of the pool's simulation
+  const RuntimeCore* const simulation = runtime->host->SeedDecides() ? runtime : nullptr;
+  WEFT_CHECK(pool.simulation() == simulation)
+      << "a ThreadPoolExecutor is used " << (simulation != nullptr ? "in a simulation, and was not made there" :
+         "outside of the simulation that it was made in") << "; each simulation stands for the OS threads of its own";
 }
 
 WithoutCurrentThread::WithoutCurrentThread() noexcept
@@ -256,6 +274,12 @@ void RingHeld(RuntimeCore& runtime) noexcept { runtime.carriers.RingBlocked(); }
 
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept {
   RunDescendantsUntilDrained(Carrier::Require("the destruction of a scope with children"), scope);
+}
+
+int64_t CallersNow() noexcept {
+  YieldInCall();
+  RuntimeCore* const runtime = RuntimeAround();
+  return runtime != nullptr ? runtime->Now() : Clock::Real().NowNanos();
 }
 
 int64_t NowOf(RuntimeCore& runtime) noexcept { return runtime.Now(); }

@@ -5,6 +5,7 @@
 
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/thread_block.h"
 
@@ -47,10 +48,24 @@ std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) n
   return Carrier::Require("co_await of a join").AwaitChildren(scope, frame);
 }
 
-int64_t RuntimeNow() noexcept { return Carrier::Require("reading the runtime's clock").runtime.Now(); }
+namespace {
 
-int64_t RuntimeWallNow() noexcept {
-  return Carrier::Require("reading the runtime's clock").runtime.config.clock->WallNanos();
+[[gnu::cold, gnu::noinline]] RuntimeCore& RuntimeToAskInCall() noexcept {
+  YieldInCall();
+  RuntimeCore* const around = Carrier::Current() == nullptr ? RuntimeAround() : nullptr;
+  return around != nullptr ? *around : Carrier::Require("reading the runtime's clock").runtime;
 }
+
+// A virtual thread's, or that of a function of Blocking().
+RuntimeCore& RuntimeToAsk() noexcept {
+  const Carrier* const carrier = Carrier::Current();
+  return carrier != nullptr && carrier->current != nullptr ? carrier->runtime : RuntimeToAskInCall();
+}
+
+}  // namespace
+
+int64_t RuntimeNow() noexcept { return RuntimeToAsk().Now(); }
+
+int64_t RuntimeWallNow() noexcept { return RuntimeToAsk().config.clock->WallNanos(); }
 
 }  // namespace weft::internal

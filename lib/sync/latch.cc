@@ -149,7 +149,7 @@ void Latch::WaitBlocking() noexcept {
     os_threads_wait_ = true;
   }
   // [latch/3] acquire: pairs with [latch/2].
-  while (reached_.load(std::memory_order_acquire) == 0) internal::FutexWait(reached_, 0);
+  while (reached_.load(std::memory_order_acquire) == 0) internal::AwaitWord(reached_, 0);
 }
 
 }  // namespace weft

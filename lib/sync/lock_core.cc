@@ -11,6 +11,7 @@
 #include "lib/base/list.h"
 #include "lib/cancel/drain.h"
 #include "lib/cancel/press.h"
+#include "lib/os/stand_in.h"
 #include "lib/sync/lock_order.h"
 #include "lib/sync/lock_state.h"
 #include "lib/thread/describe.h"
@@ -89,9 +90,11 @@ void UnlistWanted(HeldLock& held) noexcept { TheWantedLocks().Remove(held); }
 [[gnu::noinline]] ThreadKey OsThreadKey() noexcept {
   static constinit Atomic<uintptr_t> last{1};  // relaxed: only that numbers differ
   static constinit thread_local uintptr_t mine = 0;
-  if (mine == 0) [[unlikely]]
-    mine = last.fetch_add(2, std::memory_order_relaxed) + 2;
-  return {reinterpret_cast<const void*>(mine), 0};
+  StandIn* const stand_in = CurrentStandIn();
+  uintptr_t& key = stand_in != nullptr ? stand_in->lock_key : mine;
+  if (key == 0) [[unlikely]]
+    key = last.fetch_add(2, std::memory_order_relaxed) + 2;
+  return {reinterpret_cast<const void*>(key), 0};
 }
 
 constinit const SelectableWait<ThreadBlock> LockCore::kSelect = {

@@ -75,7 +75,7 @@ struct OsLockNode : WaitNode {
   // Until it is woken.
   void Await() noexcept {
     // [locks/2] acquire: pairs with [locks/1].
-    while (woken.load(WEFT_ORDER("locks/2", std::memory_order_acquire)) == 0) FutexWait(woken, 0);
+    while (woken.load(WEFT_ORDER("locks/2", std::memory_order_acquire)) == 0) AwaitWord(woken, 0);
   }
   // The node must not be touched afterwards.
   void WakeUp() noexcept {

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <source_location>
 
-#include "lib/os/clock.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/wait.h"
@@ -45,11 +44,6 @@ class TurnName {
  private:
   Atomic<uint64_t>& thread_;  // relaxed: it is only named
 };
-
-// On the runtime's clock; for an OS thread on the one that all runtimes have outside of simulations.
-inline int64_t CallersNow() noexcept {
-  return CurrentThread() != nullptr ? RuntimeNow() : Clock::Real().NowNanos();
-}
 
 }  // namespace weft::internal
 

@@ -19,6 +19,7 @@
 #include "lib/driver/backend.h"
 #include "lib/driver/driver.h"
 #include "lib/os/clock.h"
+#include "lib/os/job_pool.h"
 #include "lib/os/thread.h"
 #include "lib/runtime/chooser.h"
 #include "lib/runtime/host.h"
@@ -26,6 +27,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/fiber.h"
 #include "lib/testing/machine/kernel.h"
+#include "lib/testing/simulated_pool.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "lib/timer/deadline.h"
@@ -39,6 +41,8 @@ using internal::Atomic;
 using internal::Carrier;
 using internal::Duties;
 using internal::Fiber;
+using internal::JobPool;
+using internal::SimulatedPool;
 using internal::machine::Kernel;
 
 namespace {
@@ -139,13 +143,17 @@ class Simulation::Trace final : public ext::SchedulingObserver {
 // One fiber for each carrier. The OS thread runs them while it waits for something itself, like the end of a Run().
 class Simulation::Host final : public internal::Host {
  public:
-  Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, Kernel* machine, SimulationOptions options)
+  Host(const Trace& trace, std::shared_ptr<internal::Backend> backend, const JobPool::Options& calls, Kernel* machine,
+       SimulationOptions options)
       : chooser(options.seed),
         trace_(trace),
         backend_(std::move(backend)),
         machine_(machine),
         options_(std::move(options)),
-        turn_ns_(absl::ToInt64Nanoseconds(options_.turn_time)) {}
+        turn_ns_(absl::ToInt64Nanoseconds(options_.turn_time)),
+        calls_(std::make_shared<SimulatedPool>(calls, clock, /*runtime=*/nullptr)),
+        pools_{calls_} {}
+  ~Host() override { ClosePools(); }
 
   bool StartCarrier(Carrier& carrier, absl::Status* why) noexcept override {
     if (backend_ != nullptr) {
@@ -194,24 +202,12 @@ class Simulation::Host final : public internal::Host {
   bool SurvivesFork() const noexcept override { return backend_ == nullptr; }
   bool SeedDecides() const noexcept override { return true; }
 
-  // A job runs on a fiber of its own, so that it may let the carriers run (YieldInJob). When it begins, and when it
-  // goes on, is decided like for a carrier.
-  bool StartJob(internal::Job& job) noexcept override {
-    if (queued_jobs_ >= core->config.max_queued_calls) return false;
-    jobs_.PushBack(&job);
-    ++queued_jobs_;
-    // Here, where the code of a virtual thread runs, and not when the job begins: then nothing is allocated.
-    const auto jobs = static_cast<size_t>(busy_desks_ + queued_jobs_);
-    if (desks_.size() < std::min(jobs, static_cast<size_t>(core->config.max_pool_size))) {
-      desks_.push_back(std::make_unique<Desk>(desks_.size()));
-    }
-    return true;
-  }
-  bool WithdrawJob(internal::Job& job) noexcept override {
-    if (!job.linked()) return false;
-    internal::JobQueue::Remove(&job);
-    --queued_jobs_;
-    return true;
+  bool StartJob(internal::Job& job) noexcept override { return calls_->Submit(job); }
+  bool WithdrawJob(internal::Job& job) noexcept override { return calls_->Withdraw(job); }
+  int JobThreads() noexcept override { return calls_->workers(); }
+  std::shared_ptr<JobPool> MakePool(const JobPool::Options& options) override {
+    std::erase_if(pools_, [](const auto& pool) { return pool.use_count() == 1 && pool->idle(); });
+    return pools_.emplace_back(std::make_shared<SimulatedPool>(options, clock, core));
   }
   void YieldInJob() noexcept override {
     ++job_yields_;
@@ -220,11 +216,8 @@ class Simulation::Host final : public internal::Host {
   }
   // Goes on with the job, if one runs, after that time.
   void PauseInJob(int64_t nanos) noexcept {
-    if (running_ == nullptr) return;
-    running_->wakes_ns = clock.NowNanos() + nanos;
-    Fiber::SwitchBack();
+    if (running_ != nullptr) running_->Pause(nanos);
   }
-  int JobThreads() noexcept override { return static_cast<int>(desks_.size()); }
 
   void JoinCarriers() noexcept override {
     for (bool running = true; running;) {
@@ -237,7 +230,7 @@ class Simulation::Host final : public internal::Host {
     }
     for (std::unique_ptr<Seat>& seat : seats_) DriverOf(seat->carrier).reset();
     seats_.clear();
-    desks_.clear();
+    ClosePools();
   }
 
   // Some thread has begun a turn.
@@ -276,67 +269,20 @@ class Simulation::Host final : public internal::Host {
     int64_t deadline_ns = INT64_MAX;
   };
 
-  // Where one job after the other runs.
-  struct Desk {
-    explicit Desk(size_t number)
-        : name(absl::StrCat("call ", number, " of a simulation")),
-          fiber([this] { RunJobs(); }, internal::Thread::StackBytes(), name.c_str()) {}
-
-    [[noreturn]] void RunJobs() {
-      for (;;) {
-        job->run(*job);
-        job = nullptr;
-        Fiber::SwitchBack();
-      }
-    }
-
-    // The job itself, until `word` is no longer `expected`.
-    void Await(const Atomic<uint32_t>& word, uint32_t expected) noexcept {
-      awaited = &word;
-      awaited_change = expected;
-      Fiber::SwitchBack();
-      awaited = nullptr;
-    }
-    bool Awaits() const noexcept {
-      // relaxed: all carriers and jobs are one OS thread.
-      return awaited != nullptr && awaited->load(std::memory_order_relaxed) == awaited_change;
-    }
-
-    internal::Job* job = nullptr;
-    internal::CallOrigin origin;  // of the call, while the job does not run
-    int64_t wakes_ns = 0;         // the job goes on then
-    const Atomic<uint32_t>* awaited = nullptr;  // and when this is no longer `awaited_change`; null: at once
-    uint32_t awaited_change = 0;
-    const std::string name;
-    Fiber fiber;
-  };
-
-  bool CanGoOn(const Desk& desk) noexcept {
-    return desk.job != nullptr && desk.wakes_ns <= clock.NowNanos() && !desk.Awaits();
+  void ClosePools() noexcept {
+    for (const std::shared_ptr<SimulatedPool>& pool : pools_) pool->Close();
   }
-  bool MayBeginJob() const noexcept {
-    return !jobs_.empty() && busy_desks_ < static_cast<uint32_t>(core->config.max_pool_size);
-  }
-  // Goes on with the `chosen`-th of the jobs that can, or begins the oldest that is queued.
   void EnterJob(uint32_t chosen) {
-    Desk* desk = nullptr;
-    Desk* free = nullptr;
-    for (std::unique_ptr<Desk>& each : desks_) {
-      if (each->job == nullptr) free = each.get();
-      if (CanGoOn(*each) && chosen-- == 0) desk = each.get();
+    for (const std::shared_ptr<SimulatedPool>& each : pools_) {
+      const uint32_t able = each->Able();
+      if (chosen < able) {
+        running_ = each.get();  // `pools_` may be changed meanwhile
+        running_->Enter(chosen);
+        running_ = nullptr;
+        return;
+      }
+      chosen -= able;
     }
-    if (desk == nullptr) {
-      desk = free;
-      desk->job = jobs_.PopFront();
-      --queued_jobs_;
-      ++busy_desks_;
-    }
-    running_ = desk;
-    const internal::CallOrigin outside = internal::ExchangeCallOrigin(desk->origin);
-    desk->fiber.SwitchTo();
-    desk->origin = internal::ExchangeCallOrigin(outside);
-    running_ = nullptr;
-    if (desk->job == nullptr) --busy_desks_;
   }
 
   bool CanRun(const Seat& seat) noexcept {
@@ -378,8 +324,8 @@ class Simulation::Host final : public internal::Host {
     }
     uint32_t able = 0;
     for (std::unique_ptr<Seat>& seat : seats_) able += CanRun(*seat);
-    uint32_t able_jobs = MayBeginJob() ? 1 : 0;
-    for (std::unique_ptr<Desk>& desk : desks_) able_jobs += CanGoOn(*desk);
+    uint32_t able_jobs = 0;
+    for (const std::shared_ptr<SimulatedPool>& pool : pools_) able_jobs += pool->Able();
     if (able + able_jobs == 0) return Advance();
     uint32_t chosen = chooser.Choose(able + able_jobs);
     if (chosen >= able) return EnterJob(chosen - able);
@@ -398,9 +344,7 @@ class Simulation::Host final : public internal::Host {
       next = std::min(next, seat->deadline_ns);
       if (DriverOf(seat->carrier) != nullptr) in_flight += DriverOf(seat->carrier)->in_flight();
     }
-    for (std::unique_ptr<Desk>& desk : desks_) {
-      if (desk->job != nullptr && !desk->Awaits()) next = std::min(next, desk->wakes_ns);
-    }
+    for (const std::shared_ptr<SimulatedPool>& pool : pools_) next = std::min(next, pool->NextNanos());
     // A machine has nothing to report that it does not know of.
     int64_t patience_ns = next == INT64_MAX ? 50 * kKernelPatienceNanos : kKernelPatienceNanos;
     if (machine_ != nullptr) {
@@ -485,11 +429,10 @@ class Simulation::Host final : public internal::Host {
   int64_t time_limit_ns_ = INT64_MAX;
   uint64_t turn_limit_ = UINT64_MAX;
   std::vector<std::unique_ptr<Seat>> seats_;
-  internal::JobQueue jobs_;
-  int64_t queued_jobs_ = 0;
-  uint32_t busy_desks_ = 0;
-  std::vector<std::unique_ptr<Desk>> desks_;
-  Desk* running_ = nullptr;  // its job runs
+  // For Blocking(); and those of executors.
+  const std::shared_ptr<SimulatedPool> calls_;
+  std::vector<std::shared_ptr<SimulatedPool>> pools_;
+  SimulatedPool* running_ = nullptr;  // one of its jobs runs
 };
 
 void Simulation::Trace::OnMount(const ext::ThreadEvent& event) noexcept {
@@ -530,7 +473,9 @@ Simulation::Simulation(SimulationOptions options)
   if (options.on_uncaught_failure) {
     config.on_uncaught_failure = std::make_shared<const UncaughtFailureHandler>(options.on_uncaught_failure);
   }
-  auto host = std::make_unique<Host>(*trace_, backend, machine_, std::move(options));
+  const JobPool::Options calls = {
+      .name = "weft-call", .max_workers = config.max_pool_size, .max_queued = config.max_queued_calls};
+  auto host = std::make_unique<Host>(*trace_, backend, calls, machine_, std::move(options));
   host_ = host.get();
   if (machine_ != nullptr) {
     host_->clock.SetWall(machine_->surroundings.wire.WallNanos());

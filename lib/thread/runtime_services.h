@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "lib/os/job_pool.h"
 #include "weft/deadline.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/scope_record.h"
@@ -35,10 +36,15 @@ const void* CurrentCarrier() noexcept;
 ThreadBlock* CallingThread() noexcept;
 // Whether what runs on this OS thread for nobody's virtual thread was asked to end; null: nothing does.
 const Atomic<bool>* CallAsked() noexcept;
-// On whose behalf a function runs on an OS thread that is no carrier: what the two above return there.
+// The runtime of the carrier that the caller is on, or of what has called the function that runs here; null: none.
+RuntimeCore* RuntimeAround() noexcept;
+// Called by a function that asks for what changes while others run, perhaps in a loop: in a simulation they run now.
+void YieldInCall() noexcept;
+// On whose behalf a function runs on an OS thread that is no carrier: what the three above return there.
 struct CallOrigin {
   ThreadBlock* thread = nullptr;
   const Atomic<bool>* asked = nullptr;
+  RuntimeCore* runtime = nullptr;  // whose time it has, and where what it starts belongs; null: the default one
 };
 // Sets it, and returns what it was. Each function has its own, also where several take turns on one OS thread.
 CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept;
@@ -93,7 +99,7 @@ void WakeFromOutside(ThreadBlock& thread) noexcept;
 
 // ---- Threads outside of scopes. (weft/thread_builder.h)
 
-// The runtime of the carrier that the caller is on, or else the default one. (runtime.cc)
+// RuntimeAround(), or else the default one. (runtime.cc)
 RuntimeCore& RuntimeOfCaller() noexcept;
 // A CHECK in a child of fork(), if the runtime's carriers are in the parent.
 void CheckRunsHere(const RuntimeCore& runtime) noexcept;
@@ -162,8 +168,17 @@ void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause
 // True in a simulation that could not go on otherwise: shields hide nothing.
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 
+// ---- Jobs.
+
+// OS threads for the tasks of an executor that is made on `runtime`; in a simulation, what stands for them.
+std::shared_ptr<JobPool> MakeJobPool(RuntimeCore& runtime, const JobPool::Options& options);
+// A CHECK, if the caller is in a simulation, and the pool is not, or the other way round.
+void CheckSameWorld(const JobPool& pool) noexcept;
+
 // ---- Time: like RuntimeNow() and RuntimeWallNow(), but any OS thread may call these.
 
+// On the clock of RuntimeAround(); without one, on that which all runtimes have outside of simulations.
+int64_t CallersNow() noexcept;
 int64_t NowOf(RuntimeCore& runtime) noexcept;
 int64_t WallNowOf(RuntimeCore& runtime) noexcept;
 // Called by the current virtual thread. To take it back, from any thread: TimerWheel::Cancel(timer).

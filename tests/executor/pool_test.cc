@@ -1,7 +1,6 @@
 // The other executors. Goal: a pool of OS threads runs what is queued once, in order, and n at a time; what is queued
 // can be cancelled and what has begun is awaited; a bound holds whoever submits; what is scheduled runs at its time and
-// no longer than wanted. Method: on carriers and OS threads for pools; else also in simulations, where hours take no
-// time.
+// no longer than wanted. Method: on carriers, and in simulations, where hours take no time.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -9,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,10 +16,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/executor.h"
@@ -48,9 +50,7 @@ WEFT_ON_BOTH(BoundedExecutorTest);
 class ScheduledExecutorTest : public testing::OnBoth {};
 WEFT_ON_BOTH(ScheduledExecutorTest);
 class ThreadPoolExecutorTest : public testing::OnBoth {};
-INSTANTIATE_TEST_SUITE_P(Everywhere, ThreadPoolExecutorTest,
-                         ::testing::Values(testing::Place{false, 1}, testing::Place{false, 2}),
-                         ::testing::PrintToStringParamName());
+WEFT_ON_BOTH(ThreadPoolExecutorTest);
 
 // Lets an OS thread go on when a virtual thread says so.
 class Gate {
@@ -271,7 +271,7 @@ TEST_P(ThreadPoolExecutorTest, RunCallsOnAnOsThreadAndYieldsWhatTheClosureReturn
     }),
               2);
     EXPECT_EQ(seen, 1);
-    EXPECT_NE(co_await pool.Run([] { return std::this_thread::get_id(); }), carrier);
+    EXPECT_EQ(co_await pool.Run([] { return std::this_thread::get_id(); }) == carrier, simulated());
     EXPECT_EQ(*co_await pool.Run([] { return std::make_unique<int>(3); }), 3);
     EXPECT_EQ(co_await pool.Run([] { return absl::DataLossError("gone"); }), absl::DataLossError("gone"));
     co_await pool.Run([] {});
@@ -470,6 +470,100 @@ TEST_P(ThreadPoolExecutorTest, AClosureCanAskWhetherItWasAskedToEnd) {
 }
 
 // The runtime's end waits for them, and asks them to end as soon as they are there.
+TEST_P(ThreadPoolExecutorTest, ItsDestructionByAVirtualThreadAsksWhatRunsToEndAndWaits) {
+  Everywhere([]() -> Task<void> {
+    Future<bool> asked;
+    Future<void> queued, sleeping;
+    {
+      ThreadPoolExecutor pool(2);
+      Gate begun;
+      asked = pool.Submit([&begun] {
+        begun.Open();
+        while (!CancelRequested()) std::this_thread::yield();
+        return true;
+      });
+      EXPECT_TRUE((co_await Blocking([&begun] { begun.Pass(); })).ok());
+      sleeping = pool.Submit(Forever());
+      for (int i = 0; i < 3; ++i) queued = pool.Submit(Forever());
+    }
+    EXPECT_TRUE(asked.IsDone() && queued.IsDone() && sleeping.IsDone());
+    EXPECT_TRUE(co_await asked.Get());
+    EXPECT_EQ(ReasonOf(co_await queued.TryGet()).kind, CancelReason::Kind::kScopeClosed);
+  });
+}
+
+TEST(SimulatedThreadPoolExecutorTest, ASeedDeterminesWhatItRunsWhen) {
+  const auto orders = [](uint64_t seed) {
+    std::string order;
+    testing::Simulation simulation({.carriers = 2, .seed = seed});
+    simulation.Run([&order]() -> Task<void> {
+      ThreadPoolExecutor pool(2), other(1);
+      for (char name : {'a', 'b', 'c'}) {
+        for (ThreadPoolExecutor* each : {&pool, &other}) {
+          each->Submit([&order, name] {
+            order += name;
+            static_cast<void>(CancelRequested());  // others run
+            order += name;
+          });
+        }
+      }
+      co_await pool.Close();
+      co_await other.Close();
+    }());
+    return absl::StrCat(order, " ", simulation.trace_hash());
+  };
+  std::set<std::string> seen;
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    seen.insert(orders(seed));
+    EXPECT_EQ(orders(seed), orders(seed));
+  }
+  EXPECT_GT(seen.size(), 20u);
+}
+
+TEST(SimulatedThreadPoolExecutorTest, TheEndOfTheSimulationWaitsForWhatIsQueued) {
+  int ran = 0;
+  std::unique_ptr<ThreadPoolExecutor> pool;
+  {
+    testing::Simulation simulation;
+    simulation.Run([&]() -> Task<void> {
+      pool = std::make_unique<ThreadPoolExecutor>(1);
+      for (int i = 0; i < 3; ++i) {
+        pool->Submit([&ran] {
+          static_cast<void>(CancelRequested());
+          ++ran;
+        });
+      }
+      co_return;
+    }());
+  }
+  EXPECT_EQ(ran, 3);
+}
+
+TEST(SimulatedThreadPoolExecutorDeathTest, APoolOfAnotherWorldIsACheck) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  static constexpr auto kRun = [](ThreadPoolExecutor& pool) -> Task<void> { co_await pool.Run([] {}); };
+  static constexpr auto kSubmit = [](ThreadPoolExecutor& pool) -> Task<void> { co_await pool.Submit([] {}).Get(); };
+  const char* const real = "a ThreadPoolExecutor is used in a simulation, and was not made there";
+  for (const auto& use : {+kRun, +kSubmit}) {
+    EXPECT_DEATH(
+        {
+          ThreadPoolExecutor pool(1);
+          testing::Simulation().Run(use(pool));
+        },
+        real);
+  }
+  EXPECT_DEATH(
+      {
+        std::unique_ptr<ThreadPoolExecutor> pool;
+        testing::Simulation().Run([&pool]() -> Task<void> {
+          pool = std::make_unique<ThreadPoolExecutor>(1);
+          co_return;
+        }());
+        pool->Submit([] {});
+      },
+      "that was made in a simulation, and that has ended");
+}
+
 TEST(ThreadPoolExecutorOsTest, QueuedTasksKeepTheRuntimeThatTheyAreToRunOn) {
   std::unique_ptr<ThreadPoolExecutor> pool;
   Gate go;

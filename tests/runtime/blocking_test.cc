@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,11 +25,21 @@
 #include "tests/support/on_both.h"
 #include "weft/all.h"
 #include "weft/cancellation.h"
+#include "weft/channel/channel.h"
 #include "weft/errno.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/promise.h"
 #include "weft/race.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
+#include "weft/sync/condition_variable.h"
 #include "weft/sync/event.h"
+#include "weft/sync/latch.h"
+#include "weft/sync/mutex.h"
+#include "weft/sync/rate_limiter.h"
+#include "weft/sync/recursive_mutex.h"
+#include "weft/sync/semaphore.h"
+#include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -147,6 +158,125 @@ TEST_P(BlockingTest, AFunctionMayWaitForAVirtualThreadOrForATask) {
       });
       (co_await scope.Join()).IgnoreFailures();
       if (simulated()) EXPECT_EQ(MonotonicNow() - begin, pause);
+    });
+  });
+}
+
+TEST_P(BlockingTest, WhatAFunctionStartsBelongsToTheRuntimeOfItsCaller) {
+  Everywhere([]() -> Task<void> {
+    internal::RuntimeCore* const ours = &internal::CurrentThread()->runtime();
+    bool same = false;
+    const VirtualThread started = *co_await Blocking([&] {
+      return VirtualThread::Start([&]() -> Task<void> {
+        same = &internal::CurrentThread()->runtime() == ours;
+        co_return;
+      });
+    });
+    EXPECT_TRUE((co_await started.Join()).ok());
+    EXPECT_TRUE(same);
+  });
+}
+
+TEST_P(BlockingTest, AFunctionHasTheTimeOfItsCallerAndMayWaitForItToPass) {
+  Everywhere([]() -> Task<void> {
+    const MonotonicTime begin = MonotonicNow();
+    const absl::Time wall = Now();
+    EXPECT_TRUE((co_await Blocking([&] {
+                  while (MonotonicNow() - begin < absl::Microseconds(50)) sched_yield();
+                  EXPECT_GE(Now(), wall);
+                })).ok());
+    if (simulated()) EXPECT_LT(MonotonicNow() - begin, absl::Microseconds(51));
+    RateLimiter limiter({.permits_per_second = 1});
+    EXPECT_TRUE(*co_await Blocking([&limiter] { return limiter.TryAcquire(); }));
+    if (simulated()) co_await Sleep(absl::Seconds(1));
+    EXPECT_EQ(*co_await Blocking([&limiter] { return limiter.TryAcquire(); }), simulated());
+  });
+}
+
+// Whatever Weft has for OS threads that wait for virtual ones.
+TEST_P(BlockingTest, AFunctionMayWaitForWhatVirtualThreadsDo) {
+  Everywhere([]() -> Task<void> {
+    Mutex mutex;
+    SharedMutex shared;
+    RecursiveMutex recursive;
+    Semaphore semaphore(1);
+    Latch latch(1);
+    ConditionVariable condition;
+    bool notified = false;
+    Channel<int> to_it(0), from_it(0);
+    Promise<int> promise;
+    std::atomic<int> begun{0}, held{0}, at_once{0};
+    std::optional<MutexGuard> guard = co_await mutex.Lock();
+    std::optional<WriterGuard> writer = co_await shared.Lock();
+    std::optional<RecursiveMutexGuard> again = co_await recursive.Lock();
+    std::optional<Permit> permit = co_await semaphore.Acquire();
+    const auto hold = [&] {  // with the lock, while the others may run
+      if (++held > 1) ++at_once;
+      static_cast<void>(CancelRequested());
+      --held;
+    };
+    const std::vector<std::function<void()>> waits = {
+        [&] {
+          const MutexGuard locked = mutex.LockBlocking();
+          hold();
+        },
+        [&] {
+          const MutexGuard locked = mutex.LockBlocking();
+          hold();
+        },
+        [&] { const WriterGuard locked = shared.LockBlocking(); },
+        [&] { const ReaderGuard locked = shared.LockSharedBlocking(); },
+        [&] { const RecursiveMutexGuard locked = recursive.LockBlocking(); },
+        [&] { const Permit permit = semaphore.AcquireBlocking(); },
+        [&] { latch.WaitBlocking(); },
+        [&] {
+          MutexGuard locked = mutex.LockBlocking();
+          while (!notified) condition.WaitBlocking(locked);
+        },
+        [&] { EXPECT_EQ(to_it.ReceiveBlocking(), 5); },
+        [&] { EXPECT_TRUE(from_it.SendBlocking(6)); },
+        [&] { EXPECT_EQ(promise.future().GetBlocking(), 7); },
+    };
+    AwaitAll scope;
+    for (const std::function<void()>& wait : waits) {
+      scope.Fork([&]() -> Task<absl::Status> {
+        co_return co_await Blocking([&] {
+          ++begun;
+          wait();
+        });
+      });
+    }
+    while (begun < static_cast<int>(waits.size())) co_await Yield();
+    co_await Yield();
+    guard.reset();
+    writer.reset();
+    again.reset();
+    permit.reset();
+    latch.CountDown();
+    EXPECT_TRUE(co_await to_it.Send(5));
+    EXPECT_EQ(co_await from_it.Receive(), 6);
+    promise.SetValue(7);
+    {
+      const MutexGuard locked = co_await mutex.Lock();
+      notified = true;
+      condition.NotifyAll();
+    }
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(at_once, 0);
+  });
+}
+
+TEST_P(BlockingTest, AFunctionsWaitWithATimeEndsThen) {
+  const absl::Duration time = simulated() ? absl::Hours(1) : absl::Milliseconds(1);
+  OnEveryRuntime([time](Runtime& runtime) {
+    runtime.Run([time]() -> Task<void> {
+      VirtualThreadPerTaskExecutor executor;
+      const Future<void> forever = executor.Submit(Forever());
+      const MonotonicTime begin = MonotonicNow();
+      EXPECT_FALSE(*co_await Blocking([&] { return executor.AwaitTerminationBlocking(time); }));
+      EXPECT_GE(MonotonicNow() - begin, time);
+      executor.ShutdownNow();
+      EXPECT_TRUE(*co_await Blocking([&] { return executor.AwaitTerminationBlocking(time); }));
     });
   });
 }

@@ -27,7 +27,9 @@
 // awaited to its end, because it may refer to the frame; CancelRequested() inside tells it whether the caller was asked
 // to end. In a closure that was submitted it tells whether that was: by its future, or by ShutdownNow().
 //
-// In a simulation a pool is not simulated: its OS threads are real.
+// In a simulation its OS threads are simulated, like those of Blocking(): what they call runs on the simulation's OS
+// thread, at a moment that the seed decides (blocking.h). The pool must be made there, by a virtual thread; it is a
+// CHECK to use one that was not.
 //
 // Cost: a short lock, and a wake-up of an OS thread if one is free. Run() allocates two frames from the cache.
 #ifndef WEFT_EXECUTOR_THREAD_POOL_EXECUTOR_H_
@@ -54,7 +56,7 @@
 namespace weft {
 
 namespace internal {
-class WorkerPool;
+class JobPool;
 }  // namespace internal
 
 class ThreadPoolExecutor : public Executor {
@@ -82,7 +84,7 @@ class ThreadPoolExecutor : public Executor {
   internal::RuntimeCore* const runtime_;  // null: the default one
   const std::shared_ptr<const UncaughtFailureHandler> handler_;  // the runtime's
   const std::source_location where_;      // it was made
-  const std::unique_ptr<internal::WorkerPool> pool_;
+  const std::shared_ptr<internal::JobPool> pool_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 // What an OS thread of a pool runs. Intrusive: a job lies in the object that wants it to be done, such as an awaiter.
-// The pool is in lib/os/worker_pool.h.
+// The pool is in lib/os/job_pool.h.
 #ifndef WEFT_INTERNAL_JOB_H_
 #define WEFT_INTERNAL_JOB_H_
 

@@ -30,8 +30,10 @@
 // Everything runs on the calling OS thread, and only while that waits for it: in Run() and TryRun(), also those of
 // runtime(), in VirtualThread::JoinBlocking(), and at the end of the simulation. The other waits of OS threads, like
 // Latch::WaitBlocking() and Future::GetBlocking(), are for what other OS threads do. If they wait for a virtual thread
-// of the simulation, between two Run()s or in a function of Blocking(), they wait for ever, and nothing reports it.
-// Have a Run() await it instead.
+// of the simulation between two Run()s, they wait for ever, and nothing reports it. Have a Run() await it instead.
+//
+// Blocking() and ThreadPoolExecutor have simulated OS threads: their functions run on the calling one, too, and wait
+// there in whatever way Weft has for OS threads, while the others run. (blocking.h)
 //
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.

@@ -295,6 +295,10 @@ FutexOutcome FutexWait(Atomic<uint32_t>& word, uint32_t expected, int64_t deadli
   return model::Execution::Running("a futex").Wait(model::Index(word.place()), expected, deadline_ns != kNoDeadlineNs);
 }
 
+FutexOutcome AwaitWord(Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns) noexcept {
+  return FutexWait(word, expected, deadline_ns);
+}
+
 void FutexWake(Atomic<uint32_t>& word, int count) noexcept {
   model::Execution::Running("a futex").WakeUp(model::Index(word.place()), count);
 }

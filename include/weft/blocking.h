@@ -33,7 +33,8 @@
 // In a simulation calls are made one at a time, at a moment that the seed decides, on the simulation's OS thread. A
 // function lets others run when it asks CancelRequested() or Now(), and while it waits for them by what Weft has for OS
 // threads: VirtualThread::JoinBlocking(), Runtime::Run(), Future::GetBlocking(), Latch::WaitBlocking(), and their like.
-// One that waits for a virtual thread in another way waits for ever.
+// One that waits for a virtual thread in another way waits for ever. For what a real OS thread does it waits by what
+// the standard library has: the simulation sees no such thread, and would report a deadlock.
 //
 // Cost: a wake-up of an OS thread and one of a carrier, 10 to 20 us together. Nothing is allocated once the pool has
 // its OS threads.

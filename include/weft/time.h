@@ -49,7 +49,8 @@ internal::YieldAwaiter Yield() noexcept;
 // The time of the wall clock.
 absl::Time Now() noexcept;
 // The time of a clock that nobody sets. In a simulation both clocks are virtual, so code that must run in one calls
-// these functions instead of absl::Now(). Only virtual threads may call them, and functions of Blocking() (blocking.h).
+// these functions instead of absl::Now(). Only virtual threads may call them, functions of Blocking() (blocking.h), and
+// closures on the OS threads of an executor.
 MonotonicTime MonotonicNow() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -63,13 +63,6 @@ bool Executor::Admit(TaskRun& run) noexcept {
   return admitted;
 }
 
-bool Executor::AdmitGuest() noexcept {
-  std::lock_guard guard(lock_);
-  if (shut_) return false;
-  ++unfinished_;
-  return true;
-}
-
 absl::Status Executor::Guest::WhyNot() {
   return absl::FailedPreconditionError("a task is submitted to an executor that was shut down");
 }
@@ -77,6 +70,13 @@ absl::Status Executor::Guest::WhyNot() {
 void Executor::Forget(TaskRun& run) noexcept {
   std::lock_guard guard(lock_);
   Runs::Remove(&run);
+}
+
+bool Executor::Stay(bool even_then) noexcept {
+  std::lock_guard guard(lock_);
+  if (shut_ && !even_then) return false;
+  ++unfinished_;
+  return true;
 }
 
 // The last one completes the termination, after which the executor may be gone.

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/open_record.h"
+#include "lib/os/stand_in.h"
 #include "lib/os/thread.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
@@ -45,6 +46,9 @@ void TaskRun::RunJob(Job& job) noexcept {
   }
   if (asked.has_value() && !run.OwesCleanUp()) return run.EndUnstarted(*asked);
   if (!run.needs_thread()) return run.CallHere();
+  // The task leaves the pool before we have dropped its outcome, of which nobody else may have a handle any more.
+  TaskGroup& pool = *run.group;
+  pool.Stay(/*even_then=*/true);
   FutureBase& done = run.future();
   done.Keep();
   if (RuntimeCore* const runtime = run.HeldWhileQueued()) {
@@ -56,6 +60,7 @@ void TaskRun::RunJob(Job& job) noexcept {
   }
   static_cast<void>(done.AwaitBlocking("a task of a ThreadPoolExecutor"));
   done.LetGo();
+  pool.Left();
 }
 
 void TaskRun::RefuseJob(Job& job, int error) noexcept {
@@ -157,6 +162,12 @@ void TaskRun::EndUnstarted(absl::Status why) noexcept {
   future().Publish();
   Leave();
   if (held != nullptr) EndUnscoped(*held);
+}
+
+bool LetOthersRun() noexcept {
+  if (CurrentStandIn() == nullptr) return false;
+  YieldInCall();
+  return true;
 }
 
 void TellUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,

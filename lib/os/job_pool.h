@@ -45,6 +45,8 @@ class JobPool {
   virtual bool IsWorker() const noexcept = 0;
   // The runtime of its simulation; null: its OS threads are real.
   virtual const RuntimeCore* simulation() const noexcept { return nullptr; }
+  // That simulation has ended.
+  virtual bool over() const noexcept { return false; }
 };
 
 }  // namespace weft::internal

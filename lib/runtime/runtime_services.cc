@@ -53,12 +53,13 @@ std::shared_ptr<JobPool> MakeJobPool(RuntimeCore& runtime, const JobPool::Option
 }
 
 void CheckSameWorld(const JobPool& pool) noexcept {
+  WEFT_CHECK(!pool.over()) << "work for a ThreadPoolExecutor whose simulation has ended";
   const RuntimeCore* const runtime = RuntimeAround();
   if (runtime == nullptr) return;  // an OS thread, perhaps between two runs of the pool's simulation
   const RuntimeCore* const simulation = runtime->host->SeedDecides() ? runtime : nullptr;
   WEFT_CHECK(pool.simulation() == simulation)
       << "a ThreadPoolExecutor is used " << (simulation != nullptr ? "in a simulation, and was not made there" :
-         "outside of the simulation that it was made in") << "; each simulation stands for the OS threads of its own";
+         "outside of the simulation that it was made in") << "; a pool is for the simulation in which it is made";
 }
 
 WithoutCurrentThread::WithoutCurrentThread() noexcept

@@ -3,6 +3,7 @@
 #include <coroutine>
 #include <cstdint>
 
+#include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/runtime_services.h"
@@ -50,22 +51,26 @@ std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) n
 
 namespace {
 
-[[gnu::cold, gnu::noinline]] RuntimeCore& RuntimeToAskInCall() noexcept {
+// A function that was called for a virtual thread, or for an executor, has the clock of its runtime, or else that of
+// the machine.
+[[gnu::cold, gnu::noinline]] Clock& ClockOfCall() noexcept {
   YieldInCall();
-  RuntimeCore* const around = Carrier::Current() == nullptr ? RuntimeAround() : nullptr;
-  return around != nullptr ? *around : Carrier::Require("reading the runtime's clock").runtime;
+  if (Carrier::Current() == nullptr) {
+    if (const RuntimeCore* const around = RuntimeAround()) return *around->config.clock;
+    if (CallAsked() != nullptr) return Clock::Real();
+  }
+  return *Carrier::Require("reading the runtime's clock").runtime.config.clock;
 }
 
-// A virtual thread's, or that of a function of Blocking().
-RuntimeCore& RuntimeToAsk() noexcept {
+Clock& CallersClock() noexcept {
   const Carrier* const carrier = Carrier::Current();
-  return carrier != nullptr && carrier->current != nullptr ? carrier->runtime : RuntimeToAskInCall();
+  return carrier != nullptr && carrier->current != nullptr ? *carrier->runtime.config.clock : ClockOfCall();
 }
 
 }  // namespace
 
-int64_t RuntimeNow() noexcept { return RuntimeToAsk().Now(); }
+int64_t RuntimeNow() noexcept { return CallersClock().NowNanos(); }
 
-int64_t RuntimeWallNow() noexcept { return RuntimeToAsk().config.clock->WallNanos(); }
+int64_t RuntimeWallNow() noexcept { return CallersClock().WallNanos(); }
 
 }  // namespace weft::internal

@@ -72,11 +72,10 @@ SimulatedPool::~SimulatedPool() {
 
 void SimulatedPool::Close() noexcept {
   desks_.clear();
-  closed_ = true;
+  over_ = true;
 }
 
 bool SimulatedPool::Submit(Job& job) noexcept {
-  WEFT_CHECK(!closed_) << "a task for a pool of OS threads that was made in a simulation, and that has ended";
   if (queued_ >= options_.max_queued) return false;
   if (runtime_ != nullptr) BeginUnscoped(*runtime_);
   jobs_.PushBack(&job);

@@ -28,6 +28,7 @@ class SimulatedPool final : public JobPool {
   int workers() noexcept override;
   bool IsWorker() const noexcept override { return running_ != nullptr; }
   const RuntimeCore* simulation() const noexcept override { return runtime_; }
+  bool over() const noexcept override { return over_; }
 
   // ---- By the host, which keeps it until no job runs: whoever had it made may be gone before a job's last steps.
   // How many jobs may go on, or begin, just now.
@@ -57,7 +58,7 @@ class SimulatedPool final : public JobPool {
   int64_t busy_ = 0;
   std::vector<std::unique_ptr<Desk>> desks_;
   Desk* running_ = nullptr;
-  bool closed_ = false;
+  bool over_ = false;
 };
 
 }  // namespace weft::internal

@@ -188,8 +188,9 @@ class Simulation::Host final : public internal::Host {
     if (running_ != nullptr) return running_->Await(word, expected);
     // The OS thread may itself be in a call, of a runtime around this one.
     const internal::CallOrigin outside = internal::ExchangeCallOrigin({});
-    const bool was_open = !core->roots.closed();  // closed: the runtime ends
-    Begin();
+    const bool was_open = !core->roots.closed();  // closed: the runtime ends, which is one run, however often it looks
+    if (was_open || !ends_) Begin();
+    ends_ = !was_open;
     // relaxed: all carriers are one OS thread.
     while (word.load(std::memory_order_relaxed) == expected) RunOne();
     if (was_open && stage_ != Stage::kRuns) core->roots.Reopen();  // for the next Run()
@@ -426,6 +427,7 @@ class Simulation::Host final : public internal::Host {
   uint64_t runs_ = 0;   // of carriers
   uint64_t job_yields_ = 0;
   Stage stage_ = Stage::kRuns;
+  bool ends_ = false;
   int64_t time_limit_ns_ = INT64_MAX;
   uint64_t turn_limit_ = UINT64_MAX;
   std::vector<std::unique_ptr<Seat>> seats_;

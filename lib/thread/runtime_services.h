@@ -172,7 +172,7 @@ bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 
 // OS threads for the tasks of an executor that is made on `runtime`; in a simulation, what stands for them.
 std::shared_ptr<JobPool> MakeJobPool(RuntimeCore& runtime, const JobPool::Options& options);
-// A CHECK, if the caller is in a simulation, and the pool is not, or the other way round.
+// A CHECK, if the caller is in a simulation, and the pool is not, or the other way round; or if that has ended.
 void CheckSameWorld(const JobPool& pool) noexcept;
 
 // ---- Time: like RuntimeNow() and RuntimeWallNow(), but any OS thread may call these.

@@ -36,6 +36,7 @@
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -469,7 +470,6 @@ TEST_P(ThreadPoolExecutorTest, AClosureCanAskWhetherItWasAskedToEnd) {
   });
 }
 
-// The runtime's end waits for them, and asks them to end as soon as they are there.
 TEST_P(ThreadPoolExecutorTest, ItsDestructionByAVirtualThreadAsksWhatRunsToEndAndWaits) {
   Everywhere([]() -> Task<void> {
     Future<bool> asked;
@@ -520,6 +520,58 @@ TEST(SimulatedThreadPoolExecutorTest, ASeedDeterminesWhatItRunsWhen) {
   EXPECT_GT(seen.size(), 20u);
 }
 
+TEST_P(ThreadPoolExecutorTest, WhenItHasTerminatedTheOutcomesThatNobodyHasAreGone) {
+  Everywhere([]() -> Task<void> {
+    const int64_t alive = Counted::alive;
+    for (bool close : {true, false}) {
+      ThreadPoolExecutor pool(2);
+      for (int i = 0; i < 4; ++i) {
+        pool.Submit([]() -> Task<Counted> {
+          co_await Yield();
+          co_return Counted(1);
+        });
+        pool.Submit([] { return Counted(2); });
+      }
+      if (close) {
+        co_await pool.Close();
+        EXPECT_EQ(Counted::alive, alive);
+      }
+    }
+    EXPECT_EQ(Counted::alive, alive);
+  });
+}
+
+TEST_P(ThreadPoolExecutorTest, ItsClosuresHaveTheTime) {
+  Everywhere([]() -> Task<void> {
+    ThreadPoolExecutor pool(1);
+    const MonotonicTime begin = MonotonicNow();
+    const absl::Time wall = Now();
+    const auto later = [begin, wall] { return MonotonicNow() >= begin && Now() >= wall; };
+    EXPECT_TRUE(co_await pool.Submit(later).Get());
+    EXPECT_TRUE(co_await pool.Run(later));
+    co_await pool.Close();
+    if (simulated()) EXPECT_EQ(MonotonicNow(), begin);
+  });
+}
+
+TEST(SimulatedThreadPoolExecutorTest, ItsLimitsHoldAtItsEnd) {
+  int reports = 0;
+  std::unique_ptr<ThreadPoolExecutor> pool;
+  {
+    testing::Simulation simulation({.on_deadlock = [&](const std::string&) { ++reports; }, .max_turns = 1'000});
+    simulation.Run([&]() -> Task<void> {
+      pool = std::make_unique<ThreadPoolExecutor>(1);
+      VirtualThread::Start([&]() -> Task<void> {
+        co_await Shield([&]() -> Task<void> {
+          for (;;) co_await pool->Run([] {});
+        });
+      });
+      co_return;
+    }());
+  }
+  EXPECT_EQ(reports, 2);
+}
+
 TEST(SimulatedThreadPoolExecutorTest, TheEndOfTheSimulationWaitsForWhatIsQueued) {
   int ran = 0;
   std::unique_ptr<ThreadPoolExecutor> pool;
@@ -559,11 +611,12 @@ TEST(SimulatedThreadPoolExecutorDeathTest, APoolOfAnotherWorldIsACheck) {
           pool = std::make_unique<ThreadPoolExecutor>(1);
           co_return;
         }());
-        pool->Submit([] {});
+        pool->Submit(Forever());
       },
-      "that was made in a simulation, and that has ended");
+      "work for a ThreadPoolExecutor whose simulation has ended");
 }
 
+// The runtime's end waits for them, and asks them to end as soon as they are there.
 TEST(ThreadPoolExecutorOsTest, QueuedTasksKeepTheRuntimeThatTheyAreToRunOn) {
   std::unique_ptr<ThreadPoolExecutor> pool;
   Gate go;
@@ -641,6 +694,7 @@ TEST_P(ThreadPoolExecutorTest, AStdFutureBecomesAFuture) {
     ThreadPoolExecutor pool(1);
     std::promise<int> promise;
     Future<int> ours = FromStdFuture(pool, promise.get_future());
+    for (int turn = 0; turn < 10; ++turn) co_await Yield();  // it may wait already
     promise.set_value(3);
     EXPECT_EQ(co_await ours.Get(), 3);
     co_await pool.Close();

@@ -29,7 +29,7 @@ class DoneWord {
     // [done_word/1] acquire: pairs with [done_word/2].
     return word_.load(WEFT_ORDER("done_word/1", std::memory_order_acquire)) == kDone;
   }
-  // Blocks the OS thread. False: the deadline, on CLOCK_MONOTONIC, came first.
+  // Blocks the OS thread. False: the deadline, on the clock of AwaitWord() (futex.h), came first.
   inline bool Await(int64_t deadline_ns) noexcept;
 
  private:

@@ -31,7 +31,8 @@
 // that. No thread may submit any more by then, except the executor's own.
 //
 // Runtime. Virtual threads run on the runtime of whoever made the executor, or on the default runtime if that was an OS
-// thread, or on one that is given. The end of the runtime asks the tasks to end. A Submit() after that is not allowed.
+// thread, or on one that is given. (A function of Blocking() is in its caller's runtime.) The end of the runtime asks
+// the tasks to end. A Submit() after that is not allowed.
 //
 // Failures are the futures' (future.h), which lose none.
 //
@@ -148,6 +149,7 @@ class Executor : private internal::TaskGroup {
   bool Withdraw(internal::TaskRun&) noexcept override { return false; }
   void Forget(internal::TaskRun& run) noexcept override;
   void Left() noexcept override;
+  bool Stay(bool even_then) noexcept override;
   // A CHECK in one of its own tasks.
   void CheckMayWait(const char* what) const noexcept;
   // Is the caller an OS thread of the executor's own?
@@ -159,7 +161,7 @@ class Executor : private internal::TaskGroup {
   // Work that is no task of the executor's, and that it waits for like for one.
   class Guest {
    public:
-    explicit Guest(Executor& executor) noexcept : executor_(executor.AdmitGuest() ? &executor : nullptr) {}
+    explicit Guest(Executor& executor) noexcept : executor_(executor.Stay(/*even_then=*/false) ? &executor : nullptr) {}
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
     ~Guest() {
@@ -175,7 +177,6 @@ class Executor : private internal::TaskGroup {
  private:
   using Runs = internal::List<internal::TaskRun, internal::TaskRunTag>;
 
-  bool AdmitGuest() noexcept;
   void AskAll(const internal::CancelCause& cause) noexcept;
   struct CarrierHold;  // (executor.cc)
 

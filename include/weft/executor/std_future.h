@@ -15,6 +15,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <chrono>
 #include <exception>
 #include <future>
 #include <tuple>
@@ -51,7 +52,11 @@ std::future<T> ToStdFuture(Future<T> future);
 // own. (thread_pool_executor.h)
 template <class T>
 Future<T> FromStdFuture(Executor& executor, std::future<T> theirs) {
-  return executor.Submit([theirs = std::move(theirs)]() mutable { return theirs.get(); });
+  return executor.Submit([theirs = std::move(theirs)]() mutable {
+    constexpr std::chrono::seconds kLook(0);
+    while (internal::LetOthersRun() && theirs.wait_for(kLook) == std::future_status::timeout) continue;
+    return theirs.get();
+  });
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

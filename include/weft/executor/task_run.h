@@ -59,6 +59,8 @@ class TaskGroup {
   virtual void Forget(TaskRun& run) noexcept = 0;
   // A run that it has forgotten is gone; so is its outcome, unless somebody else has that. The last touch of the group.
   virtual void Left() noexcept = 0;
+  // It stays until one more Left(). False, and it does not: it was shut down, and `even_then` is false.
+  virtual bool Stay(bool even_then) noexcept = 0;
   // For failures that nobody looks at. Null: the runtime's handler.
   virtual std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept { return nullptr; }
   // Where a task that a pool's OS thread has begun runs, if it needs a virtual thread. Null: the default runtime.
@@ -129,6 +131,9 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
 
   Atomic<bool> asked_in_call_{false};  // the same, for the closure that is being called. relaxed: a hint
 };
+
+// In a closure on a simulated OS thread: lets others run. False: the OS thread is real, and may wait.
+bool LetOthersRun() noexcept;
 
 // "A task has failed, and nobody has looked at its future": to `handler`, or, if that is null, to the caller's runtime.
 void TellUnreadFailure(const UncaughtFailureHandler* handler, const absl::Status& status,

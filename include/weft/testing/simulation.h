@@ -29,11 +29,13 @@
 //
 // Everything runs on the calling OS thread, and only while that waits for it: in Run() and TryRun(), also those of
 // runtime(), in VirtualThread::JoinBlocking(), and at the end of the simulation. The other waits of OS threads, like
-// Latch::WaitBlocking() and Future::GetBlocking(), are for what other OS threads do. If they wait for a virtual thread
-// of the simulation between two Run()s, they wait for ever, and nothing reports it. Have a Run() await it instead.
+// Latch::WaitBlocking() and Future::GetBlocking(), are for what other OS threads do. If they wait for something in the
+// simulation between two Run()s, they wait for ever, and nothing reports it; so does the destructor of an executor
+// whose tasks have not ended. Have a Run() await it instead.
 //
 // Blocking() and ThreadPoolExecutor have simulated OS threads: their functions run on the calling one, too, and wait
-// there in whatever way Weft has for OS threads, while the others run. (blocking.h)
+// there in whatever way Weft has for OS threads, while the others run. (blocking.h) The end of the simulation waits for
+// them, and does not ask the closures of a pool to end: close the pool before.
 //
 // The stack of a carrier is as large as an OS thread's. A thread that uses it up ends the process with a line that says
 // so.
@@ -86,8 +88,8 @@ struct SimulationOptions {
   // Without it, the report is printed, and the process ends.
   std::function<void(const std::string& report)> on_deadlock = nullptr;
   // Limits of one Run(), on virtual time and on turns of virtual threads. The default number of turns takes about 10 s
-  // of real time. A CancelRequested() in a function of Blocking() is a turn as well. (A thread that runs on without a
-  // checkpoint takes no further turn, and hangs the test.)
+  // of real time. In a function of Blocking() a CancelRequested() is a turn as well, and so is a look at a clock. (A
+  // thread that runs on without a checkpoint takes no further turn, and hangs the test.)
   TimeSpan max_time = absl::InfiniteDuration();
   uint64_t max_turns = 20'000'000;
 };

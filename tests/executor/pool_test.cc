@@ -561,12 +561,14 @@ TEST(SimulatedThreadPoolExecutorTest, ItsLimitsHoldAtItsEnd) {
     testing::Simulation simulation({.on_deadlock = [&](const std::string&) { ++reports; }, .max_turns = 1'000});
     simulation.Run([&]() -> Task<void> {
       pool = std::make_unique<ThreadPoolExecutor>(1);
+      Event begun;
       VirtualThread::Start([&]() -> Task<void> {
+        begun.Set();
         co_await Shield([&]() -> Task<void> {
           for (;;) co_await pool->Run([] {});
         });
       });
-      co_return;
+      co_await begun.Wait();
     }());
   }
   EXPECT_EQ(reports, 2);

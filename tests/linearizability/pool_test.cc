@@ -1,7 +1,9 @@
-// Row L1 for the ThreadPoolExecutor, whose OS threads no simulation knows. (harness.h)
+// Row L1 for the ThreadPoolExecutor, with OS threads, which no simulation knows, and with simulated ones. (harness.h)
 //
-// So the threads of a scenario do not wait for what its tasks do: they look. The tasks run beside them, and a schedule
-// is one of many that the kernel may choose, so, unlike in a simulation, the same seed need not repeat a violation.
+// The threads of a scenario do not wait for what its tasks do: they look. So they can be in a simulation while the tasks
+// run beside it. A schedule is then one of many that the kernel may choose, and the same seed need not repeat a
+// violation. A pool of OS threads is made and used by an OS thread, since it is not for simulations.
+//
 // Half of the tasks wait in their OS thread until one is let go. A call waits, by looking again and again, until no OS
 // thread has anything else to do. Waits for futures belong to the row of the future, and unwinding to those of the
 // other executors (executor_test.cc).
@@ -23,15 +25,19 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "tests/linearizability/harness.h"
 #include "tests/linearizability/search.h"
+#include "weft/cancellation.h"
 #include "weft/executor/future.h"
 #include "weft/executor/future_state.h"
+#include "weft/executor/task_run.h"
 #include "weft/executor/thread_pool_executor.h"
 #include "weft/task.h"
+#include "weft/time.h"
 
 namespace weft::testing {
 namespace {
@@ -45,9 +51,9 @@ Answer AsAnswer(const absl::StatusOr<Answer>& outcome) {
 }
 constexpr Answer AsAnswer(absl::StatusCode code) { return -static_cast<Answer>(code); }
 
-template <bool kForgetsCancel = false>
+template <bool kSimulated, bool kForgetsCancel = false>
 struct PoolRow {
-  static constexpr std::string_view kName = "ThreadPoolExecutor";
+  static constexpr std::string_view kName = kSimulated ? "ThreadPoolExecutor, simulated" : "ThreadPoolExecutor";
   enum Kind {
     kSubmit,
     kLetOneGo,
@@ -95,7 +101,9 @@ struct PoolRow {
 
   class Object {
    public:
-    explicit Object(int64_t variant) : threads_(ThreadsOf(variant)), executor_(threads_) {}
+    explicit Object(int64_t variant) : threads_(ThreadsOf(variant)) {
+      ByItsUser([this] { executor_.emplace(threads_); });
+    }
     void Begin(History& history) { history_ = &history; }
     Task<Answer> Make(int, Call call) {
       switch (call.kind) {
@@ -108,20 +116,20 @@ struct PoolRow {
           go_.release(Scenario::kThreads * Scenario::kCalls);
           co_return kYes;
         case kSettle:
-          while (!IsSettled()) std::this_thread::yield();
+          while (!IsSettled()) co_await LetOthersGoOn();
           co_return kYes;
         case kShutdown:
-          executor_.Shutdown();
+          executor_->Shutdown();
           co_return kYes;
         case kShutdownNow:
-          executor_.ShutdownNow();
+          executor_->ShutdownNow();
           co_return kYes;
         case kIsShutdown:
-          co_return executor_.IsShutdown();
+          co_return executor_->IsShutdown();
         case kIsTerminated:
-          co_return executor_.IsTerminated();
+          co_return executor_->IsTerminated();
         case kAwaitTermination:
-          while (!executor_.IsTerminated()) std::this_thread::yield();
+          while (!executor_->IsTerminated()) co_await LetOthersGoOn();
           co_return kYes;
         default:
           break;
@@ -136,15 +144,25 @@ struct PoolRow {
    private:
     Answer Submit(int64_t number) {
       for (const Kind kind : {kTaken, kEnded, kLeft}) history_->AddOwn({kind, number});
-      futures_.push_back(executor_.Submit([this, number] {
+      const auto task = [this, number] {
         if (WaitsToBeLetGo(number)) {
           waiting_.fetch_add(1);
-          go_.acquire();
+          while (kSimulated && !go_.try_acquire()) static_cast<void>(internal::LetOthersRun());
+          if (!kSimulated) go_.acquire();
           waiting_.fetch_sub(1);
         }
         return Answer{number};
-      }));
+      };
+      ByItsUser([&] { futures_.push_back(executor_->Submit(task)); });
       return Look() == AsAnswer(absl::StatusCode::kFailedPrecondition) ? kNo : kYes;
+    }
+    static void ByItsUser(absl::FunctionRef<void()> use) {
+      if (kSimulated) return use();
+      std::thread(use).join();
+    }
+    static Task<void> LetOthersGoOn() {
+      if (kSimulated) co_return co_await Shield(Yield());
+      std::this_thread::yield();
     }
     // Does not await it: no thread of a simulation is to be woken by another OS thread.
     Answer Look() const {
@@ -162,7 +180,7 @@ struct PoolRow {
     std::counting_semaphore<> go_{0};
     std::atomic<int> waiting_{0};
     std::vector<Future<Answer>> futures_;
-    ThreadPoolExecutor executor_;  // the last: its tasks use the others
+    std::optional<ThreadPoolExecutor> executor_;  // the last: its tasks use the others
   };
 
   class Model : public WaitingCalls {
@@ -302,10 +320,16 @@ struct PoolRow {
 
 // With a fault.
 TEST(PoolLinearizabilityTest, TheHarnessFindsThatATaskIsNotCancelled) {
-  EXPECT_NE(FindViolation<PoolRow<true>>(kScenarios, 1), "");
+  EXPECT_NE((FindViolation<PoolRow</*kSimulated=*/false, true>>(kScenarios, 1)), "");
+  EXPECT_NE((FindViolation<PoolRow</*kSimulated=*/true, true>>(kScenarios, 1)), "");
 }
 
-TEST(PoolLinearizabilityTest, TasksOfAPoolBeginInTurnOrAreWithdrawn) { ProveLinearizable<PoolRow<>>(); }
+TEST(PoolLinearizabilityTest, TasksOfAPoolBeginInTurnOrAreWithdrawn) {
+  ProveLinearizable<PoolRow</*kSimulated=*/false>>();
+}
+TEST(PoolLinearizabilityTest, TasksOfASimulatedPoolBeginInTurnOrAreWithdrawn) {
+  ProveLinearizable<PoolRow</*kSimulated=*/true>>();
+}
 
 }  // namespace
 }  // namespace weft::testing

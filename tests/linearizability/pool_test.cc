@@ -1,7 +1,7 @@
 // Row L1 for the ThreadPoolExecutor, with OS threads, which no simulation knows, and with simulated ones. (harness.h)
 //
-// The threads of a scenario do not wait for what its tasks do: they look. So they can be in a simulation while the tasks
-// run beside it. A schedule is then one of many that the kernel may choose, and the same seed need not repeat a
+// The threads of a scenario do not wait for what its tasks do: they look. So they can be in a simulation while the
+// tasks run beside it. A schedule is then one of many that the kernel may choose, and the same seed need not repeat a
 // violation. A pool of OS threads is made and used by an OS thread, since it is not for simulations.
 //
 // Half of the tasks wait in their OS thread until one is let go. A call waits, by looking again and again, until no OS

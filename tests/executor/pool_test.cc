@@ -417,7 +417,12 @@ TEST_P(ThreadPoolExecutorTest, WhatOwesACleanUpBeginsAlsoIfItIsCancelledInTheQue
   Everywhere([]() -> Task<void> {
     ThreadPoolExecutor pool(1);
     Gate go;
-    pool.Submit([&go] { go.Pass(); });
+    std::atomic<bool> begun{false};
+    pool.Submit([&] {
+      begun = true;
+      go.Pass();
+    });
+    while (!begun) co_await Yield();  // in the queue, ShutdownNow() would end it
     std::atomic<int> cleaned_up{0};
     const auto owing = [&cleaned_up] {
       return Finally(Forever(), [&cleaned_up]() -> Task<void> {

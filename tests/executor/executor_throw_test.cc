@@ -127,8 +127,10 @@ TEST(StdFutureTest, AFutureBecomesAStdFutureOfTheSameOutcome) {
   Promise<int> value, status, exception;
   Promise<void> nothing;
   std::future<int> of_value = ToStdFuture(value.future());
-  std::future<int> of_status = ToStdFuture(status.future());
-  std::future<int> of_exception = ToStdFuture(exception.future());
+  // Shared: it keeps the exception until we have looked. Otherwise the thread that has set it may be the last to drop
+  // it, after us, as the standard library counts; but that count ThreadSanitizer does not see.
+  const std::shared_future<int> of_status = ToStdFuture(status.future()).share();
+  const std::shared_future<int> of_exception = ToStdFuture(exception.future()).share();
   std::future<void> of_nothing = ToStdFuture(nothing.future());
   value.SetValue(3);
   status.SetStatus(absl::DataLossError("gone"));

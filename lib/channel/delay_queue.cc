@@ -7,8 +7,8 @@
 
 #include "absl/time/time.h"
 #include "lib/sync/turn.h"
-#include "lib/thread/runtime_services.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"

@@ -38,8 +38,6 @@ ThreadBlock* CallingThread() noexcept;
 const Atomic<bool>* CallAsked() noexcept;
 // The runtime of the carrier that the caller is on, or of what has called the function that runs here; null: none.
 RuntimeCore* RuntimeAround() noexcept;
-// Called by a function that asks for what changes while others run, perhaps in a loop: in a simulation they run now.
-void YieldInCall() noexcept;
 // On whose behalf a function runs on an OS thread that is no carrier: what the three above return there.
 struct CallOrigin {
   ThreadBlock* thread = nullptr;
@@ -48,6 +46,8 @@ struct CallOrigin {
 };
 // Sets it, and returns what it was. Each function has its own, also where several take turns on one OS thread.
 CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept;
+// Called by a function that asks for what changes while others run, perhaps in a loop: in a simulation they run now.
+void YieldInCall() noexcept;
 // While it lives, there is no current thread on this OS thread. For user code that a carrier calls on behalf of no
 // thread.
 class WithoutCurrentThread {

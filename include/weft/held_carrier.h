@@ -40,7 +40,7 @@ struct HeldCarrier {
   // The virtual thread. 0 if it is not known: the stack was not to be had, or the hold was over by then.
   uint64_t thread = 0;
   std::string_view name;     // empty if it has none. Valid during the call only, like the stack
-  // Where the OS thread is, the innermost call first: program counters. Empty if they were not to be had. Coroutines
+  // Where the OS thread is, the innermost call first: program counters. Empty if it is not known, for the same reasons. Coroutines
   // that await the one which runs are not on it.
   absl::Span<void* const> stack;
 

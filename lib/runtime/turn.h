@@ -206,10 +206,12 @@ inline bool Turn::MountOn(ThreadBlock& thread) noexcept {
   return true;
 }
 
+// Counts first: whoever interrupts the carrier takes `current` for the thread of a hold only if nothing was counted
+// since. (watchdog.cc)
 inline void Turn::GoOnAs(ThreadBlock& thread) noexcept {
+  CarrierCounters::Add(counters.mounts);
   current = &thread;
   ready_budget_ = kReadyBudget;
-  CarrierCounters::Add(counters.mounts);
   if (observed.on()) [[unlikely]]
     observed.Mount(thread);
 }

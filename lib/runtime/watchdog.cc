@@ -31,10 +31,12 @@ int64_t PeriodFor(int64_t threshold_ns) noexcept {
   return threshold_ns == 0 ? kSecondNanos : std::clamp(threshold_ns / 4, kMinPeriodNanos, kSecondNanos);
 }
 
-// What the signal handler notes about the virtual thread that is mounted.
+// What the signal handler notes about the virtual thread that is mounted, if the hold is still that one.
 struct Mounted {
+  const int64_t progress;  // the carrier's, in the hold
+  bool goes_on = false;
   uint64_t thread = 0;
-  char name[64];
+  char name[64] = {};
   size_t name_bytes = 0;
 };
 
@@ -44,8 +46,10 @@ void NoteMounted(void* argument) noexcept {
   auto& mounted = *static_cast<Mounted*>(argument);
   const Carrier* const carrier = Carrier::Current();
   const ThreadBlock* const thread = carrier == nullptr ? nullptr : carrier->current;
+  if (thread == nullptr || carrier->counters.Progress() != mounted.progress) return;
+  mounted.goes_on = true;
   // Once it has ended, it may be gone before the carrier knows.
-  if (thread == nullptr || thread->state.Observe().phase() == ThreadState::Phase::kEnded) return;
+  if (thread->state.Observe().phase() == ThreadState::Phase::kEnded) return;
   mounted.thread = thread->id;
   const std::string_view name = thread->DisplayName();
   mounted.name_bytes = std::min(name.size(), sizeof(mounted.name));
@@ -142,7 +146,7 @@ void Watchdog::LookAt(Carrier& carrier, Sighting& sighting, int64_t now_ns) noex
     CountHold(carrier, sighting, now_ns);
     if (sighting.held_ns < runtime_.config.held_threshold_ns) return;
     sighting.state = State::kHeld;
-    Report(carrier, sighting.held_ns);
+    Report(carrier, sighting);
   }
   // A destructor that waits has been seen to already. (CarrierPool::EnterBlocked)
   const bool blocked = carrier.blocked.load(std::memory_order_relaxed) > 0;
@@ -165,15 +169,15 @@ void Watchdog::CountHold(const Carrier& carrier, Sighting& sighting, int64_t now
 }
 
 // By the count of a hold; once.
-void Watchdog::Report(Carrier& carrier, int64_t held_ns) noexcept {
+void Watchdog::Report(Carrier& carrier, const Sighting& sighting) noexcept {
   runtime_.held_carriers.fetch_add(1, std::memory_order_relaxed);
   if (runtime_.config.on_held_carrier == nullptr) return;
   StackSample sample;
-  Mounted mounted;
+  Mounted mounted{.progress = sighting.progress};
   HeldCarrier held;
   held.carrier = static_cast<int>(carrier.index);
-  held.held = absl::Nanoseconds(held_ns);
-  if (SampleStack(carrier.os_thread.handle, sample, &NoteMounted, &mounted)) {
+  held.held = absl::Nanoseconds(sighting.held_ns);
+  if (SampleStack(carrier.os_thread.handle, sample, &NoteMounted, &mounted) && mounted.goes_on) {
     held.thread = mounted.thread;
     held.name = std::string_view(mounted.name, mounted.name_bytes);
     held.stack = absl::MakeConstSpan(sample.frames, static_cast<size_t>(sample.depth));

@@ -75,7 +75,7 @@ class Watchdog {
   void SleepUntilRung() noexcept;
   void LookAt(Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept;
   void CountHold(const Carrier& carrier, Sighting& sighting, int64_t now_ns) noexcept;
-  void Report(Carrier& carrier, int64_t held_ns) noexcept;
+  void Report(Carrier& carrier, const Sighting& sighting) noexcept;
   bool OthersCouldRun() noexcept;
 
   RuntimeCore& runtime_;

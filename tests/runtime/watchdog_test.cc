@@ -90,7 +90,10 @@ class Watched {
     }
     runtime = Runtime::Create(options).value();
     watchdog = Watchdog::Make(runtime->core(),
-                              [](pid_t) noexcept { return knows ? std::optional(use) : std::nullopt; });
+                              [](pid_t) noexcept {
+                                if (at_use != nullptr) std::exchange(at_use, nullptr)();
+                                return knows ? std::optional(use) : std::nullopt;
+                              });
     use = {.runnable = true};
     knows = true;
   }
@@ -115,6 +118,7 @@ class Watched {
   std::unique_ptr<Watchdog> watchdog;
   static inline internal::ProcessorUse use;  // of any OS thread
   static inline bool knows = true;
+  static inline std::function<void()> at_use;  // called when a look asks for that next
 
  private:
   int64_t now_ns_ = 0;
@@ -258,6 +262,37 @@ TEST(WatchdogTest, AHoldIsReportedOnceWithItsThreadAndItsStack) {
       EXPECT_EQ(watched.reports.size(), 2u);
     }
   }
+}
+
+Task<void> HoldOneAfterTheOther(Loop& first, Loop& next) {
+  AwaitAll scope;
+  for (Loop* const loop : {&next, &first}) {  // the last one begins in its owner's place
+    scope.Fork([loop]() -> Task<void> {
+      loop->Hold();
+      co_return;
+    });
+  }
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+TEST(WatchdogTest, AHoldThatIsOverWhenItsStackIsAskedForNamesNobodyElse) {
+  Watched watched({.parallelism = 1});
+  Loop first, next;
+  std::thread runs([&] { watched.runtime->Run(HoldOneAfterTheOther(first, next)); });
+  Await(first.begun);
+  watched.LookAfter(0);
+  watched.LookAfter(1);
+  Watched::at_use = [&] {
+    first.Release();
+    Await(next.begun);
+  };
+  watched.LookAfter(3);
+  ASSERT_EQ(watched.reports.size(), 1u);
+  EXPECT_EQ(watched.reports[0].held, absl::Hours(3));
+  EXPECT_EQ(watched.reports[0].thread, 0u);
+  EXPECT_EQ(watched.reports[0].frames, 0u);
+  next.Release();
+  runs.join();
 }
 
 TEST(WatchdogTest, WithoutAHandlerAHoldIsCounted) {

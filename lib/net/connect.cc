@@ -73,13 +73,14 @@ class Teller {
 };
 
 // `before` is null for the first.
-Task<absl::StatusOr<TcpStream>> Attempt(SocketAddress address, Progress* before, Teller own, absl::Duration delay) {
+Task<absl::StatusOr<TcpStream>> Attempt(SocketAddress address, Progress* before, Teller own,
+                                        const ConnectOptions& options) {
   if (before != nullptr) {
     co_await before->begun.Wait();
-    (void)co_await MoveOnAfter(delay, before->failed.Wait());
+    (void)co_await MoveOnAfter(options.attempt_delay, before->failed.Wait());
   }
   own.Begun();
-  absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address);
+  absl::StatusOr<TcpStream> stream = co_await TcpStream::Connect(address, options.from);
   if (stream.ok()) own.Connected();
   co_return stream;
 }
@@ -131,13 +132,19 @@ Task<absl::StatusOr<TcpStream>> Connect(TextView host_and_port, ConnectOptions o
 
 Task<absl::StatusOr<TcpStream>> ConnectToAny(std::vector<SocketAddress> addresses, ConnectOptions options) {
   co_await internal::CheckpointAwaiter();
-  if (addresses.empty()) co_return absl::NotFoundError("no address to connect to");
-  if (addresses.size() == 1) co_return co_await TcpStream::Connect(addresses.front());
+  if (options.from.has_value()) {
+    std::erase_if(addresses, [&](const SocketAddress& to) { return to.family() != options.from->family(); });
+  }
+  if (addresses.empty()) {
+    co_return absl::NotFoundError(absl::StrCat(
+        "no address to connect to", options.from.has_value() ? " from " + options.from->ToString() : ""));
+  }
+  if (addresses.size() == 1) co_return co_await TcpStream::Connect(addresses.front(), options.from);
   addresses = Interleaved(addresses);
   const auto progress = std::make_unique<Progress[]>(addresses.size());
   ShutdownOnSuccess<TcpStream> scope;
   for (size_t i = 0; i < addresses.size(); ++i) {
-    scope.Fork(Attempt(addresses[i], i == 0 ? nullptr : &progress[i - 1], Teller(progress[i]), options.attempt_delay));
+    scope.Fork(Attempt(addresses[i], i == 0 ? nullptr : &progress[i - 1], Teller(progress[i]), options));
   }
   ValueOutcome<TcpStream> connected = co_await scope.Join();
   if (!connected.ok()) co_return Together(addresses.size(), connected.failures());

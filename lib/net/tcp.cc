@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -44,6 +45,20 @@ absl::StatusOr<Socket> NewTcpSocket(const SocketAddress& address) {
   return internal::OpenSocket(address.family(), SOCK_STREAM, IPPROTO_TCP);
 }
 
+absl::Status BindTo(int fd, const SocketAddress& address) {
+  if (Sys().bind(fd, address.data(), address.size()) == 0) return absl::OkStatus();
+  return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
+}
+
+absl::Status BindClient(int fd, const SocketAddress& from, const SocketAddress& to) {
+  if (from.family() != to.family()) {
+    return absl::InvalidArgumentError(absl::StrCat(from.ToString(), " cannot connect to ", to.ToString()));
+  }
+  // connect() takes a port that is free for that peer. bind() would take one that is free for all, which soon run out.
+  if (from.port() == 0) SetOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+  return BindTo(fd, from);
+}
+
 }  // namespace
 
 // ---- TcpListener.
@@ -65,9 +80,7 @@ absl::StatusOr<TcpListener> TcpListener::Bind(const SocketAddress& address, List
     error = internal::SetSocketOption(use.fd(), IPPROTO_IPV6, IPV6_V6ONLY, /*value=*/1);
   }
   if (error != 0) return ErrnoToStatus(error, "setsockopt");
-  if (Sys().bind(use.fd(), address.data(), address.size()) != 0) {
-    return ErrnoToStatus(errno, absl::StrCat("bind to ", address.ToString()));
-  }
+  if (absl::Status bound = BindTo(use.fd(), address); !bound.ok()) return bound;
   if (Sys().listen(use.fd(), options.backlog) != 0) {
     return ErrnoToStatus(errno, absl::StrCat("listen on ", address.ToString()));
   }
@@ -110,11 +123,14 @@ Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {
   return Connect(*parsed);
 }
 
-Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address) {
+Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address, std::optional<SocketAddress> from) {
   absl::StatusOr<Socket> socket = NewTcpSocket(address);
   if (!socket.ok()) co_return socket.status();
   DescriptorUse use = socket->Use("Connect()");
   SetOption(use.fd(), IPPROTO_TCP, TCP_NODELAY);
+  if (from.has_value()) {
+    if (absl::Status bound = BindClient(use.fd(), *from, address); !bound.ok()) co_return bound;
+  }
   const int32_t result = co_await internal::ConnectAwaiter(std::move(use), address);
   if (result < 0) co_return SocketStatus(-result, absl::StrCat("connect to ", address.ToString()));
   co_return TcpStream(*std::move(socket));

@@ -142,6 +142,40 @@ TEST_P(ConnectTest, AnAddressThatDoesNotAnswerHoldsUpTheNextForOneDelay) {
   });
 }
 
+TEST_P(ConnectTest, AConnectionComesFromTheAddressThatIsAskedFor) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen();
+    const SocketAddress from = *SocketAddress::Parse("127.0.0.2:0");
+    const SocketAddress there = *listener.local_address();
+    absl::StatusOr<TcpStream> alone = co_await TcpStream::Connect(there, from);
+    absl::StatusOr<TcpStream> raced = co_await net::ConnectToAny({there, there}, {.from = from});
+    for (absl::StatusOr<TcpStream>* stream : {&alone, &raced}) {
+      ExpectPeer(*stream, there);
+      const SocketAddress here = *(*stream)->local_address();
+      EXPECT_TRUE(absl::StartsWith(here.ToString(), "127.0.0.2:")) << here;
+      EXPECT_NE(here.port(), 0);
+      absl::StatusOr<TcpStream> accepted = co_await listener.Accept();
+      while (*accepted->peer_address() != here) accepted = co_await listener.Accept();  // a loser of the race
+    }
+    const Nobody taken("127.0.0.2:0");
+    EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect(there, taken.address())).status()), EADDRINUSE);
+  });
+}
+
+TEST_P(ConnectTest, AConnectionFromNowhereFails) {
+  Everywhere([]() -> Task<void> {
+    TcpListener four = Listen();
+    const SocketAddress there = *four.local_address();
+    const SocketAddress six = *SocketAddress::Parse("[::1]:0");
+    EXPECT_EQ((co_await TcpStream::Connect(there, six)).status(),
+              absl::InvalidArgumentError("[::1]:0 cannot connect to " + there.ToString()));
+    EXPECT_EQ((co_await net::ConnectToAny({there}, {.from = six})).status(),
+              absl::NotFoundError("no address to connect to from [::1]:0"));
+    const SocketAddress none = *SocketAddress::Parse("192.0.2.1:0");  // of documentation (RFC 5737)
+    EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect(there, none)).status()), EADDRNOTAVAIL);
+  });
+}
+
 TEST_P(ConnectTest, TheFamiliesTakeTurns) {
   Everywhere([]() -> Task<void> {
     BlackHole hole;

@@ -27,6 +27,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -46,6 +47,8 @@ struct ConnectOptions {
   TimeSpan attempt_delay = absl::Milliseconds(250);
   // Null: Resolver::Default(). Must stay until the Task has begun.
   Resolver* resolver = nullptr;
+  // The address of this machine to connect from, as for TcpStream::Connect(). Addresses of another family are left out.
+  std::optional<SocketAddress> from = std::nullopt;
 };
 
 // (connect.cc)
@@ -55,7 +58,7 @@ Task<absl::StatusOr<TcpStream>> Connect(TextView host, uint16_t port, ConnectOpt
 // Reads "host:port" and "[::1]:port".
 Task<absl::StatusOr<TcpStream>> Connect(TextView host_and_port, ConnectOptions options = {});
 // To addresses that are known already: the same race, in this order except that the families take turns. kNotFound if
-// there are none.
+// there are none, or none of the family of `from`.
 Task<absl::StatusOr<TcpStream>> ConnectToAny(std::vector<SocketAddress> addresses, ConnectOptions options = {});
 
 }  // namespace weft::net

@@ -32,6 +32,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -48,8 +49,11 @@ namespace weft::net {
 // (tcp.cc)
 class TcpStream {
  public:
-  // Connects to a numeric address. Small writes are sent at once (TCP_NODELAY).
-  static Task<absl::StatusOr<TcpStream>> Connect(SocketAddress address);
+  // Connects to a numeric address. Small writes are sent at once (TCP_NODELAY). `from` is an address of this machine,
+  // for one that has several; its port is 0 as a rule, for any. Errors about it: EADDRNOTAVAIL if it is none of this
+  // machine, EADDRINUSE, and kInvalidArgument if its family is not that of `address`.
+  static Task<absl::StatusOr<TcpStream>> Connect(SocketAddress address,
+                                                 std::optional<SocketAddress> from = std::nullopt);
   static Task<absl::StatusOr<TcpStream>> Connect(TextView address);
   // Takes over a connected socket; the rest as for TcpListener::Adopt().
   static absl::StatusOr<TcpStream> Adopt(int fd);

@@ -212,6 +212,13 @@ void ChannelState<Thread>::Try(Party& party) noexcept {
 }
 
 template <class Thread>
+bool ChannelState<Thread>::TryIfWorthwhile(Party& party) noexcept {
+  if (!party.sends && !MayHaveSomething()) return false;
+  Try(party);
+  return party.outcome != ChannelOutcome::kPending;
+}
+
+template <class Thread>
 template <class Node>
 bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
   SelectTaken taken;
@@ -312,6 +319,9 @@ struct SelectInChannel {
   static constexpr SelectableWait<Thread> kWait = {
       .lock = [](void* waited_for) noexcept { return RingLocks::First(Of(waited_for).channel->ring()); },
       .second_lock = [](void* waited_for) noexcept { return RingLocks::Second(Of(waited_for).channel->ring()); },
+      // With take() and both locks a select that finds a value in one of two channels takes 92 ns for 68, of eight 196
+      // for 116.
+      .take_alone = [](void* waited_for) noexcept { return Of(waited_for).channel->TryIfWorthwhile(Of(waited_for)); },
       .take = [](void* waited_for) noexcept { return Of(waited_for).channel->Take(Of(waited_for)); },
       .finish = [](void* waited_for,
                    const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); },

@@ -1,6 +1,7 @@
 // How does one of several cases happen, and no other?
 //
-//   1. The thread looks at the cases in random order, each under its own lock. The first that is there is taken.
+//   1. The thread looks at the cases in random order, each alone, under its own lock or none. The first that is there is
+//      taken.
 //   2. If none is, it suspends. It locks whatever all of them wait for, in the order of the addresses, and looks again.
 //      If still none is there, it adds a node for each case, and only then unlocks.
 //   3. Whoever has something for a case claims the wait by that case's number, under the case's lock (wait_node.h).
@@ -67,12 +68,8 @@ struct SelectWait<Thread>::Locks {
 
 template <class Thread>
 bool SelectWait<Thread>::Look(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept {
-  SelectTaken taken;
-  taken_ = TakeOne(records, count, self, /*locked=*/false, taken);
-  if (taken_ < 0) return false;
-  const SelectPartOf<Thread>& part = records[taken_].part;
-  if (part.how->finish != nullptr) part.how->finish(part.waited_for, taken);
-  return true;
+  taken_ = TakeOne(count, self, [&](int32_t number) { return TakeAlone(records[number]); });
+  return taken_ >= 0;
 }
 
 template <class Thread>
@@ -80,15 +77,18 @@ bool SelectWait<Thread>::LookOrAdd(SelectRecord<Thread>* records, int32_t count,
   SelectTaken taken;
   {
     const Locks locks(records, count);
-    taken_ = TakeOne(records, count, self, /*locked=*/true, taken);
+    taken_ = TakeOne(count, self, [&](int32_t number) {
+      const SelectPartOf<Thread>& part = records[number].part;
+      taken = part.how->take(part.waited_for);
+      return taken.taken;
+    });
     for (int32_t i = 0; taken_ < 0 && i < count; ++i) {
       const SelectPartOf<Thread>& part = records[i].part;
       part.how->add(part.waited_for, records[i].node.emplace(*wait_, i, part.waited_for));
     }
   }
   if (taken_ >= 0) {
-    const SelectPartOf<Thread>& part = records[taken_].part;
-    if (part.how->finish != nullptr) part.how->finish(part.waited_for, taken);
+    Finish(records[taken_].part, taken);
     return true;
   }
   for (int32_t i = 0; i < count; ++i) {
@@ -98,24 +98,38 @@ bool SelectWait<Thread>::LookOrAdd(SelectRecord<Thread>* records, int32_t count,
   return false;
 }
 
-// Takes one that is there, and returns its number, or -1. Each order of the cases is as likely as any other.
+// Calls take(number) for one case after the other, until it says that it has taken one, and returns the number of that,
+// or -1. Each order of the cases is as likely as any other.
 template <class Thread>
-int32_t SelectWait<Thread>::TakeOne(SelectRecord<Thread>* records, int32_t count, Thread& self, bool locked,
-                                    SelectTaken& taken) noexcept {
+template <class Take>
+int32_t SelectWait<Thread>::TakeOne(int32_t count, Thread& self, Take take) noexcept {
   uint8_t left[kMaxCases];
   std::iota(left, left + count, uint8_t{0});
   for (int32_t size = count; size > 0; --size) {
     uint8_t& chosen = left[size == 1 ? 0 : ChooseCase(self, static_cast<uint32_t>(size))];
     const int32_t number = chosen;
     chosen = left[size - 1];
-    const SelectPartOf<Thread>& part = records[number].part;
-    {
-      const Locks locks(&records[number], locked ? 0 : 1);
-      taken = part.how->take(part.waited_for);
-    }
-    if (taken.taken) return number;
+    if (take(number)) return number;
   }
   return -1;
+}
+
+template <class Thread>
+bool SelectWait<Thread>::TakeAlone(SelectRecord<Thread>& record) noexcept {
+  const SelectPartOf<Thread>& part = record.part;
+  if (part.how->take_alone != nullptr) return part.how->take_alone(part.waited_for);
+  SelectTaken taken;
+  {
+    const Locks locks(&record, 1);
+    taken = part.how->take(part.waited_for);
+  }
+  if (taken.taken) Finish(part, taken);
+  return taken.taken;
+}
+
+template <class Thread>
+void SelectWait<Thread>::Finish(const SelectPartOf<Thread>& part, const SelectTaken& taken) noexcept {
+  if (part.how->finish != nullptr) part.how->finish(part.waited_for, taken);
 }
 
 // All nodes are there: the thread has parked, or does this itself. They stay: it cannot go on before this returns.

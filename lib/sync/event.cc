@@ -20,6 +20,7 @@ const internal::WaitKind Event::kWait = {ParkReason::kEvent, /*timed=*/false, &i
 
 constinit const internal::SelectableWait<internal::ThreadBlock> Event::kSelect = {
     .lock = [](void* event) noexcept { return &static_cast<Event*>(event)->waiters_.lock; },
+    .take_alone = [](void* event) noexcept { return static_cast<Event*>(event)->IsSet(); },
     .take = [](void* event) noexcept {
       return internal::SelectTaken{.taken = static_cast<Event*>(event)->set_.load(std::memory_order_relaxed)};
     },

@@ -3,6 +3,7 @@
 // Each kind of wait that can be a case has one constant table. The thread that selects calls its functions, with the
 // object that the SelectPart names. Of all cases of a Select(), in this order:
 //
+//   take_alone  without locks, before the thread waits: take and finish in one. It may miss what came a moment ago
 //   take        under the lock: is it there? Then it is taken, and the Select() is over
 //   finish      without locks: the rest of a take that has said kTaken
 //   add         under the lock: `node` waits from here on
@@ -36,6 +37,7 @@ template <class Thread>
 struct SelectableWait {
   Lock* (*lock)(void* waited_for) noexcept;                                 // null: it needs none
   Lock* (*second_lock)(void* waited_for) noexcept = nullptr;                // null, or returns null: one is enough
+  bool (*take_alone)(void* waited_for) noexcept = nullptr;                  // null: take() does it
   SelectTaken (*take)(void* waited_for) noexcept;
   void (*finish)(void* waited_for, const SelectTaken& taken) noexcept;      // null: nothing is left to do
   void (*add)(void* waited_for, WaitCase<Thread>& node) noexcept;

@@ -65,7 +65,9 @@ class ChannelState {
   // ---- Any thread. Flattened, so that what the steps tell each other stays in registers.
   // Sends or receives, and writes the outcome, without waiting.
   [[gnu::flatten]] void Try(Party& party) noexcept;
-  // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
+  // The same; a receiver only if something may be there. True: there is an outcome.
+  [[gnu::flatten]] bool TryIfWorthwhile(Party& party) noexcept;
+  // The same as Try(). False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
   template <class Node>
   [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait. `rest`, if it is not null,

@@ -55,8 +55,10 @@ class SelectWait {
 
  private:
   struct Locks;
-  int32_t TakeOne(SelectRecord<Thread>* records, int32_t count, Thread& self, bool locked,
-                  SelectTaken& taken) noexcept;
+  template <class Take>
+  static int32_t TakeOne(int32_t count, Thread& self, Take take) noexcept;
+  static bool TakeAlone(SelectRecord<Thread>& record) noexcept;
+  static void Finish(const SelectPartOf<Thread>& part, const SelectTaken& taken) noexcept;
 
   SelectRecord<Thread>* records_ = nullptr;
   std::optional<WaitForSeveral<Thread>> wait_;

@@ -19,17 +19,12 @@ namespace {
 
 using Party = ChannelParty<ThreadBlock>;
 
-// WaitKind::withdraw of a wait whose `waiting_on` is the party.
-bool WithdrawParty(ThreadBlock& thread) noexcept {
-  return static_cast<Party*>(thread.waiting_on)->channel->Withdraw(thread);
-}
-
 }  // namespace
 
 template class ChannelState<ThreadBlock>;
 
-constinit const WaitKind ChannelCore::kSend = {ParkReason::kChannelSend, /*timed=*/false, &WithdrawParty};
-constinit const WaitKind ChannelCore::kReceive = {ParkReason::kChannelReceive, /*timed=*/false, &WithdrawParty};
+constinit const WaitKind ChannelCore::kSend = {ParkReason::kChannelSend, /*timed=*/false, &Withdraw};
+constinit const WaitKind ChannelCore::kReceive = {ParkReason::kChannelReceive, /*timed=*/false, &Withdraw};
 constinit const SelectableWait<ThreadBlock> ChannelCore::kSelect = SelectInChannel<ThreadBlock>::kWait;
 
 ChannelCore::ChannelCore(const ElementType& type, int64_t capacity, bool conflated)
@@ -40,9 +35,13 @@ ChannelCore::ChannelCore(const ElementType& type, int64_t capacity, bool conflat
 }
 
 ChannelCore::~ChannelCore() {
+  {
+    const RingLocks locks(ring());
+    if (!SomebodyWaits()) [[likely]]
+      return;
+  }
+  AwaitWithdrawals();
   const RingLocks locks(ring());
-  if (!SomebodyWaits()) [[likely]]
-    return;
   ThreadBlock* const thread = FirstWaiting();
   WEFT_CHECK(!SomebodyWaits()) << "a Channel is destroyed by " << DescribeCaller() << " while "
                                << (thread == nullptr ? "an OS thread" : DescribeThread(*thread)) << " waits in it";

@@ -8,8 +8,9 @@
 //   I2. A sender waits only if as many values are kept as the capacity allows.
 //   I3. Nobody waits in a closed channel.
 //
-// A wait for several things that is over may still be in a queue: it does not count, and Grant() drops it. A Select()
-// that sends and receives in one channel is in both queues, and is granted by others only: it looks at all its cases
+// A wait that is over may still be in a queue: of several things, another one has happened; or it was cancelled a
+// moment ago. It does not count, and Grant() puts it aside (`over_`), for whoever takes the node out. A Select() that
+// sends and receives in one channel is in both queues, and is granted by others only: it looks at all its cases
 // before it adds the first.
 //
 //   operation   what it finds, in this order   what it does
@@ -39,8 +40,14 @@
 // woken. Into the ring and out of it values are moved under a lock, and destroyed there, when they were moved from or,
 // in a conflated channel, replaced.
 //
-// Lifetime. Whoever has received the last value may destroy the channel while its sender has yet to release its lock.
-// So the destructor takes both locks: after that nobody else touches them (internal/lock.h).
+// Lifetime. Whoever has received the last value, or sees that the channel is closed, may destroy it.
+//   * The one that has put the value in, or has closed, may have yet to release its lock. So the destructor takes both
+//     locks: after that nobody else touches them (internal/lock.h). What is left to do then is about nodes only.
+//   * Somebody may be cancelling a wait that was granted. So whoever ends a wait claims it first (ChannelParty::over),
+//     and a cancel that comes second touches no channel.
+//   * Or a wait that is not granted, if the channel was closed meanwhile. Then the node is in `over_`, and the
+//     destructor waits until it is taken out (AwaitWithdrawals), which needs no more than the locks.
+//   * A Select() that is over for another reason has to take its nodes back: to destroy the channel before is a CHECK.
 //
 // Memory ordering: what is kept is ordered as element_ring.h says; what is handed over by Wake(), and by [channel/1]
 // for an OS thread.
@@ -79,27 +86,38 @@ ChannelState<Thread>::ChannelState(const ElementType& type, int64_t capacity, bo
 
 // ---- Nodes.
 
-// The first that still waits, taken out; or null.
 template <class Thread>
-WaitNode* ChannelState<Thread>::Grant(WaitQueue<Thread>& queue) noexcept {
-  while (WaitNode* const node = queue.nodes.PopFront()) {
-    if (node->wait_state == WaitNode::State::kOsThread || WaitQueue<Thread>::Claim(*node)) return node;
-  }
-  return nullptr;
-}
-
-template <class Thread>
-ChannelParty<Thread>& ChannelState<Thread>::PartyOf(WaitNode& node) noexcept {
+ChannelParty<Thread>& PartyOf(WaitNode& node) noexcept {
   switch (node.wait_state) {
     case WaitNode::State::kCase:
-      return *static_cast<Party*>(static_cast<WaitCase<Thread>&>(node).slot);
+      return *static_cast<ChannelParty<Thread>*>(static_cast<WaitCase<Thread>&>(node).slot);
     case WaitNode::State::kOsThread:
       return static_cast<OsThreadNode<Thread>&>(node).party;
     case WaitNode::State::kThread:
     case WaitNode::State::kGrantedThread:
       break;
   }
-  return *static_cast<Party*>(static_cast<Thread&>(node).waiting_on);
+  return *static_cast<ChannelParty<Thread>*>(static_cast<Thread&>(node).waiting_on);
+}
+
+// True: its wait is granted. False: it is over.
+template <class Thread>
+bool ClaimParty(WaitNode& node) noexcept {
+  if (node.wait_state == WaitNode::State::kOsThread) return true;
+  const bool is_thread = node.wait_state == WaitNode::State::kThread;
+  // relaxed: see ChannelParty::over.
+  if (is_thread && PartyOf<Thread>(node).over.exchange(true, std::memory_order_relaxed)) return false;
+  return WaitQueue<Thread>::Claim(node);
+}
+
+// The first that still waits, taken out; or null.
+template <class Thread>
+WaitNode* ChannelState<Thread>::Grant(WaitNodes& queue) noexcept {
+  while (WaitNode* const node = queue.PopFront()) {
+    if (ClaimParty<Thread>(*node)) return node;
+    over_.PushBack(node);
+  }
+  return nullptr;
 }
 
 // It must not be touched afterwards.
@@ -112,6 +130,15 @@ void WakeNode(WaitNode& node) noexcept {
   FutexWake(woken, 1);
 }
 
+// Without the locks, when the channel may be gone: a third thread has closed it.
+template <class Thread>
+void FinishTaken(const SelectTaken& taken) noexcept {
+  if (taken.partner == nullptr) return;
+  if (taken.move != nullptr) taken.move(taken.to, taken.from);
+  PartyOf<Thread>(*taken.partner).outcome = ChannelOutcome::kDone;
+  WakeNode<Thread>(*taken.partner);
+}
+
 template <class Thread>
 void OsThreadNode<Thread>::Await() noexcept {
   // [channel/2] acquire: pairs with [channel/1].
@@ -120,7 +147,8 @@ void OsThreadNode<Thread>::Await() noexcept {
 
 template <class Thread>
 Thread* ChannelState<Thread>::FirstWaiting() noexcept {
-  WaitNode* const node = receivers_.nodes.empty() ? senders_.nodes.front() : receivers_.nodes.front();
+  WaitNode* node = receivers_.empty() ? senders_.front() : receivers_.front();
+  if (node == nullptr) node = over_.front();
   if (node == nullptr || node->wait_state == WaitNode::State::kOsThread) return nullptr;
   return &WaitQueue<Thread>::ThreadOf(*node);
 }
@@ -135,7 +163,8 @@ SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
   }
   if (WaitNode* const receiver = Grant(receivers_)) {
     party.outcome = ChannelOutcome::kDone;
-    return {.taken = true, .partner = receiver, .from = party.value, .to = PartyOf(*receiver).value};
+    return {.taken = true, .partner = receiver, .from = party.value, .to = PartyOf<Thread>(*receiver).value,
+            .move = type_.move};
   }
   if (conflated_ && ring_.size() > 0) ring_.DropFront(type_);
   if (ring_.full()) return {};
@@ -147,9 +176,9 @@ SelectTaken ChannelState<Thread>::TakeSend(Party& party) noexcept {
 template <class Thread>
 bool ChannelState<Thread>::TakeAtOnce(Party& party) noexcept {
   if (party.sends) {
-    if (!receivers_.nodes.empty() || closed_ || !ring_.TryPushBack(type_, party.value)) return false;
+    if (!receivers_.empty() || closed_ || !ring_.TryPushBack(type_, party.value)) return false;
   } else {
-    if (!senders_.nodes.empty() || !ring_.TryPopFront(type_, party.value)) return false;
+    if (!senders_.empty() || !ring_.TryPopFront(type_, party.value)) return false;
   }
   party.outcome = ChannelOutcome::kDone;
   return true;
@@ -162,14 +191,15 @@ SelectTaken ChannelState<Thread>::TakeReceive(Party& party) noexcept {
     party.outcome = ChannelOutcome::kDone;
     WaitNode* const sender = Grant(senders_);
     // There is memory: a sender waits only in a ring with a limit.
-    if (sender != nullptr) static_cast<void>(ring_.PushBack(type_, PartyOf(*sender).value));
+    if (sender != nullptr) static_cast<void>(ring_.PushBack(type_, PartyOf<Thread>(*sender).value));
     NoteOthers();
     return {.taken = true, .partner = sender};
   }
   if (WaitNode* const sender = Grant(senders_)) {
     party.outcome = ChannelOutcome::kDone;
     NoteOthers();
-    return {.taken = true, .partner = sender, .from = PartyOf(*sender).value, .to = party.value};
+    return {.taken = true, .partner = sender, .from = PartyOf<Thread>(*sender).value, .to = party.value,
+            .move = type_.move};
   }
   NoteOthers();
   if (!closed_) return {};
@@ -184,16 +214,7 @@ SelectTaken ChannelState<Thread>::Take(Party& party) noexcept {
 
 template <class Thread>
 void ChannelState<Thread>::NoteOthers() noexcept {
-  others_.store(closed_ || !senders_.nodes.empty(), std::memory_order_relaxed);
-}
-
-// Without the locks.
-template <class Thread>
-void ChannelState<Thread>::Finish(const SelectTaken& taken) noexcept {
-  if (taken.partner == nullptr) return;
-  if (taken.to != nullptr) type_.move(taken.to, taken.from);
-  PartyOf(*taken.partner).outcome = ChannelOutcome::kDone;
-  WakeNode<Thread>(*taken.partner);
+  others_.store(closed_ || !senders_.empty(), std::memory_order_relaxed);
 }
 
 // ---- The operations. None touches the channel after the partner was woken: that may destroy it.
@@ -208,14 +229,7 @@ void ChannelState<Thread>::Try(Party& party) noexcept {
     locks.TakeBoth();
     taken = Take(party);
   }
-  Finish(taken);
-}
-
-template <class Thread>
-bool ChannelState<Thread>::TryIfWorthwhile(Party& party) noexcept {
-  if (!party.sends && !MayHaveSomething()) return false;
-  Try(party);
-  return party.outcome != ChannelOutcome::kPending;
+  FinishTaken<Thread>(taken);
 }
 
 template <class Thread>
@@ -231,14 +245,14 @@ bool ChannelState<Thread>::TryOrAdd(Party& party, Node& self) noexcept {
       return false;
     }
   }
-  Finish(taken);
+  FinishTaken<Thread>(taken);
   return true;
 }
 
 template <class Thread>
 void ChannelState<Thread>::Add(const Party& party, WaitNode& self) noexcept {
   if (party.sends) others_.store(true, std::memory_order_relaxed);
-  (party.sends ? senders_ : receivers_).nodes.PushBack(&self);
+  (party.sends ? senders_ : receivers_).PushBack(&self);
 }
 
 template <class Thread>
@@ -252,18 +266,18 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max, size_t* rest) n
       const SelectTaken taken = TakeReceive(party);
       if (party.outcome != ChannelOutcome::kDone) break;
       if (taken.partner == nullptr) continue;
-      if (taken.to != nullptr) type_.move(taken.to, taken.from);
+      if (taken.move != nullptr) taken.move(taken.to, taken.from);
       woken.PushBack(taken.partner);
     }
     if (rest != nullptr) {
-      auto there = static_cast<size_t>(ring_.size());
-      WaitNode* sender = senders_.nodes.front();
-      for (; sender != nullptr && there < *rest; sender = senders_.nodes.Next(sender)) ++there;
-      *rest = std::min(*rest, there);
+      size_t waiting = 0;
+      WaitNode* sender = senders_.front();
+      for (; sender != nullptr && waiting < kCountedSenders; sender = senders_.Next(sender)) ++waiting;
+      *rest = std::min(*rest, static_cast<size_t>(ring_.size()) + waiting);
     }
   }
   while (WaitNode* const node = woken.PopFront()) {
-    PartyOf(*node).outcome = ChannelOutcome::kDone;
+    PartyOf<Thread>(*node).outcome = ChannelOutcome::kDone;
     WakeNode<Thread>(*node);
   }
   return count;
@@ -283,7 +297,7 @@ bool ChannelState<Thread>::Close(F close) noexcept {
     while (WaitNode* const node = Grant(senders_)) woken.PushBack(node);
   }
   while (WaitNode* const node = woken.PopFront()) {
-    PartyOf(*node).outcome = ChannelOutcome::kClosed;
+    PartyOf<Thread>(*node).outcome = ChannelOutcome::kClosed;
     WakeNode<Thread>(*node);
   }
   return true;
@@ -295,11 +309,37 @@ int64_t ChannelState<Thread>::size() noexcept {
   return ring_.size();
 }
 
-// WaitKind::withdraw of a wait whose `waiting_on` is the party. Whichever queue it is in.
+// WaitKind::withdraw of a wait whose `waiting_on` is the party. Whichever list it is in.
 template <class Thread>
 bool ChannelState<Thread>::Withdraw(Thread& thread) noexcept {
-  const RingLocks locks(ring_);
-  return receivers_.WithdrawLocked(thread);
+  Party& party = *static_cast<Party*>(thread.waiting_on);
+  if (party.over.exchange(true, std::memory_order_relaxed)) return false;
+  ChannelState& self = *party.channel;
+  bool ends;
+  {
+    const RingLocks locks(self.ring_);
+    WaitNodes::Remove(&thread);
+    ends = self.ends_;
+    if (ends) self.withdrawals_.store(self.withdrawals_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  if (ends) FutexWake(self.withdrawals_, 1);  // which only names the address: the channel may be gone
+  return true;
+}
+
+template <class Thread>
+void ChannelState<Thread>::AwaitWithdrawals() noexcept {
+  for (;;) {
+    uint32_t seen;
+    {
+      const RingLocks locks(ring_);
+      WaitNode* node = over_.front();
+      while (node != nullptr && node->wait_state != WaitNode::State::kThread) node = over_.Next(node);
+      if (node == nullptr) return;
+      ends_ = true;
+      seen = withdrawals_.load(std::memory_order_relaxed);
+    }
+    FutexWait(withdrawals_, seen);
+  }
 }
 
 // By a Select() that is over, of a case that was not granted. The node may have been taken out already.
@@ -321,10 +361,15 @@ struct SelectInChannel {
       .second_lock = [](void* waited_for) noexcept { return RingLocks::Second(Of(waited_for).channel->ring()); },
       // With take() and both locks a select that finds a value in one of two channels takes 92 ns for 68, of eight 196
       // for 116.
-      .take_alone = [](void* waited_for) noexcept { return Of(waited_for).channel->TryIfWorthwhile(Of(waited_for)); },
+      .take_alone =
+          [](void* waited_for) noexcept {
+            Party& party = Of(waited_for);
+            if (!party.sends && !party.channel->MayHaveSomething()) return false;
+            party.channel->Try(party);
+            return party.outcome != ChannelOutcome::kPending;
+          },
       .take = [](void* waited_for) noexcept { return Of(waited_for).channel->Take(Of(waited_for)); },
-      .finish = [](void* waited_for,
-                   const SelectTaken& taken) noexcept { Of(waited_for).channel->Finish(taken); },
+      .finish = [](void*, const SelectTaken& taken) noexcept { FinishTaken<Thread>(taken); },
       .add = [](void* waited_for,
                 WaitCase<Thread>& node) noexcept { Of(waited_for).channel->Add(Of(waited_for), node); },
       .after_add = nullptr,

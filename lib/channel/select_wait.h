@@ -1,7 +1,7 @@
 // How does one of several cases happen, and no other?
 //
-//   1. The thread looks at the cases in random order, each alone, under its own lock or none. The first that is there is
-//      taken.
+//   1. The thread looks at the cases in random order, each alone, under its own lock or none. The first that is there
+//      is taken.
 //   2. If none is, it suspends. It locks whatever all of them wait for, in the order of the addresses, and looks again.
 //      If still none is there, it adds a node for each case, and only then unlocks.
 //   3. Whoever has something for a case claims the wait by that case's number, under the case's lock (wait_node.h).

@@ -24,13 +24,14 @@
 
 namespace weft::internal {
 
-// How an attempt has ended, and what is left to do when the lock is released: a value is moved, if `to` is not null,
+// How an attempt has ended, and what is left to do when the lock is released: a value is moved, if `move` is not null,
 // and the partner is woken, if there is one. Only a channel has a rest.
 struct SelectTaken {
   bool taken = false;
   WaitNode* partner = nullptr;
   void* from = nullptr;
   void* to = nullptr;
+  void (*move)(void* to, void* from) noexcept = nullptr;
 };
 
 template <class Thread>

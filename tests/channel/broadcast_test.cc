@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <memory>
+#include <thread>
 #include <variant>
 
 #include "absl/status/status.h"
@@ -11,6 +13,7 @@
 #include "tests/support/on_both.h"
 #include "weft/channel/broadcast.h"
 #include "weft/channel/select.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
@@ -89,6 +92,34 @@ TEST_P(BroadcastTest, AWatchGivesTheNewestValueOnce) {
 }
 
 // With the wait itself, and as a case of a Select().
+TEST(BroadcastThreadsTest, AnOsThreadSendsToThreadsThatWaitAndCloses) {
+  const std::unique_ptr<Runtime> runtime = Runtime::Create({.parallelism = 2}).value();
+  for (int round = 0; round < 200; ++round) {
+    Broadcast<int> broadcast(4);
+    Watch<int> watch(0);
+    auto subscriber = broadcast.Subscribe();
+    std::thread outside([&] {
+      for (int i = 1; i <= 3; ++i) {
+        EXPECT_TRUE(broadcast.Send(i));
+        EXPECT_TRUE(watch.Set(i));
+      }
+      broadcast.Close();
+      watch.Close();
+    });
+    runtime->Run([](Broadcast<int>::Subscriber& from, Watch<int>::Reader reader) -> Task<void> {
+      for (int i = 1; i <= 3; ++i) EXPECT_EQ(*(co_await from.Receive())->value, i);
+      EXPECT_FALSE((co_await from.Receive()).has_value());
+      int newest = -1;
+      while (const std::shared_ptr<const int> value = co_await reader.Next()) {
+        EXPECT_GT(*value, newest);
+        newest = *value;
+      }
+      EXPECT_EQ(newest, 3);
+    }(subscriber, watch.NewReader()));
+    outside.join();
+  }
+}
+
 TEST(BroadcastDeathTest, IsDestroyedBeforeAThreadThatItHasWokenHasLooked) {
   for (const bool selects : {false, true}) {
     EXPECT_DEATH(testing::Simulation().Run([](bool as_case) -> Task<void> {

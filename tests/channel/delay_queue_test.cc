@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -209,6 +211,22 @@ TEST(DelayQueueThreadsTest, OsThreadsSendAndTryToo) {
     EXPECT_EQ(queue.size(), 998u);
   }
   EXPECT_EQ(Counted::alive, before) << "the destructor destroys what is left";
+}
+
+TEST(DelayQueueThreadsTest, AnOsThreadSendsToAQueueInWhichAThreadWaitsAndClosesIt) {
+  const std::unique_ptr<Runtime> runtime = Runtime::Create({.parallelism = 2}).value();
+  for (int round = 0; round < 200; ++round) {
+    DelayQueue<int> queue;
+    std::thread outside([&] {
+      for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.Send(i, absl::ZeroDuration()));
+      queue.Close();
+    });
+    runtime->Run([](DelayQueue<int>& from) -> Task<void> {
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(co_await from.Receive(), i);
+      EXPECT_EQ(co_await from.Receive(), std::nullopt);
+    }(queue));
+    outside.join();
+  }
 }
 
 TEST(DelayQueueDeathTest, IsDestroyedWithAWaiter) {

@@ -26,6 +26,7 @@
 #include "weft/sync/semaphore.h"
 #include "weft/sync/shared_mutex.h"
 #include "weft/task.h"
+#include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
 #include "weft/ticker.h"
 #include "weft/time.h"
@@ -230,6 +231,31 @@ TEST_P(SelectTest, WhoeverHasReceivedTheLastValueMayDestroyTheChannelThatASelect
 }
 
 // Until its thread goes on, its node is in the queue.
+TEST(SelectDeathTest, AChannelGoesBeforeASelectThatEndsForAnotherReason) {
+  for (const bool cancelled : {false, true}) {
+    EXPECT_DEATH(testing::Simulation().Run([](bool cancels) -> Task<void> {
+      Channel<int> kept(0);
+      auto gone = std::make_unique<Channel<int>>(0);
+      AwaitAll scope;
+      Introduction waiting;
+      scope.Fork([&]() -> Task<void> {
+        waiting.Make();
+        static_cast<void>(co_await Select(kept.Receive(), gone->Receive()));
+      });
+      co_await waiting.AwaitParked();
+      if (cancels) {
+        scope.Shutdown();
+      } else {
+        EXPECT_TRUE(kept.TrySend(1));
+      }
+      EXPECT_TRUE(gone->Close());
+      gone.reset();  // the select has not gone on yet
+      (co_await scope.Join()).IgnoreFailures();
+    }(cancelled)),
+                 "a Channel is destroyed by VirtualThread\\[#1\\].* while VirtualThread\\[#2\\].* waits in it");
+  }
+}
+
 TEST_P(SelectTest, ACaseThatCanNoLongerHappenIsInNobodysWay) {
   Everywhere([]() -> Task<void> {
     Semaphore four(4);

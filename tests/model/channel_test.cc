@@ -60,10 +60,36 @@ constexpr ElementType kValues = {
 };
 
 class Waiter;
-using Channels = std::array<ChannelState<Waiter>*, kChannels>;
+
+class ModelChannel : public ChannelState<Waiter> {
+ public:
+  using ChannelState::ChannelState;
+
+  // As the destructor does. Whoever takes a lock afterwards touches what is gone.
+  void Destroy() {
+    AwaitWithdrawals();
+    {
+      const RingLocks locks(ring());
+      Require(!SomebodyWaits(), "nobody waits in a channel that is destroyed");
+    }
+    model::Retire(WordOf(ring().tail_lock()));
+    if (ring().limit() > 0) model::Retire(WordOf(ring().head_lock()));
+    destroyed_ = true;
+  }
+  bool destroyed() const { return destroyed_; }
+
+ private:
+  static const Atomic<uint32_t>& WordOf(const Lock& lock) { return reinterpret_cast<const Atomic<uint32_t>&>(lock); }
+
+  bool destroyed_ = false;  // at the end
+};
+using Channels = std::array<ModelChannel*, kChannels>;
 
 enum class Call {
   kWait,    // for one of the cases
+  kWaitAlready,  // the same for the first case, from before the others begin
+  kWaitLast,     // for the first case, and destroys its channel then
+  kCloseLast,    // closes the channel of the first case, and destroys it
   kTry,     // the first case, without waiting
   kOs,      // the first case, by an OS thread
   kClose,   // the channel of the first case
@@ -91,13 +117,22 @@ class Waiter : public model::ParkingThread<Waiter> {
     act_ = act;
     number_ = number;
     for (int i = 0; i < act_.count; ++i) {
-      parties_[i] = {channels[act_.cases[i].channel], act_.cases[i].sends};
-      values_[i].emplace(parties_[i].sends ? number : kMoved);
-      parties_[i].value = &*values_[i];
-      records_[i].part = {&parties_[i], &SelectInChannel<Waiter>::kWait};
+      parties_[i].emplace(channels[act_.cases[i].channel], act_.cases[i].sends);
+      values_[i].emplace(parties_[i]->sends ? number : kMoved);
+      parties_[i]->value = &*values_[i];
+      records_[i].part = {&*parties_[i], &SelectInChannel<Waiter>::kWait};
     }
   }
 
+  // Before the others begin.
+  void Begin() {
+    seen_ = state().Observe();
+    waiting_on = &*parties_[0];
+    Require(!parties_[0]->channel->TryOrAdd(*parties_[0], *this), "the first who comes waits");
+  }
+  void RunOn() {
+    if (!ParkIsLast(seen_)) GoOn();
+  }
   void Run() {
     const ThreadState::Snapshot seen = state().Observe();
     if (seen.requested()) return End(-1);
@@ -106,19 +141,19 @@ class Waiter : public model::ParkingThread<Waiter> {
       waiting_on = static_cast<SelectWait<Waiter>*>(&select_);
       if (select_.LookOrAdd(records_.data(), act_.count, *this)) return End(select_.chosen());
     } else {
-      waiting_on = &parties_[0];
-      if (parties_[0].channel->TryOrAdd(parties_[0], *this)) return End(0);
+      waiting_on = &*parties_[0];
+      if (parties_[0]->channel->TryOrAdd(*parties_[0], *this)) return End(0);
     }
     if (!ParkIsLast(seen)) GoOn();
   }
   void Try() {
-    parties_[0].channel->Try(parties_[0]);
+    parties_[0]->channel->Try(*parties_[0]);
     ended_ = true;
     Note(0);
   }
   void RunOnOsThread() {
-    OsThreadNode<Waiter> self(parties_[0]);
-    if (!parties_[0].channel->TryOrAdd(parties_[0], self)) self.Await();
+    OsThreadNode<Waiter> self(*parties_[0]);
+    if (!parties_[0]->channel->TryOrAdd(*parties_[0], self)) self.Await();
     model::Retire(self.woken);
     ended_ = true;
     Note(0);
@@ -138,15 +173,16 @@ class Waiter : public model::ParkingThread<Waiter> {
   void LeaveQueues() {
     if (ended_) return;
     if (act_.count > 1) return select_.TakeBack(records_.data(), act_.count);
-    Require(parties_[0].channel->Withdraw(*this), "who waits can be withdrawn");
+    Require(ChannelState<Waiter>::Withdraw(*this), "who waits can be withdrawn");
   }
 
  private:
   friend ParkingThread;
 
   bool Withdraw() {
-    return act_.count > 1 ? SelectWait<Waiter>::Withdraw(*this) : parties_[0].channel->Withdraw(*this);
-  }  void GoOn() {
+    return act_.count > 1 ? SelectWait<Waiter>::Withdraw(*this) : ChannelState<Waiter>::Withdraw(*this);
+  }
+  void GoOn() {
     if (unwind) return End(-1);
     End(act_.count > 1 ? select_.chosen() : 0);
   }
@@ -157,14 +193,15 @@ class Waiter : public model::ParkingThread<Waiter> {
     ended_ = true;
     Note(happened);
     state().End();
+    if (act_.call == Call::kWaitLast) static_cast<ModelChannel*>(parties_[0]->channel)->Destroy();
   }
   void Note(int happened) {
     for (int i = 0; i < act_.count; ++i) {
-      const bool done = parties_[i].outcome == ChannelOutcome::kDone;
-      Require(i == happened || parties_[i].outcome == ChannelOutcome::kPending, "one case happens");
-      Require(i != happened || act_.call == Call::kTry || parties_[i].outcome != ChannelOutcome::kPending,
+      const bool done = parties_[i]->outcome == ChannelOutcome::kDone;
+      Require(i == happened || parties_[i]->outcome == ChannelOutcome::kPending, "one case happens");
+      Require(i != happened || act_.call == Call::kTry || parties_[i]->outcome != ChannelOutcome::kPending,
               "what has happened has an outcome");
-      if (parties_[i].sends) {
+      if (parties_[i]->sends) {
         Require(values_[i]->number.Get() == (done ? kMoved : number_), "what is not sent is where it was");
         if (done) sent_ = number_;
       } else if (done) {
@@ -176,11 +213,12 @@ class Waiter : public model::ParkingThread<Waiter> {
 
   Act act_ = {};
   int number_ = 0;
+  ThreadState::Snapshot seen_;
   bool ended_ = false;
   int sent_ = 0;
   int received_ = 0;
   // ---- The awaiting frame.
-  std::array<ChannelParty<Waiter>, 2> parties_ = {};
+  std::array<std::optional<ChannelParty<Waiter>>, 2> parties_;
   std::array<std::optional<Value>, 2> values_;  // what is sent, or where it arrives
   std::array<SelectRecord<Waiter>, 2> records_ = {};
   ModelSelect select_;
@@ -196,6 +234,11 @@ constexpr Act TrySend(int channel) { return {Call::kTry, 1, {{channel, true}}}; 
 constexpr Act TryReceive(int channel) { return {Call::kTry, 1, {{channel, false}}}; }
 constexpr Act OsSend(int channel) { return {Call::kOs, 1, {{channel, true}}}; }
 constexpr Act OsReceive(int channel) { return {Call::kOs, 1, {{channel, false}}}; }
+constexpr Act SendAlready(int channel) { return {Call::kWaitAlready, 1, {{channel, true}}}; }
+constexpr Act ReceiveAlready(int channel) { return {Call::kWaitAlready, 1, {{channel, false}}}; }
+constexpr Act SendLast(int channel) { return {Call::kWaitLast, 1, {{channel, true}}}; }
+constexpr Act ReceiveLast(int channel) { return {Call::kWaitLast, 1, {{channel, false}}}; }
+constexpr Act CloseLast(int channel) { return {Call::kCloseLast, 1, {{channel, true}}}; }
 constexpr Act Close(int channel) { return {Call::kClose, 1, {{channel, true}}}; }
 constexpr Act kCancelFirst = {Call::kCancel};
 
@@ -205,23 +248,35 @@ class Meeting {
   static constexpr int kThreads = sizeof...(kActs);
 
   Meeting() {
-    for (int i = 0; i < kThreads; ++i) waiters_[i].Set(channels(), kAll[i], i + 1);
+    first_.emplace(kValues, kCapacity, /*conflated=*/false);
+    if (kUsesSecond) second_.emplace(kValues, kCapacity, /*conflated=*/false);
+    for (int i = 0; i < kThreads; ++i) {
+      if (!Waits(i)) continue;
+      waiters_[i].emplace().Set(channels(), kAll[i], i + 1);
+      if (kAll[i].call == Call::kWaitAlready) waiters_[i]->Begin();
+    }
   }
 
   void Thread(int index) {
     switch (kAll[index].call) {
       case Call::kWait:
-        return waiters_[index].Run();
+      case Call::kWaitLast:
+        return waiters_[index]->Run();
+      case Call::kWaitAlready:
+        return waiters_[index]->RunOn();
       case Call::kTry:
-        return waiters_[index].Try();
+        return waiters_[index]->Try();
       case Call::kOs:
-        return waiters_[index].RunOnOsThread();
+        return waiters_[index]->RunOnOsThread();
       case Call::kClose:
         closed_[kAll[index].cases[0].channel] = true;
         static_cast<void>(channels()[kAll[index].cases[0].channel]->Close([] {}));
         return;
+      case Call::kCloseLast:
+        static_cast<void>(channels()[kAll[index].cases[0].channel]->Close([] {}));
+        return channels()[kAll[index].cases[0].channel]->Destroy();
       case Call::kCancel:
-        return waiters_[0].Cancel();
+        return waiters_[0]->Cancel();
     }
   }
 
@@ -229,18 +284,21 @@ class Meeting {
     std::array<int, kThreads + 1> times = {};
     for (int i = 0; i < kThreads; ++i) {
       if (!Waits(i)) continue;
-      Require(waiters_[i].ended() || !waiters_[i].requested(), "no request stays behind with the thread parked");
-      ++times[waiters_[i].sent()];
-      --times[waiters_[i].received()];
+      Require(waiters_[i]->ended() || !waiters_[i]->requested(), "no request stays behind with the thread parked");
+      ++times[waiters_[i]->sent()];
+      --times[waiters_[i]->received()];
     }
     NobodyWaitsForWhatIsThere();
     for (int i = 0; i < kThreads; ++i) {
-      if (Waits(i)) waiters_[i].LeaveQueues();
+      if (Waits(i)) waiters_[i]->LeaveQueues();
     }
-    for (ChannelState<Waiter>* channel : channels()) {
-      Value place(kMoved);
+    Value place(kMoved);
+    ChannelParty<Waiter> party = {nullptr, /*sends=*/false, &place};
+    for (ModelChannel* channel : channels()) {
+      if (channel == nullptr || channel->destroyed()) continue;
       for (;;) {
-        ChannelParty<Waiter> party = {channel, /*sends=*/false, &place};
+        party.channel = channel;
+        party.outcome = ChannelOutcome::kPending;
         channel->Try(party);
         if (party.outcome != ChannelOutcome::kDone) break;
         --times[place.number.Get()];
@@ -253,19 +311,25 @@ class Meeting {
 
  private:
   static constexpr std::array<Act, sizeof...(kActs)> kAll = {kActs...};
-  static bool Waits(int i) { return kAll[i].call != Call::kClose && kAll[i].call != Call::kCancel; }
+  static bool Waits(int i) {
+    return kAll[i].call != Call::kClose && kAll[i].call != Call::kCloseLast && kAll[i].call != Call::kCancel;
+  }
 
   void NobodyWaitsForWhatIsThere() {
-    for (int channel = 0; channel < kChannels; ++channel) {
+    for (int channel = 0; channel < (kUsesSecond ? 2 : 1); ++channel) {
       int senders = 0, receivers = 0;
       bool both = false;
       for (int i = 0; i < kThreads; ++i) {
         if (!Waits(i)) continue;
-        const bool sends = waiters_[i].WaitsTo({channel, true});
-        const bool receives = waiters_[i].WaitsTo({channel, false});
+        const bool sends = waiters_[i]->WaitsTo({channel, true});
+        const bool receives = waiters_[i]->WaitsTo({channel, false});
         senders += sends;
         receivers += receives;
         both = both || (sends && receives);
+      }
+      if (channels()[channel]->destroyed()) {
+        Require(senders + receivers == 0, "nobody waits in a channel that is destroyed");
+        continue;
       }
       const int64_t size = channels()[channel]->size();
       Require(!closed_[channel] || senders + receivers == 0, "nobody waits in a closed channel");
@@ -275,12 +339,20 @@ class Meeting {
     }
   }
 
-  Channels channels() { return {&first_, &second_}; }
+  // Those that are used, since an execution has so many atomics at most.
+  static constexpr bool kUsesSecond = [] {
+    for (const Act& act : kAll) {
+      for (int i = 0; i < act.count; ++i) {
+        if (act.cases[i].channel == 1) return true;
+      }
+    }
+    return false;
+  }();
+  Channels channels() { return {&*first_, kUsesSecond ? &*second_ : nullptr}; }
 
-  ChannelState<Waiter> first_{kValues, kCapacity, /*conflated=*/false};
-  ChannelState<Waiter> second_{kValues, kCapacity, /*conflated=*/false};
+  std::optional<ModelChannel> first_, second_;
   std::array<bool, kChannels> closed_ = {};  // at the end
-  std::array<Waiter, kThreads> waiters_;
+  std::array<std::optional<Waiter>, kThreads> waiters_;
 };
 
 constexpr Case kSend0 = {0, true}, kReceive0 = {0, false}, kSend1 = {1, true}, kReceive1 = {1, false};
@@ -300,7 +372,14 @@ const model::Component& ChannelComponent() {
        Of<Meeting<1, Receive(0), OsSend(0)>>("an OS thread sends", {.preemptions = model::kUnbounded}),
        Of<Meeting<0, OsReceive(0), Send(0)>>("an OS thread receives", {.preemptions = model::kUnbounded}),
        Of<Meeting<0, OsReceive(0), OsSend(0)>>("two OS threads", {.preemptions = 4}),
-       Of<Meeting<0, OsReceive(0), Close(0)>>("an OS thread in a channel that is closed", {.preemptions = 4})}};
+       Of<Meeting<0, OsReceive(0), Close(0)>>("an OS thread in a channel that is closed", {.preemptions = 4}),
+       Of<Meeting<0, SendAlready(0), ReceiveLast(0), kCancelFirst>>("a receiver destroys, the sender is cancelled",
+                                                                    {.preemptions = 4}),
+       Of<Meeting<0, ReceiveAlready(0), SendLast(0), kCancelFirst>>("a sender destroys, the receiver is cancelled",
+                                                                    {.preemptions = 4}),
+       Of<Meeting<0, ReceiveAlready(0), CloseLast(0), kCancelFirst>>("a channel goes while a receiver is cancelled",
+                                                                     {.preemptions = 4}),
+       Of<Meeting<0, SendAlready(0), CloseLast(0), kCancelFirst>>("a channel goes while a sender is cancelled", {})}};
   return component;
 }
 

@@ -128,8 +128,8 @@ class Broadcast {
     return taken;
   }
 
-  internal::BroadcastCore core_;
   std::vector<std::shared_ptr<const T>> kept_;  // guarded by the core's lock
+  internal::BroadcastCore core_;                // goes first: it checks that nobody is about to look
 };
 
 template <class T>

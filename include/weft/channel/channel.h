@@ -36,8 +36,9 @@
 // for them.
 //
 // Lifetime: the channel must outlive the calls to it. It is a CHECK to destroy it while a thread waits. A thread that
-// has received the last value, or has seen that the channel is closed, may destroy it, unless another one is in a
-// ReceiveMany().
+// has received the last value, or has seen that the channel is closed, may destroy it, also while the wait that has
+// sent the value, or that the Close() has ended, is being cancelled; but not while another one is in a ReceiveMany(),
+// or in a Select() that has waited for the channel and ends for another reason, which is a CHECK.
 // Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
 // before a Close() happens before what follows a call that sees it. What came before a Receive() happens before what
 // follows a Send() that waited for it.
@@ -117,8 +118,9 @@ class Channel {
   std::optional<T> TryReceive();
   // Receive() for an OS thread, which it blocks. On a carrier it is a CHECK.
   std::optional<T> ReceiveBlocking();
-  // Waits for a value, and receives with it as many as are there, up to the size of `into`, in their order. co_await
-  // it; yields how many there are, a size_t: 0 if the channel is closed and has been drained, or if `into` is empty.
+  // Waits for a value, and receives with it as many as are there, up to the size of `into`, in their order: those that
+  // are kept, and those of some 256 threads that wait to send. co_await it; yields how many there are, a size_t: 0 if
+  // the channel is closed and has been drained, or if `into` is empty.
   internal::ChannelReceiveManyAwaiter<T, absl::Span<T>> ReceiveMany(absl::Span<T> into) noexcept
     requires std::is_move_assignable_v<T>;
   // The same for up to `max` values, which are put behind those that are in `into`.

@@ -33,6 +33,9 @@ struct ChannelParty {
   bool sends;
   void* value = nullptr;  // of a sender: what is moved from. Of a receiver: where it is made
   ChannelOutcome outcome = ChannelOutcome::kPending;
+  // The wait of a thread is over: set once, by whoever grants it, under the locks, or withdraws it, without. relaxed:
+  // it decides which of them, and orders nothing.
+  Atomic<bool> over{false};
 };
 
 // An OS thread that waits.
@@ -50,6 +53,8 @@ class ChannelState {
  public:
   using Party = ChannelParty<Thread>;
   static constexpr int64_t kUnbounded = ElementRing::kNoLimit;
+  // How many of those who wait to send ReceiveSome() counts, at most. To walk past a million takes 0.1 s.
+  static constexpr size_t kCountedSenders = 256;
 
   // `capacity`: 0 or more, or kUnbounded. Of a conflated one it is 1.
   ChannelState(const ElementType& type, int64_t capacity, bool conflated) noexcept;
@@ -65,13 +70,11 @@ class ChannelState {
   // ---- Any thread. Flattened, so that what the steps tell each other stays in registers.
   // Sends or receives, and writes the outcome, without waiting.
   [[gnu::flatten]] void Try(Party& party) noexcept;
-  // The same; a receiver only if something may be there. True: there is an outcome.
-  [[gnu::flatten]] bool TryIfWorthwhile(Party& party) noexcept;
-  // The same as Try(). False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
+  // The same. False: `self` waits, and the party may be anyone's from here on. `Node` is a Thread or an OsThreadNode.
   template <class Node>
   [[gnu::flatten]] bool TryOrAdd(Party& party, Node& self) noexcept;
   // Receives up to `max` values, side by side from `to`. Returns how many; does not wait. `rest`, if it is not null,
-  // becomes how many could be received after these, if that is less.
+  // becomes how many could be received after these, if that is less, with those of kCountedSenders who wait at most.
   int64_t ReceiveSome(void* to, int64_t max, size_t* rest = nullptr) noexcept;
   // True: it was open. close() is called under the locks then.
   template <class F>
@@ -80,28 +83,31 @@ class ChannelState {
   int64_t capacity() const noexcept { return capacity_; }
 
   // ---- The waits.
-  bool Withdraw(Thread& thread) noexcept;
+  // Touches the channel only if it returns true.
+  static bool Withdraw(Thread& thread) noexcept;
 
   // ---- Under the locks, for Select(). What these have taken is finished without them.
   ElementRing& ring() noexcept { return ring_; }  // whose locks they are
   bool closed() const noexcept { return closed_; }
   SelectTaken Take(Party& party) noexcept;
   void Add(const Party& party, WaitNode& self) noexcept;
-  void Finish(const SelectTaken& taken) noexcept;
   void TakeBack(WaitCase<Thread>& node) noexcept;  // takes the locks
 
  protected:
   bool initialized() const noexcept { return initialized_; }
   Thread* FirstWaiting() noexcept;  // under the locks; null: none, or an OS thread
-  bool SomebodyWaits() const noexcept { return !receivers_.nodes.empty() || !senders_.nodes.empty(); }
+  bool SomebodyWaits() const noexcept {
+    return !receivers_.empty() || !senders_.empty() || !over_.empty();
+  }
+  // For the destructor. Blocks the OS thread for a moment, if a Withdraw() has yet to take its node out.
+  void AwaitWithdrawals() noexcept;
 
  private:
   bool TakeAtOnce(Party& party) noexcept;
+  WaitNode* Grant(WaitNodes& queue) noexcept;
   SelectTaken TakeSend(Party& party) noexcept;
   SelectTaken TakeReceive(Party& party) noexcept;
   void NoteOthers() noexcept;
-  static WaitNode* Grant(WaitQueue<Thread>& queue) noexcept;
-  static Party& PartyOf(WaitNode& node) noexcept;
 
   // Read by both sides, and seldom written.
   const ElementType& type_;
@@ -112,9 +118,11 @@ class ChannelState {
   bool closed_ = false;
   // A sender waits, or the channel is closed. relaxed: a hint, which may be true a moment too long.
   Atomic<bool> others_{false};
-  // Their own locks are not used.
-  WaitQueue<Thread> receivers_;
-  WaitQueue<Thread> senders_;
+  WaitNodes receivers_;
+  WaitNodes senders_;
+  WaitNodes over_;  // of waits that are over: whoever has ended one has yet to take its node out
+  bool ends_ = false;
+  Atomic<uint32_t> withdrawals_{0};  // a futex: counts while `ends_`. relaxed: written and read under the locks
   ElementRing ring_;  // with the two locks
 };
 

@@ -19,11 +19,22 @@ inline T* List<T, Tag>::front() noexcept {
   return empty() ? nullptr : static_cast<T*>(head_.next);
 }
 
+template <class T, class Tag>
+inline T* List<T, Tag>::back() noexcept {
+  return empty() ? nullptr : static_cast<T*>(head_.prev);
+}
+
 // The element after `node`, or null.
 template <class T, class Tag>
 inline T* List<T, Tag>::Next(T* node) noexcept {
   Node* next = static_cast<Node*>(node)->next;
   return next == &head_ ? nullptr : static_cast<T*>(next);
+}
+
+template <class T, class Tag>
+inline T* List<T, Tag>::Previous(T* node) noexcept {
+  Node* previous = static_cast<Node*>(node)->prev;
+  return previous == &head_ ? nullptr : static_cast<T*>(previous);
 }
 
 template <class T, class Tag>

@@ -193,7 +193,7 @@ void TaskRun::AskToEnd(const CancelCause& why) noexcept {
       BeginUnscoped(core);
       RequestEnd(*this, Asker::kAlone, why);
       guard.unlock();
-      RunShutdowns(core);
+      RunShutdowns(core, this);
       EndUnscoped(core);
       return;
     }

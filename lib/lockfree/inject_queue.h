@@ -35,6 +35,7 @@ class InjectQueue {
     std::lock_guard guard(lock_);
     items_.PushBack(&item);
     Count(1);
+    ++pushed_;
   }
 
   // `count` is the number of `items`.
@@ -42,6 +43,7 @@ class InjectQueue {
     std::lock_guard guard(lock_);
     items_.Splice(items);
     Count(static_cast<ptrdiff_t>(count));
+    pushed_ += count;
   }
 
   T* Take() noexcept {
@@ -73,6 +75,28 @@ class InjectQueue {
     return nullptr;
   }
 
+  // The same for a predicate that says the same of an item each time: looks only at those that were not there when
+  // `seen`, which begins with 0, was written: by the last call that found nothing.
+  template <class Predicate>
+  T* TakeNewIf(const Predicate& predicate, uint64_t& seen) noexcept {
+    if (!MayHave()) return nullptr;
+    std::lock_guard guard(lock_);
+    T* item = nullptr;  // the oldest of these
+    T* next = items_.back();
+    for (uint64_t left = pushed_ - seen; left > 0 && next != nullptr; --left) {
+      item = next;
+      next = items_.Previous(next);
+    }
+    for (; item != nullptr; item = items_.Next(item)) {
+      if (!predicate(*item)) continue;
+      List<T, Tag>::Remove(item);
+      Count(-1);
+      return item;
+    }
+    seen = pushed_;
+    return nullptr;
+  }
+
   bool MayHave() const noexcept { return SizeEstimate() > 0; }
   size_t SizeEstimate() const noexcept { return static_cast<size_t>(count_.load(std::memory_order_relaxed)); }
 
@@ -83,7 +107,8 @@ class InjectQueue {
   }
 
   Lock lock_;
-  List<T, Tag> items_;  // guarded by lock_
+  List<T, Tag> items_;   // guarded by lock_
+  uint64_t pushed_ = 0;  // ever; guarded by lock_
   Atomic<ptrdiff_t> count_{0};  // relaxed: written under lock_; a miss is put right by the idle protocol
 };
 

@@ -41,8 +41,12 @@ bool CancelQueue::RunBatch(int max) noexcept {
 }
 
 // Called by carriers between their threads, and by OS threads that have made a request.
-bool CancelQueue::RunStopCallbacks() noexcept {
-  return RunPickedStopCallbacks([](const ScopeRecord&) { return true; });
+bool CancelQueue::RunStopCallbacks(const ThreadBlock* below) noexcept {
+  return RunPickedStopCallbacks([below](const ScopeRecord& scope) {
+    const ThreadBlock* at = scope.owner;
+    while (below != nullptr && at != below && at->home() != nullptr) at = at->home()->owner;
+    return below == nullptr || at == below;
+  });
 }
 
 bool CancelQueue::RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept {

@@ -29,8 +29,9 @@ class CancelQueue {
   bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
   // Asks at most `max` children of the first scope. False: there was none.
   bool RunBatch(int max) noexcept;
-  // The same for scopes whose turn is user code. Only where no user code is below on the stack.
-  bool RunStopCallbacks() noexcept;
+  // The same for scopes whose turn is user code. Only where no user code is below on the stack; or, if `below` is not
+  // null, for those of that thread, which may have ended by now, and of threads below it.
+  bool RunStopCallbacks(const ThreadBlock* below = nullptr) noexcept;
   // Above a destructor of `mounted` that waits: of those alone that `wait` is for, or that `mounted` owns, or a thread
   // that may run meanwhile. Others may want a lock that is held below on the stack.
   bool RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept;

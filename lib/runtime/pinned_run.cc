@@ -27,15 +27,17 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   const ThreadBlock* const mounted = carrier.current;
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.carriers.EnterBlocked(carrier);
+  uint64_t injected_seen = 0;
   while (!wait.over(wait.of)) {
-    runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
-    WithoutExceptions([&] { runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
-    // The last thread rings, as does whoever injects a thread while no carrier is free. A poll takes rings, so it comes
-    // before everything that a ring may be about has been looked at; one that comes later makes the park return.
+    // The last thread rings, as does whoever injects a thread, or has a scope to shut, while no carrier is free. A poll
+    // takes rings, so it comes before everything that a ring may be about is looked at; one that comes later makes the
+    // park return. For what this carrier has left to do itself nobody rings.
     carrier.duties.PollTimersAndDriver();
-    if (ThreadBlock* thread = carrier.queue.TakeFor(wait)) {
+    bool asked = runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
+    WithoutExceptions([&] { asked |= runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
+    if (ThreadBlock* thread = carrier.queue.TakeFor(wait, injected_seen)) {
       WithoutExceptions([&] { carrier.RunThread(*thread); });
-    } else if (!wait.over(wait.of)) {
+    } else if (!asked && !wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
     }
     runtime.host->BetweenSteps(carrier);

@@ -72,7 +72,7 @@ ThreadBlock* RunQueue::TakePinned() noexcept {
 
 // For a destructor that waits (pinned_run.h), and may run no other threads: those that it meets in this deque go to the
 // inject queue.
-ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
+ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait, uint64_t& injected_seen) noexcept {
   bool moved = false;
   ThreadBlock* found = nullptr;
   while (ThreadBlock* thread = TakeOldestHere()) {
@@ -85,7 +85,7 @@ ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait) noexcept {
   }
   const auto may_run = [&wait](const ThreadBlock& thread) { return wait.may_run(wait.of, thread); };
   if (found == nullptr) found = pinned.TakeIf(may_run);
-  if (found == nullptr) found = runtime_.injected.TakeIf(may_run);
+  if (found == nullptr) found = runtime_.injected.TakeNewIf(may_run, injected_seen);
   if (moved) runtime_.NotifyWork();
   return found;
 }

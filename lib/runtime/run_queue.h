@@ -102,7 +102,8 @@ class RunQueue {
   void TakeBackPinned() noexcept;
   // One that may run meanwhile. Other threads of this deque go to the inject queue, for a carrier that may run them.
   // Those in the deque of a carrier that computes get there too, in time. (TakeOver)
-  ThreadBlock* TakeFor(const PinnedWait& wait) noexcept;
+  // `injected_seen` is the wait's own, and begins with 0: how much of the inject queue it has seen, for nothing.
+  ThreadBlock* TakeFor(const PinnedWait& wait, uint64_t& injected_seen) noexcept;
 
   // Was the thread that was taken last stolen? Asked once.
   bool TookStolen() noexcept { return std::exchange(stolen_, false); }

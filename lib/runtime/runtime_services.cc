@@ -247,14 +247,15 @@ void RuntimeHold::AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcep
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.cancel_queue.Enqueue(scope); }
 
-void RunShutdowns(RuntimeCore& runtime) noexcept {
+void RunShutdowns(RuntimeCore& runtime, const ThreadBlock* asked) noexcept {
   constexpr int kMaxBatches = 16;
   for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch); ++i) {
   }
-  // An OS thread that is no carrier calls the callbacks too, because all carriers may be held. A carrier calls them
-  // between its threads, and not here, above user code that may hold a lock which a callback takes.
+  // An OS thread that is no carrier calls the callbacks too, because all carriers may be held; but only those of its
+  // own request, since the caller may hold a lock that another one takes. A carrier calls them between its threads, and
+  // not here, above user code, for the same reason.
   if (Carrier::Current() != nullptr) return;
-  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunStopCallbacks(); ++i) {
+  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunStopCallbacks(asked); ++i) {
   }
 }
 
@@ -264,7 +265,7 @@ void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause
   RuntimeCore& runtime = thread.runtime();
   const OutsideCall call(runtime);
   RequestCancel(thread, target, cause);
-  RunShutdowns(runtime);
+  RunShutdowns(runtime, &thread);
 }
 
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted; }

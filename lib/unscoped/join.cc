@@ -80,6 +80,9 @@ bool JoinAwaiter::Suspend(AwaitingFrame frame) const noexcept {
 absl::Status VirtualThread::JoinBlocking() const {
   WEFT_CHECK(internal::CurrentCarrier() == nullptr)
       << "JoinBlocking() of " << ToString() << " on a carrier would hold it; co_await Join()";
+  const ThreadBlock* const caller = internal::CallingThread();
+  WEFT_CHECK(caller == nullptr || caller->identity() != identity_)
+      << ToString() << " joins itself, by a function that it awaits in Blocking(), and would wait for ever";
   // Its runtime may otherwise end as soon as the thread has ended, and before we have seen that.
   std::optional<internal::RuntimeHold> hold;
   identity_->With([&hold](ThreadBlock* thread) {
@@ -98,18 +101,20 @@ absl::Status VirtualThread::JoinBlocking() const {
 
 void VirtualThread::RequestCancel(Literal why, std::source_location where) const {
   std::optional<internal::OutsideCall> call;
+  const ThreadBlock* asked = nullptr;
   RuntimeCore* const runtime = identity_->With([&](ThreadBlock* thread) -> RuntimeCore* {
     if (thread == nullptr) return nullptr;
     WEFT_CHECK(thread->home() == nullptr) << "RequestCancel() by " << internal::DescribeCaller() << " of "
                                           << internal::DescribeThread(*thread) << ", which is a thread of a scope of "
                                           << internal::DescribeThread(*thread->home()->owner) << "; shut that down";
     call.emplace(thread->runtime());
+    asked = thread;
     internal::RequestEnd(*thread, internal::Asker::kAlone,
                          {CancelReason::Kind::kRequested, internal::CurrentThreadId(),
                           internal::NowOf(thread->runtime()), where, why.c_str()});
     return &thread->runtime();
   });
-  if (runtime != nullptr) internal::RunShutdowns(*runtime);
+  if (runtime != nullptr) internal::RunShutdowns(*runtime, asked);
 }
 
 }  // namespace weft

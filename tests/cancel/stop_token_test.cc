@@ -6,9 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <coroutine>
+#include <cstddef>
 #include <memory>
 #include <stop_token>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,12 +20,15 @@
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
+#include "weft/foreign.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -364,6 +371,74 @@ TEST_P(StopTokenTest, ItMayLieBetweenAScopeAndItsJoin) {
 
 // On top of the destructor of a scope that waits. The callbacks of its children are called there: it waits for them.
 // (Not simulated: there all carriers have one OS thread.)
+// Foreign work that ends when all of it has been told to.
+struct WorkTogether {
+  struct Wait {
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) { of->waiting.push_back(handle); }
+    void await_resume() const noexcept {}
+    WorkTogether* of;
+  };
+  void Tell() {
+    if (++told < all) return;
+    for (const std::coroutine_handle<> handle : std::exchange(waiting, {})) handle.resume();
+  }
+  const size_t all;
+  size_t told = 0;
+  std::vector<std::coroutine_handle<>> waiting = {};
+};
+
+TEST(StopTokenThreadTest, ADestructorThatWaitsTellsAllChildren) {
+  (*Runtime::Create({.parallelism = 1, .max_pool_size = 1}))->Run([]() -> Task<void> {
+    WorkTogether work{.all = 20};
+    {
+      AwaitAll scope;
+      for (size_t i = 0; i < work.all; ++i) {
+        scope.Fork([&work]() -> Task<void> {
+          StopOnCancel stop;
+          const std::stop_callback callback(stop.token(), [&work] { work.Tell(); });
+          co_await Foreign(WorkTogether::Wait{&work});
+        });
+      }
+      while (work.waiting.size() < work.all) co_await Yield();
+    }
+    EXPECT_EQ(work.told, work.all);
+  }());
+}
+
+// The caller may hold a lock that a callback takes.
+TEST(StopTokenThreadTest, AnOsThreadCallsOnlyTheCallbacksOfItsOwnRequest) {
+  auto runtime = Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()}).value();
+  runtime->Run([]() -> Task<void> {
+    std::thread::id called_own, called_other;
+    std::atomic<bool> own_was_called{false};
+    const auto waits = [](std::thread::id& called, std::atomic<bool>* flag, Introduction& waiting) -> Task<void> {
+      StopOnCancel stop;
+      const std::stop_callback callback(stop.token(), [&called, flag] {
+        called = std::this_thread::get_id();
+        if (flag != nullptr) *flag = true;
+      });
+      co_await Forever(waiting);
+    };
+    Introduction own_waits, other_waits;
+    const VirtualThread own = VirtualThread::Start(waits(called_own, &own_was_called, own_waits));
+    AwaitAll scope;
+    scope.Fork(waits(called_other, nullptr, other_waits));
+    co_await own_waits.AwaitParked();
+    co_await other_waits.AwaitParked();
+    scope.Shutdown();  // whose callback the carrier calls when this thread lets it
+    std::thread outside([&own] { own.RequestCancel(); });
+    const std::thread::id asks = outside.get_id();
+    outside.join();
+    EXPECT_TRUE(own_was_called);
+    EXPECT_EQ(called_own, asks);
+    EXPECT_EQ(called_other, std::thread::id());
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(called_other, std::this_thread::get_id());
+    EXPECT_FALSE((co_await own.Join()).ok());
+  }());
+}
+
 TEST(StopTokenThreadTest, ADestructorThatWaitsRunsTheCallbacksOfItsChildrenAndNoOthers) {
   for (const int carriers : {1, 2}) {
     const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = carriers});

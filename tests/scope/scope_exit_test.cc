@@ -400,6 +400,38 @@ TEST(ScopeExitSimulationTest, OneCarrierAndNoSpareIsEnoughForChildrenThatEndByTh
   }
 }
 
+// Children of children, and so on, each in a join.
+Task<void> Tree(int depth, int& begun) {
+  ++begun;
+  if (depth == 0) {
+    co_await Forever();
+    co_return;
+  }
+  AwaitAll scope;
+  scope.Fork(Tree(depth - 1, begun));
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// Each level is asked in a turn of its own, and there are more of them than the request asks at once.
+Task<void> LeaveTrees(int trees) {
+  constexpr int kDepth = 3;
+  int begun = 0;
+  AwaitAll scope;
+  for (int i = 0; i < trees; ++i) scope.Fork(Tree(kDepth, begun));
+  while (begun < trees * (kDepth + 1)) co_await Yield();
+}
+
+TEST(ScopeExitSimulationTest, OneCarrierAndNoSpareIsEnoughForAnyNumberOfScopesBelow) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    testing::Simulation({.carriers = 1, .seed = seed, .max_pool_size = 1}).Run(LeaveTrees(50));
+  }
+}
+
+TEST(ScopeExitThreadTest, OneCarrierAndNoSpareIsEnoughForAnyNumberOfScopesBelow) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .max_pool_size = 1});
+  for (const int trees : {15, 16, 50}) runtime->Run(LeaveTrees(trees));
+}
+
 TEST(ScopeExitSimulationTest, ASpareCarrierIsAddedOnlyWhenTooFewAreLeft) {
   testing::Simulation simulation({.carriers = 2, .seed = 1, .min_runnable = 1});
   simulation.Run([]() -> Task<void> {

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
+#include "weft/blocking.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
 #include "weft/channel/select.h"
@@ -369,6 +370,7 @@ TEST_P(ThreadTest, AThreadThatWaitsForALockIsBlocked) {
     EXPECT_EQ(waiter.precise_state(), VirtualThread::PreciseState::kBlocked);
     EXPECT_EQ(waiter.waits_in(), "Mutex::Lock");
     held.reset();
+    EXPECT_EQ(waiter.waits_in(), "") << "it waits no more, whether or not it has run yet";
     EXPECT_EQ(co_await waiter.Join(), absl::OkStatus());
   });
 }
@@ -613,6 +615,14 @@ TEST(ThreadDeathTest, AThreadDoesNotJoinItselfAsACaseOfASelectEither) {
                  static_cast<void>(got);
                }),
                "VirtualThread\\[#1\\]/runnable@carrier-0 joins itself");
+}
+
+TEST(ThreadDeathTest, AThreadDoesNotJoinItselfByWayOfBlocking) {
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 const VirtualThread self = VirtualThread::Current();
+                 (co_await Blocking([self] { self.JoinBlocking().IgnoreError(); })).IgnoreError();
+               }),
+               "VirtualThread\\[#1\\].* joins itself, by a function that it awaits in Blocking\\(\\)");
 }
 
 TEST(ThreadDeathTest, ACarrierIsNotBlockedByAJoin) {

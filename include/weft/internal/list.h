@@ -31,7 +31,9 @@ class List {
 
   bool empty() const noexcept { return head_.next == &head_; }
   inline T* front() noexcept;
+  inline T* back() noexcept;
   inline T* Next(T* node) noexcept;
+  inline T* Previous(T* node) noexcept;
   inline void PushBack(T* element) noexcept;
   inline void PushFront(T* element) noexcept;
   inline T* PopFront() noexcept;

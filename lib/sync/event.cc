@@ -44,55 +44,68 @@ Event::~Event() {
 
 void Event::Set() noexcept {
   internal::WaitNodes woken;
+  internal::EventListeners told;
   bool listened;
   {
-    std::lock_guard guard(waiters_.lock);
+    std::unique_lock listeners(listeners_lock_, std::defer_lock);
+    std::unique_lock waiters(waiters_.lock);
+    if (listened_) [[unlikely]] {
+      waiters.unlock();
+      listeners.lock();
+      waiters.lock();
+      told.Splice(listeners_);
+      listened_ = false;
+    }
+    listened = !told.empty();
     // [event/2] release: pairs with [event/1].
     set_.store(true, std::memory_order_release);
     waiters_.GrantAll(woken);
-    listened = listened_;
   }
   // First: a thread that is woken may destroy the event.
   if (listened) [[unlikely]]
-    TellListeners();
+    Tell(told);
   internal::Waiters::WakeAll(woken);
 }
 
-// One listener at a time, so that a listener that leaves waits for one request at most. No listener is missed: either
-// it is in the list when Set() takes it from there, or its Listen() sees that the event is set, since Listen() adds it
-// to the list before it looks under waiters_.lock.
-void Event::TellListeners() noexcept {
+// One listener at a time, so that a listener that leaves waits for one request at most. Those that listened when the
+// event was set, and no others: whoever listens later has found it set, or it was reset.
+void Event::Tell(internal::EventListeners& told) noexcept {
   for (bool more = true; more;) {
     std::optional<internal::OutsideCall> call;
+    const internal::ThreadBlock* asked;
     internal::RuntimeCore* runtime;
     {
       std::lock_guard guard(listeners_lock_);
-      internal::EventListener* const listener = listeners_.PopFront();
+      internal::EventListener* const listener = told.PopFront();
       if (listener == nullptr) return;
-      more = !listeners_.empty();
+      more = !told.empty();
       // The listener's thread cannot leave before this lock is released. After that it may be gone, and so may the
       // event, if this was the last listener.
+      asked = listener->thread;
       runtime = &listener->thread->runtime();
       call.emplace(*runtime);
       listener->on_set(*listener);
     }
-    internal::RunShutdowns(*runtime);
+    internal::RunShutdowns(*runtime, asked);
   }
 }
 
 bool Event::Listen(internal::EventListener& listener) noexcept {
-  {
-    std::lock_guard guard(listeners_lock_);
-    listeners_.PushBack(&listener);
-  }
-  std::lock_guard guard(waiters_.lock);
+  std::lock_guard listeners(listeners_lock_);
+  std::lock_guard waiters(waiters_.lock);
+  if (set_.load(std::memory_order_relaxed)) return false;
+  listeners_.PushBack(&listener);
   listened_ = true;
-  return !set_.load(std::memory_order_relaxed);
+  return true;
 }
 
 void Event::StopListening(internal::EventListener& listener) noexcept {
-  std::lock_guard guard(listeners_lock_);
-  if (listener.linked()) listeners_.Remove(&listener);
+  std::lock_guard listeners(listeners_lock_);
+  if (!listener.linked()) return;
+  internal::EventListeners::Remove(&listener);
+  if (!listeners_.empty()) return;
+  std::lock_guard waiters(waiters_.lock);
+  listened_ = false;
 }
 
 void Event::Reset() noexcept {

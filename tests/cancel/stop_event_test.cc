@@ -267,6 +267,59 @@ TEST(StopEventThreadTest, TheLastTaskMayDestroyTheEvent) {
   }
 }
 
+// Of tasks that have listened earlier nothing is left that Set() would look at.
+TEST(StopEventThreadTest, AWaiterMayDestroyAnEventThatATaskHasListenedTo) {
+  auto runtime = Runtime::Create({.parallelism = 2}).value();
+  for (int round = 0; round < 1000; ++round) {
+    auto event = std::make_unique<Event>();
+    std::atomic<bool> go{false};
+    std::thread setter([&go, set = event.get()] {
+      while (!go) std::this_thread::yield();
+      set->Set();
+    });
+    runtime->Run([](std::unique_ptr<Event> waited, std::atomic<bool>& flag) -> Task<void> {
+      EXPECT_TRUE((co_await WithStopEvent(*waited, Yield())).ok());
+      flag = true;
+      co_await waited->Wait();
+      waited.reset();
+    }(std::move(event), go));
+    setter.join();
+  }
+}
+
+TEST(StopEventThreadTest, OneSetStopsNobodyWhoListensAfterAReset) {
+  constexpr int kTasks = 100;
+  auto runtime = Runtime::Create({.parallelism = 2}).value();
+  for (int round = 0; round < 20; ++round) {
+    Event stop, over;
+    std::atomic<int> listening{0};
+    std::thread setter([&] {
+      while (listening < kTasks) std::this_thread::yield();
+      stop.Set();
+      over.Set();
+    });
+    runtime->Run([](Event& stops, Event& is_over, std::atomic<int>& count) -> Task<void> {
+      AwaitAll scope;
+      for (int i = 0; i < kTasks; ++i) {
+        scope.Fork([&]() -> Task<void> {
+          Introduction waiting;
+          AwaitAll watch;
+          watch.Fork([&]() -> Task<void> {
+            co_await waiting.AwaitParked();
+            ++count;
+          });
+          EXPECT_FALSE((co_await WithStopEvent(stops, Forever(waiting))).ok());
+          stops.Reset();
+          EXPECT_TRUE((co_await WithStopEvent(stops, is_over.Wait())).ok());
+          (co_await watch.Join()).IgnoreFailures();
+        });
+      }
+      (co_await scope.Join()).IgnoreFailures();
+    }(stop, over, listening));
+    setter.join();
+  }
+}
+
 TEST(StopEventDeathTest, AnEventThatGoesBeforeTheTaskIsACheck) {
   EXPECT_DEATH(
       {

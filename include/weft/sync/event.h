@@ -49,6 +49,8 @@ struct EventListener : ListNode<ListenerTag> {
   ThreadBlock* thread = nullptr;                  // whose it is
 };
 
+using EventListeners = List<EventListener, ListenerTag>;
+
 class StopEventBoundary;
 
 }  // namespace internal
@@ -93,7 +95,7 @@ class Event {
   // From now on Set() calls `listener`. Returns false if the event is set already.
   bool Listen(internal::EventListener& listener) noexcept;
   void StopListening(internal::EventListener& listener) noexcept;
-  void TellListeners() noexcept;
+  void Tell(internal::EventListeners& told) noexcept;
 
   bool Suspend(internal::AwaitingFrame frame) noexcept;
   static const internal::WaitKind kWait;
@@ -101,10 +103,10 @@ class Event {
 
   internal::Waiters waiters_;
   internal::Atomic<bool> set_{false};  // written under waiters_.lock. relaxed: read under it
-  bool listened_ = false;              // there may be listeners; guarded by waiters_.lock
+  bool listened_ = false;              // there are listeners; written under both locks
   // Taken before the records lock of a listener's thread, and so before waiters_.lock.
   internal::Lock listeners_lock_;
-  internal::List<internal::EventListener, internal::ListenerTag> listeners_;  // guarded by listeners_lock_
+  internal::EventListeners listeners_;  // guarded by listeners_lock_
 };
 
 }  // namespace weft

@@ -1,6 +1,11 @@
 #include "lib/cancel/press.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
 #include "lib/thread/runtime_services.h"
+#include "weft/internal/atomic.h"
 #include "weft/internal/record.h"
 #include "weft/internal/scope_record.h"
 #include "weft/internal/wait.h"
@@ -8,6 +13,12 @@
 namespace weft::internal {
 
 namespace {
+
+// Spread, because threads wait and go on all the time.
+struct alignas(64) WantedCount {
+  Atomic<int32_t> locks{0};  // relaxed: a hint
+};
+constinit WantedCount wanted_counts[16];
 
 // The drain's owner was taken out of its wait, and belongs to the caller.
 void ResumePressed(Drain& drain) noexcept { WakeFromOutside(*drain.thread); }
@@ -41,6 +52,17 @@ void UncountPermit(const PermitReceipt& receipt) noexcept {
 void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept {
   if (holder.address == nullptr) return;
   if (Drain* drain = TheDrains().Press(holder, scopes_opened)) ResumePressed(*drain);
+}
+
+void CountWanted(const HeldLock& held, int difference) noexcept {
+  wanted_counts[reinterpret_cast<uintptr_t>(&held) / 64 % std::size(wanted_counts)].locks.fetch_add(
+      difference, std::memory_order_relaxed);
+}
+
+bool AnyPermitIsWanted() noexcept {
+  return std::any_of(std::begin(wanted_counts), std::end(wanted_counts), [](const WantedCount& count) {
+    return count.locks.load(std::memory_order_relaxed) > 0;
+  });
 }
 
 void PressDrain(const Drain& drain) noexcept {

@@ -17,7 +17,11 @@ void UncountPermit(const PermitReceipt& receipt) noexcept;
 // Somebody waits for a lock that `holder` has got when it had opened so many scopes; without an address nobody is known
 // to hold it. Call it without locks held, or under the records locks of a request.
 void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
-// The patience of an owner that drains is over: it goes on.
+// A lock that threads hold by permits, so that its holders are not known, is wanted from now on (1), or no more (-1).
+void CountWanted(const HeldLock& held, int difference) noexcept;
+// Is there one? A hint.
+bool AnyPermitIsWanted() noexcept;
+// The patience of an owner that drains, and has a permit, is over: it goes on.
 void PressDrain(const Drain& drain) noexcept;
 
 // In a simulation that can do nothing else: presses a thread of `runtime` that drains. False: there is none.

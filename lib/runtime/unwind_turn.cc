@@ -32,7 +32,8 @@ bool EnterDrain(RuntimeCore& runtime, ThreadBlock& thread, ScopeRecord& scope) n
   const bool drained = TheDrains().Enter(drain, [&] {
     const int64_t now = runtime.Now();
     const bool ends = patience < TimerWheel::kNoDeadline - now;
-    if (impatient) scope.SetPatience(ends ? now + patience : TimerWheel::kNoDeadline);
+    if (!impatient) return;
+    scope.SetPatience(ends ? now + patience : TimerWheel::kNoDeadline, runtime.config.chooser == nullptr);
   });
   if (drained) return true;
   // The thread belongs to nobody from here on: what follows uses only what any other thread may use.

@@ -39,9 +39,9 @@ const ScopeRecord::Operations CancellableScope::kOperations = {
     .include_daemons = [](ScopeRecord& scope) noexcept { static_cast<CancellableScope&>(scope).IncludeDaemons(); },
     .drain = [](ScopeRecord& scope) noexcept { return &static_cast<CancellableScope&>(scope).drain_; },
     .set_patience =
-        [](ScopeRecord& record, int64_t deadline_ns) noexcept {
+        [](ScopeRecord& record, int64_t deadline_ns, bool looks_again) noexcept {
           auto& scope = static_cast<CancellableScope&>(record);
-          scope.timer_.StartPatience(scope, deadline_ns);
+          scope.timer_.StartPatience(scope, deadline_ns, looks_again);
         },
     .end_patience = [](ScopeRecord& scope) noexcept { static_cast<CancellableScope&>(scope).timer_.Stop(); },
     .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
@@ -105,9 +105,10 @@ void CancellableScope::RequestShutdownLocked(const CancelCause& cause) noexcept 
   // outside reaches that one too.
   if (shut() && std::exchange(spared_, nullptr) != nullptr) {
     if (asking_ == Asking::kNobody) {
-      if (children_.empty()) return;
+      // For that one also if it has yet to register, and is not in the list.
       later_cause_ = cause;
       asker_ = Asker::kScopeAgain;
+      if (children_.empty()) return;
     }
     return AskFromTheFirst(Asking::kAll);
   }

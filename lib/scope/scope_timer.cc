@@ -1,13 +1,22 @@
 #include "weft/internal/scope_timer.h"
 
+#include <algorithm>
+#include <cstdint>
+
+#include "lib/cancel/press.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/timer/deadline.h"
 #include "lib/timer/timer_wheel.h"
 #include "weft/internal/cancellable_scope.h"
-#include "lib/cancel/press.h"
 #include "weft/internal/wait.h"
 
 namespace weft::internal {
+namespace {
+
+constexpr int64_t kLookAgainNanos = 20'000'000;
+constexpr uint8_t kMostDoublings = 9;  // then every 10 s
+
+}  // namespace
 
 void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept {
   Start(scope, DeadlineAfter(RuntimeNow(), timeout), [](TimerNode* node) noexcept {
@@ -18,8 +27,20 @@ void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) n
   });
 }
 
-void ScopeTimer::StartPatience(CancellableScope& scope, int64_t deadline_ns) noexcept {
-  Start(scope, deadline_ns, [](TimerNode* node) noexcept { PressDrain(static_cast<Node*>(node)->scope->drain_); });
+void ScopeTimer::StartPatience(CancellableScope& scope, int64_t deadline_ns, bool looks_again) noexcept {
+  looks_ = 0;
+  Start(scope, deadline_ns,
+        looks_again ? &PatienceIsOver
+                    : [](TimerNode* node) noexcept { PressDrain(static_cast<Node*>(node)->scope->drain_); });
+}
+
+// An owner that goes on holds a carrier until its children have ended: for nothing, if nobody waits for its permit.
+void ScopeTimer::PatienceIsOver(TimerNode* fired) noexcept {
+  Node& node = *static_cast<Node*>(fired);
+  CancellableScope& scope = *node.scope;
+  if (AnyPermitIsWanted()) return PressDrain(scope.drain_);
+  const int64_t later_ns = kLookAgainNanos << std::min(scope.timer_.looks_++, kMostDoublings);
+  node.wheel->Insert(node, SaturatedSum(node.deadline_ns, later_ns));
 }
 
 void ScopeTimer::StopArmed() noexcept { node_.wheel->Cancel(node_); }

@@ -82,8 +82,17 @@ void TakeBack(void* waited_for, SelectNode& node) noexcept { Steps::TakeBack(*Wa
 
 }  // namespace
 
-void ListWanted(HeldLock& held) noexcept { TheWantedLocks().Add(held); }
-void UnlistWanted(HeldLock& held) noexcept { TheWantedLocks().Remove(held); }
+// Who holds a permit, or has locked to read, is not known; so those locks are counted. A writer is known.
+static bool IsCounted(LockKind kind) noexcept { return kind == LockKind::kSemaphore || kind == LockKind::kSharedMutex; }
+
+void ListWanted(HeldLock& held, LockKind kind) noexcept {
+  if (IsCounted(kind)) CountWanted(held, 1);
+  if (kind != LockKind::kSemaphore) TheWantedLocks().Add(held);
+}
+void UnlistWanted(HeldLock& held, LockKind kind) noexcept {
+  if (IsCounted(kind)) CountWanted(held, -1);
+  if (kind != LockKind::kSemaphore) TheWantedLocks().Remove(held);
+}
 
 // Odd, so it is the address of no thread, and never given out anew: a lock may be held in the name of an OS thread that
 // has ended.

@@ -60,9 +60,9 @@
 
 namespace weft::internal {
 
-// The lists of the locks that threads wait for. (lock_core.cc; a program of the model checker has its own.)
-void ListWanted(HeldLock& held) noexcept;
-void UnlistWanted(HeldLock& held) noexcept;
+// What is known of the locks that threads wait for. (lock_core.cc; a program of the model checker has its own.)
+void ListWanted(HeldLock& held, LockKind kind) noexcept;
+void UnlistWanted(HeldLock& held, LockKind kind) noexcept;
 // Names the OS thread that calls, like a thread's key. (lock_core.cc)
 ThreadKey OsThreadKey() noexcept;
 
@@ -124,10 +124,9 @@ struct LockSection {
   // It is wanted until nobody waits any more: until a Grant() has found that.
   static void AddLocked(State& lock, WaitNode& node) noexcept {
     lock.waiters.nodes.PushBack(&node);
-    if (lock.kind != LockKind::kSemaphore && !lock.wanted) {
-      lock.wanted = true;
-      ListWanted(lock.holder);
-    }
+    if (lock.wanted) return;
+    lock.wanted = true;
+    ListWanted(lock.holder, lock.kind);
   }
   // Of a lock that is free there is none; what `holder` says is old.
   static LockHolder HolderOf(const State& lock) noexcept {
@@ -189,7 +188,7 @@ struct LockSection {
     }
     if (lock.wanted && lock.waiters.nodes.empty()) {
       lock.wanted = false;
-      UnlistWanted(lock.holder);
+      UnlistWanted(lock.holder, lock.kind);
     }
   }
 

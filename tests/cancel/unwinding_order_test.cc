@@ -328,7 +328,7 @@ TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
     simulation = std::make_unique<testing::Simulation>(testing::SimulationOptions{.carriers = carriers(), .seed = 1});
     runtime = &simulation->runtime();
   } else {
-    real = Runtime::Create({.parallelism = carriers(), .drain_patience = absl::InfiniteDuration()});
+    real = Runtime::Create({.parallelism = carriers(), .drain_patience = absl::Milliseconds(1)});
     ASSERT_TRUE(real.ok()) << real.status();
     runtime = real->get();
   }

@@ -23,8 +23,8 @@
 namespace weft::internal {
 
 // Which locks are wanted is for the drain (drain_test.cc).
-void ListWanted(HeldLock&) noexcept {}
-void UnlistWanted(HeldLock&) noexcept {}
+void ListWanted(HeldLock&, LockKind) noexcept {}
+void UnlistWanted(HeldLock&, LockKind) noexcept {}
 ThreadKey OsThreadKey() noexcept {
   static const char here = 0;
   return {&here, 0};

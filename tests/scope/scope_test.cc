@@ -510,6 +510,25 @@ TEST_P(ScopeTest, AChildThatShutDownIsStillReachedByARequestFromOutside) {
   });
 }
 
+// It has passed no checkpoint, so the scope does not know it when the request comes.
+TEST_P(ScopeTest, AChildThatShutDownIsToldTheRequestFromOutsideAlsoIfThatComesBeforeItsFirstCheckpoint) {
+  Everywhere([]() -> Task<void> {
+    AwaitAll outer;
+    std::optional<Subtask<void>> child;
+    outer.Fork([&]() -> Task<void> {
+      AwaitAll scope;
+      child = scope.Fork([&]() -> Task<void> {
+        scope.Shutdown("its own");
+        outer.Shutdown("from outside");
+        co_await Forever();
+      });
+      (co_await scope.Join()).IgnoreFailures();
+    });
+    EXPECT_TRUE((co_await outer.Join()).ok());
+    EXPECT_EQ(ReasonOf(child->status()).text, "from outside");
+  });
+}
+
 TEST_P(ScopeTest, AShutdownFlowsDownTheTreeAtOnce) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;

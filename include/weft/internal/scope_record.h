@@ -55,7 +55,7 @@ class ScopeRecord : public Record {
   // The owner's wait for the children during an unwinding, if it can be pressed (drain.h); else null. For the owner
   // only. SetPatience() presses it at `deadline_ns`, unless EndPatience() comes first.
   Drain* drain() noexcept { return operations_.drain == nullptr ? nullptr : operations_.drain(*this); }
-  void SetPatience(int64_t deadline_ns) noexcept { operations_.set_patience(*this, deadline_ns); }
+  void SetPatience(int64_t deadline_ns, bool again) noexcept { operations_.set_patience(*this, deadline_ns, again); }
   void EndPatience() noexcept { operations_.end_patience(*this); }
   // Is its turn in the runtime's cancel queue user code?
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
@@ -107,7 +107,7 @@ class ScopeRecord : public Record {
     void (*end_daemons)(ScopeRecord& scope) noexcept = nullptr;
     void (*include_daemons)(ScopeRecord& scope) noexcept = nullptr;
     Drain* (*drain)(ScopeRecord& scope) noexcept = nullptr;
-    void (*set_patience)(ScopeRecord& scope, int64_t deadline_ns) noexcept = nullptr;
+    void (*set_patience)(ScopeRecord& scope, int64_t deadline_ns, bool looks_again) noexcept = nullptr;
     void (*end_patience)(ScopeRecord& scope) noexcept = nullptr;
     bool runs_user_code = false;
     std::string_view (*name)(const ScopeRecord& scope) noexcept;

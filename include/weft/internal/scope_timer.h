@@ -26,8 +26,8 @@ class ScopeTimer {
 
   // The owner. The scope's OnTimeout() is called after the timeout, which is positive.
   void StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept;
-  // The owner, which drains: its drain is pressed at the deadline.
-  void StartPatience(CancellableScope& scope, int64_t deadline_ns) noexcept;
+  // The owner, which drains: is pressed at the deadline; if it `looks_again`, not before a thread waits for a permit.
+  void StartPatience(CancellableScope& scope, int64_t deadline_ns, bool looks_again) noexcept;
   // Takes it back, or waits until the call is over.
   void Stop() noexcept {
     if (node_.wheel != nullptr) StopArmed();
@@ -41,9 +41,11 @@ class ScopeTimer {
     CancellableScope* scope;
   };
   void StopArmed() noexcept;
+  static void PatienceIsOver(TimerNode* node) noexcept;
   void Start(CancellableScope& scope, int64_t deadline_ns, void (*fire)(TimerNode*) noexcept) noexcept;
 
   const bool timed_;
+  uint8_t looks_ = 0;  // of an owner that drains, whether a thread waits for a permit
   Node node_;
 };
 

@@ -36,7 +36,8 @@ void RateLimiter::CheckPermits(int64_t permits) const {
 // Of what was used, what is not replaced by then. (At an infinite rate all is, at any time. max() may be given what is
 // no number then.)
 double RateLimiter::MissingAt(int64_t now_ns) const {
-  return std::max(0.0, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
+  const double least = now_ns <= made_up_by_ns_ ? -late_ : 0.0;
+  return std::max(least, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
 }
 
 // How long it takes until no more than a burst is missing. Less than a nanosecond is nothing: so much is rounded.
@@ -54,6 +55,10 @@ Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
   if (const absl::Duration wait = TimeUntilThere(missing); wait > absl::ZeroDuration()) {
     const internal::TurnName name(first_);
     co_await internal::AwaitAt{Sleep(wait), where};
+    const int64_t granted_ns = internal::CallersNow();
+    const int64_t late_ns = granted_ns - now_ns - absl::ToInt64Nanoseconds(wait);
+    late_ = static_cast<double>(late_ns) * rate_;
+    made_up_by_ns_ = granted_ns + late_ns;
   }
   missing_ = missing;
   at_ns_ = now_ns;

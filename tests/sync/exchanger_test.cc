@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,31 @@ TEST_P(ExchangerTest, EachGetsWhatTheOtherHasBrought) {
       EXPECT_EQ(got.number(), i);
       EXPECT_FALSE(mine.has_number());
     }
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// It can be moved, and not copied, and is trivially copyable all the same.
+struct Handle {
+  explicit Handle(int of) : number(of) {}
+  Handle(Handle&&) = default;
+  Handle(const Handle&) = delete;
+  Handle& operator=(Handle&&) = default;
+  Handle& operator=(const Handle&) = delete;
+  int number;
+};
+static_assert(std::is_trivially_copyable_v<Handle>);
+
+TEST_P(ExchangerTest, WhatCanOnlyBeMovedIsExchanged) {
+  Everywhere([]() -> Task<void> {
+    Exchanger<Handle> exchanger;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      Handle mine(1);
+      EXPECT_EQ((co_await exchanger.Exchange(std::move(mine))).number, 2);
+    });
+    Handle mine(2);
+    EXPECT_EQ((co_await exchanger.Exchange(std::move(mine))).number, 1);
     (co_await scope.Join()).IgnoreFailures();
   });
 }

@@ -12,6 +12,7 @@
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
+#include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
 #include "weft/time.h"
@@ -73,6 +74,37 @@ TEST(RateLimiterTimeTest, TheAverageHoldsHoweverLateTimersAre) {
     for (int i = 0; i <= 3000; ++i) co_await limiter.Acquire();
     EXPECT_GE(MonotonicNow() - begin, absl::Seconds(1) - kTick);
     EXPECT_LE(MonotonicNow() - begin, absl::Seconds(1) + kTick);
+  }());
+}
+
+// Each turn of another thread lasts longer than the permits take to come.
+TEST(RateLimiterTimeTest, TheAverageHoldsWhereEachGrantIsLaterThanABurstLasts) {
+  for (const int64_t burst : {1, 10}) {
+    testing::Simulation({.carriers = 1, .turn_time = absl::Milliseconds(2)}).Run([](int64_t permits) -> Task<void> {
+      AwaitAll scope;
+      Event done;
+      scope.Fork([&]() -> Task<void> {
+        while (!done.IsSet()) co_await Yield();
+      });
+      RateLimiter limiter({.permits_per_second = 3000, .burst = permits});
+      const MonotonicTime begin = MonotonicNow();
+      for (int64_t i = 0; i < 6000 + permits; ++i) co_await limiter.Acquire();
+      EXPECT_GE(MonotonicNow() - begin, absl::Seconds(2) - kTick);
+      EXPECT_LE(MonotonicNow() - begin, absl::Seconds(2.1));
+      done.Set();
+      (co_await scope.Join()).IgnoreFailures();
+    }(burst));
+  }
+}
+
+// What is late is made up for at once, or not at all.
+TEST(RateLimiterTimeTest, AGrantThatWasLateIsNoBurstForLater) {
+  testing::Simulation({.carriers = 1, .turn_time = absl::Milliseconds(2)}).Run([]() -> Task<void> {
+    RateLimiter limiter({.permits_per_second = 3000});
+    for (int i = 0; i < 100; ++i) co_await limiter.Acquire();
+    co_await Sleep(absl::Seconds(1));
+    EXPECT_TRUE(limiter.TryAcquire());
+    EXPECT_FALSE(limiter.TryAcquire());
   }());
 }
 

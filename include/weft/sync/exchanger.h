@@ -181,7 +181,7 @@ template <class T>
 internal::ExchangeAwaiter<T, T> Exchanger<T>::Exchange(T value) noexcept
   requires std::is_trivially_copyable_v<T>
 {
-  return internal::ExchangeAwaiter<T, T>(core_, value);
+  return internal::ExchangeAwaiter<T, T>(core_, std::move(value));
 }
 
 }  // namespace weft

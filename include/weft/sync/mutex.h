@@ -54,7 +54,7 @@ class Mutex {
   // Waits until the mutex is free, and locks it. co_await it; yields a MutexGuard.
   auto Lock() noexcept { return internal::LockAwaiter<MutexGuard>(lock_, 1); }
   // The same, for `timeout` at most. Yields a std::optional<MutexGuard>, empty if the time was up first. If `timeout`
-  // <= 0 it is empty, even if the mutex is free.
+  // <= 0 it is empty, even if the mutex is free. In a debug build it is a CHECK for the holder, like Lock().
   auto LockFor(TimeSpan timeout, std::source_location where = std::source_location::current()) {
     return MoveOnAfter(timeout, Lock(), where);
   }

@@ -50,7 +50,7 @@ class Phaser {
  public:
   // Called with the phase that ends, and how many parties are registered. True: the phaser terminates. It may call the
   // phaser, but does not wait. If it throws, the phaser terminates, and the exception goes to whoever was the last to
-  // arrive.
+  // arrive; if all had arrived for that phase before the one before it ended, to the last of the one before.
   using OnAdvance = std::function<bool(int64_t phase, int64_t registered)>;
 
   // `parties` >= 0, which are registered.

@@ -9,7 +9,8 @@
 //
 // A token bucket: `burst` permits are there at first, new ones come at an even rate, and no more than `burst` are kept.
 // Fair: permits are granted in the order of Acquire(); one who wants few does not overtake one who wants many. The
-// average holds: a grant that is late, by a timer's tick (time.h), does not delay the next.
+// average holds: a grant that is late, by a timer's tick (time.h) or because carriers are busy, does not delay the next
+// ones. What became due meanwhile can be got beside the burst, for as long as the grant was late.
 //
 // In a simulation its time is the virtual one. All threads that use one rate limiter must have the same clock: those of
 // one simulation, or any others.
@@ -68,6 +69,9 @@ class RateLimiter {
   // than the burst if it had to wait.
   double missing_ = 0;
   int64_t at_ns_ = 0;
+  // How many permits became due while the last grant that had to wait was late, and until when they make up for that.
+  double late_ = 0;
+  int64_t made_up_by_ns_ = 0;
 };
 
 }  // namespace weft

@@ -40,8 +40,8 @@ struct HeldCarrier {
   // The virtual thread. 0 if it is not known: the stack was not to be had, or the hold was over by then.
   uint64_t thread = 0;
   std::string_view name;     // empty if it has none. Valid during the call only, like the stack
-  // Where the OS thread is, the innermost call first: program counters. Empty if it is not known, for the same reasons. Coroutines
-  // that await the one which runs are not on it.
+  // Where the OS thread is, the innermost call first: program counters. Empty if it is not known, for the same reasons.
+  // Coroutines that await the one which runs are not on it.
   absl::Span<void* const> stack;
 
   // "VirtualThread[#7,name] has held carrier 0 for 25ms" and the stack, a line for each call: the name of the function,

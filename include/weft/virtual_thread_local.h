@@ -23,6 +23,9 @@
 // Who may call: virtual threads. On any other thread it is a CHECK. A thread that was built with
 // AllowThreadLocals(false) must not use one: a CHECK names the variable and the thread. (thread_builder.h)
 //
+// Errors. Without memory for a value, or for the record that handles to the thread share, Get() and Set() throw
+// std::bad_alloc; where exceptions are off, the program ends.
+//
 // Tracing. With the environment variable WEFT_TRACE_THREAD_LOCALS=1, the first use of each variable by each thread is a
 // line on standard error: the thread, the variable, and the file and line of the use.
 //
@@ -66,10 +69,10 @@ class ThreadLocalVariable {
 
   // The value of the current thread; null if it has none. `what` is for the CHECK on other threads.
   ThreadLocalNode* FindNode(const char* what) const noexcept;
-  // Before a value is made: a CHECK if the current thread must not have any.
-  void CheckAllowed(std::source_location used_at) const noexcept;
+  // Before a value is made: a CHECK if the current thread must not have any, and std::bad_alloc if it cannot.
+  void Prepare(std::source_location used_at) const;
   // The current thread has it from now on.
-  void AddNode(ThreadLocalNode& node, std::source_location used_at) const;
+  void AddNode(ThreadLocalNode& node, std::source_location used_at) const noexcept;
   // Takes it from the current thread.
   void TakeNode(ThreadLocalNode& node) const noexcept;
   [[noreturn]] void DieWithoutInitialValue(std::source_location used_at) const noexcept;
@@ -97,11 +100,11 @@ class VirtualThreadLocal : internal::ThreadLocalVariable {
   VirtualThreadLocal(Literal name, Initial initial, std::source_location where = std::source_location::current())
       : VirtualThreadLocal(name, std::function<T()>(std::move(initial)), where, kOps) {}
 
-  // The value; makes the initial one if there is none. The reference holds until Remove(), or the thread's end. Without
-  // T() and without a function it is a CHECK if there is none.
+  // The value; makes the initial one if there is none. The reference holds until Remove(), the thread's end, or a Set()
+  // of a T that cannot be assigned. Without T() and without a function it is a CHECK if there is none.
   T& Get(std::source_location used_at = std::source_location::current()) const {
     if (internal::ThreadLocalNode* const found = FindNode("VirtualThreadLocal::Get()")) return ValueOf(*found);
-    CheckAllowed(used_at);
+    Prepare(used_at);
     if (initial_) return Make(used_at, initial_);
     if constexpr (std::is_default_constructible_v<T>) return Make(used_at, [] { return T(); });
     DieWithoutInitialValue(used_at);
@@ -119,7 +122,7 @@ class VirtualThreadLocal : internal::ThreadLocalVariable {
       }
       Remove();
     }
-    CheckAllowed(used_at);
+    Prepare(used_at);
     Make(used_at, [&value]() -> T&& { return std::move(value); });
   }
   // Destroys the value, if there is one. The next Get() makes the initial value again.

@@ -22,7 +22,7 @@ constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class 
 
 // The size of a slab, which is cut into blocks. 64 KiB holds 372 frames of 176 bytes. A thread that uses a class once
 // takes a batch from it. A slab lies at a multiple of its size, so that a block finds it.
-constexpr size_t kSlabBytes = size_t{64} * 1024;
+constexpr size_t kSlabBytes = kFrameSlabBytes;
 // How many slabs come from `operator new` at once: enough for malloc to map them by themselves.
 constexpr size_t kSlabsPerRegion = 16;
 
@@ -575,8 +575,10 @@ int64_t LiveFrames() noexcept {
   return frames;
 }
 
-int64_t LiveFrameBytes() noexcept {
-  int64_t bytes = SumOfLarge(&FrameCache::large_bytes);
+int64_t LiveFrameBytes() noexcept { return SumOfLarge(&FrameCache::large_bytes) + LiveCachedFrameBytes(); }
+
+int64_t LiveCachedFrameBytes() noexcept {
+  int64_t bytes = 0;
   ForEachCount([&](int64_t live, int64_t block_bytes) { bytes += live * block_bytes; });
   return bytes;
 }

@@ -40,6 +40,7 @@ namespace weft::internal {
 // False: there was no memory; the thread goes on with the shared lists, and tries again at its next allocation.
 bool PrepareFrameCache() noexcept;
 
+inline constexpr int64_t kFrameSlabBytes = int64_t{64} * 1024;
 // How much of what is free stays when memory goes back, so that the next burst need not begin with page faults.
 inline constexpr int64_t kKeptFrameBytes = int64_t{1024} * 1024;
 // Moves what the lists of the calling OS thread hold into the pool, where others find it. 250 short steps.
@@ -55,6 +56,8 @@ int64_t FrameCacheBytes() noexcept;
 // multiple of 16, and not below 32).
 int64_t LiveFrames() noexcept;
 int64_t LiveFrameBytes() noexcept;
+// Of these, what lies in slabs.
+int64_t LiveCachedFrameBytes() noexcept;
 
 }  // namespace weft::internal
 

@@ -28,6 +28,7 @@ void VirtualThreadPerTaskExecutor::Start(internal::TaskRun& run) noexcept {
   if (!factory_.has_value()) return run.StartOn(runtime_);
   internal::ThreadIdentity* const identity = internal::NewIdentity([this] { return factory_->Next().name; });
   if (identity == nullptr) return run.EndUnstarted(absl::Status(absl::StatusCode::kResourceExhausted, ""));
+  identity->locals_allowed = factory_->settings().allow_thread_locals;
   run.StartOn(runtime_, identity);
 }
 

@@ -3,9 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -114,9 +116,20 @@ int CpuQuota(const std::string& root) {
   return whole + (static_cast<double>(whole) < limit ? 1 : 0);
 }
 
+// EINVAL: the machine may have more processors than the set has room for.
+static int AllowedCpus() {
+  for (size_t most = CPU_SETSIZE; most <= size_t{1} << 20; most *= 2) {
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> cpus(CPU_ALLOC(most), [](cpu_set_t* set) { CPU_FREE(set); });
+    if (cpus == nullptr) return 1;
+    const size_t bytes = CPU_ALLOC_SIZE(most);
+    if (sched_getaffinity(0, bytes, cpus.get()) == 0) return CPU_COUNT_S(bytes, cpus.get());
+    if (errno != EINVAL) return 1;
+  }
+  return 1;
+}
+
 int UsableCpus(const std::string& root) {
-  cpu_set_t cpus;
-  const int allowed = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+  const int allowed = AllowedCpus();
   const int quota = CpuQuota(root);
   return std::max(quota > 0 ? std::min(allowed, quota) : allowed, 1);
 }

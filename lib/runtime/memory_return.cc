@@ -11,9 +11,10 @@ namespace weft::internal {
 
 bool MemoryReturn::Step() noexcept {
   const int64_t held = FrameCacheBytes();
-  const int64_t live = LiveFrameBytes();
+  const int64_t live = LiveCachedFrameBytes();
   const int64_t needed = std::max(live, std::exchange(live_before_, live));
-  if (held <= needed + kKeptFrameBytes || held == given_up_at_) {
+  const bool as_when_given_up = held == given_up_at_ && live > live_given_up_at_ - kFrameSlabBytes;
+  if (held <= needed + kKeptFrameBytes || as_when_given_up) {
     tries_ = 0;
     return needed > live;
   }
@@ -21,6 +22,7 @@ bool MemoryReturn::Step() noexcept {
     tries_ = 0;
   } else if (++tries_ == kTries) {
     given_up_at_ = held;
+    live_given_up_at_ = live;
     return needed > live;
   }
   runtime_.calms.fetch_add(1, std::memory_order_relaxed);

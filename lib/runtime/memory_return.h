@@ -7,8 +7,8 @@
 //
 // What lies in the lists of carriers is asked for as well: each puts it into the pool when it next wakes from a sleep
 // (Carrier::ParkUntil), and they are rung for that. The memory of their deques goes back at the same time. What then
-// still lies in slabs that are partly alive stays: after some steps in vain there is no further one until the amount
-// changes.
+// still lies in slabs that are partly alive stays: after some steps in vain there is no further one until the caches
+// hold another amount, or a slab's worth less of it is alive.
 //
 // Who may call: the watchdog, or a test in its place. Steps of several runtimes are for the same memory, and harmless.
 #ifndef WEFT_LIB_RUNTIME_MEMORY_RETURN_H_
@@ -34,6 +34,7 @@ class MemoryReturn {
   int64_t live_before_ = 0;  // bytes, a step ago
   int tries_ = 0;            // steps in vain
   int64_t given_up_at_ = 0;  // bytes that the caches held then
+  int64_t live_given_up_at_ = 0;  // bytes of these that were alive then
 };
 
 }  // namespace weft::internal

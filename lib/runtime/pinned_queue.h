@@ -40,7 +40,8 @@ class PinnedQueue {
       round_ends_ = others_taken + static_cast<int64_t>(others);
     }
     ThreadBlock* const thread = woken_.Take();
-    turns_ = thread == nullptr ? 0 : turns_ - 1;  // a destructor that waits may have taken some
+    // A destructor that waits may have taken some, and one that came since the estimate has no turn to give up.
+    turns_ = thread == nullptr || turns_ == 0 ? 0 : turns_ - 1;
     return thread;
   }
   template <class Predicate>

@@ -29,6 +29,7 @@
 #include "lib/runtime/inspect.h"
 #include "lib/runtime/os_host.h"
 #include "lib/runtime/runtime_core.h"
+#include "lib/thread/describe.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/held_carrier.h"
@@ -220,6 +221,10 @@ Runtime::~Runtime() {
   WEFT_CHECK(!core_->OnCarrier())
       << "a runtime is destroyed by one of its own virtual threads, or by what its carriers "
          "call, and would wait for itself; let main(), or another OS thread, destroy it";
+  const internal::ThreadBlock* const caller = internal::CallingThread();
+  WEFT_CHECK(caller == nullptr || &caller->runtime() != core_.get())
+      << "a runtime is destroyed by a function that " << internal::ThreadLabel(*caller)
+      << " of its own awaits in Blocking(), and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
   core_->roots.AwaitNone(*core_->host);
 }

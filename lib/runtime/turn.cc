@@ -82,13 +82,14 @@ const WaitKind* Turn::EndWait(ThreadBlock& thread) noexcept {
 
 Turn::Interrupted Turn::Interrupt() noexcept {
   if (current != nullptr) no_suspensions.Check(*current, {});
-  return {current, ready_budget_, action, std::exchange(foreign, nullptr)};
+  return {current, ready_budget_, action, seen_, std::exchange(foreign, nullptr)};
 }
 
 void Turn::GoOn(const Interrupted& interrupted) noexcept {
   current = interrupted.current;
   ready_budget_ = interrupted.ready_budget;
   action = interrupted.action;
+  seen_ = interrupted.seen;
   foreign = interrupted.foreign;
   running.store(true, std::memory_order_relaxed);
 }

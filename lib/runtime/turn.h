@@ -113,7 +113,9 @@ class Turn {
   struct Interrupted {
     ThreadBlock* current;
     int ready_budget;
-    Action action;  // foreign code may be what destroys the scope
+    // What the mounted thread has begun, if it has let foreign code go on: that may be what destroys the scope.
+    Action action;
+    ThreadState::Snapshot seen;
     ForeignCall* foreign;
   };
   // The mounted thread is about to wait: what its state word is now, before it registers, is what it is parked on.

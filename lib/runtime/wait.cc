@@ -41,7 +41,11 @@ std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept {
 
 void YieldInstead() noexcept { Carrier::Current()->action = Action::kYield; }
 
-void GoOnInstead() noexcept { Carrier::Current()->action = Action::kGone; }
+void GoOnInstead() noexcept {
+  Carrier& carrier = *Carrier::Current();
+  carrier.action = Action::kGone;
+  carrier.current->wait.store(nullptr, std::memory_order_relaxed);
+}
 
 void ChargeAcceptOnly() noexcept { Carrier::Current()->ChargeAcceptOnly(); }
 

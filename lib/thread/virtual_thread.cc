@@ -56,7 +56,9 @@ VirtualThread::PreciseState VirtualThread::precise_state() const noexcept {
 
 std::string_view VirtualThread::waits_in() const noexcept {
   return identity_->With([](const internal::ThreadBlock* thread) -> std::string_view {
-    const internal::WaitKind* const wait = thread == nullptr ? nullptr : thread->wait.load(std::memory_order_relaxed);
+    // One that was woken has it still, until it is mounted.
+    if (thread == nullptr || internal::StateOf(*thread) == State::kRunnable) return "";
+    const internal::WaitKind* const wait = thread->wait.load(std::memory_order_relaxed);
     return wait == nullptr ? "" : internal::ParkReasonName(wait->reason);
   });
 }

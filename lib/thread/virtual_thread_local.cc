@@ -48,21 +48,19 @@ ThreadLocalNode* ThreadLocalVariable::FindNode(const char* what) const noexcept 
   return nullptr;
 }
 
-void ThreadLocalVariable::CheckAllowed(std::source_location used_at) const noexcept {
-  const ThreadBlock& self = *CurrentThread();
-  const ThreadIdentity* const identity = self.identity();
-  WEFT_CHECK(identity == nullptr || identity->locals_allowed)
+void ThreadLocalVariable::Prepare(std::source_location used_at) const {
+  ThreadBlock& self = *CurrentThread();
+  WEFT_CHECK(self.Identity().locals_allowed)
       << DescribeThread(self) << " uses " << Label(name_, where_) << " at " << Place(used_at)
       << ", and was built with AllowThreadLocals(false)";
 }
 
-void ThreadLocalVariable::AddNode(ThreadLocalNode& node, std::source_location used_at) const {
+void ThreadLocalVariable::AddNode(ThreadLocalNode& node, std::source_location used_at) const noexcept {
   ThreadBlock& self = *CurrentThread();
-  ThreadIdentity* const identity = self.TryIdentity();
-  WEFT_CHECK(identity != nullptr) << "no memory for the identity of " << DescribeThread(self);
+  ThreadIdentity& identity = *self.identity();
   node.key = key_;
-  node.next = identity->locals;
-  identity->locals = &node;
+  node.next = identity.locals;
+  identity.locals = &node;
   if (node.ops.copy != nullptr) self.state.HandsDown();
   if (!Traced()) [[likely]]
     return;

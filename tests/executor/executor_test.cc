@@ -37,6 +37,7 @@
 #include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
+#include "weft/virtual_thread_local.h"
 
 namespace weft {
 namespace {
@@ -348,6 +349,21 @@ TEST(ExecutorRuntimeTest, TheEndOfTheRuntimeEndsItsTasks) {
   const Future<void> future = executor.Submit(Forever());
   runtime->reset();
   EXPECT_EQ(ReasonOf(future.TryGetBlocking()).kind, CancelReason::Kind::kRuntimeExit);
+}
+
+TEST(ExecutorDeathTest, AFactorysThreadsHaveThreadLocalsOnlyIfItAllowsThem) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  static VirtualThreadLocal<int> counter("counter");
+  weft::Run([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor(VirtualThread::Builder().Name("rich").Factory());
+    EXPECT_EQ(co_await executor.Submit([] { return ++counter.Get(); }).Get(), 1);
+  }());
+  EXPECT_DEATH(weft::Run([]() -> Task<void> {
+                 VirtualThreadPerTaskExecutor executor(
+                     VirtualThread::Builder().Name("lean").AllowThreadLocals(false).Factory());
+                 co_await executor.Submit([] { counter.Set(1); }).Get();
+               }()),
+               ",lean\\]/runnable.* uses the thread-local \"counter\" .*AllowThreadLocals\\(false\\)");
 }
 
 TEST(ExecutorDeathTest, ATaskThatWouldWaitForItselfIsACheck) {

@@ -21,6 +21,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "tests/support/child_process.h"
 #include "tests/support/on_both.h"
+#include "weft/blocking.h"
 #include "weft/stop_token.h"
 #include "weft/weft.h"
 
@@ -326,6 +327,18 @@ TEST_P(DestroyedFromWithinTest, IsRefused) {
   }
   const ChildEnd by_default = InChild([] { weft::Run(GetParam().run([] { Runtime::StopDefault(); })); });
   EXPECT_TRUE(by_default.Refused(kDestroyed)) << by_default;
+}
+
+TEST(DestroyedFromBlockingTest, IsRefused) {
+  const ChildEnd end = InChild([] {
+    std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 2});
+    runtime->Run([](std::unique_ptr<Runtime>& own) -> Task<void> {
+      (co_await Blocking([&own] { own.reset(); })).IgnoreError();
+    }(runtime));
+  });
+  EXPECT_TRUE(end.Refused("a runtime is destroyed by a function that VirtualThread[#1] of its own awaits in "
+                          "Blocking(), and would wait for itself; let main(), or another OS thread, destroy it"))
+      << end;
 }
 
 }  // namespace

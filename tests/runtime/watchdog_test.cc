@@ -476,6 +476,70 @@ TEST(WatchdogTest, TheMemoryOfFramesGoesBack) {
   }
 }
 
+constexpr int64_t kMebibyte = int64_t{1024} * 1024;
+
+// A thread that parks, with a frame that is too large for a slab.
+Task<void> WaitInALargeFrame(Event& go) {
+  char kept[8192];
+  kept[0] = 1;
+  co_await go.Wait();
+  EXPECT_EQ(kept[0], 1);
+}
+
+// Forks so many threads, each of which waits for one of the events, and sets the first one.
+Task<void> Burst(int threads, int of_the_second, Event& first, Event& second) {
+  AwaitAll burst;
+  for (int i = 0; i < threads; ++i) {
+    Event& go = i % of_the_second == 0 ? second : first;
+    burst.Fork([&go]() -> Task<void> { co_await go.Wait(); });
+  }
+  co_await Yield();
+  first.Set();
+  (co_await burst.Join()).IgnoreFailures();
+}
+
+TEST(WatchdogTest, TheMemoryOfFramesGoesBackWhileLargeFramesLive) {
+  Watched watched({.parallelism = 2});
+  Event stay, go;
+  std::atomic<bool> over{false};
+  const int64_t before = internal::FrameCacheBytes();
+  std::thread runs([&] {
+    watched.runtime->Run([](Event& stays, Event& goes, std::atomic<bool>& is_over) -> Task<void> {
+      AwaitAll scope;
+      for (int i = 0; i < 4'000; ++i) scope.Fork(WaitInALargeFrame(stays));
+      co_await Burst(40'000, 40'000, goes, goes);
+      is_over = true;
+      (co_await scope.Join()).IgnoreFailures();
+    }(stay, go, over));
+  });
+  Await(over);
+  while (internal::FrameCacheBytes() > before + 4 * kMebibyte) {
+    MemoryReturn memory(watched.runtime->core());
+    while (memory.Step()) sched_yield();
+  }
+  EXPECT_GT(internal::LiveFrameBytes(), 30 * kMebibyte);
+  stay.Set();
+  runs.join();
+}
+
+TEST(WatchdogTest, MemoryThatWasGivenUpGoesBackWhenItsLastFramesDo) {
+  Watched watched({.parallelism = 2});
+  Event first, second;
+  const int64_t before = internal::FrameCacheBytes();
+  std::thread runs([&] { watched.runtime->Run(Burst(40'000, 100, first, second)); });
+  // Those that are left are in all slabs.
+  while (!first.IsSet() || watched.runtime->Stats().threads_alive > 401) sched_yield();
+  MemoryReturn memory(watched.runtime->core());
+  while (memory.Step()) sched_yield();
+  const int64_t given_up_at = internal::FrameCacheBytes();
+  EXPECT_GT(given_up_at, before + 4 * kMebibyte);
+  second.Set();
+  runs.join();
+  while (internal::LiveFrames() > 100) sched_yield();
+  for (int i = 0; i < 3; ++i) memory.Step();
+  EXPECT_LT(internal::FrameCacheBytes(), given_up_at);
+}
+
 // ---- The real one.
 
 TEST(WatchdogTest, TheRuntimeLooksByItself) {

@@ -166,7 +166,7 @@ struct SettleOptions {
 // Returns every outcome, in the order of the range. An exception becomes a status, by ExceptionToStatus(). After a
 // timeout, the tasks that have ended keep their outcomes, and every other element of a forward range has
 // kDeadlineExceeded. Of an input range, and of std::views::iota(0), only the elements that were started have an
-// outcome.
+// outcome. Another range must have an end, also a view of iota(0): its elements are counted.
 template <std::ranges::input_range R, internal::ElementFunction<R> F>
 Task<std::vector<internal::StatusOrOf<internal::ForEachValue<R, F>>>> MapSettled(R&& range, int limit, F function,
                                                                                  SettleOptions options = {});

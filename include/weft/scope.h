@@ -217,11 +217,15 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // left; the scope then goes on as before, and is not shut down. A timeout that is not positive looks, and does not
   // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children,
   // together with what is forked meanwhile.
-  internal::NodiscardTask<std::optional<Result>> JoinFor(TimeSpan timeout) {
+  internal::NodiscardTask<std::optional<Result>> JoinFor(TimeSpan timeout)
+    requires std::is_object_v<Result>
+  {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(timeout));
   }
   // The same, until a time of the monotonic clock, or of the wall clock. (deadline.h)
-  internal::NodiscardTask<std::optional<Result>> JoinUntil(Deadline deadline) {
+  internal::NodiscardTask<std::optional<Result>> JoinUntil(Deadline deadline)
+    requires std::is_object_v<Result>
+  {
     return internal::NodiscardTask<std::optional<Result>>(JoinWithin(deadline));
   }
 

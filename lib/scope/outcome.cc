@@ -20,6 +20,7 @@ absl::Status ExceptionToStatus([[maybe_unused]] const std::exception_ptr& except
   try {
     std::rethrow_exception(exception);
   } catch (const StatusError& error) {
+    if (error.status().ok()) return absl::UnknownError("a StatusError of a status that is OK");
     return error.status();
   } catch (const std::bad_alloc& error) {
     return absl::ResourceExhaustedError(error.what());

@@ -32,9 +32,10 @@
 // ended, and the destructors of its other locals run after that. A child's clean-up must therefore not wait for what
 // such a destructor does: set an event, say, or close a socket. It may wait for two things, the guards of locks and the
 // Permits of that frame. For a MutexGuard, a RecursiveMutexGuard or a WriterGuard the frame is destroyed as soon as a
-// thread waits; for a Permit or a ReaderGuard after RuntimeOptions::drain_patience, or later, when any thread waits for
-// any of these. From then on the thread holds its carrier until the children have ended. What counts is where a lock
-// was taken: a guard that was taken before the scope was opened, and moved to behind it, is given back after the wait.
+// thread waits; for a Permit or a ReaderGuard after RuntimeOptions::drain_patience, if any thread waits for any of
+// these by then, or at most 0.3 s after one has begun to. From then on the thread holds its carrier until the children
+// have ended. What counts is where a lock was taken: a guard that was taken before the scope was opened, and moved to
+// behind it, is given back after the wait.
 //
 // A destructor that an unwinding runs must not throw. If that of a local or a temporary throws, it is a CHECK; for a
 // parameter that is not promised. The destructor runs on its own virtual thread, and cannot wait.

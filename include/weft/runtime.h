@@ -22,7 +22,8 @@
 //   WEFT_MIN_RUNNABLE    0..1024        carriers that must not be blocked; default: max(parallelism / 2, 1).
 //                                       Without an OS thread or memory for another, the runtime goes on with fewer
 //   WEFT_DRAIN_PATIENCE_MS  0..3600000  how long a cancelled thread that holds a permit waits for its children before
-//                                       it gives the permit back; default 20 (see cancellation.h)
+//                                       it gives the permit back, if any thread waits for one; default 20 (see
+//                                       cancellation.h)
 //   WEFT_MAX_QUEUED_CALLS  1..2147483647  calls of Blocking() that wait for an OS thread; default: 1,048,576
 //   WEFT_HELD_CARRIER_THRESHOLD_MS  0..3600000  how long a virtual thread may keep its carrier before that counts as
 //                                       held (held_carrier.h); 0: never; default: 20

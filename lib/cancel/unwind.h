@@ -4,8 +4,9 @@
 // for its children when its turn comes. Only the way in which it waits is different. A destructor would hold the
 // carrier; so the frame of the innermost scope that has children is kept, and the thread waits suspended until they
 // have ended. In three cases that frame is destroyed before, and its scope's destructor waits: a lock is wanted that
-// the frame may hold (drain.h); the thread holds a permit of a Semaphore and has waited for
-// RuntimeOptions::drain_patience; a simulation would be deadlocked otherwise.
+// the frame may hold (drain.h); the thread holds a permit of a Semaphore, has waited for
+// RuntimeOptions::drain_patience, and some thread waits for a permit (scope_timer.cc); a simulation would be deadlocked
+// otherwise.
 #ifndef WEFT_LIB_CANCEL_UNWIND_H_
 #define WEFT_LIB_CANCEL_UNWIND_H_
 

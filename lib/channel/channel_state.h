@@ -270,9 +270,10 @@ int64_t ChannelState<Thread>::ReceiveSome(void* to, int64_t max, size_t* rest) n
       woken.PushBack(taken.partner);
     }
     if (rest != nullptr) {
+      const size_t most = std::min(*rest, kCountedSenders);
       size_t waiting = 0;
       WaitNode* sender = senders_.front();
-      for (; sender != nullptr && waiting < kCountedSenders; sender = senders_.Next(sender)) ++waiting;
+      for (; sender != nullptr && waiting < most; sender = senders_.Next(sender)) ++waiting;
       *rest = std::min(*rest, static_cast<size_t>(ring_.size()) + waiting);
     }
   }

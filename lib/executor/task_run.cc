@@ -192,8 +192,9 @@ void TaskRun::AskToEnd(const CancelCause& why) noexcept {
       RuntimeCore& core = runtime();
       BeginUnscoped(core);
       RequestEnd(*this, Asker::kAlone, why);
+      const uint64_t asked = id;
       guard.unlock();
-      RunShutdowns(core, this);
+      RunShutdowns(core, asked);
       EndUnscoped(core);
       return;
     }

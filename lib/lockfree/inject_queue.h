@@ -8,6 +8,7 @@
 //   queue.Take()              the oldest, or nullptr
 //   queue.TakeSome(max, out)  the oldest `max`, or all if there are fewer, to the end of a list
 //   queue.TakeIf(predicate)   the oldest for which predicate(item) is true, or nullptr
+//   queue.TakeNewIf(predicate, max, out, seen)   as many of these as `max`, of those that the caller has not seen yet
 //   queue.MayHave()           a hint: a look without the lock
 //   queue.SizeEstimate()      the same: how many
 //
@@ -75,26 +76,23 @@ class InjectQueue {
     return nullptr;
   }
 
-  // The same for a predicate that says the same of an item each time: looks only at those that were not there when
-  // `seen`, which begins with 0, was written: by the last call that found nothing.
+  // For a predicate that says the same of an item each time. `seen` begins with 0, and is the caller's: how many had
+  // been pushed, ever, when a call last came to the end. A look at what came since costs O(that), whatever lies before.
   template <class Predicate>
-  T* TakeNewIf(const Predicate& predicate, uint64_t& seen) noexcept {
-    if (!MayHave()) return nullptr;
+  void TakeNewIf(const Predicate& predicate, size_t max, List<T, Tag>& out, uint64_t& seen) noexcept {
+    if (!MayHave()) return;
     std::lock_guard guard(lock_);
-    T* item = nullptr;  // the oldest of these
-    T* next = items_.back();
-    for (uint64_t left = pushed_ - seen; left > 0 && next != nullptr; --left) {
-      item = next;
-      next = items_.Previous(next);
-    }
-    for (; item != nullptr; item = items_.Next(item)) {
+    size_t taken = 0;
+    for (T *item = FirstNew(seen), *next; item != nullptr; item = next) {
+      if (taken == max) return Count(-static_cast<ptrdiff_t>(taken));
+      next = items_.Next(item);
       if (!predicate(*item)) continue;
       List<T, Tag>::Remove(item);
-      Count(-1);
-      return item;
+      out.PushBack(item);
+      ++taken;
     }
+    Count(-static_cast<ptrdiff_t>(taken));
     seen = pushed_;
-    return nullptr;
   }
 
   bool MayHave() const noexcept { return SizeEstimate() > 0; }
@@ -104,6 +102,18 @@ class InjectQueue {
   // With the lock held. Plain arithmetic, for only the holder writes it.
   void Count(ptrdiff_t difference) noexcept {
     count_.store(count_.load(std::memory_order_relaxed) + difference, std::memory_order_relaxed);
+  }
+
+  // With the lock held. The oldest of those that were pushed since, or an older one, if some of them were taken.
+  T* FirstNew(uint64_t seen) noexcept {
+    uint64_t left = pushed_ - seen;
+    if (left >= SizeEstimate()) return items_.front();
+    T* item = nullptr;
+    for (T* at = items_.back(); left > 0; --left) {
+      item = at;
+      at = items_.Previous(at);
+    }
+    return item;
   }
 
   Lock lock_;

@@ -55,7 +55,12 @@ absl::Status BindClient(int fd, const SocketAddress& from, const SocketAddress& 
     return absl::InvalidArgumentError(absl::StrCat(from.ToString(), " cannot connect to ", to.ToString()));
   }
   // connect() takes a port that is free for that peer. bind() would take one that is free for all, which soon run out.
-  if (from.port() == 0) SetOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+  // A port of the caller's choice may be in use for another peer, or be left from the last connection.
+  if (from.port() == 0) {
+    SetOption(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+  } else {
+    SetOption(fd, SOL_SOCKET, SO_REUSEADDR);
+  }
   return BindTo(fd, from);
 }
 

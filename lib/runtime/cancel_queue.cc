@@ -1,5 +1,10 @@
 #include "lib/runtime/cancel_queue.h"
 
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <mutex>
 
 #include "lib/runtime/runtime_core.h"
@@ -15,13 +20,13 @@ void CancelQueue::Scopes::Push(ScopeRecord& scope) noexcept {
 }
 
 template <class Pick>
-ScopeRecord* CancelQueue::Scopes::Pop(Pick pick) noexcept {
+ScopeRecord* CancelQueue::Scopes::Pop(Pick pick, int most) noexcept {
   if (!MayHave()) return nullptr;
   std::lock_guard guard(lock_);
   ScopeRecord* before = nullptr;
   ScopeRecord* scope = front_;
-  for (; scope != nullptr && !pick(*scope); scope = scope->next_in_cancel_queue) before = scope;
-  if (scope == nullptr) return nullptr;
+  for (; scope != nullptr && most > 0 && !pick(*scope); scope = scope->next_in_cancel_queue, --most) before = scope;
+  if (scope == nullptr || most == 0) return nullptr;
   (before == nullptr ? front_ : before->next_in_cancel_queue) = scope->next_in_cancel_queue;
   if (scope == back_) back_ = before;
   if (front_ == nullptr) pending_.store(false, std::memory_order_relaxed);
@@ -34,34 +39,63 @@ void CancelQueue::Enqueue(ScopeRecord& scope) noexcept {
 }
 
 bool CancelQueue::RunBatch(int max) noexcept {
-  ScopeRecord* const scope = shutdowns_.Pop([](const ScopeRecord&) { return true; });
+  ScopeRecord* const scope = shutdowns_.Pop([](const ScopeRecord&) { return true; }, INT_MAX);
   if (scope == nullptr) return false;
   if (!scope->ShutDownSome(max)) Enqueue(*scope);
   return true;
 }
 
-// Called by carriers between their threads, and by OS threads that have made a request.
-bool CancelQueue::RunStopCallbacks(const ThreadBlock* below) noexcept {
-  return RunPickedStopCallbacks([below](const ScopeRecord& scope) {
+namespace {
+
+// The requests of an OS thread whose callbacks it calls just now: its own, and those that these callbacks have made.
+// Of more than that the carriers take care.
+struct Requests {
+  bool Has(uint64_t thread) const noexcept { return std::find(asked, asked + count, thread) != asked + count; }
+  void Note(uint64_t thread) noexcept {
+    if (count < std::size(asked) && !Has(thread)) asked[count++] = thread;
+  }
+
+  uint64_t asked[8];
+  size_t count = 0;
+};
+constinit thread_local Requests* current_requests = nullptr;
+
+}  // namespace
+
+// Called by carriers between their threads.
+bool CancelQueue::RunStopCallbacks() noexcept {
+  return RunPickedStopCallbacks([](const ScopeRecord&) { return true; }, INT_MAX);
+}
+
+// A callback may make requests itself, which are carried out when it has returned.
+void CancelQueue::RunStopCallbacksFor(uint64_t asked, int max) noexcept {
+  if (current_requests != nullptr) return current_requests->Note(asked);
+  Requests requests;
+  requests.Note(asked);
+  current_requests = &requests;
+  const auto is_asked = [&requests](const ScopeRecord& scope) {
     const ThreadBlock* at = scope.owner;
-    while (below != nullptr && at != below && at->home() != nullptr) at = at->home()->owner;
-    return below == nullptr || at == below;
-  });
+    while (!requests.Has(at->id) && at->home() != nullptr) at = at->home()->owner;
+    return requests.Has(at->id);
+  };
+  while (max-- > 0 && RunPickedStopCallbacks(is_asked, kLookedAtByOthers)) {
+  }
+  current_requests = nullptr;
 }
 
 bool CancelQueue::RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept {
   return RunPickedStopCallbacks([&](const ScopeRecord& scope) {
     return &scope == wait.of || scope.owner == mounted || wait.may_run(wait.of, *scope.owner);
-  });
+  }, INT_MAX);
 }
 
 // Makes the callbacks of one StopOnCancel.
 template <class Pick>
-bool CancelQueue::RunPickedStopCallbacks(Pick pick) noexcept {
-  // A callback may make requests itself, which are carried out when it has returned.
+bool CancelQueue::RunPickedStopCallbacks(Pick pick, int most) noexcept {
+  // Not within a callback, which may make requests itself.
   static thread_local bool running = false;
   if (running) return false;
-  ScopeRecord* const scope = stop_callbacks_.Pop(pick);
+  ScopeRecord* const scope = stop_callbacks_.Pop(pick, most);
   if (scope == nullptr) return false;
   running = true;
   scope->ShutDownSome(1);

@@ -29,9 +29,11 @@ class CancelQueue {
   bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
   // Asks at most `max` children of the first scope. False: there was none.
   bool RunBatch(int max) noexcept;
-  // The same for scopes whose turn is user code. Only where no user code is below on the stack; or, if `below` is not
-  // null, for those of that thread, which may have ended by now, and of threads below it.
-  bool RunStopCallbacks(const ThreadBlock* below = nullptr) noexcept;
+  // The same for scopes whose turn is user code. Only where no user code is below on the stack.
+  bool RunStopCallbacks() noexcept;
+  // For an OS thread that is no carrier, and has asked the thread with that id to end: up to `max` times the same, for
+  // scopes of that thread and of those below it, as far as they are among the first in the queue.
+  void RunStopCallbacksFor(uint64_t asked, int max) noexcept;
   // Above a destructor of `mounted` that waits: of those alone that `wait` is for, or that `mounted` owns, or a thread
   // that may run meanwhile. Others may want a lock that is held below on the stack.
   bool RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* mounted) noexcept;
@@ -40,9 +42,9 @@ class CancelQueue {
   class Scopes {
    public:
     void Push(ScopeRecord& scope) noexcept;
-    // The first of which pick(scope) is true; null: there is none.
+    // The first of which pick(scope) is true; null: there is none among the first `most`.
     template <class Pick>
-    ScopeRecord* Pop(Pick pick) noexcept;
+    ScopeRecord* Pop(Pick pick, int most) noexcept;
     bool MayHave() const noexcept { return pending_.load(std::memory_order_relaxed); }
 
    private:
@@ -52,8 +54,10 @@ class CancelQueue {
     Atomic<bool> pending_{false};  // written under lock_. relaxed: a hint
   };
 
+  // How far those who ask for their own look, who do so for each request.
+  static constexpr int kLookedAtByOthers = 64;
   template <class Pick>
-  bool RunPickedStopCallbacks(Pick pick) noexcept;
+  bool RunPickedStopCallbacks(Pick pick, int most) noexcept;
 
   RuntimeCore& runtime_;
   Scopes shutdowns_;

@@ -85,7 +85,16 @@ ThreadBlock* RunQueue::TakeFor(const PinnedWait& wait, uint64_t& injected_seen) 
   }
   const auto may_run = [&wait](const ThreadBlock& thread) { return wait.may_run(wait.of, thread); };
   if (found == nullptr) found = pinned.TakeIf(may_run);
-  if (found == nullptr) found = runtime_.injected.TakeNewIf(may_run, injected_seen);
+  if (found == nullptr) {
+    // Others may steal those that do not run at once.
+    ThreadQueue taken;
+    runtime_.injected.TakeNewIf(may_run, kAdmittedPerDispatch, taken, injected_seen);
+    found = taken.PopFront();
+    if (!taken.empty()) {
+      while (ThreadBlock* const thread = taken.PopFront()) PushWoken(*thread);
+      NotifyPushed();
+    }
+  }
   if (moved) runtime_.NotifyWork();
   return found;
 }

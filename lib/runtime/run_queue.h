@@ -102,7 +102,7 @@ class RunQueue {
   void TakeBackPinned() noexcept;
   // One that may run meanwhile. Other threads of this deque go to the inject queue, for a carrier that may run them.
   // Those in the deque of a carrier that computes get there too, in time. (TakeOver)
-  // `injected_seen` is the wait's own, and begins with 0: how much of the inject queue it has seen, for nothing.
+  // `injected_seen` is the wait's own, and begins with 0: up to which push it has looked through the inject queue.
   ThreadBlock* TakeFor(const PinnedWait& wait, uint64_t& injected_seen) noexcept;
 
   // Was the thread that was taken last stolen? Asked once.

@@ -247,7 +247,7 @@ void RuntimeHold::AwaitChange(Atomic<uint32_t>& word, uint32_t expected) noexcep
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept { runtime.cancel_queue.Enqueue(scope); }
 
-void RunShutdowns(RuntimeCore& runtime, const ThreadBlock* asked) noexcept {
+void RunShutdowns(RuntimeCore& runtime, uint64_t asked) noexcept {
   constexpr int kMaxBatches = 16;
   for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch); ++i) {
   }
@@ -255,7 +255,8 @@ void RunShutdowns(RuntimeCore& runtime, const ThreadBlock* asked) noexcept {
   // own request, since the caller may hold a lock that another one takes. A carrier calls them between its threads, and
   // not here, above user code, for the same reason.
   if (Carrier::Current() != nullptr) return;
-  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunStopCallbacks(asked); ++i) {
+  if (asked != 0) return runtime.cancel_queue.RunStopCallbacksFor(asked, kMaxBatches);
+  for (int i = 0; i < kMaxBatches && runtime.cancel_queue.RunStopCallbacks(); ++i) {
   }
 }
 
@@ -265,7 +266,7 @@ void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause
   RuntimeCore& runtime = thread.runtime();
   const OutsideCall call(runtime);
   RequestCancel(thread, target, cause);
-  RunShutdowns(runtime, &thread);
+  RunShutdowns(runtime, thread.id);
 }
 
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted; }

@@ -113,7 +113,7 @@ class Turn {
   struct Interrupted {
     ThreadBlock* current;
     int ready_budget;
-    // What the mounted thread has begun, if it has let foreign code go on: that may be what destroys the scope.
+    // Set if the mounted thread has entered a wait already: foreign code that it then lets go on may destroy the scope.
     Action action;
     ThreadState::Snapshot seen;
     ForeignCall* foreign;
@@ -212,6 +212,8 @@ inline bool Turn::MountOn(ThreadBlock& thread) noexcept {
 // since. (watchdog.cc)
 inline void Turn::GoOnAs(ThreadBlock& thread) noexcept {
   CarrierCounters::Add(counters.mounts);
+  // [turn/1] release: pairs with [turn/2], in a signal handler of this OS thread.
+  std::atomic_signal_fence(WEFT_ORDER("turn/1", std::memory_order_release));
   current = &thread;
   ready_budget_ = kReadyBudget;
   if (observed.on()) [[unlikely]]

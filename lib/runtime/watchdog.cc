@@ -46,10 +46,14 @@ void NoteMounted(void* argument) noexcept {
   auto& mounted = *static_cast<Mounted*>(argument);
   const Carrier* const carrier = Carrier::Current();
   const ThreadBlock* const thread = carrier == nullptr ? nullptr : carrier->current;
-  if (thread == nullptr || carrier->counters.Progress() != mounted.progress) return;
+  // [turn/2] acquire: pairs with [turn/1]. What the handler has interrupted may be between the two.
+  std::atomic_signal_fence(WEFT_ORDER("turn/2", std::memory_order_acquire));
+  const bool runs = carrier != nullptr && carrier->running.load(std::memory_order_relaxed);
+  if (!runs || carrier->counters.Progress() != mounted.progress) return;
   mounted.goes_on = true;
-  // Once it has ended, it may be gone before the carrier knows.
-  if (thread->state.Observe().phase() == ThreadState::Phase::kEnded) return;
+  // Callbacks and destructors may run for a thread that is not `current`. Once it has ended, it may be gone before the
+  // carrier knows.
+  if (thread == nullptr || thread->state.Observe().phase() == ThreadState::Phase::kEnded) return;
   mounted.thread = thread->id;
   const std::string_view name = thread->DisplayName();
   mounted.name_bytes = std::min(name.size(), sizeof(mounted.name));

@@ -1,6 +1,5 @@
 #include "weft/internal/scope_timer.h"
 
-#include <algorithm>
 #include <cstdint>
 
 #include "lib/cancel/press.h"
@@ -14,7 +13,7 @@ namespace weft::internal {
 namespace {
 
 constexpr int64_t kLookAgainNanos = 20'000'000;
-constexpr uint8_t kMostDoublings = 9;  // then every 10 s
+constexpr uint8_t kMostDoublings = 4;  // then every 0.3 s
 
 }  // namespace
 
@@ -39,7 +38,8 @@ void ScopeTimer::PatienceIsOver(TimerNode* fired) noexcept {
   Node& node = *static_cast<Node*>(fired);
   CancellableScope& scope = *node.scope;
   if (AnyPermitIsWanted()) return PressDrain(scope.drain_);
-  const int64_t later_ns = kLookAgainNanos << std::min(scope.timer_.looks_++, kMostDoublings);
+  const int64_t later_ns = kLookAgainNanos << scope.timer_.looks_;
+  if (scope.timer_.looks_ < kMostDoublings) ++scope.timer_.looks_;
   node.wheel->Insert(node, SaturatedSum(node.deadline_ns, later_ns));
 }
 

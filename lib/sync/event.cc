@@ -1,5 +1,6 @@
 #include "weft/sync/event.h"
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 
@@ -33,9 +34,10 @@ constinit const internal::SelectableWait<internal::ThreadBlock> Event::kSelect =
 Event::~Event() {
   {
     std::lock_guard guard(listeners_lock_);
-    WEFT_CHECK(listeners_.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
-                                   << internal::DescribeThread(*listeners_.front()->thread)
-                                   << " runs a task that it is to stop";
+    WEFT_CHECK(entered_ == 0) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
+                              << (listeners_.empty() ? "a thread"
+                                                     : internal::DescribeThread(*listeners_.front()->thread))
+                              << " runs a task that it is to stop, or has stopped";
   }
   std::lock_guard guard(waiters_.lock);
   WEFT_CHECK(waiters_.nodes.empty()) << "an Event is destroyed by " << internal::DescribeCaller() << " while "
@@ -72,7 +74,7 @@ void Event::Set() noexcept {
 void Event::Tell(internal::EventListeners& told) noexcept {
   for (bool more = true; more;) {
     std::optional<internal::OutsideCall> call;
-    const internal::ThreadBlock* asked;
+    uint64_t asked;
     internal::RuntimeCore* runtime;
     {
       std::lock_guard guard(listeners_lock_);
@@ -81,7 +83,7 @@ void Event::Tell(internal::EventListeners& told) noexcept {
       more = !told.empty();
       // The listener's thread cannot leave before this lock is released. After that it may be gone, and so may the
       // event, if this was the last listener.
-      asked = listener->thread;
+      asked = listener->thread->id;
       runtime = &listener->thread->runtime();
       call.emplace(*runtime);
       listener->on_set(*listener);
@@ -92,6 +94,7 @@ void Event::Tell(internal::EventListeners& told) noexcept {
 
 bool Event::Listen(internal::EventListener& listener) noexcept {
   std::lock_guard listeners(listeners_lock_);
+  ++entered_;
   std::lock_guard waiters(waiters_.lock);
   if (set_.load(std::memory_order_relaxed)) return false;
   listeners_.PushBack(&listener);
@@ -101,6 +104,7 @@ bool Event::Listen(internal::EventListener& listener) noexcept {
 
 void Event::StopListening(internal::EventListener& listener) noexcept {
   std::lock_guard listeners(listeners_lock_);
+  --entered_;
   if (!listener.linked()) return;
   internal::EventListeners::Remove(&listener);
   if (!listeners_.empty()) return;

@@ -33,11 +33,18 @@ void RateLimiter::CheckPermits(int64_t permits) const {
       << permits << " permits at once of a RateLimiter with a burst of " << burst_ << "; ask for 1 to " << burst_;
 }
 
-// Of what was used, what is not replaced by then. (At an infinite rate all is, at any time. max() may be given what is
-// no number then.)
-double RateLimiter::MissingAt(int64_t now_ns) const {
-  const double least = now_ns <= made_up_by_ns_ ? -late_ : 0.0;
-  return std::max(least, missing_ - static_cast<double>(now_ns - at_ns_) * rate_);
+// Of what was used, what is not replaced by then, for somebody who has asked before. (At an infinite rate all is, at
+// any time.)
+double RateLimiter::MissingAt(int64_t asked_ns, int64_t now_ns) const {
+  double missing = missing_;
+  int64_t from_ns = at_ns_;
+  if (asked_ns > at_ns_) {
+    // Nobody wanted a permit meanwhile, so no more than a burst was kept.
+    const double least = asked_ns <= made_up_by_ns_ ? -late_ : 0.0;
+    missing = std::max(least, missing - static_cast<double>(asked_ns - at_ns_) * rate_);
+    from_ns = asked_ns;
+  }
+  return now_ns == from_ns ? missing : missing - static_cast<double>(now_ns - from_ns) * rate_;
 }
 
 // How long it takes until no more than a burst is missing. Less than a nanosecond is nothing: so much is rounded.
@@ -49,9 +56,10 @@ absl::Duration RateLimiter::TimeUntilThere(double missing) const {
 
 Task<void> RateLimiter::Acquire(int64_t permits, std::source_location where) {
   CheckPermits(permits);
+  const int64_t asked_ns = internal::CallersNow();
   const MutexGuard turn = co_await internal::AwaitAt{turn_.Lock(), where};
   const int64_t now_ns = internal::CallersNow();
-  const double missing = MissingAt(now_ns) + static_cast<double>(permits);
+  const double missing = MissingAt(asked_ns, now_ns) + static_cast<double>(permits);
   if (const absl::Duration wait = TimeUntilThere(missing); wait > absl::ZeroDuration()) {
     const internal::TurnName name(first_);
     co_await internal::AwaitAt{Sleep(wait), where};
@@ -69,7 +77,7 @@ bool RateLimiter::TryAcquire(int64_t permits) {
   const std::optional<MutexGuard> turn = turn_.TryLock();
   if (!turn.has_value()) return false;
   const int64_t now_ns = internal::CallersNow();
-  const double missing = MissingAt(now_ns) + static_cast<double>(permits);
+  const double missing = MissingAt(now_ns, now_ns) + static_cast<double>(permits);
   if (TimeUntilThere(missing) > absl::ZeroDuration()) return false;
   missing_ = missing;
   at_ns_ = now_ns;

@@ -159,9 +159,9 @@ void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
 // Asks some of the children whose scopes are queued to end, a bounded number; carriers ask the rest between their
-// threads. An OS thread that is no carrier also calls stop callbacks: of `asked`, which may have ended by now, and of
-// threads below it; if it is null, any. Call it without locks held.
-void RunShutdowns(RuntimeCore& runtime, const ThreadBlock* asked = nullptr) noexcept;
+// threads. An OS thread that is no carrier also calls stop callbacks: those of the thread with the id `asked`, and of
+// threads below it; if that is 0, any. Call it without locks held.
+void RunShutdowns(RuntimeCore& runtime, uint64_t asked = 0) noexcept;
 // A part of that.
 void RunShutdownBatch(RuntimeCore& runtime) noexcept;
 // RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.

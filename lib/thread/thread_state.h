@@ -12,7 +12,7 @@
 // registers with that (from here on it may be woken); its frame is suspended, and its carrier parks it. A wake-up
 // before the last step makes Park() fail, so that no frame is resumed while a carrier is still in it. Every
 // registration ends with exactly one Wake(), or with one withdrawal under Claim(), never with both. The object of the
-// wait decides which, because it unlinks a waiter once.
+// wait decides which, because it unlinks a waiter, or claims its wait, once.
 //
 // A thread that waits for its children is kActive: nothing can end that wait before they have ended, so there is
 // nothing to decide, and the last child resumes it. (join_count.h)

@@ -8,7 +8,7 @@
 //
 // Each wait ends once.
 //   One thing. A node that is in the queue has not been granted. Granting takes it out, and so does withdrawing, both
-//     under the queue's lock.
+//     under the queue's lock. (Channels let a word of the wait decide: channel_state.h.)
 //   Several. Whoever grants a case claims the wait under the lock of that case's queue; whoever cancels the thread
 //     claims it without a lock. The word leaves kOpen once, so one of them wins. The others do nothing to the thread:
 //     Grant() goes on to the next node, so what a queue has to give is not lost on a wait that is over.

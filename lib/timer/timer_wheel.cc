@@ -26,7 +26,7 @@ TimerWheel::~TimerWheel() { WEFT_CHECK(armed() == 0) << "a timer wheel ends with
 void TimerWheel::Insert(TimerNode& node, int64_t deadline_ns) noexcept {
   std::lock_guard guard(lock_);
   WEFT_DCHECK(node.slot_ == TimerNode::kNotArmed) << "a timer is inserted that is armed already";
-  node.wheel = this;
+  if (node.wheel != this) node.wheel = this;  // a fire function may do this while the node's owner reads it
   Place(node, deadline_ns);
   // relaxed: written under the lock, and read as a hint.
   armed_.store(armed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

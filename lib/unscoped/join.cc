@@ -101,20 +101,18 @@ absl::Status VirtualThread::JoinBlocking() const {
 
 void VirtualThread::RequestCancel(Literal why, std::source_location where) const {
   std::optional<internal::OutsideCall> call;
-  const ThreadBlock* asked = nullptr;
   RuntimeCore* const runtime = identity_->With([&](ThreadBlock* thread) -> RuntimeCore* {
     if (thread == nullptr) return nullptr;
     WEFT_CHECK(thread->home() == nullptr) << "RequestCancel() by " << internal::DescribeCaller() << " of "
                                           << internal::DescribeThread(*thread) << ", which is a thread of a scope of "
                                           << internal::DescribeThread(*thread->home()->owner) << "; shut that down";
     call.emplace(thread->runtime());
-    asked = thread;
     internal::RequestEnd(*thread, internal::Asker::kAlone,
                          {CancelReason::Kind::kRequested, internal::CurrentThreadId(),
                           internal::NowOf(thread->runtime()), where, why.c_str()});
     return &thread->runtime();
   });
-  if (runtime != nullptr) internal::RunShutdowns(*runtime, asked);
+  if (runtime != nullptr) internal::RunShutdowns(*runtime, id());
 }
 
 }  // namespace weft

@@ -334,7 +334,25 @@ TEST(StopEventDeathTest, AnEventThatGoesBeforeTheTaskIsACheck) {
           co_await scope.Close();
         }());
       },
-      "an Event is destroyed by .* while .* runs a task that it is to stop");
+      "an Event is destroyed by .* while .*VirtualThread.* runs a task that it is to stop");
+}
+
+TEST(StopEventDeathTest, AnEventThatGoesBeforeTheTasksThatItHasStoppedIsACheck) {
+  EXPECT_DEATH(
+      {
+        testing::Simulation simulation({.carriers = 1, .seed = 1});
+        simulation.Run([]() -> Task<void> {
+          auto stop = std::make_unique<Event>();
+          AwaitAll scope;
+          Introduction waiting;
+          scope.Fork([&]() -> Task<void> { static_cast<void>(co_await WithStopEvent(*stop, Forever(waiting))); });
+          co_await waiting.AwaitParked();
+          stop->Set();
+          stop.reset();
+          co_await scope.Close();
+        }());
+      },
+      "an Event is destroyed by .* while a thread runs a task that it is to stop, or has stopped");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -369,8 +370,6 @@ TEST_P(StopTokenTest, ItMayLieBetweenAScopeAndItsJoin) {
   });
 }
 
-// On top of the destructor of a scope that waits. The callbacks of its children are called there: it waits for them.
-// (Not simulated: there all carriers have one OS thread.)
 // Foreign work that ends when all of it has been told to.
 struct WorkTogether {
   struct Wait {
@@ -403,6 +402,34 @@ TEST(StopTokenThreadTest, ADestructorThatWaitsTellsAllChildren) {
       while (work.waiting.size() < work.all) co_await Yield();
     }
     EXPECT_EQ(work.told, work.all);
+  }());
+}
+
+// What a callback asks for belongs to the request that it is called for: all carriers may be held.
+TEST(StopTokenThreadTest, AnOsThreadCallsTheCallbacksOfWhatItsCallbacksAskForToo) {
+  auto runtime = Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::ZeroDuration()}).value();
+  runtime->Run([]() -> Task<void> {
+    std::vector<std::thread::id> called(2);
+    std::optional<VirtualThread> second;
+    const auto waits = [&](int number, Introduction& waiting) -> Task<void> {
+      StopOnCancel stop;
+      const std::stop_callback callback(stop.token(), [&called, &second, number] {
+        called[static_cast<size_t>(number)] = std::this_thread::get_id();
+        if (number == 0) second->RequestCancel();
+      });
+      co_await Forever(waiting);
+    };
+    Introduction waiting[2];
+    const VirtualThread first = VirtualThread::Start(waits(0, waiting[0]));
+    second = VirtualThread::Start(waits(1, waiting[1]));
+    co_await waiting[0].AwaitParked();
+    co_await waiting[1].AwaitParked();
+    std::thread outside([&first] { first.RequestCancel(); });
+    const std::thread::id asks = outside.get_id();
+    outside.join();  // which holds the carrier
+    EXPECT_EQ(called, std::vector<std::thread::id>(2, asks));
+    EXPECT_FALSE((co_await first.Join()).ok());
+    EXPECT_FALSE((co_await second->Join()).ok());
   }());
 }
 
@@ -439,6 +466,8 @@ TEST(StopTokenThreadTest, AnOsThreadCallsOnlyTheCallbacksOfItsOwnRequest) {
   }());
 }
 
+// On top of the destructor of a scope that waits. The callbacks of its children are called there: it waits for them.
+// (Not simulated: there all carriers have one OS thread.)
 TEST(StopTokenThreadTest, ADestructorThatWaitsRunsTheCallbacksOfItsChildrenAndNoOthers) {
   for (const int carriers : {1, 2}) {
     const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = carriers});

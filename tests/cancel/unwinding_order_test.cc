@@ -318,6 +318,41 @@ TEST_P(UnwindingOrderTest, NoCarrierIsHeldForALockTakenBeforeTheScope) {
   });
 }
 
+TEST_P(UnwindingOrderTest, WhoWantsAPermitAfterThePatienceIsOverGetsItAllTheSame) {
+  OnImpatientRuntimes([](Runtime& runtime) {
+    bool cleaned_up = false;
+    runtime.Run([](bool& cleaned) -> Task<void> {
+      Semaphore semaphore(1);
+      Event holds;
+      AwaitAll outer;
+      outer.Fork([&]() -> Task<void> {
+        Event begun;
+        AwaitAll scope;
+        scope.Fork([&]() -> Task<void> {
+          co_await Finally(
+              [](Event& has_begun) -> Task<void> {
+                has_begun.Set();
+                co_await Sleep(absl::Hours(1));
+              }(begun),
+              [&]() -> Task<void> {
+                co_await Sleep(absl::Milliseconds(10));
+                const Permit permit = co_await semaphore.Acquire();
+                cleaned = true;
+              });
+        });
+        co_await begun.Wait();
+        const Permit permit = co_await semaphore.Acquire();
+        holds.Set();
+        co_await Sleep(absl::Hours(1));
+      });
+      co_await holds.Wait();
+      outer.Shutdown();
+      (co_await outer.Join()).IgnoreFailures();
+    }(cleaned_up));
+    EXPECT_TRUE(cleaned_up);
+  });
+}
+
 // Each holds a lock and a permit of its own that nobody wants, and has a child whose clean-up takes its time.
 TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
   const int handlers = simulated() ? 100 : 10'000;

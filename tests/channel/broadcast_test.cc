@@ -91,7 +91,6 @@ TEST_P(BroadcastTest, AWatchGivesTheNewestValueOnce) {
   });
 }
 
-// With the wait itself, and as a case of a Select().
 TEST(BroadcastThreadsTest, AnOsThreadSendsToThreadsThatWaitAndCloses) {
   const std::unique_ptr<Runtime> runtime = Runtime::Create({.parallelism = 2}).value();
   for (int round = 0; round < 200; ++round) {
@@ -120,6 +119,7 @@ TEST(BroadcastThreadsTest, AnOsThreadSendsToThreadsThatWaitAndCloses) {
   }
 }
 
+// With the wait itself, and as a case of a Select().
 TEST(BroadcastDeathTest, IsDestroyedBeforeAThreadThatItHasWokenHasLooked) {
   for (const bool selects : {false, true}) {
     EXPECT_DEATH(testing::Simulation().Run([](bool as_case) -> Task<void> {

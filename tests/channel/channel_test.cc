@@ -25,6 +25,7 @@
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
+#include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
 
@@ -470,6 +471,32 @@ TEST_P(ChannelTest, WhoeverIsCancelledAValueIsReceivedOrIsWhereItWas) {
 
 // ---- OS threads.
 
+TEST_P(ChannelTest, ReceiveManyTakesTheValuesOfSomeOfThoseWhoWaitToSend) {
+  Everywhere([]() -> Task<void> {
+    constexpr size_t kSenders = 1000;
+    Channel<int> channel(0);
+    AwaitAll scope;
+    std::atomic<size_t> begun{0};
+    for (size_t i = 0; i < kSenders; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        ++begun;
+        EXPECT_TRUE(co_await channel.Send(1));
+      });
+    }
+    while (begun < kSenders || channel.TryReceive() == std::nullopt) co_await Yield();
+    size_t received = 1;
+    for (bool first = true; received < kSenders; first = false) {
+      std::vector<int> values;
+      const size_t count = co_await channel.ReceiveMany(values, SIZE_MAX);
+      EXPECT_EQ(count, values.size());
+      if (first) EXPECT_LT(count, kSenders - 1) << "they are not all counted under the lock";
+      received += count;
+    }
+    EXPECT_EQ(received, kSenders);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(ChannelTest, OsThreadsSendAndReceiveToo) {
   OnEveryRuntime([](Runtime& runtime) {
     if (simulated()) return;  // which has one OS thread
@@ -501,6 +528,30 @@ TEST_P(ChannelTest, OsThreadsSendAndReceiveToo) {
       outside.join();
     }
   });
+}
+
+// The cancel has ended the wait, or comes too late, and may have yet to take it out of the channel.
+TEST(ChannelThreadsTest, WhoeverHasClosedItMayDestroyItWhileAWaitInItIsBeingCancelled) {
+  const std::unique_ptr<Runtime> runtime = Runtime::Create({.parallelism = 2}).value();
+  for (int round = 0; round < 1000; ++round) {
+    runtime->Run([](bool receives) -> Task<void> {
+      auto channel = std::make_unique<Channel<int>>(0);
+      const VirtualThread sender =
+          VirtualThread::Start([to = channel.get()]() -> Task<void> { static_cast<void>(co_await to->Send(1)); });
+      while (sender.state() != VirtualThread::State::kWaiting) co_await Yield();
+      std::atomic<bool> go{false};
+      std::thread outside([&] {
+        while (!go) std::this_thread::yield();
+        sender.RequestCancel();
+      });
+      go = true;
+      if (receives) static_cast<void>(channel->TryReceive());
+      channel->Close();
+      channel.reset();
+      outside.join();
+      (co_await sender.Join()).IgnoreError();
+    }(round % 2 == 1));
+  }
 }
 
 TEST(ChannelThreadsTest, OsThreadsNeedNoRuntime) {

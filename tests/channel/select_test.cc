@@ -230,7 +230,6 @@ TEST_P(SelectTest, WhoeverHasReceivedTheLastValueMayDestroyTheChannelThatASelect
   });
 }
 
-// Until its thread goes on, its node is in the queue.
 TEST(SelectDeathTest, AChannelGoesBeforeASelectThatEndsForAnotherReason) {
   for (const bool cancelled : {false, true}) {
     EXPECT_DEATH(testing::Simulation().Run([](bool cancels) -> Task<void> {
@@ -256,6 +255,7 @@ TEST(SelectDeathTest, AChannelGoesBeforeASelectThatEndsForAnotherReason) {
   }
 }
 
+// Until its thread goes on, its node is in the queue.
 TEST_P(SelectTest, ACaseThatCanNoLongerHappenIsInNobodysWay) {
   Everywhere([]() -> Task<void> {
     Semaphore four(4);

@@ -36,9 +36,9 @@
 // for them.
 //
 // Lifetime: the channel must outlive the calls to it. It is a CHECK to destroy it while a thread waits. A thread that
-// has received the last value, or has seen that the channel is closed, may destroy it, also while the wait that has
-// sent the value, or that the Close() has ended, is being cancelled; but not while another one is in a ReceiveMany(),
-// or in a Select() that has waited for the channel and ends for another reason, which is a CHECK.
+// has received the last value, or has seen that the channel is closed, may destroy it, also while a wait in it is being
+// cancelled; but not while another one is in a ReceiveMany(), or in a Select() that has waited for the channel and ends
+// for another reason, which is a CHECK.
 // Memory ordering: what came before a Send() happens before what follows the Receive() that gets its value; what came
 // before a Close() happens before what follows a call that sees it. What came before a Receive() happens before what
 // follows a Send() that waited for it.

@@ -26,9 +26,9 @@
 // that waits has its place in its queue like any other waiter.
 // Cancellation: a Select() is a checkpoint. If it is cancelled, none of its cases happens.
 // Memory ordering: that of the case that happens.
-// Cost: for a case that is there, a short lock for each that was looked at. To wait: the locks of all cases at once, in
-// the order of their addresses, and each once more afterwards. A record of 64 bytes for each case in the frame that
-// awaits; nothing is allocated. At most 64 cases.
+// Cost: for a case that is there, at most a short lock for each that was looked at. To wait: the locks of all cases at
+// once, in the order of their addresses, and each once more afterwards. A record of 64 bytes for each case in the frame
+// that awaits; nothing is allocated. At most 64 cases.
 #ifndef WEFT_CHANNEL_SELECT_H_
 #define WEFT_CHANNEL_SELECT_H_
 

@@ -53,7 +53,7 @@ class ScopeRecord : public Record {
   void EndDaemons() noexcept { operations_.end_daemons(*this); }
   void IncludeDaemons() noexcept { operations_.include_daemons(*this); }
   // The owner's wait for the children during an unwinding, if it can be pressed (drain.h); else null. For the owner
-  // only. SetPatience() presses it at `deadline_ns`, unless EndPatience() comes first.
+  // only. SetPatience() presses it at `deadline_ns` or later (scope_timer.h), unless EndPatience() comes first.
   Drain* drain() noexcept { return operations_.drain == nullptr ? nullptr : operations_.drain(*this); }
   void SetPatience(int64_t deadline_ns, bool again) noexcept { operations_.set_patience(*this, deadline_ns, again); }
   void EndPatience() noexcept { operations_.end_patience(*this); }

@@ -107,6 +107,7 @@ class Event {
   // Taken before the records lock of a listener's thread, and so before waiters_.lock.
   internal::Lock listeners_lock_;
   internal::EventListeners listeners_;  // guarded by listeners_lock_
+  int entered_ = 0;                     // boundaries that have yet to leave; guarded by listeners_lock_
 };
 
 }  // namespace weft

@@ -10,7 +10,8 @@
 // A token bucket: `burst` permits are there at first, new ones come at an even rate, and no more than `burst` are kept.
 // Fair: permits are granted in the order of Acquire(); one who wants few does not overtake one who wants many. The
 // average holds: a grant that is late, by a timer's tick (time.h) or because carriers are busy, does not delay the next
-// ones. What became due meanwhile can be got beside the burst, for as long as the grant was late.
+// ones. What became due meanwhile can be got beside the burst, by those who were waiting, and by others for as long as
+// the grant was late.
 //
 // In a simulation its time is the virtual one. All threads that use one rate limiter must have the same clock: those of
 // one simulation, or any others.
@@ -57,7 +58,7 @@ class RateLimiter {
 
  private:
   void CheckPermits(int64_t permits) const;
-  double MissingAt(int64_t now_ns) const;
+  double MissingAt(int64_t asked_ns, int64_t now_ns) const;
   absl::Duration TimeUntilThere(double missing) const;
 
   const double rate_;  // permits a nanosecond

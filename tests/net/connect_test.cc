@@ -157,8 +157,15 @@ TEST_P(ConnectTest, AConnectionComesFromTheAddressThatIsAskedFor) {
       absl::StatusOr<TcpStream> accepted = co_await listener.Accept();
       while (*accepted->peer_address() != here) accepted = co_await listener.Accept();  // a loser of the race
     }
-    const Nobody taken("127.0.0.2:0");
-    EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect(there, taken.address())).status()), EADDRINUSE);
+    const TcpListener taken = Listen("127.0.0.2:0");
+    EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect(there, *taken.local_address())).status()), EADDRINUSE);
+    // One port to two peers.
+    TcpListener other = Listen();
+    const Nobody bound("127.0.0.2:0");
+    absl::StatusOr<TcpStream> first = co_await TcpStream::Connect(there, bound.address());
+    absl::StatusOr<TcpStream> second = co_await TcpStream::Connect(*other.local_address(), bound.address());
+    EXPECT_EQ(*first->local_address(), bound.address());
+    EXPECT_EQ(*second->local_address(), bound.address());
   });
 }
 

@@ -216,7 +216,7 @@ class StructuredTaskScope : private internal::PolicyHolder<Policy>, public inter
   // Like Join(), but waits for `timeout` at most. Returns a std::optional<Result>, which is empty if children were
   // left; the scope then goes on as before, and is not shut down. A timeout that is not positive looks, and does not
   // wait. Daemons do not count against the timeout: they are asked to end, and waited for, after the other children,
-  // together with what is forked meanwhile.
+  // together with what is forked meanwhile. For a policy whose Result is an object.
   internal::NodiscardTask<std::optional<Result>> JoinFor(TimeSpan timeout)
     requires std::is_object_v<Result>
   {

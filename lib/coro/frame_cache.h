@@ -40,6 +40,7 @@ namespace weft::internal {
 // False: there was no memory; the thread goes on with the shared lists, and tries again at its next allocation.
 bool PrepareFrameCache() noexcept;
 
+// How much goes back at once: what a slab holds.
 inline constexpr int64_t kFrameSlabBytes = int64_t{64} * 1024;
 // How much of what is free stays when memory goes back, so that the next burst need not begin with page faults.
 inline constexpr int64_t kKeptFrameBytes = int64_t{1024} * 1024;

@@ -47,14 +47,15 @@ bool CancelQueue::RunBatch(int max) noexcept {
 
 namespace {
 
-// The requests of an OS thread whose callbacks it calls just now: its own, and those that these callbacks have made.
-// Of more than that the carriers take care.
+// The requests of an OS thread whose callbacks it calls just now: its own, and those that these callbacks have made in
+// the same runtime. Of others, and of more than that, the carriers take care.
 struct Requests {
   bool Has(uint64_t thread) const noexcept { return std::find(asked, asked + count, thread) != asked + count; }
   void Note(uint64_t thread) noexcept {
     if (count < std::size(asked) && !Has(thread)) asked[count++] = thread;
   }
 
+  const CancelQueue* const queue;
   uint64_t asked[8];
   size_t count = 0;
 };
@@ -69,9 +70,11 @@ bool CancelQueue::RunStopCallbacks() noexcept {
 
 // A callback may make requests itself, which are carried out when it has returned.
 void CancelQueue::RunStopCallbacksFor(uint64_t asked, int max) noexcept {
-  if (current_requests != nullptr) return current_requests->Note(asked);
-  Requests requests;
-  requests.Note(asked);
+  if (current_requests != nullptr) {
+    if (current_requests->queue == this) current_requests->Note(asked);
+    return;
+  }
+  Requests requests{.queue = this, .asked = {asked}, .count = 1};
   current_requests = &requests;
   const auto is_asked = [&requests](const ScopeRecord& scope) {
     const ThreadBlock* at = scope.owner;

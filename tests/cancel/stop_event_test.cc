@@ -242,33 +242,8 @@ TEST(StopEventThreadTest, WhatCameBeforeSetIsSeen) {
   }
 }
 
-// Set() touches nothing of the event after the last task that it stops may have gone on, not even to return.
-TEST(StopEventThreadTest, TheLastTaskMayDestroyTheEvent) {
-  auto runtime = Runtime::Create({.parallelism = 2}).value();
-  for (int round = 0; round < 1000; ++round) {
-    auto stop = std::make_unique<Event>();
-    std::atomic<bool> go{false};
-    std::thread setter([&go, event = stop.get()] {
-      while (!go) std::this_thread::yield();
-      event->Set();
-    });
-    runtime->Run([](std::unique_ptr<Event> event, std::atomic<bool>& flag) -> Task<void> {
-      Introduction waiting;
-      AwaitAll scope;
-      scope.Fork([&waiting, &flag]() -> Task<void> {
-        co_await waiting.AwaitParked();  // it listens: had it come too late, the event would be set still
-        flag = true;
-      });
-      EXPECT_FALSE((co_await WithStopEvent(*event, Forever(waiting))).ok());
-      event.reset();
-      (co_await scope.Join()).IgnoreFailures();
-    }(std::move(stop), go));
-    setter.join();
-  }
-}
-
-// Of tasks that have listened earlier nothing is left that Set() would look at.
-TEST(StopEventThreadTest, AWaiterMayDestroyAnEventThatATaskHasListenedTo) {
+// A thousand times: an OS thread sets the event that the body has, and may destroy, when the body sets the flag.
+void WithAnEventThatIsSetOutside(Task<void> (*body)(std::unique_ptr<Event> event, std::atomic<bool>& go)) {
   auto runtime = Runtime::Create({.parallelism = 2}).value();
   for (int round = 0; round < 1000; ++round) {
     auto event = std::make_unique<Event>();
@@ -277,14 +252,34 @@ TEST(StopEventThreadTest, AWaiterMayDestroyAnEventThatATaskHasListenedTo) {
       while (!go) std::this_thread::yield();
       set->Set();
     });
-    runtime->Run([](std::unique_ptr<Event> waited, std::atomic<bool>& flag) -> Task<void> {
-      EXPECT_TRUE((co_await WithStopEvent(*waited, Yield())).ok());
-      flag = true;
-      co_await waited->Wait();
-      waited.reset();
-    }(std::move(event), go));
+    runtime->Run(body(std::move(event), go));
     setter.join();
   }
+}
+
+// Set() touches nothing of the event after the last task that it stops may have gone on, not even to return.
+TEST(StopEventThreadTest, TheLastTaskMayDestroyTheEvent) {
+  WithAnEventThatIsSetOutside([](std::unique_ptr<Event> event, std::atomic<bool>& go) -> Task<void> {
+    Introduction waiting;
+    AwaitAll scope;
+    scope.Fork([&waiting, &go]() -> Task<void> {
+      co_await waiting.AwaitParked();  // it listens: had it come too late, the event would be set still
+      go = true;
+    });
+    EXPECT_FALSE((co_await WithStopEvent(*event, Forever(waiting))).ok());
+    event.reset();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
+// Of tasks that have listened earlier nothing is left that Set() would look at.
+TEST(StopEventThreadTest, AWaiterMayDestroyAnEventThatATaskHasListenedTo) {
+  WithAnEventThatIsSetOutside([](std::unique_ptr<Event> event, std::atomic<bool>& go) -> Task<void> {
+    EXPECT_TRUE((co_await WithStopEvent(*event, Yield())).ok());
+    go = true;
+    co_await event->Wait();
+    event.reset();
+  });
 }
 
 TEST(StopEventThreadTest, OneSetStopsNobodyWhoListensAfterAReset) {

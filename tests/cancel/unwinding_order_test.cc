@@ -318,6 +318,11 @@ TEST_P(UnwindingOrderTest, NoCarrierIsHeldForALockTakenBeforeTheScope) {
   });
 }
 
+Task<void> BeginAndSleep(Event& begun) {
+  begun.Set();
+  co_await Sleep(absl::Hours(1));
+}
+
 TEST_P(UnwindingOrderTest, WhoWantsAPermitAfterThePatienceIsOverGetsItAllTheSame) {
   OnImpatientRuntimes([](Runtime& runtime) {
     bool cleaned_up = false;
@@ -330,10 +335,7 @@ TEST_P(UnwindingOrderTest, WhoWantsAPermitAfterThePatienceIsOverGetsItAllTheSame
         AwaitAll scope;
         scope.Fork([&]() -> Task<void> {
           co_await Finally(
-              [](Event& has_begun) -> Task<void> {
-                has_begun.Set();
-                co_await Sleep(absl::Hours(1));
-              }(begun),
+              BeginAndSleep(begun),
               [&]() -> Task<void> {
                 co_await Sleep(absl::Milliseconds(10));
                 const Permit permit = co_await semaphore.Acquire();
@@ -384,10 +386,7 @@ TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
         AwaitAll scope;
         scope.Fork([&]() -> Task<void> {
           co_await Finally(
-              [](Event& has_begun) -> Task<void> {
-                has_begun.Set();
-                co_await Sleep(absl::Hours(1));
-              }(begun),
+              BeginAndSleep(begun),
               [&]() -> Task<void> {
                 if (++cleaning == count) all_clean_up.Set();
                 co_await all_clean_up.Wait();

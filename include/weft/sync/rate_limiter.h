@@ -67,7 +67,7 @@ class RateLimiter {
   internal::Atomic<uint64_t> first_{0};  // the thread that has the turn; 0: none. relaxed: it is only named
   // ---- Guarded by turn_.
   // As of `at_ns_`, when the last grant was asked for: permits that are not replaced, with those of that grant. So more
-  // than the burst if it had to wait.
+  // than the burst if it had to wait; less than 0 if those who waited have not made up yet for a grant that was late.
   double missing_ = 0;
   int64_t at_ns_ = 0;
   // How many permits became due while the last grant that had to wait was late, and until when they make up for that.

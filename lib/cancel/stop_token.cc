@@ -74,7 +74,7 @@ StopOnCancel::~StopOnCancel() {
 void StopOnCancel::RequestStop() noexcept {
   std::lock_guard guard(lock_);
   if (shut()) return;
-  state_.store(State::kShut, std::memory_order_relaxed);
+  state_.store(kShut, std::memory_order_relaxed);
   children.Add();
   internal::EnqueueShutdown(runtime, *this);
 }

@@ -141,7 +141,7 @@ void AllScope::RequestShutdown(const CancelCause& cause) noexcept {
 // The thread that drains the cancel queue asks the branches to end, some at a time.
 void AllScope::ShutLocked(const CancelCause& cause) noexcept {
   if (shut()) return;
-  state_.store(State::kShut, std::memory_order_relaxed);
+  state_.store(kShut, std::memory_order_relaxed);
   cause_ = cause;
   next_to_ask_ = &first_;
   children.Add();

@@ -58,8 +58,7 @@ CancelCause CancellableScope::MakeCause(CancelReason::Kind kind, uint64_t thread
 // Called under lock_. The thread that drains the cancel queue asks the children to end, some at a time.
 void CancellableScope::ShutLocked(const CancelCause& cause, const ThreadBlock* spare) noexcept {
   if (shut()) return;
-  state_.store(State::kShut, std::memory_order_relaxed);
-  plain_.store(0, std::memory_order_relaxed);
+  state_.store(kShut, std::memory_order_relaxed);
   cause_ = cause;
   limit_.BeginShutdown();
   spared_ = spare;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -85,12 +86,14 @@ ChildBase& PolicyScope::FailFork(bool daemon) {
     child.Release();
   }
   if (unavailable) return child;
-  const bool to_shut = Complete(child, Completion::kFailed, daemon);
+  std::optional<PolicyTurn> turn;
+  const bool to_shut = Complete(child, Completion::kFailed, daemon, turn);
   {
     std::lock_guard guard(lock_);
     failures_.AddUnallocated();
     if (to_shut) ShutLocked(MakeCause(CancelReason::Kind::kSiblingFailed, 0), nullptr);
   }
+  turn.reset();
   if (to_shut) RunShutdowns(runtime);
   return child;
 }
@@ -102,21 +105,25 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
   const Completion kind = ending == ThreadBlock::Ending::kSucceeded ? Completion::kSuccess
                           : ending == ThreadBlock::Ending::kFailed  ? Completion::kFailed
                                                                     : Completion::kUnavailable;
-  const bool to_shut = Complete(child, kind, child.daemon_);
+  std::optional<PolicyTurn> turn;
+  const bool to_shut = Complete(child, kind, child.daemon_, turn);
   bool shut_by_child = false;
   bool kept = false;
   ThreadBlock* next = nullptr;
   const bool known = !child.state.Observe().unregistered();
   if (known || !IsPlain(kPlainEnds) || kind == Completion::kFailed) {
     std::lock_guard guard(lock_);
+    const bool late = shut();
     if (kind == Completion::kFailed) kept = failures_.Add(child);
-    if (to_shut && !shut()) {
+    if (to_shut && !late) {
       ShutLocked(MakeCause(kind == Completion::kFailed ? CancelReason::Kind::kSiblingFailed
                                                        : CancelReason::Kind::kSiblingSucceeded,
                            child.id),
                  nullptr);
       shut_by_child = true;
     }
+    // Whoever sees the failure finds it in its place among the others, and the scope shut.
+    if (kind == Completion::kFailed && !late && !turn.has_value()) child.Publish(kind);
     if (known) ForgetLocked(child);
     if (child.daemon_) {
       daemons_.Ended(children);
@@ -124,6 +131,7 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
       next = limit_.NextAfter(child, shut());
     }
   }
+  turn.reset();
   if (shut_by_child) [[unlikely]]
     RunShutdowns(runtime);
   // An exception has a destructor too.
@@ -159,15 +167,18 @@ bool PolicyScope::DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool 
   return true;
 }
 
-// Returns whether the scope must be shut down. A child that completes after a shutdown stays kUnavailable.
-bool PolicyScope::Complete(ChildBase& child, Completion kind, bool daemon) noexcept {
+// Returns whether the scope must be shut down. A child that completes after a shutdown stays kUnavailable. A failure is
+// the caller's to publish, unless the policy is asked; then `turn` lasts until the caller has kept it, so that failures
+// are kept in the order in which the policy is told of them.
+bool PolicyScope::Complete(ChildBase& child, Completion kind, bool daemon, std::optional<PolicyTurn>& turn) noexcept {
   if (kind == Completion::kUnavailable || shut()) return false;
-  const bool fatal = kind == Completion::kFailed && hooks_.shut_down_on_failure;
-  if (hooks_.on_complete == nullptr || (daemon && !(kind == Completion::kFailed && hooks_.takes_any_subtask))) {
-    child.Publish(kind);
+  const bool failed = kind == Completion::kFailed;
+  const bool fatal = failed && hooks_.shut_down_on_failure;
+  if (hooks_.on_complete == nullptr || (daemon && !(failed && hooks_.takes_any_subtask))) {
+    if (!failed) child.Publish(kind);
     return fatal;
   }
-  const PolicyTurn turn(policy_turns_, "OnComplete()");
+  turn.emplace(policy_turns_, "OnComplete()");
   // Once the policy has decided it is not asked again, although the shutdown may not have begun yet.
   if (shut() || policy_turns_.decided) return false;
   child.Publish(kind);

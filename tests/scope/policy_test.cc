@@ -160,6 +160,60 @@ TEST_P(PolicyTest, OneThatHasDecidedIsNotAskedAgain) {
   });
 }
 
+// ---- The order of failures.
+
+// Tells who fails, before the scope has the failure.
+class Herald {
+ public:
+  using Value = void;
+  explicit Herald(Event& told) : told_(&told) {}
+  bool OnComplete(const Subtask<void>& subtask) {
+    if (subtask.status() == absl::InternalError("first")) told_->Set();
+    return false;
+  }
+  Outcome Result(Outcome outcome) { return outcome; }
+
+ private:
+  Event* told_;
+};
+
+TEST_P(PolicyTest, FailuresAreKeptInTheOrderInWhichThePolicyIsToldOfThem) {
+  Everywhere([]() -> Task<void> {
+    Event told;
+    StructuredTaskScope<Herald> scope(Herald(told), {});
+    scope.Fork([&told]() -> Task<absl::Status> {
+      co_await told.Wait();
+      co_return absl::AbortedError("second");
+    });
+    scope.Fork([]() -> Task<absl::Status> { co_return absl::InternalError("first"); });
+    const Outcome outcome = co_await scope.Join();
+    EXPECT_EQ(outcome.status(), absl::InternalError("first"));
+    EXPECT_EQ(outcome.failures().back().status, absl::AbortedError("second"));
+  });
+}
+
+TEST_P(PolicyTest, WhoSeesAFailureFindsItsScopeShutAndIsNotTheFirst) {
+  Everywhere([]() -> Task<void> {
+    ShutdownOnFailure scope;
+    Event go;
+    const Subtask<void> first = scope.Fork([&go]() -> Task<absl::Status> {
+      co_await go.Wait();
+      co_return absl::InternalError("first");
+    });
+    scope.Fork([&]() -> Task<absl::Status> {
+      co_await Shield([](Event& set, const Subtask<void>& seen) -> Task<void> {
+        set.Set();
+        while (seen.state() != State::kFailed) co_await Yield();
+      }(go, first));
+      EXPECT_TRUE(scope.IsShutdown());
+      co_return absl::AbortedError("because of the first");
+    });
+    const Outcome outcome = co_await scope.Join();
+    EXPECT_EQ(outcome.status(), absl::InternalError("first"));
+    EXPECT_EQ(outcome.failure_count(), 2u);
+  });
+}
+
 TEST_P(PolicyTest, AScopeThatIsDestroyedWithChildrenCallsItsPolicyToTheEnd) {
   Everywhere([]() -> Task<void> {
     Counted::alive = 0;

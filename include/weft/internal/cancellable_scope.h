@@ -81,12 +81,10 @@ class CancellableScope : public OpenedScope {
   // Have all children ended, except the daemons?
   bool AllEnded() noexcept;
 
+  // What is plain while the scope is open: no hook is called, nothing is limited or queued. relaxed: as for state_.
   static constexpr uint8_t kPlainForks = 1;  // a fork only starts the child
   static constexpr uint8_t kPlainEnds = 2;   // nothing follows from the success of a child that is no daemon
-  // What is plain while the scope is open: no hook is called, nothing is limited or queued. From the shutdown on,
-  // nothing. relaxed: as for state_.
-  Atomic<uint8_t> plain_{0};
-  bool IsPlain(uint8_t what) const noexcept { return (plain_.load(std::memory_order_relaxed) & what) != 0; }
+  bool IsPlain(uint8_t what) const noexcept { return (state_.load(std::memory_order_relaxed) & what) != 0; }
 
   // ---- Guarded by lock_.
   ConcurrencyLimit limit_;  // except its maximum

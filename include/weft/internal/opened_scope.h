@@ -47,7 +47,7 @@ class OpenedScope : public ScopeRecord {
         bindings_(owner->bindings) {}
   ~OpenedScope() = default;
 
-  bool closed() const noexcept { return state_.load(std::memory_order_relaxed) == State::kClosed; }
+  bool closed() const noexcept { return state_.load(std::memory_order_relaxed) == kClosed; }
 
   // "the scope 'name' opened at file.cc:31"
   std::string Describe() const;
@@ -92,7 +92,7 @@ class OpenedScope : public ScopeRecord {
   // starts nothing, and is not at fault.
   void EndClose() noexcept {
     EndJoin();
-    state_.store(State::kClosed, std::memory_order_relaxed);
+    state_.store(kClosed, std::memory_order_relaxed);
   }
 
   // ---- Constant.

@@ -9,6 +9,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <optional>
 
 #include "weft/internal/cancellable_scope.h"
 #include "weft/internal/child.h"
@@ -40,7 +41,7 @@ class PolicyScope : public CancellableScope {
         policy_(policy),
         completions_(completions) {
     if (completions == nullptr && limit_.unlimited()) {
-      plain_.store(static_cast<uint8_t>((hooks.on_fork == nullptr ? kPlainForks : 0) |
+      state_.store(static_cast<uint8_t>((hooks.on_fork == nullptr ? kPlainForks : 0) |
                                         (hooks.on_complete == nullptr ? kPlainEnds : 0)),
                    std::memory_order_relaxed);
     }
@@ -66,7 +67,7 @@ class PolicyScope : public CancellableScope {
   PolicyTurns policy_turns_;
 
  private:
-  bool Complete(ChildBase& child, Completion kind, bool daemon) noexcept;
+  bool Complete(ChildBase& child, Completion kind, bool daemon, std::optional<PolicyTurn>& turn) noexcept;
   [[gnu::noinline]] bool DropUnread(ChildBase& child, ThreadBlock::Ending ending, bool kept) noexcept;
   Outcome CollectFailures(bool with_timeout);
 

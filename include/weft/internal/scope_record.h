@@ -61,7 +61,7 @@ class ScopeRecord : public Record {
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
   // For dumps and reasons.
   std::string_view name() const noexcept { return operations_.name(*this); }
-  bool shut() const noexcept { return state_.load(std::memory_order_relaxed) != State::kOpen; }
+  bool shut() const noexcept { return state_.load(std::memory_order_relaxed) >= kShut; }
 
   const bool closes_with_join;  // the scope of an All: its record is popped before the owner goes on
   // About the join that waits; written by the owner before it waits. True: the owner is parked, so that a request
@@ -75,11 +75,11 @@ class ScopeRecord : public Record {
   uint8_t permits_before = 0;
 
  protected:
-  // What each allows: opened_scope.h. All and StopOnCancel are never kClosed.
-  enum class State : uint8_t { kOpen, kShut, kClosed };
-  // kShut is written under lock_; kClosed after that, by the owner. relaxed: a child that misses kShut is asked when it
-  // registers.
-  Atomic<State> state_{State::kOpen};
+  // What each allows: opened_scope.h. All and StopOnCancel are never kClosed. The bits below kShut: CancellableScope.
+  enum State : uint8_t { kOpen, kShut = 4, kClosed = 8 };
+  // kShut is written under lock_; kClosed after that, by the owner. With the bits it is one word: who saw kShut, or
+  // goes on because of one who did, finds no bit. relaxed: a child that misses kShut is asked when it registers.
+  Atomic<uint8_t> state_{kOpen};
 
  public:
   uint32_t opened_as = 0;

@@ -101,7 +101,8 @@ struct RuntimeOptions {
 
 struct RuntimeStats {
   int carriers = 0;              // OS threads that carry, or have carried
-  int64_t threads_alive = 0;     // virtual threads started and not ended
+  // Virtual threads started and not ended; while threads start and end, perhaps with some that have ended meanwhile.
+  int64_t threads_alive = 0;
   int64_t threads_started = 0;
   int64_t mounts = 0;            // times that a virtual thread was put on a carrier
   int64_t moves = 0;             // of these, on another carrier than the time before

@@ -91,7 +91,7 @@ class Drains {
   [[nodiscard]] bool Enter(Drain& drain, Prepare prepare) noexcept {
     Stripe& stripe = StripeOf(drain.owner);
     std::lock_guard guard(stripe.lock);
-    drain.pressed = false;
+    drain.pressed = Drain::kNotPressed;
     stripe.Add(drain);
     prepare();
     if (!drain.children->Wait()) return false;
@@ -112,6 +112,12 @@ class Drains {
     return stripe.PressIf([holder, scopes_opened](const Drain& drain) {
       return drain.owner == holder && IsSince(scopes_opened, drain.since);
     });
+  }
+  // A thread waits for a permit, of whatever lock. The same for this drain, which stays; true: its wait was taken back.
+  [[nodiscard]] bool PressForPermit(Drain& drain) noexcept {
+    Stripe& stripe = StripeOf(drain.owner);
+    std::lock_guard guard(stripe.lock);
+    return drain.linked() && stripe.Press(drain, Drain::kForPermit);
   }
   // The same for one that `matches`.
   template <class Matches>
@@ -142,13 +148,16 @@ class Drains {
     Drain* PressIf(Matches matches) noexcept {
       std::lock_guard guard(lock);
       for (Drain* drain = drains.front(); drain != nullptr; drain = drains.Next(drain)) {
-        // If the wait cannot be taken back, the last child has ended, and whoever ended it resumes the owner.
-        if (!matches(*drain) || !drain->children->Withdraw()) continue;
-        Remove(*drain);
-        drain->pressed = true;
-        return drain;
+        if (matches(*drain) && Press(*drain, Drain::kForLock)) return drain;
       }
       return nullptr;
+    }
+    // If the wait cannot be taken back, the last child has ended, and whoever ended it resumes the owner.
+    bool Press(Drain& drain, Drain::Pressed why) noexcept {
+      if (!drain.children->Withdraw()) return false;
+      Remove(drain);
+      drain.pressed = why;
+      return true;
     }
 
     Lock lock;

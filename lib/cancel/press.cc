@@ -65,9 +65,10 @@ bool AnyPermitIsWanted() noexcept {
   });
 }
 
-void PressDrain(const Drain& drain) noexcept {
-  Drain* const pressed = TheDrains().PressIf([&drain](const Drain& each) { return &each == &drain; });
-  if (pressed != nullptr) ResumePressed(*pressed);
+void PressForPermit(Drain& drain) noexcept {
+  RuntimeCore& runtime = drain.thread->runtime();
+  if (TheDrains().PressForPermit(drain)) return ResumePressed(drain);
+  EndPressed(runtime);
 }
 
 bool PressOneDrain(const RuntimeCore& runtime) noexcept {

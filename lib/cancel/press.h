@@ -21,8 +21,8 @@ void PressHolder(const ThreadKey& holder, uint32_t scopes_opened) noexcept;
 void CountWanted(const HeldLock& held, int difference) noexcept;
 // Is there one? A hint.
 bool AnyPermitIsWanted() noexcept;
-// The patience of an owner that drains, and has a permit, is over: it goes on.
-void PressDrain(const Drain& drain) noexcept;
+// The patience of an owner that drains, and has a permit, is over: it goes on. BeginPressed() has said that it may.
+void PressForPermit(Drain& drain) noexcept;
 
 // In a simulation that can do nothing else: presses a thread of `runtime` that drains. False: there is none.
 bool PressOneDrain(const RuntimeCore& runtime) noexcept;

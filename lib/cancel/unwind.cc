@@ -44,6 +44,12 @@ void LeaveDrain(ScopeRecord& scope) noexcept {
   scope.EndPatience();
 }
 
+// The owner, which has left the drain: was it pressed?
+Drain::Pressed TakePress(ScopeRecord& scope) noexcept {
+  Drain* const drain = scope.drain();
+  return drain == nullptr ? Drain::kNotPressed : std::exchange(drain->pressed, Drain::kNotPressed);
+}
+
 // Returns the innermost scope before `end` that has children; null if none has. Leaves the drains of all scopes up to
 // that one.
 ScopeRecord* NextBusy(ThreadBlock& thread, const Record* end) noexcept {
@@ -52,6 +58,8 @@ ScopeRecord* NextBusy(ThreadBlock& thread, const Record* end) noexcept {
     auto* scope = static_cast<ScopeRecord*>(at);
     LeaveDrain(*scope);
     if (!scope->children.Drained()) return scope;
+    // They may have ended after it was pressed.
+    if (TakePress(*scope) == Drain::kForPermit) EndPressed(thread.runtime());
   }
   return nullptr;
 }
@@ -149,8 +157,9 @@ UnwindStep UnwindUntilBusy(ThreadBlock& thread) noexcept {
       return {UnwindStep::kAtBoundary, nullptr};
     }
     PromiseBase* const keep = FrameOf(thread, *busy, stop);
-    if (Drain* const drain = busy->drain(); drain != nullptr && std::exchange(drain->pressed, false)) {
+    if (const Drain::Pressed pressed = TakePress(*busy); pressed != Drain::kNotPressed) {
       DestroyFrames(thread, keep == nullptr ? stop : keep->parent());
+      if (pressed == Drain::kForPermit) EndPressed(thread.runtime());
       continue;
     }
     if (keep != nullptr) DestroyFrames(thread, keep);

@@ -73,27 +73,27 @@ bool SelectWait<Thread>::Look(SelectRecord<Thread>* records, int32_t count, Thre
 }
 
 template <class Thread>
-bool SelectWait<Thread>::LookOrAdd(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept {
+bool SelectWait<Thread>::LookOrAdd(Thread& self) noexcept {
   SelectTaken taken;
   {
-    const Locks locks(records, count);
-    taken_ = TakeOne(count, self, [&](int32_t number) {
-      const SelectPartOf<Thread>& part = records[number].part;
+    const Locks locks(records_, count_);
+    taken_ = TakeOne(count_, self, [&](int32_t number) {
+      const SelectPartOf<Thread>& part = records_[number].part;
       taken = part.how->take(part.waited_for);
       return taken.taken;
     });
-    for (int32_t i = 0; taken_ < 0 && i < count; ++i) {
-      const SelectPartOf<Thread>& part = records[i].part;
-      part.how->add(part.waited_for, records[i].node.emplace(*wait_, i, part.waited_for));
+    for (int32_t i = 0; taken_ < 0 && i < count_; ++i) {
+      const SelectPartOf<Thread>& part = records_[i].part;
+      part.how->add(part.waited_for, records_[i].node.emplace(*wait_, i, part.waited_for));
     }
   }
   if (taken_ >= 0) {
-    Finish(records[taken_].part, taken);
+    Finish(records_[taken_].part, taken);
     return true;
   }
-  for (int32_t i = 0; i < count; ++i) {
-    const SelectPartOf<Thread>& part = records[i].part;
-    if (part.how->after_add != nullptr) part.how->after_add(part.waited_for, *records[i].node);
+  for (int32_t i = 0; i < count_; ++i) {
+    const SelectPartOf<Thread>& part = records_[i].part;
+    if (part.how->after_add != nullptr) part.how->after_add(part.waited_for, *records_[i].node);
   }
   return false;
 }

@@ -85,7 +85,8 @@ bool Dispatch::IsToEndUnstarted(ThreadBlock& thread) noexcept {
 
 // The thread's wait is over, or the thread must be unwound. Returns what runs next.
 std::coroutine_handle<> Dispatch::ResumeOrUnwind(ThreadBlock& thread) noexcept {
-  if (EndWait(thread) == &kParkedJoinWait && ParkUntilJoined(thread)) [[unlikely]]
+  const WaitKind* const ended = EndWait(thread);
+  if (ended != nullptr && ended->park_again != nullptr && ended->park_again(thread)) [[unlikely]]
     return std::noop_coroutine();
   while (thread.unwind) {
     switch (Unwind(*this, thread)) {

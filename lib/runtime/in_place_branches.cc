@@ -74,7 +74,7 @@ template <bool kObserved>
   if (seed == nullptr || seed->scope != &scope || scope.shut() || !IsQuiet(ended)) [[unlikely]]
     return BeginTakenBranch(ended, taken, scope);
   BeginShare();
-  CarrierCounters::Add(counters.successions);
+  CarrierCounters::AddEnd(counters.successions);
   Succeed(ended, *seed);
   if constexpr (kObserved) observed.Mount(ended);
   return ended.leaf->Handle();
@@ -83,7 +83,7 @@ template <bool kObserved>
 // The same with a control block of its own.
 std::coroutine_handle<> InPlaceBranches::BeginTakenBranch(ThreadBlock& ended, Queued* taken,
                                                           ScopeRecord& scope) noexcept {
-  CarrierCounters::Add(counters.ended);
+  CarrierCounters::AddEnd(counters.ended);
   ended.state.End();
   if (taken == nullptr) return CloseJoin(scope);
   if (BranchSeed* const seed = Queued::Seed(taken); seed != nullptr && seed->scope != &scope)
@@ -106,7 +106,7 @@ template <bool kObserved>
     return CloseJoinAfter(ended, scope);  // another thread had walked the records before: see CompleteJoin()
   if (!MountOn(owner)) [[unlikely]]
     return SendHomeAfter(ended, owner);
-  CarrierCounters::Add(counters.returns);
+  CarrierCounters::AddEnd(counters.returns);
   current = &owner;
   BeginShare();
   if constexpr (kObserved) observed.Mount(owner);
@@ -119,7 +119,7 @@ template <bool kObserved>
 }
 
 std::coroutine_handle<> InPlaceBranches::SendHomeAfter(ThreadBlock& ended, ThreadBlock& owner) noexcept {
-  CarrierCounters::Add(counters.ended);
+  CarrierCounters::AddEnd(counters.ended);
   ended.state.End();
   CarrierCounters::Add(counters.wakes);
   return SendHome(owner);
@@ -127,7 +127,7 @@ std::coroutine_handle<> InPlaceBranches::SendHomeAfter(ThreadBlock& ended, Threa
 
 [[gnu::noinline]] std::coroutine_handle<> InPlaceBranches::CloseJoinAfter(ThreadBlock& ended,
                                                                           ScopeRecord& scope) noexcept {
-  CarrierCounters::Add(counters.ended);
+  CarrierCounters::AddEnd(counters.ended);
   ended.state.End();
   return CloseJoin(scope);
 }

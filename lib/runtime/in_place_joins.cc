@@ -6,6 +6,7 @@
 
 #include "lib/cancel/boundary.h"
 #include "lib/cancel/open_record.h"
+#include "lib/runtime/carrier.h"
 #include "lib/runtime/no_suspensions.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/describe.h"
@@ -26,7 +27,12 @@ constinit const WaitKind kParkedJoinWait = {ParkReason::kJoin, /*timed=*/false,
                                               if (scope.has_daemons) scope.IncludeDaemons();
                                               return true;
                                             },
-                                            /*cancel_wins=*/true};
+                                            /*cancel_wins=*/true,
+                                            /*for_children=*/false,
+                                            /*whose=*/nullptr,
+                                            [](ThreadBlock& thread) noexcept {
+                                              return Carrier::Current()->ParkUntilJoined(thread);
+                                            }};
 
 // It ends with the children, because what cancels the owner there shuts the scope as well.
 constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,
@@ -52,7 +58,7 @@ bool IsJoined(ScopeRecord& scope) noexcept {
 std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread) noexcept {
   if (!thread.holds_count || observed.on()) [[unlikely]]
     return EndThread(thread, ThreadBlock::Ending::kSucceeded);
-  CarrierCounters::Add(counters.ended);
+  CarrierCounters::AddEnd(counters.ended);
   ScopeRecord& scope = *thread.HomeOfChild();
   thread.OnEnd(ThreadBlock::Ending::kSucceeded);
   current = nullptr;
@@ -64,7 +70,7 @@ std::coroutine_handle<> InPlaceJoins::EndForked(ThreadBlock& thread) noexcept {
 
 // The end of a thread, except the count of its scope.
 void InPlaceJoins::Finish(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept {
-  CarrierCounters::Add(counters.ended);
+  CarrierCounters::AddEnd(counters.ended);
   if (observed.on()) [[unlikely]] {
     observed.Unmount(thread);
     observed.End(thread);
@@ -280,17 +286,9 @@ std::coroutine_handle<> InPlaceJoins::AwaitChildrenChecked(ScopeRecord& scope, A
 bool InPlaceJoins::ParkUntilJoined(ThreadBlock& thread) noexcept {
   auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
   while (!thread.unwind && !IsJoined(scope)) {
-    // Like in EnterBoundary(); earlier requests are known.
-    if (SeeBeforeWait(thread).requested() && IsCancelled(thread)) {
-      thread.unwind = true;
-      break;
-    }
-    thread.wait.store(&kParkedJoinWait, std::memory_order_relaxed);
+    if (!EnterWaitAgain(kParkedJoinWait, observed.waits_at)) break;
     scope.owner_parked = true;
-    if (!scope.children.Wait()) {
-      action = Action::kPark;
-      return true;
-    }
+    if (!scope.children.Wait()) return true;
     EndWait(thread);
   }
   if (thread.unwind && scope.has_daemons) scope.IncludeDaemons();

@@ -61,6 +61,9 @@ class InPlaceJoins : public Turn {
   // The frame of the mounted thread is suspended, and waits for the children of `scope`.
   std::coroutine_handle<> AwaitChildren(ScopeRecord& scope, AwaitingFrame frame) noexcept;
 
+  // The owner, in a join that can be interrupted: true if it parks, once more.
+  bool ParkUntilJoined(ThreadBlock& thread) noexcept;
+
   // The root frame of the mounted thread is gone.
   std::coroutine_handle<> EndThread(ThreadBlock& thread, ThreadBlock::Ending ending) noexcept;
 
@@ -81,8 +84,6 @@ class InPlaceJoins : public Turn {
 
   // A turn through the loop begins.
   void BeginInLoop() noexcept { in_place_since_ns_ = 0; }
-  // The owner, in a join that can be interrupted: true if it parks, once more.
-  bool ParkUntilJoined(ThreadBlock& thread) noexcept;
 
   // ---- For the branches of an All too. (in_place_branches.h)
 

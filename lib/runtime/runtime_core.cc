@@ -56,6 +56,8 @@ RuntimeCore::~RuntimeCore() {
   WEFT_CHECK(left.threads == 0 && left.waiters == 0 && left.timers == 0)
       << "a runtime ends with " << left.threads << " virtual threads, " << left.waiters << " waiters, " << left.timers
       << " timers left";
+  const int32_t holding = pressed.load(std::memory_order_relaxed);
+  WEFT_CHECK(holding == 0) << "a runtime ends with " << holding << " owners that hold carriers";
 }
 
 // In the child, while it has one thread.
@@ -161,21 +163,25 @@ bool RuntimeCore::HasWork() noexcept {
 // ---- What there is.
 
 // Sums what each carrier has counted, and what other OS threads have. While threads run, the numbers may be of
-// different moments.
+// different moments. A thread may start on one carrier and end on another, so all ends are read before any start: then
+// no thread that is alive all the time is missing. The same holds for wake-ups and parks.
 RuntimeCounts RuntimeCore::Counts() noexcept {
   RuntimeCounts counts;
   // relaxed: numbers to look at.
   const auto read = [](const Atomic<int64_t>& counter) { return counter.load(std::memory_order_relaxed); };
-  counts.started = counts.threads = read(outside_starts);
   counts.waiters = -read(outside_wakes);
+  for (uint32_t i = 0; i < carrier_count(); ++i) {
+    counts.threads -= carrier(i).counters.Ended();
+    counts.waiters -= carrier(i).counters.Wakes();
+  }
+  counts.started = read(outside_starts);
   counts.carriers = static_cast<int>(carrier_count());
   counts.call_threads = host->JobThreads();
   counts.held = read(held_carriers);
   for (uint32_t i = 0; i < carrier_count(); ++i) {
     Carrier& each = carrier(i);
     counts.started += each.counters.Started();
-    counts.threads += each.counters.Started() - each.counters.Ended();
-    counts.waiters += each.counters.Parks() - each.counters.Wakes();
+    counts.waiters += each.counters.Parks();
     counts.mounts += each.counters.Mounts();
     counts.moves += read(each.counters.moves);
     counts.steals += read(each.counters.steals);
@@ -183,6 +189,7 @@ RuntimeCounts RuntimeCore::Counts() noexcept {
     counts.timers += each.duties.timers.armed();
     if (each.duties.driver != nullptr) counts.operations += each.duties.driver->in_flight();
   }
+  counts.threads += counts.started;
   return counts;
 }
 

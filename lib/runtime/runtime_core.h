@@ -125,6 +125,8 @@ class RuntimeCore {
   Roots roots;
   InjectQueue<ThreadBlock, QueueTag> injected;  // runnable threads that belong to no carrier
   CancelQueue cancel_queue{*this};
+  Atomic<int32_t> pressed{0};           // owners that hold carriers because of a permit. relaxed: only the sum counts
+  Atomic<uint32_t> pressed_changes{0};  // of that. relaxed: a hint
   // In a simulation that could not go on otherwise: shields hide nothing. (inspect.h)
   bool shields_lifted = false;
 

@@ -1,5 +1,6 @@
 #include "lib/thread/runtime_services.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -267,6 +268,27 @@ void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause
   const OutsideCall call(runtime);
   RequestCancel(thread, target, cause);
   RunShutdowns(runtime, thread.id);
+}
+
+bool BeginPressed(RuntimeCore& runtime, uint32_t& seen, bool urgent) noexcept {
+  // relaxed: numbers, which order nothing.
+  const uint32_t changes = runtime.pressed_changes.load(std::memory_order_relaxed);
+  const bool stands = std::exchange(seen, changes) == changes;
+  const int carriers = runtime.config.max_pool_size;
+  const int most = std::max(urgent && stands ? carriers - 1 : carriers / 2, 1);
+  // In a simulation nothing depends on how many carriers there may be.
+  if (runtime.pressed.fetch_add(1, std::memory_order_relaxed) >= most && runtime.config.chooser == nullptr) {
+    runtime.pressed.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  runtime.pressed_changes.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void EndPressed(RuntimeCore& runtime) noexcept {
+  // relaxed: as above
+  runtime.pressed.fetch_sub(1, std::memory_order_relaxed);
+  runtime.pressed_changes.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept { return runtime.shields_lifted; }

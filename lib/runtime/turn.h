@@ -53,7 +53,7 @@ struct CarrierCounters {
   Atomic<int64_t> returns{0};      // branches that ended where their owner went on: 1 ended, 1 woken, 1 mounted
 
   int64_t Started() const noexcept { return Load(started) + 2 * Load(pairs); }
-  int64_t Ended() const noexcept { return Load(ended) + Load(successions) + Load(returns); }
+  int64_t Ended() const noexcept { return LoadEnds(ended) + LoadEnds(successions) + LoadEnds(returns); }
   int64_t Parks() const noexcept { return Load(parks) + Load(pairs); }
   int64_t Wakes() const noexcept { return Load(wakes) + Load(returns); }
   int64_t Mounts() const noexcept { return Load(mounts) + Load(pairs) + Load(successions) + Load(returns); }
@@ -63,6 +63,15 @@ struct CarrierCounters {
   }
   static void Add(Atomic<int64_t>& counter, int64_t n = 1) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // relaxed: one writer
+  }
+  // The same for the counters of ended threads: whoever has read of an end finds the start, which another carrier may
+  // have counted.
+  static int64_t LoadEnds(const Atomic<int64_t>& counter) noexcept {
+    return counter.load(std::memory_order_acquire);  // [counters/1] acquire: pairs with [counters/2].
+  }
+  static void AddEnd(Atomic<int64_t>& counter) noexcept {
+    // [counters/2] release: pairs with [counters/1]. relaxed: one writer.
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
   // Changes whenever the carrier starts a thread, or mounts one.
   int64_t Progress() const noexcept {
@@ -87,6 +96,7 @@ class Turn {
   bool EnterWait(AwaitingFrame frame, const WaitKind& kind, void* waiting_on) noexcept;
   bool EnterBoundary(PromiseBase& frame) noexcept;
   std::coroutine_handle<> GoOnWith(PromiseBase& frame, bool may_go_on) noexcept;
+  bool HasShare() const noexcept { return ready_budget_ > 0; }
   void ChargeAcceptOnly() noexcept { ready_budget_ += kCheckpointUnits - kAcceptUnits; }
   // The first of `count` ids for new threads, unique in the runtime, and in order on one carrier.
   uint64_t NextThreadIds(uint32_t count) noexcept {
@@ -152,7 +162,6 @@ class Turn {
   // The rest.
   void GoOnAs(ThreadBlock& thread) noexcept;
   void BeginShare() noexcept { ready_budget_ = kReadyBudget; }
-  bool HasShare() const noexcept { return ready_budget_ > 0; }
   uint16_t mounted_here() const noexcept { return mounted_here_; }
 
   ThreadState::Snapshot seen_;  // SeeBeforeWait()

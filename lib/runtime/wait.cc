@@ -2,7 +2,9 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <source_location>
 
+#include "lib/cancel/boundary.h"
 #include "lib/os/clock.h"
 #include "lib/runtime/carrier.h"
 #include "lib/runtime/runtime_core.h"
@@ -45,6 +47,22 @@ void GoOnInstead() noexcept {
   Carrier& carrier = *Carrier::Current();
   carrier.action = Action::kGone;
   carrier.current->wait.store(nullptr, std::memory_order_relaxed);
+}
+
+bool HasUsedUpTurn() noexcept { return !Carrier::Current()->HasShare(); }
+
+bool EnterWaitAgain(const WaitKind& kind, std::source_location where) noexcept {
+  Carrier& carrier = *Carrier::Current();
+  ThreadBlock& thread = *carrier.current;
+  // As in EnterBoundary(); earlier requests are known.
+  if (carrier.SeeBeforeWait(thread).requested() && IsCancelled(thread)) {
+    thread.unwind = true;
+    return false;
+  }
+  carrier.observed.waits_at = where;
+  thread.wait.store(&kind, std::memory_order_relaxed);
+  carrier.action = Action::kPark;
+  return true;
 }
 
 void ChargeAcceptOnly() noexcept { Carrier::Current()->ChargeAcceptOnly(); }

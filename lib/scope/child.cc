@@ -28,7 +28,7 @@ bool HasEndedForOwner(const AnySubtask& subtask) noexcept {
 void ChildBase::DropUnstarted() noexcept {
   if (leaf != nullptr) leaf->Handle().destroy();
   DropClosure();
-  if (known()) identity()->DestroyLocals();
+  EndIdentity();
   if (asked()) KeepCause(CauseOfEnd(*this));
   state.End();
   Release();

@@ -28,16 +28,24 @@ void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) n
 
 void ScopeTimer::StartPatience(CancellableScope& scope, int64_t deadline_ns, bool looks_again) noexcept {
   looks_ = 0;
-  Start(scope, deadline_ns,
-        looks_again ? &PatienceIsOver
-                    : [](TimerNode* node) noexcept { PressDrain(static_cast<Node*>(node)->scope->drain_); });
+  Start(scope, deadline_ns, looks_again ? &PatienceIsOver : [](TimerNode* node) noexcept {
+    Press(*static_cast<Node*>(node)->scope);
+  });
 }
 
-// An owner that goes on holds a carrier until its children have ended: for nothing, if nobody waits for its permit.
+bool ScopeTimer::Press(CancellableScope& scope) noexcept {
+  ScopeTimer& timer = scope.timer_;
+  if (!BeginPressed(scope.runtime, timer.seen_, /*urgent=*/timer.looks_ == kMostDoublings)) return false;
+  PressForPermit(scope.drain_);
+  return true;
+}
+
+// An owner that goes on holds a carrier until its children have ended: for nothing, if nobody waits for its permit. And
+// some carriers must be left for the children, which may wait for those of other owners.
 void ScopeTimer::PatienceIsOver(TimerNode* fired) noexcept {
   Node& node = *static_cast<Node*>(fired);
   CancellableScope& scope = *node.scope;
-  if (AnyPermitIsWanted()) return PressDrain(scope.drain_);
+  if (AnyPermitIsWanted() && Press(scope)) return;
   const int64_t later_ns = kLookAgainNanos << scope.timer_.looks_;
   if (scope.timer_.looks_ < kMostDoublings) ++scope.timer_.looks_;
   node.wheel->Insert(node, SaturatedSum(node.deadline_ns, later_ns));

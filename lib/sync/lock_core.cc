@@ -53,16 +53,24 @@ std::string Whose(const ThreadBlock& thread) {
                       " permits held, the last one by ", last);
 }
 
-constexpr WaitKind KindOf(ParkReason reason) noexcept {
-  return {reason, /*timed=*/false, &Steps::Withdraw, /*cancel_wins=*/false, /*for_children=*/false, &Whose};
-}
-constinit const WaitKind kWaits[] = {KindOf(ParkReason::kMutex), KindOf(ParkReason::kRecursiveMutex),
-                                     KindOf(ParkReason::kSharedMutex), KindOf(ParkReason::kSemaphore)};
-constinit const WaitKind kReads = KindOf(ParkReason::kSharedMutexRead);
+bool TakeOrPark(ThreadBlock& self) noexcept;
 
-const WaitKind& KindOf(const LockWait& wait) noexcept {
+// A wait, and what a thread does before it that lets others run.
+struct KindsOf {
+  constexpr explicit KindsOf(ParkReason reason) noexcept
+      : wait{reason, /*timed=*/false, &Steps::Withdraw, /*cancel_wins=*/false, /*for_children=*/false, &Whose},
+        before{reason, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/false, /*for_children=*/false, nullptr,
+               &TakeOrPark} {}
+  WaitKind wait;
+  WaitKind before;
+};
+constinit const KindsOf kKinds[] = {KindsOf(ParkReason::kMutex), KindsOf(ParkReason::kRecursiveMutex),
+                                    KindsOf(ParkReason::kSharedMutex), KindsOf(ParkReason::kSemaphore)};
+constinit const KindsOf kReads = KindsOf(ParkReason::kSharedMutexRead);
+
+const KindsOf& KindOf(const LockWait& wait) noexcept {
   const bool reads = wait.lock->kind == LockKind::kSharedMutex && wait.permits != wait.lock->permits;
-  return reads ? kReads : kWaits[static_cast<size_t>(wait.lock->kind)];
+  return reads ? kReads : kKinds[static_cast<size_t>(wait.lock->kind)];
 }
 
 // If the holder drains, it is made to give the lock back now: it could not go on before its children have ended, and
@@ -72,9 +80,22 @@ void Press(const LockHolder& holder) noexcept { PressHolder(holder.thread, holde
 void CheckIsNoOther(const LockWait& wait, const LockHolder& holder, const ThreadKey& self, const char* form,
                     const std::source_location& where) {
   WEFT_CHECK(holder.since.line() == 0 || holder.thread != self)
-      << ParkReasonName(KindOf(wait).reason) << form << " at " << where.file_name() << ":" << where.line() << " by "
-      << DescribeCaller() << ", which has locked the same " << NameOf(*wait.lock) << " at "
+      << ParkReasonName(KindOf(wait).wait.reason) << form << " at " << where.file_name() << ":" << where.line()
+      << " by " << DescribeCaller() << ", which has locked the same " << NameOf(*wait.lock) << " at "
       << holder.since.file_name() << ":" << holder.since.line() << " and holds it still: it would wait for itself";
+}
+
+// WaitKind::park_again, when the others have run.
+bool TakeOrPark(ThreadBlock& self) noexcept {
+  auto& wait = static_cast<AwaitedLock&>(*static_cast<LockWait*>(self.waiting_on));
+  LockHolder holder;
+  if (!EnterWaitAgain(KindOf(wait).wait, wait.where)) return false;
+  if (Steps::TakeOrAdd(wait, self, holder)) {
+    GoOnInstead();
+    return false;
+  }
+  Press(holder);
+  return true;
 }
 
 LockWait& WaitIn(void* waited_for) noexcept { return *static_cast<LockWait*>(waited_for); }
@@ -167,21 +188,34 @@ SelectPart LockCore::PartOf(LockWait& wait) noexcept {
   return {&wait, &kSelect};
 }
 
-// If it is there at once, we are here because it was not a moment ago, or because this thread has used up its turn.
-void LockCore::Suspend(LockWait& wait, AwaitingFrame frame) noexcept {
+// A thread that has used up its turn does not take the lock before it lets others run: all who want it would come to
+// wait for it, and from then on each lock would be handed from one to the next.
+bool LockCore::Suspend(AwaitedLock& wait, AwaitingFrame frame) noexcept {
   CheckPermits(wait);
-  if (!EnterWait(frame, KindOf(wait), &wait)) return;
+  const KindsOf& kinds = KindOf(wait);
+  if (!EnterWait(frame, kinds.wait, static_cast<LockWait*>(&wait))) return true;
   ThreadBlock& self = *CurrentThread();
   LockHolder holder;
-  if (Steps::TakeOrAdd(wait, self, holder)) return YieldInstead();
+  if (HasUsedUpTurn()) {
+    if (!Steps::AddUnlessFree(wait, self, holder)) {
+      wait.where = frame.where;
+      self.wait.store(&kinds.before, std::memory_order_relaxed);
+      YieldInstead();
+      return true;
+    }
+  } else if (Steps::TakeOrAdd(wait, self, holder)) {
+    GoOnInstead();
+    return false;
+  }
   CheckIsNoOther(wait, holder, self.key(), "()", frame.where);
   Press(holder);
+  return true;
 }
 
 void LockCore::Block(int64_t count, std::source_location where) noexcept {
   LockWait wait = {this, count};
   WEFT_CHECK(CurrentCarrier() == nullptr)
-      << ParkReasonName(KindOf(wait).reason) << "Blocking() by " << DescribeCaller()
+      << ParkReasonName(KindOf(wait).wait.reason) << "Blocking() by " << DescribeCaller()
       << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
   WEFT_CHECK(count >= 0) << "Semaphore::AcquireBlocking(" << count << "); it needs 0 or more";
   WEFT_CHECK(count <= permits) << "Semaphore::AcquireBlocking(" << count << ") of a Semaphore of " << permits

@@ -137,19 +137,24 @@ struct LockSection {
   static bool IsHeldBy(const State& lock, const Thread* self) noexcept {
     return lock.available == 0 && lock.holder.holder() == KeyOf(self);
   }
+  // Would TakeLocked() take them?
+  static bool MayTakeLocked(State& lock, int64_t permits, const Thread* self) noexcept {
+    return (static_cast<uint64_t>(permits) <= static_cast<uint64_t>(lock.available) && NobodyIsInTheWay(lock)) ||
+           (lock.kind == LockKind::kRecursiveMutex && IsHeldBy(lock, self));
+  }
   // May so many be taken at once? As unsigned numbers, so that a negative one is too large.
   static bool Fits(const State& lock, int64_t permits) noexcept {
     return static_cast<uint64_t>(permits) <= static_cast<uint64_t>(lock.available) && lock.waiters.nodes.empty();
   }
   // What else can be taken at once: beside those who are in nobody's way, or by the holder of a RecursiveMutex.
   static bool TakeRarelyLocked(State& lock, int64_t permits, Thread* self) noexcept {
-    if (static_cast<uint64_t>(permits) <= static_cast<uint64_t>(lock.available) && NobodyIsInTheWay(lock)) {
-      lock.available -= permits;
-      NoteHolder(lock, permits, self);
+    if (!MayTakeLocked(lock, permits, self)) return false;
+    if (lock.kind == LockKind::kRecursiveMutex && IsHeldBy(lock, self)) {
+      ++lock.again;
       return true;
     }
-    if (lock.kind != LockKind::kRecursiveMutex || !IsHeldBy(lock, self)) return false;
-    ++lock.again;
+    lock.available -= permits;
+    NoteHolder(lock, permits, self);
     return true;
   }
   // O(those who are not).
@@ -251,13 +256,17 @@ struct LockSteps : LockSection<Thread> {
   // or an OsLockNode.
   template <class Node>
   static bool TakeOrAdd(Wait& wait, Node& node, LockHolder& holder) noexcept {
-    State& lock = *wait.lock;
-    std::lock_guard guard(lock.waiters.lock);
-    if (Section::TakeLocked(lock, wait.permits, ThreadIn(node))) return true;
-    if constexpr (std::is_same_v<Node, Thread>) node.wait_state = WaitNode::State::kThread;
-    Section::AddLocked(lock, node);
-    holder = Section::HolderOf(lock);
+    std::lock_guard guard(wait.lock->waiters.lock);
+    if (Section::TakeLocked(*wait.lock, wait.permits, ThreadIn(node))) return true;
+    AddAndNameHolder(wait, node, holder);
     return false;
+  }
+  // The same for a thread that is to let others run first: it does not take. True: `self` waits.
+  static bool AddUnlessFree(Wait& wait, Thread& self, LockHolder& holder) noexcept {
+    std::lock_guard guard(wait.lock->waiters.lock);
+    if (Section::MayTakeLocked(*wait.lock, wait.permits, &self)) return false;
+    AddAndNameHolder(wait, self, holder);
+    return true;
   }
   // What is available, unless somebody waits for it. Returns how many that were.
   static int64_t TakeAll(State& lock, Thread* self) noexcept {
@@ -359,6 +368,12 @@ struct LockSteps : LockSection<Thread> {
   }
 
  private:
+  template <class Node>
+  static void AddAndNameHolder(Wait& wait, Node& node, LockHolder& holder) noexcept {
+    if constexpr (std::is_same_v<Node, Thread>) node.wait_state = WaitNode::State::kThread;
+    Section::AddLocked(*wait.lock, node);
+    holder = Section::HolderOf(*wait.lock);
+  }
   static Thread* ThreadIn(Thread& node) noexcept { return &node; }
   static Thread* ThreadIn(OsLockNode<Thread>&) noexcept { return nullptr; }
 

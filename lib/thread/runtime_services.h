@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <source_location>
 
 #include "absl/status/status.h"
 #include "lib/os/job_pool.h"
@@ -27,6 +28,7 @@ struct CancelCause;
 struct DeadlineTimer;
 struct Operation;
 struct TimerNode;
+struct WaitKind;
 
 // ---- The caller.
 
@@ -155,6 +157,13 @@ void EndCounted(ScopeRecord& scope) noexcept;
 // nothing else, until all have ended.
 void RunDescendantsUntilDrained(ScopeRecord& scope) noexcept;
 
+// ---- A wait that lets others run before it registers. (WaitKind::park_again; lib/runtime/wait.cc)
+
+// After AtCheckpoint() has returned false: because the turn is used up?
+bool HasUsedUpTurn() noexcept;
+// In park_again(), before it registers: like EnterWait(), for the same awaiter.
+bool EnterWaitAgain(const WaitKind& kind, std::source_location where) noexcept;
+
 // ---- The cancel queue: scopes that are shut and still have children to ask. (scope_record.h, ShutDownSome)
 
 void EnqueueShutdown(RuntimeCore& runtime, ScopeRecord& scope) noexcept;
@@ -166,6 +175,11 @@ void RunShutdowns(RuntimeCore& runtime, uint64_t asked = 0) noexcept;
 void RunShutdownBatch(RuntimeCore& runtime) noexcept;
 // RequestCancel() and RunShutdowns(), on any OS thread: the runtime stays until both have returned.
 void RequestFromOutside(ThreadBlock& thread, Boundary& target, const CancelCause& cause) noexcept;
+// May an owner that drains be pressed for a permit? Then it counts until EndPressed(): it may hold a carrier so long.
+// Half of all carriers that there may be are left for the children of others. But if nothing has changed since the
+// owner's last look (`seen`), and it is `urgent`, perhaps all wait for this one's permit: then one is left.
+bool BeginPressed(RuntimeCore& runtime, uint32_t& seen, bool urgent) noexcept;
+void EndPressed(RuntimeCore& runtime) noexcept;
 // True in a simulation that could not go on otherwise: shields hide nothing.
 bool ShieldsLifted(const RuntimeCore& runtime) noexcept;
 

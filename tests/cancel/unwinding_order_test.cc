@@ -355,30 +355,22 @@ TEST_P(UnwindingOrderTest, WhoWantsAPermitAfterThePatienceIsOverGetsItAllTheSame
   });
 }
 
-// Each holds a lock and a permit of its own that nobody wants, and has a child whose clean-up takes its time.
-TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
-  const int handlers = simulated() ? 100 : 10'000;
-  Runtime* runtime = nullptr;
-  std::unique_ptr<testing::Simulation> simulation;
-  absl::StatusOr<std::unique_ptr<Runtime>> real;
-  if (simulated()) {
-    simulation = std::make_unique<testing::Simulation>(testing::SimulationOptions{.carriers = carriers(), .seed = 1});
-    runtime = &simulation->runtime();
-  } else {
-    real = Runtime::Create({.parallelism = carriers(), .drain_patience = absl::Milliseconds(1)});
-    ASSERT_TRUE(real.ok()) << real.status();
-    runtime = real->get();
-  }
-  const int64_t pins = runtime->Stats().pins;
-  runtime->Run([](int count) -> Task<void> {
-    struct Handler {
-      Mutex mutex;
-      Semaphore semaphore{1};
-    };
-    std::vector<Handler> all(count);
-    Event all_wait, all_clean_up;
-    std::atomic<int> waiting = 0;
-    std::atomic<int> cleaning = 0;
+// Handlers that end at once. Each holds a lock and a permit of its own that nobody wants, and has a child whose
+// clean-up takes its time. `wanted`: a thread waits for a permit of another semaphore meanwhile.
+Task<void> EndAtOnce(int count, bool wanted) {
+  struct Handler {
+    Mutex mutex;
+    Semaphore semaphore{1};
+  };
+  std::vector<Handler> all(count);
+  Event all_wait, all_clean_up;
+  std::atomic<int> waiting = 0;
+  std::atomic<int> cleaning = 0;
+  Semaphore none(0);
+  AwaitAll others;
+  if (wanted) others.Fork([&]() -> Task<void> { const Permit permit = co_await none.Acquire(); });
+  while (none.QueueLength() < (wanted ? 1 : 0)) co_await Yield();
+  {
     AwaitAll server;
     for (Handler& handler : all) {
       server.Fork([&]() -> Task<void> {
@@ -403,8 +395,34 @@ TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
     server.Shutdown();
     (co_await server.Join()).IgnoreFailures();
     EXPECT_EQ(cleaning, count);
-  }(handlers));
-  EXPECT_EQ(runtime->Stats().pins, pins);
+  }
+  others.Shutdown();
+  (co_await others.Join()).IgnoreFailures();
+}
+
+// Calls run(runtime), where the owners' patience is short.
+template <class Run>
+void WhereOwnersAreImpatient(testing::Place place, Run run) {
+  if (place.simulated) {
+    testing::Simulation simulation({.carriers = place.carriers, .seed = 1});
+    return run(simulation.runtime());
+  }
+  const auto real = Runtime::Create({.parallelism = place.carriers, .drain_patience = absl::Milliseconds(1)});
+  ASSERT_TRUE(real.ok()) << real.status();
+  run(**real);
+}
+
+TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
+  WhereOwnersAreImpatient(GetParam(), [](Runtime& runtime) {
+    const int64_t pins = runtime.Stats().pins;
+    runtime.Run(EndAtOnce(simulated() ? 100 : 10'000, /*wanted=*/false));
+    EXPECT_EQ(runtime.Stats().pins, pins);
+  });
+}
+
+TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceWhileAPermitIsWantedEnd) {
+  WhereOwnersAreImpatient(
+      GetParam(), [](Runtime& runtime) { runtime.Run(EndAtOnce(simulated() ? 100 : 10'000, /*wanted=*/true)); });
 }
 
 // What is said in cancellation.h not to rely on is found in a simulation, and ends.

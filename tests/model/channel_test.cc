@@ -139,7 +139,7 @@ class Waiter : public model::ParkingThread<Waiter> {
     if (act_.count > 1) {
       select_.Begin(records_.data(), act_.count, *this);
       waiting_on = static_cast<SelectWait<Waiter>*>(&select_);
-      if (select_.LookOrAdd(records_.data(), act_.count, *this)) return End(select_.chosen());
+      if (select_.LookOrAdd(*this)) return End(select_.chosen());
     } else {
       waiting_on = &*parties_[0];
       if (parties_[0]->channel->TryOrAdd(*parties_[0], *this)) return End(0);

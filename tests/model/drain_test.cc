@@ -86,7 +86,8 @@ class Draining {
   void GoOn() {
     went_on_.Set(went_on_.Get() + 1);
     drains_.Leave(drain_);
-    Require(drain_.pressed || children_.Drained(), "it waits for the children, unless it was pressed");
+    const bool pressed = drain_.pressed != Drain::kNotPressed;
+    Require(pressed || children_.Drained(), "it waits for the children, unless it was pressed");
     bool handed_over;
     {
       std::lock_guard guard(lock_);

@@ -172,7 +172,7 @@ class Waiter : public model::ParkingThread<Waiter> {
     }
     select_.Begin(records_.data(), 2, *this);
     waiting_on = static_cast<SelectWait<Waiter>*>(&select_);
-    if (select_.LookOrAdd(records_.data(), 2, *this)) return GoOnWithCase();
+    if (select_.LookOrAdd(*this)) return GoOnWithCase();
     if (!ParkIsLast(seen)) GoOn();
   }
   void GoOnWithCase() {

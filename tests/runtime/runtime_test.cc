@@ -32,6 +32,7 @@
 #include "lib/runtime/runtime_core.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/support/on_both.h"
+#include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -389,6 +390,23 @@ TEST_P(RuntimeTest, StatsCountThreads) {
     EXPECT_EQ(runtime.Stats().threads_started - before, 2);
     EXPECT_GE(runtime.Stats().carriers, runtime.parallelism());
   });
+}
+
+// The root is alive at every look. Its children start on its carrier, and end there or on the other one.
+TEST(StatsTest, AThreadThatIsAliveIsCountedWhileOthersStartAndEnd) {
+  constexpr int kRounds = 500'000;
+  const auto runtime = Runtime::Create({.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration()}).value();
+  runtime->Run([](Runtime& mine) -> Task<void> {
+    int64_t least = INT64_MAX;
+    std::atomic<bool> over = false;
+    std::thread looker([&] {
+      while (!over) least = std::min(least, mine.Stats().threads_alive);
+    });
+    for (int round = 0; round < kRounds; ++round) (void)co_await All(Give(1), Give(2));
+    over = true;
+    looker.join();
+    EXPECT_GE(least, 1);
+  }(*runtime));
 }
 
 // ---- Thefts.

@@ -101,9 +101,9 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
     return wait_.Ready(records_.data(), kCases);
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame,
+  bool await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    wait_.Suspend(records_.data(), kCases, {frame.promise(), where});
+    return wait_.Suspend(records_.data(), kCases, {frame.promise(), where});
   }
   Selected<A...> await_resume() {
     wait_.TakeBack(records_.data(), kCases);

@@ -5,6 +5,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstdint>
+#include <source_location>
 
 #include "weft/channel/select_wait.h"
 #include "weft/internal/promise.h"
@@ -20,10 +21,14 @@ class SelectCore : public SelectWait<ThreadBlock> {
   using Record = SelectRecord<ThreadBlock>;
   // For await_ready and await_suspend.
   bool Ready(Record* records, int32_t count) noexcept;
-  void Suspend(Record* records, int32_t count, AwaitingFrame frame) noexcept;
+  bool Suspend(Record* records, int32_t count, AwaitingFrame frame) noexcept;
 
  private:
+  static bool LookOrPark(ThreadBlock& self) noexcept;
   static const WaitKind kWait;
+  static const WaitKind kBefore;
+
+  std::source_location where_;  // if the thread lets others run first
 };
 
 }  // namespace weft::internal

@@ -38,8 +38,8 @@ class SelectWait {
 
   // True: one was there, and has been taken.
   bool Look(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept;
-  // The same; otherwise all wait from here on.
-  bool LookOrAdd(SelectRecord<Thread>* records, int32_t count, Thread& self) noexcept;
+  // The same, after Begin(); otherwise all wait from here on.
+  bool LookOrAdd(Thread& self) noexcept;
   // The wait is over: no case waits any more. Idempotent.
   void TakeBack(SelectRecord<Thread>* records, int32_t count) noexcept;
   // The case that was taken or granted.

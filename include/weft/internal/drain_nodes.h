@@ -57,7 +57,7 @@ struct Drain : ListNode<DrainTag> {
   uint32_t since;        // which of the owner's scopes it is: locks from before an exception would not give back either
   JoinCount* children;
   bool listed = false;   // the owner's
-  bool pressed = false;  // the owner's, once it has left
+  enum Pressed : uint8_t { kNotPressed, kForLock, kForPermit } pressed = kNotPressed;  // the owner's, once it has left
 };
 
 }  // namespace weft::internal

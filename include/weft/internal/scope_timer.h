@@ -37,15 +37,15 @@ class ScopeTimer {
   bool has_shut_scope = false;
 
  private:
-  struct Node : TimerNode {
-    CancellableScope* scope;
-  };
+  struct Node : TimerNode { CancellableScope* scope; };
   void StopArmed() noexcept;
+  static bool Press(CancellableScope& scope) noexcept;
   static void PatienceIsOver(TimerNode* node) noexcept;
   void Start(CancellableScope& scope, int64_t deadline_ns, void (*fire)(TimerNode*) noexcept) noexcept;
 
   const bool timed_;
   uint8_t looks_ = 0;  // of an owner that drains, whether a thread waits for a permit
+  uint32_t seen_ = 0;  // BeginPressed()
   Node node_;
 };
 

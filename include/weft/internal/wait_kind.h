@@ -66,9 +66,10 @@ struct WaitKind {
   bool cancel_wins = false;
   // The wait ends with the last child, and cannot be interrupted: its thread is kActive meanwhile, and in no queue.
   bool for_children = false;
-  // For reports, while no thread runs: which thread has what `thread` waits for, such as ", held by VirtualThread[#3]".
-  // Null: that is not known.
+  // For reports, while no thread runs: who has what it waits for, like ", held by VirtualThread[#3]". Null: not known.
   std::string (*whose)(const ThreadBlock& thread) = nullptr;
+  // When the thread has its turn again, before its frame goes on. True: it has registered, and parks (again).
+  bool (*park_again)(ThreadBlock& thread) noexcept = nullptr;
 
   // For `withdraw`: a wait that cannot be taken back.
   static bool NotWithdrawn(ThreadBlock&) noexcept { return false; }

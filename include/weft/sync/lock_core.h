@@ -19,6 +19,10 @@
 namespace weft::internal {
 
 using LockWait = LockWaitOf<ThreadBlock>;
+// That of an awaiter.
+struct AwaitedLock : LockWait {
+  std::source_location where;  // if the thread lets others run first
+};
 
 // A debug build of a user's source notes where locks are locked, and in which order. So it finds a thread that waits
 // for itself, and threads that can wait for each other.
@@ -37,7 +41,7 @@ class LockCore : public LockState<ThreadBlock> {
 
   // Of the current thread, or an OS thread.
   bool Take(int64_t permits) noexcept;
-  static void Suspend(LockWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
+  static bool Suspend(AwaitedLock& wait, AwaitingFrame frame) noexcept;  // for await_suspend
   void Block(int64_t permits, std::source_location where) noexcept;  // an OS thread; on a carrier a CHECK
   int64_t QueueLength() noexcept;
   // The same as Block(), with what a debug build notes.
@@ -65,16 +69,16 @@ class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public Giv
  public:
   using WeftAwaitable = void;
   using YieldsAGuard = void;
-  LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{&lock, permits} {}
+  LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{{&lock, permits}, {}} {}
   bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
     const bool may_go_on = AtCheckpoint();
     if constexpr (kNotesSites) core().NoteOrder(where);
     return may_go_on && core().Take(wait_.permits);
   }
   template <WeftPromise Promise>
-  void await_suspend(std::coroutine_handle<Promise> frame,
+  bool await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    LockCore::Suspend(wait_, {frame.promise(), where});
+    return LockCore::Suspend(wait_, {frame.promise(), where});
   }
   Guard await_resume(std::source_location where = std::source_location::current()) const noexcept {
     if constexpr (kNotesSites) core().NoteSite(where);
@@ -84,7 +88,7 @@ class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public Giv
 
  private:
   LockCore& core() const noexcept { return static_cast<LockCore&>(*wait_.lock); }
-  LockWait wait_;
+  AwaitedLock wait_;
 };
 
 // The guard of whoever alone has a lock: what a MutexGuard, a RecursiveMutexGuard and a WriterGuard are.

@@ -229,6 +229,89 @@ TEST_P(DriverTest, AnAcceptRacedByACancellerLosesNoConnectionAndLeaksNoDescripto
   EXPECT_EQ(accepted + cancelled, kRounds);
 }
 
+void Connect(const Fd& client, const Listener& listener) {
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
+}
+
+// The owner is in no call meanwhile: there it would look for what the kernel has for it.
+void SpinUntil(const Atomic<int>& word, int wanted) {
+  while (word.load(std::memory_order_acquire) != wanted) CpuRelax();
+}
+
+TEST_P(DriverTest, AnAcceptGoesOnHoweverOftenOthersTakeTheConnection) {
+  constexpr int kTaken = 400;
+  const Listener listener = Listen();
+  CountedOperation op;
+  op.SetAccept(listener.fd.get());
+  ASSERT_FALSE(driver_->Start(op));
+  driver_->Poll(0);
+  Atomic<int> step{0};
+  std::thread thief([&] {
+    for (int i = 0; i < kTaken; ++i) {
+      SpinUntil(step, 2 * i + 1);
+      const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      Connect(client, listener);
+      const Fd taken(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      step.store(2 * i + 2, std::memory_order_release);
+    }
+  });
+  for (int i = 0; i < kTaken; ++i) {
+    step.store(2 * i + 1, std::memory_order_release);
+    SpinUntil(step, 2 * i + 2);
+    driver_->Poll(0);
+    if (!op.done()) continue;
+    // It was faster.
+    ASSERT_GE(op.result, 0);
+    ::close(op.result);
+    op.Reset();
+    op.SetAccept(listener.fd.get());
+    ASSERT_FALSE(driver_->Start(op));
+    driver_->Poll(0);
+  }
+  thief.join();
+  const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Connect(client, listener);
+  PollUntilDone(*driver_, op);
+  ASSERT_GE(op.result, 0) << "it was ended, although nothing is wrong with the listener";
+  ::close(op.result);
+}
+
+TEST_P(DriverTest, AConnectionThatACancelledAcceptWasWokenForGoesToAnAcceptThatWaits) {
+  constexpr int kRounds = 20;
+  const Listener listener = Listen();
+  for (int round = 0; round < kRounds; ++round) {
+    CountedOperation first, second;
+    first.SetAccept(listener.fd.get());
+    ASSERT_FALSE(driver_->Start(first));
+    driver_->Poll(0);
+    enum Step { kBegin, kBothWait, kConnects, kConnected, kFirstHasEnded };
+    Atomic<int> step{kBegin};
+    std::thread owner([&] {
+      const std::unique_ptr<Driver> other = NewDriver();
+      second.SetAccept(listener.fd.get());
+      ASSERT_FALSE(other->Start(second));
+      other->Poll(0);
+      step.store(kBothWait, std::memory_order_release);
+      SpinUntil(step, kConnects);
+      const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      Connect(client, listener);
+      step.store(kConnected, std::memory_order_release);
+      SpinUntil(step, kFirstHasEnded);
+      if (!first.cancelled) other->RequestCancel(second);
+      PollUntilDone(*other, second);
+    });
+    SpinUntil(step, kBothWait);
+    step.store(kConnects, std::memory_order_release);
+    SpinUntil(step, kConnected);
+    driver_->RequestCancel(first);
+    PollUntilDone(*driver_, first);
+    step.store(kFirstHasEnded, std::memory_order_release);
+    owner.join();
+    EXPECT_NE(first.cancelled, second.cancelled) << "one of them has it";
+    ::close(first.cancelled ? second.result : first.result);
+  }
+}
+
 TEST_P(DriverTest, ASendRacedByACancellerSaysExactlyWhatWasSent) {
   constexpr int kRounds = 150;
   const std::vector<char> block(1 << 20, 's');

@@ -278,6 +278,16 @@ void UringDriver::PlaceWaiting() noexcept {
   }
 }
 
+namespace {
+
+// The kernel wakes one accept for each connection. If it then cancels that one, no other learns of the connection.
+int32_t ResultOfCancelled(Operation& op) noexcept {
+  const bool accepted = op.request.code == IoRequest::Code::kAccept && EndsByPlainCall(op) && op.result >= 0;
+  return accepted ? op.result : -ECANCELED;
+}
+
+}  // namespace
+
 void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
   for (;;) {
     if (cancels_ == nullptr) cancels_ = inbox_.TakeAll();
@@ -292,8 +302,9 @@ void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
     }
     if (waiting_.Remove(op)) {
       cancels_ = op.link;
-      op.result = -ECANCELED;
-      op.cancelled = true;
+      op.result = ResultOfCancelled(op);
+      op.cancelled = op.result == -ECANCELED;
+      if (!op.cancelled) AnnounceEnd(op);
       op.state.store(kIdle, std::memory_order_relaxed);
       ended.Push(op);
       continue;
@@ -403,6 +414,7 @@ void UringDriver::Reap(OperationQueue& ended) noexcept {
 
 void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) noexcept {
   if (Retried(op, result)) return;
+  if (result == -ECANCELED) result = ResultOfCancelled(op);
   op.result = result;
   op.cancelled = result == -ECANCELED;
   AnnounceEnd(op);
@@ -428,7 +440,9 @@ bool UringDriver::Retried(Operation& op, int32_t& result) noexcept {
     result = op.result;
     return false;
   }
-  if (!ready && result != -ECANCELED && result != -EINTR) return false;
+  // The kernel waits anew 127 times if others have taken what the descriptor became ready for, and then gives up.
+  const bool taken = result == -EAGAIN && op.request.code != IoRequest::Code::kConnect;
+  if (!ready && !taken && result != -ECANCELED && result != -EINTR) return false;
   // relaxed: if a cancellation is asked for only after this, its entry is placed behind the new submission.
   if (op.state.load(std::memory_order_relaxed) != kInFlight) {
     result = -ECANCELED;

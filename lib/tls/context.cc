@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@
 #include "lib/tls/context_state.h"
 #include "lib/tls/engine.h"
 #include "lib/tls/openssl.h"
+#include "lib/tls/resumption.h"
 
 namespace weft::internal {
 namespace {
@@ -84,6 +86,19 @@ int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* length, co
   }
   *chosen = found;
   return SSL_TLSEXT_ERR_OK;
+}
+
+int OnNewTicket(SSL* ssl, void*) noexcept {
+  LimitResumption(ssl);
+  return 1;
+}
+
+SSL_TICKET_RETURN OnTicket(SSL*, SSL_SESSION* session, const unsigned char*, size_t, SSL_TICKET_STATUS status,
+                           void*) noexcept {
+  const bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+  // The full handshake that follows yields another one.
+  if (!opened || !MayBeResumed(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 int ChooseByName(SSL* ssl, int*, void* context) noexcept {
@@ -240,6 +255,7 @@ absl::StatusOr<Context> Context::Server(ServerContextOptions options) {
   SSL_CTX_set_session_id_context(ssl, internal::kSessionKind, sizeof(internal::kSessionKind));
   // Tickets, which the client keeps; a server keeps nothing.
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_session_ticket_cb(ssl, internal::OnNewTicket, internal::OnTicket, nullptr);
   if (!options.resume_sessions) {
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(ssl, 0);

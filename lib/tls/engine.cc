@@ -7,7 +7,6 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -25,8 +24,8 @@
 #include "lib/tls/certificate.h"
 #include "lib/tls/context_state.h"
 #include "lib/tls/openssl.h"
+#include "lib/tls/resumption.h"
 #include "weft/internal/lock.h"
-#include "weft/internal/wait.h"
 #include "weft/io/buffer.h"
 #include "weft/tls/context.h"
 
@@ -64,14 +63,6 @@ bool IsAboutCertificate(int alert) noexcept {
 bool IsAboutChoice(int alert) noexcept {
   return alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_PROTOCOL_VERSION ||
          alert == SSL_AD_INSUFFICIENT_SECURITY || alert == SSL_AD_NO_APPLICATION_PROTOCOL;
-}
-
-// Certificates are looked at as of the runtime's wall clock, which is virtual in a simulation; where there is no
-// runtime, as of the system's.
-void SetVerifyTime(SSL* ssl) noexcept {
-  constexpr int64_t kNanosPerSecond = 1'000'000'000;
-  if (CurrentThread() == nullptr) return;
-  X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), static_cast<time_t>(RuntimeWallNow() / kNanosPerSecond));
 }
 
 }  // namespace
@@ -116,7 +107,8 @@ absl::StatusOr<std::unique_ptr<TlsEngine>> TlsEngine::Make(std::shared_ptr<const
   }
   SSL_set_connect_state(ssl);
   if (absl::Status named = engine->NameHost(); !named.ok()) return named;
-  if (const SessionPtr session = engine->context_->sessions.Take(engine->host_)) {
+  const SessionPtr session = engine->context_->sessions.Take(engine->host_);
+  if (session && MayBeResumed(session.get())) {
     // One that does not fit is no error: the handshake is a full one.
     SSL_set_session(ssl, session.get());
     OpenSslErrors::Clear();
@@ -153,8 +145,10 @@ TlsEngine::~TlsEngine() {
 
 Step TlsEngine::Handshake() {
   return Make("TLS handshake", [this](SSL* ssl, size_t&) {
-    SetVerifyTime(ssl);
+    X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), TlsNowSeconds());
     const int result = SSL_do_handshake(ssl);
+    // A server's is limited before it goes into a ticket (context.cc).
+    if (result == 1 && !established_ && !context_->server) LimitResumption(ssl);
     established_ = result == 1;
     return result;
   });

@@ -82,8 +82,9 @@ std::string Sign(const Subject& subject, EVP_PKEY* key, const std::string& issue
 
 }  // namespace
 
-Authority::Authority(const std::string& name) : key_(std::make_unique<Key>(EVP_EC_gen("P-256"))), name_(name) {
-  certificate_ = Sign({.name = name, .names = {}}, key_->key, name, key_->key, /*authority=*/true);
+Authority::Authority(const std::string& name, int64_t until_s)
+    : key_(std::make_unique<Key>(EVP_EC_gen("P-256"))), name_(name) {
+  certificate_ = Sign({.name = name, .names = {}, .until_s = until_s}, key_->key, name, key_->key, /*authority=*/true);
 }
 
 Authority::~Authority() = default;

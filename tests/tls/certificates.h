@@ -30,7 +30,7 @@ struct Subject {
 
 class Authority {
  public:
-  explicit Authority(const std::string& name);
+  explicit Authority(const std::string& name, int64_t until_s = 0);  // as of a Subject
   ~Authority();
 
   Issued Issue(const Subject& subject) const;

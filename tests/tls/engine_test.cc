@@ -25,6 +25,8 @@
 #include "weft/task.h"
 #include "weft/testing/machine.h"
 #include "weft/testing/simulation.h"
+#include "weft/time.h"
+#include "weft/tls/context.h"
 #include "weft/tls/stream.h"
 #include "weft/tls/transport.h"
 
@@ -74,6 +76,57 @@ TEST(TlsEngineTest, WhatAWriterLeavesInTheOutputIsNoAnswer) {
     done += step.bytes;
   }
   EXPECT_EQ(got, std::string(got.size(), 'x'));
+}
+
+// Calls `call` by the clock of `simulation`; if there is none, by the system's.
+template <class Call>
+void By(Simulation* simulation, Call call) {
+  if (simulation == nullptr) return call();
+  simulation->Run([&]() -> Task<void> {
+    call();
+    co_return;
+  }());
+}
+
+// Makes a handshake, whose two sides have different clocks, and takes the tickets. True: a session was resumed.
+bool Resumes(const tls::Context& of_client, Simulation* clients, const tls::Context& of_server, Simulation* servers) {
+  std::unique_ptr<TlsEngine> client;
+  By(clients, [&] { client = TlsEngine::Client(of_client, "db.internal").value(); });
+  const std::unique_ptr<TlsEngine> server = TlsEngine::Server(of_server).value();
+  for (int round = 0; round < 2; ++round) {
+    By(clients, [&] { client->Handshake(); });
+    Carry(*client, *server);
+    By(servers, [&] { EXPECT_NE(server->Handshake().next, Next::kFailed); });
+    Carry(*server, *client);
+  }
+  By(clients, [&] {
+    EXPECT_EQ(client->Handshake().next, Next::kDone);
+    char byte;
+    EXPECT_EQ(client->Read({&byte, 1}).next, Next::kNeedsInput);
+  });
+  return client->Facts().resumed;
+}
+
+// To the other side every session is new: no time passes there.
+TEST(TlsEngineTest, EitherSideMakesAFullHandshakeAWeekAfterTheLastOne) {
+  for (const bool of_client : {true, false}) {
+    for (const tls::Version version : {tls::Version::kTls12, tls::Version::kTls13}) {
+      const tls::Context client = TrustingClient({.max_version = version});
+      const tls::Context server = DbServer();
+      Simulation simulation;
+      const auto resumes = [&] {
+        return Resumes(client, of_client ? &simulation : nullptr, server, of_client ? nullptr : &simulation);
+      };
+      for (int day = 0; day <= 14; ++day) {
+        EXPECT_EQ(resumes(), day % 7 != 0) << day << " of_client " << of_client;
+        simulation.Run([]() -> Task<void> { co_await Sleep(absl::Hours(24)); }());
+      }
+      // Nobody knows how long ago the last one was.
+      simulation.SetWallClock(absl::FromUnixSeconds(kSimulationsBegin_s));
+      EXPECT_FALSE(resumes());
+      EXPECT_TRUE(resumes());
+    }
+  }
 }
 
 // A peer of OpenSSL's own, without a transport either.

@@ -132,6 +132,63 @@ TEST(TlsSimulatedHandshakeTest, AServerVerifiesByTheSimulationsWallClock) {
   }());
 }
 
+// Two ends resume sessions until a certificate expires, an hour after the simulation's begin: OpenSSL verifies nothing
+// when it resumes one. Then the client tries whatever sessions it has, and is refused.
+void ExpectResumedForAnHourOnly(const tls::Context& client, const tls::Context& server,
+                                void (*expect_refused)(const Ends&)) {
+  Machine machine;
+  Simulation({.machine = &machine}).Run([&]() -> Task<void> {
+    for (int minute = 0; minute < 60; minute += 20) {
+      Ends ends = co_await Handshake({.host = "db.internal", .context = client}, server);
+      EXPECT_TRUE(ends.client.ok()) << ends.client.status();
+      EXPECT_TRUE(ends.server.ok()) << ends.server.status();
+      if (!ends.client.ok() || !ends.server.ok()) co_return;
+      EXPECT_EQ(ends.client->resumed(), minute > 0);
+      // Behind the tickets.
+      EXPECT_TRUE((co_await ends.server->Write("x")).ok());
+      EXPECT_EQ(co_await ReadSome(*ends.client, 1), "x");
+      co_await Sleep(absl::Minutes(20));
+    }
+    for (int hour = 1; hour < 8; ++hour) {
+      expect_refused(co_await Handshake({.host = "db.internal", .context = client}, server));
+      co_await Sleep(absl::Hours(1));
+    }
+  }());
+}
+
+TEST(TlsSimulatedHandshakeTest, AClientResumesNoSessionWhoseCertificatesHaveExpired) {
+  constexpr int64_t kExpiry_s = kSimulationsBegin_s + 3600;
+  const Authority brief("brief", kExpiry_s);
+  const Issued expires = Trusted().Issue({.name = "expires", .names = "DNS:db.internal", .until_s = kExpiry_s});
+  const Issued stays = brief.Issue({.name = "stays", .names = "DNS:db.internal"});
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    for (const auto& [authority, issued] : {std::pair(&Trusted(), &expires), std::pair(&brief, &stays)}) {
+      ExpectResumedForAnHourOnly(
+          *tls::Context::Client({.authorities = authority->pem(), .max_version = version}),
+          *tls::Context::Server({.certificate = issued->certificate_pem(), .key = issued->key_pem()}),
+          [](const Ends& ends) { ExpectRefusedByClient(ends, "has expired"); });
+    }
+  }
+}
+
+TEST(TlsSimulatedHandshakeTest, AServerResumesNoSessionWhoseClientsCertificatesHaveExpired) {
+  constexpr int64_t kExpiry_s = kSimulationsBegin_s + 3600;
+  const Authority brief("brief", kExpiry_s);
+  const Issued expires = Trusted().Issue({.name = "expires", .names = {}, .until_s = kExpiry_s});
+  const Issued stays = brief.Issue({.name = "stays", .names = {}});
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    for (const auto& [authority, issued] : {std::pair(&Trusted(), &expires), std::pair(&brief, &stays)}) {
+      ExpectResumedForAnHourOnly(
+          TrustingClient(
+              {.certificate = issued->certificate_pem(), .key = issued->key_pem(), .max_version = version}),
+          DbServer({.client_authorities = authority->pem()}), [](const Ends& ends) {
+            EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+            EXPECT_THAT(ends.server.status().message(), HasSubstr("has expired"));
+          });
+    }
+  }
+}
+
 TEST(TlsSimulatedHandshakeTest, AHandshakeThatHasFailedTellsThePeerForFiveSecondsAtMost) {
   Machine machine;
   Simulation({.machine = &machine}).Run([]() -> Task<void> {

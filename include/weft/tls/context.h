@@ -117,8 +117,9 @@ struct ServerContextOptions {
   Pem client_authorities = {};
   Version min_version = Version::kTls12;
   Version max_version = Version::kTls13;
-  // Clients may resume sessions. The keys of the tickets are the Context's own, so that another server, or the same
-  // program started again, makes a full handshake.
+  // Clients may resume sessions, while their certificates are valid, if they need one, and for a week at most. The keys
+  // of the tickets are the Context's own, so that another server, or the same program started again, makes a full
+  // handshake.
   bool resume_sessions = true;
   bool tolerate_truncation = false;  // as for clients
   // For clients that ask for one of these host names (SNI, without regard to case), the certificate, the key and the

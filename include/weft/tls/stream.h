@@ -13,7 +13,9 @@
 // A client verifies its server unless its Context says otherwise: the certificate is valid now, comes from an authority
 // that the Context trusts, and is for the host. The host is also what the server is told (SNI), and the name under
 // which sessions are kept: the next connection to it resumes one, which is a shorter handshake. A server's tickets of
-// TLS 1.3 come behind the handshake, so only a client that reads gets them.
+// TLS 1.3 come behind the handshake, so only a client that reads gets them. Only a full handshake verifies. So there is
+// one, whichever side needs it, once a certificate that was verified for the session, or its authority's, has expired,
+// and at the latest a week after the last one.
 //
 // In a simulation, "now" is its wall clock's: certificates of today are not valid yet in 2020, where it begins, so set
 // it. OpenSSL's random numbers come from no seed, so two runs under one seed may differ.

@@ -1,0 +1,67 @@
+#include "lib/tls/resumption.h"
+
+#include <openssl/asn1.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "lib/os/clock.h"
+#include "weft/internal/wait.h"
+
+namespace weft::internal {
+namespace {
+
+// The longest life of a ticket (RFC 8446, 4.6.1); as in Go's crypto/tls, for all that come of one full handshake.
+constexpr int64_t kLongest_s = int64_t{7} * 24 * 3600;
+
+// When a session can be resumed.
+struct Period {
+  int64_t begin_s;  // of the full handshake
+  int64_t end_s;    // no longer then
+};
+
+int64_t ExpiryOf(const X509* certificate) noexcept {
+  tm expiry;
+  // Of a certificate that OpenSSL has verified it is a time.
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expiry) != 1) return 0;
+  return ::timegm(&expiry);
+}
+
+}  // namespace
+
+int64_t TlsNowSeconds() noexcept {
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  return (CurrentThread() == nullptr ? Clock::Real().WallNanos() : RuntimeWallNow()) / kNanosPerSecond;
+}
+
+void LimitResumption(SSL* ssl) noexcept {
+  if (SSL_session_reused(ssl) == 1) return;
+  const int64_t now_s = TlsNowSeconds();
+  Period period = {.begin_s = now_s, .end_s = now_s + kLongest_s};
+  if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0) {
+    const STACK_OF(X509)* const chain = SSL_get0_verified_chain(ssl);
+    for (int i = 0; i < sk_X509_num(chain); ++i) {
+      period.end_s = std::min(period.end_s, ExpiryOf(sk_X509_value(chain, i)));
+    }
+  }
+  // Without memory the session has none, and is not resumed.
+  SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), &period, sizeof(period));
+}
+
+bool MayBeResumed(SSL_SESSION* session) noexcept {
+  void* data = nullptr;
+  size_t size = 0;
+  Period period;
+  if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || size != sizeof(period)) return false;
+  std::memcpy(&period, data, sizeof(period));
+  const int64_t now_s = TlsNowSeconds();
+  // Before it began: the clock was set back, perhaps to when the certificates were not valid yet.
+  return period.begin_s <= now_s && now_s < period.end_s;
+}
+
+}  // namespace weft::internal

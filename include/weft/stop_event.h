@@ -44,8 +44,9 @@ using StopEventAwaiter = BoundaryAwaiter<StopEventBoundary, OrStatus, T>;
 }  // namespace internal
 
 // Awaits `task`. If `event` is set meanwhile, or was set before, the task is unwound at its next checkpoint, and the
-// result is kCancelled, with the ReasonOf() kEventSet. A Reset() does not undo that. Types are those of WithTimeout().
-// Entering is not a checkpoint.
+// result is kCancelled, with the ReasonOf() kEventSet. A Reset() does not undo that. The first Set() asks the tasks to
+// end, one after the other: until it has returned, a task that finds the event set may pass checkpoints, and another
+// Set() may return before. Types are those of WithTimeout(). Entering is not a checkpoint.
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::StopEventAwaiter<internal::ValueOf<A>> WithStopEvent(
     Event& event, A&& task, std::source_location where = std::source_location::current());

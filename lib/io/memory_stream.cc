@@ -113,7 +113,8 @@ void MemoryStream::Close() noexcept {
   in()->CloseReader();
 }
 
-bool MemoryStream::is_open() const noexcept { return connection_ != nullptr && !out()->writer_is_closed(); }
+// Asks for what Close() ends last: once it is false, no operation begins.
+bool MemoryStream::is_open() const noexcept { return connection_ != nullptr && !in()->reader_is_closed(); }
 
 }  // namespace io
 

@@ -153,7 +153,9 @@ void OwnedDescriptor::Close() noexcept {
   if (descriptor_) descriptor_->Close();
 }
 
-int OwnedDescriptor::native_handle() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+int OwnedDescriptor::native_handle() const noexcept {
+  return descriptor_ && !descriptor_->closing() ? descriptor_->fd() : -1;
+}
 
 DescriptorRef OwnedDescriptor::Share(const char* what) const noexcept {
   WEFT_CHECK(descriptor_) << what << " on a descriptor that was moved from";

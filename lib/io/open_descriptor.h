@@ -61,6 +61,8 @@ class OpenDescriptor {
     // [descriptor/1] acquire: pairs with [descriptor/2]. Whoever sees it closed finds the port free.
     return fd_.load(std::memory_order_acquire) >= 0;
   }
+  // Was there a Close(), whatever is still pending? [descriptor/6] acquire: pairs with [descriptor/7].
+  bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
   // [descriptor/3] acquire: pairs with [descriptor/4].
   bool was_shut_down() const noexcept { return shut_down_.load(std::memory_order_acquire); }
   void AddRef() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller has one already
@@ -79,8 +81,6 @@ class OpenDescriptor {
     if (own == nullptr || (attached_.load(std::memory_order_acquire) != own && !Several())) [[unlikely]]
       AttachTo(own, what);
   }
-  // Does Close() want this to end? [descriptor/6] acquire: pairs with [descriptor/7].
-  bool closing() const noexcept { return (uses_.load(std::memory_order_acquire) & kClosed) != 0; }
   PendingOperations& pending() noexcept { return pending_; }
   // Before shutdown(2) of both directions. [descriptor/4] release: pairs with [descriptor/3].
   void SetShutDown() noexcept { shut_down_.store(true, std::memory_order_release); }

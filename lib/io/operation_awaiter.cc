@@ -30,9 +30,10 @@ bool OperationAwaiter::Suspend(AwaitingFrame frame) noexcept {
   return true;
 }
 
-// Returns what Driver::Start() would.
+// Returns what Driver::Start() would. A driver may look for a Close() only where the call would wait; one that has come
+// since the use began is found here, whatever there is to read.
 bool OperationAwaiter::Start() noexcept {
-  if (!operation_.use) {
+  if (!operation_.use || operation_.use->closing()) {
     operation_.result = -EBADF;
     return true;
   }

@@ -124,8 +124,9 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const sockaddr* from, socklen_
   SocketAddress address;
   if (family == AF_UNIX) {
     // The kernel counts the zero behind a path even if there is no room for it.
-    const bool abstract = reinterpret_cast<const sockaddr_un*>(from)->sun_path[0] == '\0';
-    if (size == sizeof(sockaddr_un) + 1 && !abstract) size = sizeof(sockaddr_un);
+    if (size == sizeof(sockaddr_un) + 1 && reinterpret_cast<const sockaddr_un*>(from)->sun_path[0] != '\0') {
+      size = sizeof(sockaddr_un);
+    }
     if (size > sizeof(sockaddr_un)) {
       return absl::InvalidArgumentError(absl::StrCat("an address of ", size, " bytes is too long for a Unix socket"));
     }

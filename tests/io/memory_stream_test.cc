@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -175,6 +176,29 @@ TEST_P(MemoryStreamTest, AfterAClosePeersAndOwnCallsSeeWhatASocketsDo) {
     EXPECT_EQ(ErrnoOf(co_await b.Write("x")), EPIPE);
     EXPECT_TRUE(b.ShutdownWrite().ok());
   });
+}
+
+// Those who wait for the hang-up are woken by the first half of the close, which takes it a while.
+TEST(MemoryStreamAloneTest, AStreamThatSaysItIsClosedReadsNothingMore) {
+  constexpr int kRounds = 20;
+  constexpr int kWaiters = 2000;
+  const auto runtime = *Runtime::Create({.parallelism = 1});
+  for (int round = 0; round < kRounds; ++round) {
+    runtime->Run([]() -> Task<void> {
+      auto [a, b] = MemoryStream::Pair();
+      EXPECT_TRUE((co_await b.Write("nobody reads this")).ok());
+      AwaitAll scope;
+      for (int i = 0; i < kWaiters; ++i) scope.Fork(b.WaitHangUp());
+      co_await Yield();
+      std::thread closer([&a = a] { a.Close(); });
+      while (a.is_open()) {
+      }
+      char buffer[4];
+      EXPECT_TRUE(io::IsClosed((co_await a.Read(buffer)).status()));
+      closer.join();
+      EXPECT_TRUE((co_await scope.Join()).ok());
+    }());
+  }
 }
 
 TEST_P(MemoryStreamTest, ReadExactlyFillsTheBufferOrSaysHowTheStreamEnded) {

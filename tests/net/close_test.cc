@@ -272,6 +272,23 @@ TEST_P(CloseTest, ACloseMeetsOperationsThatBegin) {
   });
 }
 
+TEST_P(CloseTest, ThereIsNoNumberAfterACloseAlsoWhileAReadIsPending) {
+  Everywhere([]() -> Task<void> {
+    auto [peer, server] = co_await Connect();
+    Introduction reading;
+    AwaitAll scope;
+    scope.Fork([&reading, &server]() -> Task<void> {
+      reading.Make();
+      EXPECT_TRUE(IsClosed(co_await Use(What::kRead, server)));
+    });
+    co_await reading.AwaitParked();
+    EXPECT_GE(server.native_handle(), 0);
+    server.Close();
+    EXPECT_EQ(server.native_handle(), -1);
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(CloseTest, AStreamMayMoveWhileItIsReadFrom) {
   Everywhere([]() -> Task<void> {
     auto [peer, server] = co_await Connect();

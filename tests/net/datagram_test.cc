@@ -205,6 +205,23 @@ TEST_P(UdpSocketTest, ACancelledReceiveLosesNothingAndACloseEndsIt) {
   });
 }
 
+TEST_P(UdpSocketTest, WhatBeginsAfterACloseFindsTheSocketClosed) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket a = Bound();
+    UdpSocket b = Bound();
+    for (const char* each : {"first", "second"}) EXPECT_TRUE((co_await a.SendTo(each, *b.local_address())).ok());
+    EXPECT_EQ(co_await Next(b), "first");
+    char buffer[16];
+    Task<absl::StatusOr<Datagram>> receive = b.ReceiveFrom(buffer);
+    Task<absl::Status> send = b.SendTo("x", *a.local_address());
+    b.Close();
+    EXPECT_EQ(b.native_handle(), -1);
+    EXPECT_TRUE(net::IsClosed((co_await std::move(receive)).status()));
+    EXPECT_TRUE(net::IsClosed(co_await std::move(send)));
+    EXPECT_FALSE(b.is_open());
+  });
+}
+
 TEST_P(UdpSocketTest, ABroadcastIsSentOnlyOnceItIsAllowed) {
   Everywhere([]() -> Task<void> {
     UdpSocket socket = Bound(":0");

@@ -34,6 +34,14 @@ absl::StatusOr<SocketAddress> From(const sockaddr_storage& address, socklen_t si
   return SocketAddress::From(reinterpret_cast<const sockaddr*>(&address), size);
 }
 
+// The same of the first `size` bytes of `address`, or of more, in memory as large as that, on the heap, where a
+// sanitizer sees a read past the end.
+absl::StatusOr<SocketAddress> FromHeap(const SocketAddress& address, socklen_t size) {
+  const std::unique_ptr<char[]> bytes(new char[size]());
+  std::memcpy(bytes.get(), address.data(), std::min(size, address.size()));
+  return SocketAddress::From(reinterpret_cast<const sockaddr*>(bytes.get()), size);
+}
+
 TEST(SocketAddressTest, ParsesWhatItPrints) {
   for (const char* text :
        {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0", "[2001:db8::7]:443"}) {
@@ -131,11 +139,7 @@ TEST(SocketAddressTest, AnAddressThatIsTooShortIsRefusedAndALongerOneIsItsBeginn
     const SocketAddress address = *SocketAddress::Parse(text);
     ASSERT_EQ(address.size(), own);
     for (socklen_t size = 0; size <= sizeof(sockaddr_storage); ++size) {
-      // As large as it says, on the heap, where a sanitizer sees a read past the end.
-      const std::unique_ptr<char[]> bytes(new char[size]());
-      std::memcpy(bytes.get(), address.data(), std::min<size_t>(size, own));
-      const absl::StatusOr<SocketAddress> copy =
-          SocketAddress::From(reinterpret_cast<const sockaddr*>(bytes.get()), size);
+      const absl::StatusOr<SocketAddress> copy = FromHeap(address, size);
       EXPECT_EQ(copy.ok(), size >= own) << size << " bytes of " << text << ": " << copy.status();
       if (copy.ok()) {
         EXPECT_EQ(*copy, address);
@@ -180,6 +184,21 @@ TEST(SocketAddressTest, ANameThatIsNoneOrTooLongIsRefused) {
   }
   EXPECT_EQ(SocketAddress::Unix(std::string(108, 'p')).status().message(),
             "the path of a Unix socket has 108 bytes; it must have 1 to 107");
+}
+
+// Also one that ends behind its family: that of a socket without a name.
+TEST(SocketAddressTest, AnAddressOfAUnixSocketIsNotReadPastItsEnd) {
+  for (const char* text : {"unix:/run/x", "unix:@name"}) {
+    const SocketAddress address = *SocketAddress::Parse(text);
+    const bool path = !address.path().empty();
+    for (socklen_t size = 0; size <= 112; ++size) {
+      const absl::StatusOr<SocketAddress> copy = FromHeap(address, size);
+      EXPECT_EQ(copy.ok(), size >= 2 && size <= (path ? 111u : 110u)) << size << " bytes of " << text;
+      if (!copy.ok()) continue;
+      EXPECT_EQ(copy->size(), path ? std::min(size, address.size()) : size) << text;
+      EXPECT_EQ(*copy == address, size == address.size() || (path && size > address.size())) << size << " of " << text;
+    }
+  }
 }
 
 TEST(SocketAddressTest, TheKernelsFormsOfAUnixSocketAreTakenAtEverySize) {

@@ -118,6 +118,20 @@ TEST_P(TcpTest, AWriteThatBeginsAfterACloseFindsTheStreamClosed) {
   });
 }
 
+TEST_P(TcpTest, AReadThatBeginsAfterACloseFindsTheStreamClosed) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Connect();
+    EXPECT_TRUE((co_await client.Write("xy")).ok());
+    char byte = 0;
+    EXPECT_TRUE((co_await server.ReadExactly({&byte, 1})).ok());  // the second one has come with it
+    auto read = server.Read({&byte, 1});
+    server.Close();
+    EXPECT_TRUE(net::IsClosed((co_await std::move(read)).status()));
+    EXPECT_EQ(byte, 'x');
+    EXPECT_FALSE(server.is_open());
+  });
+}
+
 TEST_P(TcpTest, AWriteThatIsNotAwaitedSendsNothing) {
   Everywhere([]() -> Task<void> {
     auto [client, server] = co_await Connect();

@@ -10,8 +10,9 @@
 // Members: future(), SetValue(), SetStatus(), Set(), SetException(), IsDone().
 //
 // The first completion counts; the functions return false, and change nothing, if the future is done already: by
-// another completion, or because Cancel() of the future came first. A promise that is destroyed without one is broken:
-// the future has failed, with a kAborted that says so.
+// another completion, or because Cancel() of the future came first. They also do if it is being completed by another
+// call, which orders nothing: IsDone() may still be false then. A promise that is destroyed without a completion is
+// broken: the future has failed, with a kAborted that says so.
 //
 // Who may call: any thread, also an OS thread; several at once, as long as none of them moves or destroys the promise.
 // Whoever sees that the future is done, or is not the first to complete it, may destroy both, also while the call that

@@ -95,7 +95,8 @@ class TcpStream {
   bool is_open() const noexcept { return socket_.is_open(); }
   // The descriptor, or -1 after a Close(). For what Weft has no call for: a socket option, a look without waiting
   // (MSG_PEEK with MSG_DONTWAIT). (tcp_options.h has the usual options.) The stream still owns it: do not close it, and
-  // do not use it after a Close().
+  // do not use it after a Close(). Set no option that fills the error queue, such as IP_RECVERR, unless that queue is
+  // read (MSG_ERRQUEUE): until it is empty, an operation that waits may spin.
   int native_handle() const noexcept { return socket_.native_handle(); }
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }
   absl::StatusOr<SocketAddress> peer_address() const { return socket_.PeerAddress(); }

@@ -95,7 +95,7 @@ class UdpSocket {
   // Any thread; idempotent.
   void Close() noexcept { socket_.Close(); }
   bool is_open() const noexcept { return socket_.is_open(); }
-  // As TcpStream::native_handle().
+  // As TcpStream::native_handle(): no IP_RECVERR or IPV6_RECVERR, unless the error queue is read.
   int native_handle() const noexcept { return socket_.native_handle(); }
   // Has the port that the kernel chose for port 0.
   absl::StatusOr<SocketAddress> local_address() const { return socket_.LocalAddress(); }

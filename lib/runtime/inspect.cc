@@ -23,8 +23,8 @@ struct Walk {
 
 void WalkDown(ThreadBlock& thread, void* argument) {
   const Walk& walk = *static_cast<const Walk*>(argument);
+  const RecordsWatch watch(thread);  // also keeps the identity
   walk.visit(thread, walk.argument);
-  const RecordsWatch watch(thread);
   for (Record* at = InnermostRecord(thread); at != nullptr; at = at->outer) {
     if (at->kind == Record::Kind::kScope) static_cast<ScopeRecord*>(at)->ForEachChild(WalkDown, argument);
   }

@@ -26,13 +26,17 @@ bool IsForALock(ParkReason reason) noexcept {
 VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& block) noexcept {
   using Phase = ThreadState::Phase;
   using State = VirtualThread::PreciseState;
-  const WaitKind* const wait = block.wait.load(std::memory_order_relaxed);
-  switch (block.state.Observe().phase()) {
-    case Phase::kEnded: return State::kTerminated;
+  const Phase phase = block.state.Observe().phase();
+  const ThreadIdentity* const known = block.identity();
+  const WaitKind* const wait = block.wait.load(std::memory_order_relaxed);  // after the phase
+  switch (phase) {
+    case Phase::kEnded:
+      if (known != nullptr && !known->ended()) return State::kRunning;  // its handles say so a little later
+      return State::kTerminated;
     case Phase::kCancelling:
     case Phase::kCancellingWoken: return State::kCancelling;
     case Phase::kParked:
-      if (wait == nullptr) return State::kParked;
+      if (wait == nullptr) break;  // it has been mounted since
       if (IsForALock(wait->reason)) return State::kBlocked;
       return wait->timed ? State::kTimedParked : State::kParked;
     case Phase::kActive:
@@ -41,7 +45,7 @@ VirtualThread::PreciseState PreciseStateOf(const ThreadBlock& block) noexcept {
   }
   // It may wait for its children, the last of which resumes it.
   if (wait != nullptr && wait->for_children) return State::kAwaitsChildren;
-  if (const ThreadIdentity* const known = block.identity(); known != nullptr && known->unstarted()) return State::kNew;
+  if (known != nullptr && known->unstarted()) return State::kNew;
   const uint16_t mounted = block.mounted.load(std::memory_order_relaxed);
   if (mounted == 0) return State::kStarted;
   return (mounted & ThreadBlock::kMountedBit) != 0 ? State::kRunning : State::kQueued;

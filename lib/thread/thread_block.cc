@@ -51,8 +51,11 @@ void ThreadBlock::DropIdentity() noexcept {
   ThreadIdentity* const known = identity();
   if (known == nullptr) return;
   known->ThreadEnded();
-  // relaxed: nobody asks a branch that has ended for its name.
-  place_.store(known->place, std::memory_order_relaxed);
+  {
+    // Whoever walks the threads asks a branch for its name until its scope says that it has ended.
+    const LockGuard guard(records_lock);
+    place_.store(known->place, std::memory_order_relaxed);  // relaxed: the lock orders it
+  }
   known->Release();
 }
 

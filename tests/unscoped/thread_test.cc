@@ -375,6 +375,30 @@ TEST_P(ThreadTest, AThreadThatWaitsForALockIsBlocked) {
   });
 }
 
+TEST_P(ThreadTest, AThreadThatSleepsIsNeverSeenToWaitForSomethingElse) {
+  Everywhere([]() -> Task<void> {
+    bool enough = false;
+    const VirtualThread sleeper = VirtualThread::Start([&enough]() -> Task<void> {
+      for (int i = 0; i < 100; ++i) co_await Sleep(absl::Nanoseconds(1));
+      enough = true;
+    });
+    while (sleeper.IsAlive()) {
+      EXPECT_NE(sleeper.state(), State::kWaiting);
+      co_await Yield();
+    }
+    EXPECT_EQ(co_await sleeper.Join(), absl::OkStatus());
+    EXPECT_TRUE(enough);
+  });
+}
+
+TEST_P(ThreadTest, AThreadThatIsSeenToHaveTerminatedIsNotAlive) {
+  Everywhere([]() -> Task<void> {
+    const VirtualThread worker = VirtualThread::Start([]() -> Task<void> { co_await Yield(); });
+    while (worker.state() != State::kTerminated) co_await Yield();
+    EXPECT_FALSE(worker.IsAlive());
+  });
+}
+
 TEST_P(ThreadTest, AThreadOfAScopeCanBeJoinedAndItsFailureIsItsScopes) {
   Everywhere([]() -> Task<void> {
     Introduction made;

@@ -124,25 +124,25 @@ bool Executor::IsShutdown() const noexcept {
   return shut_;
 }
 
+// Before that is seen, OnShutdown() is over: a run that sees it is not followed by another.
 void Executor::Shutdown() noexcept {
+  OnShutdown();
   {
     std::lock_guard guard(lock_);
     if (std::exchange(shut_, true)) return;
   }
-  OnShutdown();
   Left();
 }
 
 // Counts itself until all are asked: whoever waits for the last task may destroy the executor.
 void Executor::ShutdownNow(std::source_location where) noexcept {
-  bool first;
+  OnShutdown();
   {
     std::lock_guard guard(lock_);
-    first = !std::exchange(shut_, true);  // if so, it has the count that an open executor has
+    const bool first = !std::exchange(shut_, true);  // if so, it has the count that an open executor has
     if (!first && unfinished_ == 0) return;
     if (!first) ++unfinished_;
   }
-  if (first) OnShutdown();
   AskAll(MakeCause(CancelReason::Kind::kShutdown, where));
   Left();
 }

@@ -16,6 +16,7 @@
 #include "lib/thread/selectable_wait.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancel_reason.h"
+#include "weft/executor/when.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/wait.h"
@@ -34,22 +35,31 @@ constinit const SelectableWait<ThreadBlock> FutureBase::kSelect = {
     .add = [](void* future,
               WaitCase<ThreadBlock>& node) noexcept { static_cast<FutureBase*>(future)->waiters_.Add(node); },
     .after_add = nullptr,
-    .take_back = [](void* future,
-                    WaitCase<ThreadBlock>& node) noexcept { static_cast<FutureBase*>(future)->TakeBack(node); },
+    .take_back =
+        [](void* future, WaitCase<ThreadBlock>& node) noexcept {
+          static_cast<FutureBase*>(future)->waiters_.TakeBack(node);
+        },
 };
 
 bool FutureBase::Suspend(AwaitingFrame frame) noexcept {
   return WaitIn(waiters_, frame, kWait, [this] { return word_.done(); });
 }
 
-bool FutureBase::AddCase(WaitCase<ThreadBlock>& a_case) noexcept {
+void FutureBase::AddCase(DoneCase& a_case) noexcept {
   std::lock_guard guard(waiters_.lock);
-  if (word_.done()) return false;
-  waiters_.Add(a_case);
-  return true;
+  if (word_.done()) {
+    WaitNodes nobody;  // the caller does not wait yet
+    a_case.wait->Give(a_case, nobody);
+  } else {
+    cases_.PushBack(&a_case);
+  }
 }
 
-void FutureBase::TakeBack(WaitCase<ThreadBlock>& a_case) noexcept { waiters_.TakeBack(a_case); }
+// Also waits until a Publish() has left the AnyDone.
+void FutureBase::TakeBack(DoneCase& a_case) noexcept {
+  std::lock_guard guard(waiters_.lock);
+  if (!word_.done()) DoneCases::Remove(&a_case);
+}
 
 void FutureBase::Publish() noexcept {
   WaitNodes woken;
@@ -58,6 +68,7 @@ void FutureBase::Publish() noexcept {
     std::lock_guard guard(waiters_.lock);
     sleepers = word_.Finish();
     waiters_.GrantAll(woken);
+    while (DoneCase* const each = cases_.PopFront()) each->wait->Give(*each, woken);
   }
   if (sleepers) word_.WakeSleepers();
   Waiters::WakeAll(woken);

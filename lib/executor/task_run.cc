@@ -89,7 +89,7 @@ void TaskRun::OnEnd(Ending ending) noexcept {
   const bool cancelled = ending == Ending::kCancelled;
   if (!cancelled) FinishOutcome(&runtime());
   CheckNothingOpen(*this);
-  EndIdentity();
+  if (known()) identity()->DestroyLocals();
   RuntimeCore& core = runtime();
   SetEnded();
   state.End();
@@ -99,6 +99,7 @@ void TaskRun::OnEnd(Ending ending) noexcept {
   } else {
     future().Publish();
   }
+  EndIdentity();
   Leave();
   EndUnscoped(core);
 }

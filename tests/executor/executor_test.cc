@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,18 +23,22 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/coro/frame_fault.h"
+#include "tests/support/allocator.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/executor/bounded_executor.h"
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
 #include "weft/finally.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/scoped_value.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
+#include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
 #include "weft/time.h"
 #include "weft/virtual_thread.h"
@@ -139,6 +144,22 @@ TEST_P(ExecutorTest, OsThreadsSubmitAndGet) {
 }
 
 // ---- The end.
+
+TEST_P(ExecutorTest, WhoHasJoinedTheThreadOfATaskFindsTheFutureDoneAndItsPlaceFree) {
+  Everywhere([]() -> Task<void> {
+    BoundedExecutor executor(1);
+    for (int i = 0; i < 10; ++i) {
+      testing::Introduction made;
+      const Future<void> future = executor.Submit([&made]() -> Task<void> {
+        made.Make();
+        co_return;
+      });
+      EXPECT_EQ(co_await (co_await made.Await()).Join(), absl::OkStatus());
+      EXPECT_TRUE(future.IsDone());
+    }
+    co_await executor.Close();
+  });
+}
 
 TEST_P(ExecutorTest, CloseWaitsForAllAndLaterTasksAreRefused) {
   Everywhere([]() -> Task<void> {
@@ -501,6 +522,91 @@ TEST_P(ExecutorTest, InvokeAnyYieldsASuccessAndCancelsTheOthers) {
   });
 }
 
+TEST_P(ExecutorTest, AnyOfTasksThatFailOneAfterAnotherFindsTheOneThatSucceeds) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kTasks = 12;
+    for (int good = 0; good < kTasks; good += 5) {
+      VirtualThreadPerTaskExecutor first, second;
+      const auto ask = [good](int task, Executor& by) -> Task<absl::StatusOr<int>> {
+        co_return co_await by
+            .Submit([task, good]() -> Task<absl::StatusOr<int>> {
+              for (int i = 0; i < task; ++i) co_await Yield();
+              if (task != good) co_return absl::DataLossError("gone");
+              co_return task;
+            })
+            .TryGet();
+      };
+      std::vector<Task<absl::StatusOr<int>>> works;
+      for (int i = 0; i < kTasks; ++i) works.push_back(ask(i, second));
+      EXPECT_EQ(co_await first.InvokeAny(std::move(works)), good);
+      co_await first.Close();
+      co_await second.Close();
+    }
+  });
+}
+
+TEST_P(ExecutorTest, ACallerThatIsCancelledInInvokeAnyCancelsTheRestWhateverHasFailedByThen) {
+  Everywhere([]() -> Task<void> {
+    for (int turns = 0; turns < 12; ++turns) {
+      const auto ignore = [](TextView, const absl::Status&, const std::exception_ptr&) {};
+      VirtualThreadPerTaskExecutor executor(VirtualThread::Builder().OnUncaughtFailure(ignore).Factory());
+      std::vector<Task<absl::StatusOr<int>>> works;
+      for (int i = 0; i < 5; ++i) {
+        works.push_back([](int task) -> Task<absl::StatusOr<int>> {
+          for (int k = 0; k < task; ++k) co_await Yield();
+          if (task == 4) co_await Forever();
+          co_return absl::DataLossError("gone");
+        }(i));
+      }
+      AwaitAll scope;
+      std::stop_source source;
+      scope.Fork([turns, &source]() -> Task<void> {
+        for (int i = 0; i < turns; ++i) co_await Yield();
+        source.request_stop();
+      });
+      const absl::StatusOr<int> any =
+          co_await WithStopToken(source.get_token(), executor.InvokeAny(std::move(works)));
+      EXPECT_EQ(any.status().code(), absl::StatusCode::kCancelled);
+      (co_await scope.Join()).IgnoreFailures();
+      executor.Shutdown();
+      EXPECT_TRUE(co_await executor.AwaitTermination());
+    }
+  });
+}
+
+// Of this OS thread.
+thread_local int64_t allocations = 0;
+
+[[maybe_unused]] const bool counts_allocations = [] {
+  testing::may_allocate = [](size_t, bool) noexcept {
+    ++allocations;
+    return true;
+  };
+  return true;
+}();
+
+// How often it asks for memory while `tasks` tasks fail, one after another.
+int64_t AllocationsOfAny(int tasks) {
+  const int64_t before = allocations;
+  testing::Simulation().Run([](int tasks) -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::vector<Task<absl::Status>> works;
+    for (int i = 0; i < tasks; ++i) {
+      works.push_back([](int i) -> Task<absl::Status> {
+        co_await Sleep(absl::Milliseconds(i + 1));
+        co_return absl::DataLossError("");
+      }(i));
+    }
+    EXPECT_EQ(co_await executor.TryInvokeAny(std::move(works)), absl::DataLossError(""));
+  }(tasks));
+  return allocations - before;
+}
+
+TEST(ExecutorRuntimeTest, WhatAFailureCostsAnyDoesNotDependOnHowManyTasksAreLeft) {
+  const int64_t few = AllocationsOfAny(50);
+  EXPECT_LE(AllocationsOfAny(1'000), 20 * few);
+}
+
 // ---- No memory.
 
 TEST_P(ExecutorTest, WithoutMemoryForTheTaskTheFutureHasFailed) {
@@ -601,6 +707,25 @@ TEST_F(UntoldFailureTest, OfAnyTheFailuresBeforeTheValueAreNotToldAndOfAllTheyAr
     co_await executor.Close();
   });
   EXPECT_EQ(told_, (std::vector{absl::DataLossError("gone"), absl::UnavailableError("gone too")}));
+}
+
+TEST_F(UntoldFailureTest, OfAnyThatIsCancelledTheFailuresThatItHasSeenAreNotTold) {
+  Run([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    std::stop_source source;
+    std::vector<Task<absl::Status>> works;
+    works.push_back([]() -> Task<absl::Status> { co_return absl::DataLossError("gone"); }());
+    works.push_back([](std::stop_source source) -> Task<absl::Status> {
+      for (int i = 0; i < 10; ++i) co_await Yield();
+      source.request_stop();
+      co_await Forever();
+      co_return absl::OkStatus();
+    }(source));
+    const absl::Status any = co_await WithStopToken(source.get_token(), executor.TryInvokeAny(std::move(works)));
+    EXPECT_EQ(any.code(), absl::StatusCode::kCancelled);
+    co_await executor.Close();
+  });
+  EXPECT_TRUE(told_.empty());
 }
 
 TEST_F(UntoldFailureTest, AFutureThatOutlivesExecutorAndRuntimeTellsTheSameHandler) {

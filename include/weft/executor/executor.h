@@ -46,6 +46,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstddef>
+#include <optional>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -154,7 +155,7 @@ class Executor : private internal::TaskGroup {
   void CheckMayWait(const char* what) const noexcept;
   // Is the caller an OS thread of the executor's own?
   virtual bool IsOwnOsThread() const noexcept { return false; }
-  // Called once, by whoever shuts it down, before it can terminate.
+  // Called by whoever shuts it down, before IsShutdown() says so. Idempotent: several may do that.
   virtual void OnShutdown() noexcept {}
   // Submit(). False: it was refused.
   bool Admit(internal::TaskRun& run) noexcept;
@@ -211,22 +212,18 @@ struct CancelAtEnd {
 // failed with by then is no news to anybody.
 template <class T>
 Task<size_t> FirstWithValue(const std::vector<Future<T>>& futures) {
-  for (;;) {
-    std::vector<FutureBase*> pending;
-    size_t first = futures.size();
-    for (size_t i = futures.size(); i-- > 0;) {
-      FutureState<T>& state = FutureAccess::State(futures[i]);
-      if (!state.done()) {
-        pending.push_back(&state);
-      } else if (state.ok()) {
-        first = i;
-      } else {
-        state.SetTold();
+  AnyDone any(futures);
+  std::optional<size_t> with_value;
+  for (size_t pending = futures.size();;) {
+    while (const std::optional<size_t> done = any.Take()) {
+      --pending;
+      if (!HasValue(futures[*done])) {
+        FutureAccess::State(futures[*done]).SetTold();
+      } else if (!with_value.has_value()) {
+        with_value = done;
       }
     }
-    if (first < futures.size()) co_return first;
-    if (pending.empty()) co_return size_t{0};
-    AnyDone any(pending);
+    if (with_value.has_value() || pending == 0) co_return with_value.value_or(0);
     co_await any;
   }
 }

@@ -30,6 +30,7 @@
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
 #include "weft/internal/frame_cache.h"
+#include "weft/internal/list.h"
 #include "weft/internal/promise.h"
 #include "weft/internal/status_traits.h"
 #include "weft/internal/wait_kind.h"
@@ -38,7 +39,18 @@
 
 namespace weft::internal {
 
+class AnyDone;
+class FutureBase;
 class RuntimeCore;
+struct DoneCaseTag;
+
+// One of the futures that an AnyDone waits for (when.h): in a list of the future until that is done, then in one of the
+// AnyDone's until it is taken.
+struct DoneCase : ListNode<DoneCaseTag> {
+  FutureBase* future;
+  AnyDone* wait;
+};
+using DoneCases = List<DoneCase, DoneCaseTag>;
 
 // The part that does not know of T.
 class FutureBase {
@@ -84,9 +96,9 @@ class FutureBase {
   // ---- Whoever wants it.
   // For await_suspend: false if the coroutine goes on at once.
   bool Suspend(AwaitingFrame frame) noexcept;
-  // One case of a wait for several. False: it is done, and nothing was added.
-  [[nodiscard]] bool AddCase(WaitCase<ThreadBlock>& a_case) noexcept;
-  void TakeBack(WaitCase<ThreadBlock>& a_case) noexcept;
+  // Once it is done, `a_case` is given to its AnyDone; at once, if it is. Until it is taken back.
+  void AddCase(DoneCase& a_case) noexcept;
+  void TakeBack(DoneCase& a_case) noexcept;
   static const SelectableWait<ThreadBlock> kSelect;  // of a FutureBase
   // An OS thread; on a carrier it is a CHECK. False: the time was up.
   bool AwaitBlocking(const char* what, absl::Duration timeout = absl::InfiniteDuration()) noexcept;
@@ -117,6 +129,7 @@ class FutureBase {
   DoneWord word_;  // finished under waiters_.lock
   Ended ended_ = Ended::kWithOutcome;  // the claimer's, then constant
   Waiters waiters_;
+  DoneCases cases_;  // guarded by waiters_.lock; empty when it is done
   union {
     CancelCause cause_;  // kCancelled; not set before
   };

@@ -6,8 +6,8 @@
 //
 // The order of its end (TaskRun::OnEnd): its frames are gone; its closure is destroyed; the outcome is moved into the
 // future; an outcome that nobody can read is destroyed, and told if it is a failure; all of this on the thread itself.
-// Then the future is done, and then the thread leaves its group, so that whoever sees that the group is empty finds all
-// of its futures done.
+// Then the future is done, and then the thread's handles say that it has ended. Then the thread leaves its group, so
+// that whoever sees that the group is empty finds all of its futures done.
 #ifndef WEFT_EXECUTOR_TASK_RUN_H_
 #define WEFT_EXECUTOR_TASK_RUN_H_
 

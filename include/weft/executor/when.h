@@ -14,6 +14,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -25,6 +26,7 @@
 #include "weft/executor/future.h"
 #include "weft/executor/future_state.h"
 #include "weft/internal/promise.h"
+#include "weft/internal/wait_node.h"
 #include "weft/task.h"
 
 namespace weft {
@@ -62,28 +64,45 @@ Future<size_t> WhenAny(std::vector<Future<T>> futures);
 
 namespace internal {
 
-// Waits until one of several futures is done. Lies in the frame that awaits it, which keeps a handle of each.
+// Says of several futures which are done, one after the other, in that order. Awaited, it waits until there is one to
+// be taken. Lies in the frame that awaits it, which keeps a handle of each.
+//
+// Each future is looked at when this begins and when it ends. In between it gives its case by itself: what a wake-up
+// costs does not depend on how many futures there are.
 class AnyDone {
  public:
   using WeftAwaitable = void;
-  explicit AnyDone(const std::vector<FutureBase*>& futures);
+  template <class T>
+  explicit AnyDone(const std::vector<Future<T>>& futures)
+      : size_(futures.size()), cases_(std::make_unique<DoneCase[]>(size_)) {
+    for (size_t i = 0; i < size_; ++i) Add(cases_[i], FutureAccess::State(futures[i]));
+  }
   AnyDone(const AnyDone&) = delete;
   AnyDone& operator=(const AnyDone&) = delete;
   ~AnyDone();
 
-  bool await_ready() const noexcept;
+  // The index of one that is done, each once; none: no other is done by now.
+  std::optional<size_t> Take() noexcept;
+
+  bool await_ready() noexcept;
   template <WeftPromise Promise>
   bool await_suspend(std::coroutine_handle<Promise> frame,
                      std::source_location where = std::source_location::current()) noexcept {
-    Suspend({frame.promise(), where});
-    return true;
+    return Suspend({frame.promise(), where});
   }
   void await_resume() const noexcept {}
 
  private:
-  struct Cases;
-  void Suspend(AwaitingFrame frame) noexcept;
-  const std::unique_ptr<Cases> cases_;
+  friend FutureBase;
+  void Add(DoneCase& a_case, FutureBase& future) noexcept;
+  // By the future, under its lock: it is done. Moves whoever waits to `woken`.
+  void Give(DoneCase& a_case, WaitNodes& woken) noexcept;
+  bool Suspend(AwaitingFrame frame) noexcept;
+
+  const size_t size_;
+  const std::unique_ptr<DoneCase[]> cases_;  // in the order of the futures
+  Waiters waiters_;                          // the thread, while it waits
+  DoneCases done_;                           // guarded by waiters_.lock
 };
 
 // Whose runtime the wait is on.
@@ -145,10 +164,7 @@ Future<size_t> WhenAny(std::vector<Future<T>> futures) {
   internal::FutureBase* const front = internal::FirstOf(futures);
   return internal::StartRun(front, [futures = std::move(futures)]() mutable -> Task<absl::StatusOr<size_t>> {
     if (futures.empty()) co_return absl::InvalidArgumentError("WhenAny() of no future");
-    std::vector<internal::FutureBase*> states;
-    states.reserve(futures.size());
-    for (const Future<T>& each : futures) states.push_back(&internal::FutureAccess::State(each));
-    internal::AnyDone any(states);
+    internal::AnyDone any(futures);
     co_await any;
     size_t first = 0;
     while (!futures[first].IsDone()) ++first;

@@ -36,6 +36,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -226,8 +227,9 @@ class Elements {
   // When all threads have ended: what was thrown last, or null.
   const std::exception_ptr& thrown() const noexcept { return thrown_; }
 
-  // When all threads have ended: how many elements the range has, or, if it must not be traversed further, how many
-  // were taken.
+  // When all threads have ended: how many were taken.
+  size_t taken() const noexcept { return index_; }
+  // The same: how many elements the range has, or, if it must not be traversed further, how many were taken.
   size_t CountAll() {
     if constexpr (kForward && !std::is_same_v<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>) {
       for (; next_ != end_; ++next_) ++index_;
@@ -321,22 +323,34 @@ Task<ForEachValue<R, F>> ForEachIn(R range, int limit, F function) {
   }
 }
 
-// Results by their index, from several threads.
+// Results by their index, from several threads. None moves until all are there: they lie in chunks of 1, 2, 4, 8, ...
 template <class V>
 class IndexedResults {
  public:
   template <class... From>
   void Put(size_t index, From&&... value) {
-    LockGuard guard(lock_);
-    if (found_.size() <= index) found_.resize(index + 1);
-    found_[index].emplace(std::forward<From>(value)...);
+    Place(index).emplace(std::forward<From>(value)...);  // user code, so not under the lock
   }
-  // Afterwards.
-  std::vector<std::optional<V>>& all() { return found_; }
+  // Afterwards: calls take() for each place, in order. Those without a result are empty, also behind the last one.
+  template <class Take>
+  void TakeAll(Take take) {
+    for (Chunk& chunk : chunks_) {
+      for (std::optional<V>& place : chunk) take(place);
+    }
+  }
 
  private:
+  using Chunk = std::vector<std::optional<V>>;
+
+  std::optional<V>& Place(size_t index) {
+    const size_t chunk = static_cast<size_t>(std::bit_width(index + 1)) - 1;
+    LockGuard guard(lock_);
+    while (chunks_.size() <= chunk) chunks_.emplace_back(size_t{1} << chunks_.size());
+    return chunks_[chunk][index + 1 - chunks_[chunk].size()];
+  }
+
   Lock lock_;
-  std::vector<std::optional<V>> found_;
+  std::vector<Chunk> chunks_;
 };
 
 template <class R, class F>
@@ -364,8 +378,10 @@ Task<MapResult<ForEachValue<R, F>>> MapOver(R range, int limit, F function) {
     outcome.ThrowIfFailed();
   }
   std::vector<V> values;
-  values.reserve(results.all().size());
-  for (std::optional<V>& value : results.all()) values.push_back(*std::move(value));
+  values.reserve(elements.taken());
+  results.TakeAll([&values](std::optional<V>& value) {
+    if (value.has_value()) values.push_back(*std::move(value));
+  });
   co_return values;
 }
 
@@ -411,9 +427,9 @@ Task<std::vector<StatusOrOf<ForEachValue<R, F>>>> MapSettledOver(R range, int li
   std::vector<StatusOrOf<T>> outcomes;
   const size_t count = elements.CountAll();
   outcomes.reserve(count);
-  for (std::optional<StatusOrOf<T>>& each : results.all()) {
-    outcomes.push_back(each.has_value() ? *std::move(each) : StatusOrOf<T>(late));
-  }
+  results.TakeAll([&](std::optional<StatusOrOf<T>>& each) {
+    if (outcomes.size() < count) outcomes.push_back(each.has_value() ? *std::move(each) : StatusOrOf<T>(late));
+  });
   while (outcomes.size() < count) outcomes.push_back(late);
   co_return outcomes;
 }

@@ -16,6 +16,8 @@
 //   kBurst       at once tick 1, then at once tick 2; at 40 tick 3               as many ticks as periods: accounting
 //   kDelay       at once tick 1; at 45 tick 2, at 55 tick 3                      at least a period between two: polling
 //
+// With kDelay each tick, missed or not, is due a period after the one before it has come: only there lateness adds up.
+//
 // The clock is the monotonic one: nobody sets it, and while the machine is suspended no tick is due (deadline.h). For a
 // time of day, like each midnight, loop over SleepUntil() with times of the wall clock. For work that must not wait for
 // the work before it, fork each piece, or use a ScheduledExecutor.

@@ -29,16 +29,13 @@ void Ticker::Reset() noexcept { due_ns_ = internal::SaturatedSum(internal::Runti
 Tick Ticker::Take(bool was_missed) noexcept {
   Tick tick = {.number = number_, .missed = 0, .due = due()};
   int64_t last_ns = due_ns_;  // the next one comes a period after that
-  if (was_missed && missed_ != Missed::kBurst) {
-    const int64_t now_ns = internal::RuntimeNow();
-    if (missed_ == Missed::kDelay) {
-      last_ns = now_ns;
-    } else {
-      tick.missed = (now_ns - due_ns_) / period_ns_;
-      tick.number += tick.missed;
-      last_ns += tick.missed * period_ns_;
-      tick.due = MonotonicTime(absl::Nanoseconds(last_ns));
-    }
+  if (missed_ == Missed::kDelay) {
+    last_ns = internal::RuntimeNow();  // also if a thread waited in time: it may have been resumed late
+  } else if (missed_ == Missed::kSkip && was_missed) {
+    tick.missed = (internal::RuntimeNow() - due_ns_) / period_ns_;
+    tick.number += tick.missed;
+    last_ns += tick.missed * period_ns_;
+    tick.due = MonotonicTime(absl::Nanoseconds(last_ns));
   }
   number_ = tick.number + 1;
   due_ns_ = internal::SaturatedSum(last_ns, period_ns_);

@@ -15,6 +15,7 @@
 #include "weft/cancellation.h"
 #include "weft/channel/select.h"
 #include "weft/deadline.h"
+#include "weft/scope.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -112,6 +113,29 @@ TEST(TickerInVirtualTimeTest, BurstCatchesUp) {
 TEST(TickerInVirtualTimeTest, DelayKeepsAPeriodBetweenTwo) {
   EXPECT_EQ(AfterWorkUntil35(Ticker::Missed::kDelay, {}),
             (std::vector<Seen>{{10, 0, 0, 10}, {35, 1, 0, 20}, {45, 2, 0, 45}, {55, 3, 0, 55}, {65, 4, 0, 65}}));
+}
+
+// Another thread computes when the first tick is due.
+TEST(TickerInVirtualTimeTest, DelayKeepsAPeriodBetweenTwoAlsoAfterOneThatWasWaitedForAndCameLate) {
+  static constexpr absl::Duration kPeriod = absl::Milliseconds(100);
+  Simulation({.turn_time = absl::Milliseconds(7)}).Run([]() -> Task<void> {
+    Ticker ticker(kPeriod, {.missed = Ticker::Missed::kDelay});
+    AwaitAll scope;
+    scope.Fork([]() -> Task<void> {
+      for (int i = 0; i < 100; ++i) co_await Yield();
+    });
+    Tick tick = co_await ticker.Next();
+    MonotonicTime came = MonotonicNow();
+    EXPECT_GT(came, tick.due + kPeriod);
+    for (int64_t number = 1; number < 5; ++number) {
+      tick = co_await ticker.Next();
+      EXPECT_EQ(tick.number, number);
+      EXPECT_EQ(tick.due, came + kPeriod);
+      EXPECT_GE(MonotonicNow(), tick.due);
+      came = MonotonicNow();
+    }
+    (co_await scope.Join()).IgnoreFailures();
+  }());
 }
 
 TEST(TickerInVirtualTimeTest, TheFirstTickIsWhenItWasAskedFor) {

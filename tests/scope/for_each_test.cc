@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <ranges>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,7 +25,9 @@
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
+#include "weft/runtime.h"
 #include "weft/testing/simulation.h"
+#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -275,6 +279,73 @@ TEST_P(ForEachTest, WhatARangeMakesOnTheWayLivesAsLongAsItsTask) {
     EXPECT_EQ(Counted::alive, 0);
     EXPECT_EQ(Counted::bad, 0);
   });
+}
+
+// ---- Results.
+
+// Knows how often it was moved.
+class Moved {
+ public:
+  Moved() = default;
+  Moved(Moved&& other) noexcept : times_(other.times_ + 1) {}
+  Moved& operator=(Moved&&) = delete;
+  int times() const { return times_; }
+
+ private:
+  int times_ = 0;
+};
+
+// The most moves of one result.
+int64_t MostMoves(int results) {
+  return testing::Simulation().Run([](int results) -> Task<int64_t> {
+    int most = 0;
+    const auto make = [](int) -> Task<Moved> { co_return Moved(); };
+    for (const Moved& each : co_await Map(UpTo(results), 3, make)) most = std::max(most, each.times());
+    for (const absl::StatusOr<Moved>& each : co_await MapSettled(UpTo(results), 3, make)) {
+      most = std::max(most, each->times());
+    }
+    co_return most;
+  }(results));
+}
+
+TEST(ForEachResultsTest, OfManyResultsEachIsMovedAsOftenAsOneThatIsAlone) {
+  EXPECT_EQ(MostMoves(1'000), MostMoves(1));
+}
+
+// Each of its moves lasts until other elements have been begun and ended.
+struct Others {
+  std::atomic<int> begun{0};
+  std::atomic<bool> stop{false};
+};
+class MovedAmongOthers {
+ public:
+  explicit MovedAmongOthers(Others* others) : others_(others) {}
+  MovedAmongOthers(MovedAmongOthers&& other) noexcept : others_(other.others_) {
+    if (others_ == nullptr) return;
+    for (const int before = others_->begun; !others_->stop && others_->begun < before + 3;) std::this_thread::yield();
+  }
+  MovedAmongOthers& operator=(MovedAmongOthers&&) = delete;
+
+ private:
+  Others* const others_;  // null: its moves last no time
+};
+
+TEST(ForEachResultsTest, AResultIsMovedWhileThoseOfOtherElementsAreKept) {
+  const auto runtime = Runtime::Create({.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration()}).value();
+  runtime->Run([]() -> Task<void> {
+    Others others;
+    std::atomic<uint64_t> slow = 0;  // the thread of the first element, which ends all when it comes to another one
+    const auto range = std::views::iota(0) | std::views::take_while([&others](int) { return !others.stop; });
+    co_await Map(range, 2, [&](int number) -> Task<MovedAmongOthers> {
+      if (number == 0) {
+        slow = VirtualThread::Current().id();
+        co_return MovedAmongOthers(&others);
+      }
+      if (VirtualThread::Current().id() == slow) others.stop = true;
+      ++others.begun;
+      co_return MovedAmongOthers(nullptr);
+    });
+  }());
 }
 
 // ---- MapSettled.

@@ -13,7 +13,8 @@
 // ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first. What the child has
 // started itself ends with the Process only if Options::process_group says so. One exception: a child that may not be
 // killed, because it runs as another user (sudo(8)). Signals to it are kPermissionDenied (EPERM); the destructor leaves
-// it running and waits for nothing, and it is reaped if it ends before the runtime does.
+// it running and waits for nothing, and it is reaped if it ends before the runtime does. A child of fork(2) may destroy
+// a Process that it inherited: what that has started is the parent's, and goes on.
 //
 // The child has the descriptors 0, 1 and 2 as Options say, and none of the program's others, whether these are
 // close-on-exec or not. It has the default action for every signal, and none is blocked.

@@ -25,7 +25,8 @@
 // Cancellation: Next() is a checkpoint. A signal that was taken is delivered; one that was not stays for the next call.
 //
 // Not for a signal that another part of the program handles with sigaction(2) itself: whoever comes last has it. A
-// child that weft::Process starts has the default actions.
+// child that weft::Process starts has the default actions. In a child of fork(2) an object that it inherited receives
+// nothing.
 //
 // Cost: a system call in the handler for each object that wants the signal. Next() is a coroutine.
 #ifndef WEFT_SIGNAL_H_

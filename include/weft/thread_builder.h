@@ -170,6 +170,7 @@ class UnscopedThread : public RootBlock, public ThreadIdentity {
   virtual void DropClosure() noexcept {}
 
   std::shared_ptr<const UncaughtFailureHandler> handler_;  // null: the runtime's
+  const uint32_t forks_;  // ForksSoFar() when it was made (lib/thread/runtime_services.h)
   Ending ending_ = Ending::kCancelled;
   Atomic<bool> told_{false};  // the failure was delivered. relaxed: the references order it
 };

@@ -111,10 +111,12 @@ bool MayHavePlaces(FileType type) noexcept {
 
 // It is ours at once.
 absl::StatusOr<File> AdoptNow(int fd) {
-  io::UniqueDescriptor owned(fd);
-  const std::string path = absl::StrCat("/proc/self/fd/", fd);
   const int flags = Retry([&] { return Sys().fcntl(fd, F_GETFL, 0); });
-  if (flags < 0 || (flags & O_PATH) != 0) return PathStatus(flags < 0 ? errno : EBADF, "adopt", path);
+  const int refused = flags < 0 ? errno : (flags & O_PATH) != 0 ? EBADF : 0;
+  const bool is_open = flags >= 0 || refused != EBADF;  // if not, there is nothing to be closed
+  io::UniqueDescriptor owned(is_open ? fd : -1);
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  if (refused != 0) return PathStatus(refused, "adopt", path);
   struct stat status;
   if (const int error = ErrnoOfCall([&] { return Sys().fstat(fd, &status); }); error != 0) {
     return PathStatus(error, "adopt", path);

@@ -17,6 +17,7 @@
 #include "lib/fs/open_file.h"
 #include "lib/fs/remove_all.h"
 #include "lib/os/syscalls.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/fs/file.h"
 #include "weft/task.h"
 
@@ -116,9 +117,12 @@ Task<absl::StatusOr<TemporaryDirectory>> TemporaryDirectory::Create(TemporaryOpt
 
 Task<absl::Status> TemporaryDirectory::Remove() { return RemoveDirectory(path_); }
 
+TemporaryDirectory::TemporaryDirectory(std::string path) noexcept
+    : path_(std::move(path)), forks_(internal::ForksSoFar()) {}
+
 // Without memory for it, what is left of the tree stays.
 void TemporaryDirectory::RemoveNow() noexcept {
-  if (path_.empty()) return;
+  if (path_.empty() || forks_ != internal::ForksSoFar()) return;
 #if WEFT_EXCEPTIONS
   try {
     internal::RemoveTree(std::exchange(path_, {}), /*may_stop=*/false).IgnoreError();

@@ -127,7 +127,7 @@ Generator<absl::StatusOr<WalkEntry>> WalkBelow(std::string root, WalkOptions opt
           FillNow(level, options.follow_links);
           return absl::OkStatus();
         };
-        (co_await internal::InPool(fill)).IgnoreError();
+        if (absl::Status called = co_await internal::InPool(fill); !called.ok()) level.failed = std::move(called);
       } else {
         name = next->d_name;
         path = absl::StrCat(level.path, level.path.ends_with('/') ? "" : "/", name);

@@ -35,21 +35,23 @@ using internal::Sys;
 
 // `useless`: the access mode with which it is of no use.
 absl::StatusOr<OwnedDescriptor> Adopted(int fd, int useless) {
+  const int flags = Sys().fcntl(fd, F_GETFL, 0);
+  const int error = flags < 0 ? errno : 0;
+  if (error == EBADF) return ErrnoToStatus(EBADF, "Adopt()");  // nothing is open to be closed
   OwnedDescriptor descriptor = OwnedDescriptor::Empty();
   if (!descriptor) {
     Sys().close(fd);
     return ErrnoToStatus(ENOMEM, "Adopt()");
   }
-  const int flags = Sys().fcntl(fd, F_GETFL, 0);
-  const bool set = flags >= 0 && ((flags & O_NONBLOCK) != 0 || Sys().fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
-  const int error = set ? 0 : errno;
-  if (error == EBADF) return ErrnoToStatus(EBADF, "Adopt()");  // nothing is open to be closed
   descriptor.Open(fd);
   if (error != 0) return ErrnoToStatus(error, "Adopt()");
   // Reading or writing would be EBADF, which is for what we have closed. (IsClosed)
-  if ((flags & O_ACCMODE) == useless) {
-    return absl::InvalidArgumentError(absl::StrCat("Adopt() of a descriptor that is open only for ",
-                                                   useless == O_WRONLY ? "writing" : "reading"));
+  if ((flags & O_ACCMODE) == useless || (flags & O_PATH) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("Adopt() of a descriptor that is not open for ",
+                                                   useless == O_WRONLY ? "reading" : "writing"));
+  }
+  if ((flags & O_NONBLOCK) == 0 && Sys().fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+    return ErrnoToStatus(errno, "Adopt()");
   }
   return descriptor;
 }

@@ -49,13 +49,13 @@ int SetFlag(int fd, int get, int set, int flag) noexcept {
 }  // namespace
 
 absl::StatusOr<Socket> AdoptSocket(int fd, const SocketKind& kind) {
+  int error = SetFlag(fd, F_GETFD, F_SETFD, FD_CLOEXEC);
+  if (error == EBADF) return absl::InvalidArgumentError(absl::StrCat("Adopt() of ", fd, ", where nothing is open"));
   Socket socket = Socket::Empty();
   if (!socket) {
     Sys().close(fd);
     return ErrnoToStatus(ENOMEM, "Adopt()");
   }
-  int error = SetFlag(fd, F_GETFD, F_SETFD, FD_CLOEXEC);
-  if (error == EBADF) return absl::InvalidArgumentError(absl::StrCat("Adopt() of ", fd, ", where nothing is open"));
   socket.Open(fd);
   if (!IsOfKind(fd, kind)) {
     return absl::InvalidArgumentError(absl::StrCat("Adopt() of ", fd, ", which is no ", kind.name));

@@ -1,11 +1,14 @@
 #include "weft/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +25,7 @@
 #include "lib/io/poll_call.h"
 #include "lib/os/syscalls.h"
 #include "lib/process/spawn.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
@@ -44,6 +48,16 @@ namespace {
 // Until memory, or whatever else a wait needs, may be there again.
 constexpr absl::Duration kPauseWithoutMeans = absl::Milliseconds(100);
 
+// Between two looks at a child that has ended and cannot be reaped yet: whoever traces it (ptrace(2)) has to see that
+// first.
+class Pauses {
+ public:
+  absl::Duration Next() noexcept { return std::exchange(next_, std::min(2 * next_, absl::Milliseconds(50))); }
+
+ private:
+  absl::Duration next_ = absl::Milliseconds(1);
+};
+
 }  // namespace
 
 // A child, from its start until it is reaped. Shared by its Process and those that wait for it.
@@ -61,6 +75,10 @@ class ChildProcess {
   int Signal(int signal) noexcept;
   // SIGKILL, when the Process goes. False: the child may not be killed, and may run for ever.
   bool End() noexcept;
+  // In a child of fork(2) it is not ours.
+  bool IsInherited() const noexcept { return forks_ != ForksSoFar(); }
+  // There, when the Process goes. Without lock_, which a thread of the parent may have held.
+  void LeaveToParent() noexcept { pidfd_.Close(); }
 
   // How the child has ended; or why nobody knows.
   struct Ended {
@@ -76,7 +94,7 @@ class ChildProcess {
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
   // Of a child whose Process has gone. It begins in any case, also while the runtime ends: it owes the Shield.
   static VirtualThread Reaper(const std::shared_ptr<ChildProcess>& child) {
-    return VirtualThread::Builder().Unstarted(Reap(child, Shield(ReapKilled(child))));
+    return VirtualThread::Builder().AllowThreadLocals(false).Unstarted(Reap(child, Shield(ReapKilled(child))));
   }
 
  private:
@@ -91,6 +109,7 @@ class ChildProcess {
   pid_t id_ = -1;
   OwnedDescriptor pidfd_;
   const bool process_group_;
+  const uint32_t forks_ = ForksSoFar();
   Lock lock_;  // so that a signal and the reaping do not meet: the number of a group may be given out anew
   // ---- Guarded by lock_.
   std::optional<Ended> ended_;
@@ -177,7 +196,7 @@ bool ChildProcess::TryReap(int options) noexcept {
 }
 
 Task<absl::StatusOr<Process::Exit>> ChildProcess::Wait(std::shared_ptr<ChildProcess> child) {
-  for (;;) {
+  for (Pauses pauses;; co_await Sleep(pauses.Next())) {
     const int32_t result = co_await PollAwaiter(child->pidfd_.Use("Process::Wait()"), PollAwaiter::For::kProcessEnd);
     if (result < 0) co_return ErrnoToStatus(-result, "Process::Wait()");
     const std::optional<Ended> ended = child->TryWait();
@@ -195,19 +214,20 @@ Task<void> ChildProcess::Reap(std::shared_ptr<ChildProcess> child, ShieldAwaiter
   }
   if (!spared) co_return co_await std::move(killed);
   // It runs as long as it likes, and the end of the runtime does not wait for it.
-  while (!child->TryReap(WNOHANG)) {
+  for (Pauses pauses; !child->TryReap(WNOHANG);) {
     const int32_t result = co_await PollAwaiter(child->pidfd_.Use("~Process()"), PollAwaiter::For::kProcessEnd);
-    if (result < 0) co_await Sleep(kPauseWithoutMeans);
+    if (result >= 0 && child->TryReap(WNOHANG)) co_return;
+    co_await Sleep(result < 0 ? kPauseWithoutMeans : pauses.Next());
   }
 }
 
 Task<void> ChildProcess::ReapKilled(std::shared_ptr<ChildProcess> child) {
-  while (!child->TryReap(WNOHANG)) {
+  for (Pauses pauses; !child->TryReap(WNOHANG);) {
     const int32_t result = co_await PollAwaiter(child->pidfd_.Use("~Process()"), PollAwaiter::For::kProcessEnd);
-    if (result >= 0) continue;
+    if (result >= 0 && child->TryReap(WNOHANG)) co_return;
     // The end is something that nobody has the means to wait for. It comes soon.
-    if ((co_await Blocking([&] { static_cast<void>(child->TryReap(0)); })).ok()) co_return;
-    co_await Sleep(kPauseWithoutMeans);
+    if (result < 0 && (co_await Blocking([&] { static_cast<void>(child->TryReap(0)); })).ok()) co_return;
+    co_await Sleep(result < 0 ? kPauseWithoutMeans : pauses.Next());
   }
 }
 
@@ -257,8 +277,9 @@ Process::~Process() { End(); }
 
 void Process::End() noexcept {
   if (child_ == nullptr) return;
-  const bool ends = child_->End();
-  if (!child_->TryReap(WNOHANG)) {
+  if (child_->IsInherited()) {
+    child_->LeaveToParent();
+  } else if (const bool ends = child_->End(); !child_->TryReap(WNOHANG)) {
     const bool on_thread = VirtualThread::HasCurrent() && reaper_.has_value();
     if (on_thread) reaper_->Start();
     // Nobody else reaps it: this is an OS thread, or the runtime that started the child has ended.
@@ -337,13 +358,20 @@ struct Collector {
     }
     co_return absl::OkStatus();
   }
-  // Without waiting. The reader is in non-blocking mode.
+  // Without waiting; the reader is in non-blocking mode. What the child itself has written is in the pipe: what comes
+  // after as much as that can hold is of others, who may go on for ever.
   absl::Status ReadWhatIsThere() {
-    while (!ended) {
-      const ssize_t got = internal::Sys().read(output.native_handle(), chunk, sizeof(chunk));
+    if (ended) return absl::OkStatus();
+    const int fd = output.native_handle();
+    const int capacity = internal::Sys().fcntl(fd, F_GETPIPE_SZ, 0);
+    if (capacity < 0) return internal::ErrnoToStatus(errno, absl::StrCat("reading the child's ", what));
+    // One byte more, to see the end.
+    for (size_t left = static_cast<size_t>(capacity) + 1; !ended && left > 0;) {
+      const ssize_t got = internal::Sys().read(fd, chunk, std::min(left, sizeof(chunk)));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) break;
       if (absl::Status s = Take(static_cast<size_t>(got)); !s.ok()) return s;
+      left -= static_cast<size_t>(got);
     }
     return absl::OkStatus();
   }

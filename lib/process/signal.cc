@@ -56,7 +56,7 @@ constexpr int kSignals = 64;
 struct Place {
   Atomic<uint64_t> wanted{0};   // 0: nobody has the place
   Atomic<uint64_t> pending{0};  // relaxed: the calls on the eventfd order it
-  Atomic<int> eventfd{-1};      // relaxed: whoever finds the place finds it
+  Atomic<int> eventfd{-1};      // relaxed: whoever finds the place finds it. -1: the parent has it
 };
 
 struct Handled {
@@ -76,13 +76,22 @@ void Handle(int signal) noexcept {
   handlers.Enter();
   for (Place& place : places) {
     if ((internal::RunningHandlers::Find(place.wanted) & Bit(signal)) == 0) continue;
+    const int eventfd = place.eventfd.load(std::memory_order_relaxed);
+    if (eventfd < 0) continue;
     place.pending.fetch_or(Bit(signal), std::memory_order_relaxed);
     constexpr uint64_t kOne = 1;
     // Fails only with 2^64 tokens in it.
-    static_cast<void>(!Sys().write(place.eventfd.load(std::memory_order_relaxed), &kOne, sizeof(kOne)));
+    static_cast<void>(!Sys().write(eventfd, &kOne, sizeof(kOne)));
   }
   handlers.Leave();
   errno = saved_errno;
+}
+
+// In a child of fork(2), while it has one thread: nobody there waits for what the parent wants, and the number of its
+// eventfd may soon be another descriptor's.
+void ForgetParent() noexcept {
+  handlers.ForgetOthers();
+  for (Place& place : places) place.eventfd.store(-1, std::memory_order_relaxed);
 }
 
 bool IsFault(int signal) noexcept {
@@ -117,7 +126,8 @@ void AddObject(int signal) noexcept {
   if (of_signal.objects++ > 0) return;
   struct sigaction action = {};
   action.sa_handler = [](int number) { Handle(number); };
-  action.sa_flags = SA_RESTART;
+  // On the stack for handlers, if the thread has one: a thread of other code may have next to no room on its own.
+  action.sa_flags = SA_RESTART | SA_ONSTACK;
   ::sigfillset(&action.sa_mask);
   WEFT_CHECK(::sigaction(signal, &action, &of_signal.before) == 0)
       << "Signals: sigaction of signal " << signal << " failed with errno " << errno;
@@ -142,7 +152,7 @@ void ForEach(uint64_t set, const Function& function) noexcept {
 
 // With registry_lock held.
 Place& FreePlace() {
-  static const int registered = ::pthread_atfork(nullptr, nullptr, [] { handlers.ForgetOthers(); });
+  static const int registered = ::pthread_atfork(nullptr, nullptr, &ForgetParent);
   WEFT_CHECK(registered == 0) << "pthread_atfork failed with errno " << registered;
   for (Place& place : places) {
     // relaxed: the lock is held.

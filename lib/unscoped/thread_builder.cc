@@ -76,7 +76,8 @@ namespace internal {
 UnscopedThread::UnscopedThread(ThreadSettings&& settings)
     : RootBlock(/*references=*/1, ThreadState::kNotYetRegistered),
       ThreadIdentity(std::move(settings.name)),
-      handler_(std::move(settings.on_uncaught_failure)) {
+      handler_(std::move(settings.on_uncaught_failure)),
+      forks_(ForksSoFar()) {
   RuntimeCore& core = settings.runtime != nullptr ? *settings.runtime : RuntimeOfCaller();
   CheckRunsHere(core);
   locals_allowed = settings.allow_thread_locals;
@@ -165,7 +166,11 @@ void UnscopedThread::Unreferenced() noexcept {
     TellHandler();
     return ThreadIdentity::Release();
   }
-  if (unstarted()) DropUnstarted();
+  if (unstarted()) {
+    // In a child of fork(2) it stays in the parent's list, whose lock another thread may have held.
+    if (forks_ != ForksSoFar()) return;
+    DropUnstarted();
+  }
   delete this;
 }
 

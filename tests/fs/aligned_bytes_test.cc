@@ -53,6 +53,12 @@ TEST(AlignedBytesTest, MemoryOfEverySizeIsAligned) {
   }
 }
 
+TEST(AlignedBytesTest, MoreThanThereCanBeIsNoMemory) {
+  for (const size_t more : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, SIZE_MAX / 2}) {
+    EXPECT_EQ(io::AllocateAligned(SIZE_MAX - more), nullptr) << more;
+  }
+}
+
 TEST(AlignedBytesTest, ReadersAndCopiesReadIntoAlignedMemory) {
   (*Runtime::Create())->Run([]() -> Task<void> {
     io::BufferedReader reader(Noted{});

@@ -187,7 +187,7 @@ std::vector<Entry> Entries() {
       Of<&Syscalls::linkat>("linkat", {EPERM, EXDEV, EMLINK, ENOSPC, EDQUOT}),
       Of<&Syscalls::realpath>("realpath", {EACCES, EIO, ELOOP, ENOMEM}),
       Of<&Syscalls::statvfs>("statvfs", {EIO, ENOMEM, EOVERFLOW, ENOSYS}),
-      Of<&Syscalls::fcntl>("fcntl", {EBADF}),
+      Of<&Syscalls::fcntl>("fcntl", {EINVAL, EPERM}),  // EBADF: nothing is open that could be closed
       Of<&Syscalls::lseek>("lseek", {ESPIPE, EOVERFLOW}),
       Of<&Syscalls::copy_file_range>("copy_file_range", {EIO, ENOSPC, ENOMEM, EFBIG, EDQUOT}),
       Of<&Syscalls::fstat>("fstat", {EIO, ENOMEM, EOVERFLOW}),

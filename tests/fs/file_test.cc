@@ -388,6 +388,15 @@ TEST_P(FileTest, WhatIsNoFileIsRefusedAndClosed) {
   });
 }
 
+// Its number may be somebody else's by then.
+TEST(FileAdoptTest, WhatIsNotOpenIsNotClosed) {
+  const int fd = ::dup(0);
+  ::close(fd);
+  const ScopedSyscallFault closes(&Syscalls::close, {.times = 0});
+  EXPECT_EQ(ErrnoOf(File::Adopt(fd).status()), EBADF);
+  EXPECT_EQ(closes.calls(), 0);
+}
+
 TEST_P(NamedPipeTest, ATerminalAndACounterAreNoFilesAndADeviceMayBeOne) {
   Everywhere([]() -> Task<void> {
     const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), counter = ::eventfd(0, EFD_CLOEXEC);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
@@ -30,15 +31,18 @@
 #include "lib/testing/syscall_fault.h"
 #include "tests/fs/scratch.h"
 #include "tests/net/on_backends.h"
+#include "weft/blocking.h"
 #include "weft/errno.h"
 #include "weft/fs/contents.h"
 #include "weft/fs/file.h"
 #include "weft/fs/temporary.h"
 #include "weft/fs/walk.h"
 #include "weft/runtime.h"
+#include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/machine.h"
 #include "weft/testing/simulation.h"
+#include "weft/time.h"
 
 namespace weft::testing {
 namespace {
@@ -718,6 +722,45 @@ TEST(WalkTest, ALargeDirectoryIsReadInPartsAndAWalkMayBeLeft) {
     EXPECT_EQ((co_await WalkAll(root, {})).size(), 1100u);
     auto walk = fs::Walk(root);
     EXPECT_TRUE((co_await walk.Next())->ok());
+  }(scratch.path()));
+}
+
+// From when the first part of the directory was read, the only OS thread is held, and another call waits for it.
+TEST(WalkTest, ADirectoryOfWhichThePoolReadsNoMoreIsAnErrorAndTheWalkGoesOnBehindIt) {
+  const Scratch scratch;
+  for (int i = 0; i < 1100; ++i) scratch.Write("d/file_with_a_name_of_some_length_" + std::to_string(i), "");
+  for (const char* const name : {"a", "b", "c"}) scratch.Write(name, "");
+  const auto runtime = Runtime::Create({.parallelism = 1, .max_pool_size = 1, .max_queued_calls = 1}).value();
+  runtime->Run([](const std::string& root) -> Task<void> {
+    std::atomic<bool> held = false, go = false;
+    ShutdownOnFailure scope;
+    int at_depth[] = {0, 0};
+    std::vector<absl::StatusCode> errors;
+    auto walk = fs::Walk(root);
+    while (auto entry = co_await walk.Next()) {
+      if (!entry->ok()) {
+        errors.push_back(entry->status().code());
+        continue;
+      }
+      const int depth = (*entry)->depth;
+      if (++at_depth[depth] > 1 || depth == 0) continue;
+      scope.Fork([&]() -> Task<absl::Status> {
+        co_return co_await Blocking([&] {
+          held = true;
+          go.wait(false);
+        });
+      });
+      while (!held) co_await Yield();
+      scope.Fork([]() -> Task<absl::Status> { co_return co_await Blocking([] {}); });
+      co_await Yield();
+    }
+    go = true;
+    go.notify_one();
+    EXPECT_EQ(co_await scope.Join(), absl::OkStatus());
+    EXPECT_EQ(at_depth[0], 4);
+    EXPECT_GT(at_depth[1], 0);
+    EXPECT_LT(at_depth[1], 1100);
+    EXPECT_EQ(errors, std::vector<absl::StatusCode>{absl::StatusCode::kResourceExhausted});
   }(scratch.path()));
 }
 

@@ -414,6 +414,12 @@ TEST(BufferedReaderTest, WithoutMemoryNothingIsLost) {
     EXPECT_EQ(in.buffered(), kOddSize);
     EXPECT_EQ(*co_await in.ReadLine({.max_bytes = 1 << 20}), text);
   });
+  InSimulation([]() -> Task<void> {
+    ScriptedReader stream("text");
+    io::BufferedReader in(stream, {.buffer_size = SIZE_MAX});
+    EXPECT_EQ((co_await in.ReadLine()).status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(stream.reads, 0);
+  });
 }
 
 // A long record needs a large buffer once; then it is given back. The size that is asked for next tells.

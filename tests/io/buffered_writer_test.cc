@@ -181,6 +181,10 @@ TYPED_TEST(BufferedWriterTest, WithoutMemoryNothingIsTakenAndNothingSticks) {
     EXPECT_TRUE((co_await out.Write("text")).ok());
     EXPECT_TRUE((co_await out.Flush()).ok());
     EXPECT_EQ(stream.sent, "text");
+    io::BufferedWriter too_large(stream, {.buffer_size = SIZE_MAX});
+    EXPECT_EQ((co_await too_large.Write("more")).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_TRUE(too_large.status().ok());
+    EXPECT_EQ(too_large.buffered(), 0u);
   });
 }
 

@@ -127,6 +127,8 @@ TEST(CopyTest, WithoutMemoryNothingIsRead) {
     const absl::Status none = (co_await io::Copy(from, to, {.buffer_size = kOddSize})).status();
     may_allocate = nullptr;
     EXPECT_EQ(none.code(), absl::StatusCode::kResourceExhausted);
+    const absl::Status too_large = (co_await io::Copy(from, to, {.buffer_size = SIZE_MAX})).status();
+    EXPECT_EQ(too_large.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_EQ(from.reads, 0);
   });
 }

@@ -25,6 +25,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/on_both.h"
 #include "tests/support/read_to_end.h"
 #include "weft/io/closed.h"
 #include "weft/io/standard_streams.h"
@@ -118,6 +119,40 @@ TEST_P(PipeTest, ACloseEndsTheOperationsOfOtherThreads) {
     (co_await scope.Join()).IgnoreFailures();
     char byte[1];
     EXPECT_TRUE(io::IsClosed((co_await pipe.reader.Read(byte)).status()));
+  });
+}
+
+TEST_P(PipeTest, WhatBeginsAfterACloseFindsThePipeClosed) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    EXPECT_TRUE((co_await pipe.writer.Write("x")).ok());
+    char byte[1];
+    auto read = pipe.reader.Read(byte);
+    pipe.reader.Close();
+    EXPECT_TRUE(io::IsClosed((co_await std::move(read)).status()));
+    EXPECT_FALSE(pipe.reader.is_open());
+    Task<absl::Status> write = pipe.writer.Write("y");
+    pipe.writer.Close();
+    EXPECT_TRUE(io::IsClosed(co_await std::move(write)));
+    EXPECT_FALSE(pipe.writer.is_open());
+  });
+}
+
+TEST_P(PipeTest, ThereIsNoNumberAfterACloseAlsoWhileAReadIsPending) {
+  Everywhere([]() -> Task<void> {
+    PipeEnds pipe = *MakePipe();
+    Introduction reading;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      reading.Make();
+      char byte[1];
+      EXPECT_TRUE(io::IsClosed((co_await pipe.reader.Read(byte)).status()));
+    });
+    co_await reading.AwaitParked();
+    EXPECT_GE(pipe.reader.native_handle(), 0);
+    pipe.reader.Close();
+    EXPECT_EQ(pipe.reader.native_handle(), -1);
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 
@@ -328,6 +363,27 @@ TEST(PipeMemoryTest, WithoutMemoryThereIsNoDescriptorLeft) {
 TEST(PipeAdoptTest, WhatIsNotOpenIsRefused) {
   EXPECT_EQ(ErrnoOf(PipeReader::Adopt(-1).status()), EBADF);
   EXPECT_EQ(ErrnoOf(PipeWriter::Adopt(1 << 20).status()), EBADF);
+}
+
+// Its number may be somebody else's by then.
+TEST(PipeAdoptTest, WhatIsNotOpenIsNotClosedAlsoWithoutMemory) {
+  const int fd = ::dup(0);
+  ::close(fd);
+  const ScopedSyscallFault closes(&Syscalls::close, {.times = 0});
+  const ScopedFrameFault no_memory({.times = ScopedFrameFault::kForever, .here = true});
+  EXPECT_EQ(ErrnoOf(PipeReader::Adopt(fd).status()), EBADF);
+  EXPECT_EQ(ErrnoOf(PipeWriter::Adopt(fd).status()), EBADF);
+  EXPECT_EQ(closes.calls(), 0);
+}
+
+TEST(PipeAdoptTest, WhatIsOnlyAPathIsRefusedAndClosed) {
+  for (const bool reads : {true, false}) {
+    const int fd = ::open("/dev/null", O_PATH | O_CLOEXEC);
+    ASSERT_GE(fd, 0);
+    const absl::Status refused = reads ? PipeReader::Adopt(fd).status() : PipeWriter::Adopt(fd).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << refused;
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+  }
 }
 
 TEST(PipeAdoptTest, WhatIsOpenTheOtherWayIsRefusedAndIsNoClosedDescriptor) {

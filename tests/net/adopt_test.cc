@@ -12,6 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
+#include "lib/coro/frame_fault.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
 #include "weft/io/unique_descriptor.h"
 #include "weft/net/udp_socket.h"
@@ -95,7 +98,10 @@ const Kind kKinds[] = {
     {"UdpSocket", {[] { return Bound(AF_INET, SOCK_DGRAM); }, [] { return Bound(AF_INET6, SOCK_DGRAM); }},
      &Adopt<UdpSocket>},
     {"UnixDatagram", {[] { return OneOfAPair(SOCK_DGRAM); }}, &Adopt<UnixDatagram>},
-    {"nothing", {[] { return UniqueDescriptor(::open("/dev/null", O_RDONLY)); }}, nullptr},
+    {"nothing",
+     {[] { return UniqueDescriptor(::open("/dev/null", O_RDONLY)); },
+      [] { return UniqueDescriptor(::open("/dev/null", O_PATH)); }},
+     nullptr},
 };
 
 TEST(AdoptTest, ASocketIsAdoptedByItsClassAndNoOtherAndClosedIfItIsRefused) {
@@ -117,6 +123,18 @@ TEST(AdoptTest, ASocketIsAdoptedByItsClassAndNoOtherAndClosedIfItIsRefused) {
   for (const Kind& adopter : kKinds) {
     if (adopter.adopt != nullptr) EXPECT_EQ(adopter.adopt(-1).code(), absl::StatusCode::kInvalidArgument);
   }
+}
+
+// Its number may be somebody else's by then.
+TEST(AdoptTest, WhatIsNotOpenIsNotClosedAlsoWithoutMemory) {
+  const int fd = ::dup(0);
+  ::close(fd);
+  const internal::ScopedSyscallFault closes(&internal::Syscalls::close, {.times = 0});
+  const internal::ScopedFrameFault no_memory({.times = internal::ScopedFrameFault::kForever, .here = true});
+  for (const Kind& adopter : kKinds) {
+    if (adopter.adopt != nullptr) EXPECT_EQ(adopter.adopt(fd).code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(closes.calls(), 0);
 }
 
 class AdoptedSocketTest : public testing::OnBackends {};

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <new>
@@ -32,10 +33,12 @@
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/allocator.h"
+#include "tests/support/counted.h"
 #include "tests/support/read_to_end.h"
 #include "weft/fs/contents.h"
 #include "weft/fs/file.h"
 #include "weft/fs/temporary.h"
+#include "weft/virtual_thread_local.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -499,28 +502,117 @@ TEST_P(ProcessTest, EveryErrorOfTheCallsIsAStatusAndLeavesNothingBehind) {
   });
 }
 
+// What has come to an end before it is seen: so many calls that do not wait for it are told that the child still runs.
+std::atomic<int> lies = 0;
+int WaitIdThatLies(idtype_t type, id_t id, siginfo_t* info, int options) {
+  if ((options & WNOHANG) == 0 || --lies < 0) return internal::RealSyscalls().waitid(type, id, info, options);
+  info->si_pid = 0;
+  return 0;
+}
+
 // The wait for the end may need what is not there: it is reaped all the same, by a call that blocks until the end.
 TEST(ProcessEndTest, AProcessWhoseEndCannotBeWaitedForIsReaped) {
-  static std::atomic<int> lies = 2;
   static const Syscalls late = [] {
     Syscalls table = internal::RealSyscalls();
     table.epoll_ctl = [](int, int, int, epoll_event*) {
       errno = ENOSPC;
       return -1;
     };
-    table.waitid = [](idtype_t type, id_t id, siginfo_t* info, int options) {
-      // To the destructor, and to the reaper: to others that would be no end.
-      if ((options & WNOHANG) == 0 || --lies < 0) return internal::RealSyscalls().waitid(type, id, info, options);
-      info->si_pid = 0;  // it still runs
-      return 0;
-    };
+    table.waitid = &WaitIdThatLies;
     return table;
   }();
+  lies = 2;  // to the destructor, and to the reaper
   (*Runtime::Create({.parallelism = 1, .io = IoBackend::kEpoll}))->Run([]() -> Task<void> {
     std::optional<Process> child = co_await StartShell("exec sleep 1000");
     const internal::ScopedSyscalls scope(late);
     child.reset();
     while (!IsGone(-1)) co_await Yield();
+  }());
+}
+
+// Who traces a child (strace(1), a debugger) sees its end first: its pidfd is ready, and waitid(2) has nothing yet. The
+// pauses are of 1, 2, 4, ... ms, and those who reap look before and after each wait.
+TEST(ProcessEndTest, WhoeverWaitsForAChildThatHasEndedAndCannotBeReapedYetPauses) {
+  static const Syscalls traced = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.waitid = &WaitIdThatLies;
+    return table;
+  }();
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    const internal::ScopedSyscalls scope(traced);
+    {
+      Process child = co_await StartShell("exit 3");
+      lies = 5;
+      const MonotonicTime before = MonotonicNow();
+      EXPECT_EQ((co_await child.Wait())->code, 3);
+      EXPECT_GE(MonotonicNow() - before, absl::Milliseconds(1 + 2 + 4 + 8 + 16));
+    }
+    for (const bool spared : {false, true}) {
+      std::optional<Process> child = co_await StartShell("exec sleep 1000");
+      const pid_t id = child->id();
+      lies = 1 + 2 * 4;  // the destructor's look, and four waits
+      const MonotonicTime before = MonotonicNow();
+      {
+        const ScopedSyscallFault fault(&Syscalls::pidfd_send_signal, {.times = spared ? 1 : 0, .error = EPERM});
+        child.reset();
+      }
+      if (spared) EXPECT_EQ(::kill(id, SIGKILL), 0);
+      while (!IsGone(id)) co_await Yield();
+      EXPECT_GE(MonotonicNow() - before, absl::Milliseconds(1 + 2 + 4 + 8));
+    }
+  }());
+}
+
+std::atomic<bool> child_has_ended = false;
+
+// Writes to the pipe that `fd` reads from; nothing to anything else.
+void WriteMore(int fd) {
+  const int writer = ::open(absl::StrCat("/proc/self/fd/", fd).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (writer < 0) return;
+  const std::string more(1024, 'y');
+  EXPECT_EQ(::write(writer, more.data(), more.size()), static_cast<ssize_t>(more.size()));
+  ::close(writer);
+}
+
+// Once the child has ended, whoever else has its output goes on writing as fast as it is read.
+TEST(ProcessEndTest, OfWhatOthersWriteWithoutEndRunReadsNoMoreThanAPipeHolds) {
+  static const Syscalls busy = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.waitid = [](idtype_t type, id_t id, siginfo_t* info, int options) {
+      const int result = internal::RealSyscalls().waitid(type, id, info, options);
+      if (result == 0 && info->si_pid != 0) child_has_ended = true;
+      return result;
+    };
+    table.read = [](int fd, void* buffer, size_t size) {
+      if (child_has_ended) WriteMore(fd);
+      return internal::RealSyscalls().read(fd, buffer, size);
+    };
+    return table;
+  }();
+  (*Runtime::Create({.parallelism = 1}))->Run([]() -> Task<void> {
+    const internal::ScopedSyscalls scope(busy);
+    const absl::StatusOr<Process::Output> output = co_await Process::Run(
+        {"/bin/sh", "-c", "sleep 1000 & echo started"},
+        {.max_output = 1 << 20, .process_group = true, .wait_delay = absl::ZeroDuration()});
+    child_has_ended = false;
+    EXPECT_TRUE(output.ok()) << output.status();
+    if (!output.ok()) co_return;
+    EXPECT_FALSE(output->complete);
+    EXPECT_TRUE(output->standard_output.starts_with("started\ny")) << output->standard_output.substr(0, 20);
+    EXPECT_TRUE(output->exit.success());
+  }());
+}
+
+TEST(ProcessEndTest, WhatReapsAChildInheritsNoThreadLocals) {
+  static InheritableVirtualThreadLocal<Counted> inherited("inherited", [] { return Counted(1); });
+  (*Runtime::Create())->Run([]() -> Task<void> {
+    inherited.Get();
+    const int64_t before = Counted::made;
+    {
+      const Process child = co_await StartShell("exec sleep 1000");
+    }
+    while (!IsGone(-1)) co_await Yield();
+    EXPECT_EQ(Counted::made, before);
   }());
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <set>
@@ -19,6 +20,7 @@
 #include "lib/os/syscalls.h"
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/child_process.h"
 #include "weft/process.h"
 #include "weft/weft.h"
 
@@ -154,6 +156,42 @@ TEST_P(SignalsTest, AShortageOfDescriptorsIsAnErrorOfOpen) {
     }
     co_return;
   });
+}
+
+// A thread of other code may have a stack that is next to full, and another one for handlers. (sigaltstack(2))
+TEST(SignalsActionTest, TheHandlerRunsOnTheStackForHandlers) {
+  const Signals signals({SIGUSR1});
+  struct sigaction action;
+  ASSERT_EQ(::sigaction(SIGUSR1, nullptr, &action), 0);
+  EXPECT_EQ(action.sa_flags & (SA_ONSTACK | SA_RESTART), SA_ONSTACK | SA_RESTART);
+}
+
+int last_eventfd = -1;
+
+// What the child opens may get the number of the parent's eventfd.
+TEST(SignalsForkTest, InAChildOfForkNothingIsWrittenToWhatHasTheNumberOfTheParents) {
+  static const Syscalls noting = [] {
+    Syscalls table = internal::RealSyscalls();
+    table.eventfd = [](unsigned initial, int flags) {
+      return last_eventfd = internal::RealSyscalls().eventfd(initial, flags);
+    };
+    return table;
+  }();
+  const internal::ScopedSyscalls scope(noting);
+  const Signals inherited({SIGUSR1});
+  const ChildEnd end = InChild([number = last_eventfd] {
+    int fds[2];
+    bool passed = ::pipe2(fds, O_NONBLOCK) == 0 && ::dup2(fds[1], number) == number;
+    ::raise(SIGUSR1);
+    uint64_t bytes = 0;
+    passed = passed && ::read(fds[0], &bytes, sizeof(bytes)) < 0;
+    // An object of the child's own receives.
+    const Signals own({SIGUSR1});
+    ::raise(SIGUSR1);
+    passed = passed && ::read(fds[0], &bytes, sizeof(bytes)) < 0 && ::read(last_eventfd, &bytes, sizeof(bytes)) > 0;
+    ::_exit(passed ? 7 : 8);
+  });
+  EXPECT_TRUE(end.Exited(7)) << end;
 }
 
 // Of epoll's watches the user has only so many.

@@ -2,24 +2,30 @@
 // a sentence and left alone, and the parent does not notice. Method: a table of who forks, on which backend, and of
 // what the child does then. (What it does with runtimes of its own: fork_runtime_test.cc.)
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "lib/runtime/runtime_core.h"
 #include "tests/runtime/fork_fixture.h"
 #include "tests/support/child_process.h"
 #include "weft/channel/channel.h"
+#include "weft/fs/temporary.h"
 #include "weft/net/resolver.h"
 #include "weft/pin.h"
+#include "weft/process.h"
 #include "weft/sync/latch.h"
 #include "weft/testing/simulation.h"
 #include "weft/thread_builder.h"
@@ -91,6 +97,63 @@ TEST_P(ForkTest, TheChildMayDestroyASocketThatItInherited) {
     Connected another = co_await Connect(inherited);
     co_return co_await Echo(another);
   }(listener)));
+}
+
+Task<Process> StartSleeper(bool process_group) {
+  co_return (co_await Process::Start({"sleep", "1000"}, {.process_group = process_group})).value();
+}
+
+TEST_P(ForkTest, AProcessThatTheChildInheritedAndDestroysGoesOn) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  for (const bool process_group : {false, true}) {
+    std::optional<Process> process = runtime->Run(StartSleeper(process_group));
+    const ChildEnd end = Fork(*runtime, [&] {
+      process.reset();
+      std::exit(7);
+    });
+    EXPECT_TRUE(end.Exited(7)) << end;
+    EXPECT_TRUE(process->Kill(SIGUSR1).ok());
+    const absl::StatusOr<Process::Exit> exit = runtime->Run(process->Wait());
+    EXPECT_EQ(exit.value(), Process::Exit{.signal = SIGUSR1});
+  }
+}
+
+TEST_P(ForkTest, ATemporaryDirectoryThatTheChildInheritedAndDestroysStays) {
+  const std::unique_ptr<Runtime> runtime = NewRuntime();
+  std::optional<fs::TemporaryDirectory> directory = runtime->Run(fs::TemporaryDirectory::Create()).value();
+  const std::string path = directory->path();
+  const ChildEnd end = Fork(*runtime, [&] {
+    {
+      const fs::TemporaryDirectory moved = *std::move(directory);
+    }
+    directory.reset();
+    std::exit(7);
+  });
+  EXPECT_TRUE(end.Exited(7)) << end;
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+  directory.reset();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+}
+
+// 1. A thread of the parent has the lock of the list that unstarted threads are in. 2. Another one forks. 3. The child
+// drops the threads. (One thread is both, and has the lock in the child, too.)
+TEST(ForkUnderALockTest, TheChildMayDropThreadsThatWereNotStarted) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 2});
+  std::optional<Process> process = runtime->Run(StartSleeper(/*process_group=*/false));  // has such a thread
+  std::optional<VirtualThread> unstarted =
+      VirtualThread::Builder(*runtime).Unstarted([]() -> Task<void> { co_return; });
+  std::vector<ChildEnd> ends;
+  auto fork = [&] {
+    ends.push_back(InChild([&] {
+      process.reset();
+      unstarted.reset();
+      std::exit(7);
+    }));
+  };
+  const auto visit = [](internal::ThreadBlock&, void* with) { (*static_cast<decltype(fork)*>(with))(); };
+  runtime->core().roots.ForEach(visit, &fork);
+  EXPECT_EQ(ends.size(), 2u);
+  for (const ChildEnd& end : ends) EXPECT_TRUE(end.Exited(7)) << end;
 }
 
 int OpenSockets() {

@@ -1,6 +1,7 @@
 #include "tests/support/allocator.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -13,6 +14,7 @@ constexpr auto kUsual = static_cast<std::align_val_t>(__STDCPP_DEFAULT_NEW_ALIGN
 
 void* Allocate(size_t bytes, bool throws, std::align_val_t alignment = kUsual) noexcept {
   if (may_allocate != nullptr && !may_allocate(bytes, throws)) return nullptr;
+  if (bytes > PTRDIFF_MAX) return nullptr;  // rounded up, it might be little
   const auto align = static_cast<size_t>(alignment);
   return alignment <= kUsual ? std::malloc(bytes) : std::aligned_alloc(align, (bytes + align - 1) / align * align);
 }

@@ -14,6 +14,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -47,16 +48,19 @@ Task<absl::StatusOr<File>> OpenTemporaryFile(TemporaryOptions options = {});
 // is gone, also when its thread is cancelled. It holds the carrier meanwhile, and has nobody to report an error to. So
 // call Remove() where there is much in it: that parks the virtual thread instead. (A detached thread could remove it
 // without holding the carrier; but then it would still be there when the destructor returns, and for ever when the
-// runtime ends before.)
+// runtime ends before.) In a child of fork(2), the destructor of an object that it inherited removes nothing: the
+// directory is the parent's.
 class TemporaryDirectory {
  public:
   static Task<absl::StatusOr<TemporaryDirectory>> Create(TemporaryOptions options = {});
 
-  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept
+      : path_(std::exchange(other.path_, {})), forks_(other.forks_) {}
   TemporaryDirectory& operator=(TemporaryDirectory&& other) noexcept {  // removes what it had
     if (this == &other) return *this;
     RemoveNow();
     path_ = std::exchange(other.path_, {});
+    forks_ = other.forks_;
     return *this;
   }
   ~TemporaryDirectory() { RemoveNow(); }
@@ -72,10 +76,11 @@ class TemporaryDirectory {
 
  private:
   friend internal::TemporaryAccess;
-  explicit TemporaryDirectory(std::string path) noexcept : path_(std::move(path)) {}
+  explicit TemporaryDirectory(std::string path) noexcept;
   void RemoveNow() noexcept;
 
   std::string path_;
+  uint32_t forks_;  // ForksSoFar() when it was created (lib/thread/runtime_services.h)
 };
 
 }  // namespace fs

@@ -15,6 +15,7 @@
 #include "weft/internal/compiler.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -29,6 +30,7 @@ using AlignedBytes = std::unique_ptr<char[], FreeAligned>;
 
 // Not initialized. Null: no memory. Any thread.
 [[nodiscard]] inline AlignedBytes AllocateAligned(size_t bytes) noexcept {
+  if (bytes > PTRDIFF_MAX) return nullptr;  // which libstdc++ may round up to next to nothing
   return AlignedBytes(static_cast<char*>(::operator new[](bytes, kBufferAlignment, std::nothrow)));
 }
 

@@ -44,6 +44,7 @@ MEASURES = {
     "SelectOfEight": "channel",
     "SelectThatWaits": "channel",
     "Mutex1": "lock",
+    "FreeMutex100": "lock",
     "Mutex100": "lock",
     "Mutex10000": "lock",
     "SharedMutex1": "lock",

@@ -50,6 +50,7 @@ TIME = [
     TimeRow("a select that finds a value in one of eight channels", "SelectOfEight"),
     TimeRow("a select that waits in two rendezvous", "SelectThatWaits"),
     TimeRow("lock and unlock a mutex, one thread", "Mutex1"),
+    TimeRow("lock and unlock a mutex, 100 threads that begin with a free one", "FreeMutex100"),
     TimeRow("lock and unlock a mutex, 100 threads in a queue", "Mutex100"),
     TimeRow("lock and unlock a mutex, 10,000 threads in a queue", "Mutex10000"),
     TimeRow("lock and unlock a shared mutex, each tenth time to write, one thread", "SharedMutex1"),

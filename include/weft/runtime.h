@@ -39,9 +39,10 @@
 // fork(2). The child process has one thread and no carriers: a runtime that was started before the fork does not run
 // there. Run() on it is a CHECK; its destructor and the exit handler do nothing. The child may make a Runtime of its
 // own, or start another default runtime after StopDefault(). It may close the sockets that it inherits, and use them on
-// its own runtime. It must not touch what else the parent's virtual threads use: events, locks, tasks. A fork on a
-// virtual thread leaves an ordinary OS thread in the child: a checkpoint, a Fork() or the end of the virtual thread is
-// a CHECK there. posix_spawn(), and fork() followed by exec(), need no care.
+// its own runtime. It may destroy a Process, Signals, a TemporaryDirectory, a FileLock, and a thread that was never
+// started: what they stand for stays the parent's. It must not touch what else the parent's virtual threads use:
+// events, locks, tasks. A fork on a virtual thread leaves an ordinary OS thread in the child: a checkpoint, a Fork() or
+// the end of the virtual thread is a CHECK there. posix_spawn(), and fork() followed by exec(), need no care.
 #ifndef WEFT_RUNTIME_H_
 #define WEFT_RUNTIME_H_
 

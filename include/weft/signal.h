@@ -26,7 +26,7 @@
 //
 // Not for a signal that another part of the program handles with sigaction(2) itself: whoever comes last has it. A
 // child that weft::Process starts has the default actions. In a child of fork(2) an object that it inherited receives
-// nothing.
+// nothing, and Next() of it is a CHECK; until the child destroys it, its signals have no effect there.
 //
 // Cost: a system call in the handler for each object that wants the signal. Next() is a coroutine.
 #ifndef WEFT_SIGNAL_H_

@@ -6,10 +6,10 @@
 //     Report(tick.missed);
 //   }
 //
-// Tick n is due at a fixed time, n periods after tick 0: that each one comes a little late (time.h) and that the work
-// takes its time does not add up. A tick is missed if no thread waits for it at that time, because the work before it
-// took longer than the period. What then happens is chosen (Tokio's MissedTickBehavior). With a period of 10, for a
-// thread that comes back to Next() at 35, after tick 0, which was due at 10:
+// Except with kDelay, tick n is due at a fixed time, n periods after tick 0: that each one comes a little late (time.h)
+// and that the work takes its time does not add up. A tick is missed if no thread waits for it at that time, because
+// the work before it took longer than the period. What then happens is chosen (Tokio's MissedTickBehavior). With a
+// period of 10, for a thread that comes back to Next() at 35, after tick 0, which was due at 10:
 //
 //   Missed       Next() returns                                                  for
 //   kSkip        at once tick 2, with missed = 1; at 40 tick 3                   reports: only the newest counts

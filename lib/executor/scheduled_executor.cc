@@ -27,8 +27,10 @@ Task<void> ScheduledExecutor::SleepUntil(int64_t time_ns) {
 
 Task<absl::Status> ScheduledExecutor::SleepUnlessShutDown(int64_t time_ns) {
   const absl::Duration left = absl::Nanoseconds(time_ns) - absl::Nanoseconds(internal::RuntimeNow());
-  // Looked at first: a time that is over ends even a wait that need not wait.
-  if (!stopping_.IsSet() && !co_await MoveOnAfter(left, stopping_.Wait())) co_return absl::OkStatus();
+  // Looked at first: a time that is over ends even a wait that need not wait. And last: the thread may go on a while
+  // after its time was over.
+  const bool stops = stopping_.IsSet() || co_await MoveOnAfter(left, stopping_.Wait()) || stopping_.IsSet();
+  if (!stops) co_return absl::OkStatus();
   co_return CancelledStatus({.kind = CancelReason::Kind::kShutdown});
 }
 

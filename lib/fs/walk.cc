@@ -127,7 +127,9 @@ Generator<absl::StatusOr<WalkEntry>> WalkBelow(std::string root, WalkOptions opt
           FillNow(level, options.follow_links);
           return absl::OkStatus();
         };
-        if (absl::Status called = co_await internal::InPool(fill); !called.ok()) level.failed = std::move(called);
+        if (const absl::Status called = co_await internal::InPool(fill); !called.ok()) {
+          level.failed = absl::Status(called.code(), absl::StrCat("read ", level.path, ": ", called.message()));
+        }
       } else {
         name = next->d_name;
         path = absl::StrCat(level.path, level.path.ends_with('/') ? "" : "/", name);

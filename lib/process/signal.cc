@@ -19,6 +19,7 @@
 #include "lib/io/sigpipe.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/syscalls.h"
+#include "lib/thread/runtime_services.h"
 #include "lib/process/running_handlers.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/check.h"
@@ -91,7 +92,10 @@ void Handle(int signal) noexcept {
 // eventfd may soon be another descriptor's.
 void ForgetParent() noexcept {
   handlers.ForgetOthers();
-  for (Place& place : places) place.eventfd.store(-1, std::memory_order_relaxed);
+  for (Place& place : places) {
+    place.eventfd.store(-1, std::memory_order_relaxed);
+    place.pending.store(0, std::memory_order_relaxed);
+  }
 }
 
 bool IsFault(int signal) noexcept {
@@ -185,7 +189,12 @@ class SignalSubscription {
     handlers.AwaitNone();
   }
 
-  DescriptorUse Use() const noexcept { return eventfd_.Use("Signals::Next()"); }
+  // In a child of fork(2) the tokens are the parent's.
+  DescriptorUse Use() const {
+    WEFT_CHECK(forks_ == ForksSoFar()) << "Signals::Next() in a child of fork() of an object that it has inherited; "
+                                          "make another one here";
+    return eventfd_.Use("Signals::Next()");
+  }
 
   // A SignalCall.
   static int32_t Take(int fd, void* subscription) noexcept {
@@ -207,6 +216,7 @@ class SignalSubscription {
   Place& place_;
   const uint64_t set_;
   const OwnedDescriptor eventfd_;
+  const uint32_t forks_ = ForksSoFar();
 };
 
 namespace {

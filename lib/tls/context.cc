@@ -128,6 +128,8 @@ absl::Status TlsContext::Begin(tls::Version min_version, tls::Version max_versio
   }
   // A write of a connection then never waits for the peer, except in the middle of a message of its handshake.
   SSL_CTX_set_options(ssl.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // OpenSSL's own limit, on the system's clock: by default two hours after the last connection.
+  SSL_CTX_set_timeout(ssl.get(), kLongestResumptionSeconds);
   SSL_CTX_set_mode(ssl.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   return absl::OkStatus();

@@ -16,9 +16,6 @@
 namespace weft::internal {
 namespace {
 
-// The longest life of a ticket (RFC 8446, 4.6.1); as in Go's crypto/tls, for all that come of one full handshake.
-constexpr int64_t kLongest_s = int64_t{7} * 24 * 3600;
-
 // When a session can be resumed.
 struct Period {
   int64_t begin_s;  // of the full handshake
@@ -42,7 +39,7 @@ int64_t TlsNowSeconds() noexcept {
 void LimitResumption(SSL* ssl) noexcept {
   if (SSL_session_reused(ssl) == 1) return;
   const int64_t now_s = TlsNowSeconds();
-  Period period = {.begin_s = now_s, .end_s = now_s + kLongest_s};
+  Period period = {.begin_s = now_s, .end_s = now_s + kLongestResumptionSeconds};
   if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0) {
     const STACK_OF(X509)* const chain = SSL_get0_verified_chain(ssl);
     for (int i = 0; i < sk_X509_num(chain); ++i) {

@@ -13,6 +13,9 @@
 
 namespace weft::internal {
 
+// The longest life of a ticket (RFC 8446, 4.6.1); as in Go's crypto/tls, for all that come of one full handshake.
+inline constexpr int64_t kLongestResumptionSeconds = int64_t{7} * 24 * 3600;
+
 // The time as of which certificates are looked at, in seconds since 1970: by the runtime's wall clock, which is virtual
 // in a simulation; where there is no runtime, by the system's.
 int64_t TlsNowSeconds() noexcept;

@@ -28,7 +28,7 @@ _NAMES = {
     "fork_join": [name for measure in ("BM_FibAll", "BM_FibFork", "BM_Skynet", "BM_Nqueens", "BM_Matmul")
                   for name in _carriers(measure, 1, 2, 4)],
     "lock": [name for lock in ("BM_Mutex", "BM_SharedMutex", "BM_Semaphore") for contenders in (1, 100, 10_000)
-             for name in _carriers("%s%d" % (lock, contenders), 1, 2)],
+             for name in _carriers("%s%d" % (lock, contenders), 1, 2)] + _carriers("BM_FreeMutex100", 1, 2),
     "scope": [name for measure in ("BM_ForkJoin10", "BM_ForkJoin1000", "BM_ForkJoinMillion", "BM_CancelParked")
               for name in _carriers(measure, 1, 2, 4)],
     "scoped_value": [name for measure in ("BM_ScopedGet", "BM_ScopedBindGet", "BM_ScopedMiss")

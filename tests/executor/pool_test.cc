@@ -258,6 +258,23 @@ TEST_P(ScheduledExecutorTest, AShutdownAlsoEndsWhatRunsAgainAndIsLate) {
   });
 }
 
+// The time of the next run and that of the shutdown are the same.
+TEST(ScheduledExecutorSimulatedTest, NoRunBeginsAfterAShutdownThatCameBetweenItsTimeAndItsTurn) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    testing::Simulation simulation({.carriers = 1 + static_cast<int>(seed % 3), .seed = seed});
+    simulation.Run([]() -> Task<void> {
+      ScheduledExecutor executor;
+      std::atomic<int> runs{0};
+      const Future<void> again = executor.ScheduleAtFixedRate(absl::Hours(1), absl::Hours(1), [&] { ++runs; });
+      co_await Sleep(absl::Hours(1));
+      executor.Shutdown();
+      const int so_far = runs;
+      co_await executor.Close();
+      EXPECT_EQ(runs, so_far);
+    }());
+  }
+}
+
 // ---- ThreadPoolExecutor.
 
 TEST_P(ThreadPoolExecutorTest, RunCallsOnAnOsThreadAndYieldsWhatTheClosureReturns) {

@@ -32,6 +32,7 @@
 #include "tests/fs/scratch.h"
 #include "tests/fs/stalled_call.h"
 #include "tests/net/on_backends.h"
+#include "tests/support/child_process.h"
 #include "tests/support/on_both.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
@@ -588,6 +589,23 @@ TEST_P(FileTest, WhoWaitsForALockGetsItOrIsCancelledOrLearnsThatTheFileWasClosed
     held.reset();
     EXPECT_TRUE((co_await scope.Join()).ok());
   });
+}
+
+TEST(FileForkTest, AChildOfForkThatDestroysALockLeavesItToItsParent) {
+  const Scratch scratch;
+  scratch.Write("f", "");
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  runtime->Run([](const Scratch& in) -> Task<void> {
+    File one = (co_await File::Open(in / "f")).value();
+    File two = (co_await File::Open(in / "f")).value();
+    std::optional<fs::FileLock> lock = (co_await one.Lock(LockKind::kExclusive)).value();
+    const ChildEnd end = InChild([&lock] {
+      lock.reset();
+      ::_exit(7);
+    });
+    EXPECT_TRUE(end.Exited(7)) << end;
+    EXPECT_FALSE((co_await two.TryLock(LockKind::kExclusive)).value().has_value());
+  }(scratch));
 }
 
 TEST(FileDeathTest, ASecondLockOfOneFileNamesIt) {

@@ -194,6 +194,16 @@ TEST(SignalsForkTest, InAChildOfForkNothingIsWrittenToWhatHasTheNumberOfTheParen
   EXPECT_TRUE(end.Exited(7)) << end;
 }
 
+TEST(SignalsForkTest, InAChildOfForkNextOfAnInheritedObjectIsACheck) {
+  Signals inherited({SIGUSR1});
+  const ChildEnd end = InChild([&inherited] {
+    (*Runtime::Create({.parallelism = 1}))->Run([](Signals& of_parent) -> Task<void> {
+      static_cast<void>(co_await of_parent.Next());
+    }(inherited));
+  });
+  EXPECT_TRUE(end.Refused("Signals::Next() in a child of fork() of an object that it has inherited")) << end;
+}
+
 // Of epoll's watches the user has only so many.
 TEST(SignalsShortageTest, WhereItsWaitLacksSomethingNextWaitsAllTheSame) {
   (*Runtime::Create({.parallelism = 1, .io = IoBackend::kEpoll}))->Run([]() -> Task<void> {

@@ -7,7 +7,8 @@
 // keeps nobody from reading or writing who does not lock. It is that of flock(1), of Go's and of Rust's. The lock
 // belongs to the open file: a File that was opened twice has two, and the end of the process, or a Close(), gives it
 // back. Chosen over fcntl(2)'s locks of an open file description, which also lock ranges: those ask for a File that may
-// be written to where the lock is exclusive, and the programs that are usually on the other side do not see them.
+// be written to where the lock is exclusive, and the programs that are usually on the other side do not see them. In a
+// child of fork(2) the destructor of an object that it inherited unlocks nothing: the lock is the parent's.
 //
 // Among virtual threads of one process use a Mutex: it is fair, and needs no call of the kernel's.
 #ifndef WEFT_FS_FILE_LOCK_H_
@@ -15,6 +16,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -39,6 +41,7 @@ class [[nodiscard("the destructor unlocks")]] FileLock {
     if (this == &other) return *this;
     Unlock();
     file_ = std::move(other.file_);
+    forks_ = other.forks_;
     return *this;
   }
   ~FileLock() { Unlock(); }
@@ -48,9 +51,10 @@ class [[nodiscard("the destructor unlocks")]] FileLock {
 
  private:
   friend internal::LockAccess;
-  explicit FileLock(std::shared_ptr<internal::OpenFile> file) noexcept : file_(std::move(file)) {}
+  explicit FileLock(std::shared_ptr<internal::OpenFile> file) noexcept;
 
   std::shared_ptr<internal::OpenFile> file_;  // null: unlocked, or moved from
+  uint32_t forks_;  // ForksSoFar() when it was locked (lib/thread/runtime_services.h)
 };
 
 }  // namespace fs

@@ -19,10 +19,7 @@
 namespace weft::internal {
 
 using LockWait = LockWaitOf<ThreadBlock>;
-// That of an awaiter.
-struct AwaitedLock : LockWait {
-  std::source_location where;  // if the thread lets others run first
-};
+struct AwaitedLock;
 
 // A debug build of a user's source notes where locks are locked, and in which order. So it finds a thread that waits
 // for itself, and threads that can wait for each other.
@@ -64,12 +61,20 @@ class LockCore : public LockState<ThreadBlock> {
   static const SelectableWait<ThreadBlock> kSelect;
 };
 
+// The wait of an awaiter.
+struct AwaitedLock : LockWait {
+  AwaitedLock(LockCore& of, int64_t wanted) noexcept : LockWait{&of, wanted} {}
+  union {
+    std::source_location where;  // if the thread lets others run first; not set before
+  };
+};
+
 template <class Guard>
 class [[nodiscard("co_await the lock, or the permit")]] LockAwaiter : public GivesWhenAwaited<Guard> {
  public:
   using WeftAwaitable = void;
   using YieldsAGuard = void;
-  LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_{{&lock, permits}, {}} {}
+  LockAwaiter(LockCore& lock, int64_t permits) noexcept : wait_(lock, permits) {}
   bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
     const bool may_go_on = AtCheckpoint();
     if constexpr (kNotesSites) core().NoteOrder(where);

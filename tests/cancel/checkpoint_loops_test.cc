@@ -143,16 +143,16 @@ Task<void> RunUntilCancelled(const CheckpointLoop& loop, Rounds& rounds, bool pi
 
 TEST_P(CheckpointLoopTest, EndsWhenItsThreadIsCancelled) {
   if (GetParam().hides_requests) return;
-  constexpr int64_t kLimit = 1'000'000;
-  const auto run = [&](Runtime& runtime) {
+  const auto run = [&](Runtime& runtime, int64_t limit) {
     for (const bool pinned : {false, true}) {
-      Rounds rounds(kLimit);
+      Rounds rounds(limit);
       runtime.Run(RunUntilCancelled(GetParam(), rounds, pinned));
-      EXPECT_LT(rounds.count(), kLimit);
+      EXPECT_LT(rounds.count(), limit);
     }
   };
-  InSimulations([&](Simulation& simulation, int) { run(simulation.runtime()); });
-  OnRuntimes([&](Runtime& runtime, int) { run(runtime); });
+  InSimulations([&](Simulation& simulation, int) { run(simulation.runtime(), 1'000'000); });
+  // On a machine with much to do the request may be late.
+  OnRuntimes([&](Runtime& runtime, int) { run(runtime, kNoLimit); });
 }
 
 }  // namespace

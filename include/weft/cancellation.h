@@ -34,8 +34,9 @@
 // Permits of that frame. For a MutexGuard, a RecursiveMutexGuard or a WriterGuard the frame is destroyed as soon as a
 // thread waits; for a Permit or a ReaderGuard after RuntimeOptions::drain_patience, if any thread waits for any of
 // these by then, or at most 0.3 s after one has begun to. From then on the thread holds its carrier until the children
-// have ended; half of the carriers that there may be are held for permits at a time. What counts is where a lock was
-// taken: a guard that was taken before the scope was opened, and moved to behind it, is given back after the wait.
+// have ended; at most half of the carriers that there may be are held for permits at a time, or all but one if
+// otherwise nothing changes. What counts is where a lock was taken: a guard that was taken before the scope was opened,
+// and moved to behind it, is given back after the wait.
 //
 // A destructor that an unwinding runs must not throw. If that of a local or a temporary throws, it is a CHECK; for a
 // parameter that is not promised. The destructor runs on its own virtual thread, and cannot wait.

@@ -105,9 +105,9 @@ class VirtualThread {
   // Waits until the thread has ended; of a thread that was not started, until it was, and has ended. Any number of
   // threads may join, also after the end. A thread that joins itself is a CHECK. Yields how a thread that Start() has
   // started has ended: OK, its failure, or kCancelled with the reason; a result is dropped. A thread of a scope, or of
-  // a Run(), gives its failure to that: then Join() yields OK. Its end is known here, and to
-  // IsAlive(), before its scope has counted it: a join of the scope may still wait for a moment, and status() of its
-  // Subtask, if it was cancelled, may not say why yet. co_await it. (join.cc)
+  // a Run(), gives its failure to that: then Join() yields OK. Its end is known here, and to IsAlive(), before its
+  // scope has counted it: a join of the scope may still wait for a moment, and status() of its Subtask, if it was
+  // cancelled, may not say why yet. co_await it. (join.cc)
   internal::JoinAwaiter Join() const noexcept;
   // The same for an OS thread, which it blocks. On a carrier it is a CHECK.
   absl::Status JoinBlocking() const;

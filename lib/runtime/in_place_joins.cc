@@ -20,19 +20,20 @@
 
 namespace weft::internal {
 
-constinit const WaitKind kParkedJoinWait = {ParkReason::kJoin, /*timed=*/false,
-                                            [](ThreadBlock& thread) noexcept {
-                                              auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
-                                              if (!scope.children.Withdraw()) return false;
-                                              if (scope.has_daemons) scope.IncludeDaemons();
-                                              return true;
-                                            },
-                                            /*cancel_wins=*/true,
-                                            /*for_children=*/false,
-                                            /*whose=*/nullptr,
-                                            [](ThreadBlock& thread) noexcept {
-                                              return Carrier::Current()->ParkUntilJoined(thread);
-                                            }};
+// A join that can be interrupted.
+static constinit const WaitKind kParkedJoinWait = {
+    ParkReason::kJoin,
+    /*timed=*/false,
+    [](ThreadBlock& thread) noexcept {
+      auto& scope = *static_cast<ScopeRecord*>(thread.waiting_on);
+      if (!scope.children.Withdraw()) return false;
+      if (scope.has_daemons) scope.IncludeDaemons();
+      return true;
+    },
+    /*cancel_wins=*/true,
+    /*for_children=*/false,
+    /*whose=*/nullptr,
+    [](ThreadBlock& thread) noexcept { return Carrier::Current()->ParkUntilJoined(thread); }};
 
 // It ends with the children, because what cancels the owner there shuts the scope as well.
 constinit const WaitKind kJoinWait = {ParkReason::kJoin, /*timed=*/false, &WaitKind::NotWithdrawn, /*cancel_wins=*/true,

@@ -39,8 +39,6 @@ namespace weft::internal {
 // The wait of a thread for its children, if whatever cancels the thread there shuts their scope as well: then the wait
 // ends with them.
 extern const WaitKind kJoinWait;
-// A join that can be interrupted.
-extern const WaitKind kParkedJoinWait;
 
 // All of `scope` has ended: can its owner go on? If not, it will be resumed a little later.
 bool CompleteJoin(ScopeRecord& scope) noexcept;

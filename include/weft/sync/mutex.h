@@ -18,7 +18,9 @@
 //
 // Members: Lock(), LockFor(), TryLock(), LockBlocking(), QueueLength().
 //
-// Fair: granted in the order of Lock(), to virtual threads and OS threads alike.
+// Fair: granted in the order of Lock(), to virtual threads and OS threads alike. But a thread that has used up its turn
+// on its carrier, and finds the lock free, lets the others run first, and comes after those who lock meanwhile: if it
+// took the lock, all of them would wait for it. It is the same with the other locks, and with a Semaphore.
 // Lifetime: the mutex must outlive its guards and waits; otherwise it is a CHECK.
 // Memory ordering: what came before an unlock happens before what follows the next Lock().
 // Cancellation: Lock() is a checkpoint. A lock that was granted is delivered. A cancelled wait holds nothing.

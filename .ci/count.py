@@ -25,8 +25,9 @@ def excerpt(text):
     return "".join("\n    " + line for line in lines)
 
 
-def cases(report):
-    """How many passed in one test.xml, and a text for each that failed."""
+def cases(report, said):
+    """How many passed in one test.xml, and a text for each that failed. A test that ended without a report of its own,
+    for example because its time was over, has one case, which does not tell why: what it has `said` does."""
     passed, failures = 0, []
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
         if case.get("status") == "notrun" or case.find("skipped") is not None:
@@ -35,7 +36,8 @@ def cases(report):
                 case.findall(kind)]
         if told:
             name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
-            failures.append(name + excerpt("\n".join(told)))
+            reported = any(element.text for kind in ("failure", "error") for element in case.findall(kind))
+            failures.append(name + excerpt("\n".join(told)) + ("" if reported else excerpt(said)))
         else:
             passed += 1
     return passed, failures
@@ -47,17 +49,17 @@ def of_result(event):
     files = {output["name"]: urllib.parse.unquote(urllib.parse.urlparse(output["uri"]).path)
              for output in result.get("testActionOutput", []) if "uri" in output}
     passed, failures = 0, []
+    try:
+        with open(files["test.log"], encoding="utf-8", errors="replace") as log:
+            said = log.read()
+    except (KeyError, OSError):
+        said = ""
     if "test.xml" in files:
         try:
-            passed, failures = cases(files["test.xml"])
+            passed, failures = cases(files["test.xml"], said)
         except (OSError, xml.etree.ElementTree.ParseError) as error:
             failures = ["its report cannot be read: %s" % error]
     if result.get("status") != "PASSED" and not failures:
-        try:
-            with open(files["test.log"], encoding="utf-8", errors="replace") as log:
-                said = log.read()
-        except (KeyError, OSError):
-            said = ""
         failures = ["%s, and no case says why" % result.get("status") + excerpt(said)]
     return passed, failures
 

@@ -8,8 +8,9 @@
 //   idle.BeginSearch(member, carriers)      a carrier that found nothing. True: it is a searcher now, and looks again
 //   idle.EndSearch(member)                  a carrier that found something, or stops looking. True: it has to notify
 //   idle.Park(member, has_work, park)       a carrier that found nothing again
+//   idle.Leave(member, has_work)            a carrier that may run no more. True: it has to notify
 //
-// Each carrier owns a Member, and alone calls the last three with it. This class knows nothing of queues, of carriers
+// Each carrier owns a Member, and alone calls the last four with it. This class knows nothing of queues, of carriers
 // and of how one is rung: `find()` returns a carrier that has its flag up (`member.IsParked()`) and may run, or
 // nullptr; `ring(carrier)` makes the `park()` of that carrier return, also a later one; `has_work()` looks at
 // everything that Notify() may have been about.
@@ -28,7 +29,8 @@
 // and 5, and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a
 // searcher, that one will come to 1 and 7, or a thread in 4 has counted it, which rings it or begins again. A searcher
 // that finds work and is the last searcher notifies once more before it runs it, since others may have left their work
-// to it under 3.
+// to it under 3. So does one that may run no more, as the last searcher, or if it sees work at 7 or later: nobody else
+// may have been told of it.
 //
 // Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces
 // one upon them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
@@ -114,6 +116,13 @@ class IdleCarriers {
     if (!member.searching_) return false;
     member.searching_ = false;
     return searching_.fetch_sub(1, std::memory_order_relaxed) == 1;
+  }
+
+  // Before a carrier sleeps outside of the protocol. True: others may have left work to it, or may do so now that
+  // Park() has counted it out. The caller notifies.
+  template <class HasWork>
+  [[nodiscard]] bool Leave(Member& member, const HasWork& has_work) noexcept {
+    return EndSearch(member) || has_work();
   }
 
   // Returns when park() has, or without a call to it. The carrier may then be a searcher: whoever took its flag down

@@ -170,7 +170,7 @@ void Carrier::ForcePublication() noexcept {
 // Enough other carriers are running. This one keeps serving its timers and its operations, and the threads that are
 // pinned to it, and leaves the others that these wake to others.
 void Carrier::Retire() noexcept {
-  if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
+  if (runtime.idle.Leave(idle, [this] { return runtime.HasWork(); })) runtime.NotifyWork();
   duties.PollTimersAndDriver();
   if (queue.InjectAll()) runtime.NotifyWork();
   if (RunPinned(queue.TakePinnedAlone())) return;

@@ -20,11 +20,13 @@ namespace {
 using enum std::memory_order;
 using model::Require;
 
-// As the runtime uses the protocol, with numbers for work.
-template <int makers, int carriers, int items>
+// As the runtime uses the protocol, with numbers for work. The last carrier may be a spare one, which may run no more
+// from some moment on.
+enum class Last { kStays, kRetires };
+template <int makers, int carriers, int items, Last last = Last::kStays>
 class Idling {
  public:
-  static constexpr int kThreads = makers + carriers;
+  static constexpr int kThreads = makers + carriers + (last == Last::kRetires ? 1 : 0);
   static constexpr bool kMayEndWaiting = true;
 
   void Thread(int index) {
@@ -33,8 +35,10 @@ class Idling {
         queues_[index].fetch_add(1, relaxed);
         Notify();
       }
-    } else {
+    } else if (index < makers + carriers) {
       Carry(carriers_[index - makers]);
+    } else {
+      limit_.store(carriers - 1, relaxed);
     }
   }
 
@@ -48,12 +52,20 @@ class Idling {
     Atomic<uint32_t> rung{0};
   };
 
+  bool MayRun(const Carrier& carrier) const {
+    return last == Last::kStays || &carrier - carriers_ < limit_.load(relaxed);
+  }
+
   void Carry(Carrier& self) {
     for (;;) {
+      if (!MayRun(self)) {
+        if (idle_.Leave(self.idle, [this] { return HasWork(); })) Notify();
+        return Sleep(self);
+      }
       if (TakeWork()) {
         if (idle_.EndSearch(self.idle)) Notify();
       } else if (!idle_.BeginSearch(self.idle, carriers)) {
-        idle_.Park(self.idle, [this] { return HasWork(); }, [&self] { Sleep(self); });
+        idle_.Park(self.idle, [&] { return HasWork() || !MayRun(self); }, [&self] { Sleep(self); });
       }
     }
   }
@@ -78,7 +90,7 @@ class Idling {
       const int first = model::Choose(carriers);
       for (int i = 0; i < carriers; ++i) {
         Carrier& each = carriers_[(first + i) % carriers];
-        if (each.idle.IsParked()) return &each;
+        if (MayRun(each) && each.idle.IsParked()) return &each;
       }
       return nullptr;
     };
@@ -96,6 +108,7 @@ class Idling {
   IdleCarriers idle_;
   Atomic<int> queues_[makers];
   Carrier carriers_[carriers];
+  Atomic<int> limit_{carriers};
 };
 
 // The same with deques, whose owner makes no fence of its own while it is biased: whoever parks forces one upon it. A
@@ -205,6 +218,7 @@ const model::Component& IdleComponent() {
       {model::Of<Idling<1, 1, 3>>("a maker of 3 and a carrier", {.spurious_wakes = 1}),
        model::Of<Idling<2, 1, 1>>("2 makers and a carrier", {}),
        model::Of<Idling<1, 2, 1>>("a maker and 2 carriers", {}),
+       model::Of<Idling<1, 2, 1, Last::kRetires>>("a maker, a carrier, and one that retires", {.preemptions = 3}),
        model::Nightly(model::Of<Idling<2, 1, 2>>("2 makers of 2 and a carrier", {})),
        model::Nightly(model::Of<Idling<1, 2, 2>>("a maker of 2 and 2 carriers", {}))}};
   return component;

@@ -230,7 +230,7 @@ weft::Task<absl::StatusOr<std::string>> EchoOnce() {
 weft::Task<absl::Status> Main() {
   co_await threads::Main();
   Print("the pages have ", co_await executor::Sum({1, 20, 300}), " bytes");
-  co_await completion::PrintAll({60, 30, 1});
+  co_await completion::PrintAll({600, 300, 1});
   absl::StatusOr<int> total = co_await both::Total();
   if (!total.ok()) co_return total.status();
   absl::StatusOr<int> any = co_await first::Any();
@@ -245,8 +245,8 @@ weft::Task<absl::Status> Main() {
   Print("the account has ", account.balance());
   Print(co_await limits::Politely(7));
   std::atomic<int> polls = 0;
-  co_await interrupt::PollForAWhile(polls);
-  Print("polled ", polls > 0 ? "for a while" : "never");
+  while (polls == 0) co_await interrupt::PollForAWhile(polls);
+  Print("polled for a while");
   absl::StatusOr<std::string> echo = co_await sockets::EchoOnce();
   if (!echo.ok()) co_return echo.status();
   Print("echo: ", *echo);

@@ -509,7 +509,7 @@ TEST_P(BoundaryTest, CatchCancelledStopsAnOuterDeadlineToo) {
       co_await Yield();
       later = true;
     }(caught, went_on));
-    EXPECT_TRUE(caught);
+    EXPECT_TRUE(caught || !simulated());  // elsewhere the time may be up before it has begun
     EXPECT_FALSE(went_on);
     EXPECT_EQ(ReasonOf(outer).kind, Kind::kTimeout);
   });
@@ -618,11 +618,13 @@ TEST_P(BoundaryTest, TheReasonOfAClosedScopeAndOfADeadlineAreTold) {
     }
     EXPECT_EQ(ReasonOf(seen).kind, Kind::kScopeClosed);
     EXPECT_EQ(ReasonOf(seen).thread, VirtualThread::Current().id());
+    seen = absl::OkStatus();
     (void)co_await WithTimeout(absl::Milliseconds(1), [](absl::Status& status) -> Task<void> {
       AwaitAll scope;
       scope.Fork([&status]() -> Task<void> { status = co_await CatchCancelled(Forever()); });
       (co_await scope.Join()).IgnoreFailures();
     }(seen));
+    if (!simulated() && seen.ok()) co_return;  // the time was up before the child had begun
     EXPECT_EQ(ReasonOf(seen).kind, Kind::kTimeout);
     EXPECT_EQ(seen.code(), absl::StatusCode::kDeadlineExceeded);
   });

@@ -150,7 +150,7 @@ inline Task<int> ThreeLevels() {
 }
 inline Task<int> TimeoutInside() {
   Counted local;
-  const absl::StatusOr<int> in_time = co_await WithTimeout(absl::Seconds(1), ScopeBody());
+  const absl::StatusOr<int> in_time = co_await WithTimeout(absl::Hours(1), ScopeBody());
   co_await Leaf();
   const absl::StatusOr<int> late = co_await WithTimeout(absl::Microseconds(1), []() -> Task<int> {
     Counted inside;

@@ -42,7 +42,7 @@ using weft::Task;
 using weft::net::SocketAddress;
 
 constexpr absl::Duration kGuard = absl::Seconds(120);  // a test that waits for ever ends with this
-constexpr absl::Duration kSoon = absl::Milliseconds(100);
+constexpr absl::Duration kSoon = absl::Milliseconds(500);
 constexpr size_t kSlowBytes = 96 << 10;  // take half a second at /slow/: the first 64 KiB come at once
 constexpr Limits kLimits = {.max_body_bytes = 16 << 20};
 

@@ -91,8 +91,18 @@ TEST(WorkerPoolTest, JobsBeyondTheLimitQueueAndBeginInTheirOrder) {
   for (Counted& job : jobs) job.AwaitEnded();
 }
 
+// Does an OS thread of this name sleep?
+bool Sleeps(const std::string& name) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string stat;
+    std::getline(std::ifstream(task.path() / "stat"), stat);
+    if (stat.find("(" + name + ") S ") != std::string::npos) return true;
+  }
+  return false;
+}
+
 TEST(WorkerPoolTest, ThereAreNoMoreOsThreadsThanJobsHaveNeededAtOnce) {
-  WorkerPool pool({.name = "test", .max_workers = 100});
+  WorkerPool pool({.name = "test", .max_workers = 100, .keep_alive_ns = WorkerPool::kForever});
   Counted first;
   first.go = false;
   EXPECT_TRUE(pool.Submit(first));
@@ -101,7 +111,8 @@ TEST(WorkerPoolTest, ThereAreNoMoreOsThreadsThanJobsHaveNeededAtOnce) {
     Counted job;
     EXPECT_TRUE(pool.Submit(job));
     job.AwaitEnded();
-    // A worker that has ended its job may be on its way to be free, and another is made meanwhile.
+    while (!Sleeps("test-1")) sched_yield();
+    // It may have slept for a lock, on its way to be free, and another is made meanwhile.
     EXPECT_LE(pool.workers(), 3);
   }
   first.go = true;
@@ -235,16 +246,6 @@ TEST(WorkerPoolTest, AWorkerMakesTheOneThatCouldNotBeMade) {
   second.go = third.go = true;
   second.AwaitEnded();
   third.AwaitEnded();
-}
-
-// Does an OS thread of this name sleep?
-bool Sleeps(const std::string& name) {
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::string stat;
-    std::getline(std::ifstream(task.path() / "stat"), stat);
-    if (stat.find("(" + name + ") S ") != std::string::npos) return true;
-  }
-  return false;
 }
 
 // 1. Of two jobs the first keeps the only worker; a thread is being made for the second. 2. The worker runs the second

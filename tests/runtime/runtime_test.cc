@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -35,6 +36,7 @@
 #include "weft/all.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
 #include "weft/sync/semaphore.h"
@@ -162,10 +164,14 @@ TEST(RuntimeEndTest, WaitsForWhatIsShielded) {
   std::atomic<bool> done{false};
   std::thread caller([core = runtime.get(), &done] {
     const absl::Status status = core->TryRun([](std::atomic<bool>& flag) -> Task<void> {
-      co_await Shield([](std::atomic<bool>& inner) -> Task<void> {
+      Event asked;
+      StopOnCancel stop;
+      const std::stop_callback tell(stop.token(), [&asked] { asked.Set(); });
+      co_await Shield([](Event& asked, std::atomic<bool>& inner) -> Task<void> {
+        co_await asked.Wait();
         co_await Sleep(absl::Milliseconds(5));
         inner = true;
-      }(flag));
+      }(asked, flag));
       co_await Yield();
       ADD_FAILURE();
     }(done));

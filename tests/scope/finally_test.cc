@@ -60,9 +60,7 @@ TEST_P(FinallyTest, TheCleanUpsOfACancelledThreadRunFromTheInnermostAndWait) {
                                      co_await Finally(
                                          [](std::vector<int>& notes) -> Task<void> {
                                            AwaitAll scope;
-                                           scope.Fork([&notes]() -> Task<void> {
-                                             co_await Finally(Forever(), [&notes] { return Note(notes, 1); });
-                                           });
+                                           scope.Fork(Finally(Forever(), [&notes] { return Note(notes, 1); }));
                                            (co_await scope.Join()).IgnoreFailures();
                                          }(notes),
                                          [&notes] { return Note(notes, 2); });

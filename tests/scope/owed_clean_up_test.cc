@@ -429,7 +429,8 @@ TEST_P(OwedCleanUpOfARootTest, ARootThatIsCancelledBeforeItBeginsCleansUp) {
   }
   while (spinning < GetParam()) std::this_thread::yield();
   callers.emplace_back([&] {
-    const absl::Status done = runtime.TryRun(Lease(pool));
+    ++pool.leased;
+    const absl::Status done = runtime.TryRun(Finally(testing::Forever(), [&pool] { return GiveBack(pool); }));
     EXPECT_EQ(done.code(), absl::StatusCode::kCancelled);
   });
   while (runtime.Stats().threads_alive < GetParam() + 1) std::this_thread::yield();

@@ -267,19 +267,19 @@ TEST_P(ServiceTest, AServiceThatIsReadyAsItsStartIsGivenUpGoesOnOrIsCancelled) {
     bool started = false;
     bool done = false;
     bool cancelled = false;
+    Event over;  // the start: nobody asks the service to end any more
+    const auto serve = [&](Ready ready) -> Task<void> {
+      const absl::Status end = co_await CatchCancelled([](Event& over, Ready ready) -> Task<void> {
+        co_await Sleep(absl::Microseconds(2));
+        ready.Set();
+        co_await over.Wait();
+      }(over, std::move(ready)));
+      (end.ok() ? done : cancelled) = true;
+    };
     AwaitAll scope;
-    co_await MoveOnAfter(absl::Microseconds(3),
-                         [](AwaitAll& scope, bool& started, bool& done, bool& cancelled) -> Task<void> {
-                           const auto service = co_await scope.Start([&done, &cancelled](Ready ready) -> Task<void> {
-                             const absl::Status end = co_await CatchCancelled([](Ready ready) -> Task<void> {
-                               co_await Sleep(absl::Microseconds(2));
-                               ready.Set();
-                               co_await Sleep(absl::Milliseconds(1));
-                             }(std::move(ready)));
-                             (end.ok() ? done : cancelled) = true;
-                           });
-                           started = service.ok();
-                         }(scope, started, done, cancelled));
+    const auto start = [&]() -> Task<void> { started = (co_await scope.Start(serve)).ok(); };
+    co_await MoveOnAfter(absl::Microseconds(3), start());
+    over.Set();
     EXPECT_TRUE((co_await scope.Join()).ok());
     EXPECT_EQ(started, done);
     if (started) EXPECT_FALSE(cancelled);

@@ -3,13 +3,19 @@
 #include <arpa/inet.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
+#include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "lib/tls/openssl.h"
 #include "weft/tls/stream.h"
 
@@ -33,6 +39,13 @@ std::string Text(const ASN1_STRING* string) {
                      static_cast<size_t>(ASN1_STRING_length(string)));
 }
 
+std::string Sha256(const X509* certificate) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1) return {};
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
+}
+
 std::string Address(const ASN1_OCTET_STRING* octets) {
   const int length = ASN1_STRING_length(octets);
   if (length != 4 && length != 16) return {};
@@ -47,15 +60,25 @@ std::string Address(const ASN1_OCTET_STRING* octets) {
 tls::Certificate Describe(X509* certificate) {
   tls::Certificate described = {.subject = Text(X509_get_subject_name(certificate)),
                                 .issuer = Text(X509_get_issuer_name(certificate)),
-                                .names = {}};
+                                .names = {},
+                                .uris = {},
+                                .not_before = absl::FromUnixSeconds(UnixSeconds(X509_get0_notBefore(certificate))),
+                                .not_after = absl::FromUnixSeconds(UnixSeconds(X509_get0_notAfter(certificate))),
+                                .sha256 = Sha256(certificate)};
   const GeneralNamesPtr names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type == GEN_DNS) described.names.push_back(Text(name->d.dNSName));
     if (name->type == GEN_IPADD) described.names.push_back(Address(name->d.iPAddress));
+    if (name->type == GEN_URI) described.uris.push_back(Text(name->d.uniformResourceIdentifier));
   }
   return described;
+}
+
+int64_t UnixSeconds(const ASN1_TIME* time) noexcept {
+  tm broken_down;
+  return ASN1_TIME_to_tm(time, &broken_down) == 1 ? ::timegm(&broken_down) : 0;
 }
 
 }  // namespace weft::internal

@@ -1,9 +1,7 @@
 #include "lib/tls/resumption.h"
 
-#include <openssl/asn1.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +9,7 @@
 #include <cstring>
 
 #include "lib/os/clock.h"
+#include "lib/tls/certificate.h"
 #include "weft/internal/wait.h"
 
 namespace weft::internal {
@@ -21,13 +20,6 @@ struct Period {
   int64_t begin_s;  // of the full handshake
   int64_t end_s;    // no longer then
 };
-
-int64_t ExpiryOf(const X509* certificate) noexcept {
-  tm expiry;
-  // Of a certificate that OpenSSL has verified it is a time.
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &expiry) != 1) return 0;
-  return ::timegm(&expiry);
-}
 
 }  // namespace
 
@@ -43,7 +35,7 @@ void LimitResumption(SSL* ssl) noexcept {
   if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0) {
     const STACK_OF(X509)* const chain = SSL_get0_verified_chain(ssl);
     for (int i = 0; i < sk_X509_num(chain); ++i) {
-      period.end_s = std::min(period.end_s, ExpiryOf(sk_X509_value(chain, i)));
+      period.end_s = std::min(period.end_s, UnixSeconds(X509_get0_notAfter(sk_X509_value(chain, i))));
     }
   }
   // Without memory the session has none, and is not resumed.

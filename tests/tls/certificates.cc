@@ -101,7 +101,7 @@ const Authority& Trusted() {
 
 const Issued& ForDbInternal() {
   static const Issued* const issued =
-      new Issued(Trusted().Issue({.name = "the server", .names = "DNS:db.internal,IP:127.0.0.1"}));
+      new Issued(Trusted().Issue({.name = "the server", .names = "DNS:db.internal,IP:127.0.0.1,URI:spiffe://weft/db"}));
   return *issued;
 }
 

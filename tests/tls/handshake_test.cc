@@ -1,11 +1,18 @@
 // Goal: a handshake ends with two sides that have agreed, or with the reason on both. Method: both ends in one program,
 // over TCP, on every backend.
+#include <openssl/sha.h>
+
 #include <stop_token>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/net/on_backends.h"
@@ -31,6 +38,18 @@ void ExpectRefusedByClient(const Ends& ends, const std::string& reason) {
   EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
 }
 
+// Of what the text of a certificate in PEM format stands for.
+std::string FingerprintOf(absl::string_view pem) {
+  constexpr absl::string_view kBegin = "-----BEGIN CERTIFICATE-----", kEnd = "-----END CERTIFICATE-----";
+  pem = pem.substr(pem.find(kBegin) + kBegin.size());
+  std::string der;
+  EXPECT_TRUE(absl::Base64Unescape(absl::StrReplaceAll(pem.substr(0, pem.find(kEnd)), {{"\n", ""}}), &der));
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(der.data()), der.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return absl::BytesToHexString(digest);
+}
+
 TEST_P(TlsHandshakeTest, BothSidesAgreeInEitherVersion) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
     const tls::Context client = TrustingClient({.min_version = version, .max_version = version});
@@ -50,6 +69,11 @@ TEST_P(TlsHandshakeTest, BothSidesAgreeInEitherVersion) {
       EXPECT_EQ(seen.subject, "CN=the server");
       EXPECT_EQ(seen.issuer, "CN=Weft's tests");
       EXPECT_THAT(seen.names, ElementsAre("db.internal", "127.0.0.1"));
+      EXPECT_THAT(seen.uris, ElementsAre("spiffe://weft/db"));
+      EXPECT_EQ(seen.not_before, absl::FromUnixSeconds(kSimulationsBegin_s) - absl::Hours(1));
+      EXPECT_GT(seen.not_after, absl::Now());
+      EXPECT_LE(seen.not_after, absl::Now() + absl::Hours(1));
+      EXPECT_EQ(seen.sha256, FingerprintOf(ForDbInternal().certificate));
       EXPECT_TRUE((co_await ends.client->Write("hello")).ok());
       EXPECT_EQ(co_await ReadSome(*ends.server, 5), "hello");
       EXPECT_TRUE((co_await ends.server->Write("world")).ok());

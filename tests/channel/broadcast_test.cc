@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -88,6 +89,38 @@ TEST_P(BroadcastTest, AWatchGivesTheNewestValueOnce) {
     EXPECT_FALSE(watch.Set(7));
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_EQ(*watch.Get(), 6);
+  });
+}
+
+TEST_P(BroadcastTest, AnUpdateOfAWatchIsOneStep) {
+  Everywhere([]() -> Task<void> {
+    Watch<int> watch(1);
+    auto reader = watch.NewReader();
+    EXPECT_EQ(*co_await reader.Next(), 1);
+    std::vector<int> seen;
+    EXPECT_TRUE(watch.Update([&](int old) {
+      seen.push_back(old);
+      if (old < 3) EXPECT_TRUE(watch.Set(old + 1));  // by another, meanwhile
+      return 10 * old;
+    }));
+    EXPECT_EQ(seen, (std::vector<int>{1, 2, 3}));
+    EXPECT_EQ(*co_await reader.Next(), 30);
+    constexpr int kThreads = 4, kUpdates = 100;
+    AwaitAll scope;
+    for (int i = 0; i < kThreads; ++i) {
+      scope.Fork([&watch]() -> Task<void> {
+        for (int n = 0; n < kUpdates; ++n) {
+          EXPECT_TRUE(watch.Update([](int old) { return old + 1; }));
+          if (n % 10 == 0) co_await Yield();
+        }
+      });
+    }
+    EXPECT_TRUE((co_await scope.Join()).ok());
+    EXPECT_EQ(*watch.Get(), 30 + kThreads * kUpdates);
+    EXPECT_EQ(*co_await reader.Next(), 30 + kThreads * kUpdates);
+    watch.Close();
+    EXPECT_FALSE(watch.Update([](int old) { return old + 1; }));
+    EXPECT_EQ(*watch.Get(), 30 + kThreads * kUpdates);
   });
 }
 

@@ -13,6 +13,7 @@
 #include "lib/coro/frame_fault.h"
 #include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
+#include "weft/channel/broadcast.h"
 #include "weft/channel/channel.h"
 #include "weft/channel/generator.h"
 #include "weft/channel/select.h"
@@ -210,6 +211,16 @@ TEST_P(ChannelThrowTest, WhatAGeneratorThrowsComesOutOfNextAndThenItHasEnded) {
     }
     EXPECT_TRUE(thrown);
     EXPECT_EQ(co_await generator.Next(), std::nullopt);
+  });
+}
+
+TEST_P(ChannelThrowTest, WhatTheFunctionOfAnUpdateThrowsLeavesTheWatchAsItWas) {
+  Everywhere([]() -> Task<void> {
+    Watch<int> watch(1);
+    EXPECT_THROW(watch.Update([](int) -> int { throw std::runtime_error("no"); }), std::runtime_error);
+    EXPECT_EQ(*watch.Get(), 1);
+    EXPECT_TRUE(watch.Set(2));
+    co_return;
   });
 }
 

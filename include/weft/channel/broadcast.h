@@ -7,6 +7,7 @@
 //
 //   weft::Watch<Config> config(Load());
 //   ... config.Set(Load());                                   // any thread
+//   ... config.Update([](Config c) { ++c.version; return c; });   // any thread: from the newest one
 //   Use(*config.Get());                                       // the newest
 //   auto reader = config.NewReader();
 //   while (auto next = co_await reader.Next()) Use(*next);  // the newest that it has not seen; null: closed
@@ -33,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -96,7 +98,10 @@ class Broadcast {
   // Sends a value to all subscribers. False: it is closed. Any thread may call it. Does not wait.
   bool Send(T value) {
     auto made = std::make_shared<const T>(std::move(value));  // holds what it replaces until the lock is released
-    return core_.Send([&](uint64_t number) noexcept { kept_[number % kept_.size()].swap(made); });
+    return core_.Send([&](uint64_t number) noexcept {
+      kept_[number % kept_.size()].swap(made);
+      return true;
+    });
   }
   // Sees what is sent from here on.
   Subscriber Subscribe() noexcept { return SubscribeAfter(core_.sent()); }
@@ -110,6 +115,22 @@ class Broadcast {
   friend class Watch;
 
   Subscriber SubscribeAfter(uint64_t seen) noexcept { return Subscriber(*this, seen); }
+  // For a Watch, which always has a value.
+  template <class F>
+  bool Update(F& f) {
+    for (;;) {
+      Subscriber newest = SubscribeAfter(0);
+      const std::shared_ptr<const T> old = newest.TryReceive()->value;
+      auto made = std::make_shared<const T>(f(*old));
+      bool is_newest = true;
+      const bool sent = core_.Send([&](uint64_t number) noexcept {
+        is_newest = number == newest.position_.seen;
+        if (is_newest) kept_[number % kept_.size()].swap(made);
+        return is_newest;
+      });
+      if (is_newest) return sent;
+    }
+  }
   static size_t CheckedCapacity(int64_t capacity) {
     WEFT_CHECK(capacity > 0) << "a Broadcast with a capacity of " << capacity << "; it needs 1 or more";
     return static_cast<size_t>(capacity);
@@ -179,6 +200,14 @@ class Watch {
 
   // Replaces the value. False: it is closed, and has not changed. Any thread may call it. Does not wait.
   bool Set(T value) { return values_.Send(std::move(value)); }
+  // Replaces the value by f(value), as one step: f is called with the newest, and once more if another one was set
+  // meanwhile. It is called without a lock, and may have been called in vain: it should do nothing else. False, and
+  // what f throws: the value has not changed. Any thread may call it. Does not wait.
+  template <class F>
+    requires std::is_invocable_r_v<T, F&, const T&>
+  bool Update(F f) {
+    return values_.Update(f);
+  }
   // The newest value. Any thread may call it.
   std::shared_ptr<const T> Get() noexcept { return NewReader().TryNext(); }
   // One that has seen nothing yet.

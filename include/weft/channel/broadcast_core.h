@@ -40,14 +40,14 @@ class BroadcastCore {
   BroadcastCore& operator=(const BroadcastCore&) = delete;
   ~BroadcastCore();  // a CHECK if a thread waits
 
-  // Calls put(number) under the lock, with the number of the value, from 0. False: it is closed.
+  // Calls put(number) under the lock, with the number of the value, from 0. False: it is closed, or put() has returned
+  // false.
   template <class Put>
   bool Send(Put put) noexcept {
     WaitNodes woken;
     {
       LockGuard guard(waiters_.lock);
-      if (closed_) return false;
-      put(sent_);
+      if (closed_ || !put(sent_)) return false;
       Sent(woken);
     }
     WakeAll(woken);

@@ -16,8 +16,8 @@
 // it running and waits for nothing, and it is reaped if it ends before the runtime does. A child of fork(2) may destroy
 // a Process that it inherited: what that has started is the parent's, and goes on.
 //
-// The child has the descriptors 0, 1 and 2 as Options say, and none of the program's others, whether these are
-// close-on-exec or not. It has the default action for every signal, and none is blocked.
+// The child has the descriptors that Options say, and none of the program's others, whether these are close-on-exec or
+// not. It has the default action for every signal, and none is blocked.
 //
 // Who may call. Any virtual thread; several may Wait() at once. Kill() may be called by OS threads as well.
 //
@@ -92,6 +92,9 @@ class Process {
     Redirect standard_input = kNull;
     Redirect standard_output = kInherit;
     Redirect standard_error = kInherit;
+    // The child has these as 3, 4 and so on. It is with each as with Redirect::To(); one may be given twice. (Go's
+    // Cmd.ExtraFiles.)
+    std::vector<int> descriptors = {};
     // Empty: the program's own. A relative name of the program is looked for from here, too.
     std::string working_directory = {};
     // "NAME=value": added to what is inherited, in place of a variable of the same name.

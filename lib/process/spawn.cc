@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,11 +29,12 @@ namespace {
 
 using io::UniqueDescriptor;
 
-// Above the three that the child is given: what is moved onto one of these must not be another of them.
-constexpr int kFirstFree = 3;
+constexpr int kStandardStreams = 3;
 
-absl::Status OpenedAbove(int fd, UniqueDescriptor& out, const char* what) {
-  out = UniqueDescriptor(Sys().fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
+// Above those that the child is given, which are below `first_free`: what is moved onto one of them must not be another
+// one.
+absl::Status OpenedAbove(int fd, int first_free, UniqueDescriptor& out, const char* what) {
+  out = UniqueDescriptor(Sys().fcntl(fd, F_DUPFD_CLOEXEC, first_free));
   return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
@@ -73,21 +75,23 @@ struct ChildStream {
 
 enum class Way { kChildReads, kChildWrites };
 
-absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& stream) {
+absl::Status PrepareDescriptor(int fd, int first_free, UniqueDescriptor& for_child) {
+  UniqueDescriptor blocking;
+  if (absl::Status opened = OpenBlocking(fd, blocking); !opened.ok()) return opened;
+  return OpenedAbove(blocking.get() >= 0 ? blocking.get() : fd, first_free, for_child, "a descriptor for a child");
+}
+
+absl::Status Prepare(const Process::Redirect& redirect, Way way, int first_free, ChildStream& stream) {
   switch (redirect.kind()) {
     case Process::Redirect::kInherit:
       return absl::OkStatus();
     case Process::Redirect::kNull: {
       const UniqueDescriptor opened(Sys().openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0));
       if (opened.get() < 0) return ErrnoToStatus(errno, "/dev/null");
-      return OpenedAbove(opened.get(), stream.for_child, "/dev/null");
+      return OpenedAbove(opened.get(), first_free, stream.for_child, "/dev/null");
     }
-    case Process::Redirect::kDescriptor: {
-      UniqueDescriptor blocking;
-      if (absl::Status opened = OpenBlocking(redirect.fd(), blocking); !opened.ok()) return opened;
-      return OpenedAbove(blocking.get() >= 0 ? blocking.get() : redirect.fd(), stream.for_child,
-                         "a descriptor for a child");
-    }
+    case Process::Redirect::kDescriptor:
+      return PrepareDescriptor(redirect.fd(), first_free, stream.for_child);
     case Process::Redirect::kPipe:
       break;
   }
@@ -96,7 +100,8 @@ absl::Status Prepare(const Process::Redirect& redirect, Way way, ChildStream& st
   UniqueDescriptor reader(fds[0]);
   UniqueDescriptor writer(fds[1]);
   stream.for_parent = std::move(way == Way::kChildReads ? writer : reader);
-  return OpenedAbove(way == Way::kChildReads ? reader.get() : writer.get(), stream.for_child, "a pipe for a child");
+  return OpenedAbove(way == Way::kChildReads ? reader.get() : writer.get(), first_free, stream.for_child,
+                     "a pipe for a child");
 }
 
 // ---- What posix_spawn() is given.
@@ -115,7 +120,7 @@ class Actions {
   int ChangeDirectory(const std::string& directory) noexcept {
     return directory.empty() ? 0 : ::posix_spawn_file_actions_addchdir_np(&actions_, directory.c_str());
   }
-  int CloseTheRest() noexcept { return ::posix_spawn_file_actions_addclosefrom_np(&actions_, kFirstFree); }
+  int CloseFrom(int first) noexcept { return ::posix_spawn_file_actions_addclosefrom_np(&actions_, first); }
 
   const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
 
@@ -190,16 +195,24 @@ absl::StatusOr<Spawned> Spawn(const std::vector<std::string>& arguments, const P
     return absl::InvalidArgumentError(absl::StrCat(what, ": a zero byte in an argument, a variable or a directory"));
   }
 
-  ChildStream streams[3];
-  absl::Status prepared = Prepare(options.standard_input, Way::kChildReads, streams[0]);
-  if (prepared.ok()) prepared = Prepare(options.standard_output, Way::kChildWrites, streams[1]);
-  if (prepared.ok()) prepared = Prepare(options.standard_error, Way::kChildWrites, streams[2]);
+  ChildStream streams[kStandardStreams];
+  std::vector<UniqueDescriptor> others(options.descriptors.size());
+  const int first_free = kStandardStreams + static_cast<int>(others.size());
+  absl::Status prepared = Prepare(options.standard_input, Way::kChildReads, first_free, streams[0]);
+  if (prepared.ok()) prepared = Prepare(options.standard_output, Way::kChildWrites, first_free, streams[1]);
+  if (prepared.ok()) prepared = Prepare(options.standard_error, Way::kChildWrites, first_free, streams[2]);
+  for (size_t i = 0; i < others.size() && prepared.ok(); ++i) {
+    prepared = PrepareDescriptor(options.descriptors[i], first_free, others[i]);
+  }
   if (!prepared.ok()) return prepared;
 
   Actions actions;
   int error = actions.ChangeDirectory(options.working_directory);
-  for (int i = 0; i < 3 && error == 0; ++i) error = actions.Redirect(streams[i].for_child, i);
-  if (error == 0) error = actions.CloseTheRest();
+  for (int i = 0; i < first_free && error == 0; ++i) {
+    const int other = i - kStandardStreams;
+    error = actions.Redirect(other < 0 ? streams[i].for_child : others[static_cast<size_t>(other)], i);
+  }
+  if (error == 0) error = actions.CloseFrom(first_free);
   if (error != 0) return ErrnoToStatus(error, what);
 
   const std::vector<std::string> environment = EnvironmentFor(options);

@@ -135,6 +135,21 @@ TEST_P(ProcessTest, ADescriptorCanBeAStreamAlsoThatOfAnother) {
   });
 }
 
+TEST_P(ProcessTest, FurtherDescriptorsFollowTheStandardStreams) {
+  Everywhere([]() -> Task<void> {
+    io::PipeEnds in = *io::MakePipe(), out = *io::MakePipe();
+    EXPECT_TRUE((co_await in.writer.Write("hello")).ok());
+    in.writer.Close();
+    const int read = in.reader.native_handle(), written = out.writer.native_handle();
+    Process child = co_await StartShell("cat <&3 >&4; ls /proc/self/fd | wc -l >&5",
+                                        {.standard_output = Process::kNull, .descriptors = {read, written, written}});
+    EXPECT_TRUE((co_await child.Wait()).ok());
+    out.writer.Close();
+    EXPECT_EQ(co_await ReadToEnd(out.reader), "hello7\n");  // the directory that ls reads is one of them
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"}, {.descriptors = {-1}})).status()), EBADF);
+  });
+}
+
 // A file that is given away keeps its position and its mode: nothing is overwritten.
 TEST_P(ProcessTest, ChildrenWriteWhereTheFileThatTheyAreGivenStands) {
   Everywhere([]() -> Task<void> {

@@ -25,11 +25,20 @@ def excerpt(text):
     return "".join("\n    " + line for line in lines)
 
 
-def cases(report, said):
+def said_by(files):
+    """What a test has written, or what is left of it."""
+    try:
+        with open(files["test.log"], encoding="utf-8", errors="replace") as log:
+            return excerpt(log.read())
+    except (KeyError, OSError):
+        return ""
+
+
+def cases(files):
     """How many passed in one test.xml, and a text for each that failed. A test that ended without a report of its own,
-    for example because its time was over, has one case, which does not tell why: what it has `said` does."""
+    for example because its time was over, has one case, which does not tell why: what the test has said does."""
     passed, failures = 0, []
-    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+    for case in xml.etree.ElementTree.parse(files["test.xml"]).iter("testcase"):
         if case.get("status") == "notrun" or case.find("skipped") is not None:
             continue
         told = [element.text or element.get("message") or "" for kind in ("failure", "error") for element in
@@ -37,7 +46,7 @@ def cases(report, said):
         if told:
             name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
             reported = any(element.text for kind in ("failure", "error") for element in case.findall(kind))
-            failures.append(name + excerpt("\n".join(told)) + ("" if reported else excerpt(said)))
+            failures.append(name + excerpt("\n".join(told)) + ("" if reported else said_by(files)))
         else:
             passed += 1
     return passed, failures
@@ -49,18 +58,13 @@ def of_result(event):
     files = {output["name"]: urllib.parse.unquote(urllib.parse.urlparse(output["uri"]).path)
              for output in result.get("testActionOutput", []) if "uri" in output}
     passed, failures = 0, []
-    try:
-        with open(files["test.log"], encoding="utf-8", errors="replace") as log:
-            said = log.read()
-    except (KeyError, OSError):
-        said = ""
     if "test.xml" in files:
         try:
-            passed, failures = cases(files["test.xml"], said)
+            passed, failures = cases(files)
         except (OSError, xml.etree.ElementTree.ParseError) as error:
             failures = ["its report cannot be read: %s" % error]
     if result.get("status") != "PASSED" and not failures:
-        failures = ["%s, and no case says why" % result.get("status") + excerpt(said)]
+        failures = ["%s, and no case says why" % result.get("status") + said_by(files)]
     return passed, failures
 
 

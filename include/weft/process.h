@@ -72,7 +72,7 @@ class Process {
     constexpr Redirect(Kind kind) noexcept : kind_(kind) {}
     // `fd` stays the caller's, and must be open until Start() has ended. It may be an end of a pipe of Weft's: the
     // child gets it in blocking mode, or Start() fails with the errno, as when nobody reads a FIFO that the child is to
-    // write to (ENXIO).
+    // write to (ENXIO). A socket keeps its mode.
     static constexpr Redirect To(int fd) noexcept { return Redirect(kDescriptor, fd); }
 
     Kind kind() const noexcept { return kind_; }
@@ -92,7 +92,7 @@ class Process {
     Redirect standard_input = kNull;
     Redirect standard_output = kInherit;
     Redirect standard_error = kInherit;
-    // The child has these as 3, 4 and so on. It is with each as with Redirect::To(); one may be given twice. (Go's
+    // The child has these as 3, 4 and so on, each under the rules of Redirect::To(). One may be given twice. (Go's
     // Cmd.ExtraFiles.)
     std::vector<int> descriptors = {};
     // Empty: the program's own. A relative name of the program is looked for from here, too.

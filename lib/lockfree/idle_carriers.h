@@ -7,10 +7,9 @@
 //   idle.Notify(find, ring)                 any thread, after it has published work
 //   idle.BeginSearch(member, carriers)      a carrier that found nothing. True: it is a searcher now, and looks again
 //   idle.EndSearch(member)                  a carrier that found something, or stops looking. True: it has to notify
-//   idle.Park(member, has_work, park)       a carrier that found nothing again
-//   idle.Leave(member, has_work)            a carrier that may run no more. True: it has to notify
+//   idle.Park(member, has_work, park)       a carrier that found nothing again. True: the same
 //
-// Each carrier owns a Member, and alone calls the last four with it. This class knows nothing of queues, of carriers
+// Each carrier owns a Member, and alone calls the last three with it. This class knows nothing of queues, of carriers
 // and of how one is rung: `find()` returns a carrier that has its flag up (`member.IsParked()`) and may run, or
 // nullptr; `ring(carrier)` makes the `park()` of that carrier return, also a later one; `has_work()` looks at
 // everything that Notify() may have been about.
@@ -21,16 +20,17 @@
 //   3. if somebody searches, done: the searcher, or       5. sets its `parked` flag;
 //      one that it wakes, finds it;                       6. fence [idle/6], pairs with [idle/2];
 //   4. else looks for a `parked` flag, counts a           7. looks once more at all queues; if there is work it takes
-//      searcher, takes the flag down, and rings that         its flag down itself and searches again;
+//      searcher, takes the flag down, and rings that         its flag down itself and notifies;
 //      carrier; if the flag was gone by then, uncounts    8. parks in the driver until rung.
 //      the searcher and begins again at 2.
 //
 // No work is left with all parked: if 3 saw nobody and 4 found no flag, every carrier is running, or between its own 1
 // and 5, and will come to 7 after the fence; the two fences make either 4 see the flag or 7 see the work. If 3 saw a
-// searcher, that one will come to 1 and 7, or a thread in 4 has counted it, which rings it or begins again. A searcher
-// that finds work and is the last searcher notifies once more before it runs it, since others may have left their work
-// to it under 3. So does one that may run no more, as the last searcher, or if it sees work at 7 or later: nobody else
-// may have been told of it.
+// searcher, that one will come to 1 and 7, or a thread in 4 has counted it, which rings it or begins again.
+//
+// Nor is work left with one carrier computing. Others may have left theirs to a searcher under 3, so the last searcher
+// notifies once more before it runs what it has found, or if it may run no more. So does one that sees work at 7, if it
+// was a searcher before 1.
 //
 // Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces
 // one upon them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
@@ -45,6 +45,7 @@
 #define WEFT_LIB_LOCKFREE_IDLE_CARRIERS_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "lib/base/fence.h"
 #include "weft/internal/atomic.h"
@@ -118,31 +119,22 @@ class IdleCarriers {
     return searching_.fetch_sub(1, std::memory_order_relaxed) == 1;
   }
 
-  // Before a carrier sleeps outside of the protocol. True: others may have left work to it, or may do so now that
-  // Park() has counted it out. The caller notifies.
-  template <class HasWork>
-  [[nodiscard]] bool Leave(Member& member, const HasWork& has_work) noexcept {
-    return EndSearch(member) || has_work();
-  }
-
   // Returns when park() has, or without a call to it. The carrier may then be a searcher: whoever took its flag down
-  // has counted it.
+  // has counted it. True: it has to notify.
   template <class HasWork, class ParkCarrier>
-  void Park(Member& member, const HasWork& has_work, const ParkCarrier& park) noexcept {
-    if (member.searching_) {
-      member.searching_ = false;
-      searching_.fetch_sub(1, std::memory_order_relaxed);  // [idle/1] relaxed
-    }
+  [[nodiscard]] bool Park(Member& member, const HasWork& has_work, const ParkCarrier& park) noexcept {
+    const bool searched = std::exchange(member.searching_, false);
+    if (searched) searching_.fetch_sub(1, std::memory_order_relaxed);  // [idle/1] relaxed
     member.parked_.store(1, std::memory_order_relaxed);  // [idle/5] relaxed
     parked_.fetch_add(1, std::memory_order_relaxed);
     // [idle/6] seq_cst: pairs with [idle/2].
     StoreLoadFence(WEFT_ORDER("idle/6", std::memory_order_seq_cst));
-    if (!has_work()) {  // 7
-      park();           // 8
-    }
+    const bool found = has_work();  // 7
+    if (!found) park();             // 8
     parked_.fetch_sub(1, std::memory_order_relaxed);
     // Taken down by somebody else: we were counted as a searcher.
     if (member.parked_.exchange(0, std::memory_order_relaxed) == 0) member.searching_ = true;
+    return found && searched;
   }
 
  private:

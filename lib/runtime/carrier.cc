@@ -136,13 +136,14 @@ void Carrier::Idle() noexcept {
     Search();
     return;
   }
-  runtime.idle.Park(
+  const bool notifies = runtime.idle.Park(
       idle,
       [this] {
         ForcePublication();
         return runtime.HasWork() || queue.pinned.MayHave() || runtime.stopping() || !runtime.carriers.MayRun(*this);
       },
       [this] { ParkUntil(duties.ParkDeadline()); });
+  if (notifies) runtime.NotifyWork();
   duties.PollTimersAndDriver();
 }
 
@@ -170,7 +171,7 @@ void Carrier::ForcePublication() noexcept {
 // Enough other carriers are running. This one keeps serving its timers and its operations, and the threads that are
 // pinned to it, and leaves the others that these wake to others.
 void Carrier::Retire() noexcept {
-  if (runtime.idle.Leave(idle, [this] { return runtime.HasWork(); })) runtime.NotifyWork();
+  if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   duties.PollTimersAndDriver();
   if (queue.InjectAll()) runtime.NotifyWork();
   if (RunPinned(queue.TakePinnedAlone())) return;

@@ -21,12 +21,12 @@ using enum std::memory_order;
 using model::Require;
 
 // As the runtime uses the protocol, with numbers for work. The last carrier may be a spare one, which may run no more
-// from some moment on.
-enum class Last { kStays, kRetires };
-template <int makers, int carriers, int items, Last last = Last::kStays>
+// from some moment on. Or each one may compute for ever with the first work that it finds.
+enum class Form { kPlain, kLastRetires, kEachComputes };
+template <int makers, int carriers, int items, Form form = Form::kPlain>
 class Idling {
  public:
-  static constexpr int kThreads = makers + carriers + (last == Last::kRetires ? 1 : 0);
+  static constexpr int kThreads = makers + carriers + (form == Form::kLastRetires ? 1 : 0);
   static constexpr bool kMayEndWaiting = true;
 
   void Thread(int index) {
@@ -53,19 +53,20 @@ class Idling {
   };
 
   bool MayRun(const Carrier& carrier) const {
-    return last == Last::kStays || &carrier - carriers_ < limit_.load(relaxed);
+    return form != Form::kLastRetires || &carrier - carriers_ < limit_.load(relaxed);
   }
 
   void Carry(Carrier& self) {
     for (;;) {
       if (!MayRun(self)) {
-        if (idle_.Leave(self.idle, [this] { return HasWork(); })) Notify();
+        if (idle_.EndSearch(self.idle)) Notify();
         return Sleep(self);
       }
       if (TakeWork()) {
         if (idle_.EndSearch(self.idle)) Notify();
+        if (form == Form::kEachComputes) return;
       } else if (!idle_.BeginSearch(self.idle, carriers)) {
-        idle_.Park(self.idle, [&] { return HasWork() || !MayRun(self); }, [&self] { Sleep(self); });
+        if (idle_.Park(self.idle, [&] { return HasWork() || !MayRun(self); }, [&self] { Sleep(self); })) Notify();
       }
     }
   }
@@ -161,7 +162,7 @@ class Pushing {
       if (stolen.outcome == StealOutcome::kStolen) {
         if (idle_.EndSearch(parked_.idle)) Notify();
       } else if (stolen.outcome == StealOutcome::kEmpty && !idle_.BeginSearch(parked_.idle, 2)) {
-        idle_.Park(
+        const bool notifies = idle_.Park(
             parked_.idle,
             [this] {
               ForcePublication();
@@ -171,6 +172,7 @@ class Pushing {
               if (parked_.rung.exchange(0, relaxed) == 0) FutexWait(parked_.rung, 0);
               parked_.rung.exchange(0, relaxed);
             });
+        if (notifies) Notify();
       }
     }
   }
@@ -217,9 +219,11 @@ const model::Component& IdleComponent() {
       "idle",
       {model::Of<Idling<1, 1, 3>>("a maker of 3 and a carrier", {.spurious_wakes = 1}),
        model::Of<Idling<2, 1, 1>>("2 makers and a carrier", {}),
-       model::Of<Idling<1, 2, 1>>("a maker and 2 carriers", {}),
-       model::Of<Idling<1, 2, 1, Last::kRetires>>("a maker, a carrier, and one that retires", {.preemptions = 3}),
+       model::Of<Idling<1, 2, 1>>("a maker and 2 carriers", {.preemptions = 1}),
+       model::Of<Idling<1, 2, 1, Form::kLastRetires>>("a maker, a carrier, and one that retires", {.preemptions = 1}),
+       model::Of<Idling<2, 2, 1, Form::kEachComputes>>("2 makers and 2 carriers that compute", {.preemptions = 1}),
        model::Nightly(model::Of<Idling<2, 1, 2>>("2 makers of 2 and a carrier", {})),
+       model::Nightly(model::Of<Idling<1, 2, 1>>("a maker and 2 carriers, interrupted twice", {})),
        model::Nightly(model::Of<Idling<1, 2, 2>>("a maker of 2 and 2 carriers", {}))}};
   return component;
 }

@@ -21,6 +21,7 @@
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,6 +39,7 @@
 #include "weft/fs/contents.h"
 #include "weft/fs/file.h"
 #include "weft/fs/temporary.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/virtual_thread_local.h"
 #include "weft/weft.h"
 
@@ -146,7 +148,16 @@ TEST_P(ProcessTest, FurtherDescriptorsFollowTheStandardStreams) {
     EXPECT_TRUE((co_await child.Wait()).ok());
     out.writer.Close();
     EXPECT_EQ(co_await ReadToEnd(out.reader), "hello7\n");  // the directory that ls reads is one of them
+    // Whatever numbers they have here while each is opened anew.
+    io::PipeEnds pipe = *io::MakePipe();
+    const io::UniqueDescriptor file(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    std::vector<int> many(48, pipe.writer.native_handle());
+    many.push_back(file.get());
+    Process last = co_await StartShell("[ /proc/self/fd/51 -ef /etc/passwd ]", {.descriptors = many});
+    EXPECT_TRUE((co_await last.Wait())->success());
     EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"}, {.descriptors = {-1}})).status()), EBADF);
+    const std::vector<int> too_many(2'000'000, 0);
+    EXPECT_EQ(ErrnoOf((co_await Process::Start({"true"}, {.descriptors = too_many})).status()), EMFILE);
   });
 }
 

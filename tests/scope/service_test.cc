@@ -273,6 +273,7 @@ TEST_P(ServiceTest, AServiceThatIsReadyAsItsStartIsGivenUpGoesOnOrIsCancelled) {
         co_await Sleep(absl::Microseconds(2));
         ready.Set();
         co_await over.Wait();
+        co_await Yield();  // a request that came before the event may have come too late for the wait
       }(over, std::move(ready)));
       (end.ok() ? done : cancelled) = true;
     };

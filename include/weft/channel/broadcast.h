@@ -19,10 +19,11 @@
 // One thread at a time may use a subscriber, or a reader. A copy goes on by itself from where the original is.
 // Lifetime: a Broadcast, or a Watch, must outlive the waits of its subscribers; otherwise it is a CHECK. A wait lasts
 // until its thread goes on, also after a Close(). A subscriber that does not wait may outlive it, but not be used.
-// Memory ordering: what came before a Send(), or a Set(), happens before what follows a call that sees its value.
+// Memory ordering: what came before a Send(), a Set() or an Update() happens before what follows a call that sees its
+// value.
 // Cancellation: Receive() and Next() are checkpoints. A wait that is cancelled has seen nothing.
-// Cost: Send() allocates the value, and is O(threads that wait); a short lock otherwise. Without memory it throws
-// std::bad_alloc, and nothing was sent.
+// Cost: Send(), Set() and Update() allocate the value, and are O(threads that wait); a short lock otherwise. Without
+// memory they throw std::bad_alloc, and nothing was sent.
 #ifndef WEFT_CHANNEL_BROADCAST_H_
 #define WEFT_CHANNEL_BROADCAST_H_
 
@@ -200,9 +201,9 @@ class Watch {
 
   // Replaces the value. False: it is closed, and has not changed. Any thread may call it. Does not wait.
   bool Set(T value) { return values_.Send(std::move(value)); }
-  // Replaces the value by f(value), as one step: f is called with the newest, and once more if another one was set
-  // meanwhile. It is called without a lock, and may have been called in vain: it should do nothing else. False, and
-  // what f throws: the value has not changed. Any thread may call it. Does not wait.
+  // Replaces the value by f(value), as one step: f is called with the newest value, and again each time another one was
+  // set meanwhile, so it should do nothing but compute. No lock is held. False: it is closed. Then, and if f throws,
+  // the value has not changed; f may have been called. Any thread may call it. Does not wait.
   template <class F>
     requires std::is_invocable_r_v<T, F&, const T&>
   bool Update(F f) {

@@ -108,15 +108,15 @@ template <Transport T>
 template <Transport T>
 [[nodiscard("co_await it")]] Task<absl::StatusOr<Stream>> Server(T transport, Context context);
 
-// What a certificate says of whom it is for. Of a peer that was not verified it is what the peer claims.
+// What a certificate says. Of a peer that was not verified it is what the peer claims.
 struct Certificate {
   std::string subject;             // "CN=db.internal,O=Weft" (RFC 2253)
   std::string issuer;              // same
   std::vector<std::string> names;  // DNS names and addresses, as text, for which it is valid
-  std::vector<std::string> uris;   // same: "spiffe://weft/db"
+  std::vector<std::string> uris;   // URIs for which it is valid: "spiffe://weft/db"
   absl::Time not_before;           // in whole seconds; 1970 if it is malformed
-  absl::Time not_after;            // same: the last second at which it is valid
-  std::string sha256;              // its fingerprint: that of the whole certificate, as 64 hexadecimal digits
+  absl::Time not_after;            // same; from then on it is refused
+  std::string sha256;              // of the whole certificate: 64 hexadecimal digits, in lower case; empty: no memory
 };
 
 // (lib/tls/stream.cc)

@@ -92,8 +92,8 @@ class Process {
     Redirect standard_input = kNull;
     Redirect standard_output = kInherit;
     Redirect standard_error = kInherit;
-    // The child has these as 3, 4 and so on, each under the rules of Redirect::To(). One may be given twice. (Go's
-    // Cmd.ExtraFiles.)
+    // The child has these as 3, 4 and so on, each under the rules of Redirect::To(). One may be given twice. More
+    // than there may be (RLIMIT_NOFILE) are kInvalidArgument (EINVAL). (Go's Cmd.ExtraFiles.)
     std::vector<int> descriptors = {};
     // Empty: the program's own. A relative name of the program is looked for from here, too.
     std::string working_directory = {};

@@ -35,8 +35,7 @@ constexpr int kStandardStreams = 3;
 // one.
 absl::Status OpenedAbove(int fd, int first_free, UniqueDescriptor& out, const char* what) {
   out = UniqueDescriptor(Sys().fcntl(fd, F_DUPFD_CLOEXEC, first_free));
-  if (out.get() >= 0) return absl::OkStatus();
-  return ErrnoToStatus(errno == EINVAL ? EMFILE : errno, what);  // EINVAL: the limit lies below
+  return ErrnoToStatus(out.get() < 0 ? errno : 0, what);
 }
 
 // Is it the side of a terminal that programs have? The other side, the master, opened anew would be another terminal.

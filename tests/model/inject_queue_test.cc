@@ -123,7 +123,7 @@ class Parking {
       if (queue_.Take() != nullptr) {
         (void)idle_.EndSearch(carrier_.idle);
       } else if (!idle_.BeginSearch(carrier_.idle, 1)) {
-        idle_.Park(
+        (void)idle_.Park(
             carrier_.idle, [this] { return queue_.MayHave(); },
             [this] {
               if (carrier_.rung.exchange(0, relaxed) == 0) FutexWait(carrier_.rung, 0);

@@ -26,7 +26,9 @@ class CancelQueue {
 
   // Under the scope's lock, or with none.
   void Enqueue(ScopeRecord& scope) noexcept;
-  bool MayHave() const noexcept { return shutdowns_.MayHave() || stop_callbacks_.MayHave(); }  // a hint
+  // Hints. Callbacks: scopes whose turn is user code.
+  bool MayHave() const noexcept { return shutdowns_.MayHave() || MayHaveCallbacks(); }
+  bool MayHaveCallbacks() const noexcept { return stop_callbacks_.MayHave(); }
   // Asks at most `max` children of the first scope. False: there was none.
   bool RunBatch(int max) noexcept;
   // The same for scopes whose turn is user code. Only where no user code is below on the stack.

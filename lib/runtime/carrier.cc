@@ -42,7 +42,12 @@ void Carrier::DieOutsideThread(const char* what) noexcept {
 void Carrier::Main() noexcept {
   SetCurrent(this);
   while (!runtime.stopping()) {
-    if (!runtime.carriers.MayRun(*this)) {
+    // All others may sleep without a limit, because this one was awake, or has slept: it hands over, or takes part.
+    if (runtime.carriers.MayRun(*this) == retired_) [[unlikely]] {
+      retired_ = !retired_;
+      runtime.NotifyWork();
+    }
+    if (retired_) {
       Retire();
     } else if (!Step()) {
       Idle();
@@ -63,6 +68,8 @@ bool Carrier::Step() noexcept {
 [[gnu::always_inline]] inline bool Carrier::RunNext() noexcept {
   if (runtime.cancel_queue.MayHave()) [[unlikely]] {
     runtime.cancel_queue.RunBatch(kShutdownBatch);
+    // A callback may wait in a destructor, for what others must not leave to a searcher.
+    if (runtime.cancel_queue.MayHaveCallbacks() && runtime.idle.EndSearch(idle)) runtime.NotifyWork();
     runtime.cancel_queue.RunStopCallbacks();
   }
   ThreadBlock* thread = runtime.config.chooser != nullptr ? queue.TakeOutOfTurn() : nullptr;

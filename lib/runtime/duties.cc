@@ -59,7 +59,8 @@ void Duties::RelieveOthers(int64_t now) noexcept {
   for (uint32_t i = 0; i < count; ++i) {
     if (i == index_) continue;
     Carrier& other = runtime_.carrier(i);
-    if (!other.running.load(std::memory_order_relaxed)) continue;
+    // One that sleeps in a destructor is counted as running.
+    if (!other.running.load(std::memory_order_relaxed) || other.duties.asleep.load(std::memory_order_relaxed)) continue;
     Sighting& sighting = sightings_[i];
     const int64_t mounts = other.counters.Mounts();
     if (sighting.mounts != mounts) {

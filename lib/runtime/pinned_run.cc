@@ -1,5 +1,8 @@
 #include "lib/runtime/pinned_run.h"
 
+#include <cstdint>
+#include <utility>
+
 #include "lib/base/exception_state.h"
 #include "lib/runtime/runtime_core.h"
 #include "lib/thread/join_count.h"
@@ -28,6 +31,12 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.carriers.EnterBlocked(carrier);
   uint64_t injected_seen = 0;
+  // While this carrier sleeps, all others may sleep without a limit (ParkDeadline). Before it runs anything it tells
+  // one of them.
+  bool has_slept = false;
+  const auto tell = [&] {
+    if (std::exchange(has_slept, false)) runtime.NotifyWork();
+  };
   while (!wait.over(wait.of)) {
     // The last thread rings, as does whoever injects a thread, or has a scope to shut, while no carrier is free. A poll
     // takes rings, so it comes before everything that a ring may be about is looked at; one that comes later makes the
@@ -36,14 +45,17 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
     bool asked = runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
     WithoutExceptions([&] { asked |= runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
     if (ThreadBlock* thread = carrier.queue.TakeFor(wait, injected_seen)) {
+      tell();
       WithoutExceptions([&] { carrier.RunThread(*thread); });
     } else if (!asked && !wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
+      has_slept = true;
     }
     runtime.host->BetweenSteps(carrier);
   }
   runtime.carriers.LeaveBlocked(carrier);
   carrier.GoOn(outer);
+  tell();
 }
 
 void RunDescendantsUntilDrained(Carrier& carrier, ScopeRecord& scope) noexcept {

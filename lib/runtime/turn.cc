@@ -91,7 +91,7 @@ void Turn::GoOn(const Interrupted& interrupted) noexcept {
   action = interrupted.action;
   seen_ = interrupted.seen;
   foreign = interrupted.foreign;
-  running.store(true, std::memory_order_relaxed);
+  running.store(current != nullptr, std::memory_order_relaxed);
 }
 
 }  // namespace weft::internal

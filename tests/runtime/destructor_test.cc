@@ -1,0 +1,116 @@
+// Goal: a carrier that a destructor holds keeps nobody waiting for longer than it has to, and nobody counts on it
+// meanwhile. Method: real carriers, of which the others sleep without a limit when the destructor ends.
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "lib/base/fence.h"
+#include "tests/support/on_both.h"
+#include "weft/blocking.h"
+#include "weft/cancellation.h"
+#include "weft/executor/per_task_executor.h"
+#include "weft/executor/thread_pool_executor.h"
+#include "weft/pin.h"
+#include "weft/runtime.h"
+#include "weft/scope.h"
+#include "weft/stop_token.h"
+#include "weft/sync/event.h"
+#include "weft/task.h"
+#include "weft/time.h"
+#include "weft/virtual_thread.h"
+
+namespace weft {
+namespace {
+
+using testing::Forever;
+using testing::Introduction;
+
+class DestructorTest : public ::testing::TestWithParam<IoBackend> {
+ protected:
+  static std::unique_ptr<Runtime> TwoCarriers() {
+    constexpr absl::Duration kNever = absl::ZeroDuration();
+    return Runtime::Create({.parallelism = 2, .held_carrier_threshold = kNever, .io = GetParam()}).value();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Backends, DestructorTest, ::testing::Values(IoBackend::kUring, IoBackend::kEpoll),
+                         [](const auto& info) { return info.param == IoBackend::kUring ? "uring" : "epoll"; });
+
+TEST_P(DestructorTest, OthersFireTheTimersOfACarrierThatComputesAfterItsDestructorHasWaited) {
+  TwoCarriers()->Run([]() -> Task<void> {
+    const Pin pin;
+    const int here = VirtualThread::Current().carrier();
+    std::atomic<bool> woken{false};
+    AwaitAll scope;
+    for (bool sleeps = false; !sleeps;) {  // a thief may take it
+      Event begun;
+      scope.Fork([&]() -> Task<void> {
+        const bool is_here = VirtualThread::Current().carrier() == here;
+        sleeps = is_here;
+        begun.Set();  // the next one may begin now
+        if (!is_here) co_return;
+        co_await Sleep(absl::Milliseconds(100));
+        woken = true;
+      });
+      co_await begun.Wait();
+    }
+    {
+      std::atomic<bool> runs{false};
+      ThreadPoolExecutor pool(1);
+      static_cast<void>(pool.Submit([&runs] {
+        runs = true;
+        absl::SleepFor(absl::Milliseconds(50));
+      }));
+      while (!runs) co_await Yield();
+    }  // until then this carrier sleeps; the other one sees that, and sleeps without a limit
+    const absl::Time begin = absl::Now();
+    while (!woken && absl::Now() - begin < absl::Seconds(20)) internal::CpuRelax();
+    EXPECT_TRUE(woken);
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+// The carrier was rung as a searcher, to make the callback.
+TEST_P(DestructorTest, WhatADestructorInACallbackWaitsForIsNotLeftToItsCarrierAsASearcher) {
+  TwoCarriers()->Run([]() -> Task<void> {
+    std::atomic<bool> runs{false}, called{false};
+    std::optional<VirtualThreadPerTaskExecutor> executor(std::in_place);
+    static_cast<void>(executor->Submit([&]() -> Task<void> {
+      (co_await Blocking([&] {
+        runs = true;
+        while (!called) ::sched_yield();
+        absl::SleepFor(absl::Milliseconds(50));  // until then all carriers sleep without a limit
+      })).IgnoreError();
+    }));
+    while (!runs) co_await Yield();
+    std::stop_source source;
+    Event over;
+    Introduction waiting;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      const auto wait = [&]() -> Task<void> {
+        StopOnCancel stop;
+        const std::stop_callback destroys(stop.token(), [&] {
+          called = true;
+          executor.reset();
+          over.Set();
+        });
+        co_await Forever(waiting);
+      };
+      (co_await WithStopToken(source.get_token(), wait())).IgnoreError();
+    });
+    co_await waiting.AwaitParked();
+    source.request_stop();
+    while (!called) internal::CpuRelax();  // the other carrier makes the callback
+    co_await over.Wait();
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+}  // namespace
+}  // namespace weft

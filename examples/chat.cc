@@ -103,6 +103,8 @@ Task<absl::Status> Serve(TcpStream stream, Room& room) {
   if (!room.Enter(member)) co_return co_await stream.Write("that name is taken\n");
   const char* how = " has gone";
   const absl::Cleanup leave = [&] { room.Leave(member, how); };  // cancelled or not
+  const std::string welcome = absl::StrCat("welcome, ", member.name, "\n");
+  if (absl::Status sent = co_await stream.Write(welcome); !sent.ok()) co_return sent;
   weft::ShutdownOnFailure scope;  // the first that ends ends the others
   scope.Fork(Listen(in, room, member));
   scope.Fork(Pass(stream, member));
@@ -136,6 +138,7 @@ class Guest {
     auto guest = std::make_unique<Guest>(*std::move(stream), name);
     if (absl::Status seen = co_await guest->See(); !seen.ok()) co_return seen;
     if (absl::Status said = co_await guest->Say(name); !said.ok()) co_return said;
+    if (absl::Status seen = co_await guest->See(); !seen.ok()) co_return seen;
     co_return guest;
   }
   Guest(TcpStream stream, std::string name) : stream_(std::move(stream)), name_(std::move(name)) {}
@@ -157,9 +160,8 @@ class Guest {
 Task<absl::Status> Show(TcpListener& listener) {
   auto ann = co_await Guest::Come(listener, "ann");
   if (!ann.ok()) co_return ann.status();
-  auto other = co_await Guest::Come(listener, "ann");  // not before ann is there: her name is taken
+  auto other = co_await Guest::Come(listener, "ann");  // ann is there: her name is taken
   if (!other.ok()) co_return other.status();
-  if (absl::Status s = co_await (*other)->See(); !s.ok()) co_return s;
 
   auto bob = co_await Guest::Come(listener, "bob");
   if (!bob.ok()) co_return bob.status();

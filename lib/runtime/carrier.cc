@@ -42,7 +42,8 @@ void Carrier::DieOutsideThread(const char* what) noexcept {
 void Carrier::Main() noexcept {
   SetCurrent(this);
   while (!runtime.stopping()) {
-    // All others may sleep without a limit, because this one was awake, or has slept: it hands over, or takes part.
+    // All others may sleep without a limit (ParkDeadline). So a carrier that retires, and one that is called back, tell
+    // one of them.
     if (runtime.carriers.MayRun(*this) == retired_) [[unlikely]] {
       retired_ = !retired_;
       runtime.NotifyWork();
@@ -68,7 +69,7 @@ bool Carrier::Step() noexcept {
 [[gnu::always_inline]] inline bool Carrier::RunNext() noexcept {
   if (runtime.cancel_queue.MayHave()) [[unlikely]] {
     runtime.cancel_queue.RunBatch(kShutdownBatch);
-    // A callback may wait in a destructor, for what others must not leave to a searcher.
+    // Others leave their work to a searcher. A callback may wait in a destructor for just that.
     if (runtime.cancel_queue.MayHaveCallbacks() && runtime.idle.EndSearch(idle)) runtime.NotifyWork();
     runtime.cancel_queue.RunStopCallbacks();
   }

@@ -83,7 +83,7 @@ class Carrier final : public Dispatch {
 
   uint32_t calms_ = 0;      // RuntimeCore::calms when it last looked
   bool has_slept_ = false;  // since it last ran a pinned thread
-  bool retired_ = false;    // it could run no more when it looked last
+  bool retired_ = false;    // it might not run when it last looked
 };
 
 }  // namespace weft::internal

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lib/base/fence.h"
+#include "tests/support/fork_here.h"
 #include "tests/support/on_both.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
@@ -23,7 +24,6 @@
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/time.h"
-#include "weft/virtual_thread.h"
 
 namespace weft {
 namespace {
@@ -44,21 +44,12 @@ INSTANTIATE_TEST_SUITE_P(Backends, DestructorTest, ::testing::Values(IoBackend::
 TEST_P(DestructorTest, OthersFireTheTimersOfACarrierThatComputesAfterItsDestructorHasWaited) {
   TwoCarriers()->Run([]() -> Task<void> {
     const Pin pin;
-    const int here = VirtualThread::Current().carrier();
     std::atomic<bool> woken{false};
     AwaitAll scope;
-    for (bool sleeps = false; !sleeps;) {  // a thief may take it
-      Event begun;
-      scope.Fork([&]() -> Task<void> {
-        const bool is_here = VirtualThread::Current().carrier() == here;
-        sleeps = is_here;
-        begun.Set();  // the next one may begin now
-        if (!is_here) co_return;
-        co_await Sleep(absl::Milliseconds(100));
-        woken = true;
-      });
-      co_await begun.Wait();
-    }
+    co_await testing::ForkHere(scope, [&]() -> Task<void> {
+      co_await Sleep(absl::Milliseconds(100));
+      woken = true;
+    });
     {
       std::atomic<bool> runs{false};
       ThreadPoolExecutor pool(1);

@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lib/base/fence.h"
+#include "tests/support/fork_here.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
 #include "weft/blocking.h"
@@ -37,6 +38,7 @@ namespace weft {
 namespace {
 
 using testing::Forever;
+using testing::ForkHere;
 using testing::Introduction;
 using testing::UntilParked;
 
@@ -316,23 +318,17 @@ TEST(PinOnASpareCarrierTest, ACarrierThatHasRetiredRunsTheThreadsThatArePinnedTo
 TEST(PinOnAHeldCarrierTest, APinnedThreadWaitsForItsCarrierAndTheOthersRunElsewhere) {
   Runtime::Create({.parallelism = 1, .held_carrier_threshold = absl::Milliseconds(1)}).value()->Run([]() -> Task<void> {
     const Stays holder;
-    const int here = VirtualThread::Current().carrier();
     std::atomic<bool> let_go{false}, others_ran{false};
     Event go;
     AwaitAll scope;
-    for (bool pinned_here = false; !pinned_here;) {  // there may be a spare carrier, for a hold before this
-      Introduction made;
-      scope.Fork([&]() -> Task<void> {
-        const Stays stays;
-        const bool is_here = VirtualThread::Current().carrier() == here;
-        pinned_here = is_here;
-        made.Make();  // the next one may begin now
-        if (!is_here) co_return;
-        co_await go.Wait();
-        EXPECT_TRUE(let_go);
-      });
-      co_await made.AwaitParked();
-    }
+    Introduction made;
+    co_await ForkHere(scope, [&]() -> Task<void> {  // there may be a spare carrier, for a hold before this
+      const Stays stays;
+      made.Make();
+      co_await go.Wait();
+      EXPECT_TRUE(let_go);
+    });
+    co_await made.AwaitParked();
     scope.Fork([&]() -> Task<void> {
       others_ran = true;
       co_return;
@@ -348,21 +344,12 @@ TEST(PinOnAHeldCarrierTest, APinnedThreadWaitsForItsCarrierAndTheOthersRunElsewh
 TEST(PinTimersTest, OthersFireTheTimersOfItsCarrierWhileItComputes) {
   Runtime::Create({.parallelism = 2, .held_carrier_threshold = absl::ZeroDuration()}).value()->Run([]() -> Task<void> {
     const Stays stays;
-    const int here = VirtualThread::Current().carrier();
     std::atomic<bool> woken{false};
     AwaitAll scope;
-    for (bool sleeps = false; !sleeps;) {  // a thief may take it
-      Event begun;
-      scope.Fork([&]() -> Task<void> {
-        const bool is_here = VirtualThread::Current().carrier() == here;
-        sleeps = is_here;
-        begun.Set();  // the next one may begin now
-        if (!is_here) co_return;
-        co_await Sleep(absl::Milliseconds(60));
-        woken = true;
-      });
-      co_await begun.Wait();
-    }
+    co_await ForkHere(scope, [&]() -> Task<void> {
+      co_await Sleep(absl::Milliseconds(60));
+      woken = true;
+    });
     co_await Sleep(absl::Milliseconds(30));
     const absl::Time begin = absl::Now();
     while (!woken && absl::Now() - begin < absl::Seconds(20)) internal::CpuRelax();

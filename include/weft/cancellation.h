@@ -199,11 +199,8 @@ class TimeoutBoundary : public TimedBoundary {
   void Leave() noexcept;
 
  private:
-  struct Timer : TimerNode {
-    TimeoutBoundary* boundary = nullptr;
-  };
   const int64_t timeout_ns_;
-  Timer timer_;
+  TimerNode timer_;
 };
 
 class DeadlineBoundary : public TimedBoundary {
@@ -219,11 +216,8 @@ class DeadlineBoundary : public TimedBoundary {
   void Leave() noexcept;
 
  private:
-  struct Timer : DeadlineTimer {
-    DeadlineBoundary* boundary = nullptr;
-  };
   const Deadline deadline_;
-  Timer timer_;
+  DeadlineTimer timer_;
 };
 
 // Implemented in shield.cc.
@@ -246,14 +240,11 @@ class GraceShield : public Boundary {
  private:
   static void Fire(TimerNode* node) noexcept;
 
-  struct Timer : TimerNode {
-    GraceShield* shield = nullptr;
-  };
   ThreadBlock* thread_ = nullptr;  // null: not entered
   bool left_ = false;
   bool begun_ = false;  // guarded by the records lock, like the arming of the timer
   const int64_t grace_ns_;
-  Timer timer_;
+  TimerNode timer_;
 };
 
 }  // namespace internal

@@ -29,6 +29,11 @@
 //                                       held (held_carrier.h); 0: never; default: 20
 //   WEFT_TRACE_PINNED    0|1            1: each held carrier is printed on standard error, beside on_held_carrier
 //   WEFT_TRACE_THREAD_LOCALS  0|1       1: prints on standard error where a virtual thread first uses a thread-local
+//   WEFT_HUGE_PAGES      0|1            1: asks the kernel for huge pages for the frames of a process that has more
+//                                       than 16 MiB of them. A million threads begin in half of the time; but memory
+//                                       that is freed in small pieces stays until the system is short of it, and a
+//                                       thread may be held up while the kernel collects a page. Default: as the kernel
+//                                       likes
 //   WEFT_IO              auto|uring|epoll
 //
 // exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10
@@ -94,6 +99,7 @@ struct RuntimeOptions {
   int max_queued_calls = 0;  // of Blocking(). 0: WEFT_MAX_QUEUED_CALLS, else 1,048,576
   // Negative: WEFT_HELD_CARRIER_THRESHOLD_MS, else 20 ms. 0: nobody looks.
   TimeSpan held_carrier_threshold = absl::Milliseconds(-1);
+  int huge_pages = -1;  // of the process. -1: WEFT_HUGE_PAGES, else 0
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;

@@ -86,10 +86,9 @@ class [[nodiscard("co_await the sleep")]] SleepAwaiter {
   static const WaitKind kWait;
   static const SelectableWait<ThreadBlock> kSelect;
 
-  struct Timer : TimerNode {
-    WaitNode* waiter = nullptr;  // the thread, or a case of its Select()
-  };
-  Timer timer_;  // its deadline is the length of the sleep until it is armed: a sleeping thread is small
+  // For the thread, or a case of its Select(). Its deadline is the length of the sleep until it is armed: a sleeping
+  // thread is small.
+  TimerNode timer_;
 };
 
 class [[nodiscard("co_await the sleep")]] SleepUntilAwaiter {
@@ -117,11 +116,8 @@ class [[nodiscard("co_await the sleep")]] SleepUntilAwaiter {
   static const WaitKind kWait;
   static const SelectableWait<ThreadBlock> kSelect;
 
-  struct Timer : DeadlineTimer {
-    WaitNode* waiter = nullptr;  // the thread, or a case of its Select()
-  };
   const Deadline deadline_;
-  Timer timer_;
+  DeadlineTimer timer_;  // for the thread, or a case of its Select()
 };
 
 class [[nodiscard("co_await the yield")]] YieldAwaiter {

@@ -69,8 +69,8 @@ void TimedBoundary::TimeIsUp() noexcept {
 void TimeoutBoundary::Enter(PromiseBase& awaiting) noexcept {
   Open(awaiting);
   if (timeout_ns_ <= 0) return RequestOwn();
-  timer_.boundary = this;
-  timer_.fire = [](TimerNode* node) noexcept { static_cast<Timer*>(node)->boundary->TimeIsUp(); };
+  timer_.subject = this;
+  timer_.fire = [](TimerNode* node) noexcept { static_cast<TimeoutBoundary*>(node->subject)->TimeIsUp(); };
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimer(timer_, SaturatedSum(RuntimeNow(), timeout_ns_));
 }
@@ -84,8 +84,8 @@ void TimeoutBoundary::Leave() noexcept {
 void DeadlineBoundary::Enter(PromiseBase& awaiting) noexcept {
   Open(awaiting);
   if (HasPassed(deadline_)) return RequestOwn();
-  timer_.boundary = this;
-  timer_.on_time = [](DeadlineTimer* timer) noexcept { static_cast<Timer*>(timer)->boundary->TimeIsUp(); };
+  timer_.subject = this;
+  timer_.on_time = [](DeadlineTimer* timer) noexcept { static_cast<DeadlineBoundary*>(timer->subject)->TimeIsUp(); };
   timer_.cancel_waits = true;
   ArmDeadline(timer_, deadline_);
 }

@@ -58,7 +58,7 @@ void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
     requested = true;
     return;
   }
-  timer_.shield = this;
+  timer_.subject = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimerOf(thread_->runtime(), timer_, deadline);
@@ -66,7 +66,7 @@ void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
 
 // From now on the shield hides nothing: requests to what is outside are brought to what is inside.
 void GraceShield::Fire(TimerNode* node) noexcept {
-  GraceShield& shield = *static_cast<Timer*>(node)->shield;
+  GraceShield& shield = *static_cast<GraceShield*>(node->subject);
   ThreadBlock& thread = *shield.thread_;
   RuntimeCore& runtime = thread.runtime();
   bool runnable = false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "lib/base/sanitizers.h"
@@ -23,8 +24,14 @@ constexpr size_t kClasses = kMaxCachedFrameBytes / kGranuleBytes + 1;  // class 
 // The size of a slab, which is cut into blocks. 64 KiB holds 372 frames of 176 bytes. A thread that uses a class once
 // takes a batch from it. A slab lies at a multiple of its size, so that a block finds it.
 constexpr size_t kSlabBytes = kFrameSlabBytes;
-// How many slabs come from `operator new` at once: enough for malloc to map them by themselves.
+// How many slabs come from `operator new` at once: enough for malloc to map them by themselves. A process that has
+// kSlabsBeforeHuge of them has many frames, and spends much of its time on page faults and on looking for pages: from
+// then on they come in whole huge pages, for the kernel to use where it may.
 constexpr size_t kSlabsPerRegion = 16;
+constexpr size_t kSlabsBeforeHuge = 256;
+constexpr size_t kSlabsPerHugeRegion = 256;
+constexpr size_t kHugePageBytes = size_t{2} * 1024 * 1024;
+static_assert(kSlabsPerHugeRegion * kSlabBytes % kHugePageBytes == 0);
 
 // How much is cut from a slab at once, so that a class that is used once costs little.
 constexpr size_t kCutBytes = size_t{8} * 1024;
@@ -80,10 +87,14 @@ struct Slab {
 };
 static_assert(sizeof(Slab) % kGranuleBytes == 0);
 
+// Followed by what is known of its slabs, and by the slabs.
 struct Region {
-  Region* next = nullptr;
-  SlabInfo slabs[kSlabsPerRegion];
+  Region* next;
+  size_t count;
+
+  std::span<SlabInfo> slabs() noexcept { return {reinterpret_cast<SlabInfo*>(this + 1), count}; }
 };
+static_assert(sizeof(Region) % alignof(SlabInfo) == 0);
 
 SlabInfo& SlabOf(const void* block) noexcept {
   return *reinterpret_cast<const Slab*>(reinterpret_cast<uintptr_t>(block) & ~uintptr_t{kSlabBytes - 1})->info;
@@ -114,8 +125,10 @@ struct Registry {
   GlobalLock lock;
   FrameCache* caches = nullptr;  // one for each thread of the busiest moment; never freed
   Region* regions = nullptr;     // never freed; keeps them reachable for leak checkers
+  size_t slabs = 0;              // in all regions
   SlabInfo* free_slabs = nullptr;
   int64_t slabs_in_use = 0;
+  bool huge_pages = false;       // to be asked for
 };
 
 constinit Pool pools[kClasses];
@@ -169,19 +182,28 @@ Batch PopBatch(size_t size_class) noexcept {
   return batch;
 }
 
-// Under registry.lock.
-bool AddRegion() noexcept {
-  void* const memory = ::operator new(sizeof(Region) + (kSlabsPerRegion + 1) * kSlabBytes, std::nothrow);
-  if (memory == nullptr) return false;
-  auto* const region = ::new (memory) Region;
-  region->next = registry.regions;
+// Under registry.lock. `count` slabs, of which the first lies at a multiple of `alignment`.
+Region* AddRegion(size_t count, size_t alignment) noexcept {
+  const size_t header = sizeof(Region) + count * sizeof(SlabInfo);
+  void* const memory = ::operator new(header + alignment + count * kSlabBytes, std::nothrow);
+  if (memory == nullptr) return nullptr;
+  auto* const region = ::new (memory) Region{.next = registry.regions, .count = count};
   registry.regions = region;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(region + 1) + kSlabBytes - 1) & ~uintptr_t{kSlabBytes - 1};
-  for (size_t i = kSlabsPerRegion; i-- > 0;) {
-    region->slabs[i].memory = reinterpret_cast<char*>(begin + i * kSlabBytes);
-    region->slabs[i].next_free = registry.free_slabs;
-    registry.free_slabs = &region->slabs[i];
+  registry.slabs += count;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + header + alignment - 1) & ~uintptr_t{alignment - 1};
+  for (size_t i = count; i-- > 0;) {
+    char* const slab = reinterpret_cast<char*>(begin + i * kSlabBytes);
+    registry.free_slabs = ::new (&region->slabs()[i]) SlabInfo{.memory = slab, .next_free = registry.free_slabs};
   }
+  return region;
+}
+
+// The same.
+bool AddSlabs() noexcept {
+  Region* const huge =
+      registry.slabs < kSlabsBeforeHuge ? nullptr : AddRegion(kSlabsPerHugeRegion, kHugePageBytes);
+  if (huge == nullptr) return AddRegion(kSlabsPerRegion, kSlabBytes) != nullptr;
+  if (registry.huge_pages) AskForHugePages(huge->slabs().front().memory, kSlabsPerHugeRegion * kSlabBytes);
   return true;
 }
 
@@ -189,7 +211,7 @@ bool AddSlab(FrameCache& cache) noexcept {
   SlabInfo* next;
   {
     std::lock_guard guard(registry.lock);
-    if (registry.free_slabs == nullptr && !AddRegion()) return false;
+    if (registry.free_slabs == nullptr && !AddSlabs()) return false;
     next = registry.free_slabs;
     registry.free_slabs = next->next_free;
     ++registry.slabs_in_use;
@@ -442,7 +464,7 @@ void ForEachBlock(FreeBlock* batches, Visit visit) noexcept {
 void ForgetWhatWasFree() noexcept {
   std::lock_guard guard(registry.lock);
   for (Region* region = registry.regions; region != nullptr; region = region->next) {
-    for (SlabInfo& slab : region->slabs) slab.free_bytes = 0;
+    for (SlabInfo& slab : region->slabs()) slab.free_bytes = 0;
   }
 }
 
@@ -562,6 +584,11 @@ int64_t ReturnFreeFrames(int64_t keep_bytes) noexcept {
     registry.free_slabs = &slab;
   }
   return returned_bytes;
+}
+
+void UseHugePages() noexcept {
+  std::lock_guard guard(registry.lock);
+  registry.huge_pages = true;
 }
 
 int64_t FrameCacheBytes() noexcept {

@@ -13,6 +13,10 @@
 // count of its live blocks, and what is free in it is counted only then, by a walk over the pool. (100,000 threads that
 // have parked hold 37.5 MB at the peak.)
 //
+// Huge pages. A process that has many frames fetches memory for more in pieces that begin at a huge page and consist of
+// such, so that the kernel may use them; on request it is asked to. (On a machine where it does so only when asked, a
+// million threads begin to sleep within 0.14 s instead of 0.26, and take 0.7 s of processor time instead of 0.9.)
+//
 // A freed block is poisoned for AddressSanitizer: resuming a destroyed frame is reported as a use after poison.
 //
 // The census (`LiveFrames`, `LiveFrameBytes`) is a sum over all threads: exact while nobody allocates or frees and the
@@ -50,6 +54,8 @@ void SpillFreeFrames() noexcept;
 // was, in bytes. Any OS thread. Takes a few nanoseconds for each free block; others that need a batch meanwhile cut a
 // new one. Allocates nothing.
 int64_t ReturnFreeFrames(int64_t keep_bytes = kKeptFrameBytes) noexcept;
+// From now on memory is fetched with a request for huge pages. For the whole process, and for good. Any OS thread.
+void UseHugePages() noexcept;
 // What slabs hold that are in use, in bytes: frames, and what is free.
 int64_t FrameCacheBytes() noexcept;
 

@@ -102,7 +102,7 @@ const WaitKind AcceptRetry::PauseAwaiter::kWait = {ParkReason::kAccept, /*timed=
 void AcceptRetry::PauseAwaiter::Suspend(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, this)) return;
   thread_ = CurrentThread();
-  timer_.pause = this;
+  timer_.subject = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimer(timer_, RuntimeNow() + pause_ns_);
@@ -123,7 +123,7 @@ AcceptRetry::PauseAwaiter::~PauseAwaiter() {
 }
 
 void AcceptRetry::PauseAwaiter::Fire(TimerNode* node) noexcept {
-  PauseAwaiter& pause = *static_cast<Timer*>(node)->pause;
+  PauseAwaiter& pause = *static_cast<PauseAwaiter*>(node->subject);
   {
     std::lock_guard guard(the_shortage.lock);
     if (std::exchange(pause.state_, State::kOver) != State::kWaiting) return;

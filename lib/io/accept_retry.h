@@ -121,9 +121,6 @@ class AcceptRetry::PauseAwaiter : public ListNode<PauseTag> {
 
   // kWaiting ends once, under the lock: by whoever then wakes the thread, or by its withdrawal.
   enum class State : uint8_t { kNotYet, kWaiting, kOver };
-  struct Timer : TimerNode {
-    PauseAwaiter* pause = nullptr;
-  };
 
   void Suspend(AwaitingFrame frame) noexcept;
   static void Fire(TimerNode* node) noexcept;
@@ -134,7 +131,7 @@ class AcceptRetry::PauseAwaiter : public ListNode<PauseTag> {
   const uint64_t generation_;
   ThreadBlock* thread_ = nullptr;
   State state_ = State::kNotYet;  // guarded by the lock
-  Timer timer_;
+  TimerNode timer_;
 };
 
 inline AcceptRetry::PauseAwaiter AcceptRetry::Pause() noexcept {

@@ -9,11 +9,19 @@
 
 namespace weft::internal {
 
-void ReturnPages(void* begin, size_t bytes) noexcept {
+namespace {
+
+void Advise(void* begin, size_t bytes, int advice) noexcept {
   const int saved_errno = errno;
-  ::madvise(begin, bytes, MADV_DONTNEED);
+  ::madvise(begin, bytes, advice);
   errno = saved_errno;
 }
+
+}  // namespace
+
+void ReturnPages(void* begin, size_t bytes) noexcept { Advise(begin, bytes, MADV_DONTNEED); }
+
+void AskForHugePages(void* begin, size_t bytes) noexcept { Advise(begin, bytes, MADV_HUGEPAGE); }
 
 void ReturnPagesWithin(void* begin, size_t bytes) noexcept {
   static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));

@@ -118,6 +118,9 @@ absl::StatusOr<internal::RuntimeConfig> Resolve(const RuntimeOptions& options) {
   } else if (queued_calls != 0) {
     config.max_queued_calls = queued_calls;
   }
+  const int huge_pages = IntFromEnvironment("WEFT_HUGE_PAGES", 0, 1, 0);
+  if (options.huge_pages < -1 || options.huge_pages > 1) return OutOfRange("huge_pages", options.huge_pages, 0, 1);
+  config.huge_pages = (options.huge_pages != -1 ? options.huge_pages : huge_pages) == 1;
   config.clock = &internal::Clock::Real();
   config.watch_wall_clock = true;
   config.observer = options.observer;

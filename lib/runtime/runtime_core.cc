@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lib/base/fence.h"
+#include "lib/coro/frame_cache.h"
 #include "lib/os/global_lock.h"
 #include "lib/os/membarrier.h"
 #include "lib/runtime/fork.h"
@@ -82,6 +83,7 @@ void RuntimeCore::ForEach(void (*visit)(RuntimeCore& runtime, void* argument), v
 }
 
 absl::Status RuntimeCore::Start() noexcept {
+  if (config.huge_pages) UseHugePages();
   if (config.watched) {
     watchdog = Watchdog::Make(*this);
     if (watchdog == nullptr) return absl::ResourceExhaustedError("no memory for the watchdog");

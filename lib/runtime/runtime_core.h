@@ -40,6 +40,7 @@ struct RuntimeConfig {
   int min_runnable = 1;
   int64_t drain_patience_ns = 20'000'000;
   int64_t max_queued_calls = 1'048'576;
+  bool huge_pages = false;        // for frames, from now on
   bool watched = false;           // there is a watchdog
   int64_t held_threshold_ns = 0;  // 0: it does not look for holds
   Clock* clock = nullptr;                        // not null

@@ -25,17 +25,17 @@ constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
     .after_add =
         [](void* of, WaitCase<ThreadBlock>& node) noexcept {
           auto& sleep = *static_cast<SleepAwaiter*>(of);
-          sleep.timer_.waiter = &node;
+          sleep.timer_.subject = &node;
           sleep.timer_.cancel_waits = true;
           sleep.timer_.fire = [](TimerNode* fired) noexcept {
-            auto& fired_case = static_cast<WaitCase<ThreadBlock>&>(*static_cast<Timer*>(fired)->waiter);
+            auto& fired_case = *static_cast<WaitCase<ThreadBlock>*>(fired->subject);
             if (fired_case.wait.Claim(fired_case.number)) Wake(fired_case.wait.thread);
           };
           sleep.Arm();
         },
     .take_back =
         [](void* of, WaitCase<ThreadBlock>&) noexcept {
-          Timer& timer = static_cast<SleepAwaiter*>(of)->timer_;
+          TimerNode& timer = static_cast<SleepAwaiter*>(of)->timer_;
           timer.wheel->Cancel(timer);
         },
 };
@@ -43,7 +43,7 @@ constinit const SelectableWait<ThreadBlock> SleepAwaiter::kSelect = {
 void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, &timer_)) return;
   if (timer_.deadline_ns <= 0) return YieldInstead();
-  timer_.waiter = CurrentThread();
+  timer_.subject = CurrentThread();
   timer_.fire = &Fire;
   Arm();
 }
@@ -51,17 +51,17 @@ void SleepAwaiter::Start(AwaitingFrame frame) noexcept {
 void SleepAwaiter::Arm() noexcept { ArmTimer(timer_, SaturatedSum(RuntimeNow(), timer_.deadline_ns)); }
 
 void SleepAwaiter::Fire(TimerNode* node) noexcept {
-  Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(node)->waiter));
+  Wake(*static_cast<ThreadBlock*>(node->subject));
 }
 
 bool SleepAwaiter::Withdraw(ThreadBlock& thread) noexcept {
-  auto* timer = static_cast<Timer*>(thread.waiting_on);
+  auto* const timer = static_cast<TimerNode*>(thread.waiting_on);
   return timer->wheel->Cancel(*timer);
 }
 
 const WaitKind SleepUntilAwaiter::kWait = {
     ParkReason::kSleep, /*timed=*/true,
-    [](ThreadBlock& thread) noexcept { return WallTimers::Cancel(*static_cast<Timer*>(thread.waiting_on)); }};
+    [](ThreadBlock& thread) noexcept { return WallTimers::Cancel(*static_cast<DeadlineTimer*>(thread.waiting_on)); }};
 
 // Like that of a SleepAwaiter.
 constinit const SelectableWait<ThreadBlock> SleepUntilAwaiter::kSelect = {
@@ -74,10 +74,10 @@ constinit const SelectableWait<ThreadBlock> SleepUntilAwaiter::kSelect = {
     .after_add =
         [](void* of, WaitCase<ThreadBlock>& node) noexcept {
           auto& sleep = *static_cast<SleepUntilAwaiter*>(of);
-          sleep.timer_.waiter = &node;
+          sleep.timer_.subject = &node;
           sleep.timer_.cancel_waits = true;
           sleep.timer_.on_time = [](DeadlineTimer* fired) noexcept {
-            auto& fired_case = static_cast<WaitCase<ThreadBlock>&>(*static_cast<Timer*>(fired)->waiter);
+            auto& fired_case = *static_cast<WaitCase<ThreadBlock>*>(fired->subject);
             if (fired_case.wait.Claim(fired_case.number)) Wake(fired_case.wait.thread);
           };
           ArmDeadline(sleep.timer_, sleep.deadline_);
@@ -90,9 +90,9 @@ constinit const SelectableWait<ThreadBlock> SleepUntilAwaiter::kSelect = {
 void SleepUntilAwaiter::Start(AwaitingFrame frame) noexcept {
   if (!EnterWait(frame, kWait, &timer_)) return;
   if (HasPassed(deadline_)) return YieldInstead();
-  timer_.waiter = CurrentThread();
+  timer_.subject = CurrentThread();
   timer_.on_time = [](DeadlineTimer* timer) noexcept {
-    Wake(static_cast<ThreadBlock&>(*static_cast<Timer*>(timer)->waiter));
+    Wake(*static_cast<ThreadBlock*>(timer->subject));
   };
   ArmDeadline(timer_, deadline_);
 }

@@ -19,7 +19,7 @@ constexpr uint8_t kMostDoublings = 4;  // then every 0.3 s
 
 void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept {
   Start(scope, DeadlineAfter(RuntimeNow(), timeout), [](TimerNode* node) noexcept {
-    CancellableScope& expired = *static_cast<Node*>(node)->scope;
+    CancellableScope& expired = *static_cast<CancellableScope*>(node->subject);
     RuntimeCore& runtime = expired.runtime;
     expired.OnTimeout();
     RunShutdowns(runtime);
@@ -29,7 +29,7 @@ void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) n
 void ScopeTimer::StartPatience(CancellableScope& scope, int64_t deadline_ns, bool looks_again) noexcept {
   looks_ = 0;
   Start(scope, deadline_ns, looks_again ? &PatienceIsOver : [](TimerNode* node) noexcept {
-    Press(*static_cast<Node*>(node)->scope);
+    Press(*static_cast<CancellableScope*>(node->subject));
   });
 }
 
@@ -42,19 +42,18 @@ bool ScopeTimer::Press(CancellableScope& scope) noexcept {
 
 // An owner that goes on holds a carrier until its children have ended: for nothing, if nobody waits for its permit. And
 // some carriers must be left for the children, which may wait for those of other owners.
-void ScopeTimer::PatienceIsOver(TimerNode* fired) noexcept {
-  Node& node = *static_cast<Node*>(fired);
-  CancellableScope& scope = *node.scope;
+void ScopeTimer::PatienceIsOver(TimerNode* node) noexcept {
+  CancellableScope& scope = *static_cast<CancellableScope*>(node->subject);
   if (AnyPermitIsWanted() && Press(scope)) return;
   const int64_t later_ns = kLookAgainNanos << scope.timer_.looks_;
   if (scope.timer_.looks_ < kMostDoublings) ++scope.timer_.looks_;
-  node.wheel->Insert(node, SaturatedSum(node.deadline_ns, later_ns));
+  node->wheel->Insert(*node, SaturatedSum(node->deadline_ns, later_ns));
 }
 
 void ScopeTimer::StopArmed() noexcept { node_.wheel->Cancel(node_); }
 
 void ScopeTimer::Start(CancellableScope& scope, int64_t deadline_ns, void (*fire)(TimerNode*) noexcept) noexcept {
-  node_.scope = &scope;
+  node_.subject = &scope;
   node_.fire = fire;
   node_.cancel_waits = true;  // what it touches goes away with the scope
   ArmTimer(node_, deadline_ns);

@@ -109,6 +109,9 @@ class TimerWheel {
   static constexpr int64_t kMovesPerFire = 16;
   static constexpr int64_t kMovesPerHold = 256;
 
+  // Of a subject. A virtual thread has as many.
+  static constexpr size_t kLinesFetched = 3;
+
   struct List {
     TimerNode* head = nullptr;
     TimerNode* tail = nullptr;
@@ -132,6 +135,7 @@ class TimerWheel {
   void PublishNext() noexcept;
   void PublishUnlessFiring() noexcept;
   int64_t MoveDown(int64_t max) noexcept;
+  static void FetchAhead(const TimerNode& next) noexcept;
   void FireOne(TimerNode& node) noexcept;  // lock_ is released while the function runs
   bool RunsElsewhere(const TimerNode& node) const noexcept;
   void AwaitFireEnd() noexcept;  // lock_ is released while it waits

@@ -7,12 +7,18 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <atomic>
+#include <cinttypes>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <iterator>
 #include <new>
 #include <set>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -161,6 +167,43 @@ TEST_F(FrameCacheTest, ASlabWithALiveFrameStays) {
   ReturnFreeFrames(0);
   EXPECT_GE(FrameCacheBytes(), full / 2);  // most slabs have one
   // The destructor looks at the live ones.
+}
+
+// Has the kernel been asked for huge pages there? (VmFlags of proc(5))
+bool IsForHugePages(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin, end;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2) {
+      here = begin <= reinterpret_cast<uintptr_t>(address) && reinterpret_cast<uintptr_t>(address) < end;
+    } else if (here && line.starts_with("VmFlags:")) {
+      return line.find(" hg") != std::string::npos;
+    }
+  }
+  return false;
+}
+
+// Of frames beyond the first 16 MiB.
+TEST_F(FrameCacheTest, HugePagesAreAskedForOnRequest) {
+  if (::access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) GTEST_SKIP() << "the kernel has no huge pages";
+  constexpr size_t kFrame = 4096;
+  const auto allocate = [](int megabytes) {
+    std::vector<void*> frames;
+    for (int i = 0; i < megabytes * 256; ++i) frames.push_back(AllocateFrame(kFrame));
+    return frames;
+  };
+  std::vector<void*> frames = allocate(24);
+  EXPECT_FALSE(IsForHugePages(frames.back()));
+  UseHugePages();
+  std::vector<void*> more = allocate(24);
+  EXPECT_TRUE(IsForHugePages(more.back()));
+  // Other frames lie in them like in any memory, and it goes back like any.
+  frames.insert(frames.end(), more.begin(), more.end());
+  for (void* const frame : frames) std::memset(frame, 1, kFrame);
+  for (void* const frame : frames) FreeFrame(frame, kFrame);
+  SpillFreeFrames();
+  EXPECT_GT(ReturnFreeFrames(0), 47'000'000);
 }
 
 TEST_F(FrameCacheTest, MemoryGoesBackWhileOthersAllocate) {

@@ -207,6 +207,7 @@ TEST(RuntimeOptionsTest, BothEndsOfARangeAreInIt) {
       {&RuntimeOptions::parallelism, 1, 1024, 0},
       {&RuntimeOptions::max_pool_size, 1, 32767, 0},
       {&RuntimeOptions::min_runnable, 0, 1024, -1},
+      {&RuntimeOptions::huge_pages, 0, 1, -1},
   };
   for (const auto& [option, low, high, unset] : kRanges) {
     for (const auto& [value, right] :
@@ -324,6 +325,7 @@ TEST(RuntimeOptionsDeathTest, AnInvalidVariableEndsTheProgramWithNameValueAndRan
                                         {"WEFT_MIN_RUNNABLE", 0, 1024},
                                         {"WEFT_DRAIN_PATIENCE_MS", 0, 3'600'000},
                                         {"WEFT_HELD_CARRIER_THRESHOLD_MS", 0, 3'600'000},
+                                        {"WEFT_HUGE_PAGES", 0, 1},
                                         {"WEFT_TRACE_PINNED", 0, 1},
                                         {"WEFT_TRACE_THREAD_LOCALS", 0, 1}}) {
     const RuntimeOptions one = {.parallelism = name == std::string_view("WEFT_PARALLELISM") ? 0 : 1,

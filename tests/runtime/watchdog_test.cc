@@ -522,6 +522,22 @@ TEST(WatchdogTest, TheMemoryOfFramesGoesBackWhileLargeFramesLive) {
   runs.join();
 }
 
+// A burst that has just ended may come again, and while it ends a look at all that is free would be for little.
+TEST(WatchdogTest, MemoryGoesBackWhenItHasBeenFreeForAStep) {
+  Watched watched({.parallelism = 2});
+  MemoryReturn memory(watched.runtime->core());
+  while (memory.Step()) sched_yield();
+  const int64_t before = internal::FrameCacheBytes();
+  Event go;
+  watched.runtime->Run(Burst(40'000, 40'000, go, go));
+  EXPECT_TRUE(memory.Step());
+  EXPECT_GT(internal::FrameCacheBytes(), before + 4 * kMebibyte);
+  while (internal::FrameCacheBytes() > before + 2 * kMebibyte) {
+    MemoryReturn later(watched.runtime->core());
+    while (later.Step()) sched_yield();
+  }
+}
+
 TEST(WatchdogTest, MemoryThatWasGivenUpGoesBackWhenItsLastFramesDo) {
   Watched watched({.parallelism = 2});
   Event first, second;

@@ -37,7 +37,6 @@ class ScopeTimer {
   bool has_shut_scope = false;
 
  private:
-  struct Node : TimerNode { CancellableScope* scope; };
   void StopArmed() noexcept;
   static bool Press(CancellableScope& scope) noexcept;
   static void PatienceIsOver(TimerNode* node) noexcept;
@@ -46,7 +45,7 @@ class ScopeTimer {
   const bool timed_;
   uint8_t looks_ = 0;  // of an owner that drains, whether a thread waits for a permit
   uint32_t seen_ = 0;  // BeginPressed()
-  Node node_;
+  TimerNode node_;
 };
 
 }  // namespace weft::internal

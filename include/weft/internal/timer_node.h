@@ -14,9 +14,10 @@ class TimerWheel;
 struct TimerNode {
   // Set by the user. Called once when the deadline has passed.
   void (*fire)(TimerNode*) noexcept = nullptr;
+  // Set by the user, or null: what `fire` acts on. The wheel fetches it while those before it fire.
+  void* subject = nullptr;
 
-  // The wheel that the node was last inserted into, and its deadline, in nanoseconds. Set by Insert(), and left as they
-  // are.
+  // Set by Insert(), and left so: the wheel that the node was last inserted into, and its deadline, in nanoseconds.
   TimerWheel* wheel = nullptr;
   int64_t deadline_ns = 0;
 

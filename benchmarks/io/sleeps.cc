@@ -38,5 +38,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s COUNT\n", argv[0]);
     return 2;
   }
-  return weft::RunMain(weft::benchmarks::SleepAll(count), {.huge_pages = 1});
+  return weft::RunMain(weft::benchmarks::SleepAll(count));
 }

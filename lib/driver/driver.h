@@ -54,6 +54,16 @@ class Driver {
 
   // Operations that Start() left pending and that have not ended.
   virtual int64_t in_flight() const noexcept = 0;
+
+  // Owner. One that is aside leaves it to the others to wait for what all drivers of the backend wait for: whatever
+  // ends would have to be handed on. What is in flight still ends, as long as one of the others polls now and then.
+  void SetAside(bool aside) noexcept { aside_ = aside; }
+
+ protected:
+  bool aside() const noexcept { return aside_; }
+
+ private:
+  bool aside_ = false;
 };
 
 class Backend {

@@ -46,6 +46,7 @@ void Carrier::Main() noexcept {
     // one of them.
     if (runtime.carriers.MayRun(*this) == retired_) [[unlikely]] {
       retired_ = !retired_;
+      if (duties.driver != nullptr) duties.driver->SetAside(retired_);
       runtime.NotifyWork();
     }
     if (retired_) {
@@ -106,7 +107,7 @@ bool Carrier::RunAfterPoll() noexcept {
 bool Carrier::RunPinned(ThreadBlock* thread) noexcept {
   if (thread == nullptr) [[likely]]
     return false;
-  if (std::exchange(has_slept_, false)) runtime.NotifyWork();
+  if (HasSlept()) runtime.NotifyWork();
   Run(*thread);
   queue.TakeBackPinned();
   queue.pinned.IsNext() ? duties.PollNext() : duties.DispatchNext();

@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "lib/lockfree/idle_carriers.h"
 #include "lib/runtime/dispatch.h"
@@ -56,6 +57,8 @@ class Carrier final : public Dispatch {
   void Main() noexcept;
   // Sleeps until it is rung, an operation ends, or the deadline comes.
   void ParkUntil(int64_t deadline_ns) noexcept;
+  // Since the last call? Then others may not know that it is awake. (duties.h)
+  bool HasSlept() noexcept { return std::exchange(has_slept_, false); }
 
   // ---- Shared.
   IdleCarriers::Member idle;
@@ -82,7 +85,7 @@ class Carrier final : public Dispatch {
   void ForcePublication() noexcept;
 
   uint32_t calms_ = 0;      // RuntimeCore::calms when it last looked
-  bool has_slept_ = false;  // since it last ran a pinned thread
+  bool has_slept_ = false;  // since HasSlept()
   bool retired_ = false;    // it might not run when it last looked
 };
 

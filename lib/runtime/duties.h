@@ -14,7 +14,7 @@
 // because that one may be about to compute. A carrier says that it goes to sleep before it looks at the others. So of
 // two that do this at once, at least one sees the other; and if some sleep without a limit, the last of them to look
 // saw all others asleep. So one that has slept, and goes on with what nobody else was told of, tells one of them, which
-// then wakes after kReliefNanos again (RunPinned, RunUntilOver, Main).
+// then wakes after kReliefNanos again (RunPinned, RunUntilOver, Main, and NotifyOfPush where no carrier is free).
 //
 // Who may call: the carrier, except `timers`, `wall_timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_

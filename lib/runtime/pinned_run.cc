@@ -33,9 +33,8 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   uint64_t injected_seen = 0;
   // While this carrier sleeps, all others may sleep without a limit (ParkDeadline). Before it runs anything it tells
   // one of them.
-  bool has_slept = false;
   const auto tell = [&] {
-    if (std::exchange(has_slept, false)) runtime.NotifyWork();
+    if (carrier.HasSlept()) runtime.NotifyWork();
   };
   while (!wait.over(wait.of)) {
     // The last thread rings, as does whoever injects a thread, or has a scope to shut, while no carrier is free. A poll
@@ -49,7 +48,6 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
       WithoutExceptions([&] { carrier.RunThread(*thread); });
     } else if (!asked && !wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
-      has_slept = true;
     }
     runtime.host->BetweenSteps(carrier);
   }

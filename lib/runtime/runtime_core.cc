@@ -123,11 +123,20 @@ Carrier* RuntimeCore::FindParked() noexcept {
   return nullptr;
 }
 
-void RuntimeCore::NotifyWork() noexcept {
+// False: no carrier is free.
+bool RuntimeCore::NotifyFree() noexcept {
   const auto notified = idle.Notify([this] { return FindParked(); }, [this](Carrier& each) { host->Ring(each); });
-  if (notified == IdleCarriers::Notified::kSeenTo) return;
-  // No carrier is free. Carriers that wait in a destructor look whether the work is a descendant of theirs.
-  if (carriers.any_blocked()) carriers.RingBlocked();
+  return notified == IdleCarriers::Notified::kSeenTo;
+}
+
+// If no carrier is free, those that wait in a destructor look whether the work is a descendant of theirs.
+void RuntimeCore::NotifyWork() noexcept {
+  if (!NotifyFree() && carriers.any_blocked()) carriers.RingBlocked();
+}
+
+// Those take nothing out of another one's deque. They are told once that its owner is awake. (duties.h)
+void RuntimeCore::NotifyOfPush() noexcept {
+  if (!NotifyFree() && carriers.any_blocked() && Carrier::Current()->HasSlept()) carriers.RingBlocked();
 }
 
 // In a child of fork(), a thread of the parent is memory that nobody runs, and the lock of a queue may be held by a

@@ -86,8 +86,9 @@ class RuntimeCore {
   void CancelRoots(CancelReason::Kind kind) noexcept;
   // ---- Carriers.
   WEFT_RARE void NotifyWork() noexcept;
-  void NotifyFenced() noexcept {  // after a fence that pairs with [idle/6]
-    if (idle.MayBeIdle() || carriers.any_blocked()) NotifyWork();
+  // The same for the owner of a deque, after a push into it and a fence that pairs with [idle/6].
+  void NotifyPushed() noexcept {
+    if (idle.MayBeIdle() || carriers.any_blocked()) NotifyOfPush();
   }
   // By whoever owns the thread: puts it where every carrier finds it, a pinned one where its carrier does. The caller
   // calls NotifyWork() afterwards.
@@ -145,6 +146,8 @@ class RuntimeCore {
 
  private:
   Carrier* FindParked() noexcept;
+  bool NotifyFree() noexcept;
+  WEFT_RARE void NotifyOfPush() noexcept;
 
   Atomic<bool> stopping_{false};
 
@@ -154,7 +157,7 @@ class RuntimeCore {
 
 inline void RunQueue::NotifyPushed() noexcept {
   deque.PublishFence();
-  runtime_.NotifyFenced();
+  runtime_.NotifyPushed();
 }
 
 }  // namespace weft::internal

@@ -111,6 +111,49 @@ TEST_F(EpollDriverTest, ADriverThatGoesAwayWakesASleeperToPoll) {
   }
 }
 
+// Its carrier would have to hand on whatever it fetched.
+TEST_F(EpollDriverTest, ADriverThatIsAsideLeavesTheEventsToOthers) {
+  const Pair pair = UnixPair();
+  char buffer;
+  CountedOperation op;
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  const std::unique_ptr<Driver> aside = NewDriver();
+  ASSERT_FALSE(aside->Start(op));
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  aside->SetAside(true);
+  EXPECT_EQ(aside->Poll(kMillisecondNs), 0);
+  EXPECT_EQ(op.ends, 0);
+  EXPECT_EQ(NewDriver()->Poll(Driver::kNoTimeout), 1);
+  EXPECT_EQ(op.ends, 1);
+  // Called back, it is like any other.
+  op.SetReceive(pair.a.get(), &buffer, 1);
+  ASSERT_FALSE(aside->Start(op));
+  ASSERT_EQ(::send(pair.b.get(), "y", 1, 0), 1);
+  aside->SetAside(false);
+  EXPECT_EQ(aside->Poll(Driver::kNoTimeout), 1);
+  backend_->Forget(pair.a.get());
+}
+
+TEST_F(EpollDriverTest, ADriverThatGoesAsideWakesASleeperToPoll) {
+  for (int round = 0; round < 200; ++round) {
+    const Pair pair = UnixPair();
+    char buffer;
+    CountedOperation op;
+    op.SetReceive(pair.a.get(), &buffer, 1);
+    const std::unique_ptr<Driver> retires = NewDriver();
+    ASSERT_FALSE(retires->Start(op));
+    Atomic<int> waiting{0};
+    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
+    while (waiting.load(std::memory_order_acquire) == 0) retires->Poll(kMillisecondNs / 20);
+    retires->SetAside(true);
+    retires->Poll(kMillisecondNs / 20);
+    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+    other.join();
+    EXPECT_EQ(op.ends, 1);
+    backend_->Forget(pair.a.get());
+  }
+}
+
 TEST_F(EpollDriverTest, SleepersReturnWhenTheirTimeIsUpAndNotBefore) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {

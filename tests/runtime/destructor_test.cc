@@ -1,11 +1,14 @@
 // Goal: a carrier that a destructor holds keeps nobody waiting for longer than it has to, and nobody counts on it
 // meanwhile. Method: real carriers, of which the others sleep without a limit when the destructor ends.
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <stop_token>
 
 #include "absl/time/clock.h"
@@ -62,6 +65,79 @@ TEST_P(DestructorTest, OthersFireTheTimersOfACarrierThatComputesAfterItsDestruct
     const absl::Time begin = absl::Now();
     while (!woken && absl::Now() - begin < absl::Seconds(20)) internal::CpuRelax();
     EXPECT_TRUE(woken);
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+// A thread whose destructor holds its carrier until End(). Whoever awaits Begin() is on the other carrier then.
+class Holder {
+ public:
+  Task<void> Begin(AwaitAll& scope) {
+    scope.Fork([this]() -> Task<void> {
+      std::atomic<bool> runs{false};
+      ThreadPoolExecutor pool(1);
+      static_cast<void>(pool.Submit([this, &runs] {
+        runs = true;
+        ends_.acquire();
+      }));
+      while (!runs) co_await Yield();
+      EXPECT_EQ(::pthread_getcpuclockid(::pthread_self(), &clock_), 0);
+      holds_ = true;
+    });
+    while (!holds_) co_await Yield();
+  }
+  void End() { ends_.release(); }
+
+  // What its OS thread has computed.
+  absl::Duration CpuTime() const {
+    timespec time = {};
+    EXPECT_EQ(::clock_gettime(clock_, &time), 0);
+    return absl::DurationFromTimespec(time);
+  }
+
+ private:
+  clockid_t clock_ = {};
+  std::atomic<bool> holds_{false};
+  std::binary_semaphore ends_{0};
+};
+
+Task<void> YieldTimes(int times) {
+  for (int i = 0; i < times; ++i) co_await Yield();
+}
+
+// It may run none of these threads.
+TEST_P(DestructorTest, ACarrierThatWaitsSleepsWhileTheOthersPush) {
+  constexpr int kYields = 400'000;
+  TwoCarriers()->Run([]() -> Task<void> {
+    Holder holder;
+    AwaitAll scope;
+    co_await holder.Begin(scope);
+    scope.Fork(YieldTimes(kYields));
+    co_await YieldTimes(100);
+    const absl::Duration before = holder.CpuTime();
+    const absl::Time begin = absl::Now();
+    co_await YieldTimes(kYields);
+    EXPECT_LE(holder.CpuTime() - before, (absl::Now() - begin) / 4);
+    holder.End();
+    (co_await scope.Join()).IgnoreFailures();
+  }());
+}
+
+// Both sleep without a limit until the timer of the other one has come. Nobody could run a thread that a timer wakes;
+// but a timeout is seen by who computes.
+TEST_P(DestructorTest, ACarrierThatWaitsFiresTheTimersOfOneThatThenComputes) {
+  TwoCarriers()->Run([]() -> Task<void> {
+    Holder holder;
+    AwaitAll scope;
+    co_await holder.Begin(scope);
+    const auto compute = []() -> Task<void> {
+      co_await Sleep(absl::Milliseconds(50));
+      const absl::Time begin = absl::Now();
+      while (!CancelRequested() && absl::Now() - begin < absl::Seconds(20)) internal::CpuRelax();
+      EXPECT_TRUE(CancelRequested());
+    };
+    (co_await WithTimeout(absl::Milliseconds(150), compute())).IgnoreError();
+    holder.End();
     (co_await scope.Join()).IgnoreFailures();
   }());
 }

@@ -153,13 +153,17 @@ void EpollBackend::Look(int64_t timeout_ns, OperationQueue& ended) noexcept {
 
 bool EpollBackend::Enter(EpollDriver& driver) noexcept {
   std::lock_guard guard(idle_lock_);
-  const bool poller = poller_ == nullptr;
+  const bool poller = poller_ == nullptr && !driver.aside();
   // With the lock held, so that Promote() finds every driver in the list asleep or on its way out; said later, a driver
   // could miss its promotion and sleep while nobody polls.
   driver.doorbell_.LieDown(poller ? Doorbell::kInKernel : Doorbell::kOnFutex);
   if (poller) {
     poller_ = &driver;
     return true;
+  }
+  if (driver.aside()) {
+    PromoteLocked();
+    return false;
   }
   driver.previous_parked_ = nullptr;
   driver.next_parked_ = first_parked_;
@@ -174,6 +178,7 @@ void EpollBackend::Leave(EpollDriver& driver) noexcept {
     poller_ = nullptr;
     return;
   }
+  if (driver.aside()) return;
   EpollDriver* const next = driver.next_parked_;
   EpollDriver* const previous = driver.previous_parked_;
   (previous == nullptr ? first_parked_ : previous->next_parked_) = next;
@@ -182,7 +187,11 @@ void EpollBackend::Leave(EpollDriver& driver) noexcept {
 
 void EpollBackend::Promote() noexcept {
   std::lock_guard guard(idle_lock_);
-  // With the lock held, the parked driver cannot leave the list, hence not be destroyed.
+  PromoteLocked();
+}
+
+// With the lock held, the parked driver cannot leave the list, hence not be destroyed.
+void EpollBackend::PromoteLocked() noexcept {
   if (poller_ == nullptr && first_parked_ != nullptr) first_parked_->doorbell_.WakeFromFutex();
 }
 

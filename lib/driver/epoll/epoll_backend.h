@@ -14,13 +14,17 @@
 // left meanwhile costs the next one a turn; it cannot be taken from a later poller, which is rung only after it has
 // taken the role.
 //
-// Nobody is forgotten: a driver parks on its futex only while there is a poller; the role falls vacant only when its
-// holder leaves to run something. From then on the events wait for the next driver that polls, which is one of
+// A driver that is aside (its carrier has retired) sleeps on its futex as well, but takes no role: an event that it
+// fetched would have to go to another carrier at once. If there is no poller, it wakes one that is parked.
+//
+// Nobody is forgotten: any other driver parks on its futex only while there is a poller; the role falls vacant only when
+// its holder leaves to run something, or goes aside. From then on the events wait for the next driver that polls, which
+// is one of
 //   1. the carrier that left, when it has nothing to run, or after 61 dispatches;
 //   2. any other running carrier, likewise;
 //   3. Relieve(), when the runtime notices a carrier that has not polled for long: it looks once, and if still nobody
 //      holds the role, wakes one parked driver to take it;
-//   4. on a driver's destruction, a parked driver that is woken to take the role.
+//   4. on a driver's destruction, or when it sleeps aside, a parked driver that is woken to take the role.
 //
 // Rejected: handing the role on whenever the poller leaves. The waker pays 7 us for waking another core, which
 // at low load doubles the cost of a request; Go does not do it either. Rejected: an epoll descriptor per carrier with
@@ -66,7 +70,7 @@ class EpollBackend final : public Backend {
   // Fetches events and makes the operations that they concern end. `timeout_ns` other than 0 for the poller only.
   void Look(int64_t timeout_ns, OperationQueue& ended) noexcept;
 
-  // The roles. True: `driver` is the poller; false: it is parked. Its doorbell knows.
+  // The roles. True: `driver` is the poller; false: it is parked, or aside. Its doorbell knows.
   bool Enter(EpollDriver& driver) noexcept;
   void Leave(EpollDriver& driver) noexcept;
   // If nobody is the poller, wakes a parked driver, which then takes the role.
@@ -79,6 +83,7 @@ class EpollBackend final : public Backend {
   EpollBackend() noexcept = default;
 
   int Wait(void* events, int max, int64_t timeout_ns) noexcept;
+  void PromoteLocked() noexcept;
 
   int epoll_ = -1;
   EventFd wake_;

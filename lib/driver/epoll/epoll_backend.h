@@ -17,9 +17,9 @@
 // A driver that is aside (its carrier has retired) sleeps on its futex as well, but takes no role: an event that it
 // fetched would have to go to another carrier at once. If there is no poller, it wakes one that is parked.
 //
-// Nobody is forgotten: any other driver parks on its futex only while there is a poller; the role falls vacant only when
-// its holder leaves to run something, or goes aside. From then on the events wait for the next driver that polls, which
-// is one of
+// Nobody is forgotten: any other driver parks on its futex only while there is a poller; the role falls vacant only
+// when its holder leaves to run something, or goes aside. From then on the events wait for the next driver that polls,
+// which is one of
 //   1. the carrier that left, when it has nothing to run, or after 61 dispatches;
 //   2. any other running carrier, likewise;
 //   3. Relieve(), when the runtime notices a carrier that has not polled for long: it looks once, and if still nobody

@@ -32,8 +32,8 @@
 //   WEFT_HUGE_PAGES      0|1            1: asks the kernel for huge pages for the frames of a process that has more
 //                                       than 16 MiB of them. A million threads begin in half of the time; but memory
 //                                       that is freed in small pieces stays until the system is short of it, and a
-//                                       thread may be held up while the kernel collects a page. Default: as the kernel
-//                                       likes
+//                                       thread may be held up for milliseconds while the kernel, or the host of a
+//                                       virtual machine, finds such a page. Default: as the kernel likes
 //   WEFT_IO              auto|uring|epoll
 //
 // exit(). Called by an OS thread, it asks the virtual threads of the default runtime to end, and waits for them for 10

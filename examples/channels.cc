@@ -1,5 +1,6 @@
 // Channels: a producer and a consumer, a pipeline of four stages, a bounded pool, and a fan-in with a time limit.
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <optional>
@@ -99,7 +100,7 @@ weft::Task<int> Collect(weft::Channel<int>& left, weft::Channel<int>& right, wef
   for (;;) {
     //! [select]
     auto got = co_await weft::Select(left.Receive(), right.Receive(), cancel.Wait(),
-                                     weft::Sleep(absl::Seconds(1)));
+                                     weft::Sleep(absl::Minutes(1)));
     switch (got.index()) {
       case 0: sum += std::get<0>(got).value_or(0); break;
       case 1: sum += std::get<1>(got).value_or(0); break;
@@ -110,14 +111,16 @@ weft::Task<int> Collect(weft::Channel<int>& left, weft::Channel<int>& right, wef
 }
 
 weft::Task<int> FanIn() {
-  weft::Channel<int> left(0), right(4);
+  weft::Channel<int> left(0), right(0);
   weft::Event cancel;
+  std::atomic<int> sending = 2;
   weft::AwaitAll scope;
   for (weft::Channel<int>* each : {&left, &right}) {
-    scope.Fork([each]() -> weft::Task<void> {
+    scope.Fork([&, each]() -> weft::Task<void> {
       for (int i = 1; i <= 10; ++i) {
         if (!co_await each->Send(i)) co_return;
       }
+      if (--sending == 0) cancel.Set();
     });
   }
   const int sum = co_await Collect(left, right, cancel);

@@ -61,7 +61,7 @@ weft::Task<absl::StatusOr<size_t>> CountLines(const std::vector<std::string>& fi
     absl::StatusOr<std::string> text = co_await weft::fs::ReadFile(file, {.max_bytes = 1 << 20});
     if (!text.ok()) co_return text.status();
     lines += static_cast<size_t>(std::count(text->begin(), text->end(), '\n'));
-    if (++done % 600 == 0) std::printf("%zu of %zu files\n", done.load(), files.size());
+    if (const size_t now = ++done; now % 600 == 0) std::printf("%zu of %zu files\n", now, files.size());
     co_return absl::OkStatus();
   };
   if (absl::Status counted = co_await weft::ForEach(files, kAtOnce, count); !counted.ok()) co_return counted;

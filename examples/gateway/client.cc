@@ -26,7 +26,7 @@ constexpr const char* kTimeoutHeader = "X-Timeout-Ms";
 // Long enough for services that hold their replies until everybody is in.
 constexpr int kPatientMilliseconds = 240'000;
 // Long enough for three requests to reach their services; then nobody answers.
-constexpr int kImpatientMilliseconds = 1'000;
+constexpr int kImpatientMilliseconds = 5'000;
 // Connecting at once: less than any backlog.
 constexpr int64_t kConnectingAtOnce = 128;
 
@@ -260,7 +260,7 @@ weft::Task<absl::StatusOr<Held>> HoldAndRelease(Target& gateway, Services& servi
 weft::Task<absl::StatusOr<json>> MeasureInFlight(Targets targets, int64_t requests) {
   Target gateway("gateway", targets.gateway);
   Services services(targets);
-  if (auto warm = co_await gateway.Get("/user/1"); !warm.ok()) co_return warm.status();
+  if (auto warm = co_await gateway.GetAny("/user/1", kPatientMilliseconds); !warm.ok()) co_return warm.status();
   auto before = co_await gateway.Get("/stats");
   if (!before.ok()) co_return before.status();
   const int64_t client_rss_before = ResidentBytes();

@@ -11,6 +11,9 @@ namespace gateway {
 // Adds to `report` "checks": [{"what": ..., "held": true, "found": ...}, ...] and "ok": whether all held.
 void Judge(nlohmann::json& report);
 
+// Has the dashboard's whole answer taken hardly longer than its slowest call?
+bool TookHardlyLonger(const nlohmann::json& parallel);
+
 // For people.
 std::string ToText(const nlohmann::json& report);
 

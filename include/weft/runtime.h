@@ -99,7 +99,8 @@ struct RuntimeOptions {
   int max_queued_calls = 0;  // of Blocking(). 0: WEFT_MAX_QUEUED_CALLS, else 1,048,576
   // Negative: WEFT_HELD_CARRIER_THRESHOLD_MS, else 20 ms. 0: nobody looks.
   TimeSpan held_carrier_threshold = absl::Milliseconds(-1);
-  int huge_pages = -1;  // of the process. -1: WEFT_HUGE_PAGES, else 0
+  // 1: for all runtimes of the process, and for good. -1: WEFT_HUGE_PAGES, else 0.
+  int huge_pages = -1;
   IoBackend io = IoBackend::kAuto;                // kAuto: WEFT_IO, else as io_backend.h says
   ext::SchedulingObserver* observer = nullptr;    // must outlive the runtime
   UncaughtFailureHandler on_uncaught_failure = nullptr;

@@ -198,7 +198,7 @@ Region* AddRegion(size_t count, size_t alignment) noexcept {
   return region;
 }
 
-// The same.
+// Under registry.lock. False: there is no memory.
 bool AddSlabs() noexcept {
   Region* const huge =
       registry.slabs < kSlabsBeforeHuge ? nullptr : AddRegion(kSlabsPerHugeRegion, kHugePageBytes);

@@ -46,7 +46,6 @@ void Carrier::Main() noexcept {
     // one of them.
     if (runtime.carriers.MayRun(*this) == retired_) [[unlikely]] {
       retired_ = !retired_;
-      if (duties.driver != nullptr) duties.driver->SetAside(retired_);
       runtime.NotifyWork();
     }
     if (retired_) {
@@ -107,7 +106,7 @@ bool Carrier::RunAfterPoll() noexcept {
 bool Carrier::RunPinned(ThreadBlock* thread) noexcept {
   if (thread == nullptr) [[likely]]
     return false;
-  if (HasSlept()) runtime.NotifyWork();
+  TellIfSlept();
   Run(*thread);
   queue.TakeBackPinned();
   queue.pinned.IsNext() ? duties.PollNext() : duties.DispatchNext();
@@ -177,8 +176,8 @@ void Carrier::ForcePublication() noexcept {
   }
 }
 
-// Enough other carriers are running. This one keeps serving its timers and its operations, and the threads that are
-// pinned to it, and leaves the others that these wake to others.
+// Enough other carriers are running. This one keeps serving its timers, its operations (on epoll, if a thread is pinned
+// to it), and the threads that are pinned to it, and leaves the others that these wake to others.
 void Carrier::Retire() noexcept {
   if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
   duties.PollTimersAndDriver();
@@ -186,7 +185,19 @@ void Carrier::Retire() noexcept {
   if (RunPinned(queue.TakePinnedAlone())) return;
   // We look again after the poll, which takes rings, because whoever raises the limit or stops the runtime rings
   // afterwards.
-  if (!runtime.carriers.MayRun(*this) && !runtime.stopping()) ParkUntil(duties.timers.NextDeadline());
+  if (runtime.carriers.MayRun(*this) || runtime.stopping()) return;
+  // What ends is for others, except for threads that live here, whom nobody else can serve.
+  const bool aside = duties.driver != nullptr && pinned_threads == 0;
+  if (aside) duties.driver->SetAside(true);
+  ParkUntil(duties.timers.NextDeadline());
+  if (aside) duties.driver->SetAside(false);
+}
+
+void Carrier::TellIfSlept() noexcept {
+  if (!HasSlept()) return;
+  runtime.NotifyWork();
+  // If a free one was told, those that wait in destructors do not know yet, and no push will tell them. (NotifyOfPush)
+  if (runtime.carriers.any_blocked()) runtime.carriers.RingBlocked();
 }
 
 void Carrier::ParkUntil(int64_t deadline_ns) noexcept {

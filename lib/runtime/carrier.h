@@ -59,6 +59,10 @@ class Carrier final : public Dispatch {
   void ParkUntil(int64_t deadline_ns) noexcept;
   // Since the last call? Then others may not know that it is awake. (duties.h)
   bool HasSlept() noexcept { return std::exchange(has_slept_, false); }
+  // If so, it tells them, before it goes on with what nobody else was told of.
+  void TellIfSlept() noexcept;
+
+  int pinned_threads = 0;  // that live here
 
   // ---- Shared.
   IdleCarriers::Member idle;

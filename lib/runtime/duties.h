@@ -13,8 +13,9 @@
 // An idle carrier sleeps until its next deadline, but wakes after kReliefNanos while any other carrier is awake,
 // because that one may be about to compute. A carrier says that it goes to sleep before it looks at the others. So of
 // two that do this at once, at least one sees the other; and if some sleep without a limit, the last of them to look
-// saw all others asleep. So one that has slept, and goes on with what nobody else was told of, tells one of them, which
-// then wakes after kReliefNanos again (RunPinned, RunUntilOver, Main, and NotifyOfPush where no carrier is free).
+// saw all others asleep. So one that has slept, and goes on with what nobody else was told of, tells a free one and
+// those that wait in destructors, which then wake after kReliefNanos again (TellIfSlept, Main; NotifyOfPush if none is
+// free).
 //
 // Who may call: the carrier, except `timers`, `wall_timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_

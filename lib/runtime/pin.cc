@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
 #include "weft/internal/thread_identity.h"
@@ -18,6 +19,7 @@ Pin::Pin() : pinned_(internal::RequireThread("weft::Pin").Identity()) {
   WEFT_CHECK(pins < std::numeric_limits<uint16_t>::max())
       << internal::DescribeThread(*internal::CurrentThread()) << " has " << pins << " Pins, which is the most";
   pinned_.pins.store(static_cast<uint16_t>(pins + 1), std::memory_order_relaxed);  // relaxed: as above
+  if (pins == 0) internal::CountPinned(1);
   pinned_.AddRef();
 }
 
@@ -28,6 +30,7 @@ Pin::~Pin() {
       << "; keep it in a frame of the thread that it pins";
   const uint16_t pins = pinned_.pins.load(std::memory_order_relaxed);              // relaxed: one writer
   pinned_.pins.store(static_cast<uint16_t>(pins - 1), std::memory_order_relaxed);  // relaxed: as above
+  if (pins == 1) internal::CountPinned(-1);
   pinned_.Release();
 }
 

@@ -31,11 +31,6 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   const Turn::Interrupted outer = carrier.Interrupt();
   runtime.carriers.EnterBlocked(carrier);
   uint64_t injected_seen = 0;
-  // While this carrier sleeps, all others may sleep without a limit (ParkDeadline). Before it runs anything it tells
-  // one of them.
-  const auto tell = [&] {
-    if (carrier.HasSlept()) runtime.NotifyWork();
-  };
   while (!wait.over(wait.of)) {
     // The last thread rings, as does whoever injects a thread, or has a scope to shut, while no carrier is free. A poll
     // takes rings, so it comes before everything that a ring may be about is looked at; one that comes later makes the
@@ -44,7 +39,7 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
     bool asked = runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
     WithoutExceptions([&] { asked |= runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
     if (ThreadBlock* thread = carrier.queue.TakeFor(wait, injected_seen)) {
-      tell();
+      carrier.TellIfSlept();  // while it slept, all others may have gone to sleep without a limit (ParkDeadline)
       WithoutExceptions([&] { carrier.RunThread(*thread); });
     } else if (!asked && !wait.over(wait.of)) {
       carrier.ParkUntil(carrier.duties.ParkDeadline());
@@ -53,7 +48,7 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
   }
   runtime.carriers.LeaveBlocked(carrier);
   carrier.GoOn(outer);
-  tell();
+  carrier.TellIfSlept();
 }
 
 void RunDescendantsUntilDrained(Carrier& carrier, ScopeRecord& scope) noexcept {

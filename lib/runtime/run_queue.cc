@@ -20,7 +20,10 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
 bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.injected.MayHave(); }
 
 // The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
-void RunQueue::InjectInstead(Queued* queued) noexcept { runtime_.Inject(*Queued::Thread(queued)); }
+void RunQueue::InjectInstead(Queued* queued) noexcept {
+  runtime_.Inject(*Queued::Thread(queued));
+  if (runtime_.carriers.any_blocked()) runtime_.NotifyWork();
+}
 
 // Injected threads go behind the threads that are here already, and before those that come next. First the oldest is
 // taken, which frees its place, so that neither queue starves the other when the deque is full. The deque does not

@@ -134,7 +134,8 @@ void RuntimeCore::NotifyWork() noexcept {
   if (!NotifyFree() && carriers.any_blocked()) carriers.RingBlocked();
 }
 
-// Those take nothing out of another one's deque. They are told once that its owner is awake. (duties.h)
+// A carrier that waits in a destructor takes nothing out of another one's deque. It is told once that its owner is
+// awake. (duties.h)
 void RuntimeCore::NotifyOfPush() noexcept {
   if (!NotifyFree() && carriers.any_blocked() && Carrier::Current()->HasSlept()) carriers.RingBlocked();
 }

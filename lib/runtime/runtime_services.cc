@@ -33,6 +33,8 @@ namespace {
 
 const void* CurrentCarrier() noexcept { return Carrier::Current(); }
 
+void CountPinned(int change) noexcept { Carrier::Current()->pinned_threads += change; }
+
 CallOrigin ExchangeCallOrigin(CallOrigin origin) noexcept { return std::exchange(call_origin, origin); }
 
 ThreadBlock* CallingThread() noexcept { return call_origin.thread; }

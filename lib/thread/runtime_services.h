@@ -34,6 +34,8 @@ struct WaitKind;
 
 // The carrier that the caller is on, or null. Only for comparison.
 const void* CurrentCarrier() noexcept;
+// One thread more, or one less, is pinned to it.
+void CountPinned(int change) noexcept;
 // The virtual thread whose Blocking() has called what runs on this OS thread, or null. It is parked.
 ThreadBlock* CallingThread() noexcept;
 // Whether what runs on this OS thread for nobody's virtual thread was asked to end; null: nothing does.

@@ -23,6 +23,7 @@ _DESCRIPTORS = 1200
 _REQUESTS = 304
 _MAX_UPSTREAM_CONNECTIONS = 256
 _SERVICES = ("users", "orders", "payments")
+_PATIENT = "X-Timeout-Ms: 100000\r\n"
 
 
 def _exchange(address, request):
@@ -191,7 +192,7 @@ class Backend:
 
     def test_answers_to_what_is_wrong(self):
         self._serve()
-        user = self._ask("gateway", "/user/7")
+        user = self._ask("gateway", "/user/7", headers=_PATIENT)
         self.assertEqual(_status(user), 200)
         self.assertEqual(_body(user)["id"], 7)
         self.assertEqual(_status(self._ask("gateway", "/nowhere")), 404)
@@ -204,12 +205,13 @@ class Backend:
             answer = _exchange(self.addresses["gateway"], request)
             self.assertEqual(_status(answer), status)
             self.assertIn("\r\nConnection: close\r\n", answer)
-        two = b"GET /user/1 HTTP/1.1\r\nHost: a\r\n\r\n" + _request("/user/2")
+        two = (b"GET /user/1 HTTP/1.1\r\nHost: a\r\n" + _PATIENT.encode() + b"\r\n" +
+               _request("/user/2", headers=_PATIENT))
         self.assertEqual(re.findall(r'\n{"id":(\d),', _exchange(self.addresses["gateway"], two)), ["1", "2"])
 
         os.kill(self.pids["payments"], signal.SIGKILL)
         self.assertIn("the payments process was ended by signal 9", self._error_line())
-        down = self._ask("gateway", "/user/7")
+        down = self._ask("gateway", "/user/7", headers=_PATIENT)
         self.assertEqual(_status(down), 502)
         self.assertIn("payments (127.0.0.1:%d)" % self.addresses["payments"][1], _body(down)["error"])
         self._drain()
@@ -326,11 +328,11 @@ class Backend:
         for what, bytes_ in cases.items():
             with self.subTest(what=what):
                 users.answer = bytes_
-                answer_ = _exchange(gateway, _request("/user/7"))
+                answer_ = _exchange(gateway, _request("/user/7", headers=_PATIENT))
                 self.assertEqual(_status(answer_), 502, answer_)
                 self.assertIn("users (127.0.0.1:%d)" % users.port, _body(answer_)["error"])
         users.answer = good
-        self.assertEqual(_status(_exchange(gateway, _request("/user/7"))), 200)
+        self.assertEqual(_status(_exchange(gateway, _request("/user/7", headers=_PATIENT))), 200)
         self.assertIsNone(process.poll())
 
     def test_a_request_id_may_be_any_bytes(self):

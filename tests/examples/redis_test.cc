@@ -396,7 +396,7 @@ TEST_P(RedisTest, ConnectionsOverTheLimitWait) {
 }
 
 TEST_P(RedisTest, AClientThatTakesNoRepliesIsDisconnected) {
-  const ServerOptions options = {.max_connections = 1, .write_timeout = absl::Milliseconds(500)};
+  const ServerOptions options = {.max_connections = 1, .write_timeout = absl::Seconds(3)};
   WithServer(options, [](SocketAddress server, Stop) -> Task<void> {
     TcpStream stream = co_await Connect(server);
     // Small commands, which take none of the time; the replies are far more than the sockets hold.

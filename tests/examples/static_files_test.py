@@ -95,7 +95,7 @@ class StaticFilesTest(unittest.TestCase):
         for backend in _BACKENDS:
             _, url = self._start(backend)
             with self.subTest(backend=backend):
-                done = self._peer("wrk", "--threads=1", "--connections=100", "--duration=1s", "--timeout=60s",
+                done = self._peer("wrk", "--threads=1", "--connections=100", "--duration=3s", "--timeout=60s",
                                   url + "/index.html")
                 said = done.stdout.decode()
                 self.assertEqual(done.returncode, 0, said)

@@ -4,6 +4,7 @@
 // checkpoint leaves a pinned thread where it was is tested beside the tables of checkpoints, in tests/cancel.)
 #include "weft/pin.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "weft/all.h"
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
+#include "weft/io/readiness.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/sync/event.h"
@@ -313,6 +315,50 @@ TEST(PinOnASpareCarrierTest, ACarrierThatHasRetiredRunsTheThreadsThatArePinnedTo
   Runtime::Create({.parallelism = 1, .min_runnable = 1, .held_carrier_threshold = absl::ZeroDuration()})
       .value()
       ->Run(PinOnASpareCarrier());
+}
+
+// The only other carrier computes, and polls for nobody.
+Task<void> ReadOnARetiredCarrier() {
+  int pipe[2];
+  EXPECT_EQ(::pipe2(pipe, O_NONBLOCK | O_CLOEXEC), 0);
+  Event waits, begun;
+  std::atomic<bool> readable{false};
+  AwaitAll scope;
+  {
+    AwaitAll held;
+    held.Fork([&]() -> Task<void> {
+      co_await Shield([&]() -> Task<void> {
+        begun.Set();
+        co_await waits.Wait();
+      }());
+    });
+    co_await begun.Wait();
+    scope.Fork([&]() -> Task<void> {
+      const Pin pin;
+      waits.Set();
+      EXPECT_TRUE((co_await io::WaitReadable(pipe[0])).ok());
+      readable = true;
+    });
+  }
+  const auto compute_for = [&](absl::Duration most) {
+    const absl::Time begin = absl::Now();
+    while (!readable && absl::Now() - begin < most) internal::CpuRelax();
+  };
+  compute_for(absl::Milliseconds(50));  // until then the other one has retired
+  EXPECT_EQ(::write(pipe[1], "x", 1), 1);
+  compute_for(absl::Seconds(20));
+  EXPECT_TRUE(readable);
+  (co_await scope.Join()).IgnoreFailures();
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+}
+
+TEST(PinOnASpareCarrierTest, ACarrierThatHasRetiredFetchesWhatTheThreadsThatArePinnedToItWaitFor) {
+  for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
+    Runtime::Create({.parallelism = 1, .min_runnable = 1, .held_carrier_threshold = absl::ZeroDuration(), .io = io})
+        .value()
+        ->Run(ReadOnARetiredCarrier());
+  }
 }
 
 TEST(PinOnAHeldCarrierTest, APinnedThreadWaitsForItsCarrierAndTheOthersRunElsewhere) {

@@ -7,8 +7,8 @@
 //
 // The limit is the number of carriers that may run: those with an index below it. When it goes down, a carrier above it
 // retires at its next look: it serves its timers and operations, on epoll only if a thread is pinned to it, and leaves
-// the threads that these wake to others (Carrier::Retire). It is called back when the limit goes up again, and a new one
-// is made only where those are too few.
+// the threads that these wake to others (Carrier::Retire). It is called back when the limit goes up again, and a new
+// one is made only where those are too few.
 //
 // Who may call: any thread.
 #ifndef WEFT_LIB_RUNTIME_CARRIER_POOL_H_

@@ -36,11 +36,13 @@ class Target {
   Target(std::string name, weft::net::SocketAddress address) : name_(std::move(name)), pool_(address) {}
 
   weft::Task<absl::StatusOr<json>> Get(std::string path) { return Ask({.target = std::move(path)}); }
+  weft::Task<absl::StatusOr<json>> Get(std::string path, int timeout_ms) {
+    return Ask(Limited(std::move(path), timeout_ms));
+  }
   weft::Task<absl::StatusOr<json>> Post(std::string path) { return Ask({.method = "POST", .target = std::move(path)}); }
   // Any status: what it was, and the answer.
   weft::Task<absl::StatusOr<std::pair<int, json>>> GetAny(std::string path, int timeout_ms) {
-    http::Request request{.target = std::move(path)};
-    request.headers.Add(kTimeoutHeader, std::to_string(timeout_ms));
+    const http::Request request = Limited(std::move(path), timeout_ms);
     absl::StatusOr<http::Response> response = co_await pool_.Call(request);
     if (!response.ok()) co_return Explain(response.status());
     absl::StatusOr<json> answer = ParseJson(response->body);
@@ -49,6 +51,11 @@ class Target {
   }
 
  private:
+  static http::Request Limited(std::string path, int timeout_ms) {
+    http::Request request{.target = std::move(path)};
+    request.headers.Add(kTimeoutHeader, std::to_string(timeout_ms));
+    return request;
+  }
   weft::Task<absl::StatusOr<json>> Ask(http::Request request) {
     const std::string what = absl::StrCat(request.method, " ", request.target);
     absl::StatusOr<json> answer = co_await CallJson(pool_, request);
@@ -260,7 +267,7 @@ weft::Task<absl::StatusOr<Held>> HoldAndRelease(Target& gateway, Services& servi
 weft::Task<absl::StatusOr<json>> MeasureInFlight(Targets targets, int64_t requests) {
   Target gateway("gateway", targets.gateway);
   Services services(targets);
-  if (auto warm = co_await gateway.GetAny("/user/1", kPatientMilliseconds); !warm.ok()) co_return warm.status();
+  if (auto warm = co_await gateway.Get("/user/1", kPatientMilliseconds); !warm.ok()) co_return warm.status();
   auto before = co_await gateway.Get("/stats");
   if (!before.ok()) co_return before.status();
   const int64_t client_rss_before = ResidentBytes();

@@ -19,7 +19,8 @@ uint32_t RunQueue::Choose(uint32_t count) noexcept {
 
 bool RunQueue::OthersWait() const noexcept { return deque.SizeEstimate() > 0 || runtime_.injected.MayHave(); }
 
-// The deque is full, and may not grow or has no memory to. The inject queue needs no memory.
+// The deque is full, and may not grow or has no memory to. The inject queue needs no memory. Carriers that wait in
+// destructors take from there, and are not told of a push.
 void RunQueue::InjectInstead(Queued* queued) noexcept {
   runtime_.Inject(*Queued::Thread(queued));
   if (runtime_.carriers.any_blocked()) runtime_.NotifyWork();

@@ -2,12 +2,13 @@
 //
 // A hierarchical timer wheel. Its nodes lie in what waits (an awaiter, a scope, an operation); it allocates nothing.
 //
-//   struct Sleeper : TimerNode { ... };
-//   sleeper.fire = [](TimerNode* node) noexcept { Wake(static_cast<Sleeper*>(node)->thread); };
-//   wheel.Insert(sleeper, deadline_ns);
+//   TimerNode timer;
+//   timer.subject = &thread;
+//   timer.fire = [](TimerNode* node) noexcept { Wake(*static_cast<ThreadBlock*>(node->subject)); };
+//   wheel.Insert(timer, deadline_ns);
 //   wheel.FireExpired(clock.NowNanos(), 64);  // now and then; at NextDeadline() at the latest
-//   wheel.Move(sleeper, other_deadline_ns);   // if it is still armed
-//   wheel.Cancel(sleeper);
+//   wheel.Move(timer, other_deadline_ns);     // if it is still armed
+//   wheel.Cancel(timer);
 //
 // Time is cut into ticks of 2^18 ns, about 0.26 ms; where time is virtual, of a nanosecond. A timer never fires early:
 // its deadline is rounded up to a tick, and that tick must have come. So the wheel itself makes a timer at most one

@@ -68,47 +68,44 @@ std::thread PollUntilDoneElsewhere(Backend& backend, CountedOperation& op, Atomi
   });
 }
 
-//  1. The first driver is the poller, and leaves; it computes.
-//  2. The second, if it was quick, sleeps on its futex: it saw a poller.
+//  1. A driver is the poller, and leaves.
+//  2. Another one, if it was quick, sleeps on its futex: it saw a poller.
 //  3. An event comes. Nobody is in epoll_wait.
-// What has to happen between 2 and 3: somebody notices, and relieves the first driver.
-TEST_F(EpollDriverTest, ReliefWakesASleeperToPollInPlaceOfADriverThatComputes) {
+// What has to happen between 2 and 3: somebody notices (`leave`).
+void ASleeperTakesThePlaceOfOneThatLeaves(Backend& backend, void (*leave)(std::unique_ptr<Driver>& leaver)) {
   for (int round = 0; round < 200; ++round) {
     const Pair pair = UnixPair();
     char buffer;
     CountedOperation op;
     op.SetReceive(pair.a.get(), &buffer, 1);
-    const std::unique_ptr<Driver> computes = NewDriver();
-    ASSERT_FALSE(computes->Start(op));
+    const std::unique_ptr<Driver> starter = *backend.NewDriver();
+    ASSERT_FALSE(starter->Start(op));
+    std::unique_ptr<Driver> leaver = *backend.NewDriver();
     Atomic<int> waiting{0};
-    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
-    while (waiting.load(std::memory_order_acquire) == 0) computes->Poll(kMillisecondNs / 20);
-    computes->Relieve();
+    std::thread other = PollUntilDoneElsewhere(backend, op, waiting);
+    while (waiting.load(std::memory_order_acquire) == 0) leaver->Poll(kMillisecondNs / 20);
+    leave(leaver);
     ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
     other.join();
     EXPECT_EQ(op.ends, 1);
-    backend_->Forget(pair.a.get());
+    backend.Forget(pair.a.get());
   }
 }
 
+// It computes; whoever sees that relieves it.
+TEST_F(EpollDriverTest, ReliefWakesASleeperToPollInPlaceOfADriverThatComputes) {
+  ASleeperTakesThePlaceOfOneThatLeaves(*backend_, [](std::unique_ptr<Driver>& leaver) { leaver->Relieve(); });
+}
+
 TEST_F(EpollDriverTest, ADriverThatGoesAwayWakesASleeperToPoll) {
-  for (int round = 0; round < 200; ++round) {
-    const Pair pair = UnixPair();
-    char buffer;
-    CountedOperation op;
-    op.SetReceive(pair.a.get(), &buffer, 1);
-    const std::unique_ptr<Driver> starter = NewDriver();
-    ASSERT_FALSE(starter->Start(op));
-    std::unique_ptr<Driver> leaver = NewDriver();
-    Atomic<int> waiting{0};
-    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
-    while (waiting.load(std::memory_order_acquire) == 0) leaver->Poll(kMillisecondNs / 20);
-    leaver = nullptr;
-    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
-    other.join();
-    EXPECT_EQ(op.ends, 1);
-    backend_->Forget(pair.a.get());
-  }
+  ASleeperTakesThePlaceOfOneThatLeaves(*backend_, [](std::unique_ptr<Driver>& leaver) { leaver = nullptr; });
+}
+
+TEST_F(EpollDriverTest, ADriverThatGoesAsideWakesASleeperToPoll) {
+  ASleeperTakesThePlaceOfOneThatLeaves(*backend_, [](std::unique_ptr<Driver>& leaver) {
+    leaver->SetAside(true);
+    leaver->Poll(kMillisecondNs / 20);
+  });
 }
 
 // Its carrier would have to hand on whatever it fetched.
@@ -132,26 +129,6 @@ TEST_F(EpollDriverTest, ADriverThatIsAsideLeavesTheEventsToOthers) {
   aside->SetAside(false);
   EXPECT_EQ(aside->Poll(Driver::kNoTimeout), 1);
   backend_->Forget(pair.a.get());
-}
-
-TEST_F(EpollDriverTest, ADriverThatGoesAsideWakesASleeperToPoll) {
-  for (int round = 0; round < 200; ++round) {
-    const Pair pair = UnixPair();
-    char buffer;
-    CountedOperation op;
-    op.SetReceive(pair.a.get(), &buffer, 1);
-    const std::unique_ptr<Driver> retires = NewDriver();
-    ASSERT_FALSE(retires->Start(op));
-    Atomic<int> waiting{0};
-    std::thread other = PollUntilDoneElsewhere(*backend_, op, waiting);
-    while (waiting.load(std::memory_order_acquire) == 0) retires->Poll(kMillisecondNs / 20);
-    retires->SetAside(true);
-    retires->Poll(kMillisecondNs / 20);
-    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
-    other.join();
-    EXPECT_EQ(op.ends, 1);
-    backend_->Forget(pair.a.get());
-  }
 }
 
 TEST_F(EpollDriverTest, SleepersReturnWhenTheirTimeIsUpAndNotBefore) {

@@ -1,5 +1,5 @@
 // Goal: a carrier that a destructor holds keeps nobody waiting for longer than it has to, and nobody counts on it
-// meanwhile. Method: real carriers, of which the others sleep without a limit when the destructor ends.
+// meanwhile. Method: real carriers. All sleep without a limit before the destructor ends, or another one wakes.
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sched.h>

@@ -14,7 +14,7 @@ namespace weft::internal {
 class WallTimers;
 struct WallTag;
 
-// The user sets `cancel_waits` and `on_time`, and leaves `fire` alone.
+// The user sets `subject`, `cancel_waits` and `on_time`, and leaves `fire` alone.
 struct DeadlineTimer : TimerNode, ListNode<WallTag> {
   // Called once when the deadline has come. Like TimerNode::fire.
   void (*on_time)(DeadlineTimer*) noexcept = nullptr;

@@ -3,7 +3,9 @@
 tools/prove writes it. //tests/tools:ledger_test holds the page against this.
 """
 import collections
+import json
 import re
+import urllib.parse
 
 # Of one line. A row without a number here is refused. A round number below what there was when it was entered, or what
 # the row is about: fewer tries mean that a test has lost its cases, or was run at a smaller size.
@@ -42,6 +44,18 @@ def read(line):
 def lines_of(page):
     """Of its text: the lines of the table."""
     return [line for line in page.splitlines() if re.match(r"\| [bn] \|", line)]
+
+
+def printed_rows(text):
+    """The rows that a test or a program printed."""
+    return [json.loads(line) for line in re.findall(r'^\{"row":.*\}$', text, re.MULTILINE)]
+
+
+def logs_of(events):
+    """Of Bazel's build events: (test, path) of the log of each run of a test."""
+    return [(event["id"]["testResult"]["label"], urllib.parse.unquote(urllib.parse.urlparse(output["uri"]).path))
+            for event in events if "testResult" in event["id"]
+            for output in event["testResult"].get("testActionOutput", []) if output["name"] == "test.log"]
 
 
 def shortfall(row):

@@ -59,8 +59,10 @@ class LitmusProgram {
 class LitmusTest : public testing::Test {
  protected:
   static void TearDownTestSuite() {
-    std::printf("{\"row\":\"M3\",\"runs\":%d,\"executions\":%lld,\"violations\":%d,\"seconds\":%.3f,\"seed\":0}\n",
-                verdicts, static_cast<long long>(executions), wrong, seconds);
+    std::printf(
+        "{\"row\":\"M3\",\"what\":\"litmus tests\",\"runs\":%d,\"executions\":%lld,\"violations\":%d,"
+        "\"seconds\":%.3f,\"seed\":0}\n",
+        verdicts, static_cast<long long>(executions), wrong, seconds);
   }
 
  public:

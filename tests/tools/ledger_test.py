@@ -2,6 +2,7 @@
 
 Method: each line of docs/proof.md is held against the minima of tools/ledger.py, and so are lines that are too small.
 """
+import json
 import os
 import unittest
 
@@ -39,6 +40,18 @@ class LedgerTest(unittest.TestCase):
 
     def test_a_row_without_a_minimum_is_refused(self):
         self.assertIn("has no minimum", _shortfall("Z9", "1,000,000", "1"))
+
+    def test_a_printed_row_is_found_among_other_lines(self):
+        row = {"row": "L1", "what": "Mutex", "runs": 1000000, "violations": 0, "seconds": 1.5, "seed": 0}
+        text = "[ RUN      ] Linearizability\n%s\n{\"rows\": 2}\n[       OK ] {\"row\": 3}\n" % json.dumps(row)
+        self.assertEqual(ledger.printed_rows(text), [row])
+
+    def test_a_test_without_a_log_has_no_row(self):
+        with_log = {"id": {"testResult": {"label": "//a:b"}}, "testResult": {"testActionOutput": [
+            {"name": "test.xml", "uri": "file:///x/test.xml"}, {"name": "test.log", "uri": "file:///x%20y/test.log"}]}}
+        without = {"id": {"testResult": {"label": "//a:c"}}, "testResult": {}}
+        built = {"id": {"targetCompleted": {"label": "//a:b"}}}
+        self.assertEqual(ledger.logs_of([built, with_log, without]), [("//a:b", "/x y/test.log")])
 
     def test_a_target_that_failed_is_refused(self):
         failed = "| b | //tests/model/... | failed | default | | 1 | | 2026-11-29 |"

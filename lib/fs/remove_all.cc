@@ -19,6 +19,8 @@ namespace {
 
 // About 1,000 entries. A directory of many directories is read from its beginning once for so many.
 constexpr size_t kBytesAtOnce = size_t{32} << 10;
+// A file system that goes on where it had come to leaves out half of what is left, each time: enough for 10^9 entries.
+constexpr int kMostTimes = 20;
 
 int Unlink(int directory, const char* name, int flags) noexcept {
   const int error = ErrnoOfCall([&] { return Sys().unlinkat(directory, name, flags); });
@@ -51,7 +53,7 @@ class TreeRemover {
     std::string name;
     dev_t device;
     ino_t inode;
-    bool removed;  // something, since it was entered
+    int times;  // that it was entered in a row
     std::vector<std::string> directories;  // that were read in it, and are to be entered
   };
 
@@ -71,7 +73,6 @@ class TreeRemover {
     }
     // It may be empty.
     if (error == EACCES && Unlink(directory, name.c_str(), AT_REMOVEDIR) == 0) error = 0;
-    if (error == 0 && !entered && !levels_.empty()) levels_.back().removed = true;
     return error == 0 ? absl::OkStatus() : PathStatus(error, "remove", PathOf(name));
   }
 
@@ -83,8 +84,7 @@ class TreeRemover {
     // Not fstat(2): this says EACCES of a directory that may be read and not searched, from which no way leads up.
     const int error = ErrnoOfCall([&] { return Sys().fstatat(fd.get(), ".", &status, AT_SYMLINK_NOFOLLOW); });
     if (error != 0) return error;
-    levels_.push_back(
-        {.name = name, .device = status.st_dev, .inode = status.st_ino, .removed = false, .directories = {}});
+    levels_.push_back({.name = name, .device = status.st_dev, .inode = status.st_ino, .times = 1, .directories = {}});
     here_ = std::move(fd);
     return 0;
   }
@@ -123,7 +123,7 @@ class TreeRemover {
     return absl::OkStatus();
   }
 
-  // Removes the directory that is open, in the one above, which is open then.
+  // Removes the directory that is open, in the one above, which is open then; or enters it once more.
   absl::Status Leave() {
     const Level left = std::move(levels_.back());
     levels_.pop_back();
@@ -131,14 +131,16 @@ class TreeRemover {
       if (const int error = GoUp(); error != 0) return PathStatus(error, "leave", PathOf(left.name));
     }
     const int above = levels_.empty() ? parent_.get() : here_.get();
-    const int error = Unlink(above, left.name.c_str(), AT_REMOVEDIR);
-    if (error == ENOTEMPTY && left.removed) {
-      // Somebody has created something meanwhile, or the file system has left out entries.
+    const int error = ErrnoOfCall([&] { return Sys().unlinkat(above, left.name.c_str(), AT_REMOVEDIR); });
+    // Somebody has created something meanwhile, or the file system has left out entries. Or it is gone: if it can be
+    // entered, it is not.
+    if ((error == ENOTEMPTY || error == ENOENT) && left.times < kMostTimes) {
       bool entered;
-      return RemoveOne(above, left.name, /*is_directory=*/true, entered);
+      absl::Status removed = RemoveOne(above, left.name, /*is_directory=*/true, entered);
+      if (entered) levels_.back().times = left.times + 1;
+      return removed;
     }
-    if (!levels_.empty()) levels_.back().removed = true;
-    return error == 0 ? absl::OkStatus() : PathStatus(error, "remove", PathOf(left.name));
+    return PathStatus(error, "remove", PathOf(left.name));
   }
 
   // Returns 0, or an errno.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -18,11 +19,19 @@
 namespace weft::internal {
 namespace {
 
-// Of a name of 255 bytes, the longest that Linux knows, so much is left with what is put around it.
-constexpr size_t kMostOfName = 200;
+// For people to know it by. With what is put around it there are 122 bytes, which is less than any file system in use
+// allows: most have 255, and eCryptfs has 143.
+constexpr size_t kMostOfName = 100;
 constexpr size_t kDigits = 16;
 // 64 bits by chance are new; a directory in which they are there ten times is somebody's who knows them before.
 constexpr int kMostTries = 10;
+
+// Its first bytes, and no part of a UTF-8 character, which some file systems refuse.
+std::string BeginningOf(const std::string& name) {
+  size_t end = std::min(name.size(), kMostOfName);
+  while (end < name.size() && end > 0 && (name[end] & 0xc0) == 0x80) --end;
+  return name.substr(0, end);
+}
 
 // With an ACL the group's bits of the mode are a mask: the most that the group and each user and group that the ACL
 // names may do, and not what the group may. Where nobody can tell, say without /proc, there may be one.
@@ -86,7 +95,7 @@ absl::Status Replacement::CreateTemporary(uint32_t permissions) {
   for (int tries = 1;; ++tries) {
     std::string digits;
     if (const int error = FillByChance(digits, kDigits); error != 0) return PathStatus(error, "getrandom for", path_);
-    std::string name = absl::StrCat(".", name_.substr(0, kMostOfName), ".", digits, ".tmp");
+    std::string name = absl::StrCat(".", BeginningOf(name_), ".", digits, ".tmp");
     file_ = UniqueDescriptor(
         OpenAt(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions));
     if (file_.get() >= 0) {
@@ -97,8 +106,10 @@ absl::Status Replacement::CreateTemporary(uint32_t permissions) {
   }
 }
 
+// There is nobody to tell of a failure; contents.h says so.
 Replacement::~Replacement() {
-  if (directory_.get() >= 0 && !temporary_.empty()) Sys().unlinkat(directory_.get(), temporary_.c_str(), 0);
+  if (directory_.get() < 0 || temporary_.empty()) return;
+  Retry([&] { return Sys().unlinkat(directory_.get(), temporary_.c_str(), 0); });
 }
 
 absl::Status Replacement::Commit(Options options) {

@@ -78,9 +78,12 @@ absl::StatusOr<File> OpenNow(const std::string& directory, const std::string& pr
   });
   if (!path.ok()) return path.status();
   file->Open(fd);
-  const int error = ErrnoOfCall([&] { return Sys().unlinkat(AT_FDCWD, path->c_str(), 0); });
-  if (error != 0) return PathStatus(error, "remove", *path);
-  return internal::FileAccess::Make(std::move(file));
+  const auto remove = [&] { return ErrnoOfCall([&] { return Sys().unlinkat(AT_FDCWD, path->c_str(), 0); }); };
+  const int error = remove();
+  if (error == 0) return internal::FileAccess::Make(std::move(file));
+  file->Shut();
+  remove();  // some file systems remove no file that is open; if this fails, it stays, and its path is in the status
+  return PathStatus(error, "remove", *path);
 }
 
 absl::StatusOr<TemporaryDirectory> CreateNow(const std::string& directory, const std::string& prefix) {

@@ -350,6 +350,19 @@ TEST(AtomicWriteTest, WhatCloseSaysIsAFailureAndADirectoryThatCannotBeSyncedIsNo
   EXPECT_EQ(scratch.Names(), std::vector<std::string>{"old"});
 }
 
+TEST(AtomicWriteTest, WhatIsInterruptedWhileItCleansUpIsTriedAgain) {
+  const Scratch scratch;
+  scratch.Write("old", "text");
+  Simulation simulation({.carriers = 1, .seed = 1});
+  const ScopedSyscallFault write(&Syscalls::write, {.error = ENOSPC});
+  const ScopedSyscallFault removal(&Syscalls::unlinkat, {.times = 2, .error = EINTR});
+  EXPECT_EQ(ErrnoOf(simulation.Run([](std::string path) -> Task<absl::Status> {
+    co_return co_await fs::WriteFileAtomically(path, "new");
+  }(scratch / "old"))), ENOSPC);
+  EXPECT_EQ(scratch.Names(), std::vector<std::string>{"old"});
+  EXPECT_EQ(scratch.Read("old"), "text");
+}
+
 // ---- What has another way.
 
 // Runs `row` with `entry` failing; it succeeds.

@@ -21,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -233,6 +234,58 @@ TEST(ReplacementTest, AMaskOfAnAclDoesNotBecomeWhatTheGroupMayDo) {
   scratch.ChangeMode("f", 0660);
   replace();
   EXPECT_EQ(PermissionsOf(scratch / "f"), 0600u);
+}
+
+bool IsUtf8(std::string_view text) {
+  int missing = 0;  // bytes of the character
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool continues = (byte & 0xc0) == 0x80;
+    if (continues != (missing > 0)) return false;
+    missing = continues ? missing - 1 : byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc0 ? 1 : 0;
+  }
+  return missing == 0;
+}
+
+// A file system whose names are UTF-8, and have 143 bytes at most, like those of eCryptfs.
+const Syscalls& WithShortNames() {
+  static const Syscalls table = [] {
+    Syscalls made = internal::RealSyscalls();
+    made.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      const std::string_view whole = path, name = whole.substr(whole.rfind('/') + 1);  // npos + 1 is 0
+      const int refused = name.size() > 143 ? ENAMETOOLONG : IsUtf8(name) ? 0 : EILSEQ;
+      if ((flags & O_CREAT) == 0 || refused == 0) return ::openat(directory, path, flags, mode);
+      errno = refused;
+      return -1;
+    };
+    return made;
+  }();
+  return table;
+}
+
+TEST(ReplacementTest, AFileIsReplacedUnderEveryNameThatItsFileSystemAllows) {
+  const auto repeat = [](const std::string& text, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  const Names longest = {repeat("n", 143), "n" + repeat("\xc3\xa4", 71), repeat("\xe2\x82\xac", 47),
+                         "n" + repeat("\xf0\x9f\xa7\xb6", 35)};
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  const internal::ScopedSyscalls scope(WithShortNames());
+  for (const std::string& name : longest) {
+    SCOPED_TRACE(name);
+    const Scratch scratch;
+    scratch.Write("from", "copied");
+    runtime->Run([](const Scratch& in, const std::string& to) -> Task<void> {
+      EXPECT_EQ(co_await fs::WriteFile(in / to, "old"), absl::OkStatus());
+      EXPECT_EQ(co_await fs::WriteFileAtomically(in / to, "new"), absl::OkStatus());
+      EXPECT_EQ(in.Read(to), "new");
+      EXPECT_EQ(co_await fs::CopyFile(in / "from", in / to, {.overwrite = true}), absl::OkStatus());
+      EXPECT_EQ(in.Read(to), "copied");
+    }(scratch, name));
+    EXPECT_EQ(scratch.Names(), (Names{"from", name}));
+  }
 }
 
 // ---- Names.
@@ -579,6 +632,101 @@ TEST(TreeTest, WhatIsCreatedMeanwhileIsRemovedAsWell) {
   EXPECT_EQ(scratch.Names(), Names());
 }
 
+// What a file system says, so many times, of what it goes on to list.
+enum class Untrue {
+  kNoFile,       // "f" is not there, when it is to be removed
+  kNoDirectory,  // "d" is not there, when it is to be opened
+  kNoEmpty,      // "d" is not there, when it is empty and is to be removed
+  kRemoved,      // "f" is removed; it has another name then, as with libfuse where it is open
+};
+Untrue untrue;
+int untrue_times = 0;
+int told = 0;
+
+bool Tells(Untrue what) { return what == untrue && ++told <= untrue_times; }
+
+int NotThere() {
+  errno = ENOENT;
+  return -1;
+}
+
+const Syscalls& WithUntrueAnswers() {
+  static const Syscalls table = [] {
+    Syscalls made = internal::RealSyscalls();
+    made.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      if (path == std::string_view("d") && Tells(Untrue::kNoDirectory)) return NotThere();
+      return ::openat(directory, path, flags, mode);
+    };
+    made.unlinkat = [](int directory, const char* path, int flags) {
+      const std::string_view name = path;
+      if (name == "d" && flags == AT_REMOVEDIR && Tells(Untrue::kNoEmpty)) return NotThere();
+      if (name == "f" && Tells(Untrue::kNoFile)) return NotThere();
+      if (name.starts_with("f") && Tells(Untrue::kRemoved)) {
+        return ::renameat(directory, path, directory, ("f_" + std::to_string(told)).c_str());
+      }
+      return ::unlinkat(directory, path, flags);
+    };
+    return made;
+  }();
+  return table;
+}
+
+struct UntrueAnswers {
+  Untrue what;
+  int times;
+  int expected;
+};
+constexpr int kForever = 200;  // so that a removal that goes on for as long ends
+constexpr UntrueAnswers kUntrueAnswers[] = {
+    // As if others had removed it, and created it again.
+    {Untrue::kNoFile, 5, 0},
+    {Untrue::kNoDirectory, 5, 0},
+    {Untrue::kNoEmpty, 5, 0},
+    {Untrue::kRemoved, 5, 0},
+    {Untrue::kNoFile, kForever, ENOTEMPTY},
+    {Untrue::kNoDirectory, kForever, ENOTEMPTY},
+    {Untrue::kNoEmpty, kForever, ENOENT},
+    {Untrue::kRemoved, kForever, ENOTEMPTY},
+};
+
+TEST(TreeTest, WhatIsListedAgainAndAgainIsRemovedAgainAFewTimesAndIsAnErrorThen) {
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  for (const UntrueAnswers& row : kUntrueAnswers) {
+    SCOPED_TRACE(::testing::Message() << static_cast<int>(row.what) << ", " << row.times << " times");
+    const Scratch scratch;
+    scratch.Write("t/f", "x");
+    scratch.Write("t/d/g", "x");
+    untrue = row.what;
+    untrue_times = row.times;
+    told = 0;
+    const internal::ScopedSyscalls scope(WithUntrueAnswers());
+    runtime->Run([](const std::string& path, int expected) -> Task<void> {
+      const absl::Status removed = co_await fs::RemoveAll(path);
+      EXPECT_EQ(ErrnoOf(removed), expected) << removed;
+    }(scratch / "t", row.expected));
+    EXPECT_EQ(scratch.Has("t"), row.expected != 0);
+  }
+}
+
+TEST(TreeTest, ATemporaryDirectoryWithWhatIsListedAgainAndAgainGoesOrIsGivenUp) {
+  const auto runtime = Runtime::Create({.parallelism = 1}).value();
+  for (const UntrueAnswers& row : kUntrueAnswers) {
+    SCOPED_TRACE(::testing::Message() << static_cast<int>(row.what) << ", " << row.times << " times");
+    const Scratch scratch;
+    untrue = row.what;
+    untrue_times = row.times;
+    told = 0;
+    const internal::ScopedSyscalls scope(WithUntrueAnswers());
+    runtime->Run([](const Scratch& in) -> Task<void> {
+      const auto made = co_await fs::TemporaryDirectory::Create({.directory = in.path(), .prefix = "t"});
+      const std::string name = made.value().path().substr(in.path().size() + 1);
+      in.Write(name + "/f", "x");
+      in.Write(name + "/d/g", "x");
+    }(scratch));
+    EXPECT_EQ(scratch.Names().empty(), row.expected == 0);
+  }
+}
+
 // Root may search all directories, until it gives that up.
 bool BecomeLikeOthers() {
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -797,6 +945,47 @@ TEST_P(PathTest, ATemporaryFileHasNoNameAndADirectoryGoesWithItsObject) {
     EXPECT_EQ(ErrnoOf((co_await fs::TemporaryDirectory::Create({.directory = scratch / "none"})).status()), ENOENT);
     EXPECT_EQ(ErrnoOf((co_await fs::OpenTemporaryFile({.directory = scratch / "none"})).status()), ENOENT);
   });
+}
+
+// A file system that has no O_TMPFILE, and removes no file that is open.
+int open_file = -1;
+
+const Syscalls& WithoutRemovingWhatIsOpen() {
+  static const Syscalls table = [] {
+    Syscalls made = internal::RealSyscalls();
+    made.openat = [](int directory, const char* path, int flags, mode_t mode) {
+      if ((flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+      }
+      return open_file = ::openat(directory, path, flags, mode);
+    };
+    made.close = [](int fd) {
+      if (fd == open_file) open_file = -1;
+      return ::close(fd);
+    };
+    made.unlinkat = [](int directory, const char* path, int flags) {
+      if (open_file < 0) return ::unlinkat(directory, path, flags);
+      errno = EBUSY;
+      return -1;
+    };
+    return made;
+  }();
+  return table;
+}
+
+TEST(TemporaryFileTest, OneWhoseNameCannotBeRemovedWhileItIsOpenIsAnErrorAndNotLeft) {
+  const Scratch scratch;
+  Simulation simulation({.carriers = 1, .seed = 1});
+  {
+    const internal::ScopedSyscalls scope(WithoutRemovingWhatIsOpen());
+    simulation.Run([](const std::string& directory) -> Task<void> {
+      const absl::Status opened = (co_await fs::OpenTemporaryFile({.directory = directory})).status();
+      EXPECT_EQ(ErrnoOf(opened), EBUSY);
+      EXPECT_NE(opened.message().find(directory + "/weft-"), std::string::npos) << opened;
+    }(scratch.path()));
+  }
+  EXPECT_EQ(scratch.Names(), Names());
 }
 
 }  // namespace

@@ -64,8 +64,9 @@ struct WriteAtomicallyOptions {
 // the others may do what both might. The entries of an ACL are lost, also those that forbid.
 // A symbolic link is replaced, not what it leads to. The directory must be readable and writable.
 //
-// How: a file with a name by chance, ".<name>.<16 digits>.tmp", is created in the same directory, written and synced;
-// then it is renamed, and the directory is synced. A crash may leave that file. (What SQLite, git and others do.)
+// How: a file with a name by chance, ".<name>.<16 digits>.tmp" (of a long name its beginning), is created in the same
+// directory, written and synced; then it is renamed, and the directory is synced. A crash may leave that file, and so
+// may a file system that has begun to fail, and does not remove it. (What SQLite, git and others do.)
 Task<absl::Status> WriteFileAtomically(TextView path, ConstBuffer data, WriteAtomicallyOptions options = {});
 
 }  // namespace weft::fs

@@ -47,7 +47,9 @@ Task<absl::Status> Remove(TextView path);
 
 // Removes it and everything below. OK if it is not there. It follows no link: what a directory is replaced by meanwhile
 // is not entered. It stops at the first error, or when its thread is asked to end, and what is removed by then stays
-// removed. Any depth; at most four descriptors. A directory that somebody moves away meanwhile is ESTALE.
+// removed. Any depth; at most four descriptors. A directory that somebody moves away meanwhile is ESTALE. One that was
+// emptied 20 times in a row and is still there is what the kernel says, mostly ENOTEMPTY: its entries are stale, or
+// open (some file systems rename those), or somebody creates new ones.
 Task<absl::Status> RemoveAll(TextView path);
 
 struct DirectoryOptions {

@@ -39,7 +39,7 @@ struct TemporaryOptions {
 
 // Opens a new file, to be read and written by its owner only, that has no name. It is gone when it is closed, also
 // after a crash. Its path() is that of the directory it is in. (O_TMPFILE; where the file system has none, a name is
-// created and removed.)
+// created and removed at once: a crash between the two leaves it, and if it cannot be removed, the error has its path.)
 Task<absl::StatusOr<File>> OpenTemporaryFile(TemporaryOptions options = {});
 
 // A directory that only its owner may enter. Owns the directory and everything in it.

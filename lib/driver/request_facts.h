@@ -27,8 +27,10 @@ constexpr RequestFacts FactsOf(IoRequest::Code code) noexcept {
       return {.flow = Flow::kIn, .transfers = true, .calls_first = false, .polled = false};
     case IoRequest::Code::kSend:
       return {.flow = Flow::kOut, .transfers = true, .calls_first = true, .polled = false};
+    // Polled, because the kernel's own accept is woken alone: if it is cancelled then, or finds no free descriptor, the
+    // others wait on beside the connection. A poll wakes all.
     case IoRequest::Code::kAccept:
-      return {.flow = Flow::kIn, .transfers = false, .calls_first = true, .polled = false};
+      return {.flow = Flow::kIn, .transfers = false, .calls_first = true, .polled = true};
     case IoRequest::Code::kConnect:
       return {.flow = Flow::kOut, .transfers = false, .calls_first = false, .polled = false};
     case IoRequest::Code::kCallWhenReadable:

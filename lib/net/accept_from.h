@@ -12,8 +12,10 @@
 #include "lib/io/accept_retry.h"
 #include "lib/io/open_descriptor.h"
 #include "lib/net/socket_awaiters.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/task.h"
 
 namespace weft::internal {
@@ -28,10 +30,19 @@ Task<absl::StatusOr<Stream>> AcceptFrom(DescriptorRef listener, bool wait_when_e
     // First, so that no connection is accepted without memory for it.
     Socket accepted = Socket::Empty();
     int32_t result = -ENOMEM;
-    if (accepted) result = co_await Awaiter(DescriptorUse(listener.get()));
-    if (result >= 0) co_return make(std::move(accepted), result);
+    if (accepted) {
+      result = co_await Awaiter(DescriptorUse(listener.get()));
+    } else {
+      co_await CheckpointAwaiter();
+    }
+    const bool was_shut_down = listener->was_shut_down();
+    if (result >= 0 && !was_shut_down) co_return make(std::move(accepted), result);
+    if (result >= 0) {  // from the backlog of a Unix listener, which outlives the shutdown
+      io::UniqueDescriptor(result).Reset();
+      continue;
+    }
     // The kernel looks for a free descriptor before it looks at the listener.
-    if (listener->was_shut_down()) result = -EBADF;
+    if (was_shut_down) result = -EBADF;
     switch (retry.After(-result)) {
       case AcceptRetry::Next::kTry:
         break;

@@ -105,7 +105,10 @@ Task<absl::StatusOr<TcpStream>> ConnectTo(std::string host, uint16_t port, Conne
   co_return co_await ConnectToAny(*std::move(addresses), options);
 }
 
-Task<absl::StatusOr<TcpStream>> Fail(absl::Status status) { co_return status; }
+Task<absl::StatusOr<TcpStream>> Fail(absl::Status status) {
+  co_await internal::CheckpointAwaiter();
+  co_return status;
+}
 
 }  // namespace
 

@@ -25,9 +25,10 @@ namespace weft::internal {
 // The kernel's SCM_MAX_FD.
 inline constexpr size_t kMaxPassedDescriptors = 253;
 
-struct DescriptorsBuffer {
-  alignas(cmsghdr) char bytes[CMSG_SPACE(kMaxPassedDescriptors * sizeof(int))];
-};
+inline constexpr size_t kDescriptorsBytes = CMSG_SPACE(kMaxPassedDescriptors * sizeof(int));
+// For what comes beside them where somebody has set an option that asks for it: credentials, the sender's pidfd, a
+// security context, a time.
+inline constexpr size_t kOtherControlBytes = 256;
 
 // Are these descriptors that a message can carry? kInvalidArgument says why not. Another thread may still close one.
 absl::Status CheckToPass(std::span<const int> descriptors, absl::string_view what);
@@ -44,7 +45,7 @@ class DescriptorsToPass {
   DescriptorsToPass& operator=(const DescriptorsToPass&) = delete;
 
  private:
-  DescriptorsBuffer buffer_;
+  alignas(cmsghdr) char buffer_[kDescriptorsBytes];
 };
 
 // In a frame; closes what is not taken. (passed_descriptors.cc)
@@ -57,18 +58,18 @@ class ReceivedDescriptors {
   ~ReceivedDescriptors();
 
   // The message has been received. Any thread.
-  void Own() noexcept { owns_ = true; }
+  void Own() noexcept;
   // Appends them to `into`; or closes them, and says so, if some were lost.
   absl::Status Take(std::vector<io::UniqueDescriptor>& into, absl::string_view what);
 
  private:
-  // Calls visit(int) for each.
+  // Calls visit(int) for each, of control messages of this type.
   template <class Visitor>
-  void ForEach(Visitor visit) const noexcept;
+  void ForEach(int type, Visitor visit) const noexcept;
 
   msghdr& message_;
   bool owns_ = false;
-  DescriptorsBuffer buffer_;
+  alignas(cmsghdr) char buffer_[kDescriptorsBytes + kOtherControlBytes];
 };
 
 }  // namespace weft::internal

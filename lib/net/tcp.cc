@@ -17,6 +17,7 @@
 #include "lib/net/socket_awaiters.h"
 #include "lib/net/stream.h"
 #include "lib/os/syscalls.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
 #include "weft/io/buffer.h"
@@ -124,11 +125,15 @@ absl::StatusOr<TcpStream> TcpStream::Adopt(int fd) {
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(TextView address) {
   absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(address);
   if (!parsed.ok())
-    return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> { co_return status; }(parsed.status());
+    return [](absl::Status status) -> Task<absl::StatusOr<TcpStream>> {
+      co_await internal::CheckpointAwaiter();
+      co_return status;
+    }(parsed.status());
   return Connect(*parsed);
 }
 
 Task<absl::StatusOr<TcpStream>> TcpStream::Connect(SocketAddress address, std::optional<SocketAddress> from) {
+  co_await internal::CheckpointAwaiter();  // also if no operation begins
   absl::StatusOr<Socket> socket = NewTcpSocket(address);
   if (!socket.ok()) co_return socket.status();
   DescriptorUse use = socket->Use("Connect()");

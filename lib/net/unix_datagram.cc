@@ -42,7 +42,10 @@ using internal::SocketFile;
 using internal::SocketStatus;
 
 Task<absl::Status> SendToPeer(DescriptorRef socket, ConstBuffer data, std::span<const int> descriptors) {
-  if (absl::Status s = internal::CheckToPass(descriptors, "Send()"); !s.ok()) co_return s;
+  if (absl::Status s = internal::CheckToPass(descriptors, "Send()"); !s.ok()) {
+    co_await internal::CheckpointAwaiter();
+    co_return s;
+  }
   Message message(data);
   const DescriptorsToPass passed(message.header(), descriptors);
   const int32_t sent = co_await internal::SendMessageAwaiter(DescriptorUse(socket.get()), message);
@@ -52,12 +55,12 @@ Task<absl::Status> SendToPeer(DescriptorRef socket, ConstBuffer data, std::span<
 // What is full is the receiver, and not this socket, which is writable then: so no driver can wait for it.
 Task<absl::Status> SendToName(DescriptorRef socket, ConstBuffer data, SocketAddress receiver,
                               std::span<const int> descriptors) {
+  co_await internal::CheckpointAwaiter();
   if (absl::Status s = internal::CheckUnix(receiver, "SendTo()"); !s.ok()) co_return s;
   if (absl::Status s = internal::CheckToPass(descriptors, "SendTo()"); !s.ok()) co_return s;
   Message message(data);
   internal::SetReceiver(message, receiver);
   const DescriptorsToPass passed(message.header(), descriptors);
-  co_await internal::CheckpointAwaiter();
   internal::FullQueuePauses pauses;
   for (;;) {
     int error = EBADF;

@@ -15,7 +15,9 @@
 #include "lib/net/socket_file.h"
 #include "lib/net/unix_socket.h"
 #include "lib/os/syscalls.h"
+#include "weft/internal/descriptor.h"
 #include "weft/internal/socket.h"
+#include "weft/io/unique_descriptor.h"
 #include "weft/net/socket_address.h"
 #include "weft/net/unix_stream.h"
 #include "weft/task.h"
@@ -23,8 +25,23 @@
 
 namespace weft::net {
 
+using internal::DescriptorUse;
 using internal::Socket;
 using internal::SocketFile;
+
+namespace {
+
+// Of a Unix listener that was shut down Linux keeps the backlog: a client that is in it would wait for ever. Where no
+// descriptor is free it stays until the close.
+void EmptyBacklog(const DescriptorUse& listener) noexcept {
+  for (;;) {
+    const io::UniqueDescriptor client(
+        internal::Sys().accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!client && errno != EINTR) return;
+  }
+}
+
+}  // namespace
 
 UnixListener::UnixListener(Socket socket, std::unique_ptr<SocketFile> file, bool wait_when_exhausted) noexcept
     : socket_(std::move(socket)), file_(std::move(file)), wait_when_exhausted_(wait_when_exhausted) {}
@@ -78,6 +95,8 @@ void UnixListener::Close() noexcept {
 void UnixListener::Shutdown() noexcept {
   if (file_ != nullptr) file_->Remove();
   socket_.Shutdown(SHUT_RDWR);
+  if (!socket_) return;
+  if (const DescriptorUse use = socket_.Use("Shutdown()"); use) EmptyBacklog(use);
 }
 
 }  // namespace weft::net

@@ -40,11 +40,18 @@ using internal::SocketStatus;
 
 static_assert(UnixStream::kMaxDescriptors == internal::kMaxPassedDescriptors);
 
-Task<absl::Status> SendWith(DescriptorRef socket, ConstBuffer data, std::span<const int> descriptors) {
+absl::Status CheckToSend(ConstBuffer data, std::span<const int> descriptors) {
   if (!descriptors.empty() && data.empty()) {
-    co_return absl::InvalidArgumentError("Send() of descriptors needs a byte that carries them");
+    return absl::InvalidArgumentError("Send() of descriptors needs a byte that carries them");
   }
-  if (absl::Status s = internal::CheckToPass(descriptors, "Send()"); !s.ok()) co_return s;
+  return internal::CheckToPass(descriptors, "Send()");
+}
+
+Task<absl::Status> SendWith(DescriptorRef socket, ConstBuffer data, std::span<const int> descriptors) {
+  if (absl::Status s = CheckToSend(data, descriptors); !s.ok()) {
+    co_await internal::CheckpointAwaiter();
+    co_return s;
+  }
   Message message(data.first(internal::kMaxBytesAtOnce));
   const internal::DescriptorsToPass passed(message.header(), descriptors);
   const int32_t sent = co_await internal::SendMessageAwaiter(DescriptorUse(socket.get()), message);
@@ -71,15 +78,18 @@ Task<absl::StatusOr<size_t>> ReceiveWith(DescriptorRef socket, MutableBuffer buf
 Task<absl::StatusOr<UnixStream>> UnixStream::Connect(TextView name) {
   absl::StatusOr<SocketAddress> address = internal::ParseUnixName(name);
   if (!address.ok())
-    return [](absl::Status status) -> Task<absl::StatusOr<UnixStream>> { co_return status; }(address.status());
+    return [](absl::Status status) -> Task<absl::StatusOr<UnixStream>> {
+      co_await internal::CheckpointAwaiter();
+      co_return status;
+    }(address.status());
   return Connect(*address);
 }
 
 Task<absl::StatusOr<UnixStream>> UnixStream::Connect(SocketAddress address) {
+  co_await internal::CheckpointAwaiter();
   if (absl::Status s = internal::CheckUnix(address, "UnixStream::Connect()"); !s.ok()) co_return s;
   absl::StatusOr<Socket> socket = internal::OpenSocket(AF_UNIX, SOCK_STREAM, 0);
   if (!socket.ok()) co_return socket.status();
-  co_await internal::CheckpointAwaiter();
   // It does not wait for a handshake, so there is nothing to ask a driver.
   internal::FullQueuePauses pauses;
   while (internal::Sys().connect(socket->native_handle(), address.data(), address.size()) != 0) {

@@ -48,9 +48,13 @@
 #include "weft/io/memory_stream.h"
 #include "weft/io/pipe.h"
 #include "weft/io/readiness.h"
+#include "weft/net/connect.h"
+#include "weft/net/socket_address.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/net/udp_socket.h"
+#include "weft/net/unix_datagram.h"
+#include "weft/net/unix_stream.h"
 #include "weft/race.h"
 #include "weft/ready.h"
 #include "weft/scope.h"
@@ -122,6 +126,8 @@ inline Generator<int> Ones() {
 }
 inline std::vector<Task<int>> NoTasks() { return {}; }
 inline other::task<void> ForeignNothing() { co_return; }
+inline net::SocketAddress AddressOf(const char* text) { return net::SocketAddress::Parse(text).value(); }
+inline constexpr int kNotOpen[] = {-1};
 
 // A connection of a thread with itself.
 class Loopback {
@@ -688,6 +694,60 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        while (rounds.Next()) (co_await sender.Send("x")).IgnoreError();
      },
      /*needs_io=*/true},
+    {"ConnectToWhatIsNoAddress",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await net::TcpStream::Connect("nowhere")).IgnoreError();
+     }},
+    {"ConnectToWhatIsNoName",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await net::UnixStream::Connect("")).IgnoreError();
+     }},
+    {"ConnectToWhatIsNoHostAndPort",
+     [](Rounds& rounds) -> Task<void> {
+       while (rounds.Next()) (co_await net::Connect("nowhere")).IgnoreError();
+     }},
+    {"ConnectThatFindsNoSocket",
+     [](Rounds& rounds) -> Task<void> {
+       const net::SocketAddress no_tcp = AddressOf("unix:@x");
+       while (rounds.Next()) (co_await net::TcpStream::Connect(no_tcp)).IgnoreError();
+     }},
+    {"ConnectThatCannotBind",
+     [](Rounds& rounds) -> Task<void> {
+       const net::SocketAddress from = AddressOf("[::1]:0"), to = AddressOf("127.0.0.1:1");
+       while (rounds.Next()) (co_await net::TcpStream::Connect(to, from)).IgnoreError();
+     }},
+    {"ConnectOfAUnixStreamThatFindsNoSocket",
+     [](Rounds& rounds) -> Task<void> {
+       const net::SocketAddress no_unix = AddressOf("127.0.0.1:1");
+       while (rounds.Next()) (co_await net::UnixStream::Connect(no_unix)).IgnoreError();
+     }},
+    {"SendOfDescriptorsWithoutAByte",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = net::UnixStream::Pair().value();
+       while (rounds.Next()) (co_await near.Send({}, kNotOpen)).IgnoreError();
+     }},
+    {"SendOfWhatCannotTravelOnAUnixStream",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = net::UnixStream::Pair().value();
+       while (rounds.Next()) (co_await near.Send("x", kNotOpen)).IgnoreError();
+     }},
+    {"SendOfWhatCannotTravelInAUnixDatagram",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = net::UnixDatagram::Pair().value();
+       while (rounds.Next()) (co_await near.Send("x", kNotOpen)).IgnoreError();
+     }},
+    {"SendOfAUnixDatagramToWhatIsNoName",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = net::UnixDatagram::Pair().value();
+       const net::SocketAddress no_unix = AddressOf("127.0.0.1:1");
+       while (rounds.Next()) (co_await near.SendTo("x", no_unix)).IgnoreError();
+     }},
+    {"SendOfWhatCannotTravelToAName",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = net::UnixDatagram::Pair().value();
+       const net::SocketAddress nobody = AddressOf("unix:@x");
+       while (rounds.Next()) (co_await near.SendTo("x", nobody, kNotOpen)).IgnoreError();
+     }},
     {"WaitUntilWritable",
      [](Rounds& rounds) -> Task<void> {
        const io::PipeEnds pipe = io::MakePipe().value();

@@ -99,7 +99,7 @@ TEST(BackendTest, TheSysctlThatForbidsIoUringIsNamed) {
 
 TEST(BackendTest, AKernelThatLacksWhatIsNeededIsTooOld) {
   constexpr unsigned kFeatures[] = {IORING_FEAT_NODROP, IORING_FEAT_EXT_ARG, IORING_FEAT_CQE_SKIP};
-  constexpr int kOpcodes[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT, IORING_OP_CONNECT,
+  constexpr int kOpcodes[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_CONNECT,
                               IORING_OP_SEND,     IORING_OP_RECV,         IORING_OP_SEND_ZC};
   alignas(io_uring_probe) char memory[sizeof(io_uring_probe) + IORING_OP_LAST * sizeof(io_uring_probe_op)] = {};
   auto* const probe = reinterpret_cast<io_uring_probe*>(memory);

@@ -2,6 +2,7 @@
 // Method: the operations of one round are started by their owner, while other threads write to their sockets and cancel
 // them in an order drawn from a fixed seed. At the end of a round the books must balance. Operations of the next round
 // use the same addresses, so that a late cancellation of the last round would hit one of them.
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -238,42 +239,162 @@ void SpinUntil(const Atomic<int>& word, int wanted) {
   while (word.load(std::memory_order_acquire) != wanted) CpuRelax();
 }
 
-TEST_P(DriverTest, AnAcceptGoesOnHoweverOftenOthersTakeTheConnection) {
+// begin() begins the operation; rob() brings what it waits for and takes it away, 400 times, while it waits.
+template <class Begin, class Rob>
+void BeRobbed(Driver& driver, const CountedOperation& op, const Begin& begin, const Rob& rob) {
   constexpr int kTaken = 400;
-  const Listener listener = Listen();
-  CountedOperation op;
-  op.SetAccept(listener.fd.get());
-  ASSERT_FALSE(driver_->Start(op));
-  driver_->Poll(0);
+  begin();
+  driver.Poll(0);
   Atomic<int> step{0};
   std::thread thief([&] {
     for (int i = 0; i < kTaken; ++i) {
       SpinUntil(step, 2 * i + 1);
-      const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      Connect(client, listener);
-      const Fd taken(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      rob();
       step.store(2 * i + 2, std::memory_order_release);
     }
   });
   for (int i = 0; i < kTaken; ++i) {
     step.store(2 * i + 1, std::memory_order_release);
     SpinUntil(step, 2 * i + 2);
-    driver_->Poll(0);
+    driver.Poll(0);
     if (!op.done()) continue;
     // It was faster.
-    ASSERT_GE(op.result, 0);
-    ::close(op.result);
+    EXPECT_GE(op.result, 0) << "it was ended, although nothing is wrong with the socket";
+    begin();
+    driver.Poll(0);
+  }
+  thief.join();
+}
+
+TEST_P(DriverTest, AnAcceptGoesOnHoweverOftenOthersTakeTheConnection) {
+  const Listener listener = Listen();
+  CountedOperation op;
+  const auto begin = [&] {
+    if (op.done()) ::close(op.result);
     op.Reset();
     op.SetAccept(listener.fd.get());
     ASSERT_FALSE(driver_->Start(op));
-    driver_->Poll(0);
-  }
-  thief.join();
+  };
+  BeRobbed(*driver_, op, begin, [&] {
+    const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    Connect(client, listener);
+    const Fd taken(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  });
   const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   Connect(client, listener);
   PollUntilDone(*driver_, op);
   ASSERT_GE(op.result, 0) << "it was ended, although nothing is wrong with the listener";
   ::close(op.result);
+}
+
+TEST_P(DriverTest, AReceiveGoesOnHoweverOftenOthersTakeTheBytes) {
+  const Pair pair = TcpPair();
+  char byte;
+  CountedOperation op;
+  const auto begin = [&] {
+    op.Reset();
+    op.SetReceive(pair.a.get(), &byte, 1);
+    ASSERT_FALSE(driver_->Start(op));
+  };
+  BeRobbed(*driver_, op, begin, [&] {
+    ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+    char taken;
+    ::recv(pair.a.get(), &taken, 1, MSG_DONTWAIT);
+  });
+  ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
+  PollUntilDone(*driver_, op);
+  EXPECT_EQ(op.result, 1);
+}
+
+// The process can open some more descriptors, until it has them all.
+class DescriptorTable {
+ public:
+  DescriptorTable() {
+    constexpr int kSome = 16;
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    Fd lowest_free(::dup(STDERR_FILENO));
+    const rlimit tight = {.rlim_cur = static_cast<rlim_t>(lowest_free.get() + kSome), .rlim_max = before_.rlim_max};
+    lowest_free.Close();
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  }
+  DescriptorTable(const DescriptorTable&) = delete;
+  DescriptorTable& operator=(const DescriptorTable&) = delete;
+  ~DescriptorTable() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
+
+  void Fill() {
+    for (int fd = 0; (fd = ::dup(STDERR_FILENO)) >= 0;) taken_.emplace_back(fd);
+    EXPECT_EQ(errno, EMFILE);
+  }
+  void Free() { taken_.clear(); }
+
+ private:
+  rlimit before_;
+  std::vector<Fd> taken_;
+};
+
+// An accept that ends knows of the shortage, or has the connection.
+void ExpectThatItKnows(const CountedOperation& accept) {
+  EXPECT_TRUE(accept.result == -EMFILE || accept.result >= 0) << accept.result;
+  if (accept.result >= 0) ::close(accept.result);
+}
+
+TEST_P(DriverTest, AConnectionThatOneAcceptFindsNoDescriptorForIsKnownToAnother) {
+  const Listener listener = Listen();
+  const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  DescriptorTable table;  // first: io_uring may look at the limit when an operation begins
+  CountedOperation accepts[2];
+  for (CountedOperation& accept : accepts) {
+    accept.SetAccept(listener.fd.get());
+    ASSERT_FALSE(driver_->Start(accept));
+  }
+  driver_->Poll(0);
+  table.Fill();
+  Connect(client, listener);
+  while (!accepts[0].done() && !accepts[1].done()) driver_->Poll(Driver::kNoTimeout);
+  table.Free();
+  for (CountedOperation& accept : accepts) {
+    PollUntilDone(*driver_, accept);
+    ExpectThatItKnows(accept);
+  }
+}
+
+// Same, if the one is cancelled before it comes to say so.
+TEST_P(DriverTest, AConnectionThatACancelledAcceptFindsNoDescriptorForIsKnownToAnother) {
+  constexpr int kRounds = 20;
+  for (int round = 0; round < kRounds; ++round) {
+    const Listener listener = Listen();
+    const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    DescriptorTable table;
+    CountedOperation first, second;
+    first.SetAccept(listener.fd.get());
+    ASSERT_FALSE(driver_->Start(first));
+    driver_->Poll(0);
+    enum Step { kBegin, kBothWait, kConnects, kConnected, kFirstHasEnded };
+    Atomic<int> step{kBegin};
+    std::thread owner([&] {
+      const std::unique_ptr<Driver> other = NewDriver();
+      second.SetAccept(listener.fd.get());
+      ASSERT_FALSE(other->Start(second));
+      other->Poll(0);
+      step.store(kBothWait, std::memory_order_release);
+      SpinUntil(step, kConnects);
+      table.Fill();
+      Connect(client, listener);
+      step.store(kConnected, std::memory_order_release);
+      SpinUntil(step, kFirstHasEnded);
+      table.Free();
+      PollUntilDone(*other, second);
+    });
+    SpinUntil(step, kBothWait);
+    step.store(kConnects, std::memory_order_release);
+    SpinUntil(step, kConnected);
+    driver_->RequestCancel(first);
+    PollUntilDone(*driver_, first);
+    step.store(kFirstHasEnded, std::memory_order_release);
+    owner.join();
+    if (!first.cancelled) ExpectThatItKnows(first);
+    ExpectThatItKnows(second);
+  }
 }
 
 TEST_P(DriverTest, AConnectionThatACancelledAcceptWasWokenForGoesToAnAcceptThatWaits) {

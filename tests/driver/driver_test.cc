@@ -621,9 +621,12 @@ TEST_P(DriverTest, OneOfSeveralWaitersCanBeCancelled) {
     PollUntilDone(*driver_, ops[i]);
     EXPECT_TRUE(ops[i].cancelled);
   }
-  for (const int i : {1, 3}) {
-    const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd clients[2];
+  for (Fd& client : clients) {
+    client = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof(sockaddr_in)), 0);
+  }
+  for (const int i : {1, 3}) {
     PollUntilDone(*driver_, ops[i]);
     const Fd accepted(ops[i].result);
     EXPECT_GE(accepted.get(), 0);

@@ -3,6 +3,7 @@
 // Method: the process's own limit of descriptors, on both backends; errors of accept4 through the table of system
 // calls, on epoll. In simulations the virtual clock says whether it waited.
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,6 +26,8 @@
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/on_both.h"
+#include "weft/io/unique_descriptor.h"
+#include "weft/net/unix_stream.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -177,6 +180,25 @@ TEST_P(AcceptTest, WithoutMemoryForItAConnectionStaysInTheBacklog) {
   });
 }
 
+TEST_P(AcceptTest, WithoutMemoryForItAnAcceptIsACheckpointStill) {
+  Everywhere([]() -> Task<void> {
+    TcpListener listener = Listen({.wait_when_exhausted = false});
+    Introduction accepting;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      Task<absl::StatusOr<TcpStream>> accept = listener.Accept();
+      accepting.Make();
+      co_await UntilAsked();
+      const internal::ScopedFrameFault fault({.here = true});
+      (co_await std::move(accept)).IgnoreError();
+      ADD_FAILURE() << "it was cancelled";
+    });
+    co_await accepting.Await();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(AcceptTest, AnOptionMakesAShortageAStatus) {
   Everywhere([]() -> Task<void> {
     TcpListener listener = Listen({.wait_when_exhausted = false});
@@ -191,6 +213,62 @@ TEST_P(AcceptTest, AnOptionMakesAShortageAStatus) {
     }
     EXPECT_TRUE((co_await listener.Accept()).ok());
   });
+}
+
+// Returns when what carriers have started before is with the kernel, and what that had to say is with them.
+Task<void> RoundTrip(net::UnixStream& near, net::UnixStream& far) {
+  Introduction reading;
+  AwaitAll scope;
+  scope.Fork([&]() -> Task<void> {
+    reading.Make();
+    char byte;
+    EXPECT_TRUE((co_await far.ReadExactly({&byte, 1})).ok());
+  });
+  co_await reading.AwaitParked();
+  EXPECT_TRUE((co_await near.Write("x")).ok());
+  (co_await scope.Join()).IgnoreFailures();
+}
+
+// The connection stays in the backlog, and no other client comes: the other Accept() gets it.
+TEST_P(AcceptTest, AnAcceptThatGivesUpInAShortageLeavesTheConnectionToAnother) {
+  for (const bool waits : {true, false}) {
+    Everywhere([waits]() -> Task<void> {
+      TcpListener listener = Listen({.wait_when_exhausted = waits});
+      const SocketAddress address = *listener.local_address();
+      const io::UniqueDescriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      auto [near, far] = net::UnixStream::Pair().value();
+      co_await RoundTrip(near, far);
+      const DescriptorLimit one(1);
+      Event gives_up, gone;
+      Introduction first, second;
+      ShutdownOnFailure scope;
+      scope.Fork([&]() -> Task<void> {
+        first.Make();
+        (co_await WithStopEvent(gives_up, listener.Accept())).IgnoreError();
+        gone.Set();
+      });
+      co_await first.AwaitParked();
+      scope.Fork([&]() -> Task<absl::Status> {
+        second.Make();
+        for (;;) {
+          absl::Status status = (co_await listener.Accept()).status();
+          if (ErrnoOf(status) != EMFILE) co_return status;
+          co_await Yield();
+        }
+      });
+      co_await second.AwaitParked();
+      co_await RoundTrip(near, far);
+      io::UniqueDescriptor last(::dup(STDERR_FILENO));
+      EXPECT_GE(last.get(), 0);
+      EXPECT_EQ(::connect(client.get(), address.data(), address.size()), 0);
+      co_await RoundTrip(near, far);
+      gives_up.Set();
+      co_await gone.Wait();
+      last.Reset();
+      absl::Status joined = co_await scope.Join();
+      EXPECT_TRUE(joined.ok()) << joined;
+    });
+  }
 }
 
 // Four clients at a time need four descriptors, so two at least are left for the server.

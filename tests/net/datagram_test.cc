@@ -21,6 +21,7 @@
 #include "tests/net/on_backends.h"
 #include "tests/support/nobody.h"
 #include "tests/support/on_both.h"
+#include "weft/io/readiness.h"
 #include "weft/io/unique_descriptor.h"
 #include "weft/net/udp_socket.h"
 #include "weft/net/unix_datagram.h"
@@ -154,6 +155,22 @@ TEST_P(UdpSocketTest, APeerThatIsNotThereIsAStatusAndTheSocketGoesOn) {
     EXPECT_TRUE(socket.SetPeer(*other.local_address()).ok());
     EXPECT_TRUE((co_await socket.Send("and now")).ok());
     EXPECT_EQ(co_await Next(other), "and now");
+  });
+}
+
+TEST_P(UdpSocketTest, WhatCameBeforeThePeerWasSetIsReceived) {
+  Everywhere([]() -> Task<void> {
+    UdpSocket stranger = Bound(), peer = Bound(), socket = Bound();
+    EXPECT_TRUE((co_await stranger.SendTo("before", *socket.local_address())).ok());
+    EXPECT_TRUE((co_await io::WaitReadable(socket.native_handle())).ok());
+    EXPECT_TRUE(socket.SetPeer(*peer.local_address()).ok());
+    EXPECT_TRUE((co_await stranger.SendTo("after", *socket.local_address())).ok());
+    EXPECT_TRUE((co_await peer.SendTo("from the peer", *socket.local_address())).ok());
+    char buffer[100];
+    const Datagram got = (co_await socket.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(std::string(buffer, got.size), "before");
+    EXPECT_EQ(got.sender, *stranger.local_address());
+    EXPECT_EQ(co_await Next(socket), "from the peer");
   });
 }
 
@@ -351,6 +368,24 @@ TEST_P(UnixDatagramTest, ADatagramArrivesWithItsSender) {
   });
 }
 
+TEST_P(UnixDatagramTest, WhatCameBeforeTheFirstPeerWasSetIsReceived) {
+  Everywhere([]() -> Task<void> {
+    UnixDatagram stranger = UnixDatagram::Bind(AbstractName("a")).value();
+    UnixDatagram peer = UnixDatagram::Bind(AbstractName("b")).value();
+    UnixDatagram socket = UnixDatagram::Bind(AbstractName("c")).value();
+    const SocketAddress own = *socket.local_address();
+    EXPECT_TRUE((co_await stranger.SendTo("before", own)).ok());
+    EXPECT_TRUE(socket.SetPeer(*peer.local_address()).ok());
+    EXPECT_EQ(ErrnoOf(co_await stranger.SendTo("after", own)), EPERM);
+    EXPECT_TRUE((co_await peer.SendTo("from the peer", own)).ok());
+    char buffer[100];
+    Datagram got = (co_await socket.ReceiveFrom(buffer)).value();
+    EXPECT_EQ(std::string(buffer, got.size), "before");
+    EXPECT_EQ(got.sender, *stranger.local_address());
+    EXPECT_EQ(co_await Next(socket), "from the peer");
+  });
+}
+
 // A path may fill sun_path, so that no zero ends it. Nobody is harmed by a stranger's name.
 TEST_P(UnixDatagramTest, ASenderMayHaveTheLongestPath) {
   Everywhere([]() -> Task<void> {
@@ -429,6 +464,28 @@ TEST_P(UnixDatagramTest, DescriptorsTravelAndNoneLeaks) {
       EXPECT_EQ((co_await a.Send("x", {{-1}})).code(), absl::StatusCode::kInvalidArgument);
       EXPECT_EQ((co_await a.SendTo("x", *named.local_address(), {{-1}})).code(), absl::StatusCode::kInvalidArgument);
       EXPECT_TRUE((co_await a.Send("nobody takes it", {{STDERR_FILENO}})).ok());
+    }
+    EXPECT_EQ(OpenDescriptors(), before);
+  });
+}
+
+TEST_P(UnixDatagramTest, ThePidfdOfASenderDoesNotLeak) {
+  if (GetParam().kind == NetPlace::Kind::kMachine) GTEST_SKIP() << "a machine sends none";
+  Everywhere([]() -> Task<void> {
+    constexpr int kPassPidfd = 76;  // Linux 6.5; not in every header
+    const int64_t before = OpenDescriptors();
+    {
+      auto [a, b] = UnixDatagram::Pair().value();
+      const int on = 1;
+      if (::setsockopt(b.native_handle(), SOL_SOCKET, kPassPidfd, &on, sizeof(on)) != 0) {
+        EXPECT_EQ(errno, ENOPROTOOPT);
+        co_return;
+      }
+      std::vector<UniqueDescriptor> got;
+      char buffer[8];
+      EXPECT_TRUE((co_await a.Send("x", {{STDERR_FILENO}})).ok());
+      EXPECT_EQ((co_await b.ReceiveFrom(buffer, got)).value().size, 1u);
+      EXPECT_EQ(got.size(), 1u);
     }
     EXPECT_EQ(OpenDescriptors(), before);
   });

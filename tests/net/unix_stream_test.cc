@@ -242,6 +242,40 @@ TEST_P(UnixStreamTest, AShutdownEndsTheAcceptsThatArePendingAndThoseThatComeLate
   });
 }
 
+// Linux keeps the backlog of a Unix listener that is shut down.
+TEST_P(UnixStreamTest, AShutdownEndsTheConnectionsInTheBacklog) {
+  Everywhere([]() -> Task<void> {
+    const std::string name = AbstractName("backlog");
+    UnixListener listener = UnixListener::Bind(name).value();
+    UnixStream silent = (co_await UnixStream::Connect(name)).value();
+    UnixStream talks = (co_await UnixStream::Connect(name)).value();
+    EXPECT_TRUE((co_await talks.Write("hello")).ok());
+    listener.Shutdown();
+    EXPECT_TRUE(net::IsClosed((co_await listener.Accept()).status()));
+    char buffer[8];
+    EXPECT_EQ((co_await silent.Read(buffer)).value_or(1), 0u);
+    EXPECT_EQ(ErrnoOf(co_await silent.Write("x")), EPIPE);
+    EXPECT_EQ(ErrnoOf((co_await talks.Read(buffer)).status()), ECONNRESET);
+    EXPECT_EQ(ErrnoOf((co_await UnixStream::Connect(name)).status()), ECONNREFUSED);
+  });
+}
+
+// What a shutdown could not take out of the backlog, because no descriptor was free, is no connection for an Accept().
+TEST_P(UnixStreamTest, AfterAShutdownInAShortageNothingIsAccepted) {
+  Everywhere([]() -> Task<void> {
+    const std::string name = AbstractName("backlog");
+    UnixListener listener = UnixListener::Bind(name).value();
+    UnixStream client = (co_await UnixStream::Connect(name)).value();
+    {
+      const ScopedSyscallFault fault(&Syscalls::accept4, {.error = EMFILE});
+      listener.Shutdown();
+    }
+    EXPECT_TRUE(net::IsClosed((co_await listener.Accept()).status()));
+    char buffer[8];
+    EXPECT_EQ((co_await client.Read(buffer)).value_or(1), 0u);
+  });
+}
+
 TEST(UnixListenerTest, AFileThatIsAnothersNowIsLeftAlone) {
   const TemporaryDirectory directory;
   const std::string path = directory / "s";
@@ -446,6 +480,33 @@ TEST_P(UnixStreamTest, ACancelledReceiveLeaksNoDescriptor) {
         EXPECT_EQ(*co_await b.Receive(buffer, got), 1u);
       }
       EXPECT_EQ(got.size(), 2u);
+    }
+    EXPECT_EQ(OpenDescriptors(), before);
+  });
+}
+
+// Somebody may set options that Weft does not know: through native_handle(), or before Adopt().
+TEST_P(ShortOfDescriptorsTest, WhatElseTheKernelSendsIsNoShortageAndDoesNotLeak) {
+  Everywhere([]() -> Task<void> {
+    constexpr int kPassPidfd = 76;  // Linux 6.5; not in every header
+    const int64_t before = OpenDescriptors();
+    for (const int option : {SO_PASSCRED, kPassPidfd}) {
+      auto [a, b] = Pair();
+      const int on = 1;
+      if (::setsockopt(b.native_handle(), SOL_SOCKET, option, &on, sizeof(on)) != 0) {
+        EXPECT_EQ(errno, ENOPROTOOPT);
+        continue;
+      }
+      const std::vector<int> many(UnixStream::kMaxDescriptors, STDERR_FILENO);
+      std::vector<UniqueDescriptor> got;
+      char buffer[4];
+      EXPECT_TRUE((co_await a.Send("x", many)).ok());
+      absl::StatusOr<size_t> received = co_await b.Receive(buffer, got);
+      EXPECT_TRUE(received.ok()) << received.status();
+      EXPECT_EQ(got.size(), many.size());
+      EXPECT_TRUE((co_await a.Write("y")).ok());
+      EXPECT_EQ((co_await b.Receive(buffer, got)).value_or(0), 1u);
+      EXPECT_EQ(got.size(), many.size());
     }
     EXPECT_EQ(OpenDescriptors(), before);
   });

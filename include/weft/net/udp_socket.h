@@ -68,7 +68,8 @@ class UdpSocket {
   UdpSocket(UdpSocket&&) noexcept = default;
   UdpSocket& operator=(UdpSocket&&) noexcept = default;  // closes what it had
 
-  // From now on Send() sends to `peer`, and only its datagrams are received, with its errors. (connect(2))
+  // From now on Send() sends to `peer`, and only its datagrams are received, with its errors. (connect(2)) What had
+  // come before, from whomever, is still received: Datagram::sender tells.
   absl::Status SetPeer(const SocketAddress& peer);
 
   // Waits while the kernel's buffer is full. `data` must stay until the Task has ended.

@@ -67,7 +67,8 @@ class UnixDatagram {
   UnixDatagram& operator=(UnixDatagram&&) noexcept;  // closes what it had
   ~UnixDatagram();
 
-  // From now on Send() sends to `peer`, and only its datagrams are received.
+  // From now on Send() sends to `peer`, and only its datagrams are received. What had come before, from whomever, is
+  // still received, as Datagram::sender tells; if there was another peer, the kernel drops it.
   absl::Status SetPeer(const SocketAddress& peer);
 
   // To the peer. Waits while its queue is full. kUnavailable if it is gone (ECONNREFUSED); kFailedPrecondition

@@ -57,7 +57,8 @@ class UnixListener {
   UnixListener& operator=(UnixListener&&) noexcept;  // closes what it had
   ~UnixListener();
 
-  // As those of TcpListener.
+  // As those of TcpListener. At a Shutdown(), who is in the backlog sees the end of the stream, or a reset if it has
+  // written something; while no descriptor is free, not before the Close().
   Task<absl::StatusOr<UnixStream>> Accept();
   void Close() noexcept;
   void Shutdown() noexcept;

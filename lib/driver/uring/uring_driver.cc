@@ -45,7 +45,7 @@ static_assert(alignof(Operation) > kWakePoll);
 uint64_t UserData(const Operation& op) noexcept { return reinterpret_cast<uintptr_t>(&op); }
 
 // `slot` set says that a poll stands in the ring in place of the operation: of a connect that the kernel gave up on
-// without being asked, which goes on in the socket; and of a call of its own.
+// without being asked, which goes on in the socket; of an accept; and of a call of its own.
 bool Polls(const Operation& op) noexcept { return op.slot != nullptr; }
 
 unsigned PollEvents(IoRequest::Code code) noexcept {
@@ -188,8 +188,8 @@ namespace {
 // Sends, whatever their size: the kernel would make the same copy inside the submission, and full buffers are the
 // exception. Accepts: through the ring, a thread would accept one connection in each of its turns, and of many
 // connections that come together the last would wait for as many rounds of all threads. (1,000 connections that come
-// while earlier ones are served: the longest wait was over 2 s, now 50 ms.) An accept that finds no connection pays one
-// more call, little beside what a connection costs.
+// while earlier ones are served: the longest wait was over 2 s, now 50 ms.) An accept that finds no connection pays two
+// more calls, little beside what a connection costs.
 bool EndsAtOnce(Operation& op) noexcept {
   return FactsOf(op.request.code).calls_first && EndsByPlainCall(op);
 }
@@ -249,10 +249,9 @@ void Prepare(io_uring_sqe& entry, const Operation& op) noexcept {
       return io_uring_prep_recv(&entry, fd, buffer, bytes, 0);
     case IoRequest::Code::kSend:
       return io_uring_prep_send(&entry, fd, buffer, bytes, MSG_NOSIGNAL);
-    case IoRequest::Code::kAccept:
-      return io_uring_prep_accept(&entry, fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     case IoRequest::Code::kConnect:
       return io_uring_prep_connect(&entry, fd, address, *length);
+    case IoRequest::Code::kAccept:
     case IoRequest::Code::kCallWhenReadable:
     case IoRequest::Code::kCallWhenWritable:
     case IoRequest::Code::kCallWhenHungUp:
@@ -278,16 +277,6 @@ void UringDriver::PlaceWaiting() noexcept {
   }
 }
 
-namespace {
-
-// The kernel wakes one accept for each connection. If it then cancels that one, no other learns of the connection.
-int32_t ResultOfCancelled(Operation& op) noexcept {
-  const bool accepted = op.request.code == IoRequest::Code::kAccept && EndsByPlainCall(op) && op.result >= 0;
-  return accepted ? op.result : -ECANCELED;
-}
-
-}  // namespace
-
 void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
   for (;;) {
     if (cancels_ == nullptr) cancels_ = inbox_.TakeAll();
@@ -302,9 +291,8 @@ void UringDriver::PlaceCancels(OperationQueue& ended) noexcept {
     }
     if (waiting_.Remove(op)) {
       cancels_ = op.link;
-      op.result = ResultOfCancelled(op);
-      op.cancelled = op.result == -ECANCELED;
-      if (!op.cancelled) AnnounceEnd(op);
+      op.result = -ECANCELED;
+      op.cancelled = true;
       op.state.store(kIdle, std::memory_order_relaxed);
       ended.Push(op);
       continue;
@@ -414,7 +402,6 @@ void UringDriver::Reap(OperationQueue& ended) noexcept {
 
 void UringDriver::Ended(Operation& op, int32_t result, OperationQueue& ended) noexcept {
   if (Retried(op, result)) return;
-  if (result == -ECANCELED) result = ResultOfCancelled(op);
   op.result = result;
   op.cancelled = result == -ECANCELED;
   AnnounceEnd(op);

@@ -6,8 +6,8 @@
 // an operation that was started just before a long computation would not even reach the kernel before the end of that
 // computation.
 //
-// A send, and an accept of a connection that is there, end at once, by a plain call. (EndsAtOnce) So does a call of its
-// own, if it does not block; if it does, a poll stands in the ring in its place, and after that the call is made again,
+// A send ends at once, by a plain call, unless the buffers are full. (EndsAtOnce) So does an accept, or a call of its
+// own, that does not block; if it does, a poll stands in the ring in its place, and after that the call is made again,
 // on the operation's behalf, with the lock held.
 //
 // An operation's life, and who moves it. `lock` means that the mover holds the ring's lock.

@@ -26,8 +26,8 @@ constexpr Needed kNeededFeatures[] = {
     {IORING_FEAT_NODROP, "NODROP"}, {IORING_FEAT_EXT_ARG, "EXT_ARG"}, {IORING_FEAT_CQE_SKIP, "CQE_SKIP"}};
 constexpr Needed kNeededOpcodes[] = {
     {IORING_OP_POLL_ADD, "POLL_ADD"}, {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
-    {IORING_OP_ACCEPT, "ACCEPT"},     {IORING_OP_CONNECT, "CONNECT"},
-    {IORING_OP_SEND, "SEND"},         {IORING_OP_RECV, "RECV"},
+    {IORING_OP_CONNECT, "CONNECT"},   {IORING_OP_SEND, "SEND"},
+    {IORING_OP_RECV, "RECV"},
     {IORING_OP_SEND_ZC, "SEND_ZC"},  // not used: it says Linux 6.0
 };
 

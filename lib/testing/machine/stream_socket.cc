@@ -122,9 +122,9 @@ int StreamSocket::Listen(int backlog) {
 }
 
 int StreamSocket::Accept(std::shared_ptr<Socket>& accepted) {
-  // Linux does not tell one who does not block that a Unix listener was shut down.
-  if (state_ == State::kShut && is_unix()) return -EAGAIN;
-  if (state_ != State::kListening) return -EINVAL;
+  // Linux does not tell one who does not block that a Unix listener was shut down, and keeps its backlog.
+  const bool accepts = state_ == State::kListening || (state_ == State::kShut && is_unix());
+  if (!accepts) return -EINVAL;
   if (waiting_.empty()) return -EAGAIN;
   auto socket = std::make_shared<StreamSocket>(network_, family(), type(), 0);
   socket->Take(std::move(waiting_.front()));
@@ -238,7 +238,7 @@ int StreamSocket::ShutDown(int how) {
     case State::kListening:
       if (how == SHUT_WR) return 0;
       state_ = State::kShut;
-      Refuse();
+      if (!is_unix()) Refuse();
       TellReady(EPOLLIN | EPOLLHUP | EPOLLRDHUP);
       return 0;
     case State::kConnecting:

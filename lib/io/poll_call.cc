@@ -58,4 +58,12 @@ const WaitKind& PollAwaiter::KindOf(For wanted) noexcept {
 PollAwaiter::PollAwaiter(DescriptorUse use, For wanted) noexcept
     : CallAwaiter(RequestFor(wanted), std::move(use), KindOf(wanted)) {}
 
+int32_t PollAwaiter::Now(int fd, For wanted) noexcept {
+  int32_t result;
+  do {
+    result = RequestFor(wanted).call.make(fd, nullptr);
+  } while (result == -EINTR);
+  return result;
+}
+
 }  // namespace weft::internal

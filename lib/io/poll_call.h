@@ -21,6 +21,9 @@ class PollAwaiter : public CallAwaiter {
 
   PollAwaiter(DescriptorUse use, For wanted) noexcept;
 
+  // Without a wait, and for any number: 0, or -errno; -EAGAIN if it is not ready.
+  static int32_t Now(int fd, For wanted) noexcept;
+
  private:
   static const WaitKind kReadable, kWritable, kHangUp, kProcessEnd;
   static const WaitKind& KindOf(For wanted) noexcept;

@@ -1,21 +1,29 @@
 #include "weft/io/standard_streams.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "lib/base/errno_status.h"
 #include "lib/io/sigpipe.h"
 #include "lib/os/syscalls.h"
 #include "weft/blocking.h"
 #include "weft/internal/checkpoint.h"
+#include "weft/io/pipe.h"
 #include "weft/io/readiness.h"
 #include "weft/task.h"
 
@@ -68,6 +76,30 @@ Task<absl::StatusOr<ssize_t>> Transfer(int fd, TryNow try_now, Call call, const 
   co_return done.bytes;
 }
 
+// A terminal says that it has room also if that is less than a chunk, and knows no RWF_NOWAIT: a write would wait, and
+// could not be cancelled. What is opened anew has a mode of its own, in which none waits. Null: `fd` is no terminal, or
+// the system refuses (it is another user's, after su), or it is the master's side, which would be another terminal.
+std::optional<PipeWriter> OpenTerminal(int fd) {
+  int number;
+  if (::isatty(fd) != 1 || ::ioctl(fd, TIOCGPTN, &number) == 0) return std::nullopt;
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  const int opened = Sys().openat(AT_FDCWD, path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+  if (opened < 0) return std::nullopt;
+  absl::StatusOr<PipeWriter> writer = PipeWriter::Adopt(opened);
+  if (!writer.ok()) return std::nullopt;
+  return *std::move(writer);
+}
+
+Task<absl::Status> WriteToTerminal(PipeWriter terminal, ConstBuffer left) {
+  do {
+    // The carrier copies it.
+    const ConstBuffer chunk = left.first(PIPE_BUF);
+    if (absl::Status written = co_await terminal.Write(chunk); !written.ok()) co_return written;
+    left.remove_prefix(chunk.size());
+  } while (!left.empty());
+  co_return absl::OkStatus();
+}
+
 }  // namespace
 
 Task<absl::StatusOr<size_t>> StandardInput::Read(MutableBuffer buffer) {
@@ -98,6 +130,9 @@ Task<absl::StatusOr<size_t>> StandardInput::Read(MutableBuffer buffer) {
 Task<absl::Status> StandardOutput::Write(ConstBuffer data) {
   internal::IgnoreSigpipe();
   return [](int fd, ConstBuffer left) -> Task<absl::Status> {
+    if (std::optional<PipeWriter> terminal = OpenTerminal(fd)) {
+      co_return co_await WriteToTerminal(*std::move(terminal), left);
+    }
     do {
       if (absl::Status ready = co_await WaitWritable(fd); !ready.ok()) co_return ready;
       // A pipe that is ready has room for so much.

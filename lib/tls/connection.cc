@@ -126,8 +126,8 @@ Task<absl::StatusOr<tls::Stream>> TlsConnection::Connect(std::shared_ptr<TlsConn
 Task<absl::Status> TlsConnection::Handshake() {
   for (;;) {
     const Step step = engine_->Handshake();
-    if (step.next == Next::kFailed || step.next == Next::kCutOff) {
-      co_await TellPeer(step.status);
+    if (step.next != Next::kDone && step.next != Next::kNeedsInput) {
+      co_await TellPeer(step);
       co_return step.status;
     }
     absl::Status sent;
@@ -156,7 +156,7 @@ Task<absl::StatusOr<size_t>> TlsConnection::Read(std::shared_ptr<TlsConnection> 
       case Next::kCutOff:
         co_return step.status;
       case Next::kFailed:
-        co_await self->TellPeer(step.status);
+        co_await self->TellPeer(step);
         co_return step.status;
     }
   }
@@ -188,7 +188,7 @@ Task<absl::Status> TlsConnection::Write(std::shared_ptr<TlsConnection> self, Con
           break;
         case Next::kFailed:
           written = step.status;
-          (co_await WithTimeout(kAlertTimeout, self->SendAlert(written))).IgnoreError();
+          (co_await WithTimeout(kAlertTimeout, self->SendAlert(step))).IgnoreError();
           break;
         default:
           written = step.status;
@@ -220,7 +220,7 @@ Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> s
       self->sending_state_ = Sending::kEnded;
     } else {
       if (step.next == Next::kFailed) {
-        (co_await WithTimeout(kAlertTimeout, self->SendAlert(step.status))).IgnoreError();
+        (co_await WithTimeout(kAlertTimeout, self->SendAlert(step))).IgnoreError();
       }
       co_return step.status;
     }
@@ -247,19 +247,18 @@ Task<absl::Status> TlsConnection::Drain() {
   co_return sent;
 }
 
-Task<void> TlsConnection::SendAlert(const absl::Status& failure) {
-  FailSending(failure);
-  // A peer that reads no answers would not read this either.
-  if (absl::IsResourceExhausted(failure) || closed()) co_return;
+Task<void> TlsConnection::SendAlert(const Step& failed) {
+  FailSending(failed.status);
+  if (failed.answers_unread || closed()) co_return;
   engine_->SwapOutput(sent_from_);
   if (!sent_from_.empty()) (co_await transport_->Write(sent_from_.bytes())).IgnoreError();
   sent_from_.Clear();
 }
 
-Task<void> TlsConnection::TellPeer(const absl::Status& failure) {
+Task<void> TlsConnection::TellPeer(const Step& failed) {
   (co_await WithTimeout(kAlertTimeout, [&]() -> Task<void> {
     const MutexGuard sending = co_await sending_.Lock();
-    if (SendingStatus().ok()) co_await SendAlert(failure);
+    if (SendingStatus().ok()) co_await SendAlert(failed);
   })).IgnoreError();
 }
 

@@ -77,9 +77,9 @@ class TlsConnection {
   Task<absl::Status> Drain();
   // Ends the writing with a failure of the engine, and sends the peer what is in the output: the rest of what was
   // encrypted before, and the alert. Whether that arrives changes nothing. The caller has sending_.
-  Task<void> SendAlert(const absl::Status& failure);
+  Task<void> SendAlert(const TlsEngine::Step& failed);
   // The same for a caller without sending_.
-  Task<void> TellPeer(const absl::Status& failure);
+  Task<void> TellPeer(const TlsEngine::Step& failed);
   // Waits for what the peer sends, unless the engine was fed since it was at `fed`.
   Task<absl::Status> Receive(uint64_t fed);
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }

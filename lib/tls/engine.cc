@@ -43,7 +43,7 @@ bool IsAddress(const std::string& host) {
 }
 
 // The alerts about the certificate of the side that gets them (RFC 8446, 6.2).
-bool IsAboutCertificate(int alert) noexcept {
+bool IsAboutCertificate(int alert, bool has_one) noexcept {
   switch (alert) {
     case SSL_AD_BAD_CERTIFICATE:
     case SSL_AD_UNSUPPORTED_CERTIFICATE:
@@ -54,6 +54,9 @@ bool IsAboutCertificate(int alert) noexcept {
     case SSL_AD_ACCESS_DENIED:
     case TLS13_AD_CERTIFICATE_REQUIRED:
       return true;
+    case SSL_AD_DECRYPT_ERROR:
+      // A signature in its chain, or by its key. Without one: the handshake was changed on its way.
+      return has_one;
     default:
       return false;
   }
@@ -194,6 +197,7 @@ Step TlsEngine::Make(absl::string_view what, Call call) {
     const LockGuard guard(lock_);
     step = MakeLocked(what, call);
     step.fed = fed_;
+    step.answers_unread = unsent_answers_ > kMaxUnsentAnswers;
     if (new_session_count_ == 0) return step;
   }
   KeepNewSessions();
@@ -212,7 +216,8 @@ Step TlsEngine::MakeLocked(absl::string_view what, Call& call) {
     case SSL_ERROR_NONE:
       return {.next = Next::kDone, .bytes = bytes};
     case SSL_ERROR_ZERO_RETURN:
-      return {.next = Next::kEnd};
+      return {.next = Next::kEnd,
+              .status = absl::UnavailableError(absl::StrCat(what, ": ", Peer(), " ended the handshake"))};
     case SSL_ERROR_WANT_READ:
       if (!failure_.ok()) return Failed(failure_);
       if (!input_ended_) return {.next = Next::kNeedsInput};
@@ -234,20 +239,23 @@ absl::Status TlsEngine::CutOffLocked(absl::string_view what) const {
 absl::Status TlsEngine::FailureLocked(absl::string_view what) {
   const OpenSslErrors errors = OpenSslErrors::Take();
   const std::string where = absl::StrCat(what, " with ", Peer());
-  if (errors.first != 0 && ERR_GET_LIB(errors.first) == ERR_LIB_SSL) {
-    const int reason = ERR_GET_REASON(errors.first);
+  // To libssl a certificate is refused also if the system has kept it from verifying that.
+  if (errors.first_of_tls != 0 && !errors.OfSystem()) {
+    const int reason = ERR_GET_REASON(errors.first_of_tls);
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
       const char* why = X509_verify_cert_error_string(SSL_get_verify_result(ssl_.get()));
       return absl::UnauthenticatedError(absl::StrCat(where, ": ", errors.text, ": ", why));
     }
-    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+    // The second: the peer has not the key of the certificate.
+    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE || reason == SSL_R_BAD_SIGNATURE) {
       return absl::UnauthenticatedError(absl::StrCat(where, ": ", errors.text));
     }
-    if (reason > SSL_AD_REASON_OFFSET) {
+    if (reason >= SSL_AD_REASON_OFFSET) {
       const int alert = reason - SSL_AD_REASON_OFFSET;
-      const auto code = IsAboutCertificate(alert)               ? absl::StatusCode::kUnauthenticated
-                        : !established_ && IsAboutChoice(alert) ? absl::StatusCode::kFailedPrecondition
-                                                                : absl::StatusCode::kUnavailable;
+      const bool has_certificate = SSL_get_certificate(ssl_.get()) != nullptr;
+      const auto code = IsAboutCertificate(alert, has_certificate) ? absl::StatusCode::kUnauthenticated
+                        : !established_ && IsAboutChoice(alert)    ? absl::StatusCode::kFailedPrecondition
+                                                                   : absl::StatusCode::kUnavailable;
       return absl::Status(code, absl::StrCat(where, ": an alert of the peer: ", SSL_alert_desc_string_long(alert)));
     }
   }

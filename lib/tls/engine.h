@@ -45,13 +45,14 @@ class TlsEngine {
     enum class Next : uint8_t {
       kDone,
       kNeedsInput,  // nothing has been done: Feed(), and call again
-      kEnd,         // of Read(): the peer will write no more
+      kEnd,         // the peer will write no more; a failure, which `status` says, except of Read()
       kCutOff,      // it needs input, and there will be none; `status` says so
       kFailed,      // `status` says why; there may be an alert to send
     };
     Next next;
-    size_t bytes = 0;       // of Read() and Write(), if kDone
-    uint64_t fed = 0;       // fed() at the time of the call
+    size_t bytes = 0;             // of Read() and Write(), if kDone
+    uint64_t fed = 0;             // fed() at the time of the call
+    bool answers_unread = false;  // the peer asks for answers and reads none: it would not read an alert either
     absl::Status status = {};
   };
 

@@ -64,6 +64,7 @@ OpenSslErrors OpenSslErrors::Take() {
   int flags = 0;
   while (const unsigned long error = ERR_get_error_all(nullptr, nullptr, nullptr, &data, &flags)) {
     if (errors.first == 0) errors.first = error;
+    if (errors.first_of_tls == 0 && ERR_GET_LIB(error) == ERR_LIB_SSL) errors.first_of_tls = error;
     const char* reason = ERR_reason_error_string(error);
     if (reason == nullptr) continue;
     if (absl::string_view(errors.text).find(reason) != absl::string_view::npos) continue;
@@ -73,10 +74,13 @@ OpenSslErrors OpenSslErrors::Take() {
   return errors;
 }
 
+bool OpenSslErrors::OfSystem() const noexcept {
+  return first != 0 && (ERR_SYSTEM_ERROR(first) || ERR_GET_REASON(first) == ERR_R_MALLOC_FAILURE);
+}
+
 absl::Status OpenSslErrors::ToStatus(absl::StatusCode otherwise, absl::string_view what) const {
   if (first != 0 && ERR_SYSTEM_ERROR(first)) return internal::ErrnoToStatus(ERR_GET_REASON(first), what);
-  const bool no_memory = first != 0 && ERR_GET_REASON(first) == ERR_R_MALLOC_FAILURE;
-  return absl::Status(no_memory ? absl::StatusCode::kResourceExhausted : otherwise, absl::StrCat(what, ": ", text));
+  return absl::Status(OfSystem() ? absl::StatusCode::kResourceExhausted : otherwise, absl::StrCat(what, ": ", text));
 }
 
 }  // namespace weft::internal

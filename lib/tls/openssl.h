@@ -45,11 +45,14 @@ struct OpenSslErrors {
   // What there is, in the order in which it came about; the queue is empty afterwards.
   static OpenSslErrors Take();
 
+  // Is the first one a failed system call, or lack of memory?
+  bool OfSystem() const noexcept;
   // "<what>: <text>". The code is `otherwise`, except that of a failed system call and of lack of memory.
   absl::Status ToStatus(absl::StatusCode otherwise, absl::string_view what) const;
 
-  unsigned long first = 0;  // the error that came first, for ERR_GET_LIB() and ERR_GET_REASON(); 0 if there is none
-  std::string text;         // the reasons: "key values mismatch"
+  unsigned long first = 0;         // what came first, for ERR_GET_LIB() and ERR_GET_REASON(); 0 if there is none
+  unsigned long first_of_tls = 0;  // same, of those of libssl: behind the errors of what libssl has called
+  std::string text;                // the reasons: "key values mismatch"
 };
 
 }  // namespace weft::internal

@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <span>
 #include <string>
@@ -243,6 +245,22 @@ TEST_P(PipeTest, AReadOfStandardInputCanBeCancelledAlsoIfAnotherWasFaster) {
   });
 }
 
+TEST_P(PipeTest, AStandardStreamThatIsReadyNeedsNoDescriptor) {
+  Everywhere([]() -> Task<void> {
+    int fds[2];
+    EXPECT_EQ(internal::Sys().pipe2(fds, O_CLOEXEC), 0);
+    {
+      const ScopedSyscallFault fault(&Syscalls::fcntl, {.times = ScopedSyscallFault::kForever, .error = EMFILE});
+      EXPECT_EQ(co_await StandardOutput(fds[1]).Write("text"), absl::OkStatus());
+      char buffer[8];
+      const absl::StatusOr<size_t> got = co_await StandardInput(fds[0]).Read(buffer);
+      EXPECT_TRUE(got.ok() && *got == 4u) << got.status();
+    }
+    internal::Sys().close(fds[0]);
+    internal::Sys().close(fds[1]);
+  });
+}
+
 TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
   Everywhere([]() -> Task<void> {
     for (const int error : {EMFILE, ENFILE}) {
@@ -266,8 +284,77 @@ TEST_P(PipeTest, EveryErrorOfTheCallsIsAStatus) {
   });
 }
 
-// Terminals, pipes of an older kernel, sandboxes that do not know the call; and what a disk has to say, where poll(2)
-// does not help.
+// Both sides of a terminal that changes no byte. The program's is in blocking mode, as a shell has it.
+struct Terminal {
+  Terminal() : master(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {
+    EXPECT_EQ(::grantpt(master) | ::unlockpt(master), 0);
+    slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios mode;
+    EXPECT_EQ(::tcgetattr(slave, &mode), 0);
+    ::cfmakeraw(&mode);
+    EXPECT_EQ(::tcsetattr(slave, TCSANOW, &mode), 0);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    ::close(slave);
+    ::close(master);
+  }
+
+  const int master;
+  int slave = -1;
+};
+
+class TerminalTest : public OnBackends {};
+WEFT_ON_REAL_BACKENDS(TerminalTest);
+
+// There is less room than a chunk at some time: a call that waits for more of it would never return.
+TEST_P(TerminalTest, AWriteThatNobodyReadsCanBeCancelled) {
+  Everywhere([]() -> Task<void> {
+    const Terminal terminal;
+    const std::string much(1'000'000, 'x');
+    const auto written = co_await MoveOnAfter(absl::Milliseconds(50), StandardOutput(terminal.slave).Write(much));
+    EXPECT_FALSE(written.has_value()) << *written;
+  });
+}
+
+TEST_P(TerminalTest, WhatIsWrittenArrivesAndTheModeStays) {
+  Everywhere([]() -> Task<void> {
+    const Terminal terminal;
+    std::string text;
+    for (int i = 0; i < 20'000; ++i) text += std::to_string(i);
+    PipeReader screen = *PipeReader::Adopt(::fcntl(terminal.master, F_DUPFD_CLOEXEC, 0));
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      EXPECT_EQ(co_await StandardOutput(terminal.slave).Write(text), absl::OkStatus());
+      EXPECT_EQ(co_await StandardOutput(terminal.slave).Write(""), absl::OkStatus());
+    });
+    std::string shown;
+    char buffer[1000];
+    while (shown.size() < text.size()) {
+      const absl::StatusOr<size_t> got = co_await screen.Read(buffer);
+      EXPECT_TRUE(got.ok()) << got.status();
+      if (!got.ok()) break;
+      shown.append(buffer, *got);
+    }
+    EXPECT_TRUE(shown == text);
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(::fcntl(terminal.slave, F_GETFL) & O_NONBLOCK, 0);
+  });
+}
+
+// Its name leads to another one each time that it is opened.
+TEST_P(TerminalTest, WhatIsWrittenToTheMasterArrivesAtItsOwnTerminal) {
+  Everywhere([]() -> Task<void> {
+    const Terminal terminal;
+    EXPECT_EQ(co_await StandardOutput(terminal.master).Write("k"), absl::OkStatus());
+    char buffer[8];
+    EXPECT_EQ(*co_await StandardInput(terminal.slave).Read(buffer), 1u);
+  });
+}
+
+// Pipes of an older kernel, sandboxes that do not know the call; and what a disk has to say, where poll(2) does not
+// help.
 TEST(StandardStreamTest, ACallThatMayBlockIsMadeOnAnOsThread) {
   (*Runtime::Create())->Run([]() -> Task<void> {
     for (const int error : {EOPNOTSUPP, EINVAL, ENOSYS, EPERM, EAGAIN}) {

@@ -121,11 +121,31 @@ TEST_P(ReadinessTest, ACancelledWaitLeavesNoDescriptorBehind) {
   Everywhere([]() -> Task<void> {
     Ends pipe;
     for (int i = 0; i < 20; ++i) {
-      EXPECT_FALSE((co_await MoveOnAfter(absl::ZeroDuration(), WaitReadable(pipe.fds[0]))).has_value());
+      EXPECT_FALSE((co_await MoveOnAfter(absl::Milliseconds(1), WaitReadable(pipe.fds[0]))).has_value());
     }
     const int next = Sys().eventfd(0, EFD_CLOEXEC);
     EXPECT_LT(next, pipe.fds[1] + 20);
     Sys().close(next);
+  });
+}
+
+// A loop that goes on whatever is returned.
+TEST_P(ReadinessTest, AWaitThatFailsIsACheckpointToo) {
+  Everywhere([]() -> Task<void> {
+    Ends pipe;
+    const internal::ScopedSyscallFault fault(&internal::Syscalls::fcntl,
+                                             {.times = internal::ScopedSyscallFault::kForever, .error = EMFILE});
+    std::atomic<int> failed = 0;
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      for (;;) {
+        EXPECT_EQ(ErrnoOf(co_await WaitReadable(pipe.fds[0])), EMFILE);
+        ++failed;
+      }
+    });
+    while (failed == 0) co_await Yield();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
   });
 }
 

@@ -1,5 +1,6 @@
 // Goal: an engine without a transport: what readers leave for the peer has a bound, what a writer leaves is its own
-// affair. Method: two engines, whose bytes the test carries. And a stream whose peer has gone beyond that bound.
+// affair; a handshake ends with what ended it. Method: two engines, whose bytes the test carries, and may change. And a
+// stream whose peer has gone beyond that bound.
 #include "lib/tls/engine.h"
 
 #include <openssl/bio.h>
@@ -76,6 +77,71 @@ TEST(TlsEngineTest, WhatAWriterLeavesInTheOutputIsNoAnswer) {
     done += step.bytes;
   }
   EXPECT_EQ(got, std::string(got.size(), 'x'));
+}
+
+void FeedBytes(TlsEngine& engine, const std::string& bytes) {
+  ByteQueue queue;
+  EXPECT_TRUE(queue.Append(bytes));
+  EXPECT_EQ(engine.Feed(queue), absl::OkStatus());
+}
+
+// It has copied that of another one.
+TEST(TlsEngineTest, AServerWithoutTheKeyOfItsCertificateIsRefused) {
+  const tls::Context context = TrustingClient({.max_version = tls::Version::kTls12});
+  const std::unique_ptr<TlsEngine> client = TlsEngine::Client(context, "db.internal").value();
+  const std::unique_ptr<TlsEngine> server = TlsEngine::Server(SharedServer()).value();
+  EXPECT_EQ(client->Handshake().next, Next::kNeedsInput);
+  Carry(*client, *server);
+  EXPECT_EQ(server->Handshake().next, Next::kNeedsInput);
+  ByteQueue flight;
+  server->SwapOutput(flight);
+  std::string bytes(flight.bytes().data(), flight.size());
+  // The last byte of the server's signature, before the record of its ServerHelloDone. (RFC 5246, 7.4.5)
+  constexpr size_t kDone = 5 + 4;
+  ASSERT_GT(bytes.size(), kDone);
+  EXPECT_EQ(bytes.substr(bytes.size() - 4), std::string("\x0e\x00\x00\x00", 4));
+  bytes[bytes.size() - kDone - 1] ^= 1;
+  FeedBytes(*client, bytes);
+  const absl::Status refused = client->Handshake().status;
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated) << refused;
+  EXPECT_THAT(refused.message(), HasSubstr("bad signature"));
+  Carry(*client, *server);
+  const absl::Status told = server->Handshake().status;
+  EXPECT_EQ(told.code(), absl::StatusCode::kUnauthenticated) << told;
+}
+
+// Whatever finds it: a write or an end may come in the middle of a message of the handshake.
+TEST(TlsEngineTest, AnAlertEndsTheHandshakeWithWhatItSays) {
+  using Code = absl::StatusCode;
+  constexpr Code kRefused = Code::kUnauthenticated;
+  struct Row {
+    char level, alert;
+    Code of_server, of_client, of_client_with_certificate;
+  };
+  constexpr Row kRows[] = {
+      {1, SSL_AD_CLOSE_NOTIFY, Code::kUnavailable, Code::kUnavailable, Code::kUnavailable},
+      {2, SSL_AD_CLOSE_NOTIFY, Code::kUnavailable, Code::kUnavailable, Code::kUnavailable},
+      {2, SSL_AD_INTERNAL_ERROR, Code::kUnavailable, Code::kUnavailable, Code::kUnavailable},
+      {2, SSL_AD_HANDSHAKE_FAILURE, Code::kFailedPrecondition, Code::kFailedPrecondition, Code::kFailedPrecondition},
+      {2, SSL_AD_BAD_CERTIFICATE, kRefused, kRefused, kRefused},
+      {2, SSL_AD_DECRYPT_ERROR, kRefused, Code::kUnavailable, kRefused},
+  };
+  const Issued ann = Trusted().Issue({.name = "ann", .names = {}});
+  const tls::Context as_ann = TrustingClient({.certificate = ann.certificate_pem(), .key = ann.key_pem()});
+  for (const Row& row : kRows) {
+    for (const auto call : {+[](TlsEngine& engine) { return engine.Handshake(); },
+                            +[](TlsEngine& engine) { return engine.Write("x"); },
+                            +[](TlsEngine& engine) { return engine.ShutdownWrite(); }}) {
+      const auto expect = [&](absl::StatusOr<std::unique_ptr<TlsEngine>> engine, Code code) {
+        FeedBytes(**engine, std::string("\x15\x03\x03\x00\x02", 5) + row.level + row.alert);
+        const absl::Status status = call(**engine).status;
+        EXPECT_EQ(status.code(), code) << int{row.level} << " " << int{row.alert} << ": " << status;
+      };
+      expect(TlsEngine::Server(SharedServer()), row.of_server);
+      expect(TlsEngine::Client(SharedClient(), "db.internal"), row.of_client);
+      expect(TlsEngine::Client(as_ann, "db.internal"), row.of_client_with_certificate);
+    }
+  }
 }
 
 // Calls `call` by the clock of `simulation`; if there is none, by the system's.

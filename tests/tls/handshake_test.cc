@@ -1,7 +1,15 @@
 // Goal: a handshake ends with two sides that have agreed, or with the reason on both. Method: both ends in one program,
 // over TCP, on every backend.
+#include <openssl/bio.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -9,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
@@ -18,6 +27,7 @@
 #include "tests/net/on_backends.h"
 #include "tests/tls/certificates.h"
 #include "tests/tls/tls_ends.h"
+#include "weft/io/memory_stream.h"
 #include "weft/tls/stream.h"
 #include "weft/weft.h"
 
@@ -106,6 +116,19 @@ TEST_P(TlsHandshakeTest, AnUnknownAuthorityIsRefusedAlsoByDefault) {
   Everywhere([]() -> Task<void> {
     ExpectRefusedByClient(co_await Handshake({.host = "db.internal"}, SharedServer()), "unable to get local issuer");
   });
+}
+
+// The issuer has the name of the trusted one, and another key.
+TEST_P(TlsHandshakeTest, AForgedCertificateIsRefused) {
+  const Issued forged = Authority("Weft's tests").Issue({.name = "the server", .names = "DNS:db.internal"});
+  const tls::Context server = *tls::Context::Server({.certificate = forged.certificate_pem(), .key = forged.key_pem()});
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    const tls::Context client = TrustingClient({.max_version = version});
+    Everywhere([&]() -> Task<void> {
+      const Ends ends = co_await Handshake({.host = "db.internal", .context = client}, server);
+      ExpectRefusedByClient(ends, "certificate signature failure");
+    });
+  }
 }
 
 TEST_P(TlsHandshakeTest, AnExpiredCertificateIsRefused) {
@@ -236,6 +259,58 @@ TEST(TlsSimulatedHandshakeTest, AHandshakeThatHasFailedTellsThePeerForFiveSecond
   }());
 }
 
+// A directory in which OpenSSL finds an authority when it looks for it, by the hash of its name.
+std::string DirectoryWith(const Authority& authority) {
+  BIO* const text = BIO_new_mem_buf(authority.certificate().data(), static_cast<int>(authority.certificate().size()));
+  X509* const certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr);
+  const unsigned long hash = X509_subject_name_hash(certificate);
+  X509_free(certificate);
+  BIO_free(text);
+  std::string directory = ::testing::TempDir() + "/tls_handshake_authorities";
+  ::mkdir(directory.c_str(), 0700);  // or it is there
+  std::ofstream(absl::StrCat(directory, "/", absl::Hex(hash, absl::kZeroPad8), ".0")) << authority.certificate();
+  return directory;
+}
+
+// That a certificate was not verified for want of descriptors is no refusal; the peer is told of it all the same.
+TEST(TlsSimulatedHandshakeTest, AClientThatCannotReadItsAuthoritiesSaysWhyAndTellsThePeer) {
+  ASSERT_EQ(::setenv("SSL_CERT_DIR", DirectoryWith(Trusted()).c_str(), 1), 0);
+  const tls::ClientOptions options = {.host = "db.internal", .context = *tls::Context::Client({})};
+  ::unsetenv("SSL_CERT_DIR");
+  const tls::Context& server = SharedServer();
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  Simulation().Run([&]() -> Task<void> {
+    for (const bool is_short : {true, false}) {
+      const rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+      auto [client_side, server_side] = io::MemoryStream::Pair();
+      EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, is_short ? &none : &before), 0);
+      const Ends ends = co_await Handshake(std::move(client_side), options, std::move(server_side), server);
+      EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+      EXPECT_EQ(ErrnoOf(ends.client.status()), is_short ? EMFILE : 0) << ends.client.status();
+      EXPECT_EQ(ends.client.ok(), !is_short) << ends.client.status();
+      EXPECT_EQ(ends.server.ok(), !is_short) << ends.server.status();
+      if (is_short) EXPECT_THAT(ends.server.status().message(), HasSubstr("an alert of the peer: unknown CA"));
+    }
+  }());
+}
+
+// It says that it has ended, and its side of the transport stays open.
+TEST(TlsSimulatedHandshakeTest, APeerThatEndsDuringTheHandshakeIsAFailure) {
+  Simulation().Run([]() -> Task<void> {
+    const std::string close_notify("\x15\x03\x03\x00\x02\x01\x00", 7);
+    for (const bool of_client : {true, false}) {
+      auto [peer, stream] = io::MemoryStream::Pair();
+      EXPECT_TRUE((co_await peer.Write(close_notify)).ok());
+      const tls::ClientOptions options = {.host = "db.internal", .context = SharedClient()};
+      const absl::Status status = of_client ? (co_await tls::Client(std::move(stream), options)).status()
+                                            : (co_await tls::Server(std::move(stream), SharedServer())).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+      EXPECT_THAT(status.message(), HasSubstr("ended the handshake"));
+    }
+  }());
+}
+
 TEST_P(TlsHandshakeTest, WithoutVerificationAnyServerIsAccepted) {
   const tls::Context client = *tls::Context::Client({.verify = false});
   Everywhere([&]() -> Task<void> {
@@ -283,20 +358,34 @@ TEST_P(TlsHandshakeTest, MutualTlsKnowsTheClientAndRefusesStrangers) {
   const tls::Context server = DbServer({.client_authorities = Trusted().pem()});
   const Issued ann = Trusted().Issue({.name = "ann", .names = {}});
   const Issued eve = Authority("somebody").Issue({.name = "eve", .names = {}});
+  const Issued forged = Authority("Weft's tests").Issue({.name = "ann", .names = {}});
   const tls::Context as_ann = TrustingClient({.certificate = ann.certificate_pem(), .key = ann.key_pem()});
-  const tls::Context as_eve = TrustingClient({.certificate = eve.certificate_pem(), .key = eve.key_pem()});
+  struct Stranger {
+    tls::Context context;
+    std::string reason, alert;
+  };
+  const Stranger strangers[] = {
+      {TrustingClient({.certificate = eve.certificate_pem(), .key = eve.key_pem()}),
+       "unable to get local issuer certificate", "unknown CA"},
+      {TrustingClient({.certificate = forged.certificate_pem(), .key = forged.key_pem()}),
+       "certificate signature failure", "decrypt error"},
+  };
   Everywhere([&]() -> Task<void> {
     Ends ends = co_await Handshake({.host = "db.internal", .context = as_ann}, server);
     EXPECT_TRUE(ends.client.ok()) << ends.client.status();
     EXPECT_EQ(ends.server->peer_certificate()->subject, "CN=ann");
 
-    ends = co_await Handshake({.host = "db.internal", .context = as_eve}, server);
-    EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
-    // With TLS 1.3 a client is told behind the handshake.
+    absl::Status told;
     char buffer[16];
-    absl::Status told = ends.client.ok() ? (co_await ends.client->Read(buffer)).status() : ends.client.status();
-    EXPECT_EQ(told.code(), absl::StatusCode::kUnauthenticated) << told;
-    EXPECT_THAT(told.message(), HasSubstr("unknown CA"));
+    for (const Stranger& stranger : strangers) {
+      ends = co_await Handshake({.host = "db.internal", .context = stranger.context}, server);
+      EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();
+      EXPECT_THAT(ends.server.status().message(), HasSubstr(stranger.reason));
+      // With TLS 1.3 a client is told behind the handshake.
+      told = ends.client.ok() ? (co_await ends.client->Read(buffer)).status() : ends.client.status();
+      EXPECT_EQ(told.code(), absl::StatusCode::kUnauthenticated) << told;
+      EXPECT_THAT(told.message(), HasSubstr(stranger.alert));
+    }
 
     ends = co_await Handshake({.host = "db.internal", .context = SharedClient()}, server);
     EXPECT_EQ(ends.server.status().code(), absl::StatusCode::kUnauthenticated) << ends.server.status();

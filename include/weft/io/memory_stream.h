@@ -130,6 +130,7 @@ absl::Status PipeStatus(int error, const char* what);
 class PipeAwaiter {
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
   // Before it is awaited.
   PipeAwaiter(PipeAwaiter&& other) noexcept : pipe_(std::move(other.pipe_)), party_(other.party_) {}
 

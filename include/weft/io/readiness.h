@@ -15,13 +15,13 @@
 // descriptor. It may be closed during a wait, which goes on for what the number stood for, and may not end before the
 // other side does something; so cancel the wait first.
 //
-// Errors: kFailedPrecondition (EBADF) if it is not open; kResourceExhausted if the process has no further descriptor,
-// which a wait needs for itself (EMFILE), or no memory.
+// Errors: kFailedPrecondition (EBADF) if it is not open; kResourceExhausted if it is not ready and the process has no
+// further descriptor, which the wait needs for itself (EMFILE), or no memory.
 //
 // Cancellation: both are checkpoints. Nothing is read or written, so nothing is lost.
 //
-// Cost: one frame; a duplicate of the descriptor (fcntl(2), close(2)), so that the wait does not depend on what becomes
-// of the caller's number. 1 to 3 us, beside the wait itself.
+// Cost: one frame and a poll(2); if that finds nothing, a duplicate of the descriptor (fcntl(2), close(2)), so that the
+// wait does not depend on what becomes of the caller's number. 1 to 3 us, beside the wait itself.
 #ifndef WEFT_IO_READINESS_H_
 #define WEFT_IO_READINESS_H_
 

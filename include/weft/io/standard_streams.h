@@ -10,7 +10,8 @@
 // These descriptors are shared with other processes, a shell above all, so they stay in the mode in which they are: a
 // read or a write might block. Therefore a virtual thread first waits until the descriptor is ready, and then makes a
 // call that does not wait (RWF_NOWAIT). Terminals and named pipes have none, and other pipes have had one since Linux
-// 6.4: there the call is made on an OS thread that may block (weft/blocking.h). No carrier is held, whatever the other
+// 6.4: there the call is made on an OS thread that may block (weft/blocking.h). Only a terminal that is written is
+// opened anew for that, where the system allows it, and does not wait either. No carrier is held, whatever the other
 // processes do.
 //
 // They are values: copies mean the same stream. Nothing is buffered here; beside them, std::cout and printf() work, in
@@ -20,11 +21,12 @@
 // SIGPIPE: like PipeWriter, the first write makes the process ignore it, if its action is the default; a write that
 // nobody reads is kUnavailable (EPIPE).
 //
-// Cancellation: every operation is a checkpoint, also while it waits for input. But where the call may block, as above,
-// and another process takes the input first, a read that has begun waits for the next, and cannot be cancelled. What
-// was read is delivered; a Write() that is cancelled may have written a part.
+// Cancellation: every operation is a checkpoint, also while it waits. But where the call may block, as above, and
+// another process takes the input or the room first, or a terminal has room for a part only, a call that has begun
+// waits, and cannot be cancelled. What was read is delivered; a Write() that is cancelled may have written a part.
 //
-// Cost: a wait for readiness and a call; where that may block, 15 to 25 us more. Read and write through a buffer.
+// Cost: a wait for readiness and a call; where that may block, 15 to 25 us more; with a terminal that is written, an
+// open(2) and a close(2) instead. Read and write through a buffer.
 #ifndef WEFT_IO_STANDARD_STREAMS_H_
 #define WEFT_IO_STANDARD_STREAMS_H_
 

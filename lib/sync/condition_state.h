@@ -55,6 +55,7 @@ struct ConditionSteps {
       std::lock_guard guard(condition.waiters.lock);
       if (condition.waiters.nodes.empty()) condition.lock = wait.lock;
       if (condition.lock != wait.lock) return false;
+      wait.phase = Wait::Phase::kWaiting;  // it may have been waited with before
       if constexpr (std::is_same_v<Node, Thread>) node.wait_state = WaitNode::State::kThread;
       condition.waiters.nodes.PushBack(&node);
       Lock::GiveToWait(wait, granted);

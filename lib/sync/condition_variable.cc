@@ -39,11 +39,6 @@ std::string Whose(const ThreadBlock& thread) {
 constinit const WaitKind kWait = {ParkReason::kCondition,  /*timed=*/false, &Withdraw,
                                   /*cancel_wins=*/false, /*for_children=*/false, &Whose};
 
-void CheckHolds(const LockCore* lock, const char* call) {
-  WEFT_CHECK(lock != nullptr) << "ConditionVariable::" << call << "() by " << DescribeCaller()
-                              << " with a guard that holds nothing";
-}
-
 constexpr char kOtherLock[] = ", while others wait with another lock: all who wait at a time must have the same";
 
 }  // namespace
@@ -58,18 +53,22 @@ ConditionCore::~ConditionCore() {
                                << " waits for it";
 }
 
+LockCore& ConditionCore::HeldBy(const ExclusiveHold& guard, const char* call) noexcept {
+  WEFT_CHECK(guard.lock_ != nullptr) << "ConditionVariable::" << call << "() by " << DescribeCaller()
+                                     << " with a guard that holds nothing";
+  return *guard.lock_;
+}
+
 void ConditionCore::Suspend(ConditionWait& wait, AwaitingFrame frame) noexcept {
-  CheckHolds(static_cast<LockCore*>(wait.lock), "Wait");
   if (!EnterWait(frame, kWait, static_cast<LockWait*>(&wait))) return;
   WEFT_CHECK(Steps::Add(wait, *CurrentThread())) << "ConditionVariable::Wait() by " << DescribeCaller() << kOtherLock;
 }
 
-void ConditionCore::Block(LockCore* held) noexcept {
-  CheckHolds(held, "WaitBlocking");
+void ConditionCore::Block(LockCore& held) noexcept {
   WEFT_CHECK(CurrentCarrier() == nullptr)
       << "ConditionVariable::WaitBlocking() by " << DescribeCaller()
       << ", which would hold its carrier: it is for OS threads; a virtual thread awaits the form without Blocking";
-  ConditionWait wait(*this, held);
+  ConditionWait wait(*this, &held);
   OsLockNode<ThreadBlock> self(wait);
   WEFT_CHECK(Steps::Add(wait, self)) << "ConditionVariable::WaitBlocking()" << kOtherLock;
   self.Await();

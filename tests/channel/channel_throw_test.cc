@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <new>
 #include <optional>
@@ -38,7 +39,7 @@ thread_local bool no_memory = false;
 class ChannelThrowTest : public testing::OnBoth {};
 WEFT_ON_BOTH(ChannelThrowTest);
 
-// The k-th move from now on throws; it changes nothing then.
+// The k-th move from now on throws; it changes nothing then. The k-th allocation of one throws, too.
 struct Fragile {
   explicit Fragile(int of) : value(of) {}
   Fragile(Fragile&& other) noexcept(false) : value(other.value) {
@@ -53,8 +54,14 @@ struct Fragile {
   static void Moves() {
     if (throws_at > 0 && --throws_at == 0) throw std::runtime_error("a move");
   }
+  static void* operator new(size_t size) {
+    if (no_memory_at > 0 && --no_memory_at == 0) throw std::bad_alloc();
+    return ::operator new(size);
+  }
+  static void operator delete(void* memory) { ::operator delete(memory); }
   int value;
   static inline int throws_at = 0;
+  static inline int no_memory_at = 0;
 };
 
 TEST_P(ChannelThrowTest, AMoveThatThrowsInASendLeavesTheValueWithItsSender) {
@@ -124,6 +131,34 @@ TEST_P(ChannelThrowTest, AMoveThatThrowsInASelectLocksNothingForEver) {
     co_await fails([&] { return Select(channel.Send(std::move(value)), semaphore.Acquire()); });
     EXPECT_EQ(semaphore.available(), 1);
     EXPECT_EQ(thrown, 3);
+  });
+}
+
+// When the second case begins, the first has moved its value to memory of its own already.
+TEST_P(ChannelThrowTest, ASelectThatCannotBeginLeavesEachValueWithItsSender) {
+  Everywhere([]() -> Task<void> {
+    for (const int64_t capacity : {0, 1}) {
+      Channel<Fragile> one(capacity), two(capacity);
+      for (int64_t i = 0; i < capacity; ++i) {
+        EXPECT_TRUE(co_await one.Send(Fragile(0)));
+        EXPECT_TRUE(co_await two.Send(Fragile(0)));
+      }
+      Fragile x(1), y(2);
+      for (int* const fails_at : {&Fragile::no_memory_at, &Fragile::throws_at}) {
+        *fails_at = 2;
+        bool thrown = false;
+        try {
+          co_await Select(one.Send(std::move(x)), two.Send(std::move(y)));
+        } catch (const std::exception&) {
+          thrown = true;
+        }
+        EXPECT_TRUE(thrown);
+        EXPECT_EQ(*fails_at, 0);
+        EXPECT_EQ(x.value, 1);
+        EXPECT_EQ(y.value, 2);
+        EXPECT_EQ(one.size() + two.size(), static_cast<size_t>(2 * capacity));
+      }
+    }
   });
 }
 

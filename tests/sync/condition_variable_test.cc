@@ -194,6 +194,31 @@ TEST_P(ConditionVariableTest, ATimedWaitThatIsNotifiedInTimeSaysSo) {
   });
 }
 
+// Its first wait was notified, which ends a wait for good: a request must still end the second one.
+TEST_P(ConditionVariableTest, AWaitThatIsAwaitedAgainCanBeCancelled) {
+  WithEveryLock([]<class M>() -> Task<void> {
+    Shared<M> shared;
+    std::atomic<bool> went_on = false;
+    AwaitAll scope;
+    Introduction waiting;
+    scope.Fork([&]() -> Task<void> {
+      auto guard = co_await shared.mutex.Lock();
+      auto wait = shared.changed.Wait(guard);
+      waiting.Make();
+      co_await std::move(wait);
+      co_await std::move(wait);
+      went_on = true;
+    });
+    co_await waiting.AwaitParked();
+    shared.changed.NotifyOne();
+    while (shared.changed.QueueLength() == 0) co_await Yield();  // until it waits again
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_FALSE(went_on);
+    EXPECT_TRUE(shared.mutex.TryLock().has_value());
+  });
+}
+
 TEST_P(ConditionVariableTest, NotifyAllEndsAllWaitsWhateverTheirForm) {
   WithEveryLock([]<class M>() -> Task<void> {
     Shared<M> shared;
@@ -454,23 +479,61 @@ TEST(ConditionVariableSimulationTest, TheReportTellsWhoHoldsTheLockOfOneThatWasN
 
 // ---- Misuse.
 
+// Whatever the form of the wait, and whether the guard gave its lock away before the call, or after it.
+TEST(ConditionVariableDeathTest, AWaitThatBeginsWithAGuardThatHoldsNothingIsACheck) {
+  using Wait = Task<void> (*)(ConditionVariable& changed, MutexGuard& guard);
+  static constexpr Wait kWaits[] = {
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        guard.Unlock();
+        co_await changed.Wait(guard);
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        guard.Unlock();
+        co_await changed.WaitFor(guard, absl::Hours(1));
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        guard.Unlock();
+        co_await changed.Wait(guard, [] { return true; });
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        guard.Unlock();
+        co_await changed.WaitFor(guard, absl::Hours(1), [] { return true; });
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        auto wait = changed.Wait(guard);
+        guard.Unlock();
+        co_await std::move(wait);
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        auto wait = changed.WaitFor(guard, absl::Hours(1));
+        guard.Unlock();
+        co_await std::move(wait);
+      },
+      [](ConditionVariable& changed, MutexGuard& guard) -> Task<void> {
+        auto wait = changed.Wait(guard);
+        const MutexGuard taken = std::move(guard);
+        co_await std::move(wait);
+      },
+  };
+  for (const Wait wait : kWaits) {
+    EXPECT_DEATH(testing::Simulation().Run([](Wait of) -> Task<void> {
+      Mutex mutex;
+      ConditionVariable changed;
+      MutexGuard guard = co_await mutex.Lock();
+      co_await of(changed, guard);
+    }(wait)),
+                 "ConditionVariable::Wait\\(\\) by VirtualThread\\[#1\\].* with a guard that holds nothing")
+        << "wait " << &wait - kWaits;
+  }
+  Mutex mutex;
+  ConditionVariable changed;
+  MutexGuard guard = mutex.LockBlocking();
+  guard.Unlock();
+  EXPECT_DEATH(changed.WaitBlocking(guard),
+               "ConditionVariable::WaitBlocking\\(\\) by .* with a guard that holds nothing");
+}
+
 TEST(ConditionVariableDeathTest, MisuseIsACheckThatSaysWhatIsWrong) {
-  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
-    Mutex mutex;
-    ConditionVariable changed;
-    MutexGuard guard = co_await mutex.Lock();
-    guard.Unlock();
-    co_await changed.Wait(guard);
-  }()),
-               "ConditionVariable::Wait\\(\\) by VirtualThread\\[#1\\].* with a guard that holds nothing");
-  EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
-    Mutex mutex;
-    ConditionVariable changed;
-    MutexGuard guard = co_await mutex.Lock();
-    guard.Unlock();
-    co_await changed.WaitFor(guard, absl::Hours(1));
-  }()),
-               "ConditionVariable::Wait\\(\\) by VirtualThread\\[#1\\].* with a guard that holds nothing");
   EXPECT_DEATH(testing::Simulation().Run([]() -> Task<void> {
     Mutex mutex;
     ConditionVariable changed;

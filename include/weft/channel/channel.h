@@ -29,8 +29,8 @@
 //
 // T is an object that can be moved. It needs no default constructor, and no copy. If its move may throw, each value is
 // moved to memory of its own by the Send(), and there is an allocation for each; then a value whose Send() fails is
-// moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. If the move throws in a
-// Select(), the other values that it was to send are destroyed, and one that it has received. A T whose move does not
+// moved back by assignment, and one whose Send() is cancelled is destroyed with its frame. If that assignment throws in
+// a Select(), those that were yet to be moved back are destroyed, and one that it has received. A T whose move does not
 // throw is moved under locks of the channel; what a conflated one replaces is destroyed under them. So this move and
 // this destructor must use nothing of Weft's. A mutex guard and a permit can be moved so; a conflated channel is not
 // for them.

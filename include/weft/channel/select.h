@@ -97,7 +97,7 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
   ~SelectAwaiter() { wait_.TakeBack(records_.data(), kCases); }
 
   bool await_ready() {
-    Begin(Indices());
+    Begin();
     return wait_.Ready(records_.data(), kCases);
   }
   template <WeftPromise Promise>
@@ -108,7 +108,7 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
   Selected<A...> await_resume() {
     wait_.TakeBack(records_.data(), kCases);
     DropUnlessTaken drop{this};
-    GiveBackOthers(Indices());
+    GiveBackExcept(wait_.chosen(), Indices());
     drop.self = nullptr;
     static constexpr auto kTake = []<size_t... I>(std::index_sequence<I...>) {
       return std::array<Selected<A...> (*)(SelectAwaiter&), kCases>{&SelectAwaiter::template Take<I>...};
@@ -117,19 +117,31 @@ class [[nodiscard("co_await the select")]] SelectAwaiter : public GivesWhenAwait
   }
 
  private:
+  void Begin() {
+#if WEFT_EXCEPTIONS
+    try {
+      BeginAll(Indices());
+    } catch (...) {  // cases before the one that has failed may have taken values
+      GiveBackExcept(-1, Indices());
+      throw;
+    }
+#else
+    BeginAll(Indices());
+#endif
+  }
   template <size_t... I>
-  void Begin(std::index_sequence<I...>) {
+  void BeginAll(std::index_sequence<I...>) {
     ((records_[I].part = std::get<I>(waits_).ForSelect()), ...);
   }
   template <size_t... I>
-  void GiveBackOthers(std::index_sequence<I...>) {
-    (GiveBackUnlessChosen<I>(), ...);
+  void GiveBackExcept(int32_t chosen, std::index_sequence<I...>) {
+    (GiveBackUnless<I>(chosen), ...);
   }
   template <size_t I>
-  void GiveBackUnlessChosen() {
+  void GiveBackUnless([[maybe_unused]] int32_t chosen) {
     auto& wait = std::get<I>(waits_);
     if constexpr (requires { wait.NotSelected(); }) {
-      if (I != static_cast<size_t>(wait_.chosen())) wait.NotSelected();
+      if (chosen != static_cast<int32_t>(I)) wait.NotSelected();
     }
   }
   // If giving a value back throws: a lock, or a permit, that this has got must not be held for ever.

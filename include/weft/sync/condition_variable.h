@@ -68,25 +68,18 @@ class ConditionCore : public ConditionState<ThreadBlock> {
   ConditionCore& operator=(const ConditionCore&) = delete;
   ~ConditionCore();  // a CHECK if a thread waits
 
-  static LockCore* LockOf(const ExclusiveHold& guard) noexcept { return guard.lock_; }
+  // The lock that the guard holds now. A CHECK if it holds nothing.
+  static LockCore& HeldBy(const ExclusiveHold& guard, const char* call) noexcept;
   static void Suspend(ConditionWait& wait, AwaitingFrame frame) noexcept;  // for await_suspend
-  void Block(LockCore* held) noexcept;
+  void Block(LockCore& held) noexcept;
   // The same, with what a debug build notes.
-  void BlockAt(LockCore* held, std::source_location where) noexcept {
-    if constexpr (kNotesSites) NoteBefore(held, where);
+  void BlockAt(LockCore& held, std::source_location where) noexcept {
+    if constexpr (kNotesSites) held.NoteOrder(where, LockCore::Taking::kAgain);
     Block(held);
-    if constexpr (kNotesSites) NoteAfter(held);
+    if constexpr (kNotesSites) held.NoteAgain();
   }
   void Notify(int64_t count) noexcept;
   int64_t QueueLength() noexcept;
-
-  // ---- A debug build's: the thread waits here; it has the lock again, as before.
-  static void NoteBefore(LockCore* held, std::source_location where) noexcept {
-    if (held != nullptr) held->NoteOrder(where, LockCore::Taking::kAgain);
-  }
-  static void NoteAfter(LockCore* held) noexcept {
-    if (held != nullptr) held->NoteAgain();
-  }
 };
 
 }  // namespace internal
@@ -95,9 +88,9 @@ class ConditionVariable {
  public:
   ConditionVariable() = default;
 
-  // Gives the guard's lock back, waits until it is notified, and has the lock again. A CHECK if the guard holds
-  // nothing. The guard must stay where it is meanwhile. co_await it.
-  internal::ConditionAwaiter Wait(internal::ExclusiveHold& guard) noexcept;
+  // Gives the guard's lock back, waits until it is notified, and has the lock again. A CHECK if the guard holds nothing
+  // when the wait begins. The guard must stay where it is until the wait is over. co_await it.
+  internal::ConditionAwaiter Wait(internal::ExclusiveHold& guard [[clang::lifetimebound]]) noexcept;
   // Waits until `predicate()` is true, which it calls with the lock held. Does not wait if it is true at once.
   template <std::predicate Predicate>
   Task<void> Wait(internal::ExclusiveHold& guard, Predicate predicate,
@@ -112,7 +105,7 @@ class ConditionVariable {
   // Wait() for an OS thread, which it blocks. On a carrier it is a CHECK.
   void WaitBlocking(internal::ExclusiveHold& guard,
                     std::source_location where = std::source_location::current()) noexcept {
-    core_.BlockAt(internal::ConditionCore::LockOf(guard), where);
+    core_.BlockAt(internal::ConditionCore::HeldBy(guard, "WaitBlocking"), where);
   }
 
   // Notifies the first that waits, or all; each goes on when it has the lock. Any thread may call them, with or without
@@ -133,10 +126,14 @@ namespace internal {
 class [[nodiscard("co_await the wait")]] ConditionAwaiter {
  public:
   using WeftAwaitable = void;
-  ConditionAwaiter(ConditionCore& condition, LockCore* held) noexcept : wait_(condition, held) {}
-  bool await_ready(std::source_location where = std::source_location::current()) const noexcept {
+  using IsAwaitedOnce = void;
+  ConditionAwaiter(ConditionCore& condition, const ExclusiveHold& guard) noexcept
+      : guard_(guard), wait_(condition, nullptr) {}
+  // Since Wait() the guard may have been unlocked, or moved: what counts is what it holds now.
+  bool await_ready(std::source_location where = std::source_location::current()) noexcept {
     AtCheckpoint();
-    if constexpr (kNotesSites) ConditionCore::NoteBefore(held(), where);
+    wait_.lock = &ConditionCore::HeldBy(guard_, "Wait");
+    if constexpr (kNotesSites) held().NoteOrder(where, LockCore::Taking::kAgain);
     return false;
   }
   template <WeftPromise Promise>
@@ -145,30 +142,34 @@ class [[nodiscard("co_await the wait")]] ConditionAwaiter {
     ConditionCore::Suspend(wait_, {frame.promise(), where});
   }
   void await_resume() const noexcept {
-    if constexpr (kNotesSites) ConditionCore::NoteAfter(held());
+    if constexpr (kNotesSites) held().NoteAgain();
   }
 
  private:
-  LockCore* held() const noexcept { return static_cast<LockCore*>(wait_.lock); }
+  LockCore& held() const noexcept { return static_cast<LockCore&>(*wait_.lock); }
+  const ExclusiveHold& guard_;
   ConditionWait wait_;
 };
 
 }  // namespace internal
 
 inline internal::ConditionAwaiter ConditionVariable::Wait(internal::ExclusiveHold& guard) noexcept {
-  return {core_, internal::ConditionCore::LockOf(guard)};
+  return {core_, guard};
 }
 
 // What a debug build notes is where the caller waits, not where this does.
 template <std::predicate Predicate>
 Task<void> ConditionVariable::Wait(internal::ExclusiveHold& guard, Predicate predicate, std::source_location where) {
   using internal::ConditionCore;
+  static_cast<void>(ConditionCore::HeldBy(guard, "Wait"));  // it is called with the lock
   if (predicate()) {
     co_await internal::CheckpointAwaiter();
     co_return;
   }
   do {
-    if constexpr (internal::kNotesSites) ConditionCore::NoteBefore(ConditionCore::LockOf(guard), where);
+    if constexpr (internal::kNotesSites) {
+      ConditionCore::HeldBy(guard, "Wait").NoteOrder(where, internal::LockCore::Taking::kAgain);
+    }
     co_await Wait(guard);
   } while (!predicate());
 }

@@ -27,16 +27,19 @@ int64_t Checked(int64_t max_tasks) {
 }  // namespace
 
 BoundedExecutor::BoundedExecutor(int64_t max_tasks, std::source_location where)
-    : VirtualThreadPerTaskExecutor(where), free_(Checked(max_tasks)) {}
+    : VirtualThreadPerTaskExecutor(where), max_(Checked(max_tasks)), free_(max_) {}
 
 BoundedExecutor::BoundedExecutor(Runtime& runtime, int64_t max_tasks, std::source_location where)
-    : VirtualThreadPerTaskExecutor(runtime, where), free_(Checked(max_tasks)) {}
+    : VirtualThreadPerTaskExecutor(runtime, where), max_(Checked(max_tasks)), free_(max_) {}
 
 BoundedExecutor::~BoundedExecutor() {
   ShutDownAndWait(where());
   std::lock_guard guard(waiters_.lock);
-  WEFT_CHECK(waiters_.nodes.empty()) << "a BoundedExecutor is destroyed by " << internal::DescribeCaller() << " while "
-                                     << internal::DescribeThread(waiters_.First()) << " waits to submit to it";
+  // The tasks that have ended now have given their places to those who wait.
+  WEFT_CHECK(waiters_.nodes.empty() && free_ == max_)
+      << "a BoundedExecutor is destroyed by " << internal::DescribeCaller() << " while "
+      << (waiters_.nodes.empty() ? "a thread that was given a place" : internal::DescribeThread(waiters_.First()))
+      << " waits to submit to it";
 }
 
 int64_t BoundedExecutor::free_places() noexcept {
@@ -80,7 +83,9 @@ void BoundedExecutor::Start(internal::TaskRun& run) noexcept {
   if (!run.has_place) {
     run.has_place = TakePlace();
     if (!run.has_place) {
-      return run.EndUnstarted(absl::ResourceExhaustedError("Submit() to a BoundedExecutor without a free place"));
+      return run.EndUnstarted(internal::Refusal(absl::StatusCode::kResourceExhausted,
+                                                "Submit() to a BoundedExecutor without a free place"),
+                              uncaught_handler());
     }
   }
   VirtualThreadPerTaskExecutor::Start(run);

@@ -58,13 +58,31 @@ bool Executor::Admit(TaskRun& run) noexcept {
   if (admitted) {
     Start(run);
   } else {
-    run.EndUnstarted(Guest::WhyNot());
+    run.EndUnstarted(Guest::WhyNot(), uncaught_handler());
   }
   return admitted;
 }
 
-absl::Status Executor::Guest::WhyNot() {
-  return absl::FailedPreconditionError("a task is submitted to an executor that was shut down");
+Executor::Guest::Guest(Executor& executor) noexcept : thread_(internal::CurrentThread()) {
+  std::lock_guard guard(executor.lock_);
+  if (executor.shut_) return;
+  executor_ = &executor;
+  executor.guests_.PushBack(this);
+  ++executor.unfinished_;
+}
+
+Executor::Guest::~Guest() {
+  if (executor_ == nullptr) return;
+  {
+    std::lock_guard guard(executor_->lock_);
+    Guests::Remove(this);
+  }
+  executor_->Left();
+}
+
+absl::Status Executor::Guest::WhyNot() noexcept {
+  return internal::Refusal(absl::StatusCode::kFailedPrecondition,
+                           "a task is submitted to an executor that was shut down");
 }
 
 void Executor::Forget(TaskRun& run) noexcept {
@@ -72,11 +90,9 @@ void Executor::Forget(TaskRun& run) noexcept {
   Runs::Remove(&run);
 }
 
-bool Executor::Stay(bool even_then) noexcept {
+void Executor::Stay() noexcept {
   std::lock_guard guard(lock_);
-  if (shut_ && !even_then) return false;
   ++unfinished_;
-  return true;
 }
 
 // The last one completes the termination, after which the executor may be gone.
@@ -114,8 +130,16 @@ struct Executor::CarrierHold {
     while (const internal::ScopeRecord* const home = root->home()) root = home->owner;
     return static_cast<const internal::RootBlock*>(root)->keeper() == &executor;
   }
+  // A guest is one for as long as it is queued, and nobody becomes one any more.
+  static bool IsGuest(Executor& executor, const ThreadBlock& thread) noexcept {
+    std::lock_guard guard(executor.lock_);
+    Guest* guest = executor.guests_.front();
+    while (guest != nullptr && !guest->IsOf(thread)) guest = executor.guests_.Next(guest);
+    return guest != nullptr;
+  }
   static bool MayRun(void* of, const ThreadBlock& thread) noexcept {
-    return IsTask(*static_cast<const Executor*>(of), thread);
+    auto& executor = *static_cast<Executor*>(of);
+    return IsTask(executor, thread) || IsGuest(executor, thread);
   }
 };
 
@@ -175,23 +199,26 @@ bool Executor::AwaitTerminationBlocking(TimeSpan timeout) const noexcept {
   return FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::AwaitTerminationBlocking()", timeout);
 }
 
+// Once it has terminated, which Shutdown() may bring about, another thread may destroy it.
 void Executor::CloseBlocking() noexcept {
   CheckMayWait("CloseBlocking() of an Executor");
+  const Future<void> terminated = terminated_.future();
   Shutdown();
-  static_cast<void>(FutureAccess::State(terminated_.future()).AwaitBlocking("Executor::CloseBlocking()"));
+  static_cast<void>(FutureAccess::State(terminated).AwaitBlocking("Executor::CloseBlocking()"));
 }
 
 Task<void> Executor::Close() {
   struct AtEnd {
     ~AtEnd() {
-      if (!executor.IsTerminated()) executor.ShutdownNow();
+      if (!terminated.IsDone()) executor.ShutdownNow();
     }
     Executor& executor;
+    const Future<void> terminated;
   };
   CheckMayWait("Close() of an Executor");
+  const AtEnd at_end{*this, terminated_.future()};
   Shutdown();
-  const AtEnd at_end{*this};
-  co_await terminated_.future().Get();
+  co_await at_end.terminated.Get();
 }
 
 void Executor::CheckMayWait(const char* what) const noexcept {

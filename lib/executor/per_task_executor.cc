@@ -1,5 +1,6 @@
 #include "weft/executor/per_task_executor.h"
 
+#include <memory>
 #include <source_location>
 #include <utility>
 
@@ -14,26 +15,26 @@
 namespace weft {
 
 VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(std::source_location where)
-    : runtime_(internal::RuntimeOfCaller()), where_(where) {}
+    : runtime_(internal::RuntimeOfCaller()), handler_(internal::UncaughtHandlerOf(runtime_)), where_(where) {}
 
 VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(ThreadFactory factory, std::source_location where)
     : runtime_(factory.settings().runtime != nullptr ? *factory.settings().runtime : internal::RuntimeOfCaller()),
       factory_(std::move(factory)),
+      handler_(factory_->settings().on_uncaught_failure != nullptr ? factory_->settings().on_uncaught_failure
+                                                                   : internal::UncaughtHandlerOf(runtime_)),
       where_(where) {}
 
 VirtualThreadPerTaskExecutor::VirtualThreadPerTaskExecutor(Runtime& runtime, std::source_location where) noexcept
-    : runtime_(runtime.core()), where_(where) {}
+    : runtime_(runtime.core()), handler_(internal::UncaughtHandlerOf(runtime_)), where_(where) {}
 
 void VirtualThreadPerTaskExecutor::Start(internal::TaskRun& run) noexcept {
   if (!factory_.has_value()) return run.StartOn(runtime_);
   internal::ThreadIdentity* const identity = internal::NewIdentity([this] { return factory_->Next().name; });
-  if (identity == nullptr) return run.EndUnstarted(absl::Status(absl::StatusCode::kResourceExhausted, ""));
+  if (identity == nullptr) {
+    return run.EndUnstarted(absl::Status(absl::StatusCode::kResourceExhausted, ""), uncaught_handler());
+  }
   identity->locals_allowed = factory_->settings().allow_thread_locals;
   run.StartOn(runtime_, identity);
-}
-
-std::shared_ptr<const UncaughtFailureHandler> VirtualThreadPerTaskExecutor::uncaught_handler() const noexcept {
-  return factory_.has_value() ? factory_->settings().on_uncaught_failure : nullptr;
 }
 
 }  // namespace weft

@@ -2,23 +2,54 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/string_view.h"
+#include "lib/base/errno_status.h"
 #include "lib/cancel/cancel_request.h"
 #include "lib/cancel/open_record.h"
 #include "lib/os/stand_in.h"
-#include "lib/os/thread.h"
 #include "lib/thread/runtime_services.h"
 #include "lib/thread/thread_state.h"
 #include "weft/cancel_reason.h"
 #include "weft/internal/cancel_cause.h"
+#include "weft/internal/compiler.h"
 #include "weft/internal/thread_identity.h"
 
 namespace weft::internal {
+namespace {
+
+// What make() returns, or no more than its code, if there is no memory for that.
+template <class Make>
+absl::Status WithWords(absl::StatusCode code, const Make& make) noexcept {
+#if WEFT_EXCEPTIONS
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    return absl::Status(code, "");
+  }
+#else
+  static_cast<void>(code);
+  return make();
+#endif
+}
+
+absl::Status WithoutOsThread(int error) {
+  // EAGAIN means a limit on OS threads here; elsewhere, a descriptor that is not ready.
+  const absl::Status why = ErrnoToStatus(error, "a ThreadPoolExecutor has no OS thread, and none can be made");
+  absl::Status status = absl::ResourceExhaustedError(why.message());
+  why.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { status.SetPayload(url, payload); });
+  return status;
+}
+
+}  // namespace
 
 // ---- The start.
 
@@ -48,7 +79,7 @@ void TaskRun::RunJob(Job& job) noexcept {
   if (!run.needs_thread()) return run.CallHere();
   // The task leaves the pool before we have dropped its outcome, of which nobody else may have a handle any more.
   TaskGroup& pool = *run.group;
-  pool.Stay(/*even_then=*/true);
+  pool.Stay();
   FutureBase& done = run.future();
   done.Keep();
   if (RuntimeCore* const runtime = run.HeldWhileQueued()) {
@@ -64,7 +95,9 @@ void TaskRun::RunJob(Job& job) noexcept {
 }
 
 void TaskRun::RefuseJob(Job& job, int error) noexcept {
-  static_cast<TaskRun&>(job).EndUnstarted(Thread().WhyNotStarted(error));
+  auto& run = static_cast<TaskRun&>(job);
+  run.EndUnstarted(WithWords(absl::StatusCode::kResourceExhausted, [error] { return WithoutOsThread(error); }),
+                   run.group->uncaught_handler());
 }
 
 // On an OS thread that runs no virtual thread.
@@ -100,6 +133,7 @@ void TaskRun::OnEnd(Ending ending) noexcept {
     future().Publish();
   }
   EndIdentity();
+  LeaveCurrentThread();
   Leave();
   EndUnscoped(core);
 }
@@ -142,8 +176,14 @@ RuntimeCore* TaskRun::HeldWhileQueued() const noexcept {
   return group != nullptr && needs_thread() ? group->runtime_of_tasks() : nullptr;
 }
 
+// Until it has ended, AskToEnd() looks at the frame.
 void TaskRun::DropUnstarted() noexcept {
-  if (leaf != nullptr) std::exchange(leaf, nullptr)->Handle().destroy();
+  PromiseBase* frame;
+  {
+    std::lock_guard guard(lock_);
+    frame = std::exchange(leaf, nullptr);
+  }
+  if (frame != nullptr) frame->Handle().destroy();
   DropClosure();
   SetEnded();
 }
@@ -156,13 +196,18 @@ void TaskRun::EndUnstarted(const CancelCause& why) noexcept {
   if (held != nullptr) EndUnscoped(*held);
 }
 
-void TaskRun::EndUnstarted(absl::Status why) noexcept {
+void TaskRun::EndUnstarted(absl::Status why, std::shared_ptr<const UncaughtFailureHandler> handler) noexcept {
   RuntimeCore* const held = HeldWhileQueued();
+  handler_ = std::move(handler);
   DropUnstarted();
   WriteStatus(std::move(why));
   future().Publish();
   Leave();
   if (held != nullptr) EndUnscoped(*held);
+}
+
+absl::Status Refusal(absl::StatusCode code, const char* why) noexcept {
+  return WithWords(code, [code, why] { return absl::Status(code, why); });
 }
 
 bool LetOthersRun() noexcept {
@@ -200,8 +245,8 @@ void TaskRun::AskToEnd(const CancelCause& why) noexcept {
       return;
     }
     case Phase::kWaiting:
-      // One that owes a clean-up begins nevertheless. (finally.h)
-      if (group == nullptr || OwesCleanUp() || !group->Withdraw(*this)) {
+      // One that owes a clean-up begins nevertheless (finally.h). One whose end may block ends where it would begin.
+      if (group == nullptr || end_may_block_ || OwesCleanUp() || !group->Withdraw(*this)) {
         if (!asked_early_.has_value()) asked_early_ = why;
         asked_in_call_.store(true, std::memory_order_relaxed);
         return;

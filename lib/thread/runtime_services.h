@@ -64,6 +64,9 @@ class WithoutCurrentThread {
  private:
   ThreadBlock* const current_;
 };
+// The end of the mounted thread, before it gives up the last reference that it knows of: there is no current thread any
+// more. The handler of the watchdog's signal, which looks at that one at any time, must not find a block that is gone.
+void LeaveCurrentThread() noexcept;
 // Held during a wake-up that perhaps no carrier of the runtime makes: the woken thread may end the runtime before the
 // call is over.
 class OutsideCall {
@@ -206,6 +209,8 @@ void ArmDeadline(DeadlineTimer& timer, Deadline deadline) noexcept;
 bool HasPassed(Deadline deadline) noexcept;
 // Like ArmTimer(); any OS thread may call it.
 void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
+// To an earlier time, if it is still armed. Any OS thread.
+void MoveTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept;
 
 // ---- I/O, called by the current virtual thread.
 

@@ -17,6 +17,7 @@
 #include "lib/thread/thread_end.h"
 #include "lib/thread/thread_state.h"
 #include "weft/internal/check.h"
+#include "weft/internal/wait.h"
 
 namespace weft {
 
@@ -131,6 +132,10 @@ void UnscopedThread::OnEnd(Ending ending) noexcept {
   CheckNothingOpen(*this);
   if (!state.Observe().unregistered()) UnlistRoot(core, *this);
   state.End();
+  // Whoever has a handle may destroy this from here on. If nobody has one, the failure is told by this thread.
+  // relaxed: nobody else can make the first handle.
+  const bool has_handles = stage.load(std::memory_order_relaxed) >= 2 * ThreadEnd::kOneReference;
+  if (has_handles || ending != Ending::kFailed) LeaveCurrentThread();
   if (!EndAlone()) {
     ThreadEnded();
     ThreadIdentity::Release();
@@ -164,6 +169,7 @@ void UnscopedThread::Unreferenced() noexcept {
     // The handler may make a handle, if it is called on the thread itself. relaxed: nobody else has a reference.
     stage.store(ThreadEnd::kOneReference | ThreadEnd::kEnded, std::memory_order_relaxed);
     TellHandler();
+    if (CurrentThread() == this) LeaveCurrentThread();  // a handle that it has made may go before this returns
     return ThreadIdentity::Release();
   }
   if (unstarted()) {

@@ -316,17 +316,44 @@ TEST_P(ExecutorTest, AResultThatNobodyReadsAnyMoreIsGoneWhenTheExecutorHasTermin
   });
 }
 
-// ShutdownNow() may let the other one destroy the executor before it returns.
+// Each of the two may let the other one destroy the executor before it returns.
 TEST_P(ExecutorTest, ItMayEndAsSoonAsItHasTerminated) {
   if (simulated()) GTEST_SKIP() << "OS threads are not simulated";
   Everywhere([]() -> Task<void> {
     for (int k = 0; k < 200; ++k) {
       auto executor = std::make_unique<VirtualThreadPerTaskExecutor>();
-      std::thread other([running = executor.get()] { running->ShutdownNow(); });
+      std::thread other([running = executor.get(), closes = k % 2 == 0] {
+        closes ? running->CloseBlocking() : running->ShutdownNow();
+      });
       co_await executor->AwaitTermination();
       executor.reset();
       other.join();
     }
+  });
+}
+
+// 1. The last task ends. 2. The one who waits first destroys the executor. 3. The other goes on in Close().
+TEST_P(ExecutorTest, ItMayEndBeforeTheCallerOfCloseGoesOn) {
+  Everywhere([]() -> Task<void> {
+    auto executor = std::make_unique<VirtualThreadPerTaskExecutor>();
+    Event go;
+    executor->Submit([&go]() -> Task<void> { co_await go.Wait(); });
+    AwaitAll scope;
+    testing::Introduction waits, closes;
+    scope.Fork([&]() -> Task<void> {
+      waits.Make();
+      EXPECT_TRUE(co_await executor->AwaitTermination());
+      executor.reset();
+    });
+    co_await waits.AwaitParked();
+    scope.Fork([&]() -> Task<void> {
+      closes.Make();
+      co_await executor->Close();
+    });
+    co_await closes.AwaitParked();
+    go.Set();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(executor, nullptr);
   });
 }
 
@@ -742,6 +769,29 @@ TEST_F(UntoldFailureTest, AFutureThatOutlivesExecutorAndRuntimeTellsTheSameHandl
   future = {};
   EXPECT_EQ(told_, std::vector{absl::DataLossError("gone")});
   EXPECT_EQ(refused.TryGetBlocking().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(UntoldFailureTest, OfARefusedTaskItIsToldToTheSameHandlerWhoeverDropsTheFuture) {
+  BoundedExecutor executor(*runtime_, 1);
+  const Future<void> running = executor.Submit(Forever());
+  executor.Submit([] {});
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_.back().code(), absl::StatusCode::kResourceExhausted);
+  executor.ShutdownNow();
+  executor.Submit([] {});
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_EQ(told_.back().code(), absl::StatusCode::kFailedPrecondition);
+
+  absl::Status told_by_the_factory;
+  VirtualThread::Builder builder(*runtime_);
+  builder.OnUncaughtFailure([&told_by_the_factory](TextView, const absl::Status& status, const std::exception_ptr&) {
+    told_by_the_factory = status;
+  });
+  VirtualThreadPerTaskExecutor with_factory(builder.Factory());
+  with_factory.Shutdown();
+  with_factory.Submit([] {});
+  EXPECT_EQ(told_by_the_factory.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(told_.size(), 2u);
 }
 
 TEST_P(ExecutorTest, ThreadsAreLikeThoseOfTheFactory) {

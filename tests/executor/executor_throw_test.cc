@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "tests/support/allocator.h"
 #include "tests/support/on_both.h"
+#include "weft/executor/bounded_executor.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
@@ -119,6 +120,47 @@ TEST_P(ExecutorThrowTest, WithoutMemoryForANameTheFutureHasFailed) {
     EXPECT_GE(failed, 3);  // the settings, the whole name, the identity
     co_await executor.Close();
   });
+}
+
+TEST_P(ExecutorThrowTest, WithoutMemoryForTheWordsATaskIsRefusedWithoutThem) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor closed;
+    co_await closed.Close();
+    BoundedExecutor full(1);
+    full.Submit(testing::Forever());
+    const auto refuse = [](Executor& executor, absl::StatusCode code) -> Task<void> {
+      bool without_words = false;
+      absl::Status status;
+      for (int left = 0; status.message().empty(); ++left) {
+        allocations_left = left;
+        const Future<int> future = executor.Submit([] { return 1; });
+        allocations_left = -1;
+        status = (co_await future.TryGet()).status();
+        without_words |= status.code() == code && status.message().empty();
+      }
+      EXPECT_TRUE(without_words);
+      EXPECT_EQ(status.code(), code);
+    };
+    co_await refuse(closed, absl::StatusCode::kFailedPrecondition);
+    co_await refuse(full, absl::StatusCode::kResourceExhausted);
+    full.ShutdownNow();
+    co_await full.Close();
+  });
+}
+
+TEST(ThreadPoolExecutorThrowTest, WithoutMemoryForAnOsThreadNorForTheWordsATaskFails) {
+  ThreadPoolExecutor pool(1);
+  int failed = 0;
+  for (;; ++failed) {
+    allocations_left = failed;
+    const Future<int> future = pool.Submit([] { return 1; });
+    allocations_left = -1;
+    const absl::StatusOr<int> got = future.TryGetBlocking();
+    if (got.ok()) break;
+    EXPECT_EQ(got.status().code(), absl::StatusCode::kResourceExhausted);
+  }
+  EXPECT_GE(failed, 1);
+  pool.CloseBlocking();
 }
 
 // ---- std::future.

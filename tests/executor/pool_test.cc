@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -18,11 +19,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/blocking.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/errno.h"
 #include "weft/executor/bounded_executor.h"
 #include "weft/executor/executor.h"
 #include "weft/executor/per_task_executor.h"
@@ -30,9 +34,10 @@
 #include "weft/executor/scheduled_executor.h"
 #include "weft/executor/std_future.h"
 #include "weft/executor/thread_pool_executor.h"
+#include "weft/finally.h"
+#include "weft/pin.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
-#include "weft/finally.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -63,6 +68,30 @@ class Gate {
   Promise<void> promise_;
   Future<void> future_ = promise_.future();
 };
+
+// What a task keeps whose destruction goes on until it may end. relaxed: it orders nothing that others do meanwhile.
+class SlowToEnd {
+ public:
+  std::shared_ptr<void> Keep() {
+    return {nullptr, [this](void*) {
+              ends_.store(true, std::memory_order_relaxed);
+              while (!may_end_.load(std::memory_order_relaxed)) std::this_thread::yield();
+            }};
+  }
+  void AwaitEnding() const {
+    while (!ends_.load(std::memory_order_relaxed)) std::this_thread::yield();
+  }
+  void LetEnd() { may_end_.store(true, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> ends_{false}, may_end_{false};
+};
+
+// In its frame.
+Task<void> Keeping(std::shared_ptr<void> kept) {
+  co_await Forever();
+  kept.reset();
+}
 
 // ---- BoundedExecutor.
 
@@ -147,6 +176,50 @@ TEST_P(BoundedExecutorTest, AWaitForAPlaceIsCancelledOrRefused) {
     co_await executor.Close();
     EXPECT_EQ(executor.free_places(), 1);
   });
+}
+
+// 1. A Submit() is refused, and destroys the frame. 2. ShutdownNow() asks all tasks to end. 3. The frame is gone.
+TEST(BoundedExecutorOsTest, AShutdownMayComeWhileATaskIsRefused) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+  BoundedExecutor executor(*runtime, 1);
+  const Future<void> running = executor.Submit(Forever());
+  SlowToEnd kept;
+  Future<void> refused;
+  std::thread submits([&] { refused = executor.Submit(Keeping(kept.Keep())); });
+  kept.AwaitEnding();
+  executor.ShutdownNow();
+  kept.LetEnd();
+  submits.join();
+  EXPECT_EQ(refused.TryGetBlocking().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(running.TryGetBlocking()).kind, CancelReason::Kind::kShutdown);
+}
+
+// The destructor ends the task, which gives its place to the thread that waits; and that has not run since.
+TEST(BoundedExecutorDeathTest, ToDestroyItWhileAThreadWaitsToSubmitIsACheck) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  for (const int waiting : {1, 2}) {
+    EXPECT_DEATH(
+        {
+          const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .max_pool_size = 1});
+          runtime->Run([](int threads) -> Task<void> {
+            auto executor = std::make_unique<BoundedExecutor>(1);
+            executor->Submit(Forever());
+            AwaitAll scope;
+            for (int i = 0; i < threads; ++i) {
+              testing::Introduction waits;
+              scope.Fork([&executor, &waits]() -> Task<void> {
+                waits.Make();
+                co_await executor->SubmitWhenFree([] {});
+              });
+              co_await waits.AwaitParked();
+            }
+            executor.reset();
+            (co_await scope.Join()).IgnoreFailures();
+          }(waiting));
+        },
+        waiting == 1 ? "a BoundedExecutor is destroyed by .* while a thread that was given a place waits to submit"
+                     : "a BoundedExecutor is destroyed by .* while VirtualThread.* waits to submit");
+  }
 }
 
 // ---- ScheduledExecutor.
@@ -514,6 +587,33 @@ TEST_P(ThreadPoolExecutorTest, ItsDestructionByAVirtualThreadAsksWhatRunsToEndAn
   });
 }
 
+// The thread in Run() can go on on no carrier but the one that is held: there is no other, or it is pinned there.
+TEST(ThreadPoolExecutorOsTest, ItsDestructionByAVirtualThreadLetsOneInRunGoOn) {
+  for (const bool pinned : {false, true}) {
+    const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .max_pool_size = pinned ? 2 : 1});
+    runtime->Run([](bool with_pin) -> Task<void> {
+      auto pool = std::make_unique<ThreadPoolExecutor>(1);
+      Gate begun, go;
+      bool returned = false;
+      AwaitAll scope;
+      scope.Fork([&]() -> Task<void> {
+        std::optional<Pin> pin;
+        if (with_pin) pin.emplace();
+        co_await pool->Run([&] {
+          begun.Open();
+          go.Pass();
+        });
+        returned = true;
+      });
+      EXPECT_TRUE((co_await Blocking([&begun] { begun.Pass(); })).ok());
+      go.Open();
+      pool.reset();
+      EXPECT_TRUE(returned);
+      (co_await scope.Join()).IgnoreFailures();
+    }(pinned));
+  }
+}
+
 TEST(SimulatedThreadPoolExecutorTest, ASeedDeterminesWhatItRunsWhen) {
   const auto orders = [](uint64_t seed) {
     std::string order;
@@ -700,6 +800,50 @@ TEST(ThreadPoolExecutorDeathTest, AClosureThatWouldWaitForItselfIsACheck) {
       "the destruction of an Executor by a closure that runs on an OS thread of it");
 }
 
+// 1. A request takes a task out of the queue, and destroys its frame. 2. Another request comes. 3. The frame is gone.
+TEST(ThreadPoolExecutorOsTest, ARequestMayComeWhileAnotherOneDestroysTheTask) {
+  ThreadPoolExecutor pool(1);
+  Gate go;
+  pool.Submit([&go] { go.Pass(); });
+  SlowToEnd kept;
+  const Future<void> queued = pool.Submit(Keeping(kept.Keep()));
+  std::thread cancels([&queued] { queued.Cancel(); });
+  kept.AwaitEnding();
+  queued.Cancel();
+  kept.LetEnd();
+  cancels.join();
+  EXPECT_EQ(ReasonOf(queued.TryGetBlocking()).kind, CancelReason::Kind::kFutureCancelled);
+  go.Open();
+  pool.CloseBlocking();
+}
+
+TEST(ThreadPoolExecutorOsTest, WithoutAnOsThreadATaskFailsAndSaysWhy) {
+  std::vector<absl::Status> failures;
+  const auto keep = [&failures](TextView, const absl::Status& status, const std::exception_ptr&) {
+    failures.push_back(status);
+  };
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1, .on_uncaught_failure = keep});
+  std::unique_ptr<ThreadPoolExecutor> pool;
+  runtime->Run([](std::unique_ptr<ThreadPoolExecutor>& made) -> Task<void> {
+    made = std::make_unique<ThreadPoolExecutor>(1);
+    co_return;
+  }(pool));
+  for (const int error : {EAGAIN, EPERM}) {
+    const internal::ScopedSyscallFault fault(&internal::Syscalls::pthread_create,
+                                             {.times = internal::ScopedSyscallFault::kForever, .error = error});
+    const absl::Status status = pool->Submit([] { return 1; }).TryGetBlocking().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(ErrnoOf(status), error);
+    EXPECT_EQ(status.message().find("a ThreadPoolExecutor has no OS thread, and none can be made: "), 0u) << status;
+    pool->Submit([] {});  // by an OS thread, and nobody looks
+    ASSERT_FALSE(failures.empty());
+    EXPECT_EQ(failures.back(), status);
+  }
+  EXPECT_EQ(failures.size(), 2u);
+  EXPECT_EQ(pool->Submit([] { return 2; }).GetBlocking(), 2);
+  pool->CloseBlocking();
+}
+
 TEST(ThreadPoolExecutorOsTest, AnOsThreadUsesAPoolWithoutAnyRuntime) {
   ThreadPoolExecutor pool(2);
   std::vector<Future<int>> futures;
@@ -723,6 +867,23 @@ TEST_P(ThreadPoolExecutorTest, AStdFutureBecomesAFuture) {
     EXPECT_EQ(co_await ours.Get(), 3);
     co_await pool.Close();
   });
+}
+
+// The function waits for what comes after the request, and the end of the std::future for the function.
+TEST(ThreadPoolExecutorOsTest, ARequestDoesNotWaitForTheFunctionOfAStdFuture) {
+  for (const bool shut_down : {false, true}) {
+    ThreadPoolExecutor pool(1);
+    Gate before, go;
+    pool.Submit([&before] { before.Pass(); });
+    const Future<void> ours = FromStdFuture(pool, std::async(std::launch::async, [&go] { go.Pass(); }));
+    shut_down ? pool.ShutdownNow() : ours.Cancel();
+    EXPECT_FALSE(ours.IsDone());
+    go.Open();
+    before.Open();
+    EXPECT_EQ(ReasonOf(ours.TryGetBlocking()).kind,
+              shut_down ? CancelReason::Kind::kShutdown : CancelReason::Kind::kFutureCancelled);
+    pool.CloseBlocking();
+  }
 }
 
 TEST_P(ScheduledExecutorTest, ACallbackIsCalledOnceWithTheOutcome) {

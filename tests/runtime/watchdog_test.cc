@@ -26,6 +26,7 @@
 #include "lib/runtime/memory_return.h"
 #include "lib/runtime/runtime_core.h"
 #include "tests/support/on_both.h"
+#include "weft/executor/per_task_executor.h"
 #include "weft/held_carrier.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
@@ -295,6 +296,46 @@ TEST(WatchdogTest, AHoldThatIsOverWhenItsStackIsAskedForNamesNobodyElse) {
   runs.join();
 }
 
+// The first of its tasks to leave it holds the carrier then. The task's thread is gone by that time.
+class HeldByTheLeaver final : public VirtualThreadPerTaskExecutor {
+ public:
+  explicit HeldByTheLeaver(Holder& holder) : holder_(&holder) {}
+  ~HeldByTheLeaver() override { ShutDownAndWait(where()); }
+
+ private:
+  void Left() noexcept override {
+    if (Holder* const holder = std::exchange(holder_, nullptr)) holder->Hold();
+    VirtualThreadPerTaskExecutor::Left();
+  }
+
+  Holder* holder_;
+};
+
+Task<void> SubmitOne(Holder& holder, Event& over) {
+  HeldByTheLeaver executor(holder);
+  executor.Submit([] {});
+  co_await over.Wait();
+  co_await executor.Close();
+}
+
+TEST(WatchdogTest, AHoldOfWhatAThreadLeavesToDoNamesNoThreadThatIsGone) {
+  Watched watched({.parallelism = 1});
+  Loop loop;
+  Event over;
+  std::thread runs([&] { watched.runtime->Run(SubmitOne(loop, over)); });
+  Await(loop.begun);
+  AwaitRunning(*watched.runtime, 1);
+  watched.LookUntilReported();
+  EXPECT_EQ(watched.reports.size(), 1u);
+  for (const Reported& report : watched.reports) {
+    EXPECT_EQ(report.thread, 0u);
+    EXPECT_GT(report.frames, 3u);
+  }
+  loop.Release();
+  over.Set();
+  runs.join();
+}
+
 TEST(WatchdogTest, WithoutAHandlerAHoldIsCounted) {
   Watched watched({.parallelism = 1}, /*with_handler=*/false);
   Loop loop;
@@ -554,6 +595,27 @@ TEST(WatchdogTest, MemoryThatWasGivenUpGoesBackWhenItsLastFramesDo) {
   while (internal::LiveFrames() > 100) sched_yield();
   for (int i = 0; i < 3; ++i) memory.Step();
   EXPECT_LT(internal::FrameCacheBytes(), given_up_at);
+}
+
+// Also if the caches never hold the same amount twice.
+TEST(WatchdogTest, MemoryThatCannotGoBackIsGivenUpWhateverElseIsInUse) {
+  Watched watched({.parallelism = 2});
+  Event first, second;
+  std::thread runs([&] { watched.runtime->Run(Burst(40'000, 100, first, second)); });
+  while (!first.IsSet() || watched.runtime->Stats().threads_alive > 401) sched_yield();
+  MemoryReturn memory(watched.runtime->core());
+  while (memory.Step()) sched_yield();
+  const uint32_t asked = watched.runtime->core().calms;
+  std::vector<void*> more;
+  for (int step = 0; step < 20; ++step) {
+    const int64_t held = internal::FrameCacheBytes();
+    while (internal::FrameCacheBytes() == held) more.push_back(internal::AllocateFrame(3'000));
+    memory.Step();
+  }
+  EXPECT_LT(watched.runtime->core().calms - asked, 10) << "carriers are asked for what they have";
+  for (void* frame : more) internal::FreeFrame(frame, 3'000);
+  second.Set();
+  runs.join();
 }
 
 // ---- The real one.

@@ -95,6 +95,7 @@ class BoundedExecutor final : public VirtualThreadPerTaskExecutor {
   void GiveBack() noexcept;
   static const internal::WaitKind kWait;
 
+  const int64_t max_;
   internal::Waiters waiters_;
   int64_t free_;  // guarded by waiters_.lock; zero while anyone waits
 };

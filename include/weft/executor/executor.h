@@ -27,8 +27,9 @@
 //   terminated   shut down, and every task has ended. All their futures are done
 //
 // The destructor shuts down, asks all tasks to end (kScopeClosed), and waits for them. On a virtual thread it cannot
-// suspend, so it holds its carrier, which meanwhile runs the executor's threads and no others; Close() waits without
-// that. No thread may submit any more by then, except the executor's own.
+// suspend, so it holds its carrier, which meanwhile runs the executor's threads, those that are in Run() of a
+// ThreadPoolExecutor, and no others; Close() waits without that. No thread may submit any more by then, except the
+// executor's own.
 //
 // Runtime. Virtual threads run on the runtime of whoever made the executor, or on the default runtime if that was an OS
 // thread, or on one that is given. (A function of Blocking() is in its caller's runtime.) The end of the runtime asks
@@ -74,6 +75,8 @@
 namespace weft {
 
 namespace internal {
+
+struct GuestTag;
 
 // What Submit() takes: a Task, or what becomes one; or a closure without parameters, of any result.
 template <class Work>
@@ -150,7 +153,7 @@ class Executor : private internal::TaskGroup {
   bool Withdraw(internal::TaskRun&) noexcept override { return false; }
   void Forget(internal::TaskRun& run) noexcept override;
   void Left() noexcept override;
-  bool Stay(bool even_then) noexcept override;
+  void Stay() noexcept override;
   // A CHECK in one of its own tasks.
   void CheckMayWait(const char* what) const noexcept;
   // Is the caller an OS thread of the executor's own?
@@ -159,24 +162,25 @@ class Executor : private internal::TaskGroup {
   virtual void OnShutdown() noexcept {}
   // Submit(). False: it was refused.
   bool Admit(internal::TaskRun& run) noexcept;
-  // Work that is no task of the executor's, and that it waits for like for one.
-  class Guest {
+  // Work of the calling virtual thread that is no task of the executor's, and that it waits for like for one.
+  class Guest : public internal::ListNode<internal::GuestTag> {
    public:
-    explicit Guest(Executor& executor) noexcept : executor_(executor.Stay(/*even_then=*/false) ? &executor : nullptr) {}
+    explicit Guest(Executor& executor) noexcept;
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
-    ~Guest() {
-      if (executor_ != nullptr) executor_->Left();
-    }
+    ~Guest();
     bool admitted() const noexcept { return executor_ != nullptr; }
-    static absl::Status WhyNot();
+    bool IsOf(const internal::ThreadBlock& thread) const noexcept { return &thread == thread_; }
+    static absl::Status WhyNot() noexcept;
 
    private:
-    Executor* const executor_;
+    Executor* executor_ = nullptr;
+    const internal::ThreadBlock* const thread_;
   };
 
  private:
   using Runs = internal::List<internal::TaskRun, internal::TaskRunTag>;
+  using Guests = internal::List<Guest, internal::GuestTag>;
 
   void AskAll(const internal::CancelCause& cause) noexcept;
   struct CarrierHold;  // (executor.cc)
@@ -185,6 +189,7 @@ class Executor : private internal::TaskGroup {
   // ---- Guarded by lock_.
   Runs runs_;   // submitted, not ended, and not asked by AskAll()
   Runs asked_;  // the same, and asked
+  Guests guests_;
   size_t unfinished_ = 1;  // tasks and guests that have not ended, and the executor itself until it is shut down
   bool shut_ = false;
   internal::RuntimeCore* held_ = nullptr;  // whose carrier waits in the destructor

@@ -16,6 +16,7 @@
 
 #include "weft/internal/compiler.h"
 
+#include <memory>
 #include <optional>
 #include <source_location>
 
@@ -42,11 +43,12 @@ class VirtualThreadPerTaskExecutor : public Executor {
   internal::RuntimeCore& runtime() const noexcept { return runtime_; }
   std::source_location where() const noexcept { return where_; }
   void Start(internal::TaskRun& run) noexcept override;
-  std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept override;
+  std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept override { return handler_; }
 
  private:
   internal::RuntimeCore& runtime_;
   const std::optional<ThreadFactory> factory_;
+  const std::shared_ptr<const UncaughtFailureHandler> handler_;  // the factory's, or else the runtime's
   const std::source_location where_;  // it was made
 };
 

@@ -49,19 +49,27 @@ std::future<T> ToStdFuture(Future<T> future);
 #endif
 
 // A future of what `theirs` will have: a task of `executor`, which blocks in get(), and so must have OS threads of its
-// own. (thread_pool_executor.h)
+// own. (thread_pool_executor.h) The end of a std::future of std::async() waits for the function. So a request does not
+// take the task out of the queue: in its turn it drops `theirs`, and is done when that is gone. If the executor refuses
+// the task, this call drops `theirs`, and waits.
 template <class T>
-Future<T> FromStdFuture(Executor& executor, std::future<T> theirs) {
-  return executor.Submit([theirs = std::move(theirs)]() mutable {
-    constexpr std::chrono::seconds kLook(0);
-    while (internal::LetOthersRun() && theirs.wait_for(kLook) == std::future_status::timeout) continue;
-    return theirs.get();
-  });
-}
+Future<T> FromStdFuture(Executor& executor, std::future<T> theirs);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace internal {
+
+template <class T>
+struct StdFutureGetter {
+  using EndMayBlock = void;  // (TaskRun)
+  auto operator()() {
+    constexpr std::chrono::seconds kLook(0);
+    while (LetOthersRun() && theirs.wait_for(kLook) == std::future_status::timeout) continue;
+    return theirs.get();
+  }
+
+  std::future<T> theirs;
+};
 
 template <class T>
 Task<void> WaitFor(Future<T> future) {
@@ -93,6 +101,11 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& outcome) {
 }
 
 }  // namespace internal
+
+template <class T>
+Future<T> FromStdFuture(Executor& executor, std::future<T> theirs) {
+  return executor.Submit(internal::StdFutureGetter<T>{std::move(theirs)});
+}
 
 template <class T, class F>
 void OnDone(Future<T> future, F callback) {

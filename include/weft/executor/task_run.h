@@ -59,9 +59,9 @@ class TaskGroup {
   virtual void Forget(TaskRun& run) noexcept = 0;
   // A run that it has forgotten is gone; so is its outcome, unless somebody else has that. The last touch of the group.
   virtual void Left() noexcept = 0;
-  // It stays until one more Left(). False, and it does not: it was shut down, and `even_then` is false.
-  virtual bool Stay(bool even_then) noexcept = 0;
-  // For failures that nobody looks at. Null: the runtime's handler.
+  // It stays until one more Left().
+  virtual void Stay() noexcept = 0;
+  // For failures that nobody looks at. Null: the handler of the runtime that the task runs on.
   virtual std::shared_ptr<const UncaughtFailureHandler> uncaught_handler() const noexcept { return nullptr; }
   // Where a task that a pool's OS thread has begun runs, if it needs a virtual thread. Null: the default runtime.
   virtual RuntimeCore* runtime_of_tasks() const noexcept { return nullptr; }
@@ -83,9 +83,9 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   // On a virtual thread of `core`; the caller keeps that. `identity`: the thread's, or null.
   void StartOn(RuntimeCore& core, ThreadIdentity* identity = nullptr) noexcept;
   // As a Job, on an OS thread of a pool: calls its closure there; or starts it, and waits until it has ended.
-  // It never runs: it is cancelled, or fails with that status. Destroys what it would have run.
+  // It never runs: it is cancelled, or fails with that status. Destroys what it would have run. `handler`: its group's.
   void EndUnstarted(const CancelCause& cause) noexcept;
-  void EndUnstarted(absl::Status why) noexcept;
+  void EndUnstarted(absl::Status why, std::shared_ptr<const UncaughtFailureHandler> handler) noexcept;
 
   const TaskGroup* keeper() const noexcept override { return group; }
 
@@ -98,7 +98,9 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   bool has_place = false;      // among those that may run at once
 
  protected:
-  TaskRun() noexcept : RootBlock(/*references=*/1), Job(&RunJob, &RefuseJob) {}
+  // `end_may_block`: the destructor of what it is to run may. Then whoever asks it to end does not call that.
+  explicit TaskRun(bool end_may_block) noexcept
+      : RootBlock(/*references=*/1), Job(&RunJob, &RefuseJob), end_may_block_(end_may_block) {}
   ~TaskRun() override = default;
 
   virtual void DropClosure() noexcept = 0;
@@ -122,6 +124,8 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   void SetEnded() noexcept;
   void Leave() noexcept;
 
+  const bool end_may_block_;
+
   // Taken before the records lock, and before the locks of the group.
   Lock lock_;
   // ---- Guarded by lock_.
@@ -131,6 +135,9 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
 
   Atomic<bool> asked_in_call_{false};  // the same, for the closure that is being called. relaxed: a hint
 };
+
+// Why a task is refused: without the words, if there is no memory for them.
+absl::Status Refusal(absl::StatusCode code, const char* why) noexcept;
 
 // In a closure on a simulated OS thread: lets others run. False: the OS thread is real, and may wait.
 bool LetOthersRun() noexcept;
@@ -148,6 +155,7 @@ template <class F, class T>
 class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
   using State = FutureState<FlatValue<T>>;
   static constexpr bool kOfTask = std::is_same_v<F, NoClosure>;
+  static constexpr bool kEndMayBlock = requires { typename F::EndMayBlock; };
 
  public:
   using Result = T;
@@ -156,10 +164,12 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
   template <class G>
     requires(!kOfTask)
   explicit TaskRunOf(G&& closure) noexcept(std::is_nothrow_constructible_v<F, G&&>)
-      : State(State::kHandle + State::kKeeper), closure_(std::in_place, std::forward<G>(closure)) {}
+      : TaskRun(kEndMayBlock),
+        State(State::kHandle + State::kKeeper),
+        closure_(std::in_place, std::forward<G>(closure)) {}
   explicit TaskRunOf(Task<T>&& task) noexcept
     requires kOfTask
-      : State(State::kHandle + State::kKeeper), closure_(std::in_place, NoClosure()) {
+      : TaskRun(kEndMayBlock), State(State::kHandle + State::kKeeper), closure_(std::in_place, NoClosure()) {
     leaf = &TaskAccess::ReleaseAsRoot(std::move(task), slot_, this, "Submit()");
   }
 

@@ -95,7 +95,7 @@ Task<internal::TaskResult<std::invoke_result_t<F&>>> ThreadPoolExecutor::Run(F f
   using R = internal::TaskResult<std::invoke_result_t<F&>>;
   static_assert(!internal::WeftAwaitable<R>,
                 "the function of Run() runs on an OS thread outside of Weft, where no Task can be awaited");
-  const Guest guest(*this);
+  Guest guest(*this);
   if constexpr (internal::IsStatusLike<R>) {
     if (!guest.admitted()) co_return Guest::WhyNot();
     co_return co_await internal::BlockingAwaiter<F>(std::move(function), *pool_);

@@ -123,5 +123,5 @@ weft::Task<void> Reject(weft::net::TcpStream& stream, absl::Status why) {
 
 int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
-  return weft::RunMain(Main());  // default runtime: one carrier per CPU
+  return weft::RunMain(Main());  // one carrier per CPU
 }

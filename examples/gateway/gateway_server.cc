@@ -68,13 +68,14 @@ weft::Task<http::Response> GatewayServer::User(const http::Request& request, int
   weft::ScopedBinding context(kRequest, RequestContext{absl::StrCat("r", ++next_request_)});
   const absl::Duration timeout = TimeoutOf(request);
   Cancelled cancelled;
-  absl::StatusOr<nlohmann::json> user = co_await weft::WithTimeout(timeout, LoadUser(id, cancelled));
-  if (user.ok()) co_return JsonResponse(200, *user);
+  const std::optional<absl::StatusOr<nlohmann::json>> user =
+      co_await weft::MoveOnAfter(timeout, LoadUser(id, cancelled));
+  const bool late = !user.has_value();
+  if (!late && user->ok()) co_return JsonResponse(200, **user);
 
-  const bool late = weft::ReasonOf(user.status()).kind == weft::CancelReason::Kind::kTimeout;
   nlohmann::json answer = {{"request", kRequest.Get().id}, {"cancelled", nlohmann::json::object()}};
   answer["error"] = late ? absl::StrCat("not all services answered within ", absl::FormatDuration(timeout))
-                         : std::string(user.status().message());
+                         : std::string(user->status().message());
   for (size_t i = 0; i < kServices; ++i) {
     if (!cancelled[i].empty()) answer["cancelled"][kServiceNames[i]] = cancelled[i];
   }
@@ -102,6 +103,7 @@ weft::Task<absl::StatusOr<nlohmann::json>> GatewayServer::LoadPart(size_t servic
 weft::Task<absl::StatusOr<nlohmann::json>> GatewayServer::AskService(size_t service, int64_t id) {
   http::Request request{.target = absl::StrCat("/", kServiceNames[service], "/", id)};
   request.headers.Add("X-Request-Id", kRequest.Get().id);
+  request.headers.Add("X-Timeout-Ms", absl::StrCat(absl::ToInt64Milliseconds(weft::TimeLeft())));
   absl::StatusOr<nlohmann::json> part = co_await CallJson(pools_[service], request);
   if (part.ok()) co_return part;
   co_return absl::Status(

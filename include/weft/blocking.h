@@ -20,8 +20,9 @@
 // Lifetime. The function object is moved into the awaiting frame, and destroyed there. It may refer to what the frame
 // has: the frame waits for it on every path.
 //
-// Inside the function there is no current virtual thread: VirtualThread::Current(), Fork() and scoped values are a
-// CHECK there, so take along what is needed. CancelRequested() tells whether the caller was asked to end.
+// Inside the function there is no current virtual thread: VirtualThread::Current(), Fork() and to bind a scoped value
+// are a CHECK there. The caller's scoped values can be read, CancelRequested() tells whether the caller was asked to
+// end, and Runtime::Current() is its runtime, where TryRun() runs a task, and where what is started or submitted runs.
 //
 // Memory ordering: what came before the co_await happens before the function; what the function did happens before what
 // follows the co_await.
@@ -124,6 +125,7 @@ class [[nodiscard("co_await the call")]] BlockingAwaiter
 
  public:
   using WeftAwaitable = void;
+  using IsAwaitedOnce = void;
 
   template <class G>
     requires(!std::is_same_v<std::remove_cvref_t<G>, BlockingAwaiter>)

@@ -88,6 +88,8 @@ using DeadlineAwaiter = BoundaryAwaiter<DeadlineBoundary, OrStatus, T>;
 template <class T>
 using MoveOnAwaiter = BoundaryAwaiter<TimeoutBoundary, OrNothing, T>;
 template <class T>
+using MoveOnAtAwaiter = BoundaryAwaiter<DeadlineBoundary, OrNothing, T>;
+template <class T>
 using CatchAwaiter = BoundaryAwaiter<CatchBoundary, OrStatus, T>;
 template <class T>
 using ShieldAwaiter = BoundaryAwaiter<ShieldBoundary, AsItIs, T>;
@@ -98,17 +100,21 @@ using GraceShieldAwaiter = BoundaryAwaiter<GraceShield, AsItIs, T>;
 
 // Awaits `task`, for `timeout` at most. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
 // Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first. ReasonOf()
-// tells that from a kDeadlineExceeded of the task's own. A timeout that is not positive lets the task run to its first
-// checkpoint.
+// tells the status of a timeout from any other kDeadlineExceeded; but that timeout may be another one, whose status the
+// task returns as its own. Only MoveOnAfter() tells for certain that it was this time that was up. A timeout that is
+// not positive lets the task run to its first checkpoint.
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
 
-// Like WithTimeout(), for callers that only need to know whether the task has ended. Yields std::optional<T>, empty if
-// the time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
+// Like WithTimeout(), for callers that want to know whether the task has ended. Yields std::optional<T>, empty if and
+// only if this time was up first; for a Task<void>, a bool. (Trio's move_on_after.)
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
+template <internal::TaskOrClosure A>
+[[nodiscard("co_await it")]] internal::MoveOnAtAwaiter<internal::ValueOf<A>> MoveOnAt(
+    Deadline deadline, A&& task, std::source_location where = std::source_location::current());
 
 // Like WithTimeout(), until a time of the monotonic clock, or of the wall clock, which moves with that. (deadline.h)
 template <internal::TaskOrClosure A>
@@ -136,6 +142,17 @@ template <internal::TaskOrClosure A>
 // True if the current virtual thread was asked to end; in the function of a Blocking(), the thread that awaits it; in a
 // closure that a ThreadPoolExecutor calls, the task. For computations that stop early without a checkpoint.
 bool CancelRequested() noexcept;
+
+// When the calling code will be asked to end, as far as that is known: the earliest deadline of all WithTimeout(),
+// WithDeadline() and MoveOn...() around it and of the scopes (ScopeOptions::timeout) whose child it is, outwards to the
+// root of the tree or to a Shield(). Behind a Shield() with a grace they count so much later. InfiniteFuture() if there
+// is none; InfinitePast() once CancelRequested(). A deadline of the wall clock is told as of now. For what is to be
+// passed on to others: a header of a request, a limit in a query. TimeLeft() is the time until then, which is never
+// negative. Callers are those of CancelRequested(), and any other OS thread, which has no deadline. Cost: a few
+// nanoseconds for each record around, and a lock for each Shield() with a grace. (Go's Context.Deadline, Trio's
+// current_effective_deadline.)
+MonotonicTime CurrentDeadline() noexcept;
+absl::Duration TimeLeft() noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -172,10 +189,14 @@ class ShieldBoundary : public OpenBoundary {
 // A boundary that makes its own request when its time is up.
 class TimedBoundary : public Boundary {
  public:
-  explicit TimedBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {}
+  explicit TimedBoundary(std::source_location where) noexcept : Boundary(Kind::kOwnRequest), where_(where) {
+    timed = true;
+  }
+  // Of the monotonic clock. Called while it is open.
+  int64_t deadline_ns() const noexcept;
 
  protected:
-  void Open(PromiseBase& awaiting) noexcept;
+  void Open(PromiseBase& awaiting, int64_t deadline_ns, bool wall) noexcept;
   bool is_open() const noexcept { return thread_ != nullptr; }
   void Close() noexcept;
   void RequestOwn() noexcept;
@@ -184,6 +205,8 @@ class TimedBoundary : public Boundary {
 
  private:
   ThreadBlock* thread_ = nullptr;  // null: not entered
+  int64_t deadline_ns_ = 0;        // constant from then on
+  bool wall_ = false;              // is it on the wall clock? The same
 };
 
 class TimeoutBoundary : public TimedBoundary {
@@ -230,8 +253,11 @@ class GraceShield : public Boundary {
   GraceShield(GraceShield&& other) noexcept : Boundary(Kind::kGraceShield), grace_ns_(other.grace_ns_) {}
   ~GraceShield() { Leave(); }
 
-  // Called under the records lock when something outside was requested. Only the first call counts.
+  // Called under the records lock when something outside was requested. The earliest request counts.
   void BeginGrace(const CancelCause& cause) noexcept;
+  // INT64_MAX: it has not begun. Any thread, while it is open.
+  int64_t EndOfGrace() noexcept;
+  int64_t grace_ns() const noexcept { return grace_ns_ > 0 ? grace_ns_ : 0; }
 
  protected:
   void Enter(PromiseBase& awaiting) noexcept;
@@ -259,6 +285,11 @@ template <internal::TaskOrClosure A>
 internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(TimeSpan timeout, A&& task,
                                                           std::source_location where) {
   return internal::MoveOnAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), timeout, where);
+}
+
+template <internal::TaskOrClosure A>
+internal::MoveOnAtAwaiter<internal::ValueOf<A>> MoveOnAt(Deadline deadline, A&& task, std::source_location where) {
+  return internal::MoveOnAtAwaiter<internal::ValueOf<A>>(internal::AsTask(std::forward<A>(task)), deadline, where);
 }
 
 template <internal::TaskOrClosure A>

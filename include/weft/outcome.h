@@ -18,6 +18,7 @@
 //   std::invalid_argument           kInvalidArgument
 //   std::out_of_range               kOutOfRange
 //   weft::StatusError               its status()
+//   absl::BadStatusOrAccess         its status()
 //   any other std::exception        kUnknown, what()
 //   anything else                   kUnknown
 #ifndef WEFT_OUTCOME_H_

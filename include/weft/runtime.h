@@ -5,6 +5,7 @@
 //
 // Most programs never name a Runtime. RunMain() makes one for main(). Run() uses the default runtime, which starts on
 // first use and stops when the program exits. A program that wants other options, or several runtimes, makes its own.
+// What runs on one finds it by Runtime::Current(), and may tell OS threads, which Run() tasks there.
 //
 // Who is next. Runnable threads take turns. A thread waits for at most two turns of each thread that was runnable with
 // it, whatever made it runnable: a wake-up, a fork, a timer, I/O, or an OS thread outside. A turn ends when the thread
@@ -57,6 +58,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -133,12 +135,16 @@ class Runtime {
 
   // The default runtime. The first call starts it; it stops when the program exits. An error ends the program.
   static Runtime& Default();
+  // The runtime of the calling virtual thread, or of the one that awaits the calling function of Blocking(); on any
+  // other OS thread, the default one. Threads that are started there, and tasks that are submitted, run on it.
+  static Runtime& Current();
   // Stops the default runtime, if it was started, like its destructor. The next use starts another. For tests, and for
   // children of fork().
   static void StopDefault();
 
   // Asks every virtual thread that still runs to end (kRuntimeExit), waits until all have ended, and stops the
-  // carriers. Called by one of the runtime's own virtual threads it is a CHECK: that thread would wait for itself.
+  // carriers. After 10 seconds it prints on standard error whom it waits for, and goes on waiting. Called by one of the
+  // runtime's own virtual threads it is a CHECK: that thread would wait for itself.
   ~Runtime();
   explicit Runtime(RuntimeOptions options = {}) = delete;  // use Create(), which can report a failure
   Runtime(const Runtime&) = delete;
@@ -158,6 +164,9 @@ class Runtime {
   std::string_view io_backend() const noexcept;  // "io_uring" or "epoll"; "none" in a simulation without I/O
   int parallelism() const noexcept;
   RuntimeStats Stats() const noexcept;
+  // For people, a line each: the threads of the runtime, how they are, what they wait for, and who forked them. A child
+  // is not shown before its first wait or checkpoint. The text may change. Any thread may call it.
+  std::string DescribeThreads() const;
 
   // For the testing library.
   internal::RuntimeCore& core() noexcept { return *core_; }

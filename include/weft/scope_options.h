@@ -22,7 +22,9 @@ struct ScopeOptions {
 
   // Appears in dumps and messages. The scope keeps a copy.
   TextView name = {};
-  // How many children run at once. Further children start later, in the order of their forks. Less than 1 is a CHECK.
+  // How many children run at once. Further children start later, in the order of their forks. Fork() does not wait: any
+  // number of them are kept. Who takes them from a queue first acquires a Semaphore, whose Permit the child holds. Less
+  // than 1 is a CHECK.
   int max_concurrency = kUnlimited;
   // Counts from the opening. When it is over, the scope is shut down (CancelReason::Kind::kTimeout).
   TimeSpan timeout = absl::InfiniteDuration();

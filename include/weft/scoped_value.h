@@ -9,8 +9,9 @@
 //
 // A binding belongs to the virtual thread that made it, and is found through that thread, on whichever carrier it is
 // mounted. Children that are forked while it lasts inherit it, at the cost of copying one pointer. A binding is
-// immutable; to hide it for a while, bind the key again further in. Threads that are started outside of any scope
-// inherit nothing.
+// immutable; to hide it for a while, bind the key again further in. A function of Blocking() or
+// ThreadPoolExecutor::Run() sees those of the thread that awaits it, and cannot bind. Threads that are started outside
+// of any scope, and submitted tasks, inherit nothing.
 //
 // Structure. A binding ends on its own thread, in the reverse order of binding. Every scope that was opened inside it
 // must be closed by then. A scope forks, and is closed, under the bindings under which it was opened. Anything else is
@@ -63,7 +64,7 @@ class BindingBase {
   const Record* records_;  // what the thread had open when it bound
 };
 
-// The innermost binding of `key` on the current virtual thread, or null.
+// The innermost binding of `key` on the current virtual thread, or on the one that awaits this call; or null.
 const void* FindBinding(const void* key) noexcept;
 [[noreturn]] void DieUnbound() noexcept;
 

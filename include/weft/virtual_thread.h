@@ -114,7 +114,7 @@ class VirtualThread {
 
   // Asks the thread to end, at its next checkpoint. Does not wait. Idempotent; does nothing if the thread has ended. If
   // it has not been started, it will never run. `why` is for the CancelReason. Of a thread of a scope it is a CHECK:
-  // its scope can be shut down.
+  // its scope can be shut down, and one subtask alone be forked in a WithStopToken().
   void RequestCancel(Literal why = "", std::source_location where = std::source_location::current()) const;
 
   // Waits until the current thread has a permit, and takes it, like Java's LockSupport. Unpark() gives it, before or

@@ -47,21 +47,29 @@ void GraceShield::Leave() noexcept {
   if (PopRecord(*thread_, *this) && timer_.wheel != nullptr) timer_.wheel->Cancel(timer_);
 }
 
-// Under the records lock, called by Enter() or by the first requester. Arms the timer; a grace that is over already
-// hides nothing.
+// Under the records lock, called by Enter() or by a requester. Arms the timer; a grace that is over already hides
+// nothing. A request that was made before the others may come after them.
 void GraceShield::BeginGrace(const CancelCause& cause) noexcept {
-  if (std::exchange(begun_, true)) return;
   const int64_t now = NowOf(thread_->runtime());
   const int64_t since = cause.when_ns == CancelCause::kUnknownTime ? now : cause.when_ns;
   const int64_t deadline = grace_ns_ > TimerWheel::kNoDeadline - since ? TimerWheel::kNoDeadline : since + grace_ns_;
+  if (begun_ && (requested || deadline >= timer_.deadline_ns)) return;
+  const bool is_armed = std::exchange(begun_, true);
   if (deadline <= now) {
     requested = true;
     return;
   }
+  if (is_armed) return MoveTimerOf(thread_->runtime(), timer_, deadline);
   timer_.subject = this;
   timer_.fire = &Fire;
   timer_.cancel_waits = true;  // what it touches goes away with us
   ArmTimerOf(thread_->runtime(), timer_, deadline);
+}
+
+int64_t GraceShield::EndOfGrace() noexcept {
+  std::lock_guard guard(thread_->records_lock);
+  if (!begun_) return TimerWheel::kNoDeadline;
+  return requested ? 0 : timer_.deadline_ns;
 }
 
 // From now on the shield hides nothing: requests to what is outside are brought to what is inside.

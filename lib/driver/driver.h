@@ -55,15 +55,17 @@ class Driver {
   // Operations that Start() left pending and that have not ended.
   virtual int64_t in_flight() const noexcept = 0;
 
-  // Owner. One that is aside leaves it to the others to wait for what all drivers of the backend wait for: whatever
-  // ends would have to be handed on. What is in flight still ends, as long as one of the others polls now and then.
-  void SetAside(bool aside) noexcept { aside_ = aside; }
+  // Owner. Which of the drivers that share a backend waits for what ends, while the owner sleeps? One that is aside
+  // leaves it to the others, because whatever ends would have to be handed on; what it has in flight still ends, as
+  // long as one of them polls now and then. One that always waits takes over from each that goes to run something.
+  enum class Waits : uint8_t { kInTurn, kAside, kAlways };
+  void SetWaits(Waits waits) noexcept { waits_ = waits; }
 
  protected:
-  bool aside() const noexcept { return aside_; }
+  Waits waits() const noexcept { return waits_; }
 
  private:
-  bool aside_ = false;
+  Waits waits_ = Waits::kInTurn;
 };
 
 class Backend {

@@ -60,6 +60,7 @@ struct Requests {
   size_t count = 0;
 };
 constinit thread_local Requests* current_requests = nullptr;
+constinit thread_local bool in_callback_outside = false;  // this OS thread is in a callback, and is no carrier
 
 }  // namespace
 
@@ -95,14 +96,16 @@ bool CancelQueue::RunStopCallbacksOf(const PinnedWait& wait, const ThreadBlock* 
 // Makes the callbacks of one StopOnCancel.
 template <class Pick>
 bool CancelQueue::RunPickedStopCallbacks(Pick pick, int most) noexcept {
-  // Not within a callback, which may make requests itself.
-  static thread_local bool running = false;
-  if (running) return false;
+  // Outside, a callback may make requests, whose callbacks make requests, and so on: those are for the first call, not
+  // for the stack. On a carrier only a destructor that waits gets here within one, and is about those that it waits
+  // for.
+  const bool outside = Carrier::Current() == nullptr;
+  if (outside && in_callback_outside) return false;
   ScopeRecord* const scope = stop_callbacks_.Pop(pick, most);
   if (scope == nullptr) return false;
-  running = true;
+  if (outside) in_callback_outside = true;
   scope->ShutDownSome(1);
-  running = false;
+  if (outside) in_callback_outside = false;
   return true;
 }
 

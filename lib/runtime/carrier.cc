@@ -69,9 +69,11 @@ bool Carrier::Step() noexcept {
 [[gnu::always_inline]] inline bool Carrier::RunNext() noexcept {
   if (runtime.cancel_queue.MayHave()) [[unlikely]] {
     runtime.cancel_queue.RunBatch(kShutdownBatch);
-    // Others leave their work to a searcher. A callback may wait in a destructor for just that.
-    if (runtime.cancel_queue.MayHaveCallbacks() && runtime.idle.EndSearch(idle)) runtime.NotifyWork();
-    runtime.cancel_queue.RunStopCallbacks();
+    if (runtime.cancel_queue.MayHaveCallbacks()) {
+      // Others leave their work to a searcher. A callback may wait in a destructor for just that.
+      if (runtime.idle.EndSearch(idle)) runtime.NotifyWork();
+      runtime.cancel_queue.RunStopCallbacks();
+    }
   }
   ThreadBlock* thread = runtime.config.chooser != nullptr ? queue.TakeOutOfTurn() : nullptr;
   if (thread == nullptr) thread = queue.TakeOldest();
@@ -187,10 +189,10 @@ void Carrier::Retire() noexcept {
   // afterwards.
   if (runtime.carriers.MayRun(*this) || runtime.stopping()) return;
   // What ends is for others, except for threads that live here, whom nobody else can serve.
-  const bool aside = duties.driver != nullptr && pinned_threads == 0;
-  if (aside) duties.driver->SetAside(true);
+  Driver* const driver = duties.driver.get();
+  if (driver != nullptr) driver->SetWaits(pinned_threads == 0 ? Driver::Waits::kAside : Driver::Waits::kAlways);
   ParkUntil(duties.timers.NextDeadline());
-  if (aside) duties.driver->SetAside(false);
+  if (driver != nullptr) driver->SetWaits(Driver::Waits::kInTurn);
 }
 
 void Carrier::TellIfSlept() noexcept {

@@ -21,7 +21,7 @@ bool MemoryReturn::Step() noexcept {
   }
   if (ReturnFreeFrames(kKeptFrameBytes + free - long_free) > 0) {
     tries_ = 0;
-  } else if (++tries_ == kTries) {
+  } else if (++tries_ >= kTries) {
     given_up_at_ = held;
     live_given_up_at_ = live;
     return long_free < free;

@@ -164,6 +164,8 @@ bool OnCarrier() noexcept {
   return carrier != nullptr && !carrier->runtime.inherited();
 }
 
+int64_t PatienceEnds() noexcept { return internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns; }
+
 // The handler of exit(). It leaves a default runtime that it cannot wait for as it is, to end with the process: one
 // whose virtual thread calls exit(); one that is being started or stopped just now, perhaps below us on this stack; one
 // whose carriers are in the parent; and one whose threads do not end in time.
@@ -179,7 +181,7 @@ void StopDefaultAtExit() {
   process_exits.store(true, std::memory_order_relaxed);  // for a Run() that learns that its root was cancelled
   internal::RuntimeCore& core = runtime->core();
   core.CancelRoots(CancelReason::Kind::kRuntimeExit);
-  if (core.roots.AwaitNoneUntil(internal::Clock::Real().NowNanos() + internal::g_exit_patience_ns)) {
+  if (core.roots.AwaitNoneUntil(PatienceEnds())) {
     delete runtime;
     return;
   }
@@ -213,7 +215,14 @@ Runtime& Runtime::Default() {
   return *default_runtime;
 }
 
-Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {}
+Runtime& Runtime::Current() {
+  internal::RuntimeCore* const around = internal::RuntimeAround();
+  return around != nullptr ? *around->facade : Default();
+}
+
+Runtime::Runtime(std::unique_ptr<internal::RuntimeCore> core) noexcept : core_(std::move(core)) {
+  core_->facade = this;
+}
 
 // Also called for the default runtime, by StopDefault() and at exit().
 Runtime::~Runtime() {
@@ -229,6 +238,10 @@ Runtime::~Runtime() {
       << "a runtime is destroyed by a function that " << internal::ThreadLabel(*caller)
       << " of its own awaits in Blocking(), and would wait for itself; let main(), or another OS thread, destroy it";
   core_->CancelRoots(CancelReason::Kind::kRuntimeExit);
+  if (!core_->host->SeedDecides() && !core_->roots.AwaitNoneUntil(PatienceEnds())) {
+    std::fprintf(stderr, "weft: the end of a runtime waits for virtual threads, which were asked to end:\n%s",
+                 internal::DescribeThreads(*core_).c_str());
+  }
   core_->roots.AwaitNone(*core_->host);
 }
 
@@ -246,6 +259,8 @@ std::string_view Runtime::io_backend() const noexcept {
 }
 
 int Runtime::parallelism() const noexcept { return core_->config.parallelism; }
+
+std::string Runtime::DescribeThreads() const { return internal::DescribeThreads(*core_); }
 
 RuntimeStats Runtime::Stats() const noexcept {
   const internal::RuntimeCounts counts = core_->Counts();
@@ -269,8 +284,7 @@ std::unique_ptr<Runtime> CreateOrDie(RuntimeOptions options) {
 }
 
 RuntimeCore& RuntimeOfCaller() noexcept {
-  RuntimeCore* const around = RuntimeAround();
-  return around != nullptr ? *around : Runtime::Default().core();
+  return Runtime::Current().core();
 }
 
 constinit int64_t g_exit_patience_ns = 10'000'000'000;

@@ -29,6 +29,7 @@
 #include "weft/internal/thread_block.h"
 
 namespace weft {
+class Runtime;
 struct HeldCarrier;
 }  // namespace weft
 
@@ -64,7 +65,7 @@ struct RuntimeCounts {
 };
 
 // How long exit() waits for the virtual threads of the default runtime, which it has asked to end: about as long as a
-// container is given to stop. Written by tests.
+// container is given to stop. The end of a runtime says after this time whom it waits for. Written by tests.
 extern constinit int64_t g_exit_patience_ns;
 
 class RuntimeCore {
@@ -117,6 +118,7 @@ class RuntimeCore {
   static void SetAsideInherited() noexcept;
   int64_t Now() noexcept { return config.clock->NowNanos(); }
 
+  Runtime* facade = nullptr;  // what users see of it
   const RuntimeConfig config;
   const std::unique_ptr<Host> host;
   Atomic<uint64_t> next_thread_id{1};  // relaxed: a number

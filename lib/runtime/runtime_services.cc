@@ -68,6 +68,8 @@ void CheckSameWorld(const JobPool& pool) noexcept {
 WithoutCurrentThread::WithoutCurrentThread() noexcept
     : current_(Carrier::Current() == nullptr ? nullptr : std::exchange(Carrier::Current()->current, nullptr)) {}
 
+void LeaveCurrentThread() noexcept { Carrier::Current()->current = nullptr; }
+
 WithoutCurrentThread::~WithoutCurrentThread() {
   if (Carrier* const carrier = Carrier::Current()) carrier->current = current_;
 }
@@ -337,6 +339,14 @@ void ArmTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noe
   Carrier& carrier = runtime.carrier(0);
   carrier.duties.timers.Insert(timer, deadline_ns);
   runtime.host->Ring(carrier);
+}
+
+void MoveTimerOf(RuntimeCore& runtime, TimerNode& timer, int64_t deadline_ns) noexcept {
+  if (!timer.wheel->Move(timer, deadline_ns)) return;
+  for (uint32_t i = 0; i < runtime.carrier_count(); ++i) {
+    Carrier& carrier = runtime.carrier(i);
+    if (&carrier.duties.timers == timer.wheel) return runtime.host->Ring(carrier);
+  }
 }
 
 bool StartOperation(Operation& operation) noexcept { return Carrier::Current()->duties.driver->Start(operation); }

@@ -44,6 +44,9 @@ const ScopeRecord::Operations CancellableScope::kOperations = {
           scope.timer_.StartPatience(scope, deadline_ns, looks_again);
         },
     .end_patience = [](ScopeRecord& scope) noexcept { static_cast<CancellableScope&>(scope).timer_.Stop(); },
+    .deadline_ns = [](const ScopeRecord& scope) noexcept {
+      return static_cast<const CancellableScope&>(scope).timer_.deadline_ns();
+    },
     .name = [](const ScopeRecord& scope) noexcept -> std::string_view {
       return static_cast<const CancellableScope&>(scope).own_name();
     },

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lib/thread/runtime_services.h"
 #include "weft/internal/check.h"
@@ -21,6 +22,8 @@ absl::Status ExceptionToStatus([[maybe_unused]] const std::exception_ptr& except
     std::rethrow_exception(exception);
   } catch (const StatusError& error) {
     if (error.status().ok()) return absl::UnknownError("a StatusError of a status that is OK");
+    return error.status();
+  } catch (const absl::BadStatusOrAccess& error) {
     return error.status();
   } catch (const std::bad_alloc& error) {
     return absl::ResourceExhaustedError(error.what());

@@ -45,6 +45,7 @@ class Unallocated final : public ChildBase {
  private:
   explicit Unallocated(Completion completion) noexcept : ChildBase(/*holds=*/false) {
     Publish(completion);
+    ShowToOwner();  // whoever its owners are, they write nothing
     state.End();
   }
   absl::Status FailureStatus() const override { return absl::ResourceExhaustedError("no memory for a virtual thread"); }
@@ -125,17 +126,18 @@ void PolicyScope::ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexc
     // Whoever sees the failure finds it in its place among the others, and the scope shut.
     if (kind == Completion::kFailed && !late && !turn.has_value()) child.Publish(kind);
     if (known) ForgetLocked(child);
-    if (child.daemon_) {
-      daemons_.Ended(children);
-    } else {
-      next = limit_.NextAfter(child, shut());
-    }
+    if (!child.daemon_) next = limit_.NextAfter(child, shut());
   }
   turn.reset();
   if (shut_by_child) [[unlikely]]
     RunShutdowns(runtime);
   // An exception has a destructor too.
   const bool there = (child.holds_ || kind == Completion::kFailed) && !DropUnread(child, ending, kept);
+  // Until its result is gone nobody takes it for one of the children that a join with a limit waits for.
+  if (child.daemon_) {
+    std::lock_guard guard(lock_);
+    daemons_.Ended(children);
+  }
   if (completions_ != nullptr && !child.daemon_) {
     completions_->Ended(child, child.completion() != Completion::kUnavailable);
   }

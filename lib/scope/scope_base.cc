@@ -54,7 +54,7 @@ void ScopeBase::ShutFromTheStart() noexcept {
 
 void ScopeBase::StartTimeout(absl::Duration timeout) noexcept {
   if (timeout > absl::ZeroDuration()) {
-    timer_.StartTimeout(*this, timeout);
+    timer_.StartTimeout(*this);
   } else {
     OnTimeout();
   }

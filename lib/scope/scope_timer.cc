@@ -17,8 +17,10 @@ constexpr uint8_t kMostDoublings = 4;  // then every 0.3 s
 
 }  // namespace
 
-void ScopeTimer::StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept {
-  Start(scope, DeadlineAfter(RuntimeNow(), timeout), [](TimerNode* node) noexcept {
+int64_t ScopeTimer::DeadlineOf(absl::Duration timeout) noexcept { return DeadlineAfter(RuntimeNow(), timeout); }
+
+void ScopeTimer::StartTimeout(CancellableScope& scope) noexcept {
+  Start(scope, deadline_ns_, [](TimerNode* node) noexcept {
     CancellableScope& expired = *static_cast<CancellableScope*>(node->subject);
     RuntimeCore& runtime = expired.runtime;
     expired.OnTimeout();

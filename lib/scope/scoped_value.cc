@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/thread/describe.h"
+#include "lib/thread/runtime_services.h"
 #include "weft/internal/binding.h"
 #include "weft/internal/cancellable_scope.h"
 #include "weft/internal/check.h"
@@ -111,15 +112,21 @@ void BindingBase::Unbind() noexcept {
   self.bindings = node_.outer;
 }
 
+// A thread that awaits a call has its bindings until that has returned.
+static const ThreadBlock* WhoseBindings() noexcept {
+  const ThreadBlock* const current = CurrentThread();
+  return current != nullptr ? current : CallingThread();
+}
+
 const void* FindBinding(const void* key) noexcept {
-  const ThreadBlock* self = CurrentThread();
+  const ThreadBlock* const self = WhoseBindings();
   if (self == nullptr || self->bindings == nullptr) return nullptr;
   const BindingNode* found = self->bindings->Find(key);
   return found == nullptr ? nullptr : found->value;
 }
 
 void DieUnbound() noexcept {
-  ThreadBlock* self = CurrentThread();
+  const ThreadBlock* const self = WhoseBindings();
   WEFT_CHECK(false) << "ScopedValue::Get() of a value that is not bound on "
                     << (self == nullptr ? std::string("this OS thread, which runs no virtual thread")
                                         : DescribeThread(*self));

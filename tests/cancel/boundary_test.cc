@@ -2,8 +2,11 @@
 // Method: the same bodies in simulations and on carriers; what depends on exact times, in simulations only.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -14,9 +17,14 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
+#include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancel_reason.h"
 #include "weft/cancellation.h"
+#include "weft/deadline.h"
 #include "weft/scope.h"
+#include "weft/scope_options.h"
+#include "weft/stop_token.h"
 #include "weft/sync/event.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -677,6 +685,106 @@ TEST_P(BoundaryTest, CancelRequestedIsForComputingThatWantsToStopEarly) {
     gate.Set();
     (co_await scope.Join()).IgnoreFailures();
     EXPECT_FALSE(CancelRequested());
+  });
+}
+
+// ---- CurrentDeadline.
+
+// What is left, to the second.
+int64_t SecondsLeft() {
+  const absl::Duration left = TimeLeft();
+  if (left == absl::InfiniteDuration()) return -1;
+  EXPECT_EQ(left, std::max(CurrentDeadline() - MonotonicNow(), absl::ZeroDuration()));
+  return absl::ToInt64Seconds(left + absl::Milliseconds(10));
+}
+Task<int64_t> LeftOf() { co_return SecondsLeft(); }
+
+void Simulated(Task<void> (*body)()) { Simulation().Run(body()); }
+
+TEST_P(BoundaryTest, WithoutADeadlineThereIsAllTheTime) {
+  EXPECT_EQ(TimeLeft(), absl::InfiniteDuration()) << "on any OS thread";
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ(CurrentDeadline(), MonotonicTime::InfiniteFuture());
+    EXPECT_EQ(TimeLeft(), absl::InfiniteDuration());
+    EXPECT_EQ(*co_await WithTimeout(absl::InfiniteDuration(), LeftOf()), -1);
+    EXPECT_EQ(*co_await CatchCancelled(LeftOf()), -1);
+    const absl::StatusOr<MonotonicTime> inside =
+        co_await WithTimeout(absl::Hours(1), []() -> Task<MonotonicTime> { co_return CurrentDeadline(); }());
+    EXPECT_LE(*inside, MonotonicNow() + absl::Hours(1));
+    EXPECT_EQ(TimeLeft(), absl::InfiniteDuration()) << "afterwards";
+  });
+}
+
+TEST(BoundarySimulationTest, OfAllDeadlinesAroundTheEarliestIsTheCurrentOne) {
+  Simulated([]() -> Task<void> {
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(20), WithTimeout(absl::Seconds(10), LeftOf())), 10);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(10), WithTimeout(absl::Seconds(20), LeftOf())), 10);
+    EXPECT_EQ(*co_await MoveOnAfter(absl::Seconds(7), LeftOf()), 7);
+    EXPECT_EQ(*co_await MoveOnAt(MonotonicNow() + absl::Seconds(8), LeftOf()), 8);
+    EXPECT_EQ(*co_await WithDeadline(Now() + absl::Seconds(9), LeftOf()), 9);
+    EXPECT_EQ(*co_await WithDeadline(absl::InfiniteFuture(), LeftOf()), -1);
+    EXPECT_EQ(*co_await WithStopToken(std::stop_source().get_token(), LeftOf()), -1);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(10), []() -> Task<int64_t> {
+      co_await Sleep(absl::Seconds(4));
+      co_return SecondsLeft();
+    }()), 6);
+  });
+}
+
+TEST(BoundarySimulationTest, AChildHasTheDeadlineOfWhoForkedItAndOfItsScope) {
+  Simulated([]() -> Task<void> {
+    const auto child_of = [](ScopeOptions options) -> Task<int64_t> {
+      AwaitAll scope(options);
+      const auto child = scope.Fork([]() -> Task<int64_t> {
+        AwaitAll inner;
+        const auto grandchild = inner.Fork(LeftOf());
+        (co_await inner.Join()).IgnoreFailures();
+        co_return grandchild.get();
+      });
+      EXPECT_EQ(TimeLeft() == absl::InfiniteDuration(), CurrentDeadline() == MonotonicTime::InfiniteFuture());
+      (co_await scope.Join()).IgnoreFailures();
+      co_return child.get();
+    };
+    EXPECT_EQ(co_await child_of({}), -1);
+    EXPECT_EQ(co_await child_of({.timeout = absl::Seconds(5)}), 5);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(3), child_of({.timeout = absl::Seconds(5)})), 3);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(5), child_of({.timeout = absl::Seconds(3)})), 3);
+    // It ends the children, not the owner.
+    AwaitAll timed({.timeout = absl::Seconds(5)});
+    EXPECT_EQ(TimeLeft(), absl::InfiniteDuration());
+    (co_await timed.Join()).IgnoreFailures();
+    const auto [first, second] = *co_await WithTimeout(absl::Seconds(6), All(LeftOf(), LeftOf()));
+    EXPECT_EQ(first, 6);
+    EXPECT_EQ(second, 6);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(4), Blocking([] { return SecondsLeft(); })), 4);
+  });
+}
+
+TEST(BoundarySimulationTest, AShieldHidesDeadlinesAndItsGraceDefersThem) {
+  Simulated([]() -> Task<void> {
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(3), Shield(LeftOf())), -1);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(3), Shield(WithTimeout(absl::Seconds(9), LeftOf()))), 9);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(3), Shield(absl::Seconds(2), LeftOf())), 5);
+    EXPECT_EQ(*co_await WithTimeout(absl::Seconds(3), Shield(absl::InfiniteDuration(), LeftOf())), -1);
+    EXPECT_EQ(co_await Shield(absl::Seconds(2), LeftOf()), -1);
+    (co_await WithTimeout(absl::Seconds(3), Shield(absl::Seconds(2), []() -> Task<void> {
+      co_await Sleep(absl::Seconds(4));
+      EXPECT_EQ(SecondsLeft(), 1) << "of the grace, which has begun";
+    }()))).IgnoreError();
+  });
+}
+
+TEST_P(BoundaryTest, WhoWasAskedToEndHasNoTimeLeft) {
+  Everywhere([]() -> Task<void> {
+    (co_await WithTimeout(absl::ZeroDuration(), []() -> Task<void> {
+      EXPECT_EQ(CurrentDeadline(), MonotonicTime::InfinitePast());
+      EXPECT_EQ(TimeLeft(), absl::ZeroDuration());
+      co_return;
+    }())).IgnoreError();
+    co_await Cancelled([]() -> Task<void> {
+      (co_await CatchCancelled(Forever())).IgnoreError();
+      EXPECT_EQ(TimeLeft(), absl::ZeroDuration());
+    });
   });
 }
 

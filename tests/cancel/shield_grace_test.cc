@@ -266,6 +266,37 @@ TEST(ShieldGraceSimulationTest, ARequestThatAnotherShieldHidesIsNotCounted) {
   }
 }
 
+// Asked after one second: the outer limit lasts until the seventh, when the inner one, which counts from the same
+// request, is over for long. The timeout's own request came first to that.
+TEST(ShieldGraceSimulationTest, AFurtherRequestLengthensNoLimit) {
+  for (const absl::Duration timeout : {absl::Seconds(5), absl::Milliseconds(6900), absl::Hours(1)}) {
+    Simulated([timeout]() -> Task<void> {
+      ExpectAbout(co_await EndAfterRequest([timeout]() -> Task<void> {
+                    co_await Shield(absl::Seconds(6), [](absl::Duration within) -> Task<void> {
+                      (co_await WithTimeout(within, []() -> Task<void> {
+                        co_await Shield(absl::Seconds(3), SleepCounted(absl::Hours(1)));
+                      }())).IgnoreError();
+                    }(timeout));
+                  }),
+                  absl::Seconds(6));
+    });
+  }
+}
+
+// The first request is hidden when the second one comes, and begins to count for a shield whose timer runs.
+TEST(ShieldGraceSimulationTest, AnEarlierRequestThatComesLaterShortensTheLimit) {
+  Simulated([]() -> Task<void> {
+    ExpectAbout(co_await EndAfterRequest([]() -> Task<void> {
+                  co_await Shield(absl::Seconds(2), [](absl::Duration within) -> Task<void> {
+                    (co_await WithTimeout(within, []() -> Task<void> {
+                      co_await Shield(absl::Seconds(4), SleepCounted(absl::Hours(1)));
+                    }())).IgnoreError();
+                  }(absl::Milliseconds(2500)));
+                }),
+                absl::Seconds(4));
+  });
+}
+
 TEST(ShieldGraceSimulationTest, ADestructorWaitsForAShieldedChildOnlyAsLongAsItsGrace) {
   Simulated([]() -> Task<void> {
     const absl::Time begin = Now();

@@ -21,6 +21,7 @@
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
+#include "weft/executor/per_task_executor.h"
 #include "weft/foreign.h"
 #include "weft/runtime.h"
 #include "weft/scope.h"
@@ -357,6 +358,42 @@ TEST_P(StopTokenTest, NobodyRunsACallbackInTheMiddleOfItsOwnCode) {
 }
 
 // A join with it in between is one that can be interrupted.
+// And others call theirs meanwhile, also those of what it waits for.
+TEST_P(StopTokenTest, ACallbackMayWaitInADestructor) {
+  Everywhere([]() -> Task<void> {
+    int called = 0;
+    {
+      AwaitAll scope;
+      for (int i = 0; i < 2; ++i) {
+        Introduction waiting;
+        scope.Fork([&called, &waiting]() -> Task<void> {
+          std::optional<VirtualThreadPerTaskExecutor> executor(std::in_place);
+          Event called_inside;
+          Introduction waiting_inside;
+          static_cast<void>(executor->Submit([&]() -> Task<void> {
+            StopOnCancel inside;
+            const std::stop_callback sets(inside.token(), [&called_inside] { called_inside.Set(); });
+            waiting_inside.Make();
+            co_await Shield([&called_inside]() -> Task<void> {
+              co_await called_inside.Wait();
+              co_await Sleep(absl::Milliseconds(1));
+            }());
+          }));
+          co_await waiting_inside.AwaitParked();
+          StopOnCancel stop;
+          const std::stop_callback destroys(stop.token(), [&] {
+            executor.reset();
+            ++called;
+          });
+          co_await Forever(waiting);
+        });
+        co_await waiting.AwaitParked();
+      }
+    }
+    EXPECT_EQ(called, 2);
+  });
+}
+
 TEST_P(StopTokenTest, ItMayLieBetweenAScopeAndItsJoin) {
   Everywhere([]() -> Task<void> {
     AwaitAll scope;

@@ -60,9 +60,11 @@ TEST_F(EpollDriverTest, WhoeverPollsDeliversWhatAnotherDriverStarted) {
 }
 
 // A driver that waits while another one may be the poller; it returns when `op` has ended.
-std::thread PollUntilDoneElsewhere(Backend& backend, CountedOperation& op, Atomic<int>& waiting) {
-  return std::thread([&] {
+std::thread PollUntilDoneElsewhere(Backend& backend, CountedOperation& op, Atomic<int>& waiting,
+                                   Driver::Waits waits = Driver::Waits::kInTurn) {
+  return std::thread([&, waits] {
     const std::unique_ptr<Driver> driver = *backend.NewDriver();
+    driver->SetWaits(waits);
     waiting.fetch_add(1, std::memory_order_acq_rel);
     PollUntilDone(*driver, op);
   });
@@ -72,7 +74,8 @@ std::thread PollUntilDoneElsewhere(Backend& backend, CountedOperation& op, Atomi
 //  2. Another one, if it was quick, sleeps on its futex: it saw a poller.
 //  3. An event comes. Nobody is in epoll_wait.
 // What has to happen between 2 and 3: somebody notices (`leave`).
-void ASleeperTakesThePlaceOfOneThatLeaves(Backend& backend, void (*leave)(std::unique_ptr<Driver>& leaver)) {
+void ASleeperTakesThePlaceOfOneThatLeaves(Backend& backend, void (*leave)(std::unique_ptr<Driver>& leaver),
+                                          Driver::Waits sleeper = Driver::Waits::kInTurn) {
   for (int round = 0; round < 200; ++round) {
     const Pair pair = UnixPair();
     char buffer;
@@ -82,7 +85,7 @@ void ASleeperTakesThePlaceOfOneThatLeaves(Backend& backend, void (*leave)(std::u
     ASSERT_FALSE(starter->Start(op));
     std::unique_ptr<Driver> leaver = *backend.NewDriver();
     Atomic<int> waiting{0};
-    std::thread other = PollUntilDoneElsewhere(backend, op, waiting);
+    std::thread other = PollUntilDoneElsewhere(backend, op, waiting, sleeper);
     while (waiting.load(std::memory_order_acquire) == 0) leaver->Poll(kMillisecondNs / 20);
     leave(leaver);
     ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
@@ -103,9 +106,14 @@ TEST_F(EpollDriverTest, ADriverThatGoesAwayWakesASleeperToPoll) {
 
 TEST_F(EpollDriverTest, ADriverThatGoesAsideWakesASleeperToPoll) {
   ASleeperTakesThePlaceOfOneThatLeaves(*backend_, [](std::unique_ptr<Driver>& leaver) {
-    leaver->SetAside(true);
+    leaver->SetWaits(Driver::Waits::kAside);
     leaver->Poll(kMillisecondNs / 20);
   });
+}
+
+// Nobody else looks for what it waits for.
+TEST_F(EpollDriverTest, ADriverThatAlwaysWaitsTakesThePlaceOfOneThatLeaves) {
+  ASleeperTakesThePlaceOfOneThatLeaves(*backend_, [](std::unique_ptr<Driver>&) {}, Driver::Waits::kAlways);
 }
 
 // Its carrier would have to hand on whatever it fetched.
@@ -117,7 +125,7 @@ TEST_F(EpollDriverTest, ADriverThatIsAsideLeavesTheEventsToOthers) {
   const std::unique_ptr<Driver> aside = NewDriver();
   ASSERT_FALSE(aside->Start(op));
   ASSERT_EQ(::send(pair.b.get(), "x", 1, 0), 1);
-  aside->SetAside(true);
+  aside->SetWaits(Driver::Waits::kAside);
   EXPECT_EQ(aside->Poll(kMillisecondNs), 0);
   EXPECT_EQ(op.ends, 0);
   EXPECT_EQ(NewDriver()->Poll(Driver::kNoTimeout), 1);
@@ -126,7 +134,7 @@ TEST_F(EpollDriverTest, ADriverThatIsAsideLeavesTheEventsToOthers) {
   op.SetReceive(pair.a.get(), &buffer, 1);
   ASSERT_FALSE(aside->Start(op));
   ASSERT_EQ(::send(pair.b.get(), "y", 1, 0), 1);
-  aside->SetAside(false);
+  aside->SetWaits(Driver::Waits::kInTurn);
   EXPECT_EQ(aside->Poll(Driver::kNoTimeout), 1);
   backend_->Forget(pair.a.get());
 }

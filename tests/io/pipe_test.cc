@@ -305,7 +305,16 @@ struct Terminal {
   int slave = -1;
 };
 
-class TerminalTest : public OnBackends {};
+class TerminalTest : public OnBackends {
+ protected:
+  void SetUp() override {
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const char* const name = master < 0 ? nullptr : ::ptsname(master);
+    if (name == nullptr || ::access(name, F_OK) != 0) GTEST_SKIP() << "there are no terminals";
+    ::close(master);
+    if (::access("/proc/self/fd", X_OK) != 0) GTEST_SKIP() << "a terminal cannot be opened once more";
+  }
+};
 WEFT_ON_REAL_BACKENDS(TerminalTest);
 
 // There is less room than a chunk at some time: a call that waits for more of it would never return.

@@ -238,6 +238,37 @@ TEST(ExitTest, ExitOnAVirtualThreadOfASimulation) {
   EXPECT_TRUE(end.Exited(7)) << end;
 }
 
+// ---- A runtime whose end waits.
+
+TEST(RuntimeEndTest, SaysAfterAWhileWhomItWaitsFor) {
+  const ChildEnd end = InChild([] {
+    internal::g_exit_patience_ns = 0;
+    int told[2];
+    if (::pipe(told) != 0 || ::dup2(told[1], STDERR_FILENO) < 0) std::exit(1);
+    static std::atomic<int> there{0};
+    static Event lets_go;
+    std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 1});
+    std::thread runs([&runtime] {
+      runtime->Run([]() -> Task<void> {
+        ++there;
+        co_await Shield(lets_go.Wait());
+      }());
+    });
+    while (there == 0) std::this_thread::yield();
+    std::string said(1000, '\0');
+    std::thread reads([&] {
+      said.resize(static_cast<size_t>(::read(told[0], said.data(), said.size())));
+      lets_go.Set();
+    });
+    runtime.reset();
+    reads.join();
+    runs.join();
+    std::exit(said.starts_with("weft: the end of a runtime waits for virtual threads, which were asked to end:\n  "
+                               "VirtualThread[#1]") ? 7 : 2);
+  });
+  EXPECT_TRUE(end.Exited(7)) << end;
+}
+
 // ---- A runtime that is destroyed by what it runs.
 
 // Where from. `destroy` does it; it does not return.

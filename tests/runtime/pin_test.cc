@@ -317,8 +317,9 @@ TEST(PinOnASpareCarrierTest, ACarrierThatHasRetiredRunsTheThreadsThatArePinnedTo
       ->Run(PinOnASpareCarrier());
 }
 
-// The only other carrier computes, and polls for nobody.
-Task<void> ReadOnARetiredCarrier() {
+// The only other carrier computes, and polls for nobody. Late: it sleeps when the thread begins to wait, and so is the
+// one that would fetch the event.
+Task<void> ReadOnARetiredCarrier(bool late) {
   int pipe[2];
   EXPECT_EQ(::pipe2(pipe, O_NONBLOCK | O_CLOEXEC), 0);
   Event waits, begun;
@@ -336,6 +337,7 @@ Task<void> ReadOnARetiredCarrier() {
     scope.Fork([&]() -> Task<void> {
       const Pin pin;
       waits.Set();
+      if (late) co_await Sleep(absl::Milliseconds(50));
       EXPECT_TRUE((co_await io::WaitReadable(pipe[0])).ok());
       readable = true;
     });
@@ -344,7 +346,8 @@ Task<void> ReadOnARetiredCarrier() {
     const absl::Time begin = absl::Now();
     while (!readable && absl::Now() - begin < most) internal::CpuRelax();
   };
-  compute_for(absl::Milliseconds(50));  // until then the other one has retired
+  compute_for(absl::Milliseconds(20));  // until then the other one has retired
+  if (late) co_await Sleep(absl::Milliseconds(100));
   EXPECT_EQ(::write(pipe[1], "x", 1), 1);
   compute_for(absl::Seconds(20));
   EXPECT_TRUE(readable);
@@ -355,9 +358,11 @@ Task<void> ReadOnARetiredCarrier() {
 
 TEST(PinOnASpareCarrierTest, ACarrierThatHasRetiredFetchesWhatTheThreadsThatArePinnedToItWaitFor) {
   for (const IoBackend io : {IoBackend::kUring, IoBackend::kEpoll}) {
-    Runtime::Create({.parallelism = 1, .min_runnable = 1, .held_carrier_threshold = absl::ZeroDuration(), .io = io})
-        .value()
-        ->Run(ReadOnARetiredCarrier());
+    for (const bool late : {false, true}) {
+      Runtime::Create({.parallelism = 1, .min_runnable = 1, .held_carrier_threshold = absl::ZeroDuration(), .io = io})
+          .value()
+          ->Run(ReadOnARetiredCarrier(late));
+    }
   }
 }
 

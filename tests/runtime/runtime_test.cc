@@ -34,6 +34,7 @@
 #include "lib/testing/syscall_fault.h"
 #include "tests/support/on_both.h"
 #include "weft/all.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/scope.h"
 #include "weft/stop_token.h"
@@ -104,6 +105,51 @@ TEST(RunMainTest, TheExitCodeSaysWhatBecameOfIt) {
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(RunMain(End(absl::UnavailableError("no server"))), 1);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "UNAVAILABLE: no server\n");
+}
+
+// ---- Current.
+
+TEST_P(RuntimeTest, TheCurrentRuntimeIsThatOfTheThreadOrOfTheOneThatAwaitsTheCall) {
+  EXPECT_EQ(&Runtime::Current(), &Runtime::Default());
+  OnEveryRuntime([](Runtime& runtime) {
+    runtime.Run([](Runtime& ours) -> Task<void> {
+      EXPECT_EQ(&Runtime::Current(), &ours);
+      EXPECT_TRUE(*co_await Blocking([&ours] {
+        return &Runtime::Current() == &ours && *Runtime::Current().TryRun([&ours]() -> Task<bool> {
+          co_await Sleep(absl::Milliseconds(1));
+          co_return &Runtime::Current() == &ours;
+        }());
+      }));
+    }(runtime));
+  });
+}
+
+TEST(RunMainTest, AnOsThreadMayRunTasksOnItsRuntime) {
+  const int started = RunMain(
+      []() -> Task<int> {
+        Runtime& runtime = Runtime::Current();
+        EXPECT_EQ(runtime.parallelism(), 3);
+        std::thread([&runtime] { EXPECT_EQ(runtime.Run(Give(5)), 5); }).join();
+        co_return static_cast<int>(runtime.Stats().threads_started);
+      }(),
+      {.parallelism = 3});
+  EXPECT_EQ(started, 2);
+}
+
+TEST_P(RuntimeTest, ItsThreadsAreDescribed) {
+  OnEveryRuntime([](Runtime& runtime) {
+    runtime.Run([]() -> Task<void> {
+      Introduction waiting;
+      {
+        AwaitAll scope;
+        scope.Fork([&waiting]() -> Task<void> { co_await Forever(waiting); }, {.name = "waits"});
+        co_await waiting.AwaitParked();
+        const std::string text = Runtime::Current().DescribeThreads();
+        EXPECT_NE(text.find(",waits]"), std::string::npos) << text;
+        EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+      }
+    }());
+  });
 }
 
 TEST(RunDeathTest, RunOnACarrier) {

@@ -33,6 +33,7 @@
 #include "weft/executor/future.h"
 #include "weft/executor/per_task_executor.h"
 #include "weft/executor/promise.h"
+#include "weft/io/memory_stream.h"
 #include "weft/stop_token.h"
 #include "weft/testing/simulation.h"
 #include "weft/sync/barrier.h"
@@ -71,6 +72,9 @@ static_assert(kAwaitedOnce<decltype(std::declval<Channel<int>&>().Send(1)),
                            decltype(std::declval<Barrier&>().ArriveAndWait()),
                            decltype(std::declval<Future<int>>().Get()), decltype(std::declval<Ticker&>().Next()),
                            decltype(Sleep(kLong)), decltype(All(Sleep(kLong), Sleep(kLong))),
+                           decltype(std::declval<ConditionVariable&>().Wait(std::declval<MutexGuard&>())),
+                           decltype(Blocking(&::getpid)),
+                           decltype(std::declval<io::MemoryStream&>().Read(std::declval<MutableBuffer>())),
                            decltype(std::declval<net::TcpStream&>().Read(std::declval<MutableBuffer>())),
                            decltype(std::declval<net::TcpStream&>().Write(std::declval<ConstBuffer>()))>);
 

@@ -6,13 +6,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <stop_token>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/base/fence.h"
 #include "lib/cancel/cancel_request.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
@@ -21,6 +24,7 @@
 #include "weft/ext/scheduling_observer.h"
 #include "weft/internal/thread_block.h"
 #include "weft/ready.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/stop_token.h"
 #include "weft/sync/event.h"
@@ -423,6 +427,45 @@ TEST_P(DaemonTest, AJoinWithoutTimeThatFindsNothingElseEndsThem) {
     EXPECT_EQ(child.state(), AnySubtask::State::kSuccess);
     EXPECT_EQ(Counted::alive, 0);
   });
+}
+
+// A result whose destructor says that it has begun, and goes on when it may.
+struct SlowToGo {
+  struct Steps {
+    std::atomic<bool> begun{false}, may_end{false};
+  };
+  explicit SlowToGo(Steps& of) : steps(&of) {}
+  SlowToGo(SlowToGo&& other) noexcept : steps(std::exchange(other.steps, nullptr)) {}
+  ~SlowToGo() {
+    if (steps == nullptr) return;
+    steps->begun = true;
+    while (!steps->may_end) internal::CpuRelax();
+  }
+  Steps* steps;
+};
+
+TEST(DaemonThreadTest, OneThatDestroysItsResultIsNoneOfThoseThatAJoinWithALimitWaitsFor) {
+  const std::unique_ptr<Runtime> runtime = *Runtime::Create({.parallelism = 2});
+  std::thread lets_end;
+  runtime->Run([&]() -> Task<void> {
+    SlowToGo::Steps steps;
+    {
+      AwaitAll scope;
+      scope.ForkDaemon([&steps]() -> Task<SlowToGo> {
+        co_await Yield();  // so that its scope lists it
+        co_return SlowToGo(steps);
+      });
+      while (!steps.begun) co_await Yield();
+      lets_end = std::thread([&runtime, &steps, owner = VirtualThread::Current()] {
+        runtime->Run(testing::UntilParked(owner));
+        steps.may_end = true;
+      });
+      EXPECT_TRUE((co_await scope.JoinFor(absl::ZeroDuration())).has_value());
+      (co_await scope.Join()).IgnoreFailures();
+    }
+    EXPECT_TRUE(steps.may_end);
+  }());
+  lets_end.join();
 }
 
 TEST_P(DaemonTest, ASupervisorIsToldOfItsFailure) {

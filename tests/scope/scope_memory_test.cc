@@ -105,6 +105,21 @@ TEST_P(ScopeMemoryTest, AnyPolicySeesItAsAFailure) {
   });
 }
 
+// All of them share one object.
+TEST_P(ScopeMemoryTest, ScopesOfManyThreadsJoinSuchSubtasksAtOnce) {
+  Everywhere([]() -> Task<void> {
+    const auto join_one = []() -> Task<void> {
+      AllSuccessful<int> all;
+      ForkWithoutMemory(all);
+      co_await Yield();
+      EXPECT_EQ((co_await all.Join()).status().code(), absl::StatusCode::kResourceExhausted);
+    };
+    AwaitAll scope;
+    for (int i = 0; i < 8; ++i) scope.Fork(join_one());
+    EXPECT_TRUE((co_await scope.Join()).ok());
+  });
+}
+
 // ---- On one OS thread, whose allocations fail, in virtual time.
 
 template <class Body>

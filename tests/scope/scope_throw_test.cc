@@ -123,6 +123,7 @@ TEST(OutcomeThrowTest, ExceptionsBecomeStatusesByTheTable) {
   EXPECT_EQ(status_of(std::out_of_range("b")), absl::OutOfRangeError("b"));
   EXPECT_EQ(status_of(StatusError(absl::AbortedError("c"))), absl::AbortedError("c"));
   EXPECT_EQ(status_of(StatusError(absl::OkStatus())), absl::UnknownError("a StatusError of a status that is OK"));
+  EXPECT_EQ(status_of(absl::BadStatusOrAccess(absl::AbortedError("c"))), absl::AbortedError("c"));
   EXPECT_EQ(status_of(std::logic_error("d")), absl::UnknownError("d"));
   EXPECT_EQ(status_of(7).code(), absl::StatusCode::kUnknown);
 }

@@ -14,7 +14,10 @@
 #include "absl/time/time.h"
 #include "tests/support/counted.h"
 #include "tests/support/on_both.h"
+#include "weft/blocking.h"
 #include "weft/cancellation.h"
+#include "weft/executor/thread_pool_executor.h"
+#include "weft/runtime.h"
 #include "weft/scope.h"
 #include "weft/task.h"
 #include "weft/testing/simulation.h"
@@ -192,6 +195,20 @@ TEST_P(ScopedValueTest, ARootInheritsNothing) {
   });
 }
 
+TEST_P(ScopedValueTest, AFunctionThatBlocksSeesWhatTheThreadThatAwaitsItHasBound) {
+  Everywhere([]() -> Task<void> {
+    EXPECT_EQ(*co_await Blocking([] { return kNumber.OrElse(-1); }), -1);
+    ScopedBinding binding(kNumber, 1);
+    EXPECT_EQ(*co_await Blocking([] { return kNumber.Get(); }), 1);
+    ThreadPoolExecutor pool(1);
+    EXPECT_EQ(co_await pool.Run([] { return kNumber.Get(); }), 1);
+    // Nobody awaits these.
+    EXPECT_EQ(co_await pool.Submit([] { return kNumber.OrElse(-1); }).Get(), -1);
+    EXPECT_EQ(*co_await Blocking([] { return Runtime::Current().TryRun(Number()); }), -1);
+    EXPECT_EQ(kNumber.Get(), 1);
+  });
+}
+
 // ---- Misuse.
 
 template <class Make>
@@ -207,10 +224,16 @@ TEST(ScopedValueDeathTest, GetOfAnUnboundValue) {
                }),
                "ScopedValue::Get\\(\\) of a value that is not bound on VirtualThread\\[#1\\]");
   EXPECT_DEATH(kNumber.Get(), "not bound on this OS thread, which runs no virtual thread");
+  EXPECT_DEATH(Simulate([]() -> Task<void> { (co_await Blocking([] { kNumber.Get(); })).IgnoreError(); }),
+               "not bound on VirtualThread\\[#1\\]");
 }
 
 TEST(ScopedValueDeathTest, BindingOutsideAVirtualThread) {
   EXPECT_DEATH(ScopedBinding outside(kNumber, 1), "binding a ScopedValue outside a virtual thread");
+  EXPECT_DEATH(Simulate([]() -> Task<void> {
+                 (co_await Blocking([] { ScopedBinding inside(kNumber, 1); })).IgnoreError();
+               }),
+               "binding a ScopedValue outside a virtual thread");
 }
 
 TEST(ScopedValueDeathTest, BindingsThatEndInTheOrderOfBinding) {

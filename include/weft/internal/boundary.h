@@ -19,6 +19,7 @@ struct Boundary : Record {
   static constexpr bool kEntryIsCheckpoint = false;
   static constexpr bool kOwesCleanUp = false;
 
+  bool timed = false;      // a TimedBoundary; constant
   bool requested = false;  // a request was made to this one itself; guarded by the records lock
   bool reached = false;    // an unwinding ended here; the thread's own
   union {

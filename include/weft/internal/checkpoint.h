@@ -1,5 +1,4 @@
-// A checkpoint that waits for nothing: it ends a thread that is cancelled, and lets others run when this one has had
-// its share.
+// A checkpoint that waits for nothing: it ends a thread that is cancelled, and lets others run when its turn is over.
 #ifndef WEFT_INTERNAL_CHECKPOINT_H_
 #define WEFT_INTERNAL_CHECKPOINT_H_
 

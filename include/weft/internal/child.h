@@ -38,7 +38,9 @@ class ChildBase : public ThreadBlock {
   virtual std::exception_ptr exception() const noexcept = 0;
 
   // The owner, which may read the result from now on, also before a join.
-  void ShowToOwner() noexcept { shown_to_owner_ = true; }
+  void ShowToOwner() noexcept {
+    if (!shown_to_owner_) shown_to_owner_ = true;
+  }
   // Was the value moved out?
   bool taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
   // Before that.

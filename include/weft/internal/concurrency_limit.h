@@ -28,8 +28,7 @@ class ConcurrencyLimit {
   int max() const noexcept { return max_; }
   bool unlimited() const noexcept { return max_ == ScopeOptions::kUnlimited; }
 
-  // For a new child, if there is a limit. True: the caller starts it. False: it waits. `shut`: whether the scope is
-  // shut.
+  // For a new child, if there is a limit. True: the caller starts it. False: it waits. `shut`: is the scope?
   [[nodiscard]] bool Admit(ChildBase& child, bool shut) noexcept;
   // A child has ended. Returns the child that the caller starts in its place, or null.
   ChildBase* NextAfter(const ChildBase& ended, bool shut) noexcept;

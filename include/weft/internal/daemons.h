@@ -6,9 +6,8 @@
 //   excluded   no                  Include(): the others have ended, or the owner has left its wait
 //
 // While they are excluded, the last of the other children brings the count to zero, as without daemons. A daemon that
-// ends meanwhile puts itself back into the count, under the lock, before it leaves the scope's list. So the thread that
-// finds nothing else left, and takes the lock, counts the daemons in the list, and no other daemon touches the scope
-// uncounted.
+// ends meanwhile puts itself back into the count, under the lock, when its result is gone. So the thread that finds
+// nothing else left, and takes the lock, counts those that have not, and then no daemon touches the scope uncounted.
 #ifndef WEFT_INTERNAL_DAEMONS_H_
 #define WEFT_INTERNAL_DAEMONS_H_
 

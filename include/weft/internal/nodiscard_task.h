@@ -1,5 +1,4 @@
-// A Task whose result must not be dropped, which the compiler reports. StructuredTaskScope::JoinFor() returns one.
-// (scope.h)
+// A Task whose result must not be dropped, which the compiler reports: that of StructuredTaskScope::JoinFor().
 #ifndef WEFT_INTERNAL_NODISCARD_TASK_H_
 #define WEFT_INTERNAL_NODISCARD_TASK_H_
 

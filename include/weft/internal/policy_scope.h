@@ -55,8 +55,7 @@ class PolicyScope : public CancellableScope {
   // Called by the child at its end. Afterwards its carrier counts it.
   void ChildEnded(ChildBase& child, ThreadBlock::Ending ending) noexcept;
   void QuietChildEnded(ChildBase& child) noexcept;
-  // The owner, after a join. `with_timeout`: if the scope's own timeout has shut it down, that counts as the first
-  // failure.
+  // The owner, after a join. `with_timeout`: if its own timeout has shut the scope, that is the first failure.
   Outcome MakeOutcome(bool with_timeout);
 
   // ---- Constant.

@@ -79,8 +79,7 @@ class ScopeBase : public PolicyScope {
   }
 
  protected:
-  // `policy` is for the hooks; `completions`, if it is not null, gets the subtasks that complete. Both outlive the
-  // scope.
+  // `policy` is for the hooks; `completions`, or null, gets the subtasks that complete. Both outlive the scope.
   ScopeBase(const PolicyHooks& hooks, void* policy, CompletionQueue* completions, const ScopeOptions& options);
   // Ends what still runs and waits for it, holding the carrier, which meanwhile runs the scope's own descendants and
   // nothing else.

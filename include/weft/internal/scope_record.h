@@ -34,8 +34,7 @@ class ScopeRecord : public Record {
   // Brings a shutdown to at most `max` more children. Returns false if there are more. Whoever drains the runtime's
   // cancel queue calls it until it returns true, after which it must not touch the scope.
   bool ShutDownSome(int max) noexcept { return operations_.shut_down_some(*this, max); }
-  // Called by `child`, a thread of this scope: enters it in the list, so that it can be asked to end; asks it at once
-  // if the scope is shut.
+  // Called by `child`, a thread of this scope: lists it, so that it can be asked to end, at once if the scope is shut.
   void Register(ThreadBlock& child) noexcept { operations_.register_child(*this, child); }
   // Makes the thread that `seed` stands for, in the seed's place. Whoever has taken the seed out of a run queue.
   ThreadBlock& MakeBranch(BranchSeed& seed) noexcept { return operations_.make_branch(*this, seed); }
@@ -59,6 +58,10 @@ class ScopeRecord : public Record {
   void EndPatience() noexcept { operations_.end_patience(*this); }
   // Is its turn in the runtime's cancel queue user code?
   bool runs_user_code() const noexcept { return operations_.runs_user_code; }
+  // When its own timeout asks its children to end, on the monotonic clock; INT64_MAX: never. Constant.
+  int64_t deadline_ns() const noexcept {
+    return operations_.deadline_ns == nullptr ? INT64_MAX : operations_.deadline_ns(*this);
+  }
   // For dumps and reasons.
   std::string_view name() const noexcept { return operations_.name(*this); }
   bool shut() const noexcept { return state_.load(std::memory_order_relaxed) >= kShut; }
@@ -110,6 +113,7 @@ class ScopeRecord : public Record {
     void (*set_patience)(ScopeRecord& scope, int64_t deadline_ns, bool looks_again) noexcept = nullptr;
     void (*end_patience)(ScopeRecord& scope) noexcept = nullptr;
     bool runs_user_code = false;
+    int64_t (*deadline_ns)(const ScopeRecord& scope) noexcept = nullptr;
     std::string_view (*name)(const ScopeRecord& scope) noexcept;
   };
   ScopeRecord(ThreadBlock* owning_thread, const Operations& operations) noexcept;  // (thread_block.h)
@@ -137,8 +141,7 @@ class ScopeRecord : public Record {
   const Operations& operations_;
 };
 
-// A branch of an All that has not begun: what it takes to make a thread of it. It stands for the thread in run queues.
-// (all_scope.h)
+// A branch of an All that has not begun: what makes a thread of it. It stands for that in run queues. (all_scope.h)
 struct BranchSeed {
   ScopeRecord* scope;
   PromiseBase* root;

@@ -16,16 +16,19 @@ class CancellableScope;
 
 class ScopeTimer {
  public:
-  explicit ScopeTimer(absl::Duration timeout) noexcept : timed_(timeout != absl::InfiniteDuration()) {}
+  // From now on.
+  explicit ScopeTimer(absl::Duration timeout) noexcept
+      : deadline_ns_(timeout == absl::InfiniteDuration() ? INT64_MAX : DeadlineOf(timeout)) {}
   ScopeTimer(const ScopeTimer&) = delete;
   ScopeTimer& operator=(const ScopeTimer&) = delete;
   ~ScopeTimer() = default;  // stopped
 
-  // Constant: has the scope a timeout?
-  bool timed() const noexcept { return timed_; }
+  // Constants: when the scope's own timeout is over, and has it any?
+  int64_t deadline_ns() const noexcept { return deadline_ns_; }
+  bool timed() const noexcept { return deadline_ns_ != INT64_MAX; }
 
-  // The owner. The scope's OnTimeout() is called after the timeout, which is positive.
-  void StartTimeout(CancellableScope& scope, absl::Duration timeout) noexcept;
+  // The owner. The scope's OnTimeout() is called after the timeout.
+  void StartTimeout(CancellableScope& scope) noexcept;
   // The owner, which drains: is pressed at the deadline; if it `looks_again`, not before a thread waits for a permit.
   void StartPatience(CancellableScope& scope, int64_t deadline_ns, bool looks_again) noexcept;
   // Takes it back, or waits until the call is over.
@@ -37,12 +40,13 @@ class ScopeTimer {
   bool has_shut_scope = false;
 
  private:
+  static int64_t DeadlineOf(absl::Duration timeout) noexcept;
   void StopArmed() noexcept;
   static bool Press(CancellableScope& scope) noexcept;
   static void PatienceIsOver(TimerNode* node) noexcept;
   void Start(CancellableScope& scope, int64_t deadline_ns, void (*fire)(TimerNode*) noexcept) noexcept;
 
-  const bool timed_;
+  const int64_t deadline_ns_;
   uint8_t looks_ = 0;  // of an owner that drains, whether a thread waits for a permit
   uint32_t seen_ = 0;  // BeginPressed()
   TimerNode node_;

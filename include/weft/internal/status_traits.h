@@ -67,8 +67,7 @@ struct StatusOrFor<void> {
 };
 template <class T>
 using StatusOrOf = typename StatusOrFor<FlatValue<T>>::Type;
-// What a boundary yields of a task of T: the task's failure and the boundary's own are one status. (outcome.h has those
-// of joins)
+// What a boundary yields of a task of T: the task's failure and the boundary's own are one status.
 template <class T>
 struct BoundaryResultFor {
   using Type = StatusOrOf<T>;

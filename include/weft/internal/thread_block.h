@@ -123,8 +123,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // ---- Shared.
   ThreadState state;
   Atomic<uint32_t> refs;
-  // Who has asked it to end as a whole. Guarded by records_lock; constant from then on. After the thread's end it is
-  // read without the lock.
+  // Who has asked it to end as a whole. Guarded by records_lock until the thread's end; constant from then on.
   Asker asker = Asker::kNobody;
 
   // The scope it was forked into; null for a root. Any thread.
@@ -225,8 +224,7 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   void KeepCause(const CancelCause& cause) noexcept;
   CancelCause kept_cause() const noexcept;
 
-  // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null if there is none: the
-  // thread has ended.
+  // The carrier, once, before the first resume, if `leaf` is null: makes the root frame. Null: the thread has ended.
   virtual PromiseBase* Begin() noexcept { return nullptr; }
   // Called by the carrier, with the thread still mounted, when the root frame has ended or has been unwound. Destroys
   // what the block keeps for the user, on the thread that it belongs to. The last touch of the run, except that a

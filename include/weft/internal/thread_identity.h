@@ -57,8 +57,7 @@ class ThreadIdentity {
     LockGuard guard(lock_);
     return use(AttendLocked());
   }
-  // The thread is about to begin. False: it had been started before, or its runtime has ended. Under the lock, `hold`
-  // keeps that runtime.
+  // The thread is about to begin. False: it was started before, or its runtime has ended, which `hold` keeps.
   template <class Hold>
   bool Begin(Hold hold) noexcept {
     LockGuard guard(lock_);

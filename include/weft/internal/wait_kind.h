@@ -58,8 +58,7 @@ struct WaitKind {
   ParkReason reason;
   bool timed;  // it ends by itself, in time
   // Called by a requester that has claimed the parked thread, under the thread's records lock: takes the wait back.
-  // True: the wait was still pending, and now nothing will wake the thread for it. False: a wake-up is under way, or
-  // will come soon.
+  // True: the wait was still pending, and now nothing will wake the thread for it. False: a wake-up comes.
   bool (*withdraw)(ThreadBlock& thread) noexcept;
   // If the thread is cancelled when the wait ends, the wait counts as cancelled. For joins: the request that cancels
   // the owner also ends its children, and an owner that saw them all ended would take that for the end of its work.

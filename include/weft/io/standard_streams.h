@@ -16,7 +16,7 @@
 //
 // They are values: copies mean the same stream. Nothing is buffered here; beside them, std::cout and printf() work, in
 // the order in which these flush. Two threads that write at the same time may write between each other's chunks of
-// 4,096 bytes (PIPE_BUF). Nothing is closed.
+// 4,096 bytes (PIPE_BUF), and anywhere on a terminal whose reader is slow. Nothing is closed.
 //
 // SIGPIPE: like PipeWriter, the first write makes the process ignore it, if its action is the default; a write that
 // nobody reads is kUnavailable (EPIPE).

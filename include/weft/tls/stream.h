@@ -37,10 +37,10 @@
 // Errors are absl::Status with OpenSSL's reason. kUnauthenticated: a certificate is refused, by this side or, as its
 // alert says, by the peer. kFailedPrecondition: the two sides have no version, cipher suite or protocol in common, or
 // the peer does not speak TLS. kUnavailable: the peer ended the handshake, or sent another alert. kDataLoss: the stream
-// was cut off or tampered with. kResourceExhausted: no memory, no descriptor to read authorities with, or a peer that
-// asks for answers and reads none. The transport's own errors are passed on. A Read(), a Write() or a handshake that
-// fails tells the peer why (an alert; not that last one), behind a write that is under way, and waits for 5 s at most
-// until the transport has taken that.
+// was cut off or tampered with. kResourceExhausted: no memory, or a peer that asks for answers and reads none.
+// Authorities that cannot be read: by errno, for example kResourceExhausted without a descriptor. The transport's own
+// errors are passed on. A Read(), a Write() or a handshake that fails tells the peer why (an alert; not that last one),
+// behind a write that is under way, and waits for 5 s at most until the transport has taken that.
 //
 // Cancellation: every operation is a checkpoint. A Read() that is cancelled has lost nothing. A Write() that is
 // cancelled as it begins, or while it waits for an earlier one, has sent nothing. Once it has begun to send, also if

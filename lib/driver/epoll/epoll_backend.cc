@@ -153,7 +153,8 @@ void EpollBackend::Look(int64_t timeout_ns, OperationQueue& ended) noexcept {
 
 bool EpollBackend::Enter(EpollDriver& driver) noexcept {
   std::lock_guard guard(idle_lock_);
-  const bool poller = poller_ == nullptr && !driver.aside();
+  const bool aside = driver.waits() == Driver::Waits::kAside;
+  const bool poller = poller_ == nullptr && !aside;
   // With the lock held, so that Promote() finds every driver in the list asleep or on its way out; said later, a driver
   // could miss its promotion and sleep while nobody polls.
   driver.doorbell_.LieDown(poller ? Doorbell::kInKernel : Doorbell::kOnFutex);
@@ -161,10 +162,11 @@ bool EpollBackend::Enter(EpollDriver& driver) noexcept {
     poller_ = &driver;
     return true;
   }
-  if (driver.aside()) {
+  if (aside) {
     PromoteLocked();
     return false;
   }
+  if (driver.waits() == Driver::Waits::kAlways) ++parked_always_;
   driver.previous_parked_ = nullptr;
   driver.next_parked_ = first_parked_;
   if (first_parked_ != nullptr) first_parked_->previous_parked_ = &driver;
@@ -176,18 +178,29 @@ void EpollBackend::Leave(EpollDriver& driver) noexcept {
   std::lock_guard guard(idle_lock_);
   if (poller_ == &driver) {
     poller_ = nullptr;
-    return;
+    return WakeOneThatAlwaysWaits();
   }
-  if (driver.aside()) return;
+  if (driver.waits() == Driver::Waits::kAside) return;
   EpollDriver* const next = driver.next_parked_;
   EpollDriver* const previous = driver.previous_parked_;
   (previous == nullptr ? first_parked_ : previous->next_parked_) = next;
   if (next != nullptr) next->previous_parked_ = previous;
+  if (driver.waits() != Driver::Waits::kAlways) return;
+  --parked_always_;
+  WakeOneThatAlwaysWaits();  // this one may have been woken for that, and go to run something
 }
 
 void EpollBackend::Promote() noexcept {
   std::lock_guard guard(idle_lock_);
   PromoteLocked();
+}
+
+void EpollBackend::WakeOneThatAlwaysWaits() noexcept {
+  if (poller_ != nullptr || parked_always_ == 0) [[likely]]
+    return;
+  EpollDriver* driver = first_parked_;
+  while (driver->waits() != Driver::Waits::kAlways) driver = driver->next_parked_;
+  driver->doorbell_.WakeFromFutex();
 }
 
 // With the lock held, the parked driver cannot leave the list, hence not be destroyed.

@@ -24,12 +24,13 @@
 //   2. any other running carrier, likewise;
 //   3. Relieve(), when the runtime notices a carrier that has not polled for long: it looks once, and if still nobody
 //      holds the role, wakes one parked driver to take it;
-//   4. on a driver's destruction, or when it sleeps aside, a parked driver that is woken to take the role.
+//   4. on a driver's destruction, or when it sleeps aside, a parked driver that is woken to take the role;
+//   5. a parked driver that always waits (its carrier has retired, and a thread is pinned to it): it is woken at once.
 //
-// Rejected: handing the role on whenever the poller leaves. The waker pays 7 us for waking another core, which
-// at low load doubles the cost of a request; Go does not do it either. Rejected: an epoll descriptor per carrier with
-// the shared one nested in it. EPOLLEXCLUSIVE is refused for nested descriptors, so each event would wake every idle
-// carrier. Rejected: sockets bound to a carrier's own epoll descriptor. It is simpler, but a carrier that computes
+// Rejected: handing the role on to any other whenever the poller leaves. The waker pays 7 us for waking another core,
+// which at low load doubles the cost of a request; Go does not do it either. Rejected: an epoll descriptor per carrier
+// with the shared one nested in it. EPOLLEXCLUSIVE is refused for nested descriptors, so each event would wake every
+// idle carrier. Rejected: sockets bound to a carrier's own epoll descriptor. It is simpler, but a carrier that computes
 // holds back its sockets' events, and a socket does not follow a virtual thread that was stolen.
 #ifndef WEFT_LIB_DRIVER_EPOLL_EPOLL_BACKEND_H_
 #define WEFT_LIB_DRIVER_EPOLL_EPOLL_BACKEND_H_
@@ -84,6 +85,7 @@ class EpollBackend final : public Backend {
 
   int Wait(void* events, int max, int64_t timeout_ns) noexcept;
   void PromoteLocked() noexcept;
+  void WakeOneThatAlwaysWaits() noexcept;  // idle_lock_; if there is one, and no poller
 
   int epoll_ = -1;
   EventFd wake_;
@@ -95,6 +97,7 @@ class EpollBackend final : public Backend {
   Lock idle_lock_;
   EpollDriver* poller_ = nullptr;        // idle_lock_
   EpollDriver* first_parked_ = nullptr;  // idle_lock_; through next_parked_ and previous_parked_, newest first
+  int parked_always_ = 0;                // idle_lock_: those in the list that always wait
 };
 
 }  // namespace weft::internal

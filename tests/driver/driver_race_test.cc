@@ -394,6 +394,7 @@ TEST_P(DriverTest, AConnectionThatACancelledAcceptFindsNoDescriptorForIsKnownToA
     owner.join();
     if (!first.cancelled) ExpectThatItKnows(first);
     ExpectThatItKnows(second);
+    backend_->Forget(listener.fd.get());
   }
 }
 

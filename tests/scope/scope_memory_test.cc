@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <new>
 #include <ranges>
 #include <span>
@@ -108,9 +109,13 @@ TEST_P(ScopeMemoryTest, AnyPolicySeesItAsAFailure) {
 // All of them share one object.
 TEST_P(ScopeMemoryTest, ScopesOfManyThreadsJoinSuchSubtasksAtOnce) {
   Everywhere([]() -> Task<void> {
-    const auto join_one = []() -> Task<void> {
+    std::mutex one_fault_at_a_time;
+    const auto join_one = [&one_fault_at_a_time]() -> Task<void> {
       AllSuccessful<int> all;
-      ForkWithoutMemory(all);
+      {
+        std::lock_guard guard(one_fault_at_a_time);
+        ForkWithoutMemory(all);
+      }
       co_await Yield();
       EXPECT_EQ((co_await all.Join()).status().code(), absl::StatusCode::kResourceExhausted);
     };

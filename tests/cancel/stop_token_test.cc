@@ -361,15 +361,15 @@ TEST_P(StopTokenTest, NobodyRunsACallbackInTheMiddleOfItsOwnCode) {
 // And others call theirs meanwhile, also those of what it waits for.
 TEST_P(StopTokenTest, ACallbackMayWaitInADestructor) {
   Everywhere([]() -> Task<void> {
-    int called = 0;
+    std::atomic<int> called{0};
     {
       AwaitAll scope;
       for (int i = 0; i < 2; ++i) {
         Introduction waiting;
         scope.Fork([&called, &waiting]() -> Task<void> {
-          std::optional<VirtualThreadPerTaskExecutor> executor(std::in_place);
           Event called_inside;
           Introduction waiting_inside;
+          std::optional<VirtualThreadPerTaskExecutor> executor(std::in_place);
           static_cast<void>(executor->Submit([&]() -> Task<void> {
             StopOnCancel inside;
             const std::stop_callback sets(inside.token(), [&called_inside] { called_inside.Set(); });

@@ -101,8 +101,8 @@ using GraceShieldAwaiter = BoundaryAwaiter<GraceShield, AsItIs, T>;
 // Awaits `task`, for `timeout` at most. Yields absl::Status for a Task of void or absl::Status, absl::StatusOr<U> for a
 // Task of U or absl::StatusOr<U>: the task's own outcome, or kDeadlineExceeded if the time was up first. ReasonOf()
 // tells the status of a timeout from any other kDeadlineExceeded; but that timeout may be another one, whose status the
-// task returns as its own. Only MoveOnAfter() tells for certain that it was this time that was up. A timeout that is
-// not positive lets the task run to its first checkpoint.
+// task returns as its own. Only MoveOnAfter() and MoveOnAt() tell for certain that it was this time that was up. A
+// timeout that is not positive lets the task run to its first checkpoint.
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::TimeoutAwaiter<internal::ValueOf<A>> WithTimeout(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
@@ -112,6 +112,7 @@ template <internal::TaskOrClosure A>
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::MoveOnAwaiter<internal::ValueOf<A>> MoveOnAfter(
     TimeSpan timeout, A&& task, std::source_location where = std::source_location::current());
+// The same until a deadline, as for WithDeadline().
 template <internal::TaskOrClosure A>
 [[nodiscard("co_await it")]] internal::MoveOnAtAwaiter<internal::ValueOf<A>> MoveOnAt(
     Deadline deadline, A&& task, std::source_location where = std::source_location::current());

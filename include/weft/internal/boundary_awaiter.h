@@ -1,8 +1,8 @@
 // The awaiter of all that awaits a task in a boundary: WithTimeout, CatchCancelled, Shield, WithStopToken, Finally...
 //
 // It begins the task when it is awaited, in the same virtual thread, and is over when the task has ended, or an
-// unwinding has stopped here. Two classes say the rest. A boundary B derives from Boundary, is moved before it is
-// entered, and has
+// unwinding has stopped here. Two classes say the rest. A boundary B derives from Boundary, can be moved until it
+// is entered, and has
 //
 //   static constexpr const char* kCall        the function that users call, for messages
 //   static constexpr bool kEntryIsCheckpoint  entering is a checkpoint

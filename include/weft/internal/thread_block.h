@@ -123,7 +123,8 @@ class ThreadBlock : public ListNode<SiblingTag>, public WaitNode {
   // ---- Shared.
   ThreadState state;
   Atomic<uint32_t> refs;
-  // Who has asked it to end as a whole. Guarded by records_lock until the thread's end; constant from then on.
+  // Who has asked it to end as a whole. Guarded by records_lock; constant once set. After the thread's end it is read
+  // without the lock.
   Asker asker = Asker::kNobody;
 
   // The scope it was forked into; null for a root. Any thread.

@@ -57,7 +57,8 @@ class ThreadIdentity {
     LockGuard guard(lock_);
     return use(AttendLocked());
   }
-  // The thread is about to begin. False: it was started before, or its runtime has ended, which `hold` keeps.
+  // The thread is about to begin. False: it had been started before, or its runtime has ended. Under the lock, `hold`
+  // keeps that runtime.
   template <class Hold>
   bool Begin(Hold hold) noexcept {
     LockGuard guard(lock_);

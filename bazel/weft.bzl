@@ -53,9 +53,10 @@ def _precompiled_test(copts):
         "//conditions:default": [],
     })
 
-# Optimising what is instrumented takes most of the time of a test that is run once.
+# Optimising what is instrumented takes most of the time of a test that is run once, and lines of the test itself, which
+# a failed expectation names anyway, a sixth of the rest.
 _TEST_COPTS = [] if _ROOT else select({
-    "//bazel:quick_tests": ["-O0"],
+    "//bazel:quick_tests": ["-O0", "-g0"],
     "//conditions:default": [],
 })
 

@@ -44,10 +44,18 @@ bool CarrierPool::AddLocked(absl::Status* why) noexcept {
   return true;
 }
 
-uint32_t CarrierPool::LimitLocked() const noexcept {
+uint32_t CarrierPool::LimitWhile(int blocked) const noexcept {
   const RuntimeConfig& config = runtime_.config;
-  const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked_)) + held_;
+  const int spares = std::max(0, config.min_runnable - (config.parallelism - blocked)) + held_;
   return static_cast<uint32_t>(std::min(config.parallelism + spares, config.max_pool_size));
+}
+
+// Rings those that may run now, and those that may run no more: a retired one waits for other events. (Driver::Waits)
+void CarrierPool::SetLimitLocked(uint32_t limit) noexcept {
+  const uint32_t before = limit_.load(std::memory_order_relaxed);
+  limit_.store(limit, std::memory_order_relaxed);
+  const uint32_t end = std::min(std::max(before, limit), count());
+  for (uint32_t i = std::min(before, limit); i < end; ++i) runtime_.host->Ring(at(i));
 }
 
 // Makes the carriers that are missing, and calls back those that have retired. False: there are not as many as may run.
@@ -56,8 +64,7 @@ bool CarrierPool::RaiseLimitLocked() noexcept {
   while (carriers_.size() < limit) {
     if (!AddLocked(/*why=*/nullptr)) break;
   }
-  limit_.store(limit, std::memory_order_relaxed);
-  for (auto i = static_cast<uint32_t>(runtime_.config.parallelism); i < count(); ++i) runtime_.host->Ring(at(i));
+  SetLimitLocked(limit);
   return carriers_.size() >= limit;
 }
 
@@ -79,8 +86,9 @@ void CarrierPool::LeaveBlocked(Carrier& blocked) noexcept {
   if (blocked.blocked.fetch_sub(1, std::memory_order_relaxed) > 1) return;
   std::lock_guard guard(lock_);
   --blocked_;
+  short_ = false;
   any_blocked_.store(blocked_, std::memory_order_relaxed);
-  limit_.store(LimitLocked(), std::memory_order_relaxed);
+  SetLimitLocked(LimitLocked());
 }
 
 void CarrierPool::RingBlocked() noexcept {
@@ -91,20 +99,30 @@ void CarrierPool::RingBlocked() noexcept {
   }
 }
 
+bool CarrierPool::MayHoldForPermit(int owners, bool urgent) noexcept {
+  const int max_pool_size = runtime_.config.max_pool_size;
+  if (owners > std::max(urgent ? max_pool_size - 1 : max_pool_size / 2, 1)) return false;
+  std::lock_guard guard(lock_);
+  const uint32_t limit = LimitWhile(owners);
+  while (carriers_.size() < limit && !short_) short_ = !AddLocked(/*why=*/nullptr);
+  const auto free = static_cast<int>(std::min<size_t>(carriers_.size(), limit)) - held_ - owners;
+  return free > 0 || (owners == 1 && (urgent || !runtime_.HasWork()));
+}
+
 bool CarrierPool::AddSpareForHeld() noexcept {
   std::lock_guard guard(lock_);
   const uint32_t before = LimitLocked();
   ++held_;
   if (LimitLocked() > before && RaiseLimitLocked()) return true;
   --held_;
-  limit_.store(before, std::memory_order_relaxed);
+  SetLimitLocked(before);
   return false;
 }
 
 void CarrierPool::RemoveSpareForHeld() noexcept {
   std::lock_guard guard(lock_);
   --held_;
-  limit_.store(LimitLocked(), std::memory_order_relaxed);
+  SetLimitLocked(LimitLocked());
 }
 
 }  // namespace weft::internal

@@ -278,10 +278,9 @@ bool BeginPressed(RuntimeCore& runtime, uint32_t& seen, bool urgent) noexcept {
   // relaxed: numbers, which order nothing.
   const uint32_t changes = runtime.pressed_changes.load(std::memory_order_relaxed);
   const bool stands = std::exchange(seen, changes) == changes;
-  const int carriers = runtime.config.max_pool_size;
-  const int most = std::max(urgent && stands ? carriers - 1 : carriers / 2, 1);
+  const int owners = runtime.pressed.fetch_add(1, std::memory_order_relaxed) + 1;
   // In a simulation nothing depends on how many carriers there may be.
-  if (runtime.pressed.fetch_add(1, std::memory_order_relaxed) >= most && runtime.config.chooser == nullptr) {
+  if (runtime.config.chooser == nullptr && !runtime.carriers.MayHoldForPermit(owners, urgent && stands)) {
     runtime.pressed.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }

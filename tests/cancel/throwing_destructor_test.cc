@@ -2,6 +2,7 @@
 // lies, and nothing else. Method: each place in a frame, under each end of an unwinding.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -97,6 +98,28 @@ TEST(ThrowingDestructorDeathTest, OneThatAnUnwindingRunsIsACheckThatSaysSo) {
           "(as planned|a handler in the same coroutine has caught it)");
     }
   }
+}
+
+// A regression: the first value was never destroyed.
+TEST(ThrowingDestructorTest, AValueThatASecondCoReturnReplacesIsDestroyed) {
+  testing::Simulation().Run([]() -> Task<void> {
+    const auto second = []() -> Task<std::shared_ptr<int>> {
+      std::weak_ptr<int> first;
+      try {
+        const Throws local;
+        auto value = std::make_shared<int>(1);
+        first = value;
+        co_return value;
+      } catch (const std::runtime_error&) {
+      }
+      auto value = std::make_shared<int>(2);
+      EXPECT_EQ(first.use_count(), 1) << "held as the result";
+      co_return value;
+    };
+    const std::shared_ptr<int> value = co_await second();
+    EXPECT_EQ(*value, 2);
+    EXPECT_EQ(value.use_count(), 1);
+  }());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +17,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lib/os/syscalls.h"
+#include "lib/testing/syscall_fault.h"
 #include "tests/support/on_both.h"
 #include "weft/cancellation.h"
 #include "weft/finally.h"
@@ -423,6 +426,20 @@ TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceHoldNoCarriers) {
 TEST_P(UnwindingOrderTest, HandlersThatEndAtOnceWhileAPermitIsWantedEnd) {
   WhereOwnersAreImpatient(
       GetParam(), [](Runtime& runtime) { runtime.Run(EndAtOnce(simulated() ? 100 : 10'000, /*wanted=*/true)); });
+}
+
+// One carrier is left for the children of others, which wait for each other.
+TEST(UnwindingOrderThreadTest, HandlersThatEndAtOnceWhileAPermitIsWantedEndWhereNoCarrierIsToBeHad) {
+  for (const int carriers : {2, 4}) {
+    const auto runtime = Runtime::Create({.parallelism = carriers,
+                                          .drain_patience = absl::Milliseconds(1),
+                                          .held_carrier_threshold = absl::ZeroDuration()});
+    ASSERT_TRUE(runtime.ok()) << runtime.status();
+    const internal::ScopedSyscallFault fault(&internal::Syscalls::pthread_create,
+                                             {.times = internal::ScopedSyscallFault::kForever, .error = EAGAIN});
+    (*runtime)->Run(EndAtOnce(10'000, /*wanted=*/true));
+    EXPECT_EQ((*runtime)->Stats().carriers, carriers);
+  }
 }
 
 // What is said in cancellation.h not to rely on is found in a simulation, and ends.

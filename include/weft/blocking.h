@@ -35,7 +35,8 @@
 // function lets others run when it asks CancelRequested() or Now(), and while it waits for them by what Weft has for OS
 // threads: VirtualThread::JoinBlocking(), Runtime::Run(), Future::GetBlocking(), Latch::WaitBlocking(), and their like.
 // One that waits for a virtual thread in another way waits for ever. For what a real OS thread does it waits by what
-// the standard library has: the simulation sees no such thread, and would report a deadlock.
+// the standard library has: the simulation sees no such thread, and would report a deadlock. A std::mutex must not be
+// held where a function lets others run: whoever locks it then would wait for ever.
 //
 // Cost: a wake-up of an OS thread and one of a carrier, 10 to 20 us together. Nothing is allocated once the pool has
 // its OS threads.

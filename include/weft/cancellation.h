@@ -35,8 +35,9 @@
 // thread waits; for a Permit or a ReaderGuard after RuntimeOptions::drain_patience, if any thread waits for any of
 // these by then, or at most 0.3 s after one has begun to. From then on the thread holds its carrier until the children
 // have ended; at most half of the carriers that there may be are held for permits at a time, or all but one if
-// otherwise nothing changes. What counts is where a lock was taken: a guard that was taken before the scope was opened,
-// and moved to behind it, is given back after the wait.
+// otherwise nothing changes. Where no more can be made, one of those that there are stays free, unless it is the only
+// one. What counts is where a lock was taken: a guard that was taken before the scope was opened, and moved to behind
+// it, is given back after the wait.
 //
 // A destructor that an unwinding runs must not throw. If that of a local or a temporary throws, it is a CHECK; for a
 // parameter that is not promised. The destructor runs on its own virtual thread, and cannot wait.
@@ -146,12 +147,12 @@ bool CancelRequested() noexcept;
 
 // When the calling code will be asked to end, as far as that is known: the earliest deadline of all WithTimeout(),
 // WithDeadline() and MoveOn...() around it and of the scopes (ScopeOptions::timeout) whose child it is, outwards to the
-// root of the tree or to a Shield(). Behind a Shield() with a grace they count so much later. InfiniteFuture() if there
-// is none; InfinitePast() once CancelRequested(). A deadline of the wall clock is told as of now. For what is to be
-// passed on to others: a header of a request, a limit in a query. TimeLeft() is the time until then, which is never
-// negative. Callers are those of CancelRequested(), and any other OS thread, which has no deadline. Cost: a few
-// nanoseconds for each record around, and a lock for each Shield() with a grace. (Go's Context.Deadline, Trio's
-// current_effective_deadline.)
+// root of the tree or to a Shield(). Behind a Shield() with a grace they count so much later; of several graces the
+// longest counts. InfiniteFuture() if there is none; InfinitePast() once CancelRequested(). A wall clock's deadline is
+// told as of now. It is for what is passed on: a header of a request, a limit in a query. TimeLeft() is the time until
+// then, which is never negative. Callers are those of CancelRequested(), and any other OS thread, which has no
+// deadline. Cost: a few nanoseconds for each record around, and a lock for each Shield() with a grace. (Go's
+// Context.Deadline, Trio's current_effective_deadline.)
 MonotonicTime CurrentDeadline() noexcept;
 absl::Duration TimeLeft() noexcept;
 

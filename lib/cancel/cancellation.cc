@@ -37,7 +37,7 @@ int64_t DeadlineAround(const internal::ThreadBlock& of) noexcept {
   using Kind = internal::Record::Kind;
   using internal::SaturatedSum;
   int64_t earliest_ns = INT64_MAX;
-  int64_t graces_ns = 0;
+  int64_t grace_ns = 0;  // the longest between `of` and where the walk is: each counts from the same request
   const internal::ThreadBlock* thread = &of;
   internal::Record* at = internal::InnermostRecord(of);
   for (;;) {
@@ -45,28 +45,32 @@ int64_t DeadlineAround(const internal::ThreadBlock& of) noexcept {
       if (at->kind == Kind::kShield) return earliest_ns;
       if (at->kind == Kind::kGraceShield) {
         auto& shield = static_cast<internal::GraceShield&>(*at);
-        // The request that is outside is not over yet.
-        if (const int64_t end_ns = shield.EndOfGrace(); end_ns != INT64_MAX) {
-          return std::min(earliest_ns, SaturatedSum(end_ns, graces_ns));
+        const int64_t end_ns = shield.EndOfGrace();
+        if (end_ns == 0) continue;  // it hides nothing any more
+        const int64_t longer_ns = std::max(grace_ns, shield.grace_ns());
+        // A request that is hidden now was made at `end_ns` less the grace.
+        if (end_ns != INT64_MAX) {
+          earliest_ns = std::min(earliest_ns, SaturatedSum(end_ns, longer_ns - shield.grace_ns()));
         }
-        graces_ns = SaturatedSum(graces_ns, shield.grace_ns());
+        grace_ns = longer_ns;
       } else if (IsTimed(*at)) {
         const auto& boundary = static_cast<const internal::TimedBoundary&>(*at);
-        earliest_ns = std::min(earliest_ns, SaturatedSum(boundary.deadline_ns(), graces_ns));
+        earliest_ns = std::min(earliest_ns, SaturatedSum(boundary.deadline_ns(), grace_ns));
       }
     }
     internal::ScopeRecord* const home = thread->home();
     if (home == nullptr) return earliest_ns;
-    earliest_ns = std::min(earliest_ns, SaturatedSum(home->deadline_ns(), graces_ns));
+    earliest_ns = std::min(earliest_ns, SaturatedSum(home->deadline_ns(), grace_ns));
     thread = home->owner;
     at = home->outer;
   }
 }
 
-// Of a function that runs on an OS thread: whose thread awaits it.
+// Of a function that runs on an OS thread: whose thread awaits it. That may be asked meanwhile, also in a simulation.
 internal::ThreadBlock* ThreadOrCaller() noexcept {
-  internal::ThreadBlock* const current = internal::CurrentThread();
-  return current != nullptr ? current : internal::CallingThread();
+  if (internal::ThreadBlock* const current = internal::CurrentThread()) return current;
+  internal::YieldInCall();
+  return internal::CallingThread();
 }
 
 // Of a closure of a ThreadPoolExecutor.

@@ -774,6 +774,59 @@ TEST(BoundarySimulationTest, AShieldHidesDeadlinesAndItsGraceDefersThem) {
   });
 }
 
+// When it is unwound, in seconds from now; whatever it is told meanwhile has to be that.
+Task<int64_t> UnwoundAfter(Task<void> (*enter)(Task<void> body)) {
+  struct Ends {
+    ~Ends() { at = MonotonicNow(); }
+    MonotonicTime& at;
+  };
+  const MonotonicTime from = MonotonicNow();
+  MonotonicTime at;
+  const auto body = [](MonotonicTime begun, MonotonicTime& end) -> Task<void> {
+    const Ends ends{end};
+    for (;;) {
+      EXPECT_EQ(SecondsLeft() + absl::ToInt64Seconds(MonotonicNow() - begun + absl::Milliseconds(20)), 7);
+      co_await Sleep(absl::Seconds(1));
+    }
+  };
+  co_await enter(body(from, at));
+  co_return absl::ToInt64Seconds(at - from);
+}
+
+TEST(BoundarySimulationTest, OfNestedGracesTheLongestCounts) {
+  Simulated([]() -> Task<void> {
+    EXPECT_EQ(co_await UnwoundAfter([](Task<void> body) -> Task<void> {
+      (co_await WithTimeout(absl::Seconds(3), Shield(absl::Seconds(2), Shield(absl::Seconds(4), std::move(body)))))
+          .IgnoreError();
+    }), 7);
+    EXPECT_EQ(co_await UnwoundAfter([](Task<void> body) -> Task<void> {
+      (co_await WithTimeout(absl::Seconds(3), Shield(absl::Seconds(4), Shield(absl::Seconds(2), std::move(body)))))
+          .IgnoreError();
+    }), 7);
+    // The outer request is the earlier one.
+    EXPECT_EQ(co_await UnwoundAfter([](Task<void> body) -> Task<void> {
+      (co_await WithTimeout(absl::Seconds(1), Shield(absl::Seconds(5), WithTimeout(absl::Seconds(3),
+          Shield(absl::Seconds(6), std::move(body)))))).IgnoreError();
+    }), 7);
+  });
+}
+
+// A regression: in a simulation such a loop let nobody run, and so was never asked to end.
+TEST(BoundarySimulationTest, AFunctionThatAsksForItsDeadlineLetsOthersRun) {
+  Simulated([]() -> Task<void> {
+    AwaitAll scope;
+    scope.Fork([]() -> Task<void> {
+      (co_await Blocking([] {
+        while (TimeLeft() > absl::ZeroDuration()) {
+        }
+      })).IgnoreError();
+    });
+    co_await Sleep(absl::Milliseconds(1));
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+  });
+}
+
 TEST_P(BoundaryTest, WhoWasAskedToEndHasNoTimeLeft) {
   Everywhere([]() -> Task<void> {
     (co_await WithTimeout(absl::ZeroDuration(), []() -> Task<void> {

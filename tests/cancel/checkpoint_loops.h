@@ -349,6 +349,12 @@ inline constexpr CheckpointLoop kReadyLoops[] = {
        io::BufferedReader in(far);
        while (rounds.Next()) (co_await in.Peek(1)).IgnoreError();
      }},
+    {"ReadIntoABufferForWhichThereIsNoMemory",
+     [](Rounds& rounds) -> Task<void> {
+       auto [near, far] = io::MemoryStream::Pair();
+       io::BufferedReader in(far, {.buffer_size = SIZE_MAX});
+       while (rounds.Next()) (co_await in.ReadLine()).IgnoreError();
+     }},
     {"WriteIntoABufferWithRoomAndFlushOfNone",
      [](Rounds& rounds) -> Task<void> {
        auto [near, far] = io::MemoryStream::Pair();

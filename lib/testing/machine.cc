@@ -25,6 +25,8 @@ internal::machine::Chance::Options ChanceOptions(const MachineOptions& options) 
                                                                        "min_delay is not above its max_delay";
   WEFT_CHECK(IsShare(options.short_transfers) && IsShare(options.faults) && IsShare(options.lost_datagrams))
       << "the shares of a machine are 0 to 1";
+  WEFT_CHECK(options.faults < 1) << "the faults of a machine are below 1; a call that is interrupted each time never "
+                                    "ends";
   return {.seed = options.seed,
           .min_delay_ns = min_ns,
           .max_delay_ns = max_ns,

@@ -33,6 +33,7 @@
 #include "weft/net/tcp_options.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/net/udp_socket.h"
+#include "weft/net/unix_stream.h"
 #include "weft/process.h"
 #include "weft/signal.h"
 #include "weft/testing/simulation.h"
@@ -46,6 +47,7 @@ using net::SocketAddress;
 using net::TcpListener;
 using net::TcpStream;
 using net::UdpSocket;
+using net::UnixStream;
 
 constexpr uint64_t kSeeds = 50;
 
@@ -213,6 +215,32 @@ TEST(MachineTest, EveryIpv4AddressLeavesThePortToThoseOfIpv6) {
     const TcpListener six = TcpListener::Bind("[::1]:80").value();
     EXPECT_EQ(ErrnoOf(TcpListener::Bind("[::]:80").status()), EADDRINUSE);
     co_return;
+  });
+}
+
+TEST(MachineTest, ASocketForIpv6OnlyLeavesThePortToIpv4WhicheverIsFirst) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    {
+      const TcpListener four = TcpListener::Bind("0.0.0.0:80").value();
+      const TcpListener six = TcpListener::Bind("[::]:80", {.v6_only = true}).value();
+    }
+    const TcpListener six = TcpListener::Bind("[::]:80", {.v6_only = true}).value();
+    EXPECT_EQ(ErrnoOf((co_await TcpStream::Connect("127.0.0.1:80")).status()), ECONNREFUSED);
+    EXPECT_TRUE((co_await TcpStream::Connect("[::1]:80")).ok());
+    const TcpListener four = TcpListener::Bind("0.0.0.0:80").value();
+    EXPECT_TRUE((co_await TcpStream::Connect("127.0.0.1:80")).ok());
+    EXPECT_EQ(ErrnoOf(TcpListener::Bind("[::]:80").status()), EADDRINUSE);
+  });
+}
+
+TEST(MachineTest, AListenerThatIsShutDownLeavesThePort) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    TcpListener first = TcpListener::Bind("10.0.0.1:80").value();
+    EXPECT_EQ(ErrnoOf(TcpListener::Bind("10.0.0.1:80").status()), EADDRINUSE);
+    first.Shutdown();
+    TcpListener second = TcpListener::Bind("10.0.0.1:80").value();
+    const TcpStream client = (co_await TcpStream::Connect("10.0.0.1:80")).value();
+    EXPECT_TRUE((co_await second.Accept()).ok());
   });
 }
 
@@ -430,6 +458,40 @@ TEST(MachineTest, ASocketThatClosesWithBytesUnreadResetsItsPeer) {
     char buffer[8];
     EXPECT_EQ(ErrnoOf((co_await client.Read(buffer)).status()), ECONNRESET);
     EXPECT_EQ(ErrnoOf(co_await client.Write("x")), EPIPE);
+  });
+}
+
+TEST(MachineTest, AStreamThatIsShutDownResetsAPeerThatGoesOnSending) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    TcpListener listener = TcpListener::Bind("10.0.0.1:80").value();
+    TcpStream client = (co_await TcpStream::Connect("10.0.0.1:80")).value();
+    TcpStream server = (co_await listener.Accept()).value();
+    server.Shutdown();
+    const absl::Status sent = co_await client.Write(std::string(1'000'000, 'x'));
+    EXPECT_TRUE(ErrnoOf(sent) == EPIPE || ErrnoOf(sent) == ECONNRESET) << sent;
+  });
+}
+
+TEST(MachineTest, WhatWasUnderWayToASocketThatClosesIsClosed) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    auto [near, far] = UnixStream::Pair().value();
+    auto [given, peer] = UnixStream::Pair().value();
+    EXPECT_TRUE((co_await near.Send("x", {{given.native_handle()}})).ok());
+    given.Close();
+    far.Close();
+    char buffer[8];
+    EXPECT_EQ((co_await peer.Read(buffer)).value(), 0u);
+  });
+}
+
+TEST(MachineTest, AUnixSocketThatClosesWithBytesUnreadResetsItsPeerAlsoBehindAnEnd) {
+  UnderSeeds({}, [](Machine&) -> Task<void> {
+    auto [near, far] = UnixStream::Pair().value();
+    EXPECT_TRUE((co_await near.Write("never read")).ok());
+    EXPECT_TRUE(far.ShutdownWrite().ok());
+    far.Close();
+    char buffer[8];
+    EXPECT_EQ(ErrnoOf((co_await near.Read(buffer)).status()), ECONNRESET);
   });
 }
 
@@ -671,6 +733,7 @@ TEST(MachineDeathTest, ItHasItsOptionsChecked) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(Machine({.min_delay = absl::Seconds(2), .max_delay = absl::Seconds(1)}), "min_delay is not above");
   EXPECT_DEATH(Machine({.faults = 1.5}), "shares of a machine are 0 to 1");
+  EXPECT_DEATH(Machine({.faults = 1}), "faults of a machine are below 1");
   EXPECT_DEATH(
       {
         Machine one;

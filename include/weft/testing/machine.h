@@ -59,7 +59,7 @@ struct MachineOptions {
   TimeSpan max_delay = absl::Milliseconds(1);
   // Shares of all cases, 0 to 1.
   double short_transfers = 0.1;
-  double faults = 0;
+  double faults = 0;  // below 1: some calls are made again until no signal interrupts them
   double lost_datagrams = 0;
   int max_descriptors = 20'000;            // more are EMFILE
   uint64_t disk_bytes = uint64_t{1} << 30;  // more are ENOSPC

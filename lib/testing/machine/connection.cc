@@ -110,8 +110,9 @@ void ConnectionEnd::ShutDown(int how) {
 void ConnectionEnd::Close(bool abort) {
   owner_ = nullptr;
   closed_ = true;
+  const ByteQueue unread = std::exchange(received_, {});  // and with it the descriptors that nobody has taken out
   if (reset_) return;
-  if (abort || !received_.empty()) {
+  if (abort || !unread.empty()) {
     peer_->Expect({.kind = Segment::Kind::kReset});
     reset_ = true;
   } else if (!std::exchange(write_shut_, true)) {
@@ -170,9 +171,10 @@ void ConnectionEnd::Arrive(Segment segment) {
   }
   switch (segment.kind) {
     case Segment::Kind::kBytes:
-      if (closed_ || (read_shut_ && !connection_.delayed_)) {
+      if (closed_ || (read_shut_ && (write_shut_ || !connection_.delayed_))) {
         // Nobody is here.
         reset_ = true;
+        Tell(Readiness());
         return peer_->Expect({.kind = Segment::Kind::kReset});
       }
       received_.Push(std::move(segment.data), std::move(segment.rights));
@@ -181,7 +183,7 @@ void ConnectionEnd::Arrive(Segment segment) {
       finished_ = true;
       return Tell(Readiness());
     case Segment::Kind::kReset:
-      return BecomeReset(finished_ ? EPIPE : ECONNRESET);
+      return BecomeReset(finished_ && connection_.delayed_ ? EPIPE : ECONNRESET);
     case Segment::Kind::kRoom:
       return Tell(EPOLLOUT);
   }

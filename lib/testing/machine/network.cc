@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,8 @@ net::SocketAddress EveryAddress(int family, uint16_t port) {
   WEFT_CHECK(every.ok());
   return *every;
 }
+
+bool IsForIpv6Only(const Socket& socket) noexcept { return socket.IntegerOption(IPPROTO_IPV6, IPV6_V6ONLY) != 0; }
 
 }  // namespace
 
@@ -75,13 +78,16 @@ std::vector<Socket*> Network::All(int type, const net::SocketAddress& address) c
   if (!key.empty()) add(key);
   if (!found.empty() || address.family() == AF_UNIX) return found;
   add(InetKey(EveryAddress(address.family(), address.port())));
-  // A socket of IPv6 that is bound to every address serves IPv4, too.
-  if (found.empty() && address.family() == AF_INET) add(InetKey(EveryAddress(AF_INET6, address.port())));
+  if (!found.empty() || address.family() == AF_INET6) return found;
+  // A socket of IPv6 that is bound to every address serves IPv4, too, unless it is for IPv6 only.
+  add(InetKey(EveryAddress(AF_INET6, address.port())));
+  std::erase_if(found, [](const Socket* socket) { return IsForIpv6Only(*socket); });
   return found;
 }
 
-bool Network::Covers(const net::SocketAddress& one, const net::SocketAddress& other) noexcept {
-  return IsEveryAddress(one) && (one.family() == AF_INET6 || other.family() == AF_INET);
+bool Network::Covers(const Socket& socket, const net::SocketAddress& one, const net::SocketAddress& other) noexcept {
+  if (!IsEveryAddress(one)) return false;
+  return one.family() == other.family() || (one.family() == AF_INET6 && !IsForIpv6Only(socket));
 }
 
 bool Network::IsFree(const Socket& socket, const net::SocketAddress& wanted) const {
@@ -89,7 +95,8 @@ bool Network::IsFree(const Socket& socket, const net::SocketAddress& wanted) con
     if (other->type() != socket.type() || other->is_unix()) continue;
     const net::SocketAddress& taken = *other->name();
     if (taken.port() != wanted.port()) continue;
-    if (!Covers(wanted, taken) && !Covers(taken, wanted) && HostOf(taken) != HostOf(wanted)) continue;
+    const bool covers = Covers(socket, wanted, taken) || Covers(*other, taken, wanted);
+    if (!covers && HostOf(taken) != HostOf(wanted)) continue;
     const auto both = [&](int option) {
       return socket.IntegerOption(SOL_SOCKET, option) != 0 && other->IntegerOption(SOL_SOCKET, option) != 0;
     };

@@ -51,8 +51,9 @@ class Network {
  private:
   // What names are compared by.
   std::string KeyOf(const net::SocketAddress& address) const;
-  // Is `one` every address of the host, with that of `other`? Those of IPv6 are all of them.
-  static bool Covers(const net::SocketAddress& one, const net::SocketAddress& other) noexcept;
+  // Is `one`, for `socket`, every address of the host, with that of `other`? Those of IPv6 are all of them, except for
+  // a socket that serves IPv6 only.
+  static bool Covers(const Socket& socket, const net::SocketAddress& one, const net::SocketAddress& other) noexcept;
   bool IsFree(const Socket& socket, const net::SocketAddress& wanted) const;
   int Name(Socket& socket, const net::SocketAddress& name, std::string key);
 

@@ -238,7 +238,11 @@ int StreamSocket::ShutDown(int how) {
     case State::kListening:
       if (how == SHUT_WR) return 0;
       state_ = State::kShut;
-      if (!is_unix()) Refuse();
+      if (!is_unix()) {
+        Refuse();
+        const int listens = 0;
+        static_cast<void>(Socket::SetOption(SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)));
+      }
       TellReady(EPOLLIN | EPOLLHUP | EPOLLRDHUP);
       return 0;
     case State::kConnecting:

@@ -9,12 +9,12 @@
 //   absl::StatusOr<Process::Output> head = co_await Process::Run({"git", "rev-parse", "HEAD"});   // all of that in one
 //
 // A child never outlives its Process: the destructor kills it (SIGKILL) if it still runs, and sees that it is reaped,
-// so that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not. So a child
-// ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it first. What the child has
-// started itself ends with the Process only if Options::process_group says so. One exception: a child that may not be
-// killed, because it runs as another user (sudo(8)). Signals to it are kPermissionDenied (EPERM); the destructor leaves
-// it running and waits for nothing, and it is reaped if it ends before the runtime does. A child of fork(2) may destroy
-// a Process that it inherited: what that has started is the parent's, and goes on.
+// so that no zombie is left; a virtual thread of the runtime waits for that, and the destructor does not, except while
+// the runtime ends. So a child ends with the scope or the frame that has its Process, cancelled or not. Stop() asks it
+// first. What the child has started itself ends with the Process only if Options::process_group says so. One exception:
+// a child that may not be killed, because it runs as another user (sudo(8)). Signals to it are kPermissionDenied
+// (EPERM); the destructor leaves it running and waits for nothing, and it is reaped if it ends before the runtime does.
+// A child of fork(2) may destroy a Process that it inherited: what that has started is the parent's, and goes on.
 //
 // The child has the descriptors that Options say, and none of the program's others, whether these are close-on-exec or
 // not. It has the default action for every signal, and none is blocked.

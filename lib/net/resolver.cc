@@ -86,9 +86,14 @@ struct Resolver::Lookup {
     Promise<Found> promise;
     Future<Found> future = promise.future();
     const Abandon abandon(VirtualThread::Start(
-        Run({.state = std::move(state), .place = std::move(place), .found = std::move(promise), .host = host,
-             .port = port, .family = family})));
+        Run({.state = state, .place = std::move(place), .found = std::move(promise), .host = host, .port = port,
+             .family = family})));
     absl::StatusOr<Found> found = co_await std::move(future).TryGet();
+    if (absl::IsAborted(found.status())) {
+      // The runtime ends, and has ended that thread. This one is shielded, or is cancelled here.
+      const Permit again = co_await state->places.Acquire();
+      found = co_await Blocking([&] { return internal::LookUp(host, port, family, /*flags=*/0); });
+    }
     if (!found.ok()) co_return found.status();
     co_return internal::AddressesOf(*found, host);
   }

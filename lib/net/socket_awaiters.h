@@ -63,6 +63,7 @@ class SendPartsAwaiter : public CallAwaiter {
  private:
   static int32_t Make(int fd, void* self) noexcept {
     const msghdr& message = static_cast<SendPartsAwaiter*>(self)->message_;
+    if (message.msg_iovlen == 0) return 0;  // sendmsg(2) would look at the state of the socket
     const ssize_t sent = Sys().sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent < 0 ? -errno : static_cast<int32_t>(sent);
   }

@@ -52,6 +52,7 @@ Task<absl::Status> SendWith(DescriptorRef socket, ConstBuffer data, std::span<co
     co_await internal::CheckpointAwaiter();
     co_return s;
   }
+  if (data.empty()) co_return co_await internal::SendAll(std::move(socket), data);
   Message message(data.first(internal::kMaxBytesAtOnce));
   const internal::DescriptorsToPass passed(message.header(), descriptors);
   const int32_t sent = co_await internal::SendMessageAwaiter(DescriptorUse(socket.get()), message);

@@ -29,6 +29,7 @@
 #include "weft/blocking.h"
 #include "weft/cancellation.h"
 #include "weft/internal/check.h"
+#include "weft/internal/checkpoint.h"
 #include "weft/internal/descriptor.h"
 #include "weft/internal/lock.h"
 #include "weft/io/pipe.h"
@@ -92,7 +93,8 @@ class ChildProcess {
   bool TryReap(int options) noexcept;
 
   static Task<absl::StatusOr<Process::Exit>> Wait(std::shared_ptr<ChildProcess> child);
-  // Of a child whose Process has gone. It begins in any case, also while the runtime ends: it owes the Shield.
+  // Of a child whose Process has gone. It owes the Shield: once started, it begins also while the runtime ends. One
+  // that was not started by then never is.
   static VirtualThread Reaper(const std::shared_ptr<ChildProcess>& child) {
     return VirtualThread::Builder().AllowThreadLocals(false).Unstarted(Reap(child, Shield(ReapKilled(child))));
   }
@@ -245,7 +247,10 @@ std::ostream& operator<<(std::ostream& out, const Process::Exit& exit) {
 
 Task<absl::StatusOr<Process>> Process::Start(std::vector<std::string> arguments, Options options) {
   const auto child = std::make_shared<ChildProcess>(options.process_group);
-  if (!child->HasMemory()) co_return internal::ErrnoToStatus(ENOMEM, "starting a process");
+  if (!child->HasMemory()) {
+    co_await internal::CheckpointAwaiter();
+    co_return internal::ErrnoToStatus(ENOMEM, "starting a process");
+  }
   VirtualThread reaper = ChildProcess::Reaper(child);
   absl::StatusOr<Process> process = co_await Blocking([&]() -> absl::StatusOr<Process> {
     absl::StatusOr<internal::Spawned> spawned = internal::Spawn(arguments, options);
@@ -304,7 +309,10 @@ absl::Status Process::Kill() { return Kill(SIGKILL); }
 Task<absl::StatusOr<Process::Exit>> Process::Stop(TimeSpan grace) {
   WEFT_CHECK(child_ != nullptr) << "Stop() of a Process that was moved from";
   return [](std::shared_ptr<ChildProcess> child, absl::Duration wait_for) -> Task<absl::StatusOr<Exit>> {
-    if (const int error = child->Signal(SIGTERM); error != 0) co_return internal::ErrnoToStatus(error, "SIGTERM");
+    if (const int error = child->Signal(SIGTERM); error != 0) {
+      co_await internal::CheckpointAwaiter();
+      co_return internal::ErrnoToStatus(error, "SIGTERM");
+    }
     if (std::optional<absl::StatusOr<Exit>> ended = co_await MoveOnAfter(wait_for, ChildProcess::Wait(child))) {
       co_return *std::move(ended);
     }

@@ -225,7 +225,10 @@ Task<absl::Status> TlsConnection::ShutdownWrite(std::shared_ptr<TlsConnection> s
       co_return step.status;
     }
   }
-  co_return co_await self->transport_->ShutdownWrite();
+  if (self->transport_ended_) co_return absl::OkStatus();  // once both sides have ended, another is an error
+  absl::Status ended = co_await self->transport_->ShutdownWrite();
+  self->transport_ended_ = ended.ok();
+  co_return ended;
 }
 
 void TlsConnection::Close() noexcept {

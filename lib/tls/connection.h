@@ -96,6 +96,7 @@ class TlsConnection {
   // Under sending_:
   ByteQueue sent_from_;  // empty, except while the transport writes
   Sending sending_state_ = Sending::kIntact;
+  bool transport_ended_ = false;  // its ShutdownWrite() has succeeded
   absl::Status send_failure_;
 
   Mutex receiving_;

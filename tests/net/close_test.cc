@@ -20,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "lib/io/open_descriptor.h"
 #include "lib/net/socket_awaiters.h"
+#include "tests/net/accept_queue.h"
 #include "tests/net/on_backends.h"
 #include "tests/support/nobody.h"
 #include "tests/support/on_both.h"
@@ -369,15 +370,11 @@ struct Stuck {
       return;
     }
     others.push_back(Own(listener));
-    // With its queue full the listener answers no SYN.
-    for (bool connected = true; connected;) {
-      const int fd = ::socket(AF_INET, kType, 0);
-      ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
-      sockaddr_in peer;
-      socklen_t length = sizeof(peer);
-      connected = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
-      others.push_back(Own(fd));
-    }
+    // With its queue full, of one connection, the listener answers no SYN.
+    const int first = ::socket(AF_INET, kType, 0);
+    others.push_back(Own(first));
+    ::connect(first, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    while (!QueueIsFull(listener)) ::sched_yield();
     raw = Own(::socket(AF_INET, kType, 0));
   }
 

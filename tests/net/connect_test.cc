@@ -4,7 +4,6 @@
 #include "weft/net/connect.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -20,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "tests/net/accept_queue.h"
 #include "tests/net/names.h"
 #include "tests/net/net_fixture.h"
 #include "tests/net/on_backends.h"
@@ -67,7 +67,7 @@ class BlackHole {
     EXPECT_EQ(::listen(listener_.get(), /*backlog=*/0), 0);  // so one connection fills it
     const SocketAddress there = address();
     if (::connect(client_.get(), there.data(), there.size()) != 0) EXPECT_EQ(errno, EINPROGRESS);
-    while (!IsFull()) ::sched_yield();
+    while (!QueueIsFull(listener_.get())) ::sched_yield();
   }
   SocketAddress address() const {
     sockaddr_storage address;
@@ -79,13 +79,6 @@ class BlackHole {
   void Accept() { UniqueDescriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)).Reset(); }
 
  private:
-  bool IsFull() const {
-    tcp_info info = {};
-    socklen_t size = sizeof(info);
-    EXPECT_EQ(::getsockopt(listener_.get(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
-    return info.tcpi_unacked > info.tcpi_sacked;  // of a listener: how many are in the backlog, and may be
-  }
-
   const UniqueDescriptor listener_, client_;
 };
 

@@ -19,6 +19,7 @@
 #include "lib/testing/syscall_fault.h"
 #include "tests/net/names.h"
 #include "tests/support/on_both.h"
+#include "weft/thread_builder.h"
 #include "weft/weft.h"
 
 namespace weft::testing {
@@ -57,6 +58,25 @@ TEST_P(ResolverTest, ANameHasItsAddressesInTheOrderOfTheSystem) {
     EXPECT_EQ(Text(co_await resolver.Resolve("db.internal", 0)), "[::1]:0 127.0.0.2:0 127.0.0.1:0");
     EXPECT_EQ(Text(co_await Resolver::Default().Resolve("other.internal", 1)), "NOT_FOUND");
   });
+}
+
+// A regression: the thread of the lookup was ended with the others, and its caller got a broken promise.
+TEST(ResolverThreadTest, ACleanUpFindsANameAlsoWhileTheRuntimeEnds) {
+  const ScopedNames names({{"registry.internal", {{"127.0.0.1"}}}});
+  std::string found;
+  {
+    const std::unique_ptr<Runtime> runtime = Runtime::Create({.parallelism = 1}).value();
+    runtime->Run([](std::string& found) -> Task<void> {
+      const VirtualThread thread = VirtualThread::Start([](std::string& text) -> Task<void> {
+        co_await Finally(Forever(), [&text]() -> Task<void> {
+          Resolver resolver;
+          text = Text(co_await resolver.Resolve("registry.internal", 80));
+        });
+      }(found));
+      co_await UntilParked(thread);
+    }(found));
+  }
+  EXPECT_EQ(found, "127.0.0.1:80");
 }
 
 TEST_P(ResolverTest, ANumericHostIsNotLookedUp) {

@@ -170,8 +170,9 @@ TEST_P(TcpTest, OneThreadReadsWhileAnotherWrites) {
 
 // ---- Operations on no bytes.
 
-enum class OfNothing { kRead, kReadExactly, kWrite };
-constexpr OfNothing kAllOfNothing[] = {OfNothing::kRead, OfNothing::kReadExactly, OfNothing::kWrite};
+enum class OfNothing { kRead, kReadExactly, kWrite, kWriteNoParts, kWriteEmptyParts };
+constexpr OfNothing kAllOfNothing[] = {OfNothing::kRead, OfNothing::kReadExactly, OfNothing::kWrite,
+                                       OfNothing::kWriteNoParts, OfNothing::kWriteEmptyParts};
 
 Task<absl::Status> DoNothing(OfNothing what, TcpStream& stream) {
   switch (what) {
@@ -183,7 +184,13 @@ Task<absl::Status> DoNothing(OfNothing what, TcpStream& stream) {
     case OfNothing::kReadExactly:
       co_return co_await stream.ReadExactly({});
     case OfNothing::kWrite:
-      co_return co_await stream.Write({});
+      co_return co_await stream.Write(ConstBuffer());
+    case OfNothing::kWriteNoParts:
+      co_return co_await stream.Write(std::span<const ConstBuffer>());
+    case OfNothing::kWriteEmptyParts: {
+      const ConstBuffer parts[] = {"", ""};
+      co_return co_await stream.Write(parts);
+    }
   }
 }
 
@@ -196,6 +203,8 @@ TEST_P(TcpTest, AnOperationOnNoBytesWaitsForNobody) {
     client.Close();
     for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
     EXPECT_EQ(co_await ReadToEnd(server), "data");
+    for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
+    EXPECT_TRUE(server.ShutdownWrite().ok());
     for (const OfNothing what : kAllOfNothing) EXPECT_TRUE((co_await DoNothing(what, server)).ok());
   });
 }

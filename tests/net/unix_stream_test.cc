@@ -92,8 +92,13 @@ TEST_P(UnixStreamTest, AnOperationOnNoBytesWaitsForNobody) {
     EXPECT_TRUE((co_await a.ReadExactly({})).ok());
     EXPECT_TRUE((co_await a.Write({})).ok());
     EXPECT_TRUE((co_await a.Send({}, {})).ok());
+    EXPECT_TRUE(a.ShutdownWrite().ok());
+    EXPECT_TRUE((co_await a.Send({}, {})).ok());
+    b.Close();
+    EXPECT_TRUE((co_await a.Send({}, {})).ok());
     a.Close();
     EXPECT_TRUE(net::IsClosed((co_await a.Receive({}, none)).status()));
+    EXPECT_TRUE(net::IsClosed(co_await a.Send({}, {})));
   });
 }
 

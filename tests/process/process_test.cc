@@ -416,6 +416,23 @@ TEST_P(ProcessTest, StopAsksFirstAndKillsThen) {
   });
 }
 
+TEST_P(ProcessTest, AStopThatFailsAtOnceIsACheckpointStill) {
+  Everywhere([]() -> Task<void> {
+    Process child = co_await StartShell("exec sleep 1000");
+    const ScopedSyscallFault fault(&Syscalls::pidfd_send_signal,
+                                   {.times = ScopedSyscallFault::kForever, .error = EPERM});
+    AwaitAll scope;
+    const auto stopped = scope.Fork([&]() -> Task<void> {
+      for (;;) EXPECT_EQ(ErrnoOf((co_await child.Stop(absl::InfiniteDuration())).status()), EPERM);
+    });
+    co_await Yield();
+    scope.Shutdown();
+    (co_await scope.Join()).IgnoreFailures();
+    EXPECT_EQ(stopped.state(), AnySubtask::State::kUnavailable);
+    EXPECT_EQ(::kill(child.id(), SIGKILL), 0);
+  });
+}
+
 TEST_P(ProcessTest, AGroupGetsSignalsAsAWhole) {
   Everywhere([]() -> Task<void> {
     Process child = co_await StartShell("sleep 1000 & echo $!; wait",

@@ -152,6 +152,21 @@ TEST_P(TlsStreamTest, OneDirectionEndsAndTheOtherGoesOn) {
   });
 }
 
+// A regression: the transport, which then has no peer any more, was asked again.
+TEST_P(TlsStreamTest, WhatHasEndedInBothDirectionsMayBeEndedAgain) {
+  Everywhere([]() -> Task<void> {
+    auto [client, server] = co_await Secure();
+    char buffer[4];
+    EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+    EXPECT_EQ(*co_await server.Read(buffer), 0u);
+    EXPECT_TRUE((co_await server.ShutdownWrite()).ok());
+    EXPECT_EQ(*co_await client.Read(buffer), 0u);
+    while (client.transport<net::TcpStream>()->peer_address().ok()) co_await Sleep(absl::Milliseconds(1));
+    EXPECT_TRUE((co_await client.ShutdownWrite()).ok());
+    EXPECT_TRUE((co_await server.ShutdownWrite()).ok());
+  });
+}
+
 TEST_P(TlsStreamTest, AnEndWithoutCloseNotifyIsACutUnlessTolerated) {
   const tls::Context tolerant = TrustingClient({.tolerate_truncation = true});
   Everywhere([&tolerant]() -> Task<void> {

@@ -73,12 +73,12 @@ class ResultSlot {
 
   template <class... Args>
   void SetValue(Args&&... args) {
+    if constexpr (!std::is_trivially_destructible_v<Stored>) Reset();  // as in SetException()
     ::new (static_cast<void*>(std::addressof(value_))) Stored(std::forward<Args>(args)...);
     state_ = State::kValue;
   }
-  // Drops a value that was set before: a destructor of a local has thrown after `co_return`.
   void SetException(std::exception_ptr exception) noexcept {
-    Reset();
+    Reset();  // of a value that was set before: a destructor of a local has thrown after `co_return`
     ::new (static_cast<void*>(std::addressof(exception_))) std::exception_ptr(std::move(exception));
     state_ = State::kException;
   }

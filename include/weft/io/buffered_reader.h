@@ -191,7 +191,10 @@ template <class Stream>
 Task<absl::Status> ReadUntilSettled(Stream& stream, ReadBuffer& buffer, WantedBytes& wanted) {
   while (!buffer.Settle(wanted)) {
     const absl::StatusOr<MutableBuffer> room = buffer.Room(wanted);
-    if (!room.ok()) co_return room.status();
+    if (!room.ok()) {
+      co_await CheckpointAwaiter();  // a read would have been one
+      co_return room.status();
+    }
     const absl::StatusOr<size_t> got = co_await stream.Read(*room);
     if (!got.ok()) co_return got.status();
     buffer.OnRead(wanted, *got);

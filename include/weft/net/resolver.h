@@ -14,7 +14,8 @@
 //
 // Cancellation: Resolve() is a checkpoint. A lookup that has not begun is withdrawn. One that has begun cannot be
 // ended, and may take as long as the system's timeouts, 5 s and more (resolv.conf(5)); the caller does not wait for it.
-// It keeps its place among the `max_concurrent`, and its result is dropped.
+// It keeps its place among the `max_concurrent`, and its result is dropped. One exception: while the runtime ends, a
+// clean-up that looks a name up waits until the lookup is over.
 //
 // Lifetime: the resolver may be destroyed while lookups go on. Each belongs to the runtime of its caller, whose end
 // waits for lookups that have begun. Any virtual thread may call Resolve(), also at the same time as others.

@@ -13,6 +13,8 @@ void Judge(nlohmann::json& report);
 
 // Has the dashboard's whole answer taken hardly longer than its slowest call?
 bool TookHardlyLonger(const nlohmann::json& parallel);
+// Have threads moved meanwhile?
+bool HasMoved(const nlohmann::json& parallel);
 
 // For people.
 std::string ToText(const nlohmann::json& report);

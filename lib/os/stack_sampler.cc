@@ -18,7 +18,6 @@ namespace weft::internal {
 namespace {
 
 constexpr int kSignal = SIGURG;
-constexpr int64_t kPatienceNanos = 1'000'000'000;
 
 // One question at a time. The word says how far it is: its number, and what is done about it.
 //
@@ -104,6 +103,8 @@ bool InstallHandler() noexcept {
 
 }  // namespace
 
+constinit int64_t g_sample_patience_ns = 1'000'000'000;
+
 bool SampleStack(pthread_t thread, StackSample& sample, void (*note)(void* argument) noexcept,
                  void* argument) noexcept {
   std::lock_guard guard(question.lock);
@@ -118,7 +119,7 @@ bool SampleStack(pthread_t thread, StackSample& sample, void (*note)(void* argum
   sigval value = {};
   value.sival_int = static_cast<int>(number);
   const bool sent = ::pthread_sigqueue(thread, kSignal, value) == 0;
-  const int64_t deadline_ns = sent ? Clock::Real().NowNanos() + kPatienceNanos : 0;
+  const int64_t deadline_ns = sent ? Clock::Real().NowNanos() + g_sample_patience_ns : 0;
   bool patient = sent;
   for (;;) {
     // [stack/4] acquire: pairs with [stack/3].

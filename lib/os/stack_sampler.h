@@ -25,6 +25,8 @@
 
 #include <pthread.h>
 
+#include <cstdint>
+
 namespace weft::internal {
 
 struct StackSample {
@@ -32,6 +34,9 @@ struct StackSample {
   void* frames[kMaxFrames];  // the innermost first; beyond that the outermost are missing
   int depth = 0;
 };
+
+// How long a stack is waited for. A test that needs one has more patience than a watchdog.
+extern constinit int64_t g_sample_patience_ns;
 
 // False: there is none, and `note` was not called.
 [[nodiscard]] bool SampleStack(pthread_t thread, StackSample& sample, void (*note)(void* argument) noexcept,

@@ -248,12 +248,14 @@ class Backend:
             with self.subTest(first=first, second=second):
                 self._serve()
                 self._ask("users", "/gate?state=closed", method="POST")
+                self._ask("orders", "/gate?state=closed", method="POST")
                 with socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as idle, \
                      socket.create_connection(self.addresses["gateway"], timeout=_TIMEOUT_SECONDS) as busy, \
                      socket.create_connection(self.addresses["orders"], timeout=_TIMEOUT_SECONDS) as at_service:
                     busy.sendall(b"GET /user/7 HTTP/1.1\r\nHost: a\r\nX-Timeout-Ms: 300000\r\n\r\n")
-                    at_service.sendall(b"GET /work?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+                    at_service.sendall(b"GET /orders/7 HTTP/1.1\r\nHost: a\r\n\r\n")
                     self.assertEqual(_status(self._ask("users", "/await?counter=held&at_least=1")), 200)
+                    self.assertEqual(_status(self._ask("orders", "/await?counter=held&at_least=2")), 200)
                     self.process.send_signal(first)
                     self.assertEqual(_read_to_end(idle), "")  # so the drain has begun
                     self.process.send_signal(second)

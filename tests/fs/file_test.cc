@@ -574,10 +574,11 @@ TEST_P(FileTest, WhoWaitsForALockGetsItOrIsCancelledOrLearnsThatTheFileWasClosed
     EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
     AwaitAll scope;
     Introduction waiting, closed;
+    std::atomic<bool> released = false;
     scope.Fork([&]() -> Task<void> {
       waiting.Make();
       EXPECT_TRUE((co_await two.Lock(LockKind::kExclusive)).ok());
-      EXPECT_FALSE(held.has_value());
+      EXPECT_TRUE(released);
     });
     scope.Fork([&]() -> Task<void> {
       closed.Make();
@@ -586,6 +587,7 @@ TEST_P(FileTest, WhoWaitsForALockGetsItOrIsCancelledOrLearnsThatTheFileWasClosed
     co_await waiting.AwaitParked();
     co_await closed.AwaitParked();
     EXPECT_EQ(co_await three.Close(), absl::OkStatus());
+    released = true;
     held.reset();
     EXPECT_TRUE((co_await scope.Join()).ok());
   });

@@ -157,7 +157,8 @@ WEFT_AWAITABLE(OfYield, void, Yield());
 WEFT_AWAITABLE(OfEvent, void, world.set.Wait());
 WEFT_AWAITABLE(OfLatch, void, world.latch.Wait());
 WEFT_AWAITABLE(OfLatchArrival, void, world.latch.ArriveAndWait());
-WEFT_AWAITABLE(OfBarrier, absl::StatusOr<int64_t>, world.barrier.ArriveAndWait());
+// A daemon that is asked to end as it arrives has broken it.
+WEFT_AWAITABLE(OfBarrier, absl::StatusOr<int64_t>, (world.barrier.Reset(), world.barrier.ArriveAndWait()));
 WEFT_AWAITABLE(OfPhaser, int64_t, world.phaser.ArriveAndAwaitAdvance());
 WEFT_AWAITABLE(OfAdvance, int64_t, world.phaser.AwaitAdvance(-1));
 struct OfExchange {

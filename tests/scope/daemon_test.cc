@@ -449,12 +449,14 @@ TEST(DaemonThreadTest, OneThatDestroysItsResultIsNoneOfThoseThatAJoinWithALimitW
   std::thread lets_end;
   runtime->Run([&]() -> Task<void> {
     SlowToGo::Steps steps;
+    Event is_listed;  // by its scope, and its handle is gone: the last one that holds it destroys the result
     {
       AwaitAll scope;
-      scope.ForkDaemon([&steps]() -> Task<SlowToGo> {
-        co_await Yield();  // so that its scope lists it
+      scope.ForkDaemon([&]() -> Task<SlowToGo> {
+        co_await is_listed.Wait();
         co_return SlowToGo(steps);
       });
+      is_listed.Set();
       while (!steps.begun) co_await Yield();
       lets_end = std::thread([&runtime, &steps, owner = VirtualThread::Current()] {
         runtime->Run(testing::UntilParked(owner));

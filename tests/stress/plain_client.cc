@@ -24,7 +24,7 @@ using Time = std::chrono::steady_clock;
 // again after a second.
 constexpr size_t kMostUnanswered = 1'000;
 constexpr int kMaxEvents = 1'024;
-constexpr int kPatienceMillis = 60'000;
+constexpr int kPatienceMillis = 100'000;
 constexpr size_t kReadBytes = 64 * 1024;
 
 enum class Ending { kClose, kFinishFirst, kResetAnswered, kResetAtOnce };

@@ -86,7 +86,9 @@ class UdpSendTrial : public UdpTrial {
 
   Task<void> SetUp() override {
     co_await UdpTrial::SetUp();
-    if (fails()) LosePeer();
+    if (!fails()) co_return;
+    LosePeer();
+    AwaitError(mine->native_handle());
   }
   bool IsCompleteBefore() const override { return true; }
   Task<void> Operate() override {

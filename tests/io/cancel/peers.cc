@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -89,6 +90,12 @@ std::string TakeNow(int fd, size_t most) {
 void LetArrive() {
   internal::machine::Kernel* const kernel = internal::machine::Kernel::Here();
   kernel != nullptr ? kernel->surroundings.wire.RunDue() : void(::sched_yield());
+}
+
+void AwaitError(int fd) {
+  if (internal::machine::Kernel::Here() != nullptr) return LetArrive();
+  pollfd fails = {.fd = fd, .events = 0, .revents = 0};
+  EXPECT_EQ(::poll(&fails, 1, /*timeout=*/-1), 1);
 }
 
 namespace {

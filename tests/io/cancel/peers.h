@@ -36,6 +36,8 @@ std::string BytesFrom(size_t begin, size_t count);
 inline Machine* machine = nullptr;
 // What is under way arrives, or at least gets on.
 void LetArrive();
+// Returns when the socket has an error that nobody has been told of.
+void AwaitError(int fd);
 
 // All of `bytes`, at once.
 void SendNow(int fd, std::string_view bytes);

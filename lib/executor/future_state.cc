@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "lib/cancel/explain.h"
 #include "lib/executor/done_word.h"
+#include "lib/executor/future_references.h"
 #include "lib/os/clock.h"
 #include "lib/os/futex.h"
 #include "lib/sync/waiters.h"
@@ -16,6 +17,7 @@
 #include "lib/thread/selectable_wait.h"
 #include "lib/timer/deadline.h"
 #include "weft/cancel_reason.h"
+#include "weft/executor/future_references.h"
 #include "weft/executor/when.h"
 #include "weft/internal/check.h"
 #include "weft/internal/thread_block.h"
@@ -27,6 +29,22 @@ namespace weft::internal {
 const WaitKind FutureBase::kWait = {ParkReason::kFuture, /*timed=*/false, &Waiters::Withdraw};
 
 FutureBase::~FutureBase() = default;
+
+void FutureBase::DropHandle() noexcept {
+  switch (references_.DropHandle()) {
+    case FutureReferences::Dropped::kOthersHaveHandles:
+      return;
+    case FutureReferences::Dropped::kLastHandle:
+      if (done()) DropOutcome();
+      return LetGo();
+    case FutureReferences::Dropped::kLast:
+      delete this;
+  }
+}
+
+void FutureBase::LetGo() noexcept {
+  if (references_.DropKeeper()) delete this;
+}
 
 constinit const SelectableWait<ThreadBlock> FutureBase::kSelect = {
     .lock = [](void* future) noexcept { return &static_cast<FutureBase*>(future)->waiters_.lock; },

@@ -153,9 +153,7 @@ void TaskRun::FinishOutcome(const RuntimeCore* runtime) noexcept {
     if (group != nullptr) handler_ = group->uncaught_handler();
     if (handler_ == nullptr && runtime != nullptr) handler_ = UncaughtHandlerOf(*runtime);
   }
-  if (future().handles() > 0) return;  // whoever drops the last one tells it
-  TellFailure();
-  DropOutcome();
+  if (future().handles() == 0) future().DropOutcome();  // else whoever drops the last one does
 }
 
 // The last touch of the run: its future may be gone afterwards, and it with it. If the last handle has gone meanwhile,

@@ -305,6 +305,33 @@ TEST_P(FutureTest, TheLastHandleMovesWhoeverStillKeepsTheFuture) {
   });
 }
 
+TEST_P(FutureTest, TheLastHandleDestroysTheOutcomeOfADoneFutureWhoeverStillKeepsIt) {
+  Everywhere([]() -> Task<void> {
+    VirtualThreadPerTaskExecutor executor;
+    const auto value = std::make_shared<int>(1);
+    Future<std::shared_ptr<int>> submitted = executor.Submit([value] { return value; });
+    Promise<std::shared_ptr<int>> promise;
+    Future<std::shared_ptr<int>> promised = promise.future();
+    promise.SetValue(value);
+    {
+      const Promise<std::shared_ptr<int>> gone = std::move(promise);
+    }
+    for (Future<std::shared_ptr<int>>* const each : {&submitted, &promised}) {
+      EXPECT_EQ(*co_await each->Get(), 1);
+      internal::FutureBase& state = internal::FutureAccess::State(*each);
+      state.Keep();
+      Future<std::shared_ptr<int>> copy = *each;
+      *each = {};
+      const int64_t uses = value.use_count();
+      copy = {};
+      EXPECT_EQ(value.use_count(), uses - 1);
+      state.LetGo();
+    }
+    EXPECT_EQ(value.use_count(), 1);
+    co_await executor.Close();
+  });
+}
+
 TEST_P(FutureTest, AValueThatNobodyReadsIsDestroyed) {
   Everywhere([]() -> Task<void> {
     const int64_t alive = Counted::alive;

@@ -2,9 +2,11 @@
 // code throws is lost or hurts anybody else. Method: as in future_test.cc.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -69,6 +71,34 @@ TEST_P(FutureThrowTest, AnExceptionKeepsItsTypeOnItsWay) {
     EXPECT_EQ(co_await WhatItThrows(all), "as planned");
     EXPECT_EQ(co_await passed.Recover([](absl::Status) { return 1; }).Get(), 1);
   });
+}
+
+// The work's thread may have the last reference to a future, at any time. To ThreadSanitizer it would be a race if it
+// destroyed the exception, too.
+TEST(FutureThrowThreadsTest, AnExceptionThatWasCaughtIsNotDestroyedByWhoeverStillKeepsTheFuture) {
+  Promise<int> promise;
+  Future<int> future = promise.future();
+  promise.SetException(std::make_exception_ptr(std::logic_error("as planned")));
+  {
+    const Promise<int> gone = std::move(promise);
+  }
+  internal::FutureBase& state = internal::FutureAccess::State(future);
+  state.Keep();
+  std::atomic<bool> caught{false};  // relaxed: it must order nothing
+  std::thread keeper([&] {
+    while (!caught.load(std::memory_order_relaxed)) std::this_thread::yield();
+    state.LetGo();
+  });
+  std::string thrown;
+  try {
+    const Future<int> last = std::move(future);
+    last.GetBlocking();
+  } catch (const std::logic_error& error) {
+    thrown = error.what();
+  }
+  caught.store(true, std::memory_order_relaxed);
+  keeper.join();
+  EXPECT_EQ(thrown, "as planned");
 }
 
 TEST_P(FutureThrowTest, AFunctionThatThrowsFailsItsFutureAndNoOther) {

@@ -8,7 +8,7 @@
 //
 // It goes with the last handle and the last keeper. A Promise counts as a handle, because it makes some. Keepers are
 // the work behind the future, which does not look at the outcome once that is published, and whoever is in a call of
-// it. So the last handle has the outcome for itself, whatever they still do.
+// it. So the last handle has the outcome for itself, whatever they still do, and destroys it once the future is done.
 #ifndef WEFT_EXECUTOR_FUTURE_STATE_H_
 #define WEFT_EXECUTOR_FUTURE_STATE_H_
 
@@ -26,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/executor/done_word.h"
+#include "weft/executor/future_references.h"
 #include "weft/internal/atomic.h"
 #include "weft/internal/cancel_cause.h"
 #include "weft/internal/check.h"
@@ -58,17 +59,14 @@ class FutureBase {
   FutureBase(const FutureBase&) = delete;
   FutureBase& operator=(const FutureBase&) = delete;
 
-  static constexpr uint64_t kHandle = 1;
-  static constexpr uint64_t kKeeper = uint64_t{1} << 32;
+  static constexpr uint64_t kHandle = FutureReferences::kHandle;
+  static constexpr uint64_t kKeeper = FutureReferences::kKeeper;
 
-  void AddHandle() noexcept { refs_.fetch_add(kHandle, std::memory_order_relaxed); }  // relaxed: the caller has one
-  void Keep() noexcept { refs_.fetch_add(kKeeper, std::memory_order_relaxed); }       // relaxed: the caller has one
-  void DropHandle() noexcept { Drop(kHandle); }
-  void LetGo() noexcept { Drop(kKeeper); }
-  uint64_t handles() const noexcept {
-    // [future/2] acquire: pairs with [future/1]. Those whose handles are gone are done with the outcome.
-    return refs_.load(std::memory_order_acquire) % kKeeper;
-  }
+  void AddHandle() noexcept { references_.AddHandle(); }
+  void Keep() noexcept { references_.AddKeeper(); }
+  void DropHandle() noexcept;
+  void LetGo() noexcept;
+  uint64_t handles() const noexcept { return references_.handles(); }
 
   bool done() const noexcept { return word_.done(); }
 
@@ -106,11 +104,13 @@ class FutureBase {
   virtual void RequestCancel(const CancelCause& cause) noexcept;
   // The runtime that the work runs on, held for the caller (Roots::Hold); null: there is none, or the work has ended.
   virtual RuntimeCore* HoldRuntime() noexcept { return nullptr; }
+  // Nobody can read it any more. Idempotent.
+  virtual void DropOutcome() noexcept = 0;
 
  protected:
   enum class Ended : uint8_t { kWithOutcome, kCancelled, kBroken };
 
-  explicit FutureBase(uint64_t references) noexcept : refs_(references) {}
+  explicit FutureBase(uint64_t references) noexcept : references_(references) {}
   virtual ~FutureBase();
 
   Ended ended() const noexcept { return ended_; }
@@ -120,12 +120,7 @@ class FutureBase {
  private:
   static const WaitKind kWait;
 
-  void Drop(uint64_t reference) noexcept {
-    // [future/1] acq_rel: pairs with itself and with [future/2]. What every holder did happens before the destruction.
-    if (refs_.fetch_sub(reference, std::memory_order_acq_rel) == reference) delete this;
-  }
-
-  Atomic<uint64_t> refs_;
+  FutureReferences references_;
   DoneWord word_;  // finished under waiters_.lock
   Ended ended_ = Ended::kWithOutcome;  // the claimer's, then constant
   Waiters waiters_;
@@ -207,8 +202,7 @@ class FutureState : public FutureBase {
     return slot_.has_exception() || (slot_.has_value() && !slot_.value().ok());
   }
   void SetTold() const noexcept { told_.store(true, std::memory_order_relaxed); }
-  // Nobody can read it any more.
-  void DropOutcome() noexcept { slot_.Reset(); }
+  void DropOutcome() noexcept override { slot_.Reset(); }
 
   static void* operator new(size_t size) { return AllocateOrDie(size, kFrameGranuleBytes, "a future"); }
   static void* operator new(size_t size, std::align_val_t alignment) {

@@ -106,9 +106,7 @@ class TaskRun : public RootBlock, public ListNode<TaskRunTag>, public Job {
   virtual void DropClosure() noexcept = 0;
   virtual void MoveOutcome() noexcept = 0;  // from the task's slot into the future
   virtual void WriteStatus(absl::Status why) noexcept = 0;
-  virtual void DropOutcome() noexcept = 0;
   virtual bool failed() const noexcept = 0;
-  virtual void TellFailure() noexcept = 0;  // if nobody has looked at it
 
   // Of a run that has failed; null: that of whoever drops the last handle. Runtime and group may be gone by then.
   std::shared_ptr<const UncaughtFailureHandler> handler_;
@@ -224,9 +222,13 @@ class TaskRunOf final : public TaskRun, public FutureState<FlatValue<T>> {
     slot_.Reset();
   }
   void WriteStatus(absl::Status why) noexcept override { this->WriteOutcome(std::move(why)); }
-  void DropOutcome() noexcept override { State::DropOutcome(); }
+  void DropOutcome() noexcept override {
+    TellFailure();
+    State::DropOutcome();
+  }
   bool failed() const noexcept override { return !this->ok(); }
-  void TellFailure() noexcept override {
+  // If nobody has looked at it.
+  void TellFailure() noexcept {
     if (this->HasUntoldFailure()) TellUnreadFailure(handler_.get(), this->status(), this->exception());
   }
 

@@ -41,7 +41,8 @@ inline FutureReferences::Dropped FutureReferences::DropHandle() noexcept {
 }
 
 inline bool FutureReferences::DropKeeper() noexcept {
-  // [future/1] acq_rel: pairs with itself, [future/3] and [future/4]. What the others did comes before the destruction.
+  // [future/1] acq_rel: pairs with itself and with [future/3] and [future/4]. What the others did happens before the
+  // destruction.
   return word_.fetch_sub(kKeeper, WEFT_ORDER("future/1", std::memory_order_acq_rel)) == kKeeper;
 }
 

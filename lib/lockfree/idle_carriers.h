@@ -8,6 +8,8 @@
 //   idle.BeginSearch(member, carriers)      a carrier that found nothing. True: it is a searcher now, and looks again
 //   idle.EndSearch(member)                  a carrier that found something, or stops looking. True: it has to notify
 //   idle.Park(member, has_work, park)       a carrier that found nothing again. True: the same
+//   idle.Watch(member)                      a carrier that is about to sleep. True: it watches
+//   idle.EndWatch(member)                   a carrier that has slept outside of Park(). True: it has watched
 //
 // Each carrier owns a Member, and alone calls the last three with it. This class knows nothing of queues, of carriers
 // and of how one is rung: `find()` returns a carrier that has its flag up (`member.IsParked()`) and may run, or
@@ -31,6 +33,19 @@
 // Nor is work left with one carrier computing. Others may have left theirs to a searcher under 3, so the last searcher
 // notifies once more before it runs what it has found, or if it may run no more. So does one that sees work at 7, if it
 // was a searcher before 1.
+//
+// One of those that sleep may watch: it wakes by itself after a while, and looks at those that run. When it wakes, for
+// whatever reason, it watches no more, and counts as a searcher. It is never so that a carrier runs for long, others
+// are parked, and nobody watches or is about to look, if two things hold: a carrier that parks calls Watch() where it
+// sees another one that runs; and one that was parked, and goes on with what no Notify() was about, calls Notify(). For
+// a carrier that was refused, another one watched. When that one wakes, it gives the watch up, and then either parks
+// again, and watches if it sees somebody that runs; or is not the last searcher; or notifies. In the last case, by the
+// fences at 2 and 6, either it sees the flag of the one that was refused and wakes it, or that one did not see the
+// watch. In the second case the last searcher comes to one of the other two. The queues tell it that those who took
+// something do not sleep: whoever takes releases, and [asleep/1] acquires (lib/runtime/duties.cc).
+//
+// Carriers that are no part of this while they sleep may watch as well. Whoever runs what it finds then notifies, and
+// rings the others of these itself if nobody was idle. (CarrierPool::RingBlocked)
 //
 // Owners of deques make no fence of their own at 2 as long as their deque is biased to them; then whoever parks forces
 // one upon them, between 6 and 7 (Carrier::ForcePublication), and they ask MayBeIdle() first.
@@ -66,7 +81,9 @@ class IdleCarriers {
     friend class IdleCarriers;
     // 1: about to park or parked; whoever takes it to 0 has woken the carrier. relaxed: the fences order it.
     Atomic<uint32_t> parked_{0};
-    bool searching_ = false;      // the carrier's own: it is counted in IdleCarriers::searching_
+    // The carrier's own:
+    bool searching_ = false;  // it is counted in IdleCarriers::searching_
+    bool watches_ = false;    // it has set IdleCarriers::watched_
   };
 
   enum class [[nodiscard]] Notified : uint8_t {
@@ -134,10 +151,26 @@ class IdleCarriers {
     parked_.fetch_sub(1, std::memory_order_relaxed);
     // Taken down by somebody else: we were counted as a searcher.
     if (member.parked_.exchange(0, std::memory_order_relaxed) == 0) member.searching_ = true;
+    if (EndWatch(member) && !std::exchange(member.searching_, true)) {
+      searching_.fetch_add(1, std::memory_order_relaxed);
+    }
     return found && searched;
   }
 
+  // One at a time.
+  [[nodiscard]] bool Watch(Member& member) noexcept {
+    // relaxed: the fences order it. A load first might see an older value.
+    if (watched_.exchange(true, std::memory_order_relaxed)) return false;
+    return member.watches_ = true;
+  }
+  bool EndWatch(Member& member) noexcept {
+    if (!std::exchange(member.watches_, false)) return false;
+    watched_.store(false, std::memory_order_relaxed);
+    return true;
+  }
+
  private:
+  Atomic<bool> watched_{false};   // relaxed: the fences order it
   Atomic<int32_t> searching_{0};  // relaxed: the fences order it
   Atomic<int32_t> parked_{0};     // flags that are up, or have just been taken down. relaxed: the fences order it
 };

@@ -26,10 +26,7 @@ constexpr int64_t kDozeNanos = 250'000;
 constinit thread_local Carrier* current_carrier = nullptr;
 
 std::unique_ptr<Carrier> Carrier::Make(RuntimeCore& runtime, uint32_t index) noexcept {
-  std::unique_ptr<Duties::Sighting[]> sightings(
-      new (std::nothrow) Duties::Sighting[static_cast<size_t>(runtime.config.max_pool_size)]);
-  if (sightings == nullptr) return nullptr;
-  return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index, std::move(sightings)));
+  return std::unique_ptr<Carrier>(new (std::nothrow) Carrier(runtime, index));
 }
 
 void Carrier::DieOutsideThread(const char* what) noexcept {
@@ -152,7 +149,7 @@ void Carrier::Idle() noexcept {
         ForcePublication();
         return runtime.HasWork() || queue.pinned.MayHave() || runtime.stopping() || !runtime.carriers.MayRun(*this);
       },
-      [this] { ParkUntil(duties.ParkDeadline()); });
+      [this] { ParkUntil(duties.ParkDeadline(idle)); });
   if (notifies) runtime.NotifyWork();
   duties.PollTimersAndDriver();
 }
@@ -205,7 +202,7 @@ void Carrier::TellIfSlept() noexcept {
 void Carrier::ParkUntil(int64_t deadline_ns) noexcept {
   duties.asleep.store(true, std::memory_order_relaxed);
   runtime.host->Park(*this, deadline_ns);
-  duties.asleep.store(false, std::memory_order_relaxed);
+  duties.Woken();
   has_slept_ = true;
   if (!runtime.config.watched) return;
   static_cast<void>(runtime.watch_bell.Ring());

@@ -4,18 +4,19 @@
 // long, so that a poll is not much more than kPollNanos late. While the carrier sleeps, its host wakes it for a
 // completion, a ring or its next deadline. While it computes, another carrier relieves it, when it sees that this one
 // has mounted nothing new for kReliefNanos: it fires the timers, fetches the completions, and takes over the run queue.
+// What one carrier sees of another they all share, so it does not matter who looks.
 //
 //   the carrier   timers and completions are served by
 //   runs threads  PollTimersAndDriver(), between them
 //   sleeps        the host's park, until ParkDeadline()
 //   computes      the RelieveOthers() of any other carrier that polls
 //
-// An idle carrier sleeps until its next deadline, but wakes after kReliefNanos while any other carrier is awake,
-// because that one may be about to compute. A carrier says that it goes to sleep before it looks at the others. So of
-// two that do this at once, at least one sees the other; and if some sleep without a limit, the last of them to look
-// saw all others asleep. So one that has slept, and goes on with what nobody else was told of, tells a free one and
-// those that wait in destructors, which then wake after kReliefNanos again (TellIfSlept, Main; NotifyOfPush if none is
-// free).
+// An idle carrier sleeps until its next deadline. While any other carrier is awake, one of those that sleep watches: it
+// wakes after kReliefNanos, because that other one may be about to compute (IdleCarriers::Watch). A carrier says that
+// it goes to sleep before it looks at the others. So of two that do this at once, at least one sees the other; and if
+// all sleep without a limit, the last of them to look saw all others asleep. So one that has slept, and goes on with
+// what nobody else was told of, tells a free one and those that wait in destructors, of which one watches then
+// (TellIfSlept, Main; NotifyOfPush if none is free).
 //
 // Who may call: the carrier, except `timers`, `wall_timers` and `driver`, whose functions say who may.
 #ifndef WEFT_LIB_RUNTIME_DUTIES_H_
@@ -25,6 +26,7 @@
 #include <memory>
 
 #include "lib/driver/driver.h"
+#include "lib/lockfree/idle_carriers.h"
 #include "lib/runtime/turn.h"
 #include "lib/timer/timer_wheel.h"
 #include "lib/timer/wall_timers.h"
@@ -47,14 +49,7 @@ class Duties {
   // How often it then does so, and the most often that a carrier looks at the others.
   static constexpr int64_t kReliefIntervalNanos = 1'000'000;
 
-  // What this carrier saw of another one.
-  struct Sighting {
-    int64_t mounts = -1;
-    int64_t time_ns = 0;
-  };
-
-  // `sightings`: one for each carrier that there may be.
-  Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue, std::unique_ptr<Sighting[]> sightings) noexcept;
+  Duties(RuntimeCore& runtime, uint32_t index, RunQueue& queue) noexcept;
   Duties(const Duties&) = delete;
   Duties& operator=(const Duties&) = delete;
 
@@ -77,7 +72,12 @@ class Duties {
   int64_t polled_ns() const noexcept { return polled_ns_; }
 
   // Returns how long the carrier may sleep. Sets `asleep`.
-  int64_t ParkDeadline() noexcept;
+  int64_t ParkDeadline(IdleCarriers::Member& idle) noexcept;
+  // It has slept. What others saw of it before is not that it computes.
+  void Woken() noexcept {
+    sighting_.store(kNotSeen, std::memory_order_relaxed);
+    asleep.store(false, std::memory_order_relaxed);
+  }
 
   TimerWheel timers;
   WallTimers wall_timers;          // those of them that wait for a time of the wall clock
@@ -89,16 +89,20 @@ class Duties {
 
  private:
   void RelieveOthers(int64_t now) noexcept;
+  bool HasComputed(int64_t mounts, int64_t now) noexcept;
 
   RuntimeCore& runtime_;
   RunQueue& queue_;
-  const std::unique_ptr<Sighting[]> sightings_;
   const uint32_t index_;
   bool relieving_ = false;  // some carrier computes, and this one relieves it
   int dispatches_per_poll_ = kDispatchesPerPoll;
   int until_poll_ = kDispatchesPerPoll;  // dispatches
   int64_t polled_ns_ = 0;
   int64_t relieved_ns_ = 0;
+
+  // ---- Shared.
+  static constexpr uint64_t kNotSeen = ~uint64_t{0};
+  Atomic<uint64_t> sighting_{kNotSeen};  // by HasComputed(). relaxed: a hint
 };
 
 }  // namespace weft::internal

@@ -23,8 +23,6 @@
 
 #include <coroutine>
 #include <cstdint>
-#include <memory>
-#include <utility>
 
 #include "lib/cancel/cancel_request.h"
 #include "lib/runtime/duties.h"
@@ -74,10 +72,8 @@ class InPlaceJoins : public Turn {
   Atomic<uint32_t> blocked{0};
 
  protected:
-  InPlaceJoins(RuntimeCore& core, uint32_t carrier_index, std::unique_ptr<Duties::Sighting[]> sightings) noexcept
-      : Turn(core, carrier_index),
-        queue(core, carrier_index, counters),
-        duties(core, carrier_index, queue, std::move(sightings)) {}
+  InPlaceJoins(RuntimeCore& core, uint32_t carrier_index) noexcept
+      : Turn(core, carrier_index), queue(core, carrier_index, counters), duties(core, carrier_index, queue) {}
   ~InPlaceJoins() = default;
 
   // A turn through the loop begins.

@@ -37,12 +37,14 @@ void RunUntilOver(Carrier& carrier, const PinnedWait& wait) noexcept {
     // park return. For what this carrier has left to do itself nobody rings.
     carrier.duties.PollTimersAndDriver();
     bool asked = runtime.cancel_queue.RunBatch(Carrier::kShutdownBatch);
+    if (runtime.cancel_queue.MayHaveCallbacks()) carrier.TellIfSlept();
     WithoutExceptions([&] { asked |= runtime.cancel_queue.RunStopCallbacksOf(wait, mounted); });
     if (ThreadBlock* thread = carrier.queue.TakeFor(wait, injected_seen)) {
       carrier.TellIfSlept();  // while it slept, all others may have gone to sleep without a limit (ParkDeadline)
       WithoutExceptions([&] { carrier.RunThread(*thread); });
     } else if (!asked && !wait.over(wait.of)) {
-      carrier.ParkUntil(carrier.duties.ParkDeadline());
+      carrier.ParkUntil(carrier.duties.ParkDeadline(carrier.idle));
+      runtime.idle.EndWatch(carrier.idle);
     }
     runtime.host->BetweenSteps(carrier);
   }

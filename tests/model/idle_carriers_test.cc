@@ -1,6 +1,7 @@
 // The idle protocol. Goal: no work stays behind with all carriers parked. Method: makers that publish work by relaxed
 // stores and notify; carriers that take what they see, search, and park until rung, by a ring that orders nothing. An
-// execution is over when everybody sleeps or has ended; then all work must be taken.
+// execution is over when everybody sleeps or has ended; then all work must be taken, and one of those that sleep
+// watches those that compute.
 #include "lib/lockfree/idle_carriers.h"
 
 #include <gtest/gtest.h>
@@ -110,6 +111,110 @@ class Idling {
   Atomic<int> queues_[makers];
   Carrier carriers_[carriers];
   Atomic<int> limit_{carriers};
+};
+
+// Whoever takes a piece of work computes for ever. Some of the work is made by a maker; some is a carrier's own, that
+// wakes it from its sleep alone. One that watches may wake at any time.
+template <int carriers, int made>
+class Watching {
+ public:
+  static constexpr int kThreads = carriers + 1;
+  static constexpr bool kMayEndWaiting = true;
+
+  explicit Watching(int wakes) {
+    for (Carrier& each : carriers_) each.wakes = wakes;
+  }
+
+  void Thread(int index) {
+    if (index < carriers) return Carry(carriers_[index]);
+    for (int i = 0; i < made; ++i) {
+      if (model::Choose(2) == 0) {
+        queued_.fetch_add(1, relaxed);
+        Notify();
+      } else {
+        own_.fetch_add(1, relaxed);
+        Ring(carriers_[0]);
+      }
+    }
+  }
+
+  void Finish() {
+    bool watched = false, one_computes = false, one_sleeps = false;
+    for (const Carrier& each : carriers_) {
+      watched |= each.watches;
+      one_computes |= each.computes;
+      one_sleeps |= !each.computes;
+    }
+    Require(queued_.load() == 0, "no work is left with all carriers parked");
+    Require(watched || !one_computes || !one_sleeps, "one of those that are parked watches who computes");
+  }
+
+ private:
+  struct Carrier {
+    IdleCarriers::Member idle;
+    Atomic<uint32_t> rung{0};
+    Atomic<bool> asleep{false};
+    bool watches = false;
+    bool computes = false;
+    int wakes = 0;  // it may do so by itself so often, from here on
+  };
+
+  void Carry(Carrier& self) {
+    for (;;) {
+      if (&self == carriers_ && own_.load(relaxed) > 0) {  // as the timers push what they wake
+        own_.fetch_sub(1, relaxed);
+        queued_.fetch_add(1, relaxed);
+        Notify();
+      }
+      int count = queued_.load(relaxed);
+      // Queues order what the takers did, like that they woke, for whoever finds nothing any more.
+      if (count > 0 && queued_.compare_exchange_strong(count, count - 1, acq_rel, relaxed)) {
+        if (idle_.EndSearch(self.idle)) Notify();
+        self.computes = true;
+        return;
+      }
+      if (idle_.BeginSearch(self.idle, carriers)) continue;
+      if (idle_.Park(self.idle, [&] { return queued_.load(relaxed) > 0; }, [&] { Sleep(self); })) Notify();
+    }
+  }
+
+  // As Duties::ParkDeadline() and Carrier::ParkUntil().
+  void Sleep(Carrier& self) {
+    self.asleep.store(true, relaxed);
+    StoreLoadFence();
+    for (const Carrier& each : carriers_) {
+      if (&each == &self || each.asleep.load(relaxed)) continue;
+      self.watches = idle_.Watch(self.idle);
+      break;
+    }
+    const bool wakes = self.watches && self.wakes > 0 && model::Choose(2) == 1;
+    if (wakes) --self.wakes;
+    if (!wakes && self.rung.exchange(0, relaxed) == 0) FutexWait(self.rung, 0);
+    self.rung.exchange(0, relaxed);
+    self.asleep.store(false, relaxed);
+    self.watches = false;
+  }
+
+  void Notify() {
+    (void)idle_.Notify(
+        [this]() -> Carrier* {
+          const int first = model::Choose(carriers);
+          for (int i = 0; i < carriers; ++i) {
+            Carrier& each = carriers_[(first + i) % carriers];
+            if (each.idle.IsParked()) return &each;
+          }
+          return nullptr;
+        },
+        Ring);
+  }
+  static void Ring(Carrier& carrier) {
+    if (carrier.rung.exchange(1, relaxed) == 0) FutexWake(carrier.rung, 1);
+  }
+
+  IdleCarriers idle_;
+  Atomic<int> queued_{0};
+  Atomic<int> own_{0};  // of the first carrier, which may compute by then
+  Carrier carriers_[carriers];
 };
 
 // The same with deques, whose owner makes no fence of its own while it is biased: whoever parks forces one upon it. A
@@ -222,6 +327,12 @@ const model::Component& IdleComponent() {
        model::Of<Idling<1, 2, 1>>("a maker and 2 carriers", {.preemptions = 1}),
        model::Of<Idling<1, 2, 1, Form::kLastRetires>>("a maker, a carrier, and one that retires", {.preemptions = 1}),
        model::Of<Idling<2, 2, 1, Form::kEachComputes>>("2 makers and 2 carriers that compute", {.preemptions = 1}),
+       model::Of<Watching<2, 1>>("2 carriers, of which one watches", {.preemptions = 1}, 0),
+       model::Of<Watching<2, 1>>("2 carriers, of which one wakes", {.preemptions = 0}, 1),
+       model::Of<Watching<3, 1>>("3 carriers, of which one watches", {.preemptions = 0}, 0),
+       model::Of<Watching<3, 1>>("3 carriers, of which one wakes", {.preemptions = 0}, 1),
+       model::Nightly(model::Of<Watching<2, 1>>("2 carriers, of which one wakes, interrupted", {.preemptions = 1}, 1)),
+       model::Nightly(model::Of<Watching<3, 2>>("3 carriers, of which two compute", {.preemptions = 1}, 0)),
        model::Nightly(model::Of<Idling<2, 1, 2>>("2 makers of 2 and a carrier", {})),
        model::Nightly(model::Of<Idling<1, 2, 1>>("a maker and 2 carriers, interrupted twice", {})),
        model::Nightly(model::Of<Idling<1, 2, 2>>("a maker of 2 and 2 carriers", {}))}};

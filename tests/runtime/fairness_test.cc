@@ -8,19 +8,24 @@
 // turns for each thread of the scenario that can be runnable.
 //
 // Method for the second: OS threads. Threads keep every carrier busy; one forks children, and computes until they have
-// run. It hangs if they never do.
+// run. It hangs if they never do. And what this costs idle carriers: how often an OS thread of the process goes to
+// sleep.
 #include <gtest/gtest.h>
+
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "lib/base/fence.h"
@@ -193,6 +198,45 @@ TEST_P(BehindComputationTest, BusyCarriersRunWhatIsRunnable) {
     done.store(true, std::memory_order_relaxed);
     (co_await scope.Join()).IgnoreFailures();
   }(busy.run, 2 * carriers));
+}
+
+int64_t SleepsOfTheProcess() {
+  rusage usage = {};
+  EXPECT_EQ(::getrusage(RUSAGE_SELF, &usage), 0);
+  return usage.ru_nvcsw;
+}
+
+// The others would have looked after it about 15 times as often.
+TEST(IdleCarriersTest, OneOfThemWatchesTheOneThatComputes) {
+  constexpr int kCarriers = 16;
+  const absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Create(
+      {.parallelism = kCarriers, .held_carrier_threshold = absl::ZeroDuration(), .io = IoBackend::kEpoll});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  (*runtime)->Run([]() -> Task<void> {
+    internal::Atomic<int> awake{1};
+    internal::Atomic<bool> woken{false};
+    AwaitAll scope;
+    scope.Fork([&]() -> Task<void> {
+      co_await Sleep(absl::Milliseconds(100));
+      woken.store(true, std::memory_order_relaxed);
+    });
+    co_await Yield();
+    for (int i = 1; i < kCarriers; ++i) {
+      scope.Fork([&]() -> Task<void> {
+        awake.fetch_add(1, std::memory_order_relaxed);
+        while (awake.load(std::memory_order_relaxed) < kCarriers) std::this_thread::yield();
+        co_return;
+      });
+    }
+    while (awake.load(std::memory_order_relaxed) < kCarriers) std::this_thread::yield();
+    const int64_t before = SleepsOfTheProcess();
+    const absl::Time begin = absl::Now();
+    while (absl::Now() - begin < absl::Milliseconds(300) || !woken.load(std::memory_order_relaxed)) {
+      internal::CpuRelax();
+    }
+    EXPECT_LE(SleepsOfTheProcess() - before, 4 * absl::ToInt64Milliseconds(absl::Now() - begin) + 4 * kCarriers);
+    (co_await scope.Join()).IgnoreFailures();
+  }());
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, BehindComputationTest,
